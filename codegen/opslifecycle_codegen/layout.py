@@ -1,0 +1,169 @@
+"""Lines of Python as a formatter would leave them: flat if they fit, else broken by one rule."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from attrs import evolve, frozen
+
+# How tightly a piece of code binds; parts that bind less tightly than their place need brackets.
+CONDITIONAL, OR, AND, NOT, COMPARE, SUM, ATOM = range(7)
+
+
+@frozen
+class Code:
+    """An expression of Python: its text, how tightly it binds, and where it may be broken.
+
+    A broken expression stands as `lead`, its parts on lines of their own, and a closing bracket;
+    without a lead it is put in brackets. Each part begins with its operator, or ends with a comma.
+    """
+
+    text: str
+    binds: int = ATOM
+    lead: str = ""
+    parts: tuple[Code, ...] = ()
+    prefix: str = ""
+    commas: bool = False
+
+    def at(self, binds: int) -> str:
+        """The text for a place that needs something which binds at least as tightly."""
+        return f"({self.text})" if self.binds < binds else self.text
+
+    def after(self, left: str, binds: int) -> Code:
+        """`left` and this as one expression, which breaks where this does."""
+        if not self.lead:
+            return Code(left + self.text, binds)
+        return evolve(self, text=left + self.text, binds=binds, lead=left + self.lead)
+
+
+def called(function: str, arguments: Sequence[Code]) -> Code:
+    """`function(arguments)`; without a name, a tuple."""
+    comma = "," if not function and len(arguments) == 1 else ""
+    text = f"{function}({', '.join(each.text for each in arguments)}{comma})"
+    return Code(text, lead=f"{function}(", parts=tuple(arguments), commas=True)
+
+
+def joined(operator: str, operands: Sequence[Code], binds: int) -> Code:
+    """Operands with `and`, `or` or `|` between them."""
+    texts = [operand.at(binds + 1) for operand in operands]
+    text = f" {operator} ".join(texts)
+    if len(operands) == 2 and texts[1] != operands[1].text:
+        # Of two operands the second has brackets: a formatter breaks inside them.
+        return Code(text, binds, lead=f"{texts[0]} {operator} (", parts=operands[1].parts)
+    parts = tuple(
+        Code(each, prefix="" if index == 0 else f"{operator} ") for index, each in enumerate(texts)
+    )
+    return Code(text, binds, parts=parts)
+
+
+def conditional(then: Code, test: Code, otherwise: Code) -> Code:
+    """`then if test else otherwise`."""
+    texts = (then.at(OR), test.at(OR), otherwise.at(CONDITIONAL))
+    parts = (
+        Code(texts[0]),
+        Code(texts[1], prefix="if "),
+        Code(texts[2], prefix="else "),
+    )
+    return Code(f"{texts[0]} if {texts[1]} else {texts[2]}", CONDITIONAL, parts=parts)
+
+
+def comprehension(function: str, element: Code, clauses: Sequence[str], tail: str = "") -> Code:
+    """`function(element for … in … if …)`; `tail` follows the bracket."""
+    parts = (element, *(Code(clause) for clause in clauses))
+    text = f"{function}({element.text} {' '.join(clauses)}){tail}"
+    return Code(text, SUM if tail else ATOM, lead=f"{function}(", parts=parts)
+
+
+def statement(before: str, code: Code, after: str, *, indent: int, width: int) -> list[str]:
+    """`before` + code + `after` on one line if it fits, else broken where the code allows."""
+    margin = " " * indent
+    whole = f"{margin}{before}{code.text}{after}"
+    if len(whole) <= width or not code.parts:
+        return [whole]
+    inner = indent + 4
+    if code.commas:
+        body = [
+            line
+            for part in code.parts
+            for line in statement("", part, ",", indent=inner, width=width)
+        ]
+    else:
+        body = _broken(code.parts, inner, width)
+    return [f"{margin}{before}{code.lead or '('}", *body, f"{margin}){after}"]
+
+
+def _broken(parts: Sequence[Code], indent: int, width: int) -> list[str]:
+    margin = " " * indent
+    flat = margin + " ".join(part.prefix + part.text for part in parts)
+    if len(flat) <= width:
+        return [flat]
+    lines: list[str] = []
+    for part in parts:
+        line = margin + part.prefix + part.text
+        if len(line) <= width or not part.parts or part.lead:
+            lines.append(line)
+        else:
+            lines.extend(margin + piece.prefix + piece.text for piece in part.parts)
+    return lines
+
+
+def call(before: str, items: Sequence[str], after: str, *, indent: int, width: int) -> list[str]:
+    """A call or signature: items on one line if it fits, else one a line with a trailing comma."""
+    margin = " " * indent
+    whole = f"{margin}{before}({', '.join(items)}){after}"
+    if len(whole) <= width:
+        return [whole]
+    body = [f"{margin}    {item}," for item in items]
+    return [f"{margin}{before}(", *body, f"{margin}){after}"]
+
+
+def imports(module: str, names: Iterable[str], *, width: int) -> list[str]:
+    """`from module import names`, sorted as the linter sorts them."""
+    ordered = sorted_names(names)
+    if not ordered:
+        return []
+    whole = f"from {module} import {', '.join(ordered)}"
+    if len(whole) <= width:
+        return [whole]
+    return [f"from {module} import (", *(f"    {name}," for name in ordered), ")"]
+
+
+def sorted_names(names: Iterable[str]) -> list[str]:
+    """Names in the order of the linter: constants, classes, the rest."""
+    return sorted(set(names), key=lambda name: (_import_rank(name), name))
+
+
+def _import_rank(name: str) -> int:
+    if name.isupper():
+        return 0
+    return 1 if name[:1].isupper() else 2
+
+
+def docstring(summary: str, more: Sequence[str] = (), *, indent: int, width: int) -> list[str]:
+    """A docstring: the summary, then paragraphs, wrapped."""
+    margin = " " * indent
+    paragraphs = [" ".join(part.split()) for part in (summary, *more) if part.strip()]
+    escaped = [part.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for part in paragraphs]
+    if len(escaped) == 1 and len(margin) + len(escaped[0]) + 6 <= width:
+        return [f'{margin}"""{_closed(escaped[0])}"""']
+    lines: list[str] = []
+    for number, paragraph in enumerate(escaped):
+        wrapped = textwrap.wrap(
+            paragraph, width - indent - (3 if number == 0 else 0), break_long_words=False
+        )
+        lines.extend(([""] if number else []) + wrapped)
+    lines[0] = f'"""{lines[0]}'
+    return [(margin + line).rstrip() for line in [*lines, '"""']]
+
+
+def _closed(text: str) -> str:
+    return f"{text} " if text.endswith('"') else text
+
+
+def quoted(text: str) -> str:
+    """A string literal in double quotes, as a formatter would write it."""
+    if '"' in text and "'" not in text:
+        return f"'{text}'".replace("\\", "\\\\") if "\\" in text else f"'{text}'"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r") + '"'

@@ -1,0 +1,424 @@
+"""Lowering of the authority: its record, its commands, its classifiers."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from opslifecycle_codegen import layout
+from opslifecycle_codegen.layout import Code
+from opslifecycle_codegen.lower.names import PublicNames
+from opslifecycle_codegen.program import (
+    Assignment,
+    Check,
+    Command,
+    EndStep,
+    ForAll,
+    Program,
+    Rule,
+)
+
+_DECISION = "Effects | OpsLifecycleError"
+
+
+@frozen
+class Method:
+    """A method: its signature, docstring and body, as lines."""
+
+    signature: list[str]
+    doc: list[str]
+    body: list[str]
+
+
+@frozen
+class AuthorityView:
+    """The authority as the template prints it."""
+
+    constants: list[str]
+    record_slots: list[str]
+    record_init: list[str]
+    record_body: list[str]
+    slots: list[str]
+    init: list[str]
+    init_body: list[str]
+    methods: list[Method]
+
+
+class AuthorityLowering:
+    """Turns the commands of a program into the methods of its authority."""
+
+    def __init__(self, program: Program, names: PublicNames, width: int) -> None:
+        self._program = program
+        self._machine = program.machine
+        self._names = names
+        self._entity = names.entity
+        self._width = width
+        self._effects: dict[tuple[str, ...], str] = {}
+
+    def view(self) -> AuthorityView:
+        methods = [
+            self._create(),
+            *(self._action(command) for command in self._program.actions),
+            *(self._for_all(each) for each in self._program.for_all),
+        ]
+        if self._program.rollback is not None:
+            methods.append(self._rollback(self._program.rollback))
+        if self._program.collect is not None:
+            methods.append(self._collect(self._program.collect))
+        if self._program.watch is not None:
+            methods.append(self._watch(self._program.watch))
+        if self._program.cursors is not None:
+            methods.append(self._advance(self._program.cursors))
+        if self._program.barrier is not None:
+            methods.append(self._barrier())
+        methods += [self._classifier(rule) for rule in self._program.classifiers]
+        methods.append(self._erase())
+        if self._machine.feed is not None:
+            methods.append(self._evict())
+        methods.append(self._end())
+        record_init, record_body = self._record_init()
+        init, init_body = self._init()
+        return AuthorityView(
+            self._constants(), self._record_slots(), record_init, record_body,
+            self._slots(), init, init_body, methods,
+        )  # fmt: skip
+
+    # The record ---------------------------------------------------------------------------------
+
+    def _record_slots(self) -> list[str]:
+        fields = list(self._program.symbols.entity_fields)
+        return sorted([*fields, *(["clock_offset_ms"] if self._has_stamps() else [])])
+
+    def _has_stamps(self) -> bool:
+        return any(field.stamped for field in self._machine.fields.values())
+
+    def _record_init(self) -> tuple[list[str], list[str]]:
+        types = self._program.symbols.entity_fields
+        parameters = ["self", f"id: {types['id'].python}", f"status: {types['status'].python}"]
+        body = ["self.id = id", "self.status = status"]
+        if self._has_stamps():
+            parameters.append("clock_offset_ms: int")
+            body.append("self.clock_offset_ms = clock_offset_ms")
+        if "terminal_outcome" not in self._machine.fields:
+            body.append(f"self.terminal_outcome: {types['terminal_outcome'].python} = None")
+        for name in self._machine.fields:
+            if name in self._program.starts or self._stamped("created", str(name)):
+                parameters.append(f"{name}: {types[name].python}")
+                body.append(f"self.{name} = {name}")
+            else:
+                body.append(f"self.{name}: {types[name].python} = None")
+        lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
+        return lines, body
+
+    def _stamped(self, when: str, name: str) -> bool:
+        return any(
+            field.stamped == when for each, field in self._machine.fields.items() if each == name
+        )
+
+    def _stamps(self, when: str) -> list[str]:
+        entity = self._entity
+        return [
+            f"{entity}.{name} = {entity}.clock_offset_ms + self.now_ms"
+            for name, field in self._machine.fields.items()
+            if field.stamped == when
+        ]
+
+    # The authority ------------------------------------------------------------------------------
+
+    def _constants(self) -> list[str]:
+        status = self._names.status
+        statuses: dict[str, tuple[str, ...]] = {}
+        for group, members in self._program.symbols.status_groups.items():
+            statuses[f"_{group.upper()}"] = members
+        for command in (*self._program.actions, self._program.rollback):
+            if command is not None and command.from_statuses not in statuses.values():
+                name = "_" + "_OR_".join(each.upper() for each in command.from_statuses)
+                statuses[name] = command.from_statuses
+        used = self._used_constants()
+        lines = []
+        for name, members in statuses.items():
+            if name in used:
+                items = [f"{status}.{member.upper()}" for member in members]
+                lines += _tuple(f"{name} = ", items, self._width)
+        for effects, name in self._effects.items():
+            items = [f"{self._names.effect}.{effect.upper()}" for effect in effects]
+            lines += _tuple(f"{name}: Effects = ", items, self._width)
+        return lines
+
+    def _used_constants(self) -> set[str]:
+        text = " ".join(
+            check.refuse_if.text
+            for command in (*self._program.actions, self._program.rollback)
+            if command is not None
+            for check in command.checks
+        )
+        return set(text.replace("(", " ").replace(")", " ").split())
+
+    def _slots(self) -> list[str]:
+        names = [*self._machine.settings, *self._machine.registry]
+        built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
+        cursors = ["cursors"] if self._program.cursors is not None else []
+        return sorted([*map(str, names), *built_in, *cursors])
+
+    def _init(self) -> tuple[list[str], list[str]]:
+        fields = self._program.symbols.registry_fields
+        names = self._names
+        parameters = ["self", *(f"{n}: {fields[n].python}" for n in self._machine.settings)]
+        body = [f"self.{name} = {name}" for name in self._machine.settings]
+        for name, start in self._program.registry_starts.items():
+            body.append(f"self.{name} = {start.text}")
+        if self._program.cursors is not None:
+            enum = self._program.symbols.cursor_enum
+            body.append(f"self.cursors = dict.fromkeys({enum}, 0)")
+        body += [
+            f"self.records: dict[{names.id}, {names.record}] = {{}}",
+            f"self.ended: dict[{names.id}, {names.record}] = {{}}",
+            "self.now_ms = 0",
+            "self.clock_offset_ms = 0",
+        ]
+        lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
+        return lines, body
+
+    # Commands -----------------------------------------------------------------------------------
+
+    def _method(
+        self, name: str, parameters: list[str], returns: str, doc: list[str], body: list[str]
+    ) -> Method:
+        signature = layout.call(
+            f"def {name}", ["self", *parameters], f" -> {returns}:", indent=4, width=self._width
+        )
+        return Method(signature, doc, [f"        {line}" for line in body])
+
+    def _doc(self, summary: str, *more: str) -> list[str]:
+        return layout.docstring(summary, more, indent=4 + 4, width=self._width)
+
+    def _params(self, command: Command) -> list[str]:
+        return [f"{name}: {type.python}" for name, type in command.params.items()]
+
+    def _checks(self, checks: tuple[Check, ...], *, lookup: bool = True) -> list[str]:
+        """The guards in their order; the record is looked up where the first of them reads it."""
+        lines: list[str] = []
+        found = f"{self._entity} = self.records.get(id)"
+        for check in checks:
+            if lookup and check.reads_record and found not in lines:
+                lines.append(found)
+            for name, code in check.lets:
+                lines += self._statement(f"{name} = ", code)
+            lines += self._statement("if ", check.refuse_if, ":")
+            lines.append(f"    return {check.refusal}")
+        return lines
+
+    def _statement(self, before: str, code: Code, after: str = "") -> list[str]:
+        lines = layout.statement(before, code, after, indent=8, width=self._width)
+        return [line[8:] for line in lines]
+
+    def _assign(self, updates: tuple[Assignment, ...]) -> list[str]:
+        return [
+            line
+            for each in updates
+            for line in self._statement(f"{each.target} {each.operator} ", each.code)
+        ]
+
+    def _create(self) -> Method:
+        command, entity = self._program.create, self._entity
+        status = f"{self._names.status}.{command.to.upper()}"
+        arguments = [("id", "id"), ("status", status)]
+        if self._has_stamps():
+            arguments.append(("clock_offset_ms", "self.clock_offset_ms"))
+        for name, field in self._machine.fields.items():
+            if field.stamped == "created":
+                arguments.append((str(name), "self.clock_offset_ms + self.now_ms"))
+            elif name in self._program.starts:
+                arguments.append((str(name), self._program.starts[name].text))
+        body = [f"id = {self._program.create_id.text}", *self._checks(command.checks)]
+        body += [f"{entity} = {self._names.record}("]
+        body += [f"    {name}={code}," for name, code in arguments]
+        body += [")", f"self.records[id] = {entity}", *self._assign(command.updates)]
+        body += ["return _NO_EFFECTS"]
+        self._effects.setdefault((), "_NO_EFFECTS")
+        doc = self._doc(command.summary, f"The new {entity} is {command.to}.")
+        return self._method("register", self._params(command), _DECISION, doc, body)
+
+    def _action(self, command: Command) -> Method:
+        entity = self._entity
+        body = [*self._checks(command.checks), *self._assign(command.updates)]
+        terminal = command.to in self._program.symbols.status_groups["terminal"]
+        body += self._stamps(command.name)
+        if terminal:
+            outcome = command.outcome.text if command.outcome else "None"
+            status = f"{self._names.status}.{command.to.upper()}"
+            body += [
+                line[8:]
+                for line in layout.call(
+                    "return self._end", [entity, status, outcome], "", indent=8, width=self._width
+                )
+            ]
+        else:
+            if command.to:
+                body.append(f"{entity}.status = {self._names.status}.{command.to.upper()}")
+            body.append(f"return {self._effects_constant(command.effects)}")
+        sources = " or ".join(command.from_statuses)
+        target = f", leads to {command.to}" if command.to else ", changes no status"
+        doc = self._doc(command.summary, f"Legal from {sources}{target}.")
+        parameters = [f"id: {self._names.id}", *self._params(command)]
+        return self._method(command.name, parameters, _DECISION, doc, body)
+
+    def _effects_constant(self, effects: tuple[str, ...]) -> str:
+        if not effects:
+            return self._effects.setdefault((), "_NO_EFFECTS")
+        return self._effects.setdefault(effects, f"_EFFECTS_{len(self._effects)}")
+
+    def _for_all(self, each: ForAll) -> Method:
+        command, entity = each.command, self._entity
+        returns = f"list[tuple[{self._names.record}, Effects]]"
+        body: list[str] = []
+        if each.unless is not None:
+            body += [*self._statement("if ", each.unless, ":"), "    return []"]
+        outcome = command.outcome.text if command.outcome else "None"
+        status = f"{self._names.status}.{command.to.upper()}"
+        body += [
+            "live = [each for each in self.records.values() if not each.status.terminal]",
+            "live.sort(key=_id_of)",
+            *self._assign(each.updates),
+            "return [",
+            f"    ({entity}, self._end({entity}, {status}, {outcome}))",
+            f"    for {entity} in live",
+            "]",
+        ]
+        doc = self._doc(command.summary, "Gives what ended, in the order of the ids.")
+        return self._method(command.name, self._params(command), returns, doc, body)
+
+    def _rollback(self, command: Command) -> Method:
+        body = [*self._checks(command.checks), *self._assign(command.updates)]
+        body.append(f"return {self._effects_constant(command.effects)}")
+        doc = self._doc(command.summary)
+        return self._method(command.name, [f"id: {self._names.id}"], _DECISION, doc, body)
+
+    def _collect(self, command: Command) -> Method:
+        returns = f"list[{self._names.record}] | OpsLifecycleError"
+        body = [*self._checks(command.checks), "return list(self.ended.values())"]
+        return self._method(command.name, [], returns, self._doc(command.summary), body)
+
+    def _watch(self, command: Command) -> Method:
+        returns = f"{self._names.record} | OpsLifecycleError"
+        body = [*self._checks(command.checks), f"return {self._entity}"]
+        doc = self._doc(command.summary)
+        return self._method(command.name, [f"id: {self._names.id}"], returns, doc, body)
+
+    def _advance(self, command: Command) -> Method:
+        body = [
+            *self._checks(command.checks),
+            "if cursor > self.cursors[consumer]:",
+            "    self.cursors[consumer] = cursor",
+            "return self.cursors[consumer]",
+        ]
+        doc = self._doc(command.summary, "Gives where it stands then; it never falls.")
+        parameters = self._params(command)
+        return self._method(command.name, parameters, "int | OpsLifecycleError", doc, body)
+
+    def _barrier(self) -> Method:
+        barrier, declared = self._program.barrier, self._machine.barrier
+        assert barrier is not None
+        assert declared is not None
+        body = self._checks(barrier.first)
+        for kind, refusal, _ in barrier.refusals:
+            if kind == "repeated":
+                body += [
+                    f"seen: set[{self._names.id}] = set()",
+                    "for id in ids:",
+                    "    if id in seen:",
+                    f"        return {refusal}",
+                    "    seen.add(id)",
+                ]
+            elif kind == "busy":
+                body += [
+                    f"if active >= {declared.active_per_key_max}:",
+                    f"    return {refusal}",
+                ]
+            else:
+                body += [
+                    "for id in ids:",
+                    "    if id not in self.records:",
+                    f"        return {refusal}",
+                ]
+        body.append("return None")
+        parameters = [f"ids: Sequence[{self._names.id}]", "active: int"]
+        doc = self._doc(
+            "Admit a barrier, or say what it is refused with.",
+            "`active` counts the barriers of the same key.",
+        )
+        return self._method(str(declared.method), parameters, "OpsLifecycleError | None", doc, body)
+
+    # Reads, and what the shell asks for ---------------------------------------------------------
+
+    def _classifier(self, rule: Rule) -> Method:
+        body = []
+        if self._entity in rule.uses:
+            body.append(f"{self._entity} = self.records.get(id)")
+        body += self._statement("return ", rule.code)
+        parameters = [
+            f"id: {self._names.id}",
+            *(f"{name}: {type.python}" for name, type in rule.params.items()),
+        ]
+        doc = self._doc(rule.summary)
+        return self._method(rule.name, parameters, rule.type.python, doc, body)
+
+    def _erase(self) -> Method:
+        body = ["del self.records[id]", "self.ended.pop(id, None)"]
+        doc = self._doc("Let a record go, whole.")
+        return self._method("erase", [f"id: {self._names.id}"], "None", doc, body)
+
+    def _evict(self) -> Method:
+        entity = self._entity
+        body = [
+            "self.dropped_through = sequence",
+            f"{entity} = self.records.get(id)",
+            f"if {entity} is not None and {entity}.sequence == sequence:",
+            "    self.erase(id)",
+        ]
+        doc = self._doc(
+            "Drop the oldest feed row, and the record that wrote it.",
+            f"A later {entity} of the same id has another sequence, and stays.",
+        )
+        parameters = ["sequence: int", f"id: {self._names.id}"]
+        return self._method("evict", parameters, "None", doc, body)
+
+    def _end(self) -> Method:
+        entity, types = self._entity, self._program.symbols.entity_fields
+        body = [
+            f"{entity}.status = status",
+            f"{entity}.terminal_outcome = terminal_outcome",
+            *self._stamps("terminal"),
+            f"self.ended[{entity}.id] = {entity}",
+            *self._end_steps(list(self._program.on_terminal), {}, ()),
+        ]
+        parameters = [
+            f"{entity}: {self._names.record}",
+            f"status: {types['status'].python}",
+            f"terminal_outcome: {types['terminal_outcome'].required.python}",
+        ]
+        doc = self._doc("What every action that leads to a terminal status does.")
+        return self._method("_end", parameters, "Effects", doc, body)
+
+    def _end_steps(
+        self, steps: list[EndStep], known: dict[str, bool], effects: tuple[str, ...]
+    ) -> list[str]:
+        """Straight lines, then one branch for each test that is not decided yet."""
+        lines: list[str] = []
+        for place, step in enumerate(steps):
+            if step.test and step.test not in known:
+                rest = steps[place:]
+                holds = self._end_steps(rest, {**known, step.test: True}, effects)
+                fails = self._end_steps(rest, {**known, step.test: False}, effects)
+                test = layout.statement("if ", Code(step.test), ":", indent=0, width=self._width)
+                return [*lines, *test, *(f"    {line}" for line in holds), *fails]
+            if not step.test or known[step.test]:
+                lines += self._assign(step.updates)
+                effects = (*effects, *step.effects)
+        return [*lines, f"return {self._effects_constant(effects)}"]
+
+
+def _tuple(before: str, items: list[str], width: int) -> list[str]:
+    whole = f"{before}({', '.join(items)}{',' if len(items) == 1 else ''})"
+    if len(whole) <= width and len(items) < 2:
+        return [whole]
+    return [f"{before}(", *(f"    {item}," for item in items), ")"]

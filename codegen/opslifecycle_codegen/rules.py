@@ -1,0 +1,237 @@
+"""Stage 3, analyze: what must hold of the machine as a whole."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import string
+from collections.abc import Iterable
+
+from opslifecycle_codegen import model
+from opslifecycle_codegen.commands import BUILT_IN_REJECTIONS, Commands
+from opslifecycle_codegen.diagnostics import Diagnostics, Mark, nearest
+from opslifecycle_codegen.model import Text
+from opslifecycle_codegen.program import Program
+from opslifecycle_codegen.resolve import Resolver
+
+_ENUM_RESERVED = frozenset({"mro", "name", "value", "generated_variant"})
+
+
+def check(
+    program: Program, resolver: Resolver, commands: Commands, diagnostics: Diagnostics
+) -> None:
+    """Report what is unreachable, unused, endless or named twice."""
+    rules = _Rules(program, resolver, commands, diagnostics)
+    rules.statuses()
+    rules.methods()
+    rules.rejections()
+    rules.unused()
+    rules.names()
+
+
+class _Rules:
+    def __init__(
+        self, program: Program, resolver: Resolver, commands: Commands, found: Diagnostics
+    ) -> None:
+        self._program = program
+        self._machine = program.machine
+        self._resolver = resolver
+        self._commands = commands
+        self._diagnostics = found
+
+    def statuses(self) -> None:
+        """Every real status can be reached, and an end can be reached from each."""
+        machine, groups = self._machine, self._program.symbols.status_groups
+        real = [*groups["live"], *groups["terminal"]]
+        edges = {
+            (source, action.to or source)
+            for action in self._program.actions
+            for source in action.from_statuses
+        }
+        reached = _closure({str(machine.create.to)}, edges)
+        for wire, status in machine.statuses.members.items():
+            if not status.pseudo and wire not in reached:
+                message = f"no action leads to {wire}"
+                self._diagnostics.add(wire.mark, "unreachable-status", message)
+        back = {(to, source) for source, to in edges}
+        ending = _closure(set(groups["terminal"]), back)
+        for wire in machine.statuses.members:
+            if str(wire) in real and str(wire) in reached and wire not in ending:
+                message = f"no end can be reached from {wire}"
+                self._diagnostics.add(wire.mark, "endless-status", message)
+        if not groups["terminal"]:
+            mark = machine.statuses.mark
+            self._diagnostics.add(mark, "endless-status", "none of the statuses is terminal")
+        for eventually in machine.eventually.values():
+            goals = _closure(set(self._resolver.statuses(eventually.reaches)), back)
+            for start in self._resolver.statuses(eventually.from_):
+                if start not in goals:
+                    message = f"none of {', '.join(eventually.reaches)} is reached from {start}"
+                    self._diagnostics.add(eventually.mark, "endless-status", message)
+        for name, action in machine.actions.items():
+            if not self._resolver.statuses(action.from_):
+                self._diagnostics.add(name.mark, "dead-action", f"no status allows {name}")
+            for source in self._resolver.statuses(action.idempotent_in):
+                if source in self._resolver.statuses(action.from_):
+                    message = f"{name} is legal from {source}: rejecting it there cannot happen"
+                    self._diagnostics.add(name.mark, "dead-idempotence", message)
+
+    def methods(self) -> None:
+        """Public methods have names of their own, and every action can be asked for."""
+        machine = self._machine
+        done = {str(each.do) for each in machine.for_all_live.values()}
+        for name, action in machine.actions.items():
+            if not action.methods and name not in done:
+                message = f"{name} has no method and no command that does it"
+                self._diagnostics.add(name.mark, "dead-action", message)
+        for method, params in machine.create.methods.items():
+            for param in params:
+                if param not in machine.create.takes:
+                    hint = nearest(param, machine.create.takes)
+                    message = f"{method} takes {str(param)!r}, which is not declared"
+                    self._diagnostics.add(param.mark, "unknown-name", message, hint)
+        for method in machine.create.optional_methods:
+            if method not in machine.create.methods:
+                message = f"there is no method {str(method)!r}"
+                hint = nearest(method, machine.create.methods)
+                self._diagnostics.add(method.mark, "unknown-name", message, hint)
+        self._no_collisions(self._public_methods(), "method")
+
+    def _public_methods(self) -> Iterable[Text]:
+        machine = self._machine
+        yield from machine.create.methods
+        for action in machine.actions.values():
+            yield from action.methods
+        yield from machine.for_all_live
+        for feature in (
+            machine.rollback,
+            machine.collect,
+            machine.watch,
+            machine.feed,
+            machine.barrier,
+            machine.snapshot,
+            machine.listing,
+        ):
+            if feature is not None:
+                yield feature.method
+        if machine.cursors is not None:
+            yield from (machine.cursors.get, machine.cursors.advance)
+        yield from machine.classifiers
+
+    def rejections(self) -> None:
+        """What a rejection says names its own facts only."""
+        for name, rejection in self._machine.rejections.items():
+            try:
+                fields = [field for _, field, _, _ in string.Formatter().parse(rejection.says)]
+            except ValueError as error:
+                message = f"{name} says what cannot be filled in: {error}"
+                self._diagnostics.add(rejection.says.mark, "bad-template", message)
+                continue
+            for field in fields:
+                root = re.split(r"[.\[]", field)[0] if field is not None else None
+                if root is not None and root not in rejection.facts:
+                    hint = nearest(root, rejection.facts)
+                    message = f"{name} says {{{field}}}, which is none of its facts"
+                    self._diagnostics.add(rejection.says.mark, "unknown-name", message, hint)
+
+    def unused(self) -> None:
+        """Whatever is declared is used, or waived with a reason."""
+        machine = self._machine
+        for name in machine.guards:
+            if name not in self._commands.used_guards:
+                self._diagnostics.add(name.mark, "unused-guard", f"nothing checks {name}")
+        for name, rejection in machine.rejections.items():
+            given = name in self._commands.used_rejections
+            waived = rejection.waive is not None and rejection.waive.rule == "rejection-never-given"
+            if not given and not waived:
+                hint = "a guard gives it, or it is waived with a reason"
+                message = f"nothing is refused with {name}"
+                self._diagnostics.add(name.mark, "rejection-never-given", message, hint)
+            if rejection.waive is not None and (given or not waived):
+                message = f"{rejection.waive.rule} does not apply to {name}"
+                self._diagnostics.add(rejection.waive.mark, "unused-waiver", message)
+        for type_name, value in machine.values.items():
+            for field_name, field in value.fields.items():
+                if field.checked_by is not None and field.checked_by not in machine.guards:
+                    hint = nearest(field.checked_by, machine.guards)
+                    message = f"{field_name} of {type_name} is checked by no guard there is"
+                    self._diagnostics.add(field.checked_by.mark, "unknown-guard", message, hint)
+        mentioned = self._mentions()
+        for declared in (*machine.ids, *machine.values):
+            if declared not in mentioned:
+                self._diagnostics.add(declared.mark, "unused-type", f"nothing uses {declared}")
+
+    def _mentions(self) -> set[str]:
+        """Every word in the machine's expressions and types."""
+        words: set[str] = set()
+
+        def walk(value: object) -> None:
+            if isinstance(value, model.TypeExpr | model.Expr | model.TypeName):
+                words.update(re.findall(r"\w+", value))
+            elif isinstance(value, dict):
+                for key, each in value.items():
+                    # The key of a declaration names it; that alone is no use of it.
+                    walk(each)
+                    if isinstance(key, model.Expr):
+                        walk(key)
+            elif isinstance(value, list | tuple):
+                for each in value:
+                    walk(each)
+            elif isinstance(value, model.Declared):
+                for name in getattr(type(value), "__slots__", ()):
+                    if name != "__weakref__":
+                        walk(getattr(value, name))
+
+        walk(self._machine)
+        words.update(str(each.members_from) for each in self._machine.enums.values())
+        words.add(self._program.symbols.entity_fields["id"].name)
+        return words
+
+    def names(self) -> None:
+        """No two things are called the same where Python would not tell them apart."""
+        machine = self._machine
+        types: list[Text] = [
+            *machine.ids,
+            *machine.enums,
+            *machine.values,
+            *(name for value in machine.values.values() for name in value.variants),
+            *(rejection.error for rejection in machine.rejections.values()),
+        ]
+        if machine.feed is not None:
+            types += [machine.feed.batch, machine.feed.entry.name]
+        if machine.barrier is not None:
+            types += [machine.barrier.wait, machine.barrier.result, machine.barrier.token]
+        if machine.names is not None:
+            given = (machine.names.seam, machine.names.registry, machine.names.snapshot)
+            types += [name for name in (*given, machine.names.watch) if name is not None]
+        self._no_collisions(types, "type")
+        built_in = {error for error, _ in BUILT_IN_REJECTIONS.values()}
+        for name in types:
+            if name in built_in:
+                message = f"{name} is an error that every machine has"
+                self._diagnostics.add(name.mark, "name-collision", message)
+        words: list[Text] = [*machine.statuses.members, *machine.statuses.properties]
+        for enum in machine.enums.values():
+            words += [*enum.members, *enum.properties]
+        for member in words:
+            if member in _ENUM_RESERVED or keyword.iskeyword(member.upper()):
+                message = f"an enum of Python cannot have a {str(member)!r}"
+                self._diagnostics.add(member.mark, "reserved-name", message)
+
+    def _no_collisions(self, names: Iterable[Text], what: str) -> None:
+        seen: dict[str, Mark] = {}
+        for name in names:
+            first = seen.setdefault(str(name), name.mark)
+            if first != name.mark:
+                message = f"two {what}s are called {name}"
+                hint = f"the other stands at line {first.line}"
+                self._diagnostics.add(name.mark, "name-collision", message, hint)
+
+
+def _closure(start: set[str], edges: set[tuple[str, str]]) -> set[str]:
+    reached = set(start)
+    while True:
+        more = {to for source, to in edges if source in reached} - reached
+        if not more:
+            return reached
+        reached |= more

@@ -1,0 +1,102 @@
+"""The types of the machine language, and how they read in Python."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Type:
+    """A type: `kind` says what it is, `name` which one, `inner` of what.
+
+    Kinds with a name: id, enum, record, union, variant. With an inner type: optional, collection,
+    counts (a count per member of an enum). The rest stand alone.
+    """
+
+    kind: str
+    name: str = ""
+    inner: Type | None = None
+
+    def __str__(self) -> str:
+        if self.inner is not None:
+            return f"{self.kind} {self.inner}"
+        return self.name or self.kind
+
+    @property
+    def optional(self) -> bool:
+        return self.kind == "optional"
+
+    @property
+    def required(self) -> Type:
+        """The type without its None."""
+        return self.inner if self.kind == "optional" and self.inner is not None else self
+
+    @property
+    def python(self) -> str:
+        """The annotation in generated code."""
+        if self.kind == "optional":
+            return f"{self.required.python} | None"
+        return _PYTHON.get(self.kind, self.name)
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in ("count", "float")
+
+
+_PYTHON = {"bool": "bool", "count": "int", "float": "float", "text": "str", "name": "str"}
+
+BOOL = Type("bool")
+COUNT = Type("count")
+FLOAT = Type("float")
+TEXT = Type("text")
+NAME = Type("name")
+NONE = Type("none")
+ENTITY = Type("entity")
+REGISTRY = Type("registry")
+ACTION = Type("action")
+STATUSES = Type("statuses")
+ROW = Type("row")
+BARRIER = Type("barrier")
+
+SCALARS = {"bool": BOOL, "count": COUNT, "float": FLOAT, "text": TEXT, "name": NAME}
+
+
+def optional(inner: Type) -> Type:
+    """`inner` or None."""
+    return inner if inner.kind in ("optional", "none") else Type("optional", inner=inner)
+
+
+def collection(inner: Type) -> Type:
+    """Many of `inner`."""
+    return Type("collection", inner=inner)
+
+
+def fits(given: Type, wanted: Type) -> bool:
+    """Whether a value of type `given` can stand where `wanted` is asked for."""
+    if given == wanted:
+        return True
+    if wanted.kind == "optional":
+        return given == NONE or fits(given.required, wanted.required)
+    if given.kind == "variant" and wanted.kind == "union":
+        return given.inner == wanted
+    if wanted == FLOAT:
+        return given == COUNT
+    if wanted == TEXT:
+        return given == NAME
+    return False
+
+
+def join(one: Type, other: Type) -> Type | None:
+    """The type that holds both, or None if there is none."""
+    if fits(one, other):
+        return other
+    if fits(other, one):
+        return one
+    if one == NONE:
+        return optional(other)
+    if other == NONE:
+        return optional(one)
+    if one.kind == "optional" or other.kind == "optional":
+        inner = join(one.required, other.required)
+        return None if inner is None else optional(inner)
+    return None

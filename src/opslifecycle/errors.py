@@ -1,0 +1,144 @@
+"""The errors that every machine shares. What a machine rejects is generated from its YAML.
+
+Every error carries its facts as attributes, in the order of the constructor's arguments, and can be
+pickled. Two errors of one class with equal facts are equal, so that tests can compare them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class OpsLifecycleError(Exception):
+    """The base of every error that this package raises.
+
+    A subclass names its facts in `facts` and its text in `template`; both are filled from the
+    constructor's arguments.
+    """
+
+    facts: ClassVar[tuple[str, ...]] = ()
+    template: ClassVar[str] = "operation lifecycle error"
+
+    def __init__(self, *values: Any) -> None:
+        super().__init__(*values)
+        for name, value in zip(self.facts, values, strict=True):
+            setattr(self, name, value)
+
+    def __str__(self) -> str:
+        return self.template.format_map(dict(zip(self.facts, self.args, strict=True)))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.args))
+
+
+class InvalidValueError(OpsLifecycleError, ValueError):
+    """A value of the wrong type or out of range; `field` is the path to it."""
+
+    facts = ("field", "reason")
+    template = "{field}: {reason}"
+
+    field: str
+    reason: str
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+
+
+class InvalidSpecError(InvalidValueError):
+    """A value of the right type that no operation can have; `field` names it."""
+
+
+class UnsupportedError(OpsLifecycleError):
+    """A method that this registry does not offer; `name` is the method's."""
+
+    facts = ("name",)
+    template = "operation not supported: {name}"
+
+    name: str
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+
+class InternalError(OpsLifecycleError):
+    """A broken invariant; `detail` is its name. The registry that raised it has closed itself."""
+
+    facts = ("detail",)
+    template = "internal lifecycle registry error: {detail}"
+
+    detail: str
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+
+
+class ChannelClosedError(OpsLifecycleError):
+    """A watch whose source is gone: closed, lost or rolled back. Never an outcome."""
+
+    template = "operation completion channel closed without an authorized terminal outcome"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class RegistryClosedError(OpsLifecycleError):
+    """A use of a closed registry, or a wait that its closing has ended."""
+
+    template = "the registry is closed"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class BarrierMemberRolledBackError(OpsLifecycleError):
+    """A barrier that held an operation which was rolled back; `id` is the operation's."""
+
+    facts = ("id",)
+    template = "wait_all lost an operation that was rolled back: {id}"
+
+    id: Any
+
+    def __init__(self, id: Any) -> None:
+        super().__init__(id)
+
+
+class CompletionFeedGapError(OpsLifecycleError):
+    """A reader that fell behind what is retained; `gap` says from where to where."""
+
+    facts = ("gap",)
+    template = (
+        "completion feed has a gap: entries after {gap.requested_after_seq} up to "
+        "{gap.dropped_through} are no longer retained (watermark {gap.watermark})"
+    )
+
+    gap: Any
+
+    def __init__(self, gap: Any) -> None:
+        super().__init__(gap)
+
+
+class EpochChangedError(OpsLifecycleError):
+    """A position from another life of the feed: `expected` is its epoch, `actual` the feed's."""
+
+    facts = ("expected", "actual")
+    template = "completion feed epoch changed: position is from {expected}, the feed is {actual}"
+
+    expected: Any
+    actual: Any
+
+    def __init__(self, expected: Any, actual: Any) -> None:
+        super().__init__(expected, actual)
+
+
+class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
+    """A blocking `result()` inside a running event loop: await instead."""
+
+    template = "result() would block the running event loop: await it instead"
+
+    def __init__(self) -> None:
+        super().__init__()

@@ -1,0 +1,244 @@
+"""The completion feed: rows in order, read by position. Knows nothing of watchers or barriers."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Generic, Protocol, TypeVar
+
+import attrs
+from opslifecycle import checks
+from opslifecycle.errors import CompletionFeedGapError, EpochChangedError, RegistryClosedError
+from opslifecycle.publication import PublicationLock, Waker
+from opslifecycle.waits import Cell, Wait, ended
+
+_PAGE_ROWS = 256
+_DEAD_ROWS_MIN = 64
+
+
+class Entry(Protocol):
+    """What every feed entry has."""
+
+    @property
+    def seq(self) -> int: ...
+
+
+class Position(Protocol):
+    """Where the feed stands; the authority owns it."""
+
+    watermark: int
+    dropped_through: int
+
+
+EntryT = TypeVar("EntryT", bound=Entry)
+EpochT = TypeVar("EpochT")
+
+
+@attrs.frozen
+class CompletionFeedGap:
+    """Entries that a reader asked for and that are no longer retained."""
+
+    requested_after_seq: int
+    dropped_through: int
+    watermark: int
+
+
+@attrs.frozen
+class FeedBatch(Generic[EntryT]):
+    """Entries after a position, with the feed's edges at the same instant."""
+
+    entries: tuple[EntryT, ...]
+    watermark: int
+    dropped_through: int
+
+    def gap_after(self, seq: int) -> CompletionFeedGap | None:
+        """What a reader standing at `seq` has missed: None unless seq < dropped_through."""
+        if seq >= self.dropped_through:
+            return None
+        return CompletionFeedGap(seq, self.dropped_through, self.watermark)
+
+
+class FeedAdvance(Wait[int]):
+    """Waits until the watermark is past a position; gives the watermark."""
+
+    __slots__ = ()
+
+
+_sequence_of = attrgetter("seq")
+
+
+class CompletionFeed(Generic[EntryT, EpochT]):
+    """Every public completion, in order, as far back as retention reaches.
+
+    Positions are sequence numbers; 0 stands before everything. `epoch_id` names the life of the
+    numbering: hand it in with a position that you stored, and a position from another life raises
+    EpochChangedError. Reading goes on after the registry is closed; waiting does not.
+    """
+
+    __slots__ = (
+        "__weakref__", "_batch", "_closed", "_head", "_lock", "_position", "_rows", "_waits",
+        "epoch_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        lock: PublicationLock,
+        position: Position,
+        batch: Callable[[tuple[EntryT, ...], int, int], FeedBatch[EntryT]],
+        epoch_id: EpochT,
+    ) -> None:
+        self.epoch_id = epoch_id
+        self._lock = lock
+        self._position = position
+        self._batch = batch
+        self._rows: list[EntryT] = []
+        self._head = 0
+        self._waits: dict[int, dict[Cell[int], None]] = {}
+        self._closed = False
+
+    @property
+    def watermark(self) -> int:
+        """The sequence of the latest entry there ever was, 0 if none."""
+        return self._position.watermark
+
+    def list_since(self, after: int, *, epoch_id: EpochT | None = None) -> FeedBatch[EntryT]:
+        """The retained entries with seq > `after`; `gap_after` says whether some are missing.
+
+        Raises EpochChangedError if `epoch_id` is given and is not the feed's.
+        """
+        self._check(after, epoch_id)
+        return self._page(after, None)
+
+    def wait_for_advance(self, after: int) -> FeedAdvance:
+        """Wait until the watermark is past `after`; gives the watermark, at once if it is.
+
+        Raises RegistryClosedError, also out of waits in progress, when the registry is closed.
+        """
+        self._check(after, None)
+        with self._lock:
+            if self._position.watermark > after:
+                return ended(self._position.watermark, self._lock, FeedAdvance)
+            if self._closed:
+                raise RegistryClosedError
+            cell: Cell[int] = Cell(self, after)
+            self._waits.setdefault(after, {})[cell] = None
+        return FeedAdvance(cell, self._lock)
+
+    def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:
+        """Every entry after `after`, once and in order, as they come; for `async for`.
+
+        Raises CompletionFeedGapError when entries are gone before they were read, EpochChangedError
+        as in `list_since`, and RegistryClosedError once all is read and the registry is closed.
+        """
+        self._check(after, epoch_id)
+        return _Subscription(self, after)
+
+    def iterate(
+        self, *, after: int = 0, epoch_id: EpochT | None = None, timeout: float | None = None
+    ) -> Iterator[EntryT]:
+        """As `subscribe`, for threads: each step blocks until there is an entry.
+
+        A step that finds none for `timeout` seconds raises TimeoutError; the iterator stays usable.
+        """
+        self._check(after, epoch_id)
+        return _Iteration(self, after, timeout)
+
+    def rows(self) -> Sequence[EntryT]:
+        """The retained entries, oldest first. Called with the publication lock held."""
+        return self._rows[self._head :]
+
+    def append(self, entry: EntryT) -> Iterable[Waker]:
+        """Add the latest entry. Called with the publication lock held."""
+        self._rows.append(entry)
+        if not self._waits:
+            return ()
+        wakers: list[Waker] = []
+        for after in [after for after in self._waits if after < entry.seq]:
+            for cell in self._waits.pop(after):
+                wakers.extend(cell.resolve(entry.seq))
+        return wakers
+
+    def drop_oldest(self) -> None:
+        """Let the oldest entry go, in amortised constant time. Called with the lock held."""
+        self._head += 1
+        if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._rows):
+            del self._rows[: self._head]
+            self._head = 0
+
+    def close(self) -> Iterable[Waker]:
+        """End every wait with RegistryClosedError. Called with the publication lock held."""
+        self._closed = True
+        cells = [cell for waiting in self._waits.values() for cell in waiting]
+        self._waits.clear()
+        return [waker for cell in cells for waker in cell.fail(RegistryClosedError())]
+
+    def forget(self, cell: Cell[Any]) -> None:
+        """Drop a wait that nobody wants any longer. Called with the publication lock held."""
+        cells = self._waits.get(cell.key)
+        if cells is not None:
+            cells.pop(cell, None)
+            if not cells:
+                del self._waits[cell.key]
+
+    def _page(self, after: int, rows_max: int | None) -> FeedBatch[EntryT]:
+        with self._lock:
+            start = bisect_right(self._rows, after, lo=self._head, key=_sequence_of)
+            stop = len(self._rows) if rows_max is None else start + rows_max
+            entries = tuple(self._rows[start:stop])
+            return self._batch(entries, self._position.watermark, self._position.dropped_through)
+
+    def _check(self, after: int, epoch_id: EpochT | None) -> None:
+        checks.count("after", after)
+        if epoch_id is not None:
+            checks.instance("epoch_id", epoch_id, type(self.epoch_id))
+            if epoch_id != self.epoch_id:
+                raise EpochChangedError(epoch_id, self.epoch_id)
+
+
+class _Reader(Generic[EntryT]):
+    """A place in the feed, and the page read ahead of it."""
+
+    __slots__ = ("_after", "_feed", "_page")
+
+    def __init__(self, feed: CompletionFeed[EntryT, Any], after: int) -> None:
+        self._feed = feed
+        self._after = after
+        self._page: Iterator[EntryT] = iter(())
+
+    def _next(self) -> EntryT | None:
+        entry = next(self._page, None)
+        if entry is None:
+            batch = self._feed._page(self._after, _PAGE_ROWS)
+            gap = batch.gap_after(self._after)
+            if gap is not None:
+                raise CompletionFeedGapError(gap)
+            self._page = iter(batch.entries)
+            entry = next(self._page, None)
+        if entry is not None:
+            self._after = entry.seq
+        return entry
+
+
+class _Subscription(_Reader[EntryT], AsyncIterator[EntryT]):
+    __slots__ = ()
+
+    async def __anext__(self) -> EntryT:
+        while (entry := self._next()) is None:
+            await self._feed.wait_for_advance(self._after)
+        return entry
+
+
+class _Iteration(_Reader[EntryT], Iterator[EntryT]):
+    __slots__ = ("_timeout",)
+
+    def __init__(
+        self, feed: CompletionFeed[EntryT, Any], after: int, timeout: float | None
+    ) -> None:
+        super().__init__(feed, after)
+        self._timeout = timeout
+
+    def __next__(self) -> EntryT:
+        while (entry := self._next()) is None:
+            self._feed.wait_for_advance(self._after).result(self._timeout)
+        return entry

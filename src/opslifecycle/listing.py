@@ -1,0 +1,72 @@
+"""Finding records by their properties without looking at all of them.
+
+A derived index: nothing depends on it but listing, and it can be rebuilt from the records. It is
+built by the first filtered listing; from then on a transition costs it one note of the id, and the
+next listing brings the noted ids up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Generic, TypeVar
+
+IdT = TypeVar("IdT", bound=Hashable)
+RecordT = TypeVar("RecordT")
+
+
+class Listing(Generic[IdT, RecordT]):
+    """Records by the values of their filter properties. Called with the publication lock held."""
+
+    __slots__ = ("_buckets", "_built", "_keys", "_keys_of", "_noted", "_records")
+
+    def __init__(
+        self,
+        records: Mapping[IdT, RecordT],
+        keys_of: Callable[[RecordT], tuple[Hashable, ...]],
+    ) -> None:
+        self._records = records
+        self._keys_of = keys_of
+        self._built = False
+        self._buckets: dict[tuple[int, Hashable], dict[IdT, None]] = {}
+        self._keys: dict[IdT, tuple[Hashable, ...]] = {}
+        self._noted: dict[IdT, None] = {}
+
+    def note(self, id: IdT) -> None:
+        """Remember that the record of `id` was made, changed or erased."""
+        if self._built:
+            self._noted[id] = None
+
+    def select(self, wanted: tuple[Any, ...]) -> list[RecordT]:
+        """The records whose properties are those wanted, in no order; None stands for any value."""
+        filters = [(place, value) for place, value in enumerate(wanted) if value is not None]
+        if not filters:
+            return list(self._records.values())
+        self._bring_up_to_date()
+        smallest = min((self._buckets.get(key, {}) for key in filters), key=len)
+        return [
+            self._records[id]
+            for id in smallest
+            if all(self._keys[id][place] == value for place, value in filters)
+        ]
+
+    def _bring_up_to_date(self) -> None:
+        outdated = self._noted if self._built else dict.fromkeys(self._records)
+        self._noted = {}
+        self._built = True
+        for id in outdated:
+            record = self._records.get(id)
+            before = self._keys.pop(id, ())
+            after = self._keys_of(record) if record is not None else ()
+            if before != after:
+                self._move(id, before, after)
+            if record is not None:
+                self._keys[id] = after
+
+    def _move(self, id: IdT, before: tuple[Hashable, ...], after: tuple[Hashable, ...]) -> None:
+        for key in enumerate(before):
+            bucket = self._buckets[key]
+            del bucket[id]
+            if not bucket:
+                del self._buckets[key]
+        for key in enumerate(after):
+            self._buckets.setdefault(key, {})[id] = None

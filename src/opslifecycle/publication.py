@@ -1,0 +1,62 @@
+"""The one lock of a registry, which a finalizer can use without ever waiting for it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+#: Wakes one waiter: cheap, never blocks, takes no lock of ours, runs after the lock is free.
+Waker = Callable[[], object]
+
+
+class PublicationLock:
+    """Guards what readers see: held for short sections in memory, never across I/O or waiting.
+
+    Finalizers run wherever the interpreter pleases, inside such a section of the same thread too,
+    so they must not wait for the lock. They hand their work to `defer`: whoever holds the lock then
+    does it when leaving, and if nobody does, it is done at once.
+    """
+
+    __slots__ = ("_deferred", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._deferred: deque[Callable[[], Iterable[Waker]]] = deque()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+        if self._deferred:
+            self._settle()
+
+    def defer(self, work: Callable[[], Iterable[Waker]]) -> None:
+        """Do `work` under the lock, now or when its holder leaves; then call its wakers."""
+        self._deferred.append(work)
+        self._settle()
+
+    def _settle(self) -> None:
+        # Whoever appended before the holder's release is seen by the holder afterwards, and whoever
+        # appends after it finds the lock free: no work is left behind either way.
+        while self._deferred and self._lock.acquire(blocking=False):
+            wakers: list[Waker] = []
+            try:
+                while self._deferred:
+                    wakers.extend(self._deferred.popleft()())
+            finally:
+                self._lock.release()
+            for wake in wakers:
+                wake()
+
+    def renew(self) -> None:
+        """Replace the lock in a forked child, where its holder may not exist any more."""
+        self._lock = threading.Lock()
+        self._deferred.clear()

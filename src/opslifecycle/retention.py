@@ -1,0 +1,27 @@
+"""Which feed rows are kept: first in, first out. Knows nothing of watchers or barriers."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+IdT = TypeVar("IdT")
+
+
+class Retention(Generic[IdT]):
+    """The order in which feed rows leave. Called with the publication lock held."""
+
+    __slots__ = ("_rows", "_rows_max")
+
+    def __init__(self, rows_max: int) -> None:
+        self._rows_max = rows_max
+        self._rows: deque[tuple[int, IdT]] = deque()
+
+    def admit(self, sequence: int, id: IdT) -> None:
+        """Keep a new row, the latest of all."""
+        self._rows.append((sequence, id))
+
+    def overdue(self) -> list[tuple[int, IdT]]:
+        """Let go of what is over the limit: sequence and id of each row, oldest first."""
+        over = len(self._rows) - self._rows_max
+        return [self._rows.popleft() for _ in range(over)]

@@ -1,0 +1,245 @@
+"""One-shot waits: awaitable from any event loop, with a blocking `result()` for threads.
+
+A wait has two halves. The registry keeps the cell; the caller keeps the `Wait`. When the last
+reference to the `Wait` goes, its cell is forgotten: that is how a dropped watch stops counting. An
+await in progress has the `Wait` in its frame, so it cannot go while somebody waits for it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator, Iterable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
+
+from opslifecycle.errors import EventLoopBlockedError, InvalidValueError, OpsLifecycleError
+from opslifecycle.publication import PublicationLock, Waker
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+
+
+class _State(Enum):
+    PENDING = "pending"
+    RESOLVED = "resolved"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_PENDING = _State.PENDING
+
+
+class CellOwner(Protocol):
+    """Who keeps a cell; told when nobody waits for it any longer."""
+
+    def forget(self, cell: Cell[Any]) -> None: ...
+
+
+class Cell(Generic[T]):
+    """The registry's half of a wait. Every method is called with the publication lock held."""
+
+    __slots__ = ("key", "owner", "state", "value", "waiters")
+
+    def __init__(self, owner: CellOwner | None, key: Any = None) -> None:
+        self.state = _PENDING
+        self.value: T | OpsLifecycleError | None = None
+        self.owner = owner
+        self.key = key
+        self.waiters: dict[Waker, None] | None = None
+
+    def resolve(self, value: T) -> Iterable[Waker]:
+        """End the wait with a value; gives whom to wake once the lock is free."""
+        return self._end(_State.RESOLVED, value)
+
+    def fail(self, error: OpsLifecycleError) -> Iterable[Waker]:
+        """End the wait with an error; gives whom to wake once the lock is free."""
+        return self._end(_State.FAILED, error)
+
+    def withdraw(self) -> Iterable[Waker]:
+        """End the wait because its caller gave it up, and have its owner forget it."""
+        if self.state is not _PENDING:
+            return ()
+        if self.owner is not None:
+            self.owner.forget(self)
+        return self._end(_State.CANCELLED, None)
+
+    def _end(self, state: _State, value: T | OpsLifecycleError | None) -> Iterable[Waker]:
+        waiters = self.waiters
+        self.value = value
+        self.state = state
+        self.waiters = None
+        self.owner = None
+        self.key = None
+        return waiters or ()
+
+
+class NotCopyable:
+    """A base for handles that stand for one thing: copying and pickling them is refused."""
+
+    __slots__ = ()
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} cannot be copied or pickled")
+
+    def __copy__(self) -> NoReturn:
+        self._refuse()
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        self._refuse()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        self._refuse()
+
+
+class Wait(NotCopyable, Generic[T]):
+    """Something that ends once: await it in any event loop, or call `result()` in a thread.
+
+    Any number of tasks and threads may wait for it, and it keeps what it ended with. Cancelling a
+    task that awaits it ends that await only; `cancel()`, or the last reference going, gives it up.
+    """
+
+    __slots__ = ("__weakref__", "_cell", "_lock")
+
+    def __init__(self, cell: Cell[T], lock: PublicationLock) -> None:
+        self._cell = cell
+        self._lock = lock
+
+    def done(self) -> bool:
+        """Whether it has ended: resolved, failed or cancelled."""
+        return self._cell.state is not _PENDING
+
+    def cancel(self) -> bool:
+        """Give it up: True if that ended it, False if it had ended before.
+
+        Afterwards `await` and `result()` raise CancelledError, for those who wait already too.
+        """
+        with self._lock:
+            pending = self._cell.state is _PENDING
+            wakers = self._cell.withdraw()
+        for wake in wakers:
+            wake()
+        return pending
+
+    def result(self, timeout: float | None = None) -> T:
+        """Block this thread until it ends, for at most `timeout` seconds.
+
+        Raises TimeoutError when the time is up, which leaves it pending, EventLoopBlockedError
+        inside a running event loop that it would block, and whatever the wait has failed with.
+        """
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout == timeout):
+            raise InvalidValueError("timeout", f"expected seconds or None, got {timeout!r}")
+        if self._cell.state is _PENDING:
+            self._block(timeout)
+        return self._value()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if self._cell.state is _PENDING:
+            import asyncio
+
+            loop = asyncio.get_running_loop()
+            waker = _LoopWaker(loop)
+            if self._enlist(waker):
+                try:
+                    yield from waker.future
+                finally:
+                    self._delist(waker)
+        return self._value()
+
+    def __del__(self) -> None:
+        cell = self._cell
+        if cell.state is _PENDING:
+            self._lock.defer(cell.withdraw)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._cell.state.value}>"
+
+    def _block(self, timeout: float | None) -> None:
+        if timeout is not None and timeout <= 0:
+            raise TimeoutError
+        asyncio = sys.modules.get("asyncio")
+        if asyncio is not None and asyncio._get_running_loop() is not None:
+            raise EventLoopBlockedError
+        gate = threading.Lock()
+        gate.acquire()
+        if not self._enlist(gate.release):
+            return
+        try:
+            seconds = -1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)
+            gate.acquire(timeout=seconds)
+        finally:
+            self._delist(gate.release)
+        if self._cell.state is _PENDING:
+            raise TimeoutError
+
+    def _enlist(self, waker: Waker) -> bool:
+        with self._lock:
+            if self._cell.state is not _PENDING:
+                return False
+            if self._cell.waiters is None:
+                self._cell.waiters = {}
+            self._cell.waiters[waker] = None
+            return True
+
+    def _delist(self, waker: Waker) -> None:
+        with self._lock:
+            if self._cell.waiters is not None:
+                self._cell.waiters.pop(waker, None)
+
+    def _value(self) -> T:
+        cell = self._cell
+        if cell.state is _State.RESOLVED:
+            return cast("T", cell.value)
+        if cell.state is _State.FAILED:
+            error = cast("OpsLifecycleError", cell.value)
+            # An error of its own for each waiter: a shared one would collect all their tracebacks.
+            raise type(error)(*error.args)
+        from opslifecycle.cancellation import WaitCancelledError
+
+        raise WaitCancelledError
+
+
+class _LoopWaker:
+    """Wakes one await: directly in its own loop, through the loop's queue from elsewhere."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def __call__(self) -> None:
+        import asyncio
+
+        if asyncio._get_running_loop() is self.loop:
+            self._finish()
+            return
+        try:
+            self.loop.call_soon_threadsafe(self._finish)
+        except RuntimeError:
+            # A closed loop runs nothing any more, so nobody is left to be woken there.
+            if not self.loop.is_closed():
+                raise
+
+    def _finish(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+def ended(value: object, lock: PublicationLock, kind: type[WaitT]) -> WaitT:
+    """A wait that has its value already."""
+    cell: Cell[Any] = Cell(None)
+    cell.resolve(value)
+    return kind(cell, lock)
+
+
+def failed(error: OpsLifecycleError, lock: PublicationLock, kind: type[WaitT]) -> WaitT:
+    """A wait that has failed already."""
+    cell: Cell[Any] = Cell(None)
+    cell.fail(error)
+    return kind(cell, lock)
+
+
+WaitT = TypeVar("WaitT", bound=Wait[Any])
