@@ -7,12 +7,7 @@ from collections.abc import Mapping
 from opslifecycle_codegen import model, rules
 from opslifecycle_codegen.commands import Commands
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.expressions import (
-    Binding,
-    Scope,
-    Typed,
-    compile_expression,
-)
+from opslifecycle_codegen.expressions import compile_expression
 from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.model import Expr, Name
 from opslifecycle_codegen.program import (
@@ -24,6 +19,7 @@ from opslifecycle_codegen.program import (
     Views,
 )
 from opslifecycle_codegen.resolve import Resolver
+from opslifecycle_codegen.scope import Binding, Scope, Typed
 from opslifecycle_codegen.symbols import ViewInfo
 from opslifecycle_codegen.types import (
     BARRIER,
@@ -214,7 +210,7 @@ class _Analyzer:
     # Rules --------------------------------------------------------------------------------------
 
     def _classifier(self, name: Name, declared: model.Classifier) -> Rule:
-        params = self._commands.params(declared.takes)
+        params = self._commands.params(declared.takes, "id")
         used: set[str] = set()
         scope = self._commands.base_scope(params, operation=optional(ENTITY))
         scope = Scope(self._symbols, scope.names, used=used)

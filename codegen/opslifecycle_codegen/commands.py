@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from opslifecycle_codegen import model
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.expressions import Binding, Scope, compile_expression, narrowed_by
+from opslifecycle_codegen.expressions import compile_expression, narrowed_by
 from opslifecycle_codegen.layout import Code, quoted
 from opslifecycle_codegen.model import Expr, Name, Text, TypeExpr
 from opslifecycle_codegen.program import Assignment, BarrierAdmission, Check, Command
 from opslifecycle_codegen.resolve import Resolver, action_label
+from opslifecycle_codegen.scope import Binding, Scope
 from opslifecycle_codegen.symbols import Symbols
 from opslifecycle_codegen.types import (
     ACTION,
@@ -82,7 +83,7 @@ class Commands:
 
     def params(self, takes: Mapping[Name, TypeExpr], *reserved_too: str) -> dict[str, Type]:
         """The types of what a command takes."""
-        reserved = {"id", "registry", "self", self._machine.entity, *reserved_too}
+        reserved = {"registry", "self", self._machine.entity, *reserved_too}
         for name in takes:
             if name in reserved:
                 message = f"a parameter cannot be called {str(name)!r}"
@@ -112,12 +113,12 @@ class Commands:
 
     def action(self, name: Name, declared: model.Action) -> Command:
         """One action on a record."""
-        params = self.params(declared.takes, "action")
+        params = self.params(declared.takes, "id", "action")
         label = action_label(name, declared)
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
         scope = self.base_scope(params, operation=optional(ENTITY))
-        scope = self._action_scope(scope, label, self.constant_of(declared.from_))
+        scope = self._action_scope(scope, label, self._symbols.status_constant(sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
         checks, scope = self._checks(names, scope)
         self._require_status_check(name, names)
@@ -138,7 +139,7 @@ class Commands:
         self._refuse_terminal_exit(declared.from_, sources)
         scope = self.base_scope({}, operation=optional(ENTITY))
         label = str(declared.method)
-        scope = self._action_scope(scope, label, self.constant_of(declared.from_))
+        scope = self._action_scope(scope, label, self._symbols.status_constant(sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
         checks, scope = self._checks(names, scope)
         self._require_status_check(declared.method, names)
@@ -198,12 +199,6 @@ class Commands:
         return BarrierAdmission(first, refusals)
 
     # Their parts --------------------------------------------------------------------------------
-
-    def constant_of(self, words: model.Words) -> str:
-        """The name of the module constant that holds these statuses."""
-        if len(words) == 1 and words[0] in self._symbols.status_groups:
-            return f"_{words[0].upper()}"
-        return "_" + "_OR_".join(word.upper() for word in self._resolver.statuses(words))
 
     def _checks(
         self, names: Sequence[Name], scope: Scope, *, always_first: bool = True
@@ -345,7 +340,8 @@ class Commands:
     def _require_status_check(self, name: Text, checks: Sequence[Name]) -> None:
         for each in checks:
             guard = self._machine.guards.get(each)
-            if guard is not None and "action.from_statuses" in guard.when:
+            # A guard that does not exist is a mistake of its own, reported where it is named.
+            if guard is None or "action.from" in guard.when:
                 return
         message = f"none of the checks of {name} asks for its `from` (action.from_statuses)"
         self._diagnostics.add(name.mark, "status-unchecked", message)

@@ -56,8 +56,9 @@ def load_config(pyproject: Path) -> list[MachineConfig]:
     if not isinstance(machines, list) or not machines:
         raise InvalidConfigError(f"{pyproject}: no machine is configured; {_EXAMPLE}")
     line_length = table.get("line_length", _LINE_LENGTH_DEFAULT)
-    if not isinstance(line_length, int) or not 60 <= line_length <= 200:
-        raise InvalidConfigError(f"{pyproject}: line_length is a number from 60 to 200")
+    if not isinstance(line_length, int) or not _LINE_LENGTH_DEFAULT <= line_length <= 200:
+        message = f"{pyproject}: line_length is a number from {_LINE_LENGTH_DEFAULT} to 200"
+        raise InvalidConfigError(message)
     return [_machine(pyproject, machine, line_length) for machine in machines]
 
 

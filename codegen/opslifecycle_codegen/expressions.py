@@ -10,27 +10,24 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from attrs import Factory, evolve, field, frozen
+from attrs import evolve
 
 from opslifecycle_codegen import layout
+from opslifecycle_codegen.calls import check_call
 from opslifecycle_codegen.diagnostics import Diagnostics, Mark, nearest
 from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.model import Expr
-from opslifecycle_codegen.symbols import Symbols
+from opslifecycle_codegen.negation import negation
+from opslifecycle_codegen.scope import Scope, Typed
 from opslifecycle_codegen.types import (
-    ACTION,
     BARRIER,
     BOOL,
     COUNT,
-    ENTITY,
     FLOAT,
     NONE,
-    REGISTRY,
-    ROW,
     STATUSES,
     TEXT,
     Type,
-    collection,
     fits,
     join,
 )
@@ -39,40 +36,6 @@ _CHARACTERS_MAX = 1000
 _COMPARISONS = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
-_QUANTIFIERS = ("all", "any", "count", "distinct")
-
-
-@frozen
-class Binding:
-    """What a name stands for: its type, and the code that reads it."""
-
-    type: Type
-    code: str
-
-
-@frozen
-class Scope:
-    """The names that an expression may use, and what tests have made sure of."""
-
-    symbols: Symbols
-    names: dict[str, Binding]
-    constants: dict[str, Binding] = Factory(dict)
-    narrowed: dict[str, Type] = Factory(dict)
-    used: set[str] = field(factory=set)
-
-    def with_names(self, names: dict[str, Binding]) -> Scope:
-        return evolve(self, names={**self.names, **names})
-
-    def with_narrowed(self, path: str, type: Type) -> Scope:
-        return evolve(self, narrowed={**self.narrowed, path: type})
-
-
-@frozen
-class Typed:
-    """A checked expression."""
-
-    type: Type
-    code: Code
 
 
 class _Refused(Exception):
@@ -88,11 +51,11 @@ def compile_expression(
     negated: bool = False,
 ) -> Typed | None:
     """Check an expression and print it, or its negation; None if it is wrong, which is reported."""
-    checker = _Checker(expr, diagnostics)
+    checker = Checker(expr, diagnostics)
     try:
         tree = checker.parse()
         if negated:
-            tree = _negation(tree)
+            tree = negation(tree)
         typed = checker.check(tree, scope, wanted)
         if wanted is not None and not fits(typed.type, wanted):
             raise checker.refuse(tree, "wrong-type", f"expected {wanted}, found {typed.type}")
@@ -103,34 +66,16 @@ def compile_expression(
 
 def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool) -> Scope:
     """The scope that holds once an expression is known to be true, or false."""
-    checker = _Checker(expr, Diagnostics())
+    checker = Checker(expr, Diagnostics())
     try:
         return checker.narrow(checker.parse(), scope, truth)
     except _Refused:
         return scope
 
 
-_OPPOSITES: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE,
-    ast.LtE: ast.Gt, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
+class Checker:
+    """Checks one expression, and reports its first mistake."""
 
-
-def _negation(node: ast.expr) -> ast.expr:
-    """The expression that is true exactly when `node` is false, with `not` pushed inwards."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return node.operand
-    if isinstance(node, ast.BoolOp):
-        flipped = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        operands = [_negation(operand) for operand in node.values]
-        return ast.copy_location(ast.BoolOp(flipped, operands), node)
-    if isinstance(node, ast.Compare) and len(node.ops) == 1:
-        opposite = _OPPOSITES[type(node.ops[0])]()
-        return ast.copy_location(ast.Compare(node.left, [opposite], node.comparators), node)
-    return ast.copy_location(ast.UnaryOp(ast.Not(), node), node)
-
-
-class _Checker:
     def __init__(self, expr: Expr, diagnostics: Diagnostics) -> None:
         self._expr = expr
         self._diagnostics = diagnostics
@@ -218,39 +163,13 @@ class _Checker:
         if base.type.optional:
             message = f"{ast.unparse(node.value)} may be None here"
             raise self.refuse(node, "may-be-none", message, "ask `is not None` first")
-        known = self._attribute_types(base.type, scope)
+        known = scope.attributes_of(base.type)
         if node.attr not in known:
             hint = nearest(node.attr, known)
             raise self.refuse(node, "unknown-name", f"{base.type} has no {node.attr!r}", hint)
         call = "_ids()" if base.type == BARRIER and node.attr == "unfinished" else ""
         code = Code(f"{base.code.at(layout.ATOM)}.{node.attr}{call}")
         return Typed(scope.narrowed.get(path, known[node.attr]), code)
-
-    def _attribute_types(self, base: Type, scope: Scope) -> dict[str, Type]:
-        symbols = scope.symbols
-        if base == ENTITY:
-            return symbols.entity_fields
-        if base == REGISTRY:
-            return symbols.registry_fields
-        if base == ROW:
-            return symbols.row_fields
-        if base == BARRIER:
-            return {"unfinished": collection(symbols.entity_fields["id"])}
-        if base == ACTION:
-            return {"label": TEXT, "from_statuses": STATUSES, "idempotent_in": STATUSES}
-        if base.kind == "enum":
-            properties = symbols.enums[base.name].properties
-            types = {name: info.type for name, info in properties.items()}
-            return {"value": TEXT, "generated_variant": TEXT, **types}
-        if base.kind in ("record", "variant"):
-            fields = symbols.records[base.name].fields
-            types = {name: info.type for name, info in fields.items()}
-            return {**types, **(self._tag_type(base.inner, scope) if base.inner else {})}
-        return self._tag_type(base, scope) if base.kind == "union" else {}
-
-    def _tag_type(self, union: Type, scope: Scope) -> dict[str, Type]:
-        info = scope.symbols.unions[union.name]
-        return {info.tag: Type("enum", info.tag_enum) if info.tag_enum else TEXT}
 
     def _constant(self, node: ast.Constant, scope: Scope, wanted: Type | None) -> Typed:
         value = node.value
@@ -271,7 +190,7 @@ class _Checker:
         codes = []
         for operand in node.values:
             typed = self.check(operand, scope)
-            self._want(operand, typed, BOOL)
+            self.want(operand, typed, BOOL)
             codes.append(typed.code)
             scope = self.narrow(operand, scope, truth=is_and)
         if is_and:
@@ -289,7 +208,7 @@ class _Checker:
                 node, "expression-form", "of the unary operators only `not` has a meaning"
             )
         typed = self.check(node.operand, scope)
-        self._want(node.operand, typed, BOOL)
+        self.want(node.operand, typed, BOOL)
         return Typed(BOOL, Code(f"not {typed.code.at(layout.NOT)}", layout.NOT))
 
     def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Typed:
@@ -308,7 +227,7 @@ class _Checker:
 
     def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Typed:
         test = self.check(node.test, scope)
-        self._want(node.test, test, BOOL)
+        self.want(node.test, test, BOOL)
         then = self.check(node.body, self.narrow(node.test, scope, truth=True), wanted)
         otherwise = self.check(node.orelse, self.narrow(node.test, scope, truth=False), wanted)
         type = join(then.type, otherwise.type)
@@ -317,15 +236,19 @@ class _Checker:
             raise self.refuse(node, "wrong-type", message)
         return Typed(type, layout.conditional(then.code, test.code, otherwise.code))
 
+    def _call(self, node: ast.Call, scope: Scope, wanted: Type | None) -> Typed:
+        return check_call(self, node, scope)
+
     def _subscript(self, node: ast.Subscript, scope: Scope, wanted: Type | None) -> Typed:
         base = self.check(node.value, scope)
         if base.type.kind != "counts" or base.type.inner is None:
             raise self.refuse(node, "expression-form", f"{base.type} cannot be subscripted")
         key = self.check(node.slice, scope, base.type.inner)
-        self._want(node.slice, key, base.type.inner)
+        self.want(node.slice, key, base.type.inner)
         return Typed(COUNT, Code(f"{base.code.text}[{key.code.text}]"))
 
-    def _want(self, node: ast.expr, typed: Typed, wanted: Type) -> None:
+    def want(self, node: ast.expr, typed: Typed, wanted: Type) -> None:
+        """Refuse a node whose type does not fit."""
         if not fits(typed.type, wanted):
             raise self.refuse(node, "wrong-type", f"expected {wanted}, found {typed.type}")
 
@@ -401,86 +324,6 @@ class _Checker:
         if inner is None or not fits(left.type, inner):
             raise self.refuse(node, "wrong-type", f"{left.type} cannot be in {right.type}")
         return right.code.at(layout.SUM)
-
-    # Calls --------------------------------------------------------------------------------------
-
-    def _call(self, node: ast.Call, scope: Scope, wanted: Type | None) -> Typed:
-        if not isinstance(node.func, ast.Name) or node.keywords:
-            raise self.refuse(
-                node, "expression-form", "only a named function of positional arguments"
-            )
-        name = node.func.id
-        if name in _QUANTIFIERS:
-            return self._quantified(node, name, scope)
-        if name in ("min", "max"):
-            return self._extreme(node, name, scope)
-        named = scope.symbols.type_named(name)
-        if named is not None and named.kind == "variant":
-            return self._constructed(node, named, scope)
-        known = [*_QUANTIFIERS, "min", "max"]
-        raise self.refuse(
-            node.func, "unknown-name", f"there is no {name!r} to call", nearest(name, known)
-        )
-
-    def _extreme(self, node: ast.Call, name: str, scope: Scope) -> Typed:
-        typed = [self.check(argument, scope) for argument in node.args]
-        for argument, each in zip(node.args, typed, strict=True):
-            if not each.type.numeric:
-                raise self.refuse(argument, "wrong-type", f"expected a number, found {each.type}")
-        if len(typed) < 2:
-            raise self.refuse(node, "wrong-type", f"{name} needs two numbers or more")
-        type = FLOAT if any(each.type == FLOAT for each in typed) else COUNT
-        return Typed(type, Code(f"{name}({', '.join(each.code.text for each in typed)})"))
-
-    def _constructed(self, node: ast.Call, variant: Type, scope: Scope) -> Typed:
-        fields = list(scope.symbols.records[variant.name].fields.values())
-        if len(node.args) != len(fields):
-            message = f"{variant.name} takes {len(fields)} values, not {len(node.args)}"
-            raise self.refuse(node, "wrong-type", message)
-        codes = []
-        for argument, info in zip(node.args, fields, strict=True):
-            typed = self.check(argument, scope, info.type)
-            self._want(argument, typed, info.type)
-            codes.append(typed.code.text)
-        return Typed(variant, Code(f"{variant.name}({', '.join(codes)})"))
-
-    def _quantified(self, node: ast.Call, name: str, scope: Scope) -> Typed:
-        generator = node.args[0] if len(node.args) == 1 else None
-        if not isinstance(generator, ast.GeneratorExp):
-            raise self.refuse(node, "expression-form", f"write {name}(… for x in …)")
-        clauses = []
-        for part in generator.generators:
-            scope, clause = self._clause(part, scope)
-            clauses.extend(clause)
-        element = self.check(generator.elt, scope)
-        if name in ("all", "any"):
-            self._want(generator.elt, element, BOOL)
-            return Typed(BOOL, layout.comprehension(name, element.code, clauses))
-        if name == "count":
-            return Typed(COUNT, layout.comprehension("sum", Code("1"), clauses))
-        return Typed(BOOL, layout.comprehension("_distinct", element.code, clauses))
-
-    def _clause(self, part: ast.comprehension, scope: Scope) -> tuple[Scope, list[str]]:
-        target = part.target
-        if not isinstance(target, ast.Name) or part.is_async:
-            raise self.refuse(part.iter, "expression-form", "a loop has one plain name")
-        enum = scope.symbols.type_named(part.iter.id) if isinstance(part.iter, ast.Name) else None
-        if enum is not None and enum.kind == "enum":
-            inner, code = enum, enum.name
-        else:
-            many = self.check(part.iter, scope)
-            if many.type.kind != "collection" or many.type.inner is None:
-                message = f"expected many things, found {many.type}"
-                raise self.refuse(part.iter, "wrong-type", message)
-            inner, code = many.type.inner, many.code.text
-        clauses = [f"for {target.id} in {code}"]
-        scope = scope.with_names({target.id: Binding(inner, target.id)})
-        for test in part.ifs:
-            typed = self.check(test, scope)
-            self._want(test, typed, BOOL)
-            clauses.append(f"if {typed.code.at(layout.OR)}")
-            scope = self.narrow(test, scope, truth=True)
-        return scope, clauses
 
     # Narrowing ----------------------------------------------------------------------------------
 

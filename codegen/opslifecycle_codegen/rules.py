@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from opslifecycle_codegen import model
 from opslifecycle_codegen.commands import BUILT_IN_REJECTIONS, Commands
 from opslifecycle_codegen.diagnostics import Diagnostics, Mark, nearest
+from opslifecycle_codegen.imports import RESERVED_TYPE_NAMES
 from opslifecycle_codegen.model import Text
 from opslifecycle_codegen.program import Program
 from opslifecycle_codegen.resolve import Resolver
 
-_ENUM_RESERVED = frozenset({"mro", "name", "value", "generated_variant"})
+# Words that generated code uses for something else, by where they would stand.
+_ENUM_WORDS = frozenset({"mro", "name", "value", "generated_variant", "wire", "cls", "member"})
+_RECORD_WORDS = frozenset({"id", "status", "clock_offset_ms"})
+_REGISTRY_WORDS = frozenset({"records", "ended", "now_ms", "clock_offset_ms", "cursors", "self"})
+_METHOD_WORDS = frozenset({"close", "broken_invariants", "erase", "evict", "register"})
 
 
 def check(
@@ -23,10 +27,13 @@ def check(
     """Report what is unreachable, unused, endless or named twice."""
     rules = _Rules(program, resolver, commands, diagnostics)
     rules.statuses()
+    rules.effects()
     rules.methods()
     rules.rejections()
     rules.unused()
     rules.names()
+    rules.words()
+    rules.cycles()
 
 
 class _Rules:
@@ -76,6 +83,19 @@ class _Rules:
                     message = f"{name} is legal from {source}: rejecting it there cannot happen"
                     self._diagnostics.add(name.mark, "dead-idempotence", message)
 
+    def effects(self) -> None:
+        """What waits for an end is told of every end, whatever the record."""
+        machine = self._machine
+        always = {name for step in machine.on_terminal if step.if_ is None for name in step.effects}
+        for feature, declared, effect in (
+            ("watch", machine.watch, "wake_watchers"),
+            ("barrier", machine.barrier, "count_in_barriers"),
+        ):
+            if declared is not None and effect not in always:
+                message = f"{feature} would never end: no step of on_terminal always does {effect}"
+                hint = f"add to on_terminal: - effects: [{effect}]"
+                self._diagnostics.add(declared.mark, "missing-effect", message, hint)
+
     def methods(self) -> None:
         """Public methods have names of their own, and every action can be asked for."""
         machine = self._machine
@@ -96,6 +116,10 @@ class _Rules:
                 hint = nearest(method, machine.create.methods)
                 self._diagnostics.add(method.mark, "unknown-name", message, hint)
         self._no_collisions(self._public_methods(), "method")
+        actions_methods = {method for each in machine.actions.values() for method in each.methods}
+        created = set(machine.create.methods)
+        others = [m for m in self._public_methods() if m not in actions_methods | created]
+        self._no_collisions([*machine.actions, *others], "command of the authority")
 
     def _public_methods(self) -> Iterable[Text]:
         machine = self._machine
@@ -210,20 +234,56 @@ class _Rules:
             if name in built_in:
                 message = f"{name} is an error that every machine has"
                 self._diagnostics.add(name.mark, "name-collision", message)
-        words: list[Text] = [*machine.statuses.members, *machine.statuses.properties]
+        for name in types:
+            if name in RESERVED_TYPE_NAMES:
+                message = f"{name} is the name of something that generated code uses"
+                self._diagnostics.add(name.mark, "reserved-name", message)
+
+    def words(self) -> None:
+        """No member, field or method has a name that generated code needs."""
+        machine = self._machine
+        members: list[Text] = [*machine.statuses.members, *machine.statuses.properties]
         for enum in machine.enums.values():
-            words += [*enum.members, *enum.properties]
-        for member in words:
-            if member in _ENUM_RESERVED or keyword.iskeyword(member.upper()):
-                message = f"an enum of Python cannot have a {str(member)!r}"
-                self._diagnostics.add(member.mark, "reserved-name", message)
+            members += [*enum.members, *enum.properties]
+        self._reserve(members, _ENUM_WORDS, "a closed set")
+        self._reserve(machine.fields, _RECORD_WORDS, "a record")
+        self._reserve([*machine.settings, *machine.registry], _REGISTRY_WORDS, "a registry")
+        self._reserve(self._public_methods(), _METHOD_WORDS, "a registry's methods")
+        self._reserve(machine.actions, _METHOD_WORDS, "an authority's methods")
+        for value in machine.values.values():
+            fields = [value.fields, *(variant.fields for variant in value.variants.values())]
+            self._reserve([name for each in fields for name in each], {"self"}, "a value")
+
+    def _reserve(self, names: Iterable[Text], words: Collection[str], where: str) -> None:
+        for name in names:
+            if name in words:
+                message = f"{str(name)!r} cannot stand in {where}: generated code uses the word"
+                self._diagnostics.add(name.mark, "reserved-name", message)
+
+    def cycles(self) -> None:
+        """No value needs itself, and no closed set is typed by itself."""
+        symbols = self._program.symbols
+        edges: set[tuple[str, str]] = set()
+        for record in symbols.records.values():
+            needs = (f.type.name for f in record.fields.values() if not f.type.optional)
+            edges |= {(record.name, need) for need in needs}
+        for union in symbols.unions.values():
+            edges |= {(union.name, variant) for variant in union.variants}
+        for enum in symbols.enums.values():
+            needs = (p.type.name for p in enum.properties.values())
+            edges |= {(enum.name, need) for need in needs}
+        for name in (*self._machine.values, *self._machine.enums):
+            after = {to for source, to in edges if source == name}
+            if name in _closure(after, edges):
+                message = f"{name} cannot be made: it needs another {name} first"
+                self._diagnostics.add(name.mark, "cycle", message)
 
     def _no_collisions(self, names: Iterable[Text], what: str) -> None:
         seen: dict[str, Mark] = {}
         for name in names:
             first = seen.setdefault(str(name), name.mark)
             if first != name.mark:
-                message = f"two {what}s are called {name}"
+                message = f"{name} names two things: each {what} needs a name of its own"
                 hint = f"the other stands at line {first.line}"
                 self._diagnostics.add(name.mark, "name-collision", message, hint)
 

@@ -122,16 +122,23 @@ class Symbols:
         """Every name that stands for a type."""
         return [*self.ids, *self.enums, *self.unions, *self.records]
 
+    def status_constant(self, members: tuple[str, ...]) -> str:
+        """The name of the generated constant that holds these statuses."""
+        for group, grouped in self.status_groups.items():
+            if grouped == members:
+                return f"_{group.upper()}"
+        return "_" + "_OR_".join(member.upper() for member in members)
+
     @property
     def status_type(self) -> Type:
         return Type("enum", self.status_enum)
 
 
 def pascal(snake: str) -> str:
-    """`mob_child` as `MobChild`."""
+    """`home_address` as `HomeAddress`."""
     return "".join(part[:1].upper() + part[1:] for part in snake.split("_"))
 
 
 def snake(camel: str) -> str:
-    """`SessionChild` as `session_child`."""
+    """`HomeAddress` as `home_address`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", camel).lower()

@@ -18,5 +18,5 @@ class ClosedSet(Enum):
 
     @property
     def generated_variant(self) -> str:
-        """The PascalCase spelling: `mob_child` as `MobChild`."""
+        """The PascalCase spelling: `home_address` as `HomeAddress`."""
         return "".join(part[:1].upper() + part[1:] for part in self._value_.split("_"))

@@ -268,7 +268,7 @@ def test_closed_set_is_what_was_declared(closed_set: type[ClosedSet]) -> None:
 def test_closed_sets_are_what_is_locked() -> None:
     locked = json.loads(LOCK.read_text(encoding="utf-8"))["closed_sets"]
     assert locked
-    generated = {kind.__name__: [member.value for member in kind] for kind in CLOSED_SETS}
+    generated = {kind.__name__: [each.value for each in kind] for kind in CLOSED_SETS}
     assert generated == locked
 
 

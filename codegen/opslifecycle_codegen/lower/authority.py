@@ -7,6 +7,7 @@ from attrs import frozen
 from opslifecycle_codegen import layout
 from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.lower.names import PublicNames
+from opslifecycle_codegen.lower.state import StateLowering, has_stamps
 from opslifecycle_codegen.program import (
     Assignment,
     Check,
@@ -75,108 +76,13 @@ class AuthorityLowering:
         if self._machine.feed is not None:
             methods.append(self._evict())
         methods.append(self._end())
-        record_init, record_body = self._record_init()
-        init, init_body = self._init()
+        state = StateLowering(self._program, self._names, self._width)
+        record_init, record_body = state.record_init()
+        init, init_body = state.init()
         return AuthorityView(
-            self._constants(), self._record_slots(), record_init, record_body,
-            self._slots(), init, init_body, methods,
+            state.constants(self._effects), state.record_slots(), record_init, record_body,
+            state.slots(), init, init_body, methods,
         )  # fmt: skip
-
-    # The record ---------------------------------------------------------------------------------
-
-    def _record_slots(self) -> list[str]:
-        fields = list(self._program.symbols.entity_fields)
-        return sorted([*fields, *(["clock_offset_ms"] if self._has_stamps() else [])])
-
-    def _has_stamps(self) -> bool:
-        return any(field.stamped for field in self._machine.fields.values())
-
-    def _record_init(self) -> tuple[list[str], list[str]]:
-        types = self._program.symbols.entity_fields
-        parameters = ["self", f"id: {types['id'].python}", f"status: {types['status'].python}"]
-        body = ["self.id = id", "self.status = status"]
-        if self._has_stamps():
-            parameters.append("clock_offset_ms: int")
-            body.append("self.clock_offset_ms = clock_offset_ms")
-        if "terminal_outcome" not in self._machine.fields:
-            body.append(f"self.terminal_outcome: {types['terminal_outcome'].python} = None")
-        for name in self._machine.fields:
-            if name in self._program.starts or self._stamped("created", str(name)):
-                parameters.append(f"{name}: {types[name].python}")
-                body.append(f"self.{name} = {name}")
-            else:
-                body.append(f"self.{name}: {types[name].python} = None")
-        lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
-        return lines, body
-
-    def _stamped(self, when: str, name: str) -> bool:
-        return any(
-            field.stamped == when for each, field in self._machine.fields.items() if each == name
-        )
-
-    def _stamps(self, when: str) -> list[str]:
-        entity = self._entity
-        return [
-            f"{entity}.{name} = {entity}.clock_offset_ms + self.now_ms"
-            for name, field in self._machine.fields.items()
-            if field.stamped == when
-        ]
-
-    # The authority ------------------------------------------------------------------------------
-
-    def _constants(self) -> list[str]:
-        status = self._names.status
-        statuses: dict[str, tuple[str, ...]] = {}
-        for group, members in self._program.symbols.status_groups.items():
-            statuses[f"_{group.upper()}"] = members
-        for command in (*self._program.actions, self._program.rollback):
-            if command is not None and command.from_statuses not in statuses.values():
-                name = "_" + "_OR_".join(each.upper() for each in command.from_statuses)
-                statuses[name] = command.from_statuses
-        used = self._used_constants()
-        lines = []
-        for name, members in statuses.items():
-            if name in used:
-                items = [f"{status}.{member.upper()}" for member in members]
-                lines += _tuple(f"{name} = ", items, self._width)
-        for effects, name in self._effects.items():
-            items = [f"{self._names.effect}.{effect.upper()}" for effect in effects]
-            lines += _tuple(f"{name}: Effects = ", items, self._width)
-        return lines
-
-    def _used_constants(self) -> set[str]:
-        text = " ".join(
-            check.refuse_if.text
-            for command in (*self._program.actions, self._program.rollback)
-            if command is not None
-            for check in command.checks
-        )
-        return set(text.replace("(", " ").replace(")", " ").split())
-
-    def _slots(self) -> list[str]:
-        names = [*self._machine.settings, *self._machine.registry]
-        built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
-        cursors = ["cursors"] if self._program.cursors is not None else []
-        return sorted([*map(str, names), *built_in, *cursors])
-
-    def _init(self) -> tuple[list[str], list[str]]:
-        fields = self._program.symbols.registry_fields
-        names = self._names
-        parameters = ["self", *(f"{n}: {fields[n].python}" for n in self._machine.settings)]
-        body = [f"self.{name} = {name}" for name in self._machine.settings]
-        for name, start in self._program.registry_starts.items():
-            body.append(f"self.{name} = {start.text}")
-        if self._program.cursors is not None:
-            enum = self._program.symbols.cursor_enum
-            body.append(f"self.cursors = dict.fromkeys({enum}, 0)")
-        body += [
-            f"self.records: dict[{names.id}, {names.record}] = {{}}",
-            f"self.ended: dict[{names.id}, {names.record}] = {{}}",
-            "self.now_ms = 0",
-            "self.clock_offset_ms = 0",
-        ]
-        lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
-        return lines, body
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -218,18 +124,27 @@ class AuthorityLowering:
             for line in self._statement(f"{each.target} {each.operator} ", each.code)
         ]
 
+    def _stamps(self, when: str) -> list[str]:
+        entity = self._entity
+        return [
+            f"{entity}.{name} = {entity}.clock_offset_ms + self.now_ms"
+            for name, field in self._machine.fields.items()
+            if field.stamped == when
+        ]
+
     def _create(self) -> Method:
         command, entity = self._program.create, self._entity
         status = f"{self._names.status}.{command.to.upper()}"
         arguments = [("id", "id"), ("status", status)]
-        if self._has_stamps():
+        if has_stamps(self._program):
             arguments.append(("clock_offset_ms", "self.clock_offset_ms"))
         for name, field in self._machine.fields.items():
             if field.stamped == "created":
                 arguments.append((str(name), "self.clock_offset_ms + self.now_ms"))
             elif name in self._program.starts:
                 arguments.append((str(name), self._program.starts[name].text))
-        body = [f"id = {self._program.create_id.text}", *self._checks(command.checks)]
+        made = self._program.create_id.text
+        body = [*([] if made == "id" else [f"id = {made}"]), *self._checks(command.checks)]
         body += [f"{entity} = {self._names.record}("]
         body += [f"    {name}={code}," for name, code in arguments]
         body += [")", f"self.records[id] = {entity}", *self._assign(command.updates)]
@@ -415,10 +330,3 @@ class AuthorityLowering:
                 lines += self._assign(step.updates)
                 effects = (*effects, *step.effects)
         return [*lines, f"return {self._effects_constant(effects)}"]
-
-
-def _tuple(before: str, items: list[str], width: int) -> list[str]:
-    whole = f"{before}({', '.join(items)}{',' if len(items) == 1 else ''})"
-    if len(whole) <= width and len(items) < 2:
-        return [whole]
-    return [f"{before}(", *(f"    {item}," for item in items), ")"]

@@ -4,9 +4,9 @@
 # Digest: 8f0b913061309d4f693cbb2c9d02ceb3dfce702c648299623a0f7e02fcd6d681
 """The authority of ops_lifecycle: the only place that decides what is legal.
 
-Pure: no clock, lock, I/O or randomness. Each method decides one command on the records it
-holds. It gives the effects that follow, or, as a value, the error that says why nothing
-has changed. Only the shell calls it.
+Pure: no clock, lock, I/O or randomness. Each method decides one command on the records
+it holds. It gives the effects that follow, or, as a value, the error that says why
+nothing has changed. Only the shell calls it.
 """
 
 from __future__ import annotations

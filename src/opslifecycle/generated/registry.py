@@ -56,9 +56,9 @@ class Registry(OpsLifecycleRegistry):
     """The lifecycle of long-running asynchronous operations.
 
     Safe to call from any thread and from a running event loop. A call that returns has
-    happened and can be seen by everybody; a call that raises has changed nothing. Use it
-    as a context manager, or `close()` it: closing ends every wait with a typed error, and
-    reading goes on.
+    happened and can be seen by everybody; a call that raises has changed nothing. Use
+    it as a context manager, or `close()` it: closing ends every wait with a typed
+    error, and reading goes on.
     """
 
     def __init__(
@@ -436,7 +436,7 @@ class Registry(OpsLifecycleRegistry):
     def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.
 
-        Watches end with ChannelClosedError, barriers and feed waits with RegistryClosedError.
+        Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
         self._shell.close()
 

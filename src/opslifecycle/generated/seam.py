@@ -35,7 +35,8 @@ from .views import CompletionEntry, OperationLifecycleSnapshot
 class OpsLifecycleRegistry(ABC):
     """The lifecycle of long-running asynchronous operations.
 
-    What an implementation does not offer raises UnsupportedError, or gives None where that is said.
+    What an implementation does not offer raises UnsupportedError, or gives None where
+    that is said.
     """
 
     @abstractmethod

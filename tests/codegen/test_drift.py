@@ -1,0 +1,318 @@
+"""Generate, check and lock: drift is found wherever it is; finding nothing to check is a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from opslifecycle_codegen.main import main
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "machine/ops_lifecycle.yaml"
+TURNSTILE = Path(__file__).parent / "turnstile.yaml"
+CONFIG = """
+[[tool.opslifecycle-codegen.machine]]
+source = "machine/{name}.yaml"
+package = "src/{name}"
+tests = "tests"
+docs = "docs"
+"""
+NEW_KIND = """\
+      detached_job_wait:
+        summary: A job that goes on by itself and wakes its owner at its end.
+        expects_peer_channel: false
+        may_have_source: false
+        completion_feed_class: emit
+        completion_wake_class: wake
+        durability_class: retain
+"""
+
+
+def project(folder: Path, source: Path) -> Path:
+    (folder / "machine").mkdir(parents=True)
+    shutil.copy(source, folder / "machine" / source.name)
+    config = CONFIG.format(name=source.stem)
+    (folder / "pyproject.toml").write_text(config, encoding="utf-8")
+    assert main(["--project", str(folder), "generate"]) == 0
+    return folder
+
+
+def generated(folder: Path) -> list[Path]:
+    files = [
+        path for part in ("src", "tests", "docs") for path in sorted((folder / part).rglob("*.*"))
+    ]
+    return [*files, *(folder / "machine").glob("*.json")]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def check(folder: Path) -> int:
+    return main(["--project", str(folder), "check"])
+
+
+@pytest.fixture
+def turnstile(tmp_path: Path) -> Path:
+    return project(tmp_path, TURNSTILE)
+
+
+@pytest.fixture
+def operations(tmp_path: Path) -> Path:
+    return project(tmp_path, SHIPPED)
+
+
+class TestCheck:
+    def test_fresh_files_pass_and_generating_again_writes_nothing(
+        self, turnstile: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert check(turnstile) == 0
+        capsys.readouterr()
+        assert main(["--project", str(turnstile), "generate"]) == 0
+        assert "wrote" not in capsys.readouterr().out
+
+    def test_one_character_anywhere_in_any_file_fails(
+        self, turnstile: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        files = generated(turnstile)
+        assert len(files) >= 11
+        for path in files:
+            fresh = path.read_bytes()
+            for place in (0, len(fresh) // 2, len(fresh) - 1):
+                changed = bytes([fresh[place] ^ 1])
+                path.write_bytes(fresh[:place] + changed + fresh[place + 1 :])
+                assert check(turnstile) != 0, (path, place)
+                printed = capsys.readouterr()
+                text = printed.out + printed.err
+                assert path.name in text
+                if not path.name.endswith(".json"):
+                    assert "opslifecycle-codegen generate" in text
+                    assert "@@" in text
+            path.write_bytes(fresh)
+        assert check(turnstile) == 0
+
+    def test_a_missing_file_and_an_orphan_fail(
+        self, turnstile: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        package = turnstile / "src/turnstile"
+        shutil.copy(package / "errors.py", package / "old_errors.py")
+        assert check(turnstile) == 1
+        assert "no machine claims it" in capsys.readouterr().out
+        assert main(["--project", str(turnstile), "generate"]) == 0
+        assert not (package / "old_errors.py").exists()
+        (package / "errors.py").unlink()
+        assert check(turnstile) == 1
+        assert "errors.py is missing" in capsys.readouterr().out
+
+    def test_a_change_of_the_yaml_fails_and_writes_nothing(self, turnstile: Path) -> None:
+        edit(turnstile / "machine/turnstile.yaml", "summary: Pay.", "summary: Pay!")
+        before = {path: path.read_bytes() for path in generated(turnstile)}
+        assert check(turnstile) == 1
+        assert before == {path: path.read_bytes() for path in generated(turnstile)}
+
+    def test_a_comment_is_no_change(self, turnstile: Path) -> None:
+        edit(turnstile / "machine/turnstile.yaml", "version: 1", "version: 1  # the first")
+        assert check(turnstile) == 0
+
+    def test_a_template_edit_fails(self, turnstile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import jinja2
+
+        load = jinja2.PackageLoader.get_source
+
+        def edited(
+            self: jinja2.PackageLoader, environment: jinja2.Environment, name: str
+        ) -> object:
+            source, *rest = load(self, environment, name)
+            return (source.replace("Refuse further work", "Refuse all work"), *rest)
+
+        monkeypatch.setattr(jinja2.PackageLoader, "get_source", edited)
+        assert check(turnstile) == 1
+
+    def test_a_mistake_in_the_yaml_writes_nothing(
+        self, turnstile: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        edit(turnstile / "machine/turnstile.yaml", "to: unlocked", "to: open")
+        before = {path: path.read_bytes() for path in generated(turnstile)}
+        assert main(["--project", str(turnstile), "generate"]) == 2
+        assert "machine/turnstile.yaml:45:62: error: there is no status" in capsys.readouterr().err
+        assert before == {path: path.read_bytes() for path in generated(turnstile)}
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            None,
+            "",
+            "[tool.opslifecycle-codegen]\n",
+            "[tool.opslifecycle-codegen]\nmachine = []\n",
+            "[tool.opslifecycle-codegen",
+            "[[tool.opslifecycle-codegen.machine]]\nsource = 'a.yaml'\n",
+            "[[tool.opslifecycle-codegen.machine]]\nsource = '/a.yaml'\npackage = 'p'\n",
+            "[[tool.opslifecycle-codegen.machine]]\nsource = 'a.yaml'\npackage = 'p'\nx = 1\n",
+            "[[tool.opslifecycle-codegen.machine]]\nsource = 'a.yaml'\npackage = 'p'\n",
+        ],
+    )
+    def test_nothing_to_check_fails(self, tmp_path: Path, config: str | None) -> None:
+        if config is not None:
+            (tmp_path / "pyproject.toml").write_text(config, encoding="utf-8")
+        assert check(tmp_path) == 2
+        assert main(["--project", str(tmp_path), "generate"]) == 2
+
+    def test_output_does_not_depend_on_the_hash_seed(self, tmp_path: Path) -> None:
+        outputs = []
+        for seed in ("0", "1", "4242"):
+            folder = tmp_path / seed
+            (folder / "machine").mkdir(parents=True)
+            shutil.copy(SHIPPED, folder / "machine")
+            (folder / "pyproject.toml").write_text(CONFIG.format(name=SHIPPED.stem), "utf-8")
+            command = [sys.executable, "-m", "opslifecycle_codegen.main", "generate"]
+            environment = {**os.environ, "PYTHONHASHSEED": seed}
+            subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+            outputs.append([path.read_bytes() for path in generated(folder)])
+        assert outputs[0] == outputs[1] == outputs[2]
+
+
+class TestLock:
+    def test_a_fourth_kind_is_an_edit_of_the_yaml_alone(
+        self, operations: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        machine = operations / "machine/ops_lifecycle.yaml"
+        edit(machine, "  OperationLifecycleAction:", f"{NEW_KIND}  OperationLifecycleAction:")
+        assert main(["--project", str(operations), "generate"]) == 0
+        printed = capsys.readouterr().out
+        assert "compatible: OperationKind gains detached_job_wait" in printed
+        for name in ("enums.py", "test_ops_lifecycle_ratchet.py", "ops_lifecycle.md", "lock.json"):
+            (path,) = operations.rglob(f"*{name}")
+            assert "detached_job_wait" in path.read_text(encoding="utf-8"), name
+        script = (
+            "from ops_lifecycle import *\n"
+            "r = Registry(); id = OperationId.new()\n"
+            "kind = OperationKind.DETACHED_JOB_WAIT\n"
+            "r.register_operation(OperationSpec(id, kind, SessionId.new(), 'n', 'l'))\n"
+            "r.provisioning_succeeded(id); r.mark_retired(id)\n"
+            "(row,) = r.completion_feed().list_since(0).entries\n"
+            "print(row.kind.value, row.kind.completion_wake_class.value)\n"
+        )
+        run = [sys.executable, "-c", script]
+        done = subprocess.run(
+            run, cwd=operations / "src", capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == ["detached_job_wait", "wake"]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            ("background_tool_op:", "tool_call:", "OperationKind loses background_tool_op"),
+            ("      wake: {summary", "      alert: {summary", "loses wake (removed or renamed)"),
+            ("content: text", "body: text", "OperationResult loses the field content"),
+            ("duration_ms: count", "duration_ms: text", "duration_ms was count and is text"),
+            ("display_name: text", "display_name: text\n      tier: text", "required field tier"),
+            (
+                "reason: text}}\n  OperationSpec",
+                "why: text}}\n  OperationSpec",
+                "loses the field reason",
+            ),
+        ],
+    )
+    def test_what_is_on_disk_cannot_change_unnoticed(
+        self,
+        operations: Path,
+        old: str,
+        new: str,
+        expected: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        machine = operations / "machine/ops_lifecycle.yaml"
+        edit(machine, old, new)
+        if "alert" in new:
+            text = machine.read_text(encoding="utf-8")
+            machine.write_text(text.replace("wake_class: wake", "wake_class: alert"), "utf-8")
+        before = {path: path.read_bytes() for path in generated(operations)}
+        assert main(["--project", str(operations), "generate"]) == 2
+        printed = capsys.readouterr().err
+        assert expected in printed
+        assert "[breaking-change]" in printed
+        assert before == {path: path.read_bytes() for path in generated(operations)}
+        edit(machine, "version: 1", "version: 2")
+        assert main(["--project", str(operations), "generate"]) == 2
+        note = "version: 2\nmigrations: {2: Convert what is stored.}"
+        edit(machine, "version: 2", note)
+        assert main(["--project", str(operations), "generate"]) == 0
+        assert (
+            json.loads((operations / "machine/ops_lifecycle.lock.json").read_text())["version"] == 2
+        )
+
+    def test_reordering_members_is_breaking(
+        self, operations: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        machine = operations / "machine/ops_lifecycle.yaml"
+        emit = "      emit: {summary: It gets a feed entry.}\n"
+        suppress = "      suppress: {summary: It gets a sequence number but no entry.}\n"
+        edit(machine, emit + suppress, suppress + emit)
+        assert main(["--project", str(operations), "generate"]) == 2
+        assert "stand in another order" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 9}', '{"format": 1}', "\x00"])
+    def test_a_damaged_lock_is_refused(self, turnstile: Path, text: str) -> None:
+        lock = turnstile / "machine/turnstile.lock.json"
+        lock.write_text(text, encoding="utf-8")
+        assert check(turnstile) == 2
+        assert main(["--project", str(turnstile), "generate"]) == 2
+        assert lock.read_text(encoding="utf-8") == text
+
+
+class TestTurnstile:
+    def test_it_is_formatted_typed_and_passes_its_own_tests(self, turnstile: Path) -> None:
+        commands = [
+            ["ruff", "format", "--isolated", "--check", "src", "tests"],
+            ["ruff", "check", "--isolated", "--select", "E,F,I,B,RET,RUF,SIM,UP", "src", "tests"],
+            ["mypy", "--strict", "--config-file", os.devnull, "src/turnstile"],
+            ["pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests"],
+        ]
+        environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": os.devnull}
+        for command in commands:
+            run = [sys.executable, "-m", *command]
+            done = subprocess.run(
+                run, cwd=turnstile, env=environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_it_runs_in_the_same_shell(
+        self, turnstile: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.syspath_prepend(turnstile / "src")
+        import turnstile as machine
+
+        with machine.GateRegistry() as registry:
+            id = machine.GateId.new()
+            registry.install(id, "north")
+            watch = registry.watch(id)
+            with pytest.raises(machine.NotNowError, match="is locked: it cannot push"):
+                registry.push(id)
+            registry.coin(id)
+            registry.push(id)
+            assert registry.snapshot(id) == machine.GateSnapshot(
+                id=id, place="north", status=machine.GateStatus.LOCKED, coins=1
+            )
+            registry.scrap(id)
+            assert watch.result(0) is machine.GateStatus.SCRAPPED
+            with pytest.raises(machine.NoSuchGateError):
+                registry.watch(machine.GateId.new())
+
+    def test_what_it_does_not_declare_is_not_generated(self, turnstile: Path) -> None:
+        code = "\n".join(path.read_text() for path in (turnstile / "src").rglob("*.py"))
+        for absent in ("Feed", "Barrier", "cursor", "collect_", "evict", "stamp", "attrgetter"):
+            assert absent not in code, absent
+
+
+def test_generated_code_is_what_the_shipped_machine_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert check(ROOT) == 0
+    assert "14 generated files" in capsys.readouterr().out

@@ -1,0 +1,146 @@
+"""The layers of the house, kept by looking at imports, names and syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SHELL = sorted((ROOT / "src/opslifecycle").glob("*.py"))
+GENERATED = sorted((ROOT / "src/opslifecycle/generated").glob("*.py"))
+COMPILER = sorted((ROOT / "codegen").rglob("*.py"))
+TEMPLATES = sorted((ROOT / "codegen").rglob("*.j2"))
+MACHINES = sorted(
+    [*(ROOT / "machine").glob("*.yaml"), *(ROOT / "tests/codegen").rglob("turnstile.yaml")]
+)
+PUBLIC_SURFACE = ROOT / "src/opslifecycle/__init__.py"
+MODULE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
+
+
+def test_the_folders_are_found() -> None:
+    for files in (SHELL, GENERATED, COMPILER, TEMPLATES):
+        assert len(files) >= 10
+    assert len(MACHINES) >= 2
+
+
+def words_of(machine: Path) -> set[str]:
+    """The names of a machine's closed sets, and every spelling of a member with several words."""
+    data = yaml.safe_load(machine.read_text(encoding="utf-8"))
+    names = set(data.get("enums", {})) | set(data["statuses"]["members"])
+    members = set(data["actions"])
+    for enum in data.get("enums", {}).values():
+        members |= set(enum.get("members", {}))
+    for value in data.get("values", {}).values():
+        names |= set(value.get("variants", {}))
+    several = {member for member in members if "_" in member}
+    pascal = {"".join(part.capitalize() for part in member.split("_")) for member in several}
+    return names | several | pascal | {member.upper() for member in several}
+
+
+def code_words(path: Path) -> Iterator[tuple[int, str]]:
+    """Identifiers and strings of a Python file; every word of a template."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".j2":
+        for number, line in enumerate(text.splitlines(), 1):
+            yield from ((number, word) for word in re.findall(r"\w+", line))
+        return
+    for node in ast.walk(ast.parse(text)):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Name):
+            yield line, node.id
+        elif isinstance(node, ast.Attribute):
+            yield line, node.attr
+        elif isinstance(node, ast.arg):
+            yield line, node.arg
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from ((line, word) for word in re.findall(r"\w+", node.value))
+
+
+#: Single words of English or of asyncio that a status of a machine happens to be, too.
+SHARED = {"absent", "running", "failed", "completed", "cancelled", "locked", "unlocked"}
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda path: str(path.stem))
+def test_compiler_templates_and_shell_know_no_machine(machine: Path) -> None:
+    words = words_of(machine) - SHARED
+    assert len(words) >= 3
+    found = [
+        f"{path.relative_to(ROOT)}:{line} {word}"
+        for path in [*SHELL, *COMPILER, *TEMPLATES]
+        if path != PUBLIC_SURFACE
+        for line, word in code_words(path)
+        if word in words
+    ]
+    assert found == [], "take it from the machine instead"
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def test_compiler_and_runtime_do_not_import_each_other() -> None:
+    for path in COMPILER:
+        assert not {m for m in imports_of(path) if m.split(".")[0] == "opslifecycle"}, path
+    for path in [*SHELL, *GENERATED, *(ROOT / "src/opslifecycle/cli").glob("*.py")]:
+        assert not {m for m in imports_of(path) if m.startswith("opslifecycle_codegen")}, path
+
+
+def test_features_do_not_know_one_another() -> None:
+    features = {"watchers", "barriers", "feed", "retention", "listing"}
+    for name in features:
+        known = {module.split(".")[1] for module in imports_of(ROOT / f"src/opslifecycle/{name}.py")
+                 if module.startswith("opslifecycle.")}  # fmt: skip
+        assert not known & (features - {name}), name
+
+
+def test_the_authority_is_pure() -> None:
+    path = ROOT / "src/opslifecycle/generated/authority.py"
+    allowed = {"__future__", "collections.abc", "operator", "typing", "opslifecycle.errors"}
+    assert {m for m in imports_of(path) if m.rpartition(".")[0] not in allowed} <= allowed
+
+
+def test_only_the_clock_reads_time() -> None:
+    for path in [*SHELL, *GENERATED]:
+        if path.name != "clock.py":
+            assert not {"time", "datetime"} & imports_of(path), path
+
+
+def test_only_generated_code_compares_statuses() -> None:
+    for path in SHELL:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare):
+                assert ".status" not in ast.unparse(node), f"{path.name}:{node.lineno}"
+
+
+def test_nothing_is_evaluated() -> None:
+    for path in [*SHELL, *GENERATED, *COMPILER]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec", "compile", "__import__"), path
+
+
+def test_modules_and_functions_are_small() -> None:
+    handwritten = [*SHELL, *COMPILER, *sorted((ROOT / "src/opslifecycle/cli").glob("*.py"))]
+    large = []
+    for path in handwritten:
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > MODULE_LINES_MAX:
+            large.append(str(path.relative_to(ROOT)))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > FUNCTION_LINES_MAX:
+                    large.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    assert large == [], "split it by who owns the state"
