@@ -90,7 +90,7 @@ def test_eight_threads_and_four_loops() -> None:
     with ThreadPoolExecutor(THREADS + LOOPS + 2) as pool:
         readers = [pool.submit(read) for _ in range(2)]
         actors = [pool.submit(act, seed) for seed in range(THREADS)]
-        loops = [pool.submit(lambda seed=seed: asyncio.run(watch(seed))) for seed in range(LOOPS)]
+        loops = [pool.submit(asyncio.run, watch(seed)) for seed in range(LOOPS)]
         start.wait(30)
         ends: Counter[OperationId] = sum((actor.result(60) for actor in actors), Counter())
         for id in ids:

@@ -29,12 +29,13 @@ def test_the_folders_are_found() -> None:
 
 
 def words_of(machine: Path) -> set[str]:
-    """The names of a machine's closed sets, and every spelling of a member with several words."""
+    """The type names of a machine, its statuses, and its other names of several words."""
     data = yaml.safe_load(machine.read_text(encoding="utf-8"))
     names = set(data.get("enums", {})) | set(data["statuses"]["members"])
     members = set(data["actions"])
     for enum in data.get("enums", {}).values():
         members |= set(enum.get("members", {}))
+    names |= set(data["ids"]) | {each["error"] for each in data["rejections"].values()}
     for value in data.get("values", {}).values():
         names |= set(value.get("variants", {}))
     several = {member for member in members if "_" in member}
@@ -46,11 +47,11 @@ def code_words(path: Path) -> Iterator[tuple[int, str]]:
     """Identifiers and strings of a Python file; every word of a template."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".j2":
-        for number, line in enumerate(text.splitlines(), 1):
-            yield from ((number, word) for word in re.findall(r"\w+", line))
+        for number, written in enumerate(text.splitlines(), 1):
+            yield from ((number, word) for word in re.findall(r"\w+", written))
         return
     for node in ast.walk(ast.parse(text)):
-        line = getattr(node, "lineno", 0)
+        line: int = getattr(node, "lineno", 0)
         if isinstance(node, ast.Name):
             yield line, node.id
         elif isinstance(node, ast.Attribute):
@@ -80,7 +81,7 @@ def test_compiler_templates_and_shell_know_no_machine(machine: Path) -> None:
 
 
 def imports_of(path: Path) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)

@@ -52,6 +52,8 @@ from tests.builders import (
     spec,
 )
 
+_CONSUMER = CompletionCursorConsumer.AGENT_APPLIED
+
 
 class FakeClock:
     """A clock that tests set."""
@@ -354,9 +356,6 @@ class TestBadArguments:
             call(Registry())
         assert caught.value.field == field
         assert isinstance(caught.value, ValueError)
-
-
-_CONSUMER = CompletionCursorConsumer.AGENT_APPLIED
 
 
 class TestClosing:

@@ -190,7 +190,7 @@ class TestWatch:
         loop.close()
         registry.mark_retired(id)
         assert watch.result() == Retired()
-        task.get_coro().close()  # type: ignore[union-attr]
+        task.get_coro().close()
         task._log_destroy_pending = False  # type: ignore[attr-defined]
 
     def test_a_watch_does_not_keep_its_registry(self) -> None:
@@ -208,7 +208,7 @@ class TestWatch:
         watch = registry.register_watcher(running(registry))
         for make in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError):
-                make(watch)  # type: ignore[operator]
+                make(watch)
 
 
 async def _awaited(wait: Any) -> Any:
@@ -327,6 +327,6 @@ class TestBarrier:
         token = Registry().wait_all(RunId.new(), []).result().satisfied
         for make in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError):
-                make(token)  # type: ignore[operator]
+                make(token)
         with pytest.raises(AttributeError):
             token.run_id = RunId.new()

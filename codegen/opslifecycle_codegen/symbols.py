@@ -126,8 +126,8 @@ class Symbols:
         """The name of the generated constant that holds these statuses."""
         for group, grouped in self.status_groups.items():
             if grouped == members:
-                return f"_{group.upper()}"
-        return "_" + "_OR_".join(member.upper() for member in members)
+                return f"_FROM_{group.upper()}"
+        return "_FROM_" + "_OR_".join(member.upper() for member in members)
 
     @property
     def status_type(self) -> Type:

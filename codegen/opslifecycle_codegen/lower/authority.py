@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from attrs import frozen
 
 from opslifecycle_codegen import layout
 from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.lower.names import PublicNames
-from opslifecycle_codegen.lower.state import StateLowering, has_stamps
+from opslifecycle_codegen.lower.state import StateLowering, record_parameters
 from opslifecycle_codegen.program import (
     Assignment,
     Check,
@@ -17,6 +19,7 @@ from opslifecycle_codegen.program import (
     Program,
     Rule,
 )
+from opslifecycle_codegen.symbols import snake
 
 _DECISION = "Effects | OpsLifecycleError"
 
@@ -76,13 +79,36 @@ class AuthorityLowering:
         if self._machine.feed is not None:
             methods.append(self._evict())
         methods.append(self._end())
+        members = self._hoist_members(methods)
         state = StateLowering(self._program, self._names, self._width)
         record_init, record_body = state.record_init()
         init, init_body = state.init()
+        constants = [*members, *state.constants(self._effects)]
         return AuthorityView(
-            state.constants(self._effects), state.record_slots(), record_init, record_body,
-            state.slots(), init, init_body, methods,
+            constants, state.record_slots(), record_init, record_body, state.slots(), init,
+            init_body, methods,
         )  # fmt: skip
+
+    def _hoist_members(self, methods: list[Method]) -> list[str]:
+        """Give the members that methods name constants of the module, which are quicker to read."""
+        members = [
+            (info.name, member.constant)
+            for info in self._program.symbols.enums.values()
+            for member in info.members.values()
+        ]
+        text = "\n".join(line for method in methods for line in method.body)
+        used = [(e, m) for e, m in members if re.search(rf"\b{e}\.{m}\b", text)]
+        plain = [member for _, member in used]
+        lines = []
+        for enum, member in used:
+            clear = plain.count(member) == 1
+            constant = f"_{member}" if clear else f"_{snake(enum).upper()}_{member}"
+            lines.append(f"{constant} = {enum}.{member}")
+            for method in methods:
+                method.body[:] = [
+                    re.sub(rf"\b{enum}\.{member}\b(?!\w)", constant, line) for line in method.body
+                ]
+        return lines
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -134,20 +160,15 @@ class AuthorityLowering:
 
     def _create(self) -> Method:
         command, entity = self._program.create, self._entity
-        status = f"{self._names.status}.{command.to.upper()}"
-        arguments = [("id", "id"), ("status", status)]
-        if has_stamps(self._program):
-            arguments.append(("clock_offset_ms", "self.clock_offset_ms"))
-        for name, field in self._machine.fields.items():
-            if field.stamped == "created":
-                arguments.append((str(name), "self.clock_offset_ms + self.now_ms"))
-            elif name in self._program.starts:
-                arguments.append((str(name), self._program.starts[name].text))
+        stamps = [n for n, f in self._machine.fields.items() if f.stamped == "created"]
+        given = {"clock_offset_ms": "self.clock_offset_ms"}
+        given.update({str(name): "self.clock_offset_ms + self.now_ms" for name in stamps})
+        arguments = [given.get(name, name) for name, _ in record_parameters(self._program)]
         made = self._program.create_id.text
         body = [*([] if made == "id" else [f"id = {made}"]), *self._checks(command.checks)]
-        body += [f"{entity} = {self._names.record}("]
-        body += [f"    {name}={code}," for name, code in arguments]
-        body += [")", f"self.records[id] = {entity}", *self._assign(command.updates)]
+        record = layout.called(self._names.record, [Code(argument) for argument in arguments])
+        body += self._statement(f"{entity} = ", record)
+        body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
         body += ["return _NO_EFFECTS"]
         self._effects.setdefault((), "_NO_EFFECTS")
         doc = self._doc(command.summary, f"The new {entity} is {command.to}.")
@@ -194,10 +215,11 @@ class AuthorityLowering:
             "live = [each for each in self.records.values() if not each.status.terminal]",
             "live.sort(key=_id_of)",
             *self._assign(each.updates),
-            "return [",
-            f"    ({entity}, self._end({entity}, {status}, {outcome}))",
-            f"    for {entity} in live",
-            "]",
+            f"ended: {returns} = []",
+            f"for {entity} in live:",
+            f"    effects = self._end({entity}, {status}, {outcome})",
+            f"    ended.append(({entity}, effects))",
+            "return ended",
         ]
         doc = self._doc(command.summary, "Gives what ended, in the order of the ids.")
         return self._method(command.name, self._params(command), returns, doc, body)

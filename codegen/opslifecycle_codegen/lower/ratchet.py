@@ -5,9 +5,10 @@ from __future__ import annotations
 from opslifecycle_codegen import layout
 from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.lower.names import PublicNames
+from opslifecycle_codegen.lower.state import record_parameters
 from opslifecycle_codegen.program import Program
 from opslifecycle_codegen.symbols import Symbols
-from opslifecycle_codegen.types import Type
+from opslifecycle_codegen.types import COUNT, Type
 
 
 def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
@@ -41,14 +42,11 @@ def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
 
 def record_sample(program: Program, names: PublicNames, width: int) -> list[str]:
     """Lines that make a record."""
-    arguments = [Code("id=id"), Code("status=status")]
-    symbols, machine = program.symbols, program.machine
-    if any(field.stamped for field in machine.fields.values()):
-        arguments.append(Code("clock_offset_ms=0"))
-    for name, field in machine.fields.items():
-        if name in program.starts or field.stamped == "created":
-            value = sample(symbols.entity_fields[name], symbols)
-            arguments.append(value.after(f"{name}=", layout.ATOM))
+    params = program.create.params
+    arguments = [
+        Code("id") if name == "id" else sample(params.get(name, COUNT), program.symbols)
+        for name, _ in record_parameters(program)
+    ]
     made = layout.called(names.record, arguments)
     return layout.statement(f"{names.entity} = ", made, "", indent=4, width=width)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from opslifecycle_codegen import layout
@@ -12,6 +13,23 @@ from opslifecycle_codegen.program import Program
 def has_stamps(program: Program) -> bool:
     """Whether records carry times."""
     return any(field.stamped for field in program.machine.fields.values())
+
+
+def record_parameters(program: Program) -> list[tuple[str, str]]:
+    """What a record is made from: its id, times, and what its fields start with."""
+    types = program.symbols.entity_fields
+    parameters = [("id", types["id"].python)]
+    if has_stamps(program):
+        parameters.append(("clock_offset_ms", "int"))
+    for name, field in program.machine.fields.items():
+        if field.stamped == "created":
+            parameters.append((str(name), "int"))
+    words = {word for code in program.starts.values() for word in re.findall(r"\w+", code.text)}
+    return parameters + [
+        (name, type.python)
+        for name, type in program.create.params.items()
+        if name in words and name != "id"
+    ]
 
 
 class StateLowering:
@@ -33,26 +51,27 @@ class StateLowering:
     def record_init(self) -> tuple[list[str], list[str]]:
         """The constructor of a record: its signature and its body."""
         types = self._program.symbols.entity_fields
-        parameters = ["self", f"id: {types['id'].python}", f"status: {types['status'].python}"]
-        body = ["self.id = id", "self.status = status"]
+        status = f"{self._names.status}.{self._program.create.to.upper()}"
+        parameters = [
+            "self",
+            *(f"{name}: {type}" for name, type in record_parameters(self._program)),
+        ]
+        body = ["self.id = id", f"self.status = {status}"]
         if has_stamps(self._program):
-            parameters.append("clock_offset_ms: int")
             body.append("self.clock_offset_ms = clock_offset_ms")
         if "terminal_outcome" not in self._machine.fields:
             body.append(f"self.terminal_outcome: {types['terminal_outcome'].python} = None")
-        for name in self._machine.fields:
-            if name in self._program.starts or self._stamped("created", str(name)):
-                parameters.append(f"{name}: {types[name].python}")
+        for name, field in self._machine.fields.items():
+            if field.stamped == "created":
                 body.append(f"self.{name} = {name}")
+            elif name in self._program.starts:
+                start = self._program.starts[name]
+                lines = layout.statement(f"self.{name} = ", start, "", indent=8, width=self._width)
+                body += [line[8:] for line in lines]
             else:
                 body.append(f"self.{name}: {types[name].python} = None")
         lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
         return lines, body
-
-    def _stamped(self, when: str, name: str) -> bool:
-        return any(
-            field.stamped == when for each, field in self._machine.fields.items() if each == name
-        )
 
     # The authority ------------------------------------------------------------------------------
 

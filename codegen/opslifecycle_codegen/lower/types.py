@@ -22,7 +22,7 @@ class EnumView:
     doc: list[str]
     properties: list[tuple[str, str, list[str]]]
     members: list[tuple[list[str], list[str]]]
-    new: list[str]
+    unpack: list[str]
 
 
 def enum_views(program: Program, width: int) -> list[EnumView]:
@@ -66,10 +66,8 @@ def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
         else:
             lines = [f"    {member.constant} = {values[0]}"]
         members.append((comment(member.summary, width), lines))
-    parameters = ["cls", "wire: str", *(f"{name}: {type}" for name, type, _ in properties)]
-    new = layout.call("def __new__", parameters, f" -> {info.name}:", indent=4, width=width)
     doc = layout.docstring(info.summary, indent=4, width=width)
-    return EnumView(info.name, doc, properties, members, new)
+    return EnumView(info.name, doc, properties, members, _unpack(list(info.properties), width))
 
 
 def _tuple_code(value: str) -> Code:
@@ -77,6 +75,16 @@ def _tuple_code(value: str) -> Code:
         return Code(value)
     items = value.strip("(),")
     return layout.called("", [Code(item) for item in items.split(", ") if item])
+
+
+def _unpack(names: list[str], width: int) -> list[str]:
+    """Lines that give a member its properties."""
+    targets = [f"member.{name}" for name in names]
+    flat = f"        {', '.join(targets)} = properties"
+    if len(targets) > 1 and len(flat) <= width:
+        return [flat]
+    code = layout.called("", [Code(target) for target in targets])
+    return layout.statement("", code, " = properties", indent=8, width=width)
 
 
 def _property_type(type: Type, status: str) -> str:

@@ -1,0 +1,1 @@
+"""The command line: runs commands as operations of a registry. Needs the extra `cli`."""

@@ -1,0 +1,270 @@
+"""`opslifecycle run` on real commands: ends, exit statuses, groups ended, nothing left running."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+RUN = [sys.executable, "-m", "opslifecycle.cli.main", "run"]
+PYTHON = sys.executable
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RUN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def batch(folder: Path, *commands: Mapping[str, object], **keys: object) -> str:
+    path = folder / "batch.yaml"
+    path.write_text(
+        yaml.safe_dump({**keys, "commands": [dict(each) for each in commands]}), encoding="utf-8"
+    )
+    return str(path)
+
+
+def entries(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, object]]:
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
+    return {line["display_name"]: line["terminal_outcome"] for line in lines}
+
+
+def alive(*markers: str) -> list[str]:
+    """The command lines of living processes that have one of the markers in them."""
+    if Path("/proc/self/cmdline").exists():
+        lines = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                # The command line of a zombie is empty.
+                lines.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    else:
+        done = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+        lines = done.stdout.splitlines()
+    return [line for line in lines if any(marker in line for marker in markers)]
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.01)
+
+
+class TestEnds:
+    def test_every_end_with_its_reason(self, tmp_path: Path) -> None:
+        path = batch(
+            tmp_path,
+            {"name": "fine", "command": "echo one; echo two"},
+            {"name": "words", "command": [PYTHON, "-c", "print('a b')"]},
+            {"name": "wrong", "command": "echo because >&2; exit 3"},
+            {"name": "killed", "command": "kill -KILL $$"},
+            {"name": "missing", "command": ["./no-such-program"]},
+            {"name": "nowhere", "command": "true", "directory": "no-such-folder"},
+            {"name": "slow", "command": "sleep 60", "timeout_seconds": 0.2},
+        )
+        done = run(path, "--json")
+        assert done.returncode == 1
+        ends = entries(done)
+        assert ends["fine"]["outcome_type"] == "completed"
+        assert ends["fine"]["content"] == "one\ntwo"
+        assert ends["words"]["content"] == "a b"
+        assert ends["wrong"] == {"outcome_type": "failed", "error": "exit status 3\nbecause"}
+        assert ends["killed"]["error"] == "ended by SIGKILL"
+        assert "No such file or directory" in str(ends["missing"]["error"])
+        assert "no-such-folder" in str(ends["nowhere"]["error"])
+        assert ends["slow"] == {"outcome_type": "cancelled", "reason": "timed out after 0.2 s"}
+
+    def test_one_command_and_its_exit_status(self) -> None:
+        done = run("--", PYTHON, "-c", "print('--json')")
+        assert done.returncode == 0
+        assert "1 command: 1 completed" in done.stdout
+        assert run("--", "false").returncode == 1
+
+    def test_environment_and_directory(self, tmp_path: Path) -> None:
+        (tmp_path / "below").mkdir()
+        command = {
+            "name": "here",
+            "command": 'echo "$COLOUR $(basename "$PWD") $OPSLIFECYCLE_PYTHON"',
+            "environment": {"COLOUR": "blue"},
+            "directory": "below",
+        }
+        ends = entries(run(batch(tmp_path, command), "--json", cwd=Path("/")))
+        assert ends["here"]["content"] == f"blue below {PYTHON}"
+
+    def test_plain_lines(self, tmp_path: Path) -> None:
+        done = run(batch(tmp_path, {"name": "two", "command": "printf 'a\\rb\\nc'"}))
+        assert done.stdout.splitlines()[0] == "running    two"
+        assert done.stdout.splitlines()[1].startswith("completed  two (")
+        assert "3 lines)" in done.stdout
+        assert "\x1b" not in done.stdout
+
+    def test_no_more_than_so_many_at_once_and_nobody_is_turned_away(self, tmp_path: Path) -> None:
+        script = "touch in-$N; ls in-* | wc -l >> counts; sleep 0.1; rm in-$N"
+        commands = [
+            {"name": str(n), "command": script, "directory": ".", "environment": {"N": str(n)}}
+            for n in range(8)
+        ]
+        done = run(batch(tmp_path, *commands, max_concurrent=5), "--max-concurrent", "2", "--json")
+        assert done.returncode == 0
+        assert len(entries(done)) == 8
+        counts = [int(line) for line in (tmp_path / "counts").read_text().split()]
+        assert len(counts) == 8
+        assert max(counts) == 2
+
+    def test_much_output_is_counted_and_only_its_end_is_kept(self, tmp_path: Path) -> None:
+        code = "for n in range(50_000): print(n)"
+        done = run(batch(tmp_path, {"name": "much", "command": [PYTHON, "-c", code]}), "--json")
+        content = str(entries(done)["much"]["content"]).splitlines()
+        assert content[-1] == "49999"
+        assert len(content) < 100
+
+    def test_it_writes_nothing(self, tmp_path: Path) -> None:
+        path = batch(tmp_path, {"name": "x", "command": "true"})
+        run(path, cwd=tmp_path)
+        assert [each.name for each in tmp_path.iterdir()] == ["batch.yaml"]
+
+    def test_a_reader_that_goes_away_is_no_traceback(self, tmp_path: Path) -> None:
+        commands = [{"name": str(n), "command": "true"} for n in range(20)]
+        pipeline = f"{' '.join(RUN)} {batch(tmp_path, *commands)} --json | head -n 1"
+        done = subprocess.run(["sh", "-c", pipeline], capture_output=True, text=True, timeout=60)
+        assert "Traceback" not in done.stderr
+
+
+class TestGroups:
+    STUBBORN = "trap '' TERM; (trap '' TERM; {sleep}; :) & touch {ready}; {sleep}; wait"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_an_interrupt_leaves_nothing_running(
+        self, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        sleep, ready = f"sleep 61.{os.getpid()}{number:d}", tmp_path / "ready"
+        stubborn = self.STUBBORN.format(sleep=sleep, ready=ready)
+        commands = [
+            {"name": "stubborn", "command": stubborn},
+            {"name": "polite", "command": f"{sleep}; :"},
+            {"name": "waiting", "command": "true"},
+        ]
+        path = batch(tmp_path, *commands, max_concurrent=2)
+        command = [*RUN, path, "--json", "--grace-seconds", "0.5"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            wait_for(ready)
+            assert alive(sleep)
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        ends = entries(subprocess.CompletedProcess(command, 0, output, ""))
+        assert ends["waiting"]["reason"] == "interrupted before its turn"
+        for name in ("stubborn", "polite"):
+            assert ends[name] == {"outcome_type": "cancelled", "reason": "interrupted"}
+        assert alive(sleep) == []
+
+    def test_a_second_interrupt_does_not_wait(self, tmp_path: Path) -> None:
+        sleep, ready = f"sleep 62.{os.getpid()}", tmp_path / "ready"
+        stubborn = self.STUBBORN.format(sleep=sleep, ready=ready)
+        path = batch(tmp_path, {"name": "stubborn", "command": stubborn})
+        with subprocess.Popen([*RUN, path], stdout=subprocess.DEVNULL) as process:
+            wait_for(ready)
+            start = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 130
+        assert time.monotonic() - start < 4
+        assert alive(sleep) == []
+
+    def test_a_timeout_ends_the_whole_group(self, tmp_path: Path) -> None:
+        sleep = f"sleep 63.{os.getpid()}"
+        command = {
+            "name": "slow",
+            "command": f"({sleep}; :) & {sleep}; :",
+            "timeout_seconds": 0.3,
+        }
+        assert (
+            entries(run(batch(tmp_path, command), "--json"))["slow"]["outcome_type"] == "cancelled"
+        )
+        assert alive(sleep) == []
+
+    def test_what_a_command_leaves_behind_ends_with_it(self, tmp_path: Path) -> None:
+        sleep = f"sleep 64.{os.getpid()}"
+        command = {"name": "quick", "command": f"({sleep}; :) & echo done"}
+        assert entries(run(batch(tmp_path, command), "--json"))["quick"]["content"] == "done"
+        assert alive(sleep) == []
+
+    def test_who_left_the_group_does_not_hold_up_the_run(self, tmp_path: Path) -> None:
+        code = "import os,time\nif os.fork()==0:\n os.setsid(); time.sleep(8)\nelse: print('done')"
+        start = time.monotonic()
+        done = run(batch(tmp_path, {"name": "left", "command": [PYTHON, "-c", code]}), "--json")
+        assert entries(done)["left"]["content"] == "done"
+        assert time.monotonic() - start < 7
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("", ": expected a mapping with the key commands"),
+            ("max_concurrent: 2\n", ":1:1: expected the key commands"),
+            ("commands: []\n", ":1:11: commands: expected a list with at least one command"),
+            ("commands:\n  - {name: a}\n", ":2:5: expected the key command"),
+            (
+                "commands:\n  - {comand: a}\n",
+                ":2:6: a command has no key 'comand'; expected one of",
+            ),
+            ("commands:\n  - {command: a, timeout_seconds: soon}\n", ":2:35: timeout_seconds:"),
+            ("commands:\n  - {command: a, timeout_seconds: 0}\n", ":2:35: timeout_seconds:"),
+            ("commands:\n  - {command: [a, 3]}\n", ":2:19: a word of the command: expected a text"),
+            ("commands:\n  - {command: a, environment: {A: 1}}\n", ":2:35: environment: A:"),
+            ("commands:\n  - {command: a, environment: {A-: x}}\n", ":2:32: environment: 'A-'"),
+            ("commands:\n  - {command: yes}\n", ":2:15: command: expected a text, got bool yes"),
+            ("commands: [a, a]\n", ":1:12: two commands are called 'a'"),
+            (
+                "commands: [a]\ncommands: [b]\n",
+                ":2:1: a batch: the key 'commands' stands here twice",
+            ),
+            ("commands: [a\n", ":2:1: "),
+            ("max_concurrent: many\ncommands: [a]\n", ":1:17: max_concurrent: expected a whole"),
+            ("[" * 100_000, ": "),
+        ],
+    )
+    def test_in_a_batch_are_told_with_their_line(
+        self, tmp_path: Path, text: str, expected: str
+    ) -> None:
+        path = tmp_path / "batch.yaml"
+        path.write_text(text, encoding="utf-8")
+        done = run(str(path))
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {path}{expected}"), done.stderr
+        assert done.stdout == ""
+
+    def test_nothing_starts_when_a_later_command_is_wrong(self, tmp_path: Path) -> None:
+        path = tmp_path / "batch.yaml"
+        path.write_text(f"commands:\n  - touch {tmp_path}/started\n  - {{command: []}}\n", "utf-8")
+        assert run(str(path)).returncode == 2
+        assert not (tmp_path / "started").exists()
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [[], ["--"], ["no-such-file.yaml"], ["x", "--", "y"], ["--max-concurrent", "0", "--", "y"]],
+    )
+    def test_in_the_arguments(self, arguments: list[str]) -> None:
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert "rror: " in done.stderr
+
+
+def test_the_example_completes(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    done = run("examples/batch.yaml", cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 commands: 6 completed" in done.stdout
