@@ -28,6 +28,7 @@ from opslifecycle_codegen.types import (
     ENTITY,
     REGISTRY,
     ROW,
+    UNKNOWN,
     Type,
     collection,
     optional,
@@ -51,8 +52,6 @@ class _Analyzer:
 
     def run(self) -> Program:
         machine, commands = self._machine, self._commands
-        # Symbols that do not stand would make every expression a mistake of its own.
-        self._diagnostics.stop_if_any()
         create, create_id = commands.create(machine.create)
         actions = tuple(commands.action(name, each) for name, each in machine.actions.items())
         program = Program(
@@ -76,13 +75,17 @@ class _Analyzer:
             steps=tuple(self._step(n, e) for n, e in machine.steps.items()),
             always=self._always(),
             registry_starts=self._registry_starts(),
+            facts={
+                str(name): self._commands.fact_types(each)
+                for name, each in machine.rejections.items()
+            },
         )
         rules.check(program, self._resolver, commands, self._diagnostics)
         return program
 
     def _compile(self, expr: Expr, scope: Scope, wanted: Type | None = None) -> Typed:
         typed = compile_expression(expr, scope, self._diagnostics, wanted)
-        return typed or Typed(wanted or BOOL, Code("None"))
+        return typed or Typed(wanted or UNKNOWN, Code("None"))
 
     def _starts(self, create: Command) -> dict[str, Code]:
         scope = self._commands.base_scope(create.params)
@@ -192,7 +195,7 @@ class _Analyzer:
         given += [str(n) for n, f in self._machine.fields.items() if f.stamped == "terminal"]
         constants = {}
         for name in given:
-            type = self._symbols.entity_fields[name].required
+            type = self._symbols.entity_fields.get(name, UNKNOWN).required
             constants[f"{entity}.{name}"] = Binding(type, name)
         used: set[str] = set()
         scope = self._record_scope()

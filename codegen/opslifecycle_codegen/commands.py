@@ -90,6 +90,10 @@ class Commands:
                 self._diagnostics.add(name.mark, "name-collision", message)
         return {str(name): self._resolver.type_of(type) for name, type in takes.items()}
 
+    def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
+        """The types of the facts that a rejection carries."""
+        return {str(name): self._resolver.type_of(type) for name, type in rejection.facts.items()}
+
     # Commands -----------------------------------------------------------------------------------
 
     def create(self, declared: model.Create) -> tuple[Command, Code]:
@@ -239,7 +243,7 @@ class Commands:
         declared = self._machine.rejections.get(name)
         if declared is not None:
             error = str(declared.error)
-            facts = {str(n): self._resolver.type_of(t) for n, t in declared.facts.items()}
+            facts = self.fact_types(declared)
         elif name in BUILT_IN_REJECTIONS:
             error, facts = BUILT_IN_REJECTIONS[name]
         else:

@@ -27,6 +27,7 @@ from opslifecycle_codegen.types import (
     NONE,
     STATUSES,
     TEXT,
+    UNKNOWN,
     Type,
     fits,
     join,
@@ -163,6 +164,8 @@ class Checker:
         if base.type.optional:
             message = f"{ast.unparse(node.value)} may be None here"
             raise self.refuse(node, "may-be-none", message, "ask `is not None` first")
+        if base.type == UNKNOWN:
+            return base
         known = scope.attributes_of(base.type)
         if node.attr not in known:
             hint = nearest(node.attr, known)

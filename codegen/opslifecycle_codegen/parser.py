@@ -15,11 +15,16 @@ from typing import Any
 import attrs
 
 from opslifecycle_codegen import model
-from opslifecycle_codegen.diagnostics import Diagnostics, Mark, nearest
+from opslifecycle_codegen.diagnostics import Diagnostics, InvalidMachineError, Mark, nearest
 from opslifecycle_codegen.reader import Mapping, Node, Scalar, Sequence
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a field or method."""
+    return _NAME.fullmatch(text) is not None and not keyword.iskeyword(text)
 
 
 class _Missing:
@@ -30,10 +35,10 @@ _MISSING: Any = _Missing()
 
 
 def parse(root: Mapping, diagnostics: Diagnostics) -> model.Machine:
-    """The machine that a tree declares; raises InvalidMachineError with every mistake of shape."""
+    """The machine that a tree declares; raises InvalidMachineError if it declares none."""
     machine = _Parser(diagnostics).declared(root, model.Machine, "a machine")
-    diagnostics.stop_if_any()
-    assert isinstance(machine, model.Machine)
+    if not isinstance(machine, model.Machine):
+        raise InvalidMachineError(diagnostics.findings)
     return machine
 
 
@@ -54,8 +59,9 @@ class _Parser:
         if origin is list:
             return self._list(node, arguments[0], what)
         if kind is model.Words:
-            items = [node] if isinstance(node, Scalar) else self._items(node, what)
-            return model.Words(self._text(item, model.Name, what) for item in items)
+            items = Sequence(node.mark, [node]) if isinstance(node, Scalar) else node
+            words = self._list(items, model.Name, what)
+            return words if words is _MISSING else model.Words(words)
         if kind is model.Refusal:
             return self._refusal(node, what)
         if kind is bool:
@@ -86,6 +92,8 @@ class _Parser:
                 values[name] = self.value(child, annotation, key.text)
             elif rest is not None:
                 word = self._text(key, model.Name, "a property")
+                if word is _MISSING:
+                    return _MISSING
                 values.setdefault(rest, {})[word] = child
             else:
                 hint = nearest(key.text, spelled)
@@ -117,14 +125,10 @@ class _Parser:
         return result
 
     def _list(self, node: Node, kind: Any, what: str) -> Any:
-        result = [self.value(item, kind, what) for item in self._items(node, what)]
+        if not isinstance(node, Sequence):
+            return self._wrong(node, f"{what}: expected a list")
+        result = [self.value(item, kind, what) for item in node.items]
         return _MISSING if any(value is _MISSING for value in result) else result
-
-    def _items(self, node: Node, what: str) -> list[Node]:
-        if isinstance(node, Sequence):
-            return node.items
-        self._wrong(node, f"{what}: expected a list")
-        return []
 
     def _refusal(self, node: Node, what: str) -> Any:
         if isinstance(node, Scalar):

@@ -122,6 +122,7 @@ class Program:
     steps: tuple[Rule, ...]
     always: dict[tuple[str, str], Code]
     registry_starts: dict[str, Code]
+    facts: dict[str, dict[str, Type]]
 
     def outcome_type(self) -> Type:
         """What an ended record gives to those who wait for it."""

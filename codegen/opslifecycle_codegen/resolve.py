@@ -6,6 +6,7 @@ from opslifecycle_codegen import model
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.layout import quoted
 from opslifecycle_codegen.model import Text, TypeExpr
+from opslifecycle_codegen.parser import is_name
 from opslifecycle_codegen.reader import Node, Scalar
 from opslifecycle_codegen.symbols import (
     EnumInfo,
@@ -25,6 +26,7 @@ from opslifecycle_codegen.types import (
     SCALARS,
     STATUSES,
     TEXT,
+    UNKNOWN,
     Type,
     fits,
     optional,
@@ -61,7 +63,7 @@ class Resolver:
         return symbols
 
     def type_of(self, text: TypeExpr) -> Type:
-        """The type that a text names; `text` stands in, with the mistake reported, if none."""
+        """The type that a text names; UNKNOWN, with the mistake reported, if there is none."""
         word = text.strip()
         if word.startswith("optional "):
             return optional(self.type_of(TypeExpr(word[9:].strip(), text.mark.shifted(9))))
@@ -71,7 +73,7 @@ class Resolver:
             self._diagnostics.add(
                 text.mark, "unknown-type", f"there is no type {word!r}", nearest(word, known)
             )
-            return TEXT
+            return UNKNOWN
         return found
 
     # Closed sets --------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ class Resolver:
                 return node.text.capitalize()
             if type == COUNT and node.plain and node.text.isdecimal():
                 return node.text
-            if type in (TEXT, NAME):
+            if type == TEXT or (type == NAME and is_name(node.text)):
                 return quoted(node.text)
             if type.kind == "enum":
                 members = self._members_declared(type.name)
@@ -333,6 +335,22 @@ class Resolver:
                 self._diagnostics.add(name.mark, "name-collision", message)
             symbols.registry_fields[str(name)] = self.type_of(registry_field.type)
         self._require_feature_fields()
+        self._require_identifiers()
+
+    def _require_identifiers(self) -> None:
+        machine = self._machine
+        names = [machine.feed.epoch] if machine.feed is not None else []
+        if machine.barrier is not None:
+            names.append(machine.barrier.request_id)
+            names += [model.TypeName(key, key.mark) for key in machine.barrier.key.values()]
+            if len(machine.barrier.key) != 1:
+                message = "a barrier has one key: the name and the identifier type of who waits"
+                self._diagnostics.add(machine.barrier.mark, "wrong-shape", message)
+        for name in names:
+            if name not in machine.ids:
+                hint = nearest(name, machine.ids)
+                message = f"there is no identifier type {str(name)!r}"
+                self._diagnostics.add(name.mark, "unknown-type", message, hint)
 
     def _require_feature_fields(self) -> None:
         machine, symbols = self._machine, self._symbols

@@ -40,7 +40,7 @@ class Type:
 
     @property
     def numeric(self) -> bool:
-        return self.kind in ("count", "float")
+        return self.kind in ("count", "float", "unknown")
 
 
 _PYTHON = {"bool": "bool", "count": "int", "float": "float", "text": "str", "name": "str"}
@@ -57,6 +57,8 @@ ACTION = Type("action")
 STATUSES = Type("statuses")
 ROW = Type("row")
 BARRIER = Type("barrier")
+#: Stands where a mistake was reported, and fits everywhere, so that one mistake is told once.
+UNKNOWN = Type("unknown")
 
 SCALARS = {"bool": BOOL, "count": COUNT, "float": FLOAT, "text": TEXT, "name": NAME}
 
@@ -73,7 +75,7 @@ def collection(inner: Type) -> Type:
 
 def fits(given: Type, wanted: Type) -> bool:
     """Whether a value of type `given` can stand where `wanted` is asked for."""
-    if given == wanted:
+    if given == wanted or UNKNOWN in (given.required, wanted.required):
         return True
     if wanted.kind == "optional":
         return given == NONE or fits(given.required, wanted.required)

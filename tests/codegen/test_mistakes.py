@@ -8,15 +8,31 @@ Each case is one edit of the turnstile, with everything that is said about it.
 
 from __future__ import annotations
 
-from pathlib import Path
+import ast
+import random
+import re
+from pathlib import Path, PurePosixPath
 
 import pytest
 from opslifecycle_codegen.analyze import analyze
+from opslifecycle_codegen.config import MachineConfig
 from opslifecycle_codegen.diagnostics import Diagnostics, InvalidMachineError
 from opslifecycle_codegen.parser import parse
 from opslifecycle_codegen.reader import read
+from opslifecycle_codegen.render import Renderer
 
 TURNSTILE = (Path(__file__).parent / "turnstile.yaml").read_text(encoding="utf-8")
+
+SHIPPED = (Path(__file__).parents[2] / "machine/ops_lifecycle.yaml").read_text(encoding="utf-8")
+CONFIG = MachineConfig(
+    source=PurePosixPath("m.yaml"),
+    package=PurePosixPath("p"),
+    module="p",
+    lock=PurePosixPath("m.lock.json"),
+    tests=PurePosixPath("tests"),
+    docs=PurePosixPath("docs"),
+    line_length=100,
+)
 
 
 def mistakes(source: bytes) -> list[str]:
@@ -385,6 +401,9 @@ CASES: list[tuple[str, str, list[str]]] = [
         "  status: {type: text",
         [
             "16:3 name-collision: status is a field that every record has",
+            "31:26 wrong-type: text cannot be in statuses",
+            "32:43 wrong-type: expected GateStatus, found text",
+            "56:32 unknown-name: entity has no 'place'",
         ],
     ),
     (
@@ -431,6 +450,7 @@ CASES: list[tuple[str, str, list[str]]] = [
         "statuses:\n",
         "values:\n  Shape:\n    summary: x\n    variants:\n      Round: {summary: x}\n\nstatuses:\n",
         [
+            "10:3 unused-type: nothing uses Shape",
             "11:5 wrong-shape: Shape has variants: it needs a tag and no fields of its own",
         ],
     ),
@@ -527,3 +547,33 @@ def test_all_mistakes_are_reported_at_once() -> None:
 @pytest.mark.parametrize("length", range(0, len(TURNSTILE), 97))
 def test_a_machine_cut_anywhere_is_no_traceback(length: int) -> None:
     assert mistakes(TURNSTILE[:length].encode())
+
+
+WORD = re.compile(r"[\w.]+")
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_machine_changed_at_random_is_no_traceback(seed: int) -> None:
+    """Lines deleted, repeated and indented, words exchanged: mistakes are found, or it compiles."""
+    chance = random.Random(seed)
+    source = SHIPPED if seed % 2 else TURNSTILE
+    words, lines = WORD.findall(source), source.split("\n")
+    for _ in range(chance.choice([1, 1, 2, 3])):
+        place = chance.randrange(len(lines))
+        match chance.randrange(4):
+            case 0:
+                del lines[place]
+            case 1:
+                lines.insert(place, chance.choice(lines))
+            case 2:
+                lines[place] = f"  {lines[place]}"
+            case _:
+                found = WORD.findall(lines[place]) or ["x"]
+                lines[place] = lines[place].replace(chance.choice(found), chance.choice(words), 1)
+    tree = "\n".join(lines).encode()
+    if not mistakes(tree):
+        root = read(tree, "m.yaml")
+        program = analyze(parse(root, Diagnostics()), Diagnostics())
+        for path, text in Renderer(program, CONFIG, root).files().items():
+            if path.suffix == ".py":
+                ast.parse(text)

@@ -257,11 +257,11 @@ class ErrorView:
     arguments: str
 
 
-def error_views(program: Program, types: dict[str, dict[str, Type]], width: int) -> list[ErrorView]:
-    """The rejections in the order of the machine; `types` has the types of their facts."""
+def error_views(program: Program, width: int) -> list[ErrorView]:
+    """The rejections in the order of the machine."""
     views = []
     for name, rejection in program.machine.rejections.items():
-        facts = types[name]
+        facts = program.facts[name]
         parameters = ["self", *(f"{fact}: {type.python}" for fact, type in facts.items())]
         quoted = [layout.quoted(fact) for fact in facts]
         template = layout.statement(

@@ -67,7 +67,7 @@ class LiveTable:
 
 
 class Lines:
-    """A line for each command that starts, and one for each that ends."""
+    """A line for each command that starts, one for each that ends, and the table at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -85,6 +85,8 @@ class Lines:
 
     def finish(self, snapshots: Snapshots) -> None:
         self.refresh(snapshots)
+        self._console.print()
+        self._console.print(table(snapshots))
         summarize(self._console, snapshots)
 
     def _print(self, line: str) -> None:
