@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check generate format bench clean
+.PHONY: run test check generate format bench torture clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -36,6 +36,9 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+torture: $(READY)
+	$(BIN)/python -m tests.torture
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

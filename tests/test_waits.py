@@ -151,9 +151,9 @@ class TestWatch:
         for _ in range(100):
             registry.register_watcher(id)
         assert watchers(registry, id) == 1
-        assert len(registry._shell.watchers._cells[id]) == 1
+        assert len(registry._shell.effects.watchers._cells[id]) == 1
         del kept
-        assert registry._shell.watchers._cells == {}
+        assert registry._shell.effects.watchers._cells == {}
 
     def test_an_await_in_progress_keeps_the_watch(self) -> None:
         async def scenario() -> None:
@@ -302,7 +302,7 @@ class TestBarrier:
         if how == "cancel":
             assert wait.cancel()
         del wait
-        assert registry._shell.barriers._by_member == {}
+        assert registry._shell.effects.barriers._by_member == {}
         again = registry.wait_all(run, [id])
         registry.mark_retired(id)
         assert again.result(0)

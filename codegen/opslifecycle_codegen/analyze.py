@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from attrs import evolve
+
 from opslifecycle_codegen import model, rules
 from opslifecycle_codegen.commands import Commands
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.expressions import compile_expression
 from opslifecycle_codegen.layout import Code
-from opslifecycle_codegen.model import Expr, Name
+from opslifecycle_codegen.model import Expr, Name, Text
 from opslifecycle_codegen.program import (
     Command,
     EndStep,
     ForAll,
     Program,
+    Recovery,
     Rule,
     Views,
 )
@@ -69,6 +72,7 @@ class _Analyzer:
             cursors=commands.cursors(machine.cursors) if machine.cursors else None,
             barrier=commands.barrier(machine.barrier) if machine.barrier else None,
             rows_max=self._rows_max(),
+            recovery=self._recovery(actions),
             views=self._views(),
             classifiers=tuple(self._classifier(n, e) for n, e in machine.classifiers.items()),
             invariants=tuple(self._claim(n, e) for n, e in machine.invariants.items()),
@@ -148,6 +152,41 @@ class _Analyzer:
             outcome=action.outcome,
         )  # fmt: skip
         return ForAll(command, action.name, unless, updates, declared.optional)
+
+    def _recovery(self, actions: tuple[Command, ...]) -> Recovery | None:
+        declared = self._machine.recovery
+        if declared is None:
+            return None
+        keeps = self._compile(declared.keeps, self._record_scope(), BOOL)
+        name = Name("recover_interrupted", declared.mark)
+        doing = model.ForAllLive(
+            mark=declared.mark, do=declared.do,
+            summary=Text("End what was live when its process was gone.", declared.mark),
+        )  # fmt: skip
+        for_all = self._for_all(name, doing, actions)
+        codes = {}
+        for param, type in for_all.command.params.items():
+            expr = next((e for n, e in declared.with_.items() if n == param), None)
+            if expr is None:
+                message = f"{declared.do} takes {param}: say it under `with`"
+                self._diagnostics.add(declared.mark, "missing-key", message)
+            else:
+                codes[param] = self._compile(expr, Scope(self._symbols, {}), type).code.text
+        for given in declared.with_:
+            if given not in for_all.command.params:
+                hint = nearest(given, for_all.command.params)
+                message = f"{declared.do} does not take {str(given)!r}"
+                self._diagnostics.add(given.mark, "unknown-name", message, hint)
+        names = {
+            param: Binding(type, codes.get(param, "None"))
+            for param, type in for_all.command.params.items()
+        }
+        action = next((a for n, a in self._machine.actions.items() if n == declared.do), None)
+        outcome = for_all.command.outcome
+        if action is not None and action.outcome is not None:
+            outcome = self._compile(action.outcome, Scope(self._symbols, names)).code
+        command = evolve(for_all.command, params={}, outcome=outcome)
+        return Recovery(keeps.code, evolve(for_all, command=command))
 
     def _rows_max(self) -> Code | None:
         if self._machine.feed is None:

@@ -57,8 +57,8 @@ def _constructed(checker: Checker, node: ast.Call, variant: Type, scope: Scope) 
     for argument, info in zip(node.args, fields, strict=True):
         typed = checker.check(argument, scope, info.type)
         checker.want(argument, typed, info.type)
-        codes.append(typed.code.text)
-    return Typed(variant, Code(f"{variant.name}({', '.join(codes)})"))
+        codes.append(typed.code)
+    return Typed(variant, layout.called(variant.name, codes))
 
 
 def _quantified(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Typed:

@@ -63,6 +63,8 @@ class Names(Declared):
 
     seam: TypeName | None = None
     registry: TypeName | None = None
+    async_registry: TypeName | None = None
+    reads: TypeName | None = None
     snapshot: TypeName | None = None
     watch: TypeName | None = None
     status: TypeName | None = None
@@ -327,6 +329,13 @@ class Classifier(Declared):
 
 
 @frozen(kw_only=True)
+class Recovery(Declared):
+    keeps: Expr
+    do: Name
+    with_: dict[Name, Expr] = Factory(dict)
+
+
+@frozen(kw_only=True)
 class Claim(Declared):
     """An invariant of every state, or a property of every step."""
 
@@ -373,6 +382,7 @@ class Machine(Declared):
     cursors: Cursors | None = None
     barrier: Barrier | None = None
     listing: Listing | None = None
+    recovery: Recovery | None = None
     classifiers: dict[Name, Classifier] = Factory(dict)
     invariants: dict[Name, Claim] = Factory(dict)
     steps: dict[Name, Claim] = Factory(dict)

@@ -76,6 +76,14 @@ class ForAll:
 
 
 @frozen
+class Recovery:
+    """What a store keeps, and the command that ends what was interrupted."""
+
+    keeps: Code
+    command: ForAll
+
+
+@frozen
 class Rule:
     """An invariant, a step property or a classifier."""
 
@@ -116,6 +124,7 @@ class Program:
     cursors: Command | None
     barrier: BarrierAdmission | None
     rows_max: Code | None
+    recovery: Recovery | None
     views: Views
     classifiers: tuple[Rule, ...]
     invariants: tuple[Rule, ...]

@@ -15,7 +15,7 @@ from opslifecycle_codegen import layout, lock
 from opslifecycle_codegen.commands import EFFECTS
 from opslifecycle_codegen.config import MachineConfig
 from opslifecycle_codegen.imports import import_blocks, public_definitions
-from opslifecycle_codegen.lower import docs, ratchet, types, views
+from opslifecycle_codegen.lower import docs, ratchet, storage, types, views
 from opslifecycle_codegen.lower.authority import AuthorityLowering
 from opslifecycle_codegen.lower.names import public_names
 from opslifecycle_codegen.lower.registry import RegistryLowering
@@ -107,8 +107,15 @@ class Renderer:
             "handles": self._handles(),
             "invariants": self._invariants(),
             "seam": {"methods": RegistryLowering(program, names, width).methods()},
-            "registry": self._registry(),
+            "reads": self._reads(),
+            "registry": {"methods": RegistryLowering(program, names, width).methods()},
+            "async_registry": {
+                "async_methods": RegistryLowering(program, names, width, awaits=True).methods()
+            },
+            "storage": self._storage(),
         }
+        if program.recovery is None:
+            del modules["storage"]
         if not program.machine.values:
             del modules["values"]
         if not (program.invariants or program.steps):
@@ -121,6 +128,7 @@ class Renderer:
         used = {effect for step in program.on_terminal for effect in step.effects}
         used.update(effect for action in program.actions for effect in action.effects)
         used.update(program.rollback.effects if program.rollback else ())
+        used.update(("erase",) if program.collect else ())
         members = {e: MemberInfo(e, _EFFECT_SUMMARIES[e]) for e in EFFECTS if e in used}
         summary = "What the shell carries out after a command was accepted."
         return EnumInfo(self._names.effect, summary, members)
@@ -181,25 +189,48 @@ class Renderer:
             "distinct": any("_distinct(" in rule.code.text for rule in program.invariants),
         }
 
-    def _registry(self) -> dict[str, Any]:
+    def _reads(self) -> dict[str, Any]:
         program, machine = self._program, self._program.machine
         lowering = RegistryLowering(program, self._names, self._width)
-        parameters, checks, arguments = lowering.settings()
+        settings = lowering.settings()
+        stored = program.recovery is not None
+        parameters = [setting.parameter for setting in settings]
+        if stored:
+            parameters.append("store: Store | None = None")
         star = ["self", "*", *parameters] if parameters else ["self"]
+        bare = [parameter.partition(" = ")[0] for parameter in parameters[: len(settings)]]
+        begin = ["self", "store: Store | None", "stored: Stored", *bare]
         return {
             "methods": lowering.methods(),
             "has_invariants": bool(program.invariants),
+            "stored": stored,
+            "settings": settings,
+            "setting_names": [setting.name for setting in settings],
             "defaults": [
                 (f"DEFAULT_{name.upper()}", setting.default)
                 for name, setting in machine.settings.items()
                 if setting.default is not None
             ],
             "init": layout.call("def __init__", star, " -> None:", indent=4, width=self._width),
-            "init_checks": checks,
-            "authority_arguments": arguments,
+            "begin": layout.call("def _begin", begin, " -> None:", indent=4, width=self._width),
             "feed": machine.feed,
             "feed_type": lowering.feed_type(),
             "rows_max": program.rows_max.text if program.rows_max else "",
+            "discard": str(machine.rollback.method) if machine.rollback else "",
+        }
+
+    def _storage(self) -> dict[str, Any]:
+        program = self._program
+        fields = program.symbols.registry_fields
+        view = storage.storage_view(program, self._names, self._width)
+        return {
+            "view": view,
+            "version": program.machine.version,
+            "digest": self.digest,
+            "all_fields": list(fields),
+            "stored_fields": [*view.settings, *view.fields] if view else [],
+            "has_cursors": program.cursors is not None,
+            "cursor_enum": program.symbols.cursor_enum,
         }
 
     def _ratchet(self) -> dict[str, Any]:

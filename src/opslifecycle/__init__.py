@@ -4,6 +4,8 @@ The lifecycle is declared in `machine/ops_lifecycle.yaml` and compiled to `opsli
 This module is the whole public surface.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from opslifecycle.conversion import structure, unstructure
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
@@ -15,16 +17,23 @@ from opslifecycle.errors import (
     InvalidSpecError,
     InvalidValueError,
     OpsLifecycleError,
+    OwnershipLostError,
+    PersistenceError,
     RegistryClosedError,
+    RegistryOwnedError,
+    StoreDamagedError,
+    StoreVersionError,
     UnsupportedError,
 )
 from opslifecycle.feed import CompletionFeed, CompletionFeedGap
+from opslifecycle.store import MemoryStore, Store
 
 from opslifecycle.generated import (
     DEFAULT_MAX_COMPLETED,
     Aborted,
     AlreadyPeerReadyError,
     AlreadyRegisteredError,
+    AsyncRegistry,
     BackendPeer,
     Cancelled,
     Completed,
@@ -74,11 +83,15 @@ from opslifecycle.generated import (
     WaitRequestId,
 )
 
+if TYPE_CHECKING:
+    from opslifecycle.sqlite_store import SqliteStore
+
 __all__ = [
     "DEFAULT_MAX_COMPLETED",
     "Aborted",
     "AlreadyPeerReadyError",
     "AlreadyRegisteredError",
+    "AsyncRegistry",
     "BackendPeer",
     "BarrierMemberRolledBackError",
     "Cancelled",
@@ -101,6 +114,7 @@ __all__ = [
     "InvalidTransitionError",
     "InvalidValueError",
     "MaxConcurrentExceededError",
+    "MemoryStore",
     "OperationCompletionFeedClass",
     "OperationCompletionWakeClass",
     "OperationCompletionWatch",
@@ -122,14 +136,21 @@ __all__ = [
     "OpsLifecycleError",
     "OpsLifecycleRegistry",
     "OwnerRetiredError",
+    "OwnershipLostError",
     "PeerNotExpectedError",
+    "PersistenceError",
     "Registry",
     "RegistryClosedError",
+    "RegistryOwnedError",
     "Retired",
     "RunId",
     "RuntimeEpochId",
     "SessionChild",
     "SessionId",
+    "SqliteStore",
+    "Store",
+    "StoreDamagedError",
+    "StoreVersionError",
     "Terminated",
     "TrustedPeerDescriptor",
     "UnsupportedError",
@@ -142,3 +163,12 @@ __all__ = [
     "structure",
     "unstructure",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when it is first used, so that importing the package does not load sqlite3.
+    if name == "SqliteStore":
+        from opslifecycle.sqlite_store import SqliteStore
+
+        return SqliteStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -142,3 +142,65 @@ class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__()
+
+
+class PersistenceError(OpsLifecycleError):
+    """A store that could not keep a change: nothing has happened, and the call may be repeated."""
+
+    facts: ClassVar[tuple[str, ...]] = ("store", "cause")
+    template = "{store} could not keep the change: {cause}"
+
+    store: str
+    cause: str
+
+    def __init__(self, store: str, cause: str) -> None:
+        super().__init__(store, cause)
+
+
+class RegistryOwnedError(PersistenceError):
+    """A stored registry that somebody else owns; `holder` says who."""
+
+    facts = ("path", "holder")
+    template = "{path} is owned by {holder}"
+
+    path: str
+    holder: str
+
+    def __init__(self, path: str, holder: str) -> None:
+        super().__init__(path, holder)
+
+
+class StoreDamagedError(PersistenceError):
+    """A store whose content contradicts itself; it is refused and left as it is."""
+
+    facts = ("path", "row", "rule")
+    template = "{path} is damaged at row {row}: {rule}"
+
+    path: str
+    row: int
+    rule: str
+
+    def __init__(self, path: str, row: int, rule: str) -> None:
+        OpsLifecycleError.__init__(self, path, row, rule)
+
+
+class StoreVersionError(OpsLifecycleError):
+    """A store written by another machine, version or layout."""
+
+    facts = ("found", "known")
+    template = "the store was written by {found}, and this is {known}"
+
+    found: str
+    known: str
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(found, known)
+
+
+class OwnershipLostError(OpsLifecycleError):
+    """A registry whose store has been taken over; it has closed itself."""
+
+    template = "the registry no longer owns its store"
+
+    def __init__(self) -> None:
+        super().__init__()

@@ -25,3 +25,9 @@ class Retention(Generic[IdT]):
         """Let go of what is over the limit: sequence and id of each row, oldest first."""
         over = len(self._rows) - self._rows_max
         return [self._rows.popleft() for _ in range(over)]
+
+    def undo(self, admitted: int, let_go: list[tuple[int, IdT]]) -> None:
+        """Take back so many admissions, and what was let go since, given oldest first."""
+        self._rows.extendleft(reversed(let_go))
+        for _ in range(admitted):
+            self._rows.pop()

@@ -132,8 +132,13 @@ class Wait(NotCopyable, Generic[T]):
         if timeout is not None and not (isinstance(timeout, int | float) and timeout == timeout):
             raise InvalidValueError("timeout", f"expected seconds or None, got {timeout!r}")
         if self._cell.state is _PENDING:
-            self._block(timeout)
-        return self._value()
+            if timeout is not None and timeout <= 0:
+                raise TimeoutError
+            asyncio = sys.modules.get("asyncio")
+            if asyncio is not None and asyncio._get_running_loop() is not None:
+                raise EventLoopBlockedError
+            self.block_for(timeout)
+        return self.value()
 
     def __await__(self) -> Generator[Any, None, T]:
         if self._cell.state is _PENDING:
@@ -146,7 +151,7 @@ class Wait(NotCopyable, Generic[T]):
                     yield from waker.future
                 finally:
                     self._delist(waker)
-        return self._value()
+        return self.value()
 
     def __del__(self) -> None:
         cell = self._cell
@@ -156,12 +161,8 @@ class Wait(NotCopyable, Generic[T]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._cell.state.value}>"
 
-    def _block(self, timeout: float | None) -> None:
-        if timeout is not None and timeout <= 0:
-            raise TimeoutError
-        asyncio = sys.modules.get("asyncio")
-        if asyncio is not None and asyncio._get_running_loop() is not None:
-            raise EventLoopBlockedError
+    def block_for(self, timeout: float | None) -> None:
+        """Block this thread until it has ended, whatever runs in it; raises TimeoutError."""
         gate = threading.Lock()
         gate.acquire()
         if not self._enlist(gate.release):
@@ -188,7 +189,14 @@ class Wait(NotCopyable, Generic[T]):
             if self._cell.waiters is not None:
                 self._cell.waiters.pop(waker, None)
 
-    def _value(self) -> T:
+    def settle(self, answer: Any) -> Iterable[Waker]:
+        """End it with a value, or an error to raise. Called with the publication lock held."""
+        if isinstance(answer, OpsLifecycleError):
+            return self._cell.fail(answer)
+        return self._cell.resolve(answer)
+
+    def value(self) -> T:
+        """What it has ended with; raises what it has failed with."""
         cell = self._cell
         if cell.state is _State.RESOLVED:
             return cast("T", cell.value)

@@ -315,4 +315,4 @@ def test_generated_code_is_what_the_shipped_machine_says(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert check(ROOT) == 0
-    assert "14 generated files" in capsys.readouterr().out
+    assert "17 generated files" in capsys.readouterr().out

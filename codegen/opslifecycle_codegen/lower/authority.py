@@ -64,6 +64,8 @@ class AuthorityLowering:
             *(self._action(command) for command in self._program.actions),
             *(self._for_all(each) for each in self._program.for_all),
         ]
+        if self._program.recovery is not None:
+            methods.append(self._for_all(self._program.recovery.command))
         if self._program.rollback is not None:
             methods.append(self._rollback(self._program.rollback))
         if self._program.collect is not None:
@@ -72,6 +74,7 @@ class AuthorityLowering:
             methods.append(self._watch(self._program.watch))
         if self._program.cursors is not None:
             methods.append(self._advance(self._program.cursors))
+            methods.append(self._cursor_of(self._program.cursors))
         if self._program.barrier is not None:
             methods.append(self._barrier())
         methods += [self._classifier(rule) for rule in self._program.classifiers]
@@ -209,15 +212,19 @@ class AuthorityLowering:
         body: list[str] = []
         if each.unless is not None:
             body += [*self._statement("if ", each.unless, ":"), "    return []"]
-        outcome = command.outcome.text if command.outcome else "None"
         status = f"{self._names.status}.{command.to.upper()}"
+        outcome = command.outcome or Code("None")
+        ending = layout.called("self._end", [Code(entity), Code(status), outcome])
         body += [
             "live = [each for each in self.records.values() if not each.status.terminal]",
             "live.sort(key=_id_of)",
             *self._assign(each.updates),
             f"ended: {returns} = []",
             f"for {entity} in live:",
-            f"    effects = self._end({entity}, {status}, {outcome})",
+            *(
+                line[8:]
+                for line in layout.statement("effects = ", ending, "", indent=12, width=self._width)
+            ),
             f"    ended.append(({entity}, effects))",
             "return ended",
         ]
@@ -251,6 +258,11 @@ class AuthorityLowering:
         doc = self._doc(command.summary, "Gives where it stands then; it never falls.")
         parameters = self._params(command)
         return self._method(command.name, parameters, "int | OpsLifecycleError", doc, body)
+
+    def _cursor_of(self, command: Command) -> Method:
+        parameters = [f"consumer: {command.params['consumer'].python}"]
+        doc = self._doc("Where a consumer's cursor stands.")
+        return self._method("cursor_of", parameters, "int", doc, ["return self.cursors[consumer]"])
 
     def _barrier(self) -> Method:
         barrier, declared = self._program.barrier, self._machine.barrier

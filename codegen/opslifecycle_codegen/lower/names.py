@@ -17,6 +17,8 @@ class PublicNames:
     id: str
     seam: str
     registry: str
+    async_registry: str
+    reads: str
     snapshot: str
     watch: str
     status: str
@@ -39,6 +41,8 @@ def public_names(machine: Machine) -> PublicNames:
         id=f"{title}Id",
         seam=name("seam", f"Abstract{title}Registry"),
         registry=name("registry", f"{title}Registry"),
+        async_registry=name("async_registry", f"Async{title}Registry"),
+        reads=name("reads", f"{title}Reads"),
         snapshot=name("snapshot", f"{title}Snapshot"),
         watch=name("watch", f"{title}Watch"),
         status=name("status", f"{title}Status"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from opslifecycle_codegen import layout
+from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.lower.names import PublicNames
 from opslifecycle_codegen.lower.types import check_lines
 from opslifecycle_codegen.program import Check, Command, Program
@@ -19,6 +20,7 @@ class PublicMethod:
 
     name: str
     abstract: bool
+    runs: bool
     signature: list[str]
     seam_signature: list[str]
     doc: list[str]
@@ -26,27 +28,56 @@ class PublicMethod:
     unsupported: str
 
 
+@frozen
+class SettingView:
+    """A setting: its parameter, the lines that check it, the authority's argument."""
+
+    name: str
+    parameter: str
+    checks: list[str]
+    chosen: str
+    argument: str
+
+
 class RegistryLowering:
     """Turns a program into the methods of its registry."""
 
-    def __init__(self, program: Program, names: PublicNames, width: int) -> None:
+    def __init__(
+        self, program: Program, names: PublicNames, width: int, *, awaits: bool = False
+    ) -> None:
         self._program = program
         self._machine = program.machine
         self._names = names
         self._width = width
+        self._run_code = "await self._shell.run_async" if awaits else "self._shell.run"
 
-    def settings(self) -> tuple[list[str], list[str], list[str]]:
-        """Constructor parameters, the lines that check them, and the authority's arguments."""
-        parameters, checks, arguments = [], [], []
+    def settings(self) -> list[SettingView]:
+        """The constructor's parameters, in the order of the machine."""
         fields = self._program.symbols.registry_fields
+        stored = self._program.recovery is not None
+        views = []
         for name, setting in self._machine.settings.items():
             type = fields[name]
-            default = f"DEFAULT_{name.upper()}" if setting.default is not None else "None"
-            parameters.append(f"{name}: {type.python} = {default}")
-            checks += check_lines(str(name), str(name), type, indent=8)
-            floored = f"max({setting.at_least}, {name})"
-            arguments.append(f"{name}={floored if setting.at_least else name}")
-        return parameters, checks, arguments
+            constant = f"DEFAULT_{name.upper()}" if setting.default is not None else "None"
+            default = "UNSET" if stored else constant
+            floored = f"max({setting.at_least}, {name})" if setting.at_least else str(name)
+            checks = check_lines(str(name), str(name), type, indent=8)
+            if stored:
+                given = f"{name} is not UNSET" + (
+                    f" and {name} is not None" if type.optional else ""
+                )
+                inner = check_lines(str(name), str(name), type.required, indent=12)
+                checks = [f"        if {given}:", *inner]
+            views.append(
+                SettingView(
+                    name=str(name),
+                    parameter=f"{name}: {type.python} = {default}",
+                    checks=checks,
+                    chosen=f"{name} = setting({layout.quoted(name)}, {name}, state, {constant})",
+                    argument=f"{name}={floored}",
+                )
+            )
+        return views
 
     def methods(self) -> list[PublicMethod]:
         return [*self._commands(), *self._features(), *self._classifiers()]
@@ -62,36 +93,37 @@ class RegistryLowering:
             more = [f"The new {self._names.entity} is {command.to}.", self._raises(command.checks)]
             yield self._method(
                 str(method), types, "None", command.summary, more,
-                self._call("self._shell.create", [
-                    self._program.create_id.text, "self._authority.register", *given,
+                self._run("creating", [
+                    "self._shell.clock", self._program.create_id.text,
+                    f"{self._names.authority}.register", *given,
                 ]),
                 abstract=method not in create.optional_methods,
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
         for each in self._program.for_all:
-            arguments = [f"self._authority.{each.command.name}", *each.command.params]
+            arguments = [f"{self._names.authority}.{each.command.name}", *each.command.params]
             more = ["One step for every observer."]
             yield self._method(
                 each.command.name, each.command.params, "None", each.command.summary, more,
-                self._call("self._shell.act_on_all", arguments), abstract=not each.optional,
+                self._run("acting_on_all", arguments), abstract=not each.optional,
             )  # fmt: skip
         rollback = self._program.rollback
         if rollback is not None:
             more = [self._legal(rollback), self._raises(rollback.checks)]
             yield self._method(
                 rollback.name, self._of_one({}), "None", rollback.summary, more,
-                self._call("self._shell.act", ["id", f"self._authority.{rollback.name}"]),
+                self._run("acting", ["id", f"{self._names.authority}.{rollback.name}"]),
             )  # fmt: skip
 
     def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
         declared = next(a for n, a in self._machine.actions.items() if n == action.name)
         for method in declared.methods:
             more = [self._legal(action), self._raises(action.checks)]
-            arguments = ["id", f"self._authority.{action.name}", *action.params]
+            arguments = ["id", f"{self._names.authority}.{action.name}", *action.params]
             yield self._method(
                 str(method), self._of_one(action.params), "None", action.summary, more,
-                self._call("self._shell.act", arguments), abstract=True,
+                self._run("acting", arguments), abstract=True,
             )  # fmt: skip
 
     def _legal(self, command: Command) -> str:
@@ -115,7 +147,7 @@ class RegistryLowering:
                 program.watch.name, self._of_one({}), names.watch, program.watch.summary,
                 ["Resolved already if it has ended.", self._raises(program.watch.checks)],
                 self._call("return self._shell.watch", [
-                    "id", f"self._authority.{program.watch.name}", names.watch,
+                    "id", f"{names.authority}.{program.watch.name}", names.watch,
                 ]),
                 abstract=True,
             )  # fmt: skip
@@ -131,7 +163,12 @@ class RegistryLowering:
             yield self._method(
                 program.collect.name, {}, f"list[tuple[{names.id}, {outcome}]]",
                 program.collect.summary, [self._raises(program.collect.checks)],
-                [f"return self._shell.collect(self._authority.{program.collect.name})"],
+                [
+                    *self._run("collecting", [
+                        f"{names.authority}.{program.collect.name}", f"({names.effect}.ERASE,)",
+                    ], assigns=f"collected: list[tuple[{names.id}, {outcome}]] = "),
+                    "return collected",
+                ],
             )  # fmt: skip
         if machine.feed is not None:
             yield self._feed()
@@ -175,24 +212,21 @@ class RegistryLowering:
         consumer = {"consumer": command.params["consumer"]}
         yield self._method(
             str(declared.get), consumer, "int", "Where a consumer's cursor stands; 0 at first.", [],
-            ["return self._shell.ask(self._authority.cursors.__getitem__, consumer)"],
+            [f"return self._shell.ask({self._names.authority}.cursor_of, consumer)"],
             none_without=True,
         )  # fmt: skip
-        arguments = [f"self._authority.{command.name}", "consumer", "cursor"]
+        arguments = [f"{self._names.authority}.{command.name}", "consumer", "cursor"]
         types: dict[str, Type] = dict(command.params)
-        summary = command.summary
-        more = [
-            "Gives where it stands then: a lower cursor changes nothing.",
-            self._raises(command.checks),
-        ]
+        more = ["Gives where it stands then: a lower cursor changes nothing."]
+        body = self._run("advancing", arguments, assigns="reached: int = ")
         if declared.cache is not None:
             types["projection"] = optional(Type("record", str(declared.cache)))
-            arguments.append("None if projection is None else projection.record")
-            more.insert(1, "`projection` is told once the authority has accepted, and never read.")
-        else:
-            arguments.append("None")
-        body = self._call("return self._shell.advance", arguments)
-        yield self._method(str(declared.advance), types, "int", summary, more, body)
+            more.append("`projection` is told once the authority has accepted, and never read.")
+            body += ["if projection is not None:", "    projection.record(consumer, reached)"]
+        more.append(self._raises(command.checks))
+        yield self._method(
+            str(declared.advance), types, "int", command.summary, more, [*body, "return reached"],
+        )  # fmt: skip
 
     def _barrier(self) -> PublicMethod:
         declared, barrier = self._machine.barrier, self._program.barrier
@@ -204,7 +238,7 @@ class RegistryLowering:
             *checks,
             f'members = checks.many("ids", ids, {self._names.id})',
             *self._call("return self._shell.wait_for_all", [
-                str(key), "members", f"self._authority.{declared.method}",
+                str(key), "members", f"{self._names.authority}.{declared.method}",
                 f"partial(satisfied, {declared.request_id}.new(), {key})", str(declared.wait),
             ]),
         ]  # fmt: skip
@@ -226,13 +260,13 @@ class RegistryLowering:
         )  # fmt: skip
         lines = [f"        {line}" for line in body]
         return PublicMethod(
-            str(declared.method), False, signature, signature, doc, lines,
+            str(declared.method), False, False, signature, signature, doc, lines,
             f"raise UnsupportedError({layout.quoted(str(declared.method))})",
         )  # fmt: skip
 
     def _classifiers(self) -> Iterator[PublicMethod]:
         for rule in self._program.classifiers:
-            arguments = [f"self._authority.{rule.name}", "id", *rule.params]
+            arguments = [f"{self._names.authority}.{rule.name}", "id", *rule.params]
             yield self._method(
                 rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
                 self._call("return self._shell.ask", arguments),
@@ -246,6 +280,12 @@ class RegistryLowering:
     def _call(self, before: str, arguments: list[str]) -> list[str]:
         lines = layout.call(before, arguments, "", indent=8, width=self._width)
         return [line[8:] for line in lines]
+
+    def _run(self, step: str, arguments: list[str], *, assigns: str = "") -> list[str]:
+        """Lines that run a step, and wait for it or await it."""
+        call = layout.called(step, [Code(argument) for argument in arguments])
+        whole = layout.called(f"{assigns}{self._run_code}", [call])
+        return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
 
     def _method(
         self,
@@ -266,8 +306,10 @@ class RegistryLowering:
             default = " = None" if type.optional else ""
             parameters.append(f"{param}: {type.python}{default}")
             checks += check_lines(param, param, type, indent=8)
+        runs = any(self._run_code in line for line in body)
+        define = "async def" if runs and "await" in self._run_code else "def"
         signature = layout.call(
-            f"def {name}", parameters, f" -> {returns}:", indent=4, width=self._width
+            f"{define} {name}", parameters, f" -> {returns}:", indent=4, width=self._width
         )
         doc = layout.docstring(summary, more, indent=8, width=self._width)
         lines = [*checks, *(f"        {line}" for line in body)]
@@ -280,6 +322,6 @@ class RegistryLowering:
         )
         fallback = f"raise UnsupportedError({layout.quoted(name)})"
         return PublicMethod(
-            name, abstract, signature, seam_signature, doc, lines,
+            name, abstract, runs, signature, seam_signature, doc, lines,
             "return None" if none_without else fallback,
         )  # fmt: skip

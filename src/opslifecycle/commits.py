@@ -1,0 +1,241 @@
+"""Group commit: commands that arrive while a commit is under way are decided together, then kept.
+
+A batch is decided on top of what is published, each command on its own predecessors. What is to be
+kept goes to the store in one commit; only when the store has it does anybody see it, or get an
+answer. If the store fails, the batch is dropped whole: nothing was changed, so nothing has to be
+undone but the order of retention.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from opslifecycle.errors import (
+    InternalError,
+    OpsLifecycleError,
+    OwnershipLostError,
+    PersistenceError,
+    RegistryClosedError,
+)
+from opslifecycle.publication import Waker
+from opslifecycle.steps import Change, Step
+from opslifecycle.store import Commit, Identity, Put, Store
+from opslifecycle.waits import Cell, Wait
+
+if TYPE_CHECKING:
+    from opslifecycle.shell import Shell
+
+
+@attrs.frozen
+class Storage:
+    """How a machine's state becomes data and back; generated."""
+
+    identity: Identity
+    stage: Callable[[Any], Any]
+    absorb: Callable[[Any, Any], None]
+    keeps: Callable[[Any], bool]
+    put_of: Callable[[Any], Put]
+    state_of: Callable[[Any, str], dict[str, Any]]
+
+
+class Ticket(Wait[Any]):
+    """One command on its way."""
+
+    __slots__ = ("step",)
+
+    step: Step
+
+    def join(self) -> Any:
+        """Block for its answer, in an event loop too."""
+        self.block_for(None)
+        return self.value()
+
+
+class Committer:
+    """The one thread that decides, keeps and publishes for a registry with a store."""
+
+    def __init__(self, authority: Any, store: Store, storage: Storage, epoch_id: str) -> None:
+        self._authority = authority
+        self._store = store
+        self._storage = storage
+        self._epoch_id = epoch_id
+        self._shell: Shell[Any, Any]
+        self._unwritten: dict[Any, None] = {}
+        # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
+        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def attach(self, shell: Shell[Any, Any]) -> None:
+        """Learn through which shell to publish, and start to work."""
+        self._shell = shell
+        # A daemon, because a registry that nobody closes must not keep its process from ending.
+        name = f"opslifecycle-{self._storage.identity.machine}"
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, step: Step) -> Ticket:
+        """Queue a command behind all that came before it."""
+        ticket = Ticket(Cell(None), self._shell.lock)
+        ticket.step = step
+        with self._shell.lock:
+            self._shell.refuse_if_closed()
+            self._queue.put(ticket)
+        return ticket
+
+    def stop(self) -> None:
+        """Have the thread finish what is queued and give the store up; does not wait."""
+        self._queue.put(None)
+
+    def close(self) -> None:
+        """As `stop`, and wait until it is done."""
+        self.stop()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    # The thread ---------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        reason: type[OpsLifecycleError] = RegistryClosedError
+        try:
+            while self._next_batch():
+                pass
+            self._write_the_rest()
+        except OwnershipLostError:
+            reason = OwnershipLostError
+        finally:
+            # From here on nothing is queued any more; what still was is refused.
+            self._shell.end(reason)
+            rest = [ticket for ticket in self._waiting() if ticket is not None]
+            self._answer(rest, [reason() for _ in rest], [])
+            self._store.close()
+
+    def _next_batch(self) -> bool:
+        """Commit what has arrived; False at the end."""
+        try:
+            first = self._queue.get(timeout=self._store.beat_seconds())
+        except Empty:
+            self._store.beat()
+            return True
+        arrived = [first, *self._waiting()]
+        batch = [ticket for ticket in arrived if ticket is not None]
+        if batch:
+            self._commit(batch)
+        return None not in arrived
+
+    def _write_the_rest(self) -> None:
+        """Keep what was still riding along when the registry is closed."""
+        held = (self._authority.records.get(id) for id in self._unwritten)
+        puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
+        if puts:
+            state = self._storage.state_of(self._authority, self._epoch_id)
+            # A failure here loses nothing that was promised: these changes rode along.
+            with contextlib.suppress(PersistenceError):
+                self._store.append(Commit(puts, (), state))
+
+    def _keeps(self, record: Any) -> bool:
+        return record is not None and self._storage.keeps(record)
+
+    def _waiting(self) -> list[Ticket | None]:
+        arrived: list[Ticket | None] = []
+        while True:
+            try:
+                arrived.append(self._queue.get_nowait())
+            except Empty:
+                return arrived
+
+    def _commit(self, batch: list[Ticket]) -> None:
+        decided = _Batch(self._shell, self._storage.stage(self._authority))
+        try:
+            for ticket in batch:
+                decided.decide(ticket)
+            commit = self._commit_of(decided)
+            if commit is not None:
+                self._store.append(commit)
+        except PersistenceError as error:
+            decided.undo()
+            self._answer(batch, [error] * len(batch), [])
+            return
+        except BaseException as error:
+            # Whoever waits for these is told before the registry closes itself for it.
+            reason = OwnershipLostError() if isinstance(error, OwnershipLostError) else None
+            self._answer(batch, [reason or InternalError(repr(error))] * len(batch), [])
+            raise
+        if commit is None:
+            self._unwritten.update(decided.touched)
+        else:
+            self._unwritten.clear()
+        with self._shell.lock:
+            self._storage.absorb(self._authority, decided.staged)
+            wakers = self._shell.effects.publish(decided.changes, decided.evicted)
+        self._answer(batch, decided.answers, wakers)
+
+    def _commit_of(self, decided: _Batch) -> Commit | None:
+        """What the store has to keep of a batch; None if nothing of it must be durable now."""
+        if not decided.durable:
+            return None
+        staged = decided.staged.records
+        puts: dict[Any, Put] = {}
+        erased: dict[str, None] = {}
+        for record, effects in decided.changes:
+            if not self._storage.keeps(record):
+                continue
+            current = staged.get(record.id)
+            if current is None:
+                erased[str(record.id)] = None
+            # A record that ended and left within the batch is kept for its feed row.
+            if current is not None or any(effect.value == "append_to_feed" for effect in effects):
+                puts[record.id, record.sequence] = self._storage.put_of(record)
+        for _, id in decided.evicted:
+            if staged.get(id) is None:
+                erased[str(id)] = None
+        if not (puts or erased or decided.moved):
+            return None
+        for id in self._unwritten:
+            current = staged.get(id)
+            if self._keeps(current):
+                puts.setdefault((id, current.sequence), self._storage.put_of(current))
+        state = self._storage.state_of(decided.staged, self._epoch_id)
+        return Commit(tuple(puts.values()), tuple(erased), state)
+
+    def _answer(self, batch: list[Ticket], answers: Iterable[Any], wakers: list[Waker]) -> None:
+        with self._shell.lock:
+            for ticket, answer in zip(batch, answers, strict=True):
+                wakers.extend(ticket.settle(answer))
+        for wake in wakers:
+            wake()
+
+
+class _Batch:
+    """Commands decided together, on an authority of their own."""
+
+    def __init__(self, shell: Shell[Any, Any], staged: Any) -> None:
+        self._shell = shell
+        self.staged = staged
+        self.answers: list[Any] = []
+        self.changes: list[Change] = []
+        self.evicted: list[tuple[int, Any]] = []
+        self.touched: dict[Any, None] = {}
+        self.durable = False
+        self.moved = False
+
+    def decide(self, ticket: Ticket) -> None:
+        self.staged.now_ms = self._shell.clock.monotonic_ms()
+        value, changes, durable = ticket.step(self.staged)
+        self.evicted += self._shell.effects.settle(self.staged, changes)
+        self.answers.append(value)
+        self.changes.extend(changes)
+        self.touched.update((record.id, None) for record, _ in changes)
+        accepted = not isinstance(value, OpsLifecycleError)
+        self.durable |= durable and accepted
+        self.moved |= durable and accepted and not changes
+
+    def undo(self) -> None:
+        admitted = sum(
+            1 for _, effects in self.changes for each in effects if each.value == "append_to_feed"
+        )
+        self._shell.effects.undo_retention(admitted, self.evicted)

@@ -1,0 +1,105 @@
+"""The chain of a registry's rows: each names its predecessor, old ones leave, new ones come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from opslifecycle.sqlite_layout import checksum_of
+
+# How many rows a chain may be longer than what is needed of it, before old ones leave.
+_SPARE_ROWS = 256
+
+
+@attrs.define
+class Chain:
+    """Where the rows of a registry begin and end, and which of them are still needed."""
+
+    base: int = 0
+    base_checksum: str = ""
+    head: int = 0
+    head_checksum: str = ""
+    #: The row that says how a record now is, by its id.
+    latest: dict[str, int] = attrs.Factory(dict)
+    #: The row that a feed entry is made from, by its sequence, in their order.
+    feed: dict[int, int] = attrs.Factory(dict)
+
+
+@attrs.frozen
+class Row:
+    """One row of the chain."""
+
+    position: int
+    kind: str
+    id: str
+    sequence: int | None
+    body: str | None
+    checksum: str
+
+
+class Writer:
+    """A chain that grows at one end and shrinks at the other, in one transaction.
+
+    The chain itself stays as it is until `keep`, because the transaction may fail.
+    """
+
+    def __init__(self, registry: str, chain: Chain) -> None:
+        self._registry = registry
+        self._chain = chain
+        self.base, self.base_checksum = chain.base, chain.base_checksum
+        self.head, self.head_checksum = chain.head, chain.head_checksum
+        self.rows: list[tuple[Any, ...]] = []
+        self._latest: dict[str, int | None] = {}
+        self._feed: dict[int, int] = {}
+        self._dropped_through = 0
+
+    def latest(self, id: str) -> int | None:
+        """Where the row stands that says how a record now is."""
+        return self._latest[id] if id in self._latest else self._chain.latest.get(id)
+
+    def add(self, kind: str, id: str, sequence: int | None, body: str | None) -> None:
+        """Append a row."""
+        self.head += 1
+        values = (self.head_checksum, self.head, kind, id, sequence, body)
+        self.head_checksum = checksum_of(*values)
+        self.rows.append((self._registry, self.head, kind, id, sequence, body, self.head_checksum))
+        if kind != "row":
+            self._latest[id] = self.head if kind == "put" else None
+        if sequence is not None:
+            self._feed[sequence] = self.head
+
+    def drop_feed(self, dropped_through: int) -> None:
+        """The feed rows up to a sequence are no longer needed."""
+        self._dropped_through = dropped_through
+
+    def is_long(self) -> bool:
+        """Whether most of the chain is no longer needed."""
+        needed = len(self._chain.latest) + len(self._chain.feed)
+        return self.head - self.base > 2 * needed + _SPARE_ROWS
+
+    def retire(self, row: Row) -> None:
+        """Let the oldest row go; what of it is still needed is appended again."""
+        self.base, self.base_checksum = row.position, row.checksum
+        if self.latest(row.id) == row.position:
+            self.add("put", row.id, row.sequence, row.body)
+        elif row.sequence is not None and self._feeds(row.sequence, row.position):
+            # The record has gone; the row stays for the feed alone.
+            self.add("row", row.id, row.sequence, row.body)
+
+    def _feeds(self, sequence: int, position: int) -> bool:
+        at = self._feed.get(sequence, self._chain.feed.get(sequence))
+        return sequence > self._dropped_through and at == position
+
+    def keep(self) -> None:
+        """The transaction has ended well: the chain is as it was written."""
+        chain = self._chain
+        chain.base, chain.base_checksum = self.base, self.base_checksum
+        chain.head, chain.head_checksum = self.head, self.head_checksum
+        for id, position in self._latest.items():
+            if position is None:
+                chain.latest.pop(id, None)
+            else:
+                chain.latest[id] = position
+        chain.feed.update(self._feed)
+        while chain.feed and (oldest := next(iter(chain.feed))) <= self._dropped_through:
+            del chain.feed[oldest]

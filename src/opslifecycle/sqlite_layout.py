@@ -1,0 +1,70 @@
+"""The layout of a SQLite store: tables, views for people, and the checksums of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+#: Marks a file as ours ("opsl"), and says how its tables are laid out.
+APPLICATION_ID = 0x6F70736C
+LAYOUT = 1
+
+SCHEMA = """
+CREATE TABLE registries (
+    name TEXT PRIMARY KEY,
+    machine TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    state TEXT,
+    base INTEGER NOT NULL,
+    base_checksum TEXT NOT NULL,
+    head INTEGER NOT NULL,
+    head_checksum TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    owner TEXT,
+    expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE transitions (
+    registry TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    sequence INTEGER,
+    body TEXT,
+    checksum TEXT NOT NULL,
+    PRIMARY KEY (registry, position)
+) WITHOUT ROWID;
+
+CREATE VIEW records AS
+SELECT t.registry, t.id, t.body ->> '$.status' AS status, t.sequence, t.body
+FROM transitions t
+WHERE t.kind = 'put' AND t.position = (
+    SELECT max(l.position) FROM transitions l
+    WHERE l.registry = t.registry AND l.id = t.id AND l.kind IN ('put', 'erase')
+);
+
+CREATE VIEW feed AS
+SELECT t.registry, t.sequence, t.id, t.body ->> '$.status' AS status,
+       t.body -> '$.terminal_outcome' AS outcome, max(t.position) AS position
+FROM transitions t JOIN registries r ON r.name = t.registry
+WHERE t.sequence > coalesce(r.state ->> '$.dropped_through', 0)
+GROUP BY t.registry, t.sequence;
+
+CREATE VIEW cursors AS
+SELECT r.name AS registry, c.key AS consumer, c.value AS cursor
+FROM registries r, json_each(r.state, '$.cursors') c;
+"""
+
+
+def encode(data: Any) -> str:
+    """Data as compact JSON text."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def checksum_of(*values: object) -> str:
+    """The checksum of a row, over its values in order."""
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,101 @@
+"""Commands as steps: what each asks of an authority, whichever authority it is run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from opslifecycle.clock import Clock
+from opslifecycle.errors import OpsLifecycleError
+
+#: A record, and the effects that follow for it.
+Change = tuple[Any, tuple[Enum, ...]]
+
+#: What a step gives: its value or its rejection, what changed, and whether it must be durable
+#: before it is answered.
+Answer = tuple[Any, tuple[Change, ...] | list[Change], bool]
+Step = Callable[[Any], Answer]
+
+_NOTHING: tuple[Change, ...] = ()
+
+
+def acting(id: Any, decide: Callable[..., Any], *payload: Any) -> Step:
+    """One action on one record. What ends nothing rides with the next commit."""
+
+    def step(authority: Any) -> Answer:
+        record = authority.records.get(id)
+        effects = decide(authority, id, *payload)
+        if isinstance(effects, OpsLifecycleError):
+            return effects, _NOTHING, False
+        return None, ((record, effects),), bool(effects)
+
+    return step
+
+
+def creating(clock: Clock, id: Any, decide: Callable[..., Any], *payload: Any) -> Step:
+    """The making of a record, stamped with the wall clock."""
+
+    def step(authority: Any) -> Answer:
+        authority.clock_offset_ms = clock.wall_ms() - authority.now_ms
+        effects = decide(authority, *payload)
+        if isinstance(effects, OpsLifecycleError):
+            return effects, _NOTHING, False
+        return None, ((authority.records[id], effects),), True
+
+    return step
+
+
+def acting_on_all(decide: Callable[..., Any], *payload: Any) -> Step:
+    """A command that ends many records, or none."""
+
+    def step(authority: Any) -> Answer:
+        changes = decide(authority, *payload)
+        return None, changes, bool(changes)
+
+    return step
+
+
+def collecting(decide: Callable[[Any], Any], erase: tuple[Enum, ...]) -> Step:
+    """The handing over of what has ended; `erase` is the effect that lets it go."""
+
+    def step(authority: Any) -> Answer:
+        records = decide(authority)
+        if isinstance(records, OpsLifecycleError):
+            return records, _NOTHING, False
+        collected = [(record.id, record.terminal_outcome) for record in records]
+        return collected, [(record, erase) for record in records], bool(records)
+
+    return step
+
+
+def advancing(
+    decide: Callable[..., Any],
+    consumer: Any,
+    cursor: int,
+) -> Step:
+    """The advance of a cursor."""
+
+    def step(authority: Any) -> Answer:
+        before = authority.cursors[consumer]
+        result = decide(authority, consumer, cursor)
+        return result, _NOTHING, result != before
+
+    return step
+
+
+def recovering(
+    interrupted: str | None, terminate: Callable[..., Any], discard: Callable[..., Any] | None
+) -> Step:
+    """The end of what was live when its process was gone."""
+
+    def step(authority: Any) -> Answer:
+        if interrupted != "discard":
+            changes = terminate(authority)
+            return None, changes, bool(changes)
+        assert discard is not None
+        live = [each for each in authority.records.values() if each.terminal_outcome is None]
+        changes = [(record, discard(authority, record.id)) for record in live]
+        return None, changes, bool(changes)
+
+    return step

@@ -1,0 +1,394 @@
+"""The SQLite store: killed, fenced, faulted and damaged; what it shows, and how it stays small."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opslifecycle import (
+    CompletionCursorConsumer,
+    InvalidValueError,
+    OwnershipLostError,
+    PersistenceError,
+    Registry,
+    RegistryOwnedError,
+    SqliteStore,
+    StoreDamagedError,
+    StoreVersionError,
+)
+from opslifecycle import lease as leases
+
+from opslifecycle.generated.storage import STORAGE
+from tests.builders import completed, running, spec
+from tests.torture import torture
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def filled(path: Path, count: int = 5) -> None:
+    with Registry(store=SqliteStore(path)) as registry:
+        for _ in range(count):
+            completed(registry)
+
+
+def query(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        return database.execute(statement, values).fetchall()
+    finally:
+        database.close()
+
+
+class TestKilled:
+    def test_nothing_acknowledged_is_lost(self, tmp_path: Path) -> None:
+        kills, acknowledged = torture(20, 7, tmp_path)
+        assert kills == 20
+        assert acknowledged > 100
+
+    def test_a_store_that_forgets_is_caught(self, tmp_path: Path) -> None:
+        with pytest.raises(AssertionError, match="lost"):
+            torture(10, 7, tmp_path, stores=["forgetful"])
+
+
+class TestOwner:
+    def test_a_second_process_is_told_who_holds_it(self, path: Path) -> None:
+        command = [sys.executable, "-m", "tests.durable_worker", str(path), "process", "1", "10"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            with pytest.raises(RegistryOwnedError) as caught:
+                Registry(store=SqliteStore(path))
+            process.kill()
+        assert caught.value.path == str(path)
+        assert f"process {process.pid} on " in caught.value.holder
+        with Registry(store=SqliteStore(path)) as registry:
+            completed(registry)
+
+    def test_a_suspended_owner_that_lost_its_lease_cannot_write(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        command = [sys.executable, "-m", "tests.durable_worker", str(path), "process", "1", "10"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=-1) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGSTOP)
+            try:
+                for _ in range(200):
+                    # Stopped inside a transaction, it would hold the file's lock for ever.
+                    if _expired(path):
+                        break
+                    process.send_signal(signal.SIGCONT)
+                    time.sleep(0.01)
+                    process.send_signal(signal.SIGSTOP)
+                with Registry(store=SqliteStore(path)) as registry:
+                    process.send_signal(signal.SIGCONT)
+                    _, errors = process.communicate(timeout=30)
+                    assert process.returncode == 1
+                    assert b"OwnershipLostError" in errors
+                    head = query(path, "SELECT head FROM registries")
+                    completed(registry)
+                    assert query(path, "SELECT head FROM registries") > head
+                    assert registry.broken_invariants() == []
+            finally:
+                process.kill()
+
+    def test_beats_keep_the_lease(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+        with Registry(store=SqliteStore(path)):
+            (before,) = query(path, "SELECT expires_ms FROM registries")
+            deadline = time.monotonic() + 30
+            while query(path, "SELECT expires_ms FROM registries") <= [before]:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    def test_a_fenced_owner_notices_at_its_beat(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+        registry = Registry(store=SqliteStore(path))
+        watch = registry.register_watcher(running(registry))
+        query(path, "UPDATE registries SET fence = fence + 1")
+        with pytest.raises(Exception, match="channel closed"):
+            watch.result(30)
+        with pytest.raises(OwnershipLostError):
+            registry.register_operation(spec())
+
+    def test_several_registries_share_a_file(self, path: Path) -> None:
+        with (
+            Registry(store=SqliteStore(path, registry="one")) as one,
+            Registry(store=SqliteStore(path, registry="two")) as two,
+        ):
+            for _ in range(3):
+                completed(one)
+            completed(two)
+        for name, watermark in (("one", 3), ("two", 1), ("three", 0)):
+            with Registry(store=SqliteStore(path, registry=name)) as registry:
+                assert registry.completion_feed().watermark == watermark
+
+
+def _expired(path: Path) -> bool:
+    """Let the lease run out; False if the file is locked."""
+    database = sqlite3.connect(path, isolation_level=None, timeout=0.05)
+    try:
+        database.execute("UPDATE registries SET expires_ms = 0")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        database.close()
+    return True
+
+
+class TestReading:
+    def test_views_for_people_while_it_is_owned(self, path: Path) -> None:
+        with Registry(store=SqliteStore(path)) as registry:
+            done, live = completed(registry), running(registry)
+            registry.advance_completion_cursor(CompletionCursorConsumer.AGENT_APPLIED, 1)
+            registry.register_operation(spec())
+            records = dict(query(path, "SELECT id, status FROM records"))
+            assert records[str(done)] == "completed"
+            assert records[str(live)] == "running"
+            assert query(path, "SELECT sequence, id, status FROM feed") == [
+                (1, str(done), "completed")
+            ]
+            cursors = dict(query(path, "SELECT consumer, cursor FROM cursors"))
+            assert cursors == {"agent_applied": 1, "runtime_observed": 0, "runtime_injected": 0}
+
+
+class TestSize:
+    def test_the_file_stops_growing(self, path: Path) -> None:
+        sizes = []
+        with Registry(store=SqliteStore(path, durability="process"), max_completed=50) as registry:
+            kept = [running(registry) for _ in range(20)]
+            for _ in range(6):
+                for _ in range(400):
+                    completed(registry)
+                (count,) = query(path, "SELECT count(*) FROM transitions")[0]
+                sizes.append(count)
+            batch = registry.completion_feed().list_since(0)
+        assert max(sizes) < 600, sizes
+        with Registry(store=SqliteStore(path)) as registry:
+            rows = registry.completion_feed().list_since(0)
+            assert rows.entries[: 50 - 20] == batch.entries[20:]
+            assert {row.operation_id for row in rows.entries[30:]} == set(kept)
+            assert registry.broken_invariants() == []
+
+    def test_collected_rows_stay_through_compaction(self, path: Path) -> None:
+        with Registry(store=SqliteStore(path, durability="process"), max_completed=500) as registry:
+            for _ in range(400):
+                completed(registry)
+            registry.collect_completed()
+            for _ in range(400):
+                registry.rollback_unreturned_operation(running(registry))
+            batch = registry.completion_feed().list_since(0)
+        kinds = dict(query(path, "SELECT kind, count(*) FROM transitions GROUP BY kind"))
+        assert kinds["row"] > 0
+        with Registry(store=SqliteStore(path)) as registry:
+            assert registry.completion_feed().list_since(0) == batch
+            assert registry.list_operations() == []
+
+
+class TestDamage:
+    @pytest.mark.parametrize(
+        ("change", "rule"),
+        [
+            (
+                "UPDATE transitions SET body = replace(body, 'work', 'w0rk') WHERE position = 3",
+                "altered",
+            ),
+            ("UPDATE transitions SET sequence = 9 WHERE sequence = 2", "altered"),
+            ("UPDATE transitions SET id = upper(id) WHERE position = 4", "altered"),
+            ("UPDATE transitions SET kind = 'erase' WHERE position = 4", "altered"),
+            ("DELETE FROM transitions WHERE position = 1", "missing"),
+            ("DELETE FROM transitions WHERE position = 5", "missing"),
+            ("DELETE FROM transitions WHERE position = 10", "missing at the end"),
+            ("DELETE FROM transitions", "missing at the end"),
+            ("UPDATE registries SET head = head - 1", "own row was altered"),
+            ("UPDATE registries SET state = replace(state, '5', '4')", "own row was altered"),
+            ("UPDATE registries SET digest = 'x'", "own row was altered"),
+        ],
+    )
+    def test_an_altered_file_is_refused_and_left_alone(
+        self, path: Path, change: str, rule: str
+    ) -> None:
+        filled(path)
+        query(path, change)
+        before = query(path, "SELECT * FROM transitions"), query(path, "SELECT * FROM registries")
+        with pytest.raises(StoreDamagedError) as caught:
+            Registry(store=SqliteStore(path))
+        assert rule in str(caught.value)
+        assert str(path) in str(caught.value)
+        assert isinstance(caught.value, PersistenceError)
+        after = query(path, "SELECT * FROM transitions"), query(path, "SELECT * FROM registries")
+        assert after == before
+
+    @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0 but no more"])
+    def test_what_is_no_database_is_refused(self, path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        with pytest.raises(StoreDamagedError):
+            Registry(store=SqliteStore(path))
+        assert path.read_bytes() == content
+
+    def test_a_file_cut_anywhere_is_never_read_as_less(self, path: Path, tmp_path: Path) -> None:
+        filled(path, 60)
+        whole = path.read_bytes()
+        cut = tmp_path / "cut.db"
+        for length in range(0, len(whole), 4096):
+            cut.write_bytes(whole[:length])
+            with pytest.raises(PersistenceError):
+                Registry(store=SqliteStore(cut))
+            for rest in tmp_path.glob("cut.db*"):
+                rest.unlink()
+
+    def test_a_changed_byte_is_found_or_changes_nothing(self, path: Path, tmp_path: Path) -> None:
+        filled(path, 20)
+        with Registry(store=SqliteStore(path)) as registry:
+            expected = registry.list_operations()
+        whole = path.read_bytes()
+        found = 0
+        for place in range(100, len(whole), 499):
+            flipped = tmp_path / "flipped.db"
+            changed = bytes([whole[place] ^ 0x10])
+            flipped.write_bytes(whole[:place] + changed + whole[place + 1 :])
+            try:
+                with Registry(store=SqliteStore(flipped)) as registry:
+                    assert registry.list_operations() == expected, place
+            except (PersistenceError, StoreVersionError):
+                found += 1
+            for rest in tmp_path.glob("flipped.db*"):
+                rest.unlink()
+        assert found > 5
+
+    def test_other_programs_layouts_and_versions_are_refused(self, path: Path) -> None:
+        filled(path)
+        other = path.with_name("other.db")
+        query(other, "CREATE TABLE things (x)")
+        with pytest.raises(StoreVersionError, match="another program"):
+            Registry(store=SqliteStore(other))
+        newer = path.with_name("newer.db")
+        shutil.copy(path, newer)
+        query(newer, "PRAGMA user_version = 99")
+        with pytest.raises(StoreVersionError, match="layout 99"):
+            Registry(store=SqliteStore(newer))
+        from opslifecycle.store import Identity
+
+        store = SqliteStore(path)
+        with pytest.raises(StoreVersionError, match="ops_lifecycle version 1"):
+            store.open(Identity("ops_lifecycle", 2, "x"))
+        assert store.open(STORAGE.identity).state is not None
+        store.close()
+
+
+class FaultyConnection(sqlite3.Connection):
+    """A connection that fails at one statement, counted from now."""
+
+    countdown = -1
+    error: Callable[[], sqlite3.Error] = sqlite3.OperationalError
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        self._count()
+        return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        self._count()
+        return super().executemany(*arguments)
+
+    def _count(self) -> None:
+        cls = FaultyConnection
+        cls.countdown -= 1
+        if cls.countdown == 0:
+            raise cls.error()
+
+
+def disk_error(code: int) -> Callable[[], sqlite3.Error]:
+    def make() -> sqlite3.Error:
+        error = sqlite3.OperationalError("disk trouble")
+        error.sqlite_errorcode = code
+        return error
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("code", "failed"),
+    [
+        (sqlite3.SQLITE_FULL, False),
+        (sqlite3.SQLITE_BUSY, False),
+        (sqlite3.SQLITE_IOERR_FSYNC, True),
+        (sqlite3.SQLITE_IOERR_WRITE, True),
+    ],
+)
+def test_every_statement_that_can_fail(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int, failed: bool
+) -> None:
+    """One after another, until no fault fires: never a wrong acknowledgement."""
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: connect(*a, factory=FaultyConnection, **k)
+    )
+    monkeypatch.setattr(FaultyConnection, "error", staticmethod(disk_error(code)))
+    fired = 0
+    for statement in range(1, 30):
+        target = path.with_name(f"{statement}.db")
+        registry = Registry(store=SqliteStore(target))
+        first, second = running(registry), running(registry)
+        seen = registry.list_operations()
+        FaultyConnection.countdown = statement
+        try:
+            registry.mark_retired(first)
+        except PersistenceError:
+            fired += 1
+            assert registry.list_operations() == seen
+            assert registry.completion_feed().watermark == 0
+        else:
+            FaultyConnection.countdown = -1
+            registry.close()
+            break
+        FaultyConnection.countdown = -1
+        if failed:
+            with pytest.raises(PersistenceError, match="failed"):
+                registry.mark_retired(second)
+        else:
+            registry.mark_retired(first)
+            registry.mark_retired(second)
+        acknowledged = registry.completion_feed().watermark
+        registry.close()
+        query(target, "UPDATE registries SET owner = NULL")
+        with Registry(store=SqliteStore(target)) as registry:
+            rows = registry.completion_feed().list_since(0).entries
+            outcomes = [type(row.terminal_outcome).__name__ for row in rows]
+            assert outcomes.count("Retired") >= acknowledged
+            assert len(rows) == 2
+    else:
+        pytest.fail("a fault fired at every statement")
+    assert fired >= 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"durability": "maybe"}, {"interrupted": "ignore"}, {"registry": 3}],
+)
+def test_wrong_arguments_name_their_field(path: Path, arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        SqliteStore(path, **arguments)
+    assert caught.value.field in arguments
+    assert not path.exists()
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PersistenceError, match="unable to open"):
+        Registry(store=SqliteStore(tmp_path / "no" / "store.db"))
+    assert os.listdir(tmp_path) == []
