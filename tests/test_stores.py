@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,8 @@ from opslifecycle import (
     RunId,
     SqliteStore,
     Store,
+    StoreDamagedError,
+    StoreVersionError,
     Terminated,
 )
 from opslifecycle.store import Commit, Identity, Stored
@@ -522,3 +525,40 @@ def test_interrupted_work_can_be_discarded(tmp_path: Path) -> None:
             assert registry.snapshot(id) is None
             assert [s.id for s in registry.list_operations()] == [done]
             assert registry.completion_feed().watermark == 1
+
+
+class TestCapture:
+    def test_from_the_first_restore_on_it_is_a_fixed_point(self) -> None:
+        registry = Registry(max_completed=4, max_concurrent=7)
+        for _ in range(4):
+            completed(registry)
+        registry.collect_completed()
+        completed(registry)
+        child = running(registry, CHILD)
+        registry.peer_ready(child, HANDLE)
+        registry.report_progress(child, UPDATE)
+        running(registry, SLOT)
+        registry.advance_completion_cursor(AGENT, 3)
+        first = Registry.restore(json.loads(json.dumps(registry.capture())))
+        assert snapshot(first, child).terminal_outcome == Terminated(REASON)
+        assert first.broken_invariants() == []
+        assert first.completion_feed().epoch_id != registry.completion_feed().epoch_id
+        once = first.capture()
+        twice = Registry.restore(json.loads(json.dumps(once))).capture()
+        for document in (once, twice):
+            del document["state"]["epoch_id"], document["checksum"]
+        assert once == twice
+        assert once["state"]["max_concurrent"] == 7
+
+    def test_what_was_altered_is_refused(self) -> None:
+        registry = Registry()
+        completed(registry)
+        whole = registry.capture()
+        for change in ("machine", "version", "format"):
+            with pytest.raises(StoreVersionError):
+                Registry.restore({**whole, change: "x"})
+        for change in ("state", "records", "entries", "digest", "checksum"):
+            with pytest.raises(StoreDamagedError):
+                Registry.restore({**whole, change: []})
+        with pytest.raises(StoreVersionError):
+            Registry.restore([])

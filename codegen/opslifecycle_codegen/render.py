@@ -199,7 +199,11 @@ class Renderer:
             parameters.append("store: Store | None = None")
         star = ["self", "*", *parameters] if parameters else ["self"]
         bare = [parameter.partition(" = ")[0] for parameter in parameters[: len(settings)]]
-        begin = ["self", "store: Store | None", "stored: Stored", *bare]
+        begin = ["self", "store: Store | None", "stored: Stored"]
+        feed = machine.feed
+        if feed is not None:
+            begin.append(f"entries: list[tuple[{self._names.id}, {feed.entry.name}]]")
+        begin += bare
         return {
             "methods": lowering.methods(),
             "has_invariants": bool(program.invariants),
@@ -216,8 +220,15 @@ class Renderer:
             "feed": machine.feed,
             "feed_type": lowering.feed_type(),
             "rows_max": program.rows_max.text if program.rows_max else "",
+            "entry_id": self._entry_id(),
+            "unset": ["UNSET"] * len(settings),
             "discard": str(machine.rollback.method) if machine.rollback else "",
         }
+
+    def _entry_id(self) -> str:
+        """The field of a feed entry that holds the id of its record."""
+        code = f"{self._names.entity}.id"
+        return next((v.name for v, c in self._program.views.entry if c.text == code), "")
 
     def _storage(self) -> dict[str, Any]:
         program = self._program
@@ -231,6 +242,7 @@ class Renderer:
             "stored_fields": [*view.settings, *view.fields] if view else [],
             "has_cursors": program.cursors is not None,
             "cursor_enum": program.symbols.cursor_enum,
+            "entry": str(program.machine.feed.entry.name) if program.machine.feed else "",
         }
 
     def _ratchet(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from opslifecycle.errors import (
 from opslifecycle.publication import Waker
 from opslifecycle.steps import Change, Step
 from opslifecycle.store import Commit, Identity, Put, Store
-from opslifecycle.waits import Cell, Wait
+from opslifecycle.waits import Cell, Wait, wake_all
 
 if TYPE_CHECKING:
     from opslifecycle.shell import Shell
@@ -188,7 +188,7 @@ class Committer:
             if current is None:
                 erased[str(record.id)] = None
             # A record that ended and left within the batch is kept for its feed row.
-            if current is not None or any(effect.value == "append_to_feed" for effect in effects):
+            if current is not None or self._shell.effects.feeds(effects):
                 puts[record.id, record.sequence] = self._storage.put_of(record)
         for _, id in decided.evicted:
             if staged.get(id) is None:
@@ -206,8 +206,7 @@ class Committer:
         with self._shell.lock:
             for ticket, answer in zip(batch, answers, strict=True):
                 wakers.extend(ticket.settle(answer))
-        for wake in wakers:
-            wake()
+        wake_all(wakers)
 
 
 class _Batch:
@@ -235,7 +234,6 @@ class _Batch:
         self.moved |= durable and accepted and not changes
 
     def undo(self) -> None:
-        admitted = sum(
-            1 for _, effects in self.changes for each in effects if each.value == "append_to_feed"
-        )
-        self._shell.effects.undo_retention(admitted, self.evicted)
+        effects = self._shell.effects
+        admitted = sum(effects.feeds(each) for _, each in self.changes)
+        effects.undo_retention(admitted, self.evicted)

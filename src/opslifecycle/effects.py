@@ -66,20 +66,27 @@ class EffectRunner(Generic[IdT, RecordT]):
         self._parts = parts
         handlers = self.handlers()
         self._handlers = {kind: handlers[kind.value] for kind in kinds}
+        named = {kind.value: kind for kind in kinds}
+        self._erase = named.get("erase")
+        self._append = named.get("append_to_feed")
+        self._evict_oldest = named.get("evict_oldest")
 
     def settle(self, authority: Any, changes: Iterable[Change]) -> list[tuple[int, IdT]]:
         """Take out of the records what is to leave; gives the feed rows that leave, in order."""
         evicted: list[tuple[int, IdT]] = []
         for record, effects in changes:
             for effect in effects:
-                match effect.value:
-                    case "erase":
-                        authority.erase(record.id)
-                    case "append_to_feed":
-                        self._feed_parts().retention.admit(record.sequence, record.id)
-                    case "evict_oldest":
-                        evicted += self._evict(authority)
+                if effect is self._erase:
+                    authority.erase(record.id)
+                elif effect is self._append:
+                    self._feed_parts().retention.admit(record.sequence, record.id)
+                elif effect is self._evict_oldest:
+                    evicted += self._evict(authority)
         return evicted
+
+    def feeds(self, effects: Iterable[Enum]) -> bool:
+        """Whether a feed row is among some effects."""
+        return self._append is not None and self._append in effects
 
     def publish(self, changes: Iterable[Change], evicted: Iterable[tuple[int, IdT]]) -> list[Waker]:
         """Let everybody see some changes, in their order, and what was evicted after them."""
@@ -93,12 +100,11 @@ class EffectRunner(Generic[IdT, RecordT]):
             self.listing.note(id)
         return wakers
 
-    def restore(self, authority: Any, rows: Iterable[RecordT]) -> None:
-        """Take over feed rows at recovery, oldest first, and let go of what is over the limit."""
-        for record in rows:
+    def restore(self, authority: Any, entries: Iterable[tuple[IdT, Any]]) -> None:
+        """Take over feed entries, oldest first, and let go of what is over the limit."""
+        for id, entry in entries:
             parts = self._feed_parts()
-            entry = parts.entry_of(record)
-            parts.retention.admit(entry.seq, record.id)
+            parts.retention.admit(entry.seq, id)
             parts.feed.append(entry)
         if self._parts is not None:
             for _ in self._evict(authority):

@@ -19,7 +19,7 @@ from opslifecycle.effects import EffectRunner, RecordT
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
 from opslifecycle.publication import PublicationLock, Waker
 from opslifecycle.steps import Step
-from opslifecycle.waits import Cell, WaitT, ended, failed
+from opslifecycle.waits import Cell, WaitT, ended, failed, wake_all
 
 IdT = TypeVar("IdT", bound=Hashable)
 T = TypeVar("T")
@@ -75,8 +75,7 @@ class Shell(Generic[IdT, RecordT]):
             finally:
                 if not sound:
                     self.break_off()
-        for wake in wakers:
-            wake()
+        wake_all(wakers)
         if isinstance(value, OpsLifecycleError):
             raise value
         return value
@@ -185,8 +184,7 @@ class Shell(Generic[IdT, RecordT]):
         """Close for a reason, which every later command is told."""
         with self.lock:
             wakers = self.end_waits(reason)
-        for wake in wakers:
-            wake()
+        wake_all(wakers)
 
     def abandon(self) -> None:
         """Close what its owner has dropped; called by a finalizer, so it waits for nothing."""

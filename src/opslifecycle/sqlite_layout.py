@@ -59,12 +59,19 @@ FROM registries r, json_each(r.state, '$.cursors') c;
 """
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def encode(data: Any) -> str:
     """Data as compact JSON text."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode(data)
 
 
 def checksum_of(*values: object) -> str:
-    """The checksum of a row, over its values in order."""
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    """The checksum of a row, over its values in order.
+
+    Each value is preceded by its length, so that no two lists of values read the same.
+    """
+    texts = ["-" if value is None else str(value) for value in values]
+    text = "".join(f"{len(each)}:{each}" for each in texts)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

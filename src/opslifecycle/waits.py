@@ -219,21 +219,43 @@ class _LoopWaker:
         self.future: asyncio.Future[None] = loop.create_future()
 
     def __call__(self) -> None:
-        import asyncio
+        _wake_in_loop(self.loop, [self])
 
-        if asyncio._get_running_loop() is self.loop:
-            self._finish()
-            return
-        try:
-            self.loop.call_soon_threadsafe(self._finish)
-        except RuntimeError:
-            # A closed loop runs nothing any more, so nobody is left to be woken there.
-            if not self.loop.is_closed():
-                raise
-
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """End the await; called in its loop."""
         if not self.future.done():
             self.future.set_result(None)
+
+
+def _wake_in_loop(loop: asyncio.AbstractEventLoop, wakers: list[_LoopWaker]) -> None:
+    import asyncio
+
+    if asyncio._get_running_loop() is loop:
+        _finish_all(wakers)
+        return
+    try:
+        loop.call_soon_threadsafe(_finish_all, wakers)
+    except RuntimeError:
+        # A closed loop runs nothing any more, so nobody is left to be woken there.
+        if not loop.is_closed():
+            raise
+
+
+def _finish_all(wakers: list[_LoopWaker]) -> None:
+    for waker in wakers:
+        waker.finish()
+
+
+def wake_all(wakers: Iterable[Waker]) -> None:
+    """Wake many at once: one call for each event loop, because each wakes its selector."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_LoopWaker]] = {}
+    for waker in wakers:
+        if isinstance(waker, _LoopWaker):
+            by_loop.setdefault(waker.loop, []).append(waker)
+        else:
+            waker()
+    for loop, together in by_loop.items():
+        _wake_in_loop(loop, together)
 
 
 def ended(value: object, lock: PublicationLock, kind: type[WaitT]) -> WaitT:

@@ -85,7 +85,13 @@ def _field_that_starts_with(program: Program, param: str) -> str:
 
 def _to_data(code: str, name: str, type: Type) -> str:
     plain = type.required.kind in ("bool", "count", "float", "text", "name")
-    return f"{layout.quoted(name)}: {code if plain else f'unstructure({code})'},"
+    if type.kind == "id":
+        code = f"str({code})"
+    elif type.kind == "enum":
+        code = f"{code}.value"
+    elif not plain:
+        code = f"unstructure({code})"
+    return f"{layout.quoted(name)}: {code},"
 
 
 def _from_data(name: str, type: Type) -> str:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 from functools import partial
+from typing import Any, Self
 
 from opslifecycle import checks
+from opslifecycle.capture import seal, unseal
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.commits import Committer
+from opslifecycle.conversion import structure, unstructure
 from opslifecycle.effects import EffectRunner, FeedParts
 from opslifecycle.errors import InvalidValueError, StoreDamagedError
 from opslifecycle.feed import CompletionFeed
@@ -22,7 +25,7 @@ from opslifecycle.retention import Retention
 from opslifecycle.settings import UNSET, setting
 from opslifecycle.shell import Shell
 from opslifecycle.steps import recovering
-from opslifecycle.store import EMPTY, Store, Stored
+from opslifecycle.store import EMPTY, Interrupted, Store, Stored
 
 from .authority import OperationAuthority
 from .enums import (
@@ -37,7 +40,7 @@ from .enums import (
 from .handles import OperationCompletionWatch, WaitAll, satisfied
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
 from .invariants import INVARIANTS
-from .storage import STORAGE, restore
+from .storage import STORAGE, entries_of, put_of, restore, state_of
 from .views import (
     CompletionBatch,
     CompletionEntry,
@@ -69,18 +72,22 @@ class OperationReads:
             checks.instance("store", store, Store)
         stored = store.open(STORAGE.identity) if store is not None else EMPTY
         try:
-            self._begin(store, stored, max_completed, max_concurrent)
-        except BaseException:
+            entries = entries_of(stored)
+            self._begin(store, stored, entries, max_completed, max_concurrent)
+        except BaseException as error:
             if store is not None:
                 store.close()
+                if isinstance(error, InvalidValueError):
+                    raise StoreDamagedError(store.name, 0, str(error)) from error
             raise
         if store is not None and stored.state is not None:
-            self._recover(store)
+            self._recover(store.interrupted)
 
     def _begin(
         self,
         store: Store | None,
         stored: Stored,
+        entries: list[tuple[OperationId, CompletionEntry]],
         max_completed: int,
         max_concurrent: int | None,
     ) -> None:
@@ -104,11 +111,8 @@ class OperationReads:
         self._feed = feed
         listing = Listing(authority.records, listing_keys)
         effects = EffectRunner(OperationEffect, listing, parts)
-        try:
-            effects.restore(authority, restore(authority, stored, SYSTEM_CLOCK))
-        except InvalidValueError as error:
-            name = store.name if store is not None else ""
-            raise StoreDamagedError(name, 0, str(error)) from error
+        restore(authority, stored, SYSTEM_CLOCK)
+        effects.restore(authority, entries)
         committer = None
         if store is not None:
             committer = Committer(authority, store, STORAGE, str(epoch_id))
@@ -117,15 +121,44 @@ class OperationReads:
         # A registry that is dropped without being closed leaves nobody waiting for it.
         weakref.finalize(self, self._shell.abandon).atexit = False
 
-    def _recover(self, store: Store) -> None:
+    def _recover(self, interrupted: Interrupted | None) -> None:
         terminate = OperationAuthority.recover_interrupted
         discard = OperationAuthority.rollback_unreturned_operation
-        step = recovering(store.interrupted, terminate, discard)
+        step = recovering(interrupted, terminate, discard)
         try:
             self._shell.run(step)
         except BaseException:
             self._shell.close()
             raise
+
+    def capture(self) -> dict[str, Any]:
+        """The whole state of this instant as a JSON-ready document; `restore` takes it back."""
+        with self._shell.lock:
+            records = [put_of(each).data for each in self._authority.records.values()]
+            entries = [unstructure(entry) for entry in self._feed.rows()]
+            state = state_of(self._authority, str(self._feed.epoch_id))
+            return seal(STORAGE.identity, state, records, entries)
+
+    @classmethod
+    def restore(cls, document: Any) -> Self:
+        """A registry in memory, from what `capture` gave.
+
+        What was live ends as at recovery, and the feed starts a new epoch. Raises
+        StoreVersionError for another machine or version, StoreDamagedError for a
+        document that was altered.
+        """
+        state, records, entries = unseal(document, STORAGE.identity)
+        try:
+            held = {each["id"]: each for each in records}
+            state["epoch_id"] = str(RuntimeEpochId.new())
+            listed = [structure(each, CompletionEntry) for each in entries]
+            rows = [(each.operation_id, each) for each in listed]
+            self = cls.__new__(cls)
+            self._begin(None, Stored(held, {}, state), rows, UNSET, UNSET)
+        except (InvalidValueError, LookupError, TypeError) as error:
+            raise StoreDamagedError("the capture", 0, str(error)) from error
+        self._recover(None)
+        return self
 
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
         """Watch an operation for its end.

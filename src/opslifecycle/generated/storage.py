@@ -26,6 +26,7 @@ from .values import (
     OperationSpec,
     OperationTerminalOutcome,
 )
+from .views import CompletionEntry, entry_of
 
 VERSION = 1
 DIGEST = "e87599b9cce78515cc040cbcfbbf21a0a40751b20c8ddf50108ffa5b7afc25e2"
@@ -91,10 +92,10 @@ def keeps(operation: OperationRecord) -> bool:
 def put_of(operation: OperationRecord) -> Put:
     """A record as data."""
     data = {
-        "id": unstructure(operation.id),
-        "status": unstructure(operation.status),
+        "id": str(operation.id),
+        "status": operation.status.value,
         "spec": unstructure(operation.spec),
-        "kind": unstructure(operation.kind),
+        "kind": operation.kind.value,
         "peer_ready": operation.peer_ready,
         "peer_handle": unstructure(operation.peer_handle),
         "progress_count": operation.progress_count,
@@ -155,14 +156,16 @@ def state_of(authority: OperationAuthority, epoch_id: str) -> Data:
     }
 
 
-def restore(
-    authority: OperationAuthority,
-    stored: Stored,
-    clock: Clock,
-) -> list[OperationRecord]:
-    """Take over what a store holds; gives the records of the feed's rows, oldest first."""
+def entries_of(stored: Stored) -> list[tuple[OperationId, CompletionEntry]]:
+    """The feed entries that a store holds, oldest first, each with the id of its record."""
+    rows = [record_of(stored.rows[sequence], 0) for sequence in sorted(stored.rows)]
+    return [(each.id, entry_of(each)) for each in rows]
+
+
+def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> None:
+    """Take over the records and the fields that a store holds."""
     if stored.state is None:
-        return []
+        return
     authority.next_completion_seq = stored.state["next_completion_seq"]
     authority.watermark = stored.state["watermark"]
     authority.dropped_through = stored.state["dropped_through"]
@@ -179,7 +182,6 @@ def restore(
     ended = [each for each in records if each.sequence is not None]
     for operation in sorted(ended, key=_sequence_of):
         authority.ended[operation.id] = operation
-    return [record_of(stored.rows[sequence], offset_ms) for sequence in sorted(stored.rows)]
 
 
 def _sequence_of(operation: OperationRecord) -> int:
