@@ -7,17 +7,21 @@ import random
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from opslifecycle import (
     CompletionFeedGapError,
+    MemoryStore,
     OperationId,
     OpsLifecycleError,
     Registry,
     RunId,
+    SqliteStore,
+    Store,
 )
 from opslifecycle import OperationTerminalOutcome as Outcome
 
@@ -35,8 +39,18 @@ def _switch_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def test_eight_threads_and_four_loops() -> None:
-    registry = Registry(max_completed=OPERATIONS * 2)
+@pytest.mark.parametrize("kept", ["nowhere", "memory", "sqlite"])
+def test_eight_threads_and_four_loops(kept: str, tmp_path: Path) -> None:
+    stores: dict[str, Callable[[], Store | None]] = {
+        "nowhere": lambda: None,
+        "memory": MemoryStore,
+        "sqlite": lambda: SqliteStore(tmp_path / "store.db"),
+    }
+    with Registry(max_completed=OPERATIONS * 2, store=stores[kept]()) as registry:
+        hammer(registry)
+
+
+def hammer(registry: Registry) -> None:
     specs = [spec([CHILD, TOOL][n % 2], name=str(n)) for n in range(OPERATIONS)]
     for made in specs:
         registry.register_operation(made)
