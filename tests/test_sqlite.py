@@ -152,6 +152,21 @@ def _expired(path: Path) -> bool:
     return True
 
 
+def test_many_processes_may_create_one_file_at_once(path: Path) -> None:
+    script = (
+        "import sys; from opslifecycle import *\n"
+        "with Registry(store=SqliteStore(sys.argv[1], registry=sys.argv[2])) as r:\n"
+        "    r.register_operation(OperationSpec(OperationId.new(),"
+        " OperationKind.BACKGROUND_TOOL_OP, SessionId.new(), 'n', 'l'))\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    processes = [subprocess.Popen([*command, str(n)], stderr=-1) for n in range(8)]
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert errors == [b""] * 8
+    assert query(path, "SELECT count(*) FROM registries") == [(8,)]
+    assert os.listdir(path.parent) == [path.name]
+
+
 class TestReading:
     def test_views_for_people_while_it_is_owned(self, path: Path) -> None:
         with Registry(store=SqliteStore(path)) as registry:
@@ -389,6 +404,6 @@ def test_wrong_arguments_name_their_field(path: Path, arguments: dict[str, Any])
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(PersistenceError, match="unable to open"):
+    with pytest.raises(PersistenceError, match="No such file or directory"):
         Registry(store=SqliteStore(tmp_path / "no" / "store.db"))
     assert os.listdir(tmp_path) == []

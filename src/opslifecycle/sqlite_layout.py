@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import sqlite3
+import tempfile
+from pathlib import Path
 from typing import Any
 
 #: Marks a file as ours ("opsl"), and says how its tables are laid out.
@@ -57,6 +62,40 @@ CREATE VIEW cursors AS
 SELECT r.name AS registry, c.key AS consumer, c.value AS cursor
 FROM registries r, json_each(r.state, '$.cursors') c;
 """
+
+
+def create(path: Path) -> None:
+    """Make an empty store, unless somebody else makes it first.
+
+    It is made beside its place and linked into it whole, so that nobody ever finds half of it.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        database = sqlite3.connect(name, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(SCHEMA)
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            database.execute(f"PRAGMA user_version = {LAYOUT}")
+        finally:
+            database.close()
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+        _sync(path.parent)
+    finally:
+        os.unlink(name)
+
+
+def _sync(folder: Path) -> None:
+    """Have the folder's entries on the disk, where the system can do that."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode

@@ -25,7 +25,7 @@ from opslifecycle.errors import (
     StoreVersionError,
 )
 from opslifecycle.sqlite_chain import Chain, Row, Writer
-from opslifecycle.sqlite_layout import APPLICATION_ID, LAYOUT, SCHEMA, checksum_of, encode
+from opslifecycle.sqlite_layout import APPLICATION_ID, LAYOUT, checksum_of, create, encode
 from opslifecycle.store import Commit, Data, Identity, Interrupted, Store, Stored
 
 Durability = Literal["process", "power"]
@@ -76,28 +76,31 @@ class SqliteStore(Store):
     def open(self, identity: Identity) -> Stored:
         if self._database is not None:
             raise RegistryOwnedError(self.name, "another registry of this process")
-        existed = self._path.exists()
-        if existed and self._path.stat().st_size == 0:
-            raise StoreDamagedError(self.name, 0, "an existing file has a length of zero")
         self._identity = identity
         self._failed = None
         try:
+            if not self._path.exists():
+                create(self._path)
+            elif self._path.stat().st_size == 0:
+                raise StoreDamagedError(self.name, 0, "an existing file has a length of zero")
             self._database = sqlite3.connect(
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             return self._take_over()
         except sqlite3.Error as error:
             self._give_up()
-            if _damages(error) and existed:
+            if _damages(error):
                 raise StoreDamagedError(self.name, 0, str(error)) from error
             raise PersistenceError(self.name, str(error)) from error
+        except OSError as error:
+            self._give_up()
+            raise PersistenceError(self.name, str(error.strerror)) from error
         except BaseException:
             self._give_up()
             raise
 
     def _take_over(self) -> Stored:
         database = self._connected()
-        database.execute("PRAGMA journal_mode = WAL")
         synchronous = "FULL" if self._durability == "power" else "NORMAL"
         database.execute(f"PRAGMA synchronous = {synchronous}")
         database.execute("BEGIN IMMEDIATE")
@@ -113,15 +116,9 @@ class SqliteStore(Store):
     def _check_layout(self, database: sqlite3.Connection) -> None:
         (application,) = database.execute("PRAGMA application_id").fetchone()
         (layout,) = database.execute("PRAGMA user_version").fetchone()
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if not tables:
-            for statement in SCHEMA.split(";\n"):
-                database.execute(statement)
-            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            database.execute(f"PRAGMA user_version = {LAYOUT}")
-        elif application != APPLICATION_ID:
+        if application != APPLICATION_ID:
             raise StoreVersionError(f"another program ({self.name})", "opslifecycle")
-        elif layout != LAYOUT:
+        if layout != LAYOUT:
             raise StoreVersionError(f"layout {layout} ({self.name})", f"layout {LAYOUT}")
 
     def _claim(self, database: sqlite3.Connection) -> Stored:

@@ -19,6 +19,12 @@ RUN = [sys.executable, "-m", "opslifecycle.cli.main", "run"]
 PYTHON = sys.executable
 
 
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path_factory.mktemp("store") / "operations.db"
+    monkeypatch.setenv("OPSLIFECYCLE_STORE", str(store))
+
+
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*RUN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
@@ -128,10 +134,35 @@ class TestEnds:
         assert content[-1] == "49999"
         assert len(content) < 100
 
-    def test_it_writes_nothing(self, tmp_path: Path) -> None:
+    def test_it_writes_only_into_its_folder_which_git_ignores(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("OPSLIFECYCLE_STORE")
         path = batch(tmp_path, {"name": "x", "command": "true"})
-        run(path, cwd=tmp_path)
-        assert [each.name for each in tmp_path.iterdir()] == ["batch.yaml"]
+        assert run(path, cwd=tmp_path).returncode == 0
+        assert {each.name for each in tmp_path.iterdir()} == {"batch.yaml", ".opslifecycle"}
+        ours = tmp_path / ".opslifecycle"
+        assert {each.name for each in ours.iterdir()} == {".gitignore", "operations.db"}
+        assert (ours / ".gitignore").read_text() == "*\n"
+
+    def test_two_runs_share_a_store(self, tmp_path: Path) -> None:
+        command = {"name": "x", "command": "sleep 0.3"}
+        path = batch(tmp_path, command)
+        with subprocess.Popen([*RUN, path], stdout=subprocess.DEVNULL) as other:
+            assert run(path).returncode == 0
+            assert other.wait(30) == 0
+
+    @pytest.mark.parametrize("content", ["", "no database"])
+    def test_a_store_that_cannot_be_used_is_told_before_anything_starts(
+        self, tmp_path: Path, content: str
+    ) -> None:
+        store = tmp_path / "operations.db"
+        store.write_text(content, encoding="utf-8")
+        path = batch(tmp_path, {"name": "x", "command": f"touch {tmp_path}/started"})
+        done = run(path, "--store", str(store))
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {store} is damaged")
+        assert not (tmp_path / "started").exists()
 
     def test_a_reader_that_goes_away_is_no_traceback(self, tmp_path: Path) -> None:
         commands = [{"name": str(n), "command": "true"} for n in range(20)]

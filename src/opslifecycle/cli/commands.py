@@ -13,11 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-from opslifecycle import DEFAULT_MAX_COMPLETED, CompletionFeed, OperationStatus, Registry
+from opslifecycle import (
+    DEFAULT_MAX_COMPLETED,
+    AsyncRegistry,
+    CompletionFeed,
+    OperationStatus,
+    RunId,
+    SqliteStore,
+    Store,
+)
 from opslifecycle import unstructure as to_json
 from opslifecycle.cli.batch import Batch, InvalidBatchError, command_of, read_batch
 from opslifecycle.cli.display import Display, Lines, LiveTable, Silence
 from opslifecycle.cli.runner import Runner
+from opslifecycle.cli.stores import DEFAULT_STORE, prepared, told_errors
 from rich.console import Console
 
 _REFRESH_SECONDS = 0.1
@@ -33,6 +42,17 @@ class _RunCommand(click.Command):
             ctx.meta["words"] = tuple(args[place + 1 :])
             args = args[:place]
         return super().parse_args(ctx, args)
+
+
+_store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_STORE,
+    envvar="OPSLIFECYCLE_STORE",
+    show_default=True,
+    show_envvar=True,
+    help="Where operations are kept.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,6 +75,7 @@ def cli() -> None:
     show_default=True,
     help="How long a command that is to end may take before it is ended by force.",
 )
+@_store_option
 @click.option("--json", "as_json", is_flag=True, help="Write each end as a line of JSON.")
 @click.pass_context
 def run(
@@ -62,6 +83,7 @@ def run(
     batch: Path | None,
     max_concurrent: int | None,
     grace_seconds: float,
+    store: Path,
     as_json: bool,
 ) -> None:
     """Run the commands of a batch file, or one command, and show how they stand.
@@ -78,8 +100,9 @@ def run(
         click.echo(f"error: {error}", err=True)
         ctx.exit(2)
     at_once = max_concurrent or asked.max_concurrent or os.cpu_count() or 1
-    with _quiet_broken_pipe():
-        ctx.exit(asyncio.run(_run(asked, at_once, grace_seconds, as_json)))
+    with _quiet_broken_pipe(), told_errors():
+        kept = SqliteStore(prepared(store), registry=f"run {RunId.new()}")
+        ctx.exit(asyncio.run(_run(asked, kept, at_once, grace_seconds, as_json)))
 
 
 def _display(as_json: bool) -> Display:
@@ -89,10 +112,13 @@ def _display(as_json: bool) -> Display:
     return LiveTable(console) if console.is_terminal else Lines(console)
 
 
-async def _run(batch: Batch, max_concurrent: int, grace_seconds: float, as_json: bool) -> int:
+async def _run(
+    batch: Batch, store: Store, max_concurrent: int, grace_seconds: float, as_json: bool
+) -> int:
     count = len(batch.commands)
     display = _display(as_json)
-    with Registry(max_completed=max(DEFAULT_MAX_COMPLETED, count)) as registry:
+    retained = max(DEFAULT_MAX_COMPLETED, count)
+    async with AsyncRegistry(max_completed=retained, store=store) as registry:
         runner = Runner(registry, batch.commands, grace_seconds)
         showing = asyncio.create_task(_show(runner, display))
         printing = asyncio.create_task(_print_feed(registry.completion_feed(), count, as_json))

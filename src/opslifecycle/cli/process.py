@@ -51,12 +51,9 @@ class Tail:
 class Process(asyncio.SubprocessProtocol):
     """A command that was started."""
 
-    def __init__(
-        self, started: Callable[[], None], tell: Callable[[str], None], grace_seconds: float
-    ) -> None:
+    def __init__(self, tell: Callable[[str], None], grace_seconds: float) -> None:
         self.output = Tail(tell)
         self.errors = Tail(tell)
-        self._started = started
         self._grace_seconds = grace_seconds
         self._exited = asyncio.Event()
         self._closed = asyncio.Event()
@@ -68,14 +65,12 @@ class Process(asyncio.SubprocessProtocol):
     async def start(
         cls,
         command: Command,
-        started: Callable[[], None],
         tell: Callable[[str], None],
         grace_seconds: float,
     ) -> Process:
         """Start a command in a new process group; raises OSError or ValueError if it cannot be.
 
-        `started` is called once it runs, before `tell` gets the first line of its output. A group
-        that is to end has `grace_seconds` for it.
+        `tell` gets each line of its output. A group that is to end has `grace_seconds` for it.
         """
         environment = {
             **os.environ,
@@ -87,7 +82,7 @@ class Process(asyncio.SubprocessProtocol):
         if isinstance(words, str):
             words = ("/bin/sh", "-c", words)
         _, process = await asyncio.get_running_loop().subprocess_exec(
-            lambda: cls(started, tell, grace_seconds),
+            lambda: cls(tell, grace_seconds),
             *words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -124,13 +119,22 @@ class Process(asyncio.SubprocessProtocol):
         """End the whole group by force, at once."""
         self._signal(signal.SIGKILL)
 
+    def pause(self, paused: bool) -> None:
+        """Let the command wait with its output, or go on; a full pipe makes it wait."""
+        for fd in self._open_pipes:
+            pipe = self._transport.get_pipe_transport(fd)
+            if isinstance(pipe, asyncio.ReadTransport):
+                if paused and pipe.is_reading():
+                    pipe.pause_reading()
+                elif not paused and not pipe.is_reading():
+                    pipe.resume_reading()
+
     # What the event loop tells ------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.SubprocessTransport)
         self._transport = transport
         self._pid = transport.get_pid()
-        self._started()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self._tail(fd).feed(data)

@@ -1,0 +1,36 @@
+"""Where the command line keeps operations."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from opslifecycle import OpsLifecycleError
+
+DEFAULT_STORE = Path(".opslifecycle/operations.db")
+
+
+def prepared(store: Path) -> Path:
+    """The path of a store, whose folder is there; our own folder is kept out of version control."""
+    folder = store.parent
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        if folder.name == DEFAULT_STORE.parent.name:
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    return store
+
+
+@contextlib.contextmanager
+def told_errors() -> Iterator[None]:
+    """Tell what went wrong in one line, and exit with 2."""
+    try:
+        yield
+    except OpsLifecycleError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror}", file=sys.stderr)
+    else:
+        return
+    sys.exit(2)
