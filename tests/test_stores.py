@@ -35,6 +35,7 @@ from opslifecycle import (
     StoreDamagedError,
     StoreVersionError,
     Terminated,
+    commits,
 )
 from opslifecycle.store import Commit, Identity, Stored
 
@@ -84,6 +85,12 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
         store = MemoryStore()
         return lambda: store
     return lambda: SqliteStore(tmp_path / "store.db", durability=request.param)
+
+
+@pytest.fixture(autouse=True)
+def _never_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits are counted here, so none may come just because time has passed."""
+    monkeypatch.setattr(commits, "IDLE_SECONDS", 1000.0)
 
 
 @pytest.fixture
@@ -204,6 +211,18 @@ class TestKeeping:
         assert len(gate.commits) == 1
         registry.register_operation(spec())
         assert [put.data["status"] for put in gate.commits[1].puts] == ["provisioning", "retiring"]
+
+    def test_what_rides_along_does_not_wait_for_ever(
+        self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+        id = registered(registry)
+        gate.waiting.clear()
+        registry.provisioning_succeeded(id)
+        assert gate.waiting.wait(30)
+        while len(gate.commits) < 2:
+            pass
+        assert [put.data["status"] for put in gate.commits[1].puts] == ["running"]
 
     def test_rejections_write_nothing(self, registry: Registry, gate: Gate) -> None:
         id = completed(registry)

@@ -30,6 +30,9 @@ from opslifecycle.waits import Cell, Wait, wake_all
 if TYPE_CHECKING:
     from opslifecycle.shell import Shell
 
+#: How long what rides along waits for another commit before it gets one of its own.
+IDLE_SECONDS = 1.0
+
 
 @attrs.frozen
 class Storage:
@@ -116,10 +119,14 @@ class Committer:
 
     def _next_batch(self) -> bool:
         """Commit what has arrived; False at the end."""
+        idle = IDLE_SECONDS if self._unwritten else self._store.beat_seconds()
         try:
-            first = self._queue.get(timeout=self._store.beat_seconds())
+            first = self._queue.get(timeout=idle)
         except Empty:
-            self._store.beat()
+            if self._unwritten:
+                self._write_the_rest()
+            else:
+                self._store.beat()
             return True
         arrived = [first, *self._waiting()]
         batch = [ticket for ticket in arrived if ticket is not None]
@@ -128,7 +135,7 @@ class Committer:
         return None not in arrived
 
     def _write_the_rest(self) -> None:
-        """Keep what was still riding along when the registry is closed."""
+        """Keep what is still riding along, when nothing else comes or the registry is closed."""
         held = (self._authority.records.get(id) for id in self._unwritten)
         puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
         if puts:
@@ -136,6 +143,7 @@ class Committer:
             # A failure here loses nothing that was promised: these changes rode along.
             with contextlib.suppress(PersistenceError):
                 self._store.append(Commit(puts, (), state))
+        self._unwritten.clear()
 
     def _keeps(self, record: Any) -> bool:
         return record is not None and self._storage.keeps(record)

@@ -148,7 +148,7 @@ class PersistenceError(OpsLifecycleError):
     """A store that could not keep a change: nothing has happened, and the call may be repeated."""
 
     facts: ClassVar[tuple[str, ...]] = ("store", "cause")
-    template = "{store} could not keep the change: {cause}"
+    template = "{store}: {cause}"
 
     store: str
     cause: str

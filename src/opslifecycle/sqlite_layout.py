@@ -43,6 +43,13 @@ CREATE TABLE transitions (
     PRIMARY KEY (registry, position)
 ) WITHOUT ROWID;
 
+CREATE TABLE inbox (
+    number INTEGER PRIMARY KEY,
+    registry TEXT NOT NULL,
+    id TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+
 CREATE VIEW records AS
 SELECT t.registry, t.id, t.body ->> '$.status' AS status, t.sequence, t.body
 FROM transitions t

@@ -8,9 +8,7 @@ commit does not grow with what is held, and the file stops growing.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +24,8 @@ from opslifecycle.errors import (
 )
 from opslifecycle.sqlite_chain import Chain, Row, Writer
 from opslifecycle.sqlite_layout import APPLICATION_ID, LAYOUT, checksum_of, create, encode
-from opslifecycle.store import Commit, Data, Identity, Interrupted, Store, Stored
+from opslifecycle.sqlite_reading import read_registry
+from opslifecycle.store import Commit, Identity, Interrupted, Store, Stored
 
 Durability = Literal["process", "power"]
 
@@ -124,9 +123,7 @@ class SqliteStore(Store):
     def _claim(self, database: sqlite3.Connection) -> Stored:
         """Take the lease of the registry, and read what it holds."""
         row = database.execute(
-            "SELECT machine, version, digest, state, base, base_checksum, head, head_checksum,"
-            " checksum, fence, owner, expires_ms FROM registries WHERE name = ?",
-            (self._registry,),
+            "SELECT fence, owner, expires_ms FROM registries WHERE name = ?", (self._registry,)
         ).fetchone()
         now_ms = SYSTEM_CLOCK.wall_ms()
         if row is None:
@@ -137,61 +134,16 @@ class SqliteStore(Store):
                 (*self._signed(None, self._chain), 1, lease.this_owner(), now_ms + lease.LEASE_MS),
             )
             return Stored({}, {}, None)
-        *signed, checksum, fence, owner, expires_ms = row
-        machine, version, digest, state, *chain = signed
-        if checksum_of(self._registry, *signed) != checksum:
-            raise StoreDamagedError(self.name, 0, "the registry's own row was altered")
-        if (machine, version) != (self._identity.machine, self._identity.version):
-            found = Identity(machine, version, digest)
-            raise StoreVersionError(f"{found} ({self.name})", str(self._identity))
+        fence, owner, expires_ms = row
         if owner is not None and expires_ms > now_ms and not lease.is_dead(owner):
             raise RegistryOwnedError(self.name, lease.holder_of(owner))
-        stored = self._read(database, Chain(*chain), json.loads(state) if state else None)
+        stored, self._chain = read_registry(database, self.name, self._registry, self._identity)
         self._fence = fence + 1
         database.execute(
             "UPDATE registries SET fence = ?, owner = ?, expires_ms = ? WHERE name = ?",
             (self._fence, lease.this_owner(), now_ms + lease.LEASE_MS, self._registry),
         )
         return stored
-
-    def _read(self, database: sqlite3.Connection, chain: Chain, state: Data | None) -> Stored:
-        records: dict[str, Data] = {}
-        rows: dict[int, Data] = {}
-        dropped_through = int((state or {}).get("dropped_through", 0))
-        for row in self._verified(database, chain):
-            data = json.loads(row.body) if row.body is not None else {}
-            if row.kind == "put":
-                records[row.id] = data
-                chain.latest[row.id] = row.position
-            elif row.kind == "erase":
-                records.pop(row.id, None)
-                chain.latest.pop(row.id, None)
-            if row.sequence is not None and row.sequence > dropped_through:
-                rows[row.sequence] = data
-                chain.feed[row.sequence] = row.position
-        chain.feed = dict(sorted(chain.feed.items()))
-        self._chain = chain
-        return Stored(records, dict(sorted(rows.items())), state)
-
-    def _verified(self, database: sqlite3.Connection, chain: Chain) -> Iterator[Row]:
-        """The rows of the chain, each checked against its predecessor."""
-        position, checksum = chain.base, chain.base_checksum
-        found = database.execute(
-            "SELECT position, kind, id, sequence, body, checksum FROM transitions"
-            " WHERE registry = ? ORDER BY position",
-            (self._registry,),
-        )
-        for row in (Row(*values) for values in found):
-            position += 1
-            if row.position != position:
-                raise StoreDamagedError(self.name, position, "the row is missing")
-            values = (checksum, position, row.kind, row.id, row.sequence, row.body)
-            checksum = checksum_of(*values)
-            if checksum != row.checksum:
-                raise StoreDamagedError(self.name, position, "the row was altered")
-            yield row
-        if (position, checksum) != (chain.head, chain.head_checksum):
-            raise StoreDamagedError(self.name, position + 1, "rows are missing at the end")
 
     # Committing ---------------------------------------------------------------------------------
 

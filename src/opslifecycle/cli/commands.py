@@ -6,31 +6,42 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 from opslifecycle import (
     DEFAULT_MAX_COMPLETED,
     AsyncRegistry,
     CompletionFeed,
+    OperationId,
     OperationStatus,
+    PersistenceError,
     RunId,
     SqliteStore,
-    Store,
 )
 from opslifecycle import unstructure as to_json
 from opslifecycle.cli.batch import Batch, InvalidBatchError, command_of, read_batch
 from opslifecycle.cli.display import Display, Lines, LiveTable, Silence
+from opslifecycle.cli.looking import cancel, collect, doctor, ls, show, tail, wait
 from opslifecycle.cli.runner import Runner
-from opslifecycle.cli.stores import DEFAULT_STORE, prepared, told_errors
+from opslifecycle.cli.stores import prepared, store_option, told_errors
+from opslifecycle.sqlite_reading import Inbox
 from rich.console import Console
 
 _REFRESH_SECONDS = 0.1
+_DRAIN_SECONDS = 0.3
 _CONCURRENT_MAX = 1000
+
+
+@attrs.frozen
+class Place:
+    """Where a run is kept."""
+
+    path: Path
+    registry: str
 
 
 class _RunCommand(click.Command):
@@ -44,21 +55,14 @@ class _RunCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-_store_option = click.option(
-    "--store",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_STORE,
-    envvar="OPSLIFECYCLE_STORE",
-    show_default=True,
-    show_envvar=True,
-    help="Where operations are kept.",
-)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("opslifecycle"))
 def cli() -> None:
     """Long-running operations: run them, and see how they stand."""
+
+
+for command in (ls, show, tail, wait, cancel, collect, doctor):
+    cli.add_command(command)
 
 
 @cli.command(cls=_RunCommand, options_metavar="[OPTIONS] [BATCH.yaml] [-- COMMAND ARG…]")
@@ -75,7 +79,7 @@ def cli() -> None:
     show_default=True,
     help="How long a command that is to end may take before it is ended by force.",
 )
-@_store_option
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="Write each end as a line of JSON.")
 @click.pass_context
 def run(
@@ -100,9 +104,10 @@ def run(
         click.echo(f"error: {error}", err=True)
         ctx.exit(2)
     at_once = max_concurrent or asked.max_concurrent or os.cpu_count() or 1
-    with _quiet_broken_pipe(), told_errors():
-        kept = SqliteStore(prepared(store), registry=f"run {RunId.new()}")
-        ctx.exit(asyncio.run(_run(asked, kept, at_once, grace_seconds, as_json)))
+    with told_errors():
+        name = f"run {RunId.new()}"
+        place = Place(prepared(store), name)
+        ctx.exit(asyncio.run(_run(asked, place, at_once, grace_seconds, as_json)))
 
 
 def _display(as_json: bool) -> Display:
@@ -113,20 +118,23 @@ def _display(as_json: bool) -> Display:
 
 
 async def _run(
-    batch: Batch, store: Store, max_concurrent: int, grace_seconds: float, as_json: bool
+    batch: Batch, place: Place, max_concurrent: int, grace_seconds: float, as_json: bool
 ) -> int:
     count = len(batch.commands)
     display = _display(as_json)
     retained = max(DEFAULT_MAX_COMPLETED, count)
+    store = SqliteStore(place.path, registry=place.registry)
     async with AsyncRegistry(max_completed=retained, store=store) as registry:
         runner = Runner(registry, batch.commands, grace_seconds)
         showing = asyncio.create_task(_show(runner, display))
+        drained = asyncio.create_task(_drain(runner, place))
         printing = asyncio.create_task(_print_feed(registry.completion_feed(), count, as_json))
         try:
             await runner.run(min(max_concurrent, count))
             await printing
         finally:
             showing.cancel()
+            drained.cancel()
             snapshots = runner.snapshots()
             display.finish(snapshots)
     if runner.interrupted is not None:
@@ -141,20 +149,19 @@ async def _show(runner: Runner, display: Display) -> None:
         await asyncio.sleep(_REFRESH_SECONDS)
 
 
+async def _drain(runner: Runner, place: Place) -> None:
+    """Carry out what other processes have asked for."""
+    inbox = Inbox(place.path)
+    while True:
+        with contextlib.suppress(PersistenceError):
+            for id, reason in await asyncio.to_thread(inbox.take, place.registry):
+                runner.cancel(OperationId(id), reason)
+        await asyncio.sleep(_DRAIN_SECONDS)
+
+
 async def _print_feed(feed: CompletionFeed[Any, Any], count: int, as_json: bool) -> None:
     entries = feed.subscribe()
     for _ in range(count):
         entry = await anext(entries)
         if as_json:
             print(json.dumps(to_json(entry), ensure_ascii=False), flush=True)
-
-
-@contextlib.contextmanager
-def _quiet_broken_pipe() -> Iterator[None]:
-    """End without a traceback when the reader of our output has gone."""
-    try:
-        yield
-    except BrokenPipeError:
-        # What is still buffered would fail again when the interpreter closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)

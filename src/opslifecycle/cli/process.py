@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import os
 import re
 import signal
@@ -46,6 +47,42 @@ class Tail:
     def text(self) -> str:
         """The last lines."""
         return "\n".join(self._lines)
+
+
+class Guard:
+    """Has what runs end with us, even if we are killed; see `guard.py`."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def add(self, group: int) -> None:
+        """A process group that is to end with us."""
+        self._tell(f"+{group}")
+
+    def remove(self, group: int) -> None:
+        """A process group that has ended."""
+        self._tell(f"-{group}")
+
+    def close(self) -> None:
+        """End the guard, and with it whatever is still listed."""
+        if self._process.stdin is not None:
+            # Without a guard nobody reads this any more, and there is nothing to be done about it.
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(f"{line}\n")
+                self._process.stdin.flush()
 
 
 class Process(asyncio.SubprocessProtocol):
@@ -92,6 +129,11 @@ class Process(asyncio.SubprocessProtocol):
             start_new_session=True,
         )
         return process
+
+    @property
+    def group(self) -> int:
+        """The process group."""
+        return self._pid
 
     async def wait(self) -> int:
         """Read to the end and give the exit status, negative for a signal.

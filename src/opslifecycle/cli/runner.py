@@ -19,7 +19,7 @@ from opslifecycle import (
     SessionId,
 )
 from opslifecycle.cli.batch import Command
-from opslifecycle.cli.process import Process
+from opslifecycle.cli.process import Guard, Process
 
 _PERCENT = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\s?%")
 _ERROR_LINES = 8
@@ -46,12 +46,14 @@ class Runner:
             spec.id: (spec, command) for command in commands for spec in [_spec_of(command, owner)]
         }
         self._waiting: deque[OperationId] = deque()
+        self._guard: Guard
 
     async def run(self, max_concurrent: int) -> None:
         """Run every command to its end, so many at once."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.interrupt, number)
+        self._guard = Guard()
         try:
             for id, (spec, _) in self._commands.items():
                 await self.registry.register_operation(spec)
@@ -64,6 +66,7 @@ class Runner:
         finally:
             for process in self._processes.values():
                 process.kill()
+            self._guard.close()
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
@@ -119,12 +122,14 @@ class Runner:
             await self.registry.provisioning_failed(id, _why_not_started(command, error))
             return
         self._processes[id] = process
+        self._guard.add(process.group)
         try:
             await self.registry.provisioning_succeeded(id)
             reporting = asyncio.ensure_future(self._report(id, lines, process))
             await self._follow(id, command, process, lines, reporting)
         finally:
             del self._processes[id]
+            self._guard.remove(process.group)
 
     async def _follow(
         self,

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 from opslifecycle import OpsLifecycleError
 
 DEFAULT_STORE = Path(".opslifecycle/operations.db")
+
+
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_STORE,
+    envvar="OPSLIFECYCLE_STORE",
+    show_default=True,
+    show_envvar=True,
+    help="Where operations are kept.",
+)
 
 
 def prepared(store: Path) -> Path:
@@ -27,6 +40,10 @@ def told_errors() -> Iterator[None]:
     """Tell what went wrong in one line, and exit with 2."""
     try:
         yield
+    except BrokenPipeError:
+        # What is still buffered would fail again when the interpreter closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OpsLifecycleError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:

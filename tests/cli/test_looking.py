@@ -1,0 +1,151 @@
+"""The commands that look into a store while others work in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_run import alive
+
+CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "operations.db"
+    monkeypatch.setenv("OPSLIFECYCLE_STORE", str(path))
+    return path
+
+
+def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CLI, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def listed(*arguments: str) -> list[dict[str, Any]]:
+    done = cli("ls", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@contextmanager
+def running(*words: str) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
+    """A run in another process, once its command is shown as running."""
+    command = [*CLI, "run", "--grace-seconds", "0.5", "--", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 30
+        found: list[dict[str, Any]] = []
+        while not found:
+            assert time.monotonic() < deadline
+            done = cli("ls", "--json", "--status", "running")
+            found = [json.loads(line) for line in done.stdout.splitlines()]
+        yield process, found[-1]
+        if process.poll() is None:
+            process.kill()
+
+
+class TestListing:
+    def test_what_ended_and_how(self) -> None:
+        cli("run", "--", "true")
+        cli("run", "--", "sh", "-c", "echo why >&2; exit 3")
+        first, second = listed()
+        assert (first["status"], second["status"]) == ("completed", "failed")
+        assert [each["status"] for each in listed("--status", "failed")] == ["failed"]
+        assert listed("--kind", "mob_member_child") == []
+        assert listed("--older-than", "1h") == []
+        assert len(listed("--younger-than", "1h")) == 2
+        table = cli("ls").stdout.splitlines()
+        assert [line.split()[1] for line in table[1:]] == ["completed", "failed"]
+        shown = cli("show", table[2].split()[0])
+        assert "status: failed" in shown.stdout
+        assert "why" in shown.stdout
+
+    @pytest.mark.parametrize(
+        "arguments", [["show", "zz"], ["ls", "--older-than", "soon"], ["tail", "--run", "zz"]]
+    )
+    def test_mistakes(self, arguments: list[str]) -> None:
+        cli("run", "--", "true")
+        done = cli(*arguments)
+        assert done.returncode == 2
+        assert "rror: " in done.stderr
+        assert "Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("command", ["ls", "doctor", "tail", "collect"])
+    def test_without_a_store(self, command: str, store: Path) -> None:
+        done = cli(command)
+        assert done.returncode == 2
+        assert done.stderr == f"error: {store}: there is no such store\n"
+        assert not store.exists()
+
+
+class TestWhileItRuns:
+    def test_cancel_and_wait(self) -> None:
+        with running("sleep", "61.25") as (process, found):
+            waited = cli("wait", found["id"], "--timeout", "0.1")
+            assert waited.returncode == 124
+            start = time.monotonic()
+            assert "asked process" in cli("cancel", found["id"][-12:]).stdout
+            assert cli("cancel", found["id"]).returncode == 0
+            assert cli("wait", found["id"]).returncode == 1
+            assert process.wait(30) == 1
+            assert time.monotonic() - start < 10
+        assert "cancelled already" in cli("cancel", found["id"]).stdout
+        (ended,) = listed()
+        assert ended["terminal_outcome"]["reason"] == "cancelled on request"
+        assert alive("sleep 61.25") == []
+
+    def test_a_killed_run_is_shown_as_it_is_and_its_commands_end(self) -> None:
+        sleep = f"sleep 65.{os.getpid()}"
+        with running("sh", "-c", f"{sleep}; :") as (process, found):
+            process.send_signal(signal.SIGKILL)
+            process.wait(30)
+            (shown,) = listed()
+            assert shown["status"] == "interrupted"
+            assert shown["holder"] is None
+            deadline = time.monotonic() + 30
+            while alive(sleep):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        done = cli("cancel", found["id"])
+        assert done.returncode == 1
+        assert "its process is gone" in done.stderr
+        assert cli("wait", found["id"]).returncode == 1
+        (collected,) = cli("collect").stdout.splitlines()
+        assert json.loads(collected)["outcome_type"] == "terminated"
+        assert listed() == []
+
+    def test_tail_follows_to_the_end(self) -> None:
+        with running("sh", "-c", "sleep 1.5"):
+            done = cli("tail", "-f")
+        (line,) = done.stdout.splitlines()
+        assert json.loads(line)["terminal_outcome"]["outcome_type"] == "completed"
+        assert cli("tail", "--after", "1").stdout == ""
+
+
+class TestDoctor:
+    def test_a_sound_store(self) -> None:
+        cli("run", "--", "true")
+        done = cli("doctor")
+        assert done.returncode == 0
+        assert "sound, 1 operations" in done.stdout
+
+    def test_an_altered_one(self, store: Path) -> None:
+        cli("run", "--", "true")
+        with sqlite3.connect(store) as database:
+            database.execute("UPDATE transitions SET id = 'x' WHERE position = 2")
+        database.close()
+        done = cli("doctor")
+        assert done.returncode == 2
+        assert done.stderr == f"error: {store} is damaged at row 2: the row was altered\n"
