@@ -416,6 +416,32 @@ class TestGroupCommit:
         with pytest.raises(RegistryClosedError):
             registry.register_operation(spec())
 
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_failure_while_publishing_leaves_nobody_waiting(self, registry: Registry) -> None:
+        ids = [running(registry), running(registry)]
+        watch = registry.register_watcher(ids[1])
+        registry._shell.effects._handlers.clear()
+        with pytest.raises(InternalError):
+            registry.mark_retired(ids[0])
+        with pytest.raises(ChannelClosedError):
+            watch.result(30)
+        with pytest.raises(RegistryClosedError):
+            registry.mark_retired(ids[1])
+
+    def test_what_could_not_be_written_while_idle_rides_on(
+        self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+        id = registered(registry)
+        gate.waiting.clear()
+        gate.fails = PersistenceError("disk", "full")
+        registry.provisioning_succeeded(id)
+        assert gate.waiting.wait(30)
+        gate.fails = None
+        while len(gate.commits) < 2:
+            pass
+        assert [put.data["status"] for put in gate.commits[1].puts] == ["running"]
+
     def test_readers_are_not_held_up_by_a_commit(self, registry: Registry, gate: Gate) -> None:
         id = running(registry)
         gate.hold()

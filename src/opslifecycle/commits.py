@@ -8,7 +8,6 @@ undone but the order of retention.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
@@ -138,11 +137,13 @@ class Committer:
         """Keep what is still riding along, when nothing else comes or the registry is closed."""
         held = (self._authority.records.get(id) for id in self._unwritten)
         puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
-        if puts:
-            state = self._storage.state_of(self._authority, self._epoch_id)
-            # A failure here loses nothing that was promised: these changes rode along.
-            with contextlib.suppress(PersistenceError):
+        try:
+            if puts:
+                state = self._storage.state_of(self._authority, self._epoch_id)
                 self._store.append(Commit(puts, (), state))
+        except PersistenceError:
+            # Nothing that was promised is lost: these changes go on riding along.
+            return
         self._unwritten.clear()
 
     def _keeps(self, record: Any) -> bool:
@@ -164,6 +165,7 @@ class Committer:
             commit = self._commit_of(decided)
             if commit is not None:
                 self._store.append(commit)
+            wakers = self._publish(decided, commit)
         except PersistenceError as error:
             decided.undo()
             self._answer(batch, [error] * len(batch), [])
@@ -173,14 +175,17 @@ class Committer:
             reason = OwnershipLostError() if isinstance(error, OwnershipLostError) else None
             self._answer(batch, [reason or InternalError(repr(error))] * len(batch), [])
             raise
+        self._answer(batch, decided.answers, wakers)
+
+    def _publish(self, decided: _Batch, commit: Commit | None) -> list[Waker]:
+        """Let everybody see a batch that is kept; gives whom to wake."""
         if commit is None:
             self._unwritten.update(decided.touched)
         else:
             self._unwritten.clear()
         with self._shell.lock:
             self._storage.absorb(self._authority, decided.staged)
-            wakers = self._shell.effects.publish(decided.changes, decided.evicted)
-        self._answer(batch, decided.answers, wakers)
+            return self._shell.effects.publish(decided.changes, decided.evicted)
 
     def _commit_of(self, decided: _Batch) -> Commit | None:
         """What the store has to keep of a batch; None if nothing of it must be durable now."""
