@@ -14,6 +14,7 @@ import asyncio
 import sqlite3
 import statistics
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from opslifecycle import (
     OperationKind,
     OperationResult,
     OperationSpec,
+    Registry,
     SessionId,
     SqliteStore,
 )
@@ -75,6 +77,45 @@ def raw(path: Path, durability: str, in_flight: int, count: int) -> None:
     database.close()
 
 
+async def beside(path: Path) -> None:
+    """What readers see while commits go on, and what closing costs with many watches."""
+    async with AsyncRegistry(store=SqliteStore(path), max_completed=10_000) as registry:
+        reads: list[float] = []
+
+        async def write() -> None:
+            for _ in range(30):
+                id = OperationId.new()
+                await registry.register_operation(OperationSpec(id, KIND, OWNER, "n", "l"))
+                await registry.provisioning_succeeded(id)
+                await registry.complete_operation(id, OperationResult(id, "", False, 1, 1))
+
+        def read(stop: threading.Event) -> None:
+            feed = registry.completion_feed()
+            while not stop.is_set():
+                start = time.perf_counter()
+                feed.list_since(max(0, feed.watermark - 10))
+                reads.append(time.perf_counter() - start)
+
+        stop = threading.Event()
+        reader = threading.Thread(target=read, args=(stop,))
+        reader.start()
+        await asyncio.gather(*(write() for _ in range(100)))
+        stop.set()
+        reader.join()
+        reads.sort()
+        print(f"a reader beside commits: p99 {reads[int(len(reads) * 0.99)] * 1000:.3f} ms")
+        id = OperationId.new()
+        await registry.register_operation(OperationSpec(id, KIND, OWNER, "n", "l"))
+        watches = [registry.register_watcher(id) for _ in range(100_000)]
+        start = time.perf_counter()
+        await registry.close()
+        print(f"close with {len(watches):,} watches: {time.perf_counter() - start:.2f} s")
+    start = time.perf_counter()
+    with Registry(store=SqliteStore(path)) as reopened:
+        held = len(reopened.list_operations())
+        print(f"recovery of {held:,} operations: {time.perf_counter() - start:.2f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
@@ -105,6 +146,8 @@ def main() -> None:
                 f"{statistics.median(theirs):>10,.0f}{statistics.median(ratios):>8.2f}"
                 f"{p50:>11.2f}{p99:>10.2f}{size:>10,}"
             )
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(beside(Path(folder, "beside.db")))
 
 
 if __name__ == "__main__":

@@ -185,6 +185,9 @@ class Wait(NotCopyable, Generic[T]):
             return True
 
     def _delist(self, waker: Waker) -> None:
+        if self._cell.state is not _PENDING:
+            # Whoever ended it has let go of the wakers.
+            return
         with self._lock:
             if self._cell.waiters is not None:
                 self._cell.waiters.pop(waker, None)

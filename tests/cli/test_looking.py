@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_run import alive
+from tests.cli.processes import alive
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
 

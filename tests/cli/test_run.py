@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.cli.processes import alive
 
 RUN = [sys.executable, "-m", "opslifecycle.cli.main", "run"]
 PYTHON = sys.executable
@@ -43,20 +44,6 @@ def entries(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, objec
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
     return {line["display_name"]: line["terminal_outcome"] for line in lines}
-
-
-def alive(*markers: str) -> list[str]:
-    """The command lines of living processes that have one of the markers in them."""
-    if Path("/proc/self/cmdline").exists():
-        lines = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                # The command line of a zombie is empty.
-                lines.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    else:
-        done = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-        lines = done.stdout.splitlines()
-    return [line for line in lines if any(marker in line for marker in markers)]
 
 
 def wait_for(path: Path) -> None:
