@@ -241,6 +241,7 @@ class Renderer:
             "all_fields": list(fields),
             "stored_fields": [*view.settings, *view.fields] if view else [],
             "has_cursors": program.cursors is not None,
+            "has_sequence": "sequence" in program.symbols.entity_fields,
             "cursor_enum": program.symbols.cursor_enum,
             "entry": str(program.machine.feed.entry.name) if program.machine.feed else "",
         }

@@ -206,6 +206,29 @@ class TestLock:
         )
         assert done.stdout.split() == ["detached_job_wait", "wake"]
 
+    def test_a_kind_that_is_kept_but_not_fed_is_recovered_without_a_row(
+        self, operations: Path
+    ) -> None:
+        machine = operations / "machine/ops_lifecycle.yaml"
+        quiet = NEW_KIND.replace("completion_feed_class: emit", "completion_feed_class: suppress")
+        edit(machine, "  OperationLifecycleAction:", f"{quiet}  OperationLifecycleAction:")
+        assert main(["--project", str(operations), "generate"]) == 0
+        script = (
+            "from ops_lifecycle import *\n"
+            "from opslifecycle import MemoryStore\n"
+            "store, id = MemoryStore(), OperationId.new()\n"
+            "kind = OperationKind.DETACHED_JOB_WAIT\n"
+            "with Registry(store=store) as r:\n"
+            "    r.register_operation(OperationSpec(id, kind, SessionId.new(), 'n', 'l'))\n"
+            "    r.provisioning_succeeded(id); r.mark_retired(id)\n"
+            "with Registry(store=store) as r:\n"
+            "    print(r.snapshot(id).status.value, r.completion_feed().list_since(0).entries,\n"
+            "          r.broken_invariants(), len(r.collect_completed()))\n"
+        )
+        run = [sys.executable, "-c", script]
+        done = subprocess.run(run, cwd=operations / "src", capture_output=True, text=True)
+        assert done.stdout == "retired () [] 1\n", done.stderr
+
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
         [

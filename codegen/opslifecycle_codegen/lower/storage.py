@@ -26,7 +26,7 @@ class StorageView:
     settings: list[str]
     fields: list[str]
     keeps: list[str]
-    sequence: str
+    sequence: list[str]
 
 
 def storage_view(program: Program, names: PublicNames, width: int) -> StorageView | None:
@@ -64,12 +64,21 @@ def storage_view(program: Program, names: PublicNames, width: int) -> StorageVie
     stamps = [str(name) for name, field in machine.fields.items() if field.stamped]
     keeps = layout.statement("return ", recovery.keeps, "", indent=4, width=width)
     fields = [str(name) for name in machine.registry if name not in _NOT_STORED]
-    sequence = f"{entity}.sequence" if machine.feed is not None else "None"
+    sequence = layout.statement("sequence = ", _fed(program, entity), "", indent=4, width=width)
     return StorageView(
         sorted([*types, *(["clock_offset_ms"] if has_stamps(program) else [])]),
         to_data, made, from_data, stamps, [str(name) for name in machine.settings], fields, keeps,
         sequence,
     )  # fmt: skip
+
+
+def _fed(program: Program, entity: str) -> Code:
+    """The sequence of a record's feed row, None for a record that has none."""
+    step = next((s for s in program.on_terminal if "append_to_feed" in s.effects), None)
+    if step is None:
+        return Code("None")
+    sequence = Code(f"{entity}.sequence")
+    return layout.conditional(sequence, Code(step.test), Code("None")) if step.test else sequence
 
 
 #: Registry fields that follow from the records, or that a store does not keep.

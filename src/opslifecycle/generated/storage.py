@@ -15,6 +15,7 @@ from opslifecycle.store import Data, Identity, Put, Stored
 from .authority import OperationAuthority, OperationRecord
 from .enums import (
     CompletionCursorConsumer,
+    OperationCompletionFeedClass,
     OperationDurabilityClass,
     OperationKind,
     OperationStatus,
@@ -106,7 +107,12 @@ def put_of(operation: OperationRecord) -> Put:
         "started_at_ms": operation.started_at_ms,
         "completed_at_ms": operation.completed_at_ms,
     }
-    return Put(str(operation.id), data, operation.sequence)
+    sequence = (
+        operation.sequence
+        if operation.kind.completion_feed_class is OperationCompletionFeedClass.EMIT
+        else None
+    )
+    return Put(str(operation.id), data, sequence)
 
 
 def record_of(data: Data, clock_offset_ms: int) -> OperationRecord:
