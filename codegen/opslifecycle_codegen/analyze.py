@@ -186,7 +186,19 @@ class _Analyzer:
         if action is not None and action.outcome is not None:
             outcome = self._compile(action.outcome, Scope(self._symbols, names)).code
         command = evolve(for_all.command, params={}, outcome=outcome)
-        return Recovery(keeps.code, evolve(for_all, command=command))
+        return Recovery(keeps.code, evolve(for_all, command=command), self._recovered_fields())
+
+    def _recovered_fields(self) -> dict[str, Code]:
+        """Registry fields that are not stored, but follow from the records at recovery."""
+        many = Binding(collection(ENTITY), "authority.records.values()")
+        scope = Scope(self._symbols, {f"{self._machine.entity}s": many})
+        return {
+            str(name): self._compile(
+                field.recovered_as, scope, self._symbols.registry_fields[name]
+            ).code
+            for name, field in self._machine.registry.items()
+            if field.recovered_as is not None
+        }
 
     def _rows_max(self) -> Code | None:
         if self._machine.feed is None:

@@ -167,6 +167,7 @@ class RegistryField(Declared):
     type: TypeExpr
     starts: Expr
     summary: Text
+    recovered_as: Expr | None = None
 
 
 @frozen(kw_only=True)

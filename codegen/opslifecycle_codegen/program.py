@@ -81,6 +81,7 @@ class Recovery:
 
     keeps: Code
     command: ForAll
+    fields: dict[str, Code]
 
 
 @frozen

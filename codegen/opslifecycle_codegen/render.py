@@ -102,7 +102,7 @@ class Renderer:
                 "leave_out": types.leave_out_declarations(program, width),
             },
             "errors": {"errors": types.error_views(program, width)},
-            "authority": {"view": authority, "ends_all": bool(program.for_all)},
+            "authority": {"view": authority, "ends_all": bool(program.for_all or program.recovery)},
             "views": self._views(),
             "handles": self._handles(),
             "invariants": self._invariants(),

@@ -192,7 +192,8 @@ class Committer:
         if not decided.durable:
             return None
         staged = decided.staged.records
-        puts: dict[Any, Put] = {}
+        # By the record itself: a later record of the same id is another one.
+        puts: dict[int, Put] = {}
         erased: dict[str, None] = {}
         for record, effects in decided.changes:
             if not self._storage.keeps(record):
@@ -202,16 +203,16 @@ class Committer:
                 erased[str(record.id)] = None
             # A record that ended and left within the batch is kept for its feed row.
             if current is not None or self._shell.effects.feeds(effects):
-                puts[record.id, record.sequence] = self._storage.put_of(record)
-        for _, id in decided.evicted:
-            if staged.get(id) is None:
-                erased[str(id)] = None
+                puts[id(record)] = self._storage.put_of(record)
+        for _, evicted in decided.evicted:
+            if staged.get(evicted) is None:
+                erased[str(evicted)] = None
         if not (puts or erased or decided.moved):
             return None
-        for id in self._unwritten:
-            current = staged.get(id)
-            if self._keeps(current):
-                puts.setdefault((id, current.sequence), self._storage.put_of(current))
+        for unwritten in self._unwritten:
+            current = staged.get(unwritten)
+            if self._keeps(current) and id(current) not in puts:
+                puts[id(current)] = self._storage.put_of(current)
         state = self._storage.state_of(decided.staged, self._epoch_id)
         return Commit(tuple(puts.values()), tuple(erased), state)
 

@@ -328,6 +328,29 @@ class TestTurnstile:
             with pytest.raises(machine.NoSuchGateError):
                 registry.watch(machine.GateId.new())
 
+    def test_it_can_be_kept_in_a_store_too(
+        self, turnstile: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recovery = "recovery: {keeps: 'true', do: scrap}\n\nsnapshot:"
+        edit(turnstile / "machine/turnstile.yaml", "snapshot:", recovery)
+        assert main(["--project", str(turnstile), "generate"]) == 0
+        self.test_it_is_formatted_typed_and_passes_its_own_tests(turnstile)
+        script = (
+            "from turnstile import *\n"
+            "from opslifecycle import SqliteStore\n"
+            "one, two = GateId.new(), GateId.new()\n"
+            "with GateRegistry(store=SqliteStore('gates.db')) as gates:\n"
+            "    gates.install(one, 'north'); gates.install(two, 'south')\n"
+            "    gates.coin(one); gates.scrap(two)\n"
+            "with GateRegistry(store=SqliteStore('gates.db')) as gates:\n"
+            "    for id in (one, two):\n"
+            "        gate = gates.snapshot(id)\n"
+            "        print(gate.place, gate.status.value, gate.coins)\n"
+        )
+        run = [sys.executable, "-c", script]
+        done = subprocess.run(run, cwd=turnstile / "src", capture_output=True, text=True)
+        assert done.stdout.splitlines() == ["north scrapped 1", "south scrapped 0"], done.stderr
+
     def test_what_it_does_not_declare_is_not_generated(self, turnstile: Path) -> None:
         code = "\n".join(path.read_text() for path in (turnstile / "src").rglob("*.py"))
         for absent in ("Feed", "Barrier", "cursor", "collect_", "evict", "stamp", "attrgetter"):

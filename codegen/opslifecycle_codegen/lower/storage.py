@@ -27,6 +27,7 @@ class StorageView:
     fields: list[str]
     keeps: list[str]
     sequence: list[str]
+    recovered: list[str]
 
 
 def storage_view(program: Program, names: PublicNames, width: int) -> StorageView | None:
@@ -63,13 +64,25 @@ def storage_view(program: Program, names: PublicNames, width: int) -> StorageVie
     ]
     stamps = [str(name) for name, field in machine.fields.items() if field.stamped]
     keeps = layout.statement("return ", recovery.keeps, "", indent=4, width=width)
-    fields = [str(name) for name in machine.registry if name not in _NOT_STORED]
+    fields = [str(name) for name in machine.registry if name not in recovery.fields]
+    recovered = [
+        line
+        for name, code in recovery.fields.items()
+        for line in layout.statement(f"authority.{name} = ", code, "", indent=4, width=width)
+    ]
     sequence = layout.statement("sequence = ", _fed(program, entity), "", indent=4, width=width)
     return StorageView(
-        sorted([*types, *(["clock_offset_ms"] if has_stamps(program) else [])]),
-        to_data, made, from_data, stamps, [str(name) for name in machine.settings], fields, keeps,
-        sequence,
-    )  # fmt: skip
+        slots=sorted([*types, *(["clock_offset_ms"] if has_stamps(program) else [])]),
+        to_data=to_data,
+        made=made,
+        from_data=from_data,
+        stamps=stamps,
+        settings=[str(name) for name in machine.settings],
+        fields=fields,
+        keeps=keeps,
+        sequence=sequence,
+        recovered=recovered,
+    )
 
 
 def _fed(program: Program, entity: str) -> Code:
@@ -79,10 +92,6 @@ def _fed(program: Program, entity: str) -> Code:
         return Code("None")
     sequence = Code(f"{entity}.sequence")
     return layout.conditional(sequence, Code(step.test), Code("None")) if step.test else sequence
-
-
-#: Registry fields that follow from the records, or that a store does not keep.
-_NOT_STORED = frozenset({"active_count", "owner_retired"})
 
 
 def _field_that_starts_with(program: Program, param: str) -> str:
