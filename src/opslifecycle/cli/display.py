@@ -27,6 +27,7 @@ from rich.text import Text
 
 Snapshots = Sequence[OperationLifecycleSnapshot]
 
+_BAR_COLUMNS = 12
 _STYLES = {"running": "cyan", "completed": "green", "failed": "red", "cancelled": "yellow"}
 
 
@@ -97,8 +98,8 @@ def table(snapshots: Snapshots) -> Table:
     """The commands as a table."""
     grid = Table(box=None, padding=(0, 2, 0, 0), expand=True)
     grid.add_column("status", no_wrap=True, width=10)
-    grid.add_column("command", no_wrap=True, ratio=3, overflow="ellipsis")
-    grid.add_column("progress", width=20)
+    grid.add_column("command", no_wrap=True, ratio=5, overflow="ellipsis")
+    grid.add_column("progress", width=_BAR_COLUMNS)
     grid.add_column("lines", justify="right", no_wrap=True)
     grid.add_column("time", justify="right", no_wrap=True)
     grid.add_column("latest", no_wrap=True, ratio=4, overflow="ellipsis")
@@ -147,7 +148,7 @@ def _bar(snapshot: OperationLifecycleSnapshot) -> RenderableType:
         return ""
     animated = SYSTEM_CLOCK.monotonic_ms() / 1000
     return ProgressBar(
-        completed=percent or 0, pulse=percent is None, animation_time=animated, width=20
+        completed=percent or 0, pulse=percent is None, animation_time=animated, width=_BAR_COLUMNS
     )
 
 
