@@ -133,22 +133,28 @@ class _Snapshot:
     def __enter__(self) -> sqlite3.Connection:
         if not self._path.exists():
             raise PersistenceError(str(self._path), "there is no such store")
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"
         try:
-            uri = f"{self._path.absolute().as_uri()}?mode=rw"
             self._database = sqlite3.connect(uri, uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            raise PersistenceError(str(self._path), str(error)) from error
+        try:
             self._database.execute("PRAGMA query_only = ON")
             (application,) = self._database.execute("PRAGMA application_id").fetchone()
             (layout,) = self._database.execute("PRAGMA user_version").fetchone()
-            if (application, layout) != (APPLICATION_ID, LAYOUT):
-                self._database.close()
-                raise StoreVersionError(f"something else ({self._path})", f"layout {LAYOUT}")
             self._database.execute("BEGIN")
         except sqlite3.Error as error:
+            self._database.close()
             raise StoreDamagedError(str(self._path), 0, str(error)) from error
+        if (application, layout) != (APPLICATION_ID, LAYOUT):
+            self._database.close()
+            raise StoreVersionError(f"something else ({self._path})", f"layout {LAYOUT}")
         return self._database
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._database.close()
+        if isinstance(error, sqlite3.Error):
+            raise StoreDamagedError(str(self._path), 0, str(error)) from error
 
 
 class Inbox:

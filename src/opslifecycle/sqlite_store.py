@@ -108,7 +108,7 @@ class SqliteStore(Store):
             stored = self._claim(database)
             database.execute("COMMIT")
         except BaseException:
-            database.execute("ROLLBACK")
+            _roll_back(database)
             raise
         return stored
 

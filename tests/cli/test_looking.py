@@ -141,6 +141,17 @@ class TestDoctor:
         assert done.returncode == 0
         assert "sound, 1 operations" in done.stdout
 
+    @pytest.mark.parametrize("command", ["ls", "doctor", "tail"])
+    def test_what_is_no_store(self, store: Path, command: str) -> None:
+        cli("run", "--", "true")
+        whole = store.read_bytes()
+        for content in (b"no database at all", whole[: len(whole) // 2 // 4096 * 4096]):
+            store.write_bytes(content)
+            done = cli(command)
+            assert done.returncode == 2
+            assert done.stderr.startswith(f"error: {store} is damaged at row 0: ")
+            assert "Traceback" not in done.stderr
+
     def test_an_altered_one(self, store: Path) -> None:
         cli("run", "--", "true")
         with sqlite3.connect(store) as database:

@@ -186,6 +186,25 @@ class TestGroups:
             assert ends[name] == {"outcome_type": "cancelled", "reason": "interrupted"}
         assert alive(sleep) == []
 
+    def test_an_interrupt_cancels_a_long_line(self, tmp_path: Path) -> None:
+        ready = tmp_path / "ready"
+        first = [
+            {"name": f"runs {n}", "command": f"touch {ready}{n}; exec sleep 61"} for n in range(3)
+        ]
+        rest = [{"name": f"waits {n}", "command": f"touch {ready}-late"} for n in range(40)]
+        path = batch(tmp_path, *first, *rest, max_concurrent=3)
+        command = [*RUN, path, "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=-1, text=True) as process:
+            for n in range(3):
+                wait_for(tmp_path / f"ready{n}")
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (130, "")
+        ends = entries(subprocess.CompletedProcess(command, 0, output, ""))
+        assert len(ends) == 43
+        assert {end["outcome_type"] for end in ends.values()} == {"cancelled"}
+        assert not (tmp_path / "ready-late").exists()
+
     def test_a_second_interrupt_does_not_wait(self, tmp_path: Path) -> None:
         sleep, ready = f"sleep 62.{os.getpid()}", tmp_path / "ready"
         stubborn = self.STUBBORN.format(sleep=sleep, ready=ready)

@@ -164,10 +164,11 @@ def wait(ctx: click.Context, store: Path, ids: tuple[str, ...], timeout: float |
     with told_errors():
         source = reader(store)
         found = operations(source.all())
-        wanted = {resolve(found, id).id for id in ids}
+        wanted = {each.id: each.registry for each in (resolve(found, id) for id in ids)}
         deadline = None if timeout is None else SYSTEM_CLOCK.monotonic_ms() + timeout * 1000
         while True:
-            chosen = [each for each in operations(source.all()) if each.id in wanted]
+            held = operations(source.registry(name) for name in set(wanted.values()))
+            chosen = [each for each in held if each.id in wanted]
             if all(each.ended or each.status == INTERRUPTED for each in chosen):
                 break
             if deadline is not None and SYSTEM_CLOCK.monotonic_ms() >= deadline:

@@ -105,8 +105,11 @@ class Runner:
     async def _cancel_waiting(self) -> None:
         """Cancel what is stopped before its turn, so that it does not wait for it in vain."""
         while self._waiting:
-            for id in [each for each in self._waiting if self._stops[each].is_set()]:
+            # Taken out of the line all together: while one is cancelled, others may get their turn.
+            stopped = [each for each in self._waiting if self._stops[each].is_set()]
+            for id in stopped:
                 self._waiting.remove(id)
+            for id in stopped:
                 await self._cancel_in_line(id)
             await asyncio.sleep(_LOOK_SECONDS)
 
