@@ -188,20 +188,22 @@ class TestGroups:
 
     def test_an_interrupt_cancels_a_long_line(self, tmp_path: Path) -> None:
         ready = tmp_path / "ready"
+        # They end while the line is being cancelled, so that their turns meet what is stopped.
+        slow = "trap 'sleep 0.0{n}; exit 1' TERM; touch {ready}{n}; sleep 61 & wait"
         first = [
-            {"name": f"runs {n}", "command": f"touch {ready}{n}; exec sleep 61"} for n in range(3)
+            {"name": f"runs {n}", "command": slow.format(n=n, ready=ready)} for n in range(5, 8)
         ]
-        rest = [{"name": f"waits {n}", "command": f"touch {ready}-late"} for n in range(40)]
+        rest = [{"name": f"waits {n}", "command": f"touch {ready}-late"} for n in range(200)]
         path = batch(tmp_path, *first, *rest, max_concurrent=3)
         command = [*RUN, path, "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=-1, text=True) as process:
-            for n in range(3):
+            for n in range(5, 8):
                 wait_for(tmp_path / f"ready{n}")
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (130, "")
         ends = entries(subprocess.CompletedProcess(command, 0, output, ""))
-        assert len(ends) == 43
+        assert len(ends) == 203
         assert {end["outcome_type"] for end in ends.values()} == {"cancelled"}
         assert not (tmp_path / "ready-late").exists()
 
