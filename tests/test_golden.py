@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ from opslifecycle import (
     CompletionCursorConsumer,
     CompletionFeedGap,
     Failed,
+    OperationStatus,
     Registry,
     SqliteStore,
+    StoreDamagedError,
     Terminated,
 )
+
+from tests.builders import completed
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("layout_*.db"))
 
@@ -39,3 +44,21 @@ def test_it_tells_what_was_put_into_it(golden: Path, tmp_path: Path) -> None:
         assert held == {"failed", "live"}
         assert registry.completion_cursor(CompletionCursorConsumer.AGENT_APPLIED) == 2
         assert registry.broken_invariants() == []
+        completed(registry)
+    # What an old layout was turned into is a store like any other.
+    with Registry(store=SqliteStore(path)) as registry:
+        assert registry.completion_feed().watermark == 7
+        assert registry.list_operations(status=OperationStatus.TERMINATED)
+
+
+def test_an_old_layout_that_was_altered_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "altered.db"
+    shutil.copy(GOLDEN[0], path)
+    database = sqlite3.connect(path)
+    database.execute("UPDATE transitions SET body = replace(body, 'why', 'wha')")
+    database.commit()
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreDamagedError, match="altered"):
+        Registry(store=SqliteStore(path))
+    assert path.read_bytes() == before

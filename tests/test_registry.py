@@ -410,7 +410,7 @@ class TestClosing:
         registry = Registry()
         id, other = running(registry), running(registry)
         watch = registry.register_watcher(other)
-        registry._authority.records[id].spec = None  # type: ignore[assignment]
+        registry._authority.records[id].kind = None  # type: ignore[assignment]
         with pytest.raises(AttributeError):
             registry.mark_retired(id)
         with pytest.raises(RegistryClosedError):

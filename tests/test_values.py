@@ -59,16 +59,18 @@ class TestIdentifiers:
     def test_types_never_mix(self) -> None:
         operation, session = OperationId(UUID), SessionId(UUID)
         assert operation != session
-        assert len({operation, session}) == 2
+        assert len({operation, session, UUID}) == 3
+        assert operation != UUID
+        assert operation != UUID
         with pytest.raises(TypeError):
-            operation < session  # type: ignore[operator]  # noqa: B015
+            operation < session  # noqa: B015
 
     def test_they_survive_copies_and_cannot_change(self) -> None:
         id = OperationId(UUID)
         for again in (copy.copy(id), copy.deepcopy(id), pickle.loads(pickle.dumps(id))):
             assert (again, hash(again), str(again)) == (id, hash(id), UUID)
         with pytest.raises(AttributeError):
-            id._text = "x"
+            id.text = "x"  # type: ignore[attr-defined]
 
 
 class TestChecks:

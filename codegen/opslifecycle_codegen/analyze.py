@@ -258,9 +258,6 @@ class _Analyzer:
         if self._symbols.row_fields.get("seq") != COUNT:
             message = "a feed entry needs the field seq, the sequence of its record"
             self._diagnostics.add(feed.entry.mark, "missing-field", message)
-        if self._machine.recovery and not any(c.text == f"{entity}.id" for _, c in fields):
-            message = f"a feed that is recovered needs a field {entity}.id in its entries"
-            self._diagnostics.add(feed.entry.mark, "missing-field", message)
         needs = tuple(name for name in given if f"{entity}.{name}" in used)
         return fields, needs
 

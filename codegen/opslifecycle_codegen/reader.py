@@ -64,9 +64,14 @@ def read(source: bytes, path: str) -> Mapping:
         message = f"the file has {len(source)} bytes; a machine has at most {SOURCE_BYTES_MAX}"
         diagnostics.add(start, "yaml-size", message)
         diagnostics.stop_if_any()
+    text = _decode(source, path)
     try:
-        root = _Builder(path, diagnostics).build(_decode(source, path))
+        root = _Builder(path, diagnostics).build(text, _Loader)
     except yaml.MarkedYAMLError as error:
+        if "maximum nesting depth" in str(error.problem):
+            # The quick parser reads far ahead before it tells anything; the other one does not.
+            _Builder(path, diagnostics).build(text, yaml.SafeLoader)
+            diagnostics.stop_if_any()
         at = error.problem_mark or error.context_mark
         mark = Mark(path, at.line + 1, at.column + 1) if at else start
         problem = " ".join(part for part in (error.context, error.problem) if part)
@@ -124,8 +129,8 @@ class _Builder:
         self._root: Node | None = None
         self._documents = 0
 
-    def build(self, text: str) -> Node | None:
-        for event in yaml.parse(text, Loader=_Loader):
+    def build(self, text: str, loader: Any) -> Node | None:
+        for event in yaml.parse(text, Loader=loader):
             mark = self._mark(event)
             if isinstance(event, yaml.DocumentStartEvent):
                 self._documents += 1

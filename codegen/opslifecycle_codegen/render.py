@@ -102,7 +102,7 @@ class Renderer:
                 "leave_out": types.leave_out_declarations(program, width),
             },
             "errors": {"errors": types.error_views(program, width)},
-            "authority": {"view": authority, "ends_all": bool(program.for_all or program.recovery)},
+            "authority": {"view": authority},
             "views": self._views(),
             "handles": self._handles(),
             "invariants": self._invariants(),
@@ -200,9 +200,6 @@ class Renderer:
         star = ["self", "*", *parameters] if parameters else ["self"]
         bare = [parameter.partition(" = ")[0] for parameter in parameters[: len(settings)]]
         begin = ["self", "store: Store | None", "stored: Stored"]
-        feed = machine.feed
-        if feed is not None:
-            begin.append(f"entries: list[tuple[{self._names.id}, {feed.entry.name}]]")
         begin += bare
         return {
             "methods": lowering.methods(),
@@ -220,30 +217,22 @@ class Renderer:
             "feed": machine.feed,
             "feed_type": lowering.feed_type(),
             "rows_max": program.rows_max.text if program.rows_max else "",
-            "entry_id": self._entry_id(),
             "unset": ["UNSET"] * len(settings),
             "discard": str(machine.rollback.method) if machine.rollback else "",
         }
 
-    def _entry_id(self) -> str:
-        """The field of a feed entry that holds the id of its record."""
-        code = f"{self._names.entity}.id"
-        return next((v.name for v, c in self._program.views.entry if c.text == code), "")
-
     def _storage(self) -> dict[str, Any]:
         program = self._program
-        fields = program.symbols.registry_fields
-        view = storage.storage_view(program, self._names, self._width)
+        view = storage.StorageLowering(program, self._names, self._width).view()
         return {
             "view": view,
             "version": program.machine.version,
             "digest": self.digest,
-            "all_fields": list(fields),
-            "stored_fields": [*view.settings, *view.fields] if view else [],
+            "all_fields": list(program.symbols.registry_fields),
             "has_cursors": program.cursors is not None,
+            "has_feed": program.machine.feed is not None,
             "has_sequence": "sequence" in program.symbols.entity_fields,
             "cursor_enum": program.symbols.cursor_enum,
-            "entry": str(program.machine.feed.entry.name) if program.machine.feed else "",
         }
 
     def _ratchet(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from opslifecycle_codegen.resolve import Resolver
 
 # Words that generated code uses for something else, by where they would stand.
 _ENUM_WORDS = frozenset({"mro", "name", "value", "generated_variant", "wire", "cls", "member"})
-_RECORD_WORDS = frozenset({"clock_offset_ms"})
+_RECORD_WORDS = frozenset({"clock_offset_ms", "constant_text"})
 _REGISTRY_WORDS = frozenset({"records", "ended", "now_ms", "clock_offset_ms", "cursors", "self"})
 _METHOD_WORDS = frozenset(
     {"close", "broken_invariants", "erase", "evict", "register", "cursor_of", "recover_interrupted"}

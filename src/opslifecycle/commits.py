@@ -9,7 +9,7 @@ undone but the order of retention.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,12 @@ from opslifecycle.errors import (
 from opslifecycle.publication import Waker
 from opslifecycle.steps import Change, Step
 from opslifecycle.store import Commit, Identity, Put, Store
-from opslifecycle.waits import Cell, Wait, wake_all
+from opslifecycle.tickets import Blocked, Ticket, answer_all
+from opslifecycle.waits import wake_all
 
 if TYPE_CHECKING:
+    import asyncio
+
     from opslifecycle.shell import Shell
 
 #: How long what rides along waits for another commit before it gets one of its own.
@@ -42,20 +45,7 @@ class Storage:
     absorb: Callable[[Any, Any], None]
     keeps: Callable[[Any], bool]
     put_of: Callable[[Any], Put]
-    state_of: Callable[[Any, str], dict[str, Any]]
-
-
-class Ticket(Wait[Any]):
-    """One command on its way."""
-
-    __slots__ = ("step",)
-
-    step: Step
-
-    def join(self) -> Any:
-        """Block for its answer, in an event loop too."""
-        self.block_for(None)
-        return self.value()
+    state_of: Callable[[Any, str], str]
 
 
 class Committer:
@@ -71,6 +61,7 @@ class Committer:
         # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
         self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._ended: type[OpsLifecycleError] | None = None
 
     def attach(self, shell: Shell[Any, Any]) -> None:
         """Learn through which shell to publish, and start to work."""
@@ -80,14 +71,14 @@ class Committer:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, step: Step) -> Ticket:
-        """Queue a command behind all that came before it."""
-        ticket = Ticket(Cell(None), self._shell.lock)
-        ticket.step = step
-        with self._shell.lock:
-            self._shell.refuse_if_closed()
-            self._queue.put(ticket)
-        return ticket
+    def submit(self, step: Step, waiting: Blocked | asyncio.Future[Any]) -> None:
+        """Queue a command behind all that came before it, with whoever waits for its answer."""
+        if self._ended is not None:
+            raise self._ended
+        self._queue.put((step, waiting))
+        if self._ended is not None:
+            # The thread may have looked for the last time before this came.
+            self._refuse_rest()
 
     def stop(self) -> None:
         """Have the thread finish what is queued and give the store up; does not wait."""
@@ -110,11 +101,16 @@ class Committer:
         except OwnershipLostError:
             reason = OwnershipLostError
         finally:
-            # From here on nothing is queued any more; what still was is refused.
             self._shell.end(reason)
-            rest = [ticket for ticket in self._waiting() if ticket is not None]
-            self._answer(rest, [reason() for _ in rest], [])
+            # Whoever queues something from here on finds this set, and refuses it as we do.
+            self._ended = reason
+            self._refuse_rest()
             self._store.close()
+
+    def _refuse_rest(self) -> None:
+        reason = self._ended or RegistryClosedError
+        rest = [ticket for ticket in self._waiting() if ticket is not None]
+        answer_all(rest, [reason() for _ in rest])
 
     def _next_batch(self) -> bool:
         """Commit what has arrived; False at the end."""
@@ -139,12 +135,16 @@ class Committer:
         puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
         try:
             if puts:
-                state = self._storage.state_of(self._authority, self._epoch_id)
-                self._store.append(Commit(puts, (), state))
+                self._store.append(self._commit_on(self._authority, puts, ()))
         except PersistenceError:
             # Nothing that was promised is lost: these changes go on riding along.
             return
         self._unwritten.clear()
+
+    def _commit_on(self, authority: Any, puts: tuple[Put, ...], erased: tuple[str, ...]) -> Commit:
+        state = self._storage.state_of(authority, self._epoch_id)
+        # A machine without a feed drops nothing.
+        return Commit(puts, erased, getattr(authority, "dropped_through", 0), state)
 
     def _keeps(self, record: Any) -> bool:
         return record is not None and self._storage.keeps(record)
@@ -160,27 +160,29 @@ class Committer:
     def _commit(self, batch: list[Ticket]) -> None:
         decided = _Batch(self._shell, self._storage.stage(self._authority))
         try:
-            for ticket in batch:
-                decided.decide(ticket)
+            decided.decide(batch)
             commit = self._commit_of(decided)
             if commit is not None:
                 self._store.append(commit)
             wakers = self._publish(decided, commit)
         except PersistenceError as error:
             decided.undo()
-            self._answer(batch, [error] * len(batch), [])
+            # An error for each: a shared one would collect all their tracebacks.
+            answer_all(batch, [PersistenceError(*error.args) for _ in batch])
             return
         except BaseException as error:
             # Whoever waits for these is told before the registry closes itself for it.
-            reason = OwnershipLostError() if isinstance(error, OwnershipLostError) else None
-            self._answer(batch, [reason or InternalError(repr(error))] * len(batch), [])
+            lost = isinstance(error, OwnershipLostError)
+            reasons = [OwnershipLostError() if lost else InternalError(repr(error)) for _ in batch]
+            answer_all(batch, reasons)
             raise
-        self._answer(batch, decided.answers, wakers)
+        wake_all(wakers)
+        answer_all(batch, decided.answers)
 
     def _publish(self, decided: _Batch, commit: Commit | None) -> list[Waker]:
         """Let everybody see a batch that is kept; gives whom to wake."""
         if commit is None:
-            self._unwritten.update(decided.touched)
+            self._unwritten.update((record.id, None) for record, _ in decided.changes)
         else:
             self._unwritten.clear()
         with self._shell.lock:
@@ -195,17 +197,19 @@ class Committer:
         # By the record itself: a later record of the same id is another one.
         puts: dict[int, Put] = {}
         erased: dict[str, None] = {}
+        keeps, put_of = self._storage.keeps, self._storage.put_of
         for record, effects in decided.changes:
-            if not self._storage.keeps(record):
+            if not keeps(record):
                 continue
-            current = staged.get(record.id)
-            if current is None:
+            if decided.some_left and record.id not in staged:
                 erased[str(record.id)] = None
-            # A record that ended and left within the batch is kept for its feed row.
-            if current is not None or self._shell.effects.feeds(effects):
-                puts[id(record)] = self._storage.put_of(record)
+                # A record that ended and left within the batch is kept for its feed row.
+                if not self._shell.effects.feeds(effects):
+                    continue
+            if id(record) not in puts:
+                puts[id(record)] = put_of(record)
         for _, evicted in decided.evicted:
-            if staged.get(evicted) is None:
+            if evicted not in staged:
                 erased[str(evicted)] = None
         if not (puts or erased or decided.moved):
             return None
@@ -213,14 +217,7 @@ class Committer:
             current = staged.get(unwritten)
             if self._keeps(current) and id(current) not in puts:
                 puts[id(current)] = self._storage.put_of(current)
-        state = self._storage.state_of(decided.staged, self._epoch_id)
-        return Commit(tuple(puts.values()), tuple(erased), state)
-
-    def _answer(self, batch: list[Ticket], answers: Iterable[Any], wakers: list[Waker]) -> None:
-        with self._shell.lock:
-            for ticket, answer in zip(batch, answers, strict=True):
-                wakers.extend(ticket.settle(answer))
-        wake_all(wakers)
+        return self._commit_on(decided.staged, tuple(puts.values()), tuple(erased))
 
 
 class _Batch:
@@ -232,20 +229,24 @@ class _Batch:
         self.answers: list[Any] = []
         self.changes: list[Change] = []
         self.evicted: list[tuple[int, Any]] = []
-        self.touched: dict[Any, None] = {}
         self.durable = False
         self.moved = False
+        self.some_left = False
 
-    def decide(self, ticket: Ticket) -> None:
-        self.staged.now_ms = self._shell.clock.monotonic_ms()
-        value, changes, durable = ticket.step(self.staged)
-        self.evicted += self._shell.effects.settle(self.staged, changes)
-        self.answers.append(value)
-        self.changes.extend(changes)
-        self.touched.update((record.id, None) for record, _ in changes)
-        accepted = not isinstance(value, OpsLifecycleError)
-        self.durable |= durable and accepted
-        self.moved |= durable and accepted and not changes
+    def decide(self, tickets: Sequence[Ticket]) -> None:
+        """Decide commands in their order, all at the time of this instant."""
+        staged, effects = self.staged, self._shell.effects
+        staged.now_ms = self._shell.clock.monotonic_ms()
+        for step, _ in tickets:
+            value, changes, durable = step(staged)
+            self.answers.append(value)
+            self.durable |= durable
+            if changes:
+                self.changes += changes
+                self.evicted += effects.settle(staged, changes)
+            else:
+                self.moved |= durable
+        self.some_left = bool(self.evicted) or any(effects.erases(each) for _, each in self.changes)
 
     def undo(self) -> None:
         effects = self._shell.effects

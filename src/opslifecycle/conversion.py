@@ -6,11 +6,13 @@ built when it is first used, so that importing the package does not load cattrs.
 
 from __future__ import annotations
 
+import json
 import threading
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from json.encoder import encode_basestring
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -87,6 +89,25 @@ def structure(data: Any, type: Any) -> Any:
         raise mistake from None
 
 
+#: A text as a JSON string, by the function that the json module itself uses.
+json_text: Callable[[str], str] = encode_basestring
+
+
+def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:
+    """A JSON object, with no keys but those known; raises InvalidValueError for anything else."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InvalidValueError("value", f"is no JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise InvalidValueError("value", f"expected an object, got {type(data).__name__}")
+    if known is not None:
+        for key in data:
+            if key not in known:
+                raise InvalidValueError(key, "is not known here")
+    return data
+
+
 def _the_converter() -> Converter:
     global _converter
     converter = _converter
@@ -106,9 +127,8 @@ def _build() -> Converter:
     converter.register_unstructure_hook(Enum, lambda member: member.value)
     converter.register_structure_hook_func(_is_subclass_of(Enum), _structure_enum)
     converter.register_unstructure_hook(Identifier, str)
-    converter.register_structure_hook_func(
-        _is_subclass_of(Identifier), lambda data, kind: kind(data)
-    )
+    # By its class: a hook for texts would be found first, because identifiers are texts.
+    converter.register_structure_hook(Identifier, lambda data, kind: kind(data))
     _add_records(converter)
     for union in _unions:
         _add_union(converter, union)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,6 +17,9 @@ from opslifecycle.watchers import Watchers
 
 IdT = TypeVar("IdT", bound=Hashable)
 
+# Effects on the records alone: there is nothing left of them to publish.
+_SETTLED = ("erase", "evict_oldest")
+
 
 class Record(Protocol):
     """What is read of a record here; everything else is the machine's."""
@@ -30,20 +33,27 @@ class Record(Protocol):
 RecordT = TypeVar("RecordT", bound=Record)
 
 
-class FeedParts(Generic[IdT, RecordT]):
-    """A machine's feed: its rows, how a record becomes one, and which rows are kept."""
+class FeedParts(Generic[IdT]):
+    """A machine's feed, and which of its rows are kept."""
 
-    __slots__ = ("entry_of", "feed", "retention")
+    __slots__ = ("feed", "retention")
 
-    def __init__(
-        self,
-        feed: CompletionFeed[Any, Any],
-        entry_of: Callable[[RecordT], Any],
-        retention: Retention[IdT],
-    ) -> None:
+    def __init__(self, feed: CompletionFeed[Any, Any], retention: Retention[IdT]) -> None:
         self.feed = feed
-        self.entry_of = entry_of
         self.retention = retention
+
+
+class _Plan:
+    """What some effects come to: the part that is settled, and the handlers that publish."""
+
+    __slots__ = ("appends", "erases", "evicts", "handlers", "settles")
+
+    def __init__(self, names: set[str], handlers: list[Callable[[Any], Iterable[Waker]]]) -> None:
+        self.erases = "erase" in names
+        self.appends = "append_to_feed" in names
+        self.evicts = "evict_oldest" in names
+        self.settles = self.erases or self.appends or self.evicts
+        self.handlers = handlers
 
 
 class EffectRunner(Generic[IdT, RecordT]):
@@ -56,59 +66,63 @@ class EffectRunner(Generic[IdT, RecordT]):
 
     def __init__(
         self,
-        kinds: type[Enum],
         listing: Listing[IdT, RecordT],
-        parts: FeedParts[IdT, RecordT] | None,
+        parts: FeedParts[IdT] | None,
     ) -> None:
         self.watchers: Watchers[IdT, Any] = Watchers()
         self.barriers: Barriers[IdT, Any] = Barriers()
         self.listing = listing
         self._parts = parts
-        handlers = self.handlers()
-        self._handlers = {kind: handlers[kind.value] for kind in kinds}
-        named = {kind.value: kind for kind in kinds}
-        self._erase = named.get("erase")
-        self._append = named.get("append_to_feed")
-        self._evict_oldest = named.get("evict_oldest")
+        # The authority gives one of a few shared tuples of effects, so each is looked up once.
+        self._plans: dict[tuple[Enum, ...], _Plan] = {}
 
     def settle(self, authority: Any, changes: Iterable[Change]) -> list[tuple[int, IdT]]:
         """Take out of the records what is to leave; gives the feed rows that leave, in order."""
         evicted: list[tuple[int, IdT]] = []
         for record, effects in changes:
-            for effect in effects:
-                if effect is self._erase:
-                    authority.erase(record.id)
-                elif effect is self._append:
-                    self._feed_parts().retention.admit(record.sequence, record.id)
-                elif effect is self._evict_oldest:
-                    evicted += self._evict(authority)
+            plan = self._plans.get(effects) or self._plan(effects)
+            if not plan.settles:
+                continue
+            if plan.appends:
+                self._feed_parts().retention.admit(record.sequence, record.id)
+            if plan.evicts:
+                evicted += self._evict(authority)
+            if plan.erases:
+                authority.erase(record.id)
         return evicted
 
-    def feeds(self, effects: Iterable[Enum]) -> bool:
+    def erases(self, effects: tuple[Enum, ...]) -> bool:
+        """Whether a record leaves by some effects."""
+        return (self._plans.get(effects) or self._plan(effects)).erases
+
+    def feeds(self, effects: tuple[Enum, ...]) -> bool:
         """Whether a feed row is among some effects."""
-        return self._append is not None and self._append in effects
+        return (self._plans.get(effects) or self._plan(effects)).appends
 
     def publish(self, changes: Iterable[Change], evicted: Iterable[tuple[int, IdT]]) -> list[Waker]:
         """Let everybody see some changes, in their order, and what was evicted after them."""
         wakers: list[Waker] = []
+        note = self.listing.note if self.listing.is_built else None
         for record, effects in changes:
-            for effect in effects:
-                wakers.extend(self._handlers[effect](record))
-            self.listing.note(record.id)
+            for handle in (self._plans.get(effects) or self._plan(effects)).handlers:
+                wakers += handle(record)
+            if note is not None:
+                note(record.id)
         for _, id in evicted:
             self._feed_parts().feed.drop_oldest()
-            self.listing.note(id)
+            if note is not None:
+                note(id)
         return wakers
 
-    def restore(self, authority: Any, entries: Iterable[tuple[IdT, Any]]) -> None:
-        """Take over feed entries, oldest first, and let go of what is over the limit."""
-        for id, entry in entries:
-            parts = self._feed_parts()
-            parts.retention.admit(entry.seq, id)
-            parts.feed.append(entry)
-        if self._parts is not None:
-            for _ in self._evict(authority):
-                self._parts.feed.drop_oldest()
+    def restore(self, authority: Any, rows: Iterable[Any]) -> None:
+        """Take over feed rows, oldest first, and let go of what is over the limit."""
+        if self._parts is None:
+            return
+        for record in rows:
+            self._parts.retention.admit(record.sequence, record.id)
+            self._parts.feed.append(record)
+        for _ in self._evict(authority):
+            self._parts.feed.drop_oldest()
 
     def end(self) -> list[Waker]:
         """End every wait."""
@@ -122,36 +136,19 @@ class EffectRunner(Generic[IdT, RecordT]):
         if self._parts is not None:
             self._parts.retention.undo(admitted, evicted)
 
-    def handlers(self) -> Mapping[str, Callable[[RecordT], Iterable[Waker]]]:
-        """What can be carried out, by the name of the effect in a machine."""
-        return {
-            "append_to_feed": self._append_to_feed,
-            "count_in_barriers": self._count_in_barriers,
-            "wake_watchers": self._wake_watchers,
-            "evict_oldest": self._settled,
-            "close_watchers": self._close_watchers,
-            "fail_barriers": self._fail_barriers,
-            "erase": self._settled,
+    def _plan(self, effects: tuple[Enum, ...]) -> _Plan:
+        names = [effect.value for effect in effects]
+        publishing: dict[str, Callable[[RecordT], Iterable[Waker]]] = {
+            "count_in_barriers": lambda r: self.barriers.count(r.id, r.terminal_outcome),
+            "wake_watchers": lambda r: self.watchers.resolve(r.id, r.terminal_outcome),
+            "close_watchers": lambda r: self.watchers.close(r.id),
+            "fail_barriers": lambda r: self.barriers.fail_member(r.id),
         }
-
-    def _append_to_feed(self, record: RecordT) -> Iterable[Waker]:
-        parts = self._feed_parts()
-        return parts.feed.append(parts.entry_of(record))
-
-    def _count_in_barriers(self, record: RecordT) -> Iterable[Waker]:
-        return self.barriers.count(record.id, record.terminal_outcome)
-
-    def _wake_watchers(self, record: RecordT) -> Iterable[Waker]:
-        return self.watchers.resolve(record.id, record.terminal_outcome)
-
-    def _close_watchers(self, record: RecordT) -> Iterable[Waker]:
-        return self.watchers.close(record.id)
-
-    def _fail_barriers(self, record: RecordT) -> Iterable[Waker]:
-        return self.barriers.fail_member(record.id)
-
-    def _settled(self, record: RecordT) -> Iterable[Waker]:
-        return ()
+        if self._parts is not None:
+            publishing["append_to_feed"] = self._parts.feed.append
+        handlers = [publishing[name] for name in names if name not in _SETTLED]
+        plan = self._plans[effects] = _Plan(set(names), handlers)
+        return plan
 
     def _evict(self, authority: Any) -> list[tuple[int, IdT]]:
         overdue = self._feed_parts().retention.overdue()
@@ -159,7 +156,7 @@ class EffectRunner(Generic[IdT, RecordT]):
             authority.evict(sequence, id)
         return overdue
 
-    def _feed_parts(self) -> FeedParts[IdT, RecordT]:
+    def _feed_parts(self) -> FeedParts[IdT]:
         if self._parts is None:
             raise InternalError("a feed effect without a feed")
         return self._parts

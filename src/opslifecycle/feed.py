@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -65,7 +64,17 @@ class FeedAdvance(Wait[int]):
     __slots__ = ()
 
 
-_sequence_of = attrgetter("seq")
+class _Row(Generic[EntryT]):
+    """A row: the record that ended, and its entry once somebody has read it.
+
+    Whoever ends a record does not pay for readers that may never come.
+    """
+
+    __slots__ = ("entry", "record")
+
+    def __init__(self, record: Any) -> None:
+        self.record = record
+        self.entry: EntryT | None = None
 
 
 class CompletionFeed(Generic[EntryT, EpochT]):
@@ -77,22 +86,25 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     """
 
     __slots__ = (
-        "__weakref__", "_batch", "_closed", "_head", "_lock", "_position", "_rows", "_waits",
-        "epoch_id",
+        "__weakref__", "_batch", "_closed", "_entry_of", "_head", "_lock", "_position", "_rows",
+        "_sequences", "_waits", "epoch_id",
     )  # fmt: skip
 
     def __init__(
         self,
         lock: PublicationLock,
         position: Position,
+        entry_of: Callable[[Any], EntryT],
         batch: Callable[[tuple[EntryT, ...], int, int], FeedBatch[EntryT]],
         epoch_id: EpochT,
     ) -> None:
         self.epoch_id = epoch_id
+        self._entry_of = entry_of
         self._lock = lock
         self._position = position
         self._batch = batch
-        self._rows: list[EntryT] = []
+        self._sequences: list[int] = []
+        self._rows: list[_Row[EntryT]] = []
         self._head = 0
         self._waits: dict[int, dict[Cell[int], None]] = {}
         self._closed = False
@@ -144,26 +156,32 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         self._check(after, epoch_id)
         return _Iteration(self, after, timeout)
 
-    def rows(self) -> Sequence[EntryT]:
+    def entries(self) -> Sequence[EntryT]:
         """The retained entries, oldest first. Called with the publication lock held."""
-        return self._rows[self._head :]
+        return self._entries(self._rows[self._head :])
 
-    def append(self, entry: EntryT) -> Iterable[Waker]:
-        """Add the latest entry. Called with the publication lock held."""
-        self._rows.append(entry)
+    def records(self) -> Sequence[Any]:
+        """What the retained entries are made from. Called with the publication lock held."""
+        return [row.record for row in self._rows[self._head :]]
+
+    def append(self, record: Any) -> Iterable[Waker]:
+        """Add the latest row. Called with the publication lock held."""
+        sequence = record.sequence
+        self._sequences.append(sequence)
+        self._rows.append(_Row(record))
         if not self._waits:
             return ()
         wakers: list[Waker] = []
-        for after in [after for after in self._waits if after < entry.seq]:
+        for after in [after for after in self._waits if after < sequence]:
             for cell in self._waits.pop(after):
-                wakers.extend(cell.resolve(entry.seq))
+                wakers.extend(cell.resolve(sequence))
         return wakers
 
     def drop_oldest(self) -> None:
-        """Let the oldest entry go, in amortised constant time. Called with the lock held."""
+        """Let the oldest row go, in amortised constant time. Called with the lock held."""
         self._head += 1
-        if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._rows):
-            del self._rows[: self._head]
+        if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._sequences):
+            del self._sequences[: self._head], self._rows[: self._head]
             self._head = 0
 
     def close(self) -> Iterable[Waker]:
@@ -183,10 +201,22 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     def _page(self, after: int, rows_max: int | None) -> FeedBatch[EntryT]:
         with self._lock:
-            start = bisect_right(self._rows, after, lo=self._head, key=_sequence_of)
-            stop = len(self._rows) if rows_max is None else start + rows_max
-            entries = tuple(self._rows[start:stop])
-            return self._batch(entries, self._position.watermark, self._position.dropped_through)
+            start = bisect_right(self._sequences, after, lo=self._head)
+            stop = len(self._sequences)
+            if rows_max is not None:
+                stop = min(stop, start + rows_max)
+            rows = self._rows[start:stop]
+            watermark, dropped_through = self._position.watermark, self._position.dropped_through
+        return self._batch(tuple(self._entries(rows)), watermark, dropped_through)
+
+    def _entries(self, rows: list[_Row[EntryT]]) -> list[EntryT]:
+        entries = []
+        for row in rows:
+            if row.entry is None:
+                # Two readers may make it at once; their entries are equal.
+                row.entry = self._entry_of(row.record)
+            entries.append(row.entry)
+        return entries
 
     def _check(self, after: int, epoch_id: EpochT | None) -> None:
         checks.count("after", after)

@@ -13,74 +13,69 @@ from opslifecycle.errors import InvalidValueError
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-class Identifier:
+class Identifier(str):
     """The text of a UUID, typed by its class.
 
     `Identifier(text)` takes any UUID in canonical lower-case text and raises InvalidValueError for
-    anything else. `new()` makes a UUIDv7. `str()` gives the text back. Identifiers of one class
-    are ordered by their text, which for those made by `new()` in one process is the order of
-    making; identifiers of different classes are never equal and cannot be ordered.
+    anything else. `new()` makes a UUIDv7. `str()` gives the plain text back. Identifiers of one
+    class are ordered by their text, which for those made by `new()` in one process is the order of
+    making; identifiers of different classes are never equal and cannot be ordered, nor is one ever
+    equal to a plain text.
+
+    It is a text underneath because identifiers are hashed at every turn, and a text remembers its
+    hash without running any Python.
     """
 
-    __slots__ = ("_hash", "_text")
+    __slots__ = ()
 
-    _text: str
-    _hash: int
-
-    def __init__(self, text: str) -> None:
+    def __new__(cls, text: str) -> Self:
         if not isinstance(text, str):
             reason = f"expected the text of a UUID, got {type(text).__name__}"
-            raise InvalidValueError(type(self).__name__, reason)
+            raise InvalidValueError(cls.__name__, reason)
         if _CANONICAL_UUID.fullmatch(text) is None:
             reason = f"expected a UUID in canonical lower-case text, got {text[:80]!r}"
-            raise InvalidValueError(type(self).__name__, reason)
-        object.__setattr__(self, "_text", str(text))
-        object.__setattr__(self, "_hash", hash((type(self).__name__, text)))
+            raise InvalidValueError(cls.__name__, reason)
+        return str.__new__(cls, text)
 
     @classmethod
     def new(cls) -> Self:
         """A new identifier: a UUIDv7, later than every other one made in this process."""
-        return cls(_UUID7.make())
-
-    def __str__(self) -> str:
-        return self._text
+        return str.__new__(cls, _UUID7.make())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._text!r})"
+        return f"{type(self).__name__}({str(self)!r})"
 
-    def __hash__(self) -> int:
-        return self._hash
+    __hash__ = str.__hash__
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
-            return NotImplemented
-        return self._text == other._text
+            # Not NotImplemented: a plain text would then be asked, and find itself equal.
+            return False
+        return str.__eq__(self, other)
 
-    def __lt__(self, other: Self) -> bool:
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __lt__(self, other: str) -> bool:
+        self._refuse_order(other)
+        return str.__lt__(self, other)
+
+    def __le__(self, other: str) -> bool:
+        self._refuse_order(other)
+        return str.__le__(self, other)
+
+    def __gt__(self, other: str) -> bool:
+        self._refuse_order(other)
+        return str.__gt__(self, other)
+
+    def __ge__(self, other: str) -> bool:
+        self._refuse_order(other)
+        return str.__ge__(self, other)
+
+    def _refuse_order(self, other: object) -> None:
         if type(other) is not type(self):
-            return NotImplemented
-        return self._text < other._text
-
-    def __le__(self, other: Self) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._text <= other._text
-
-    def __gt__(self, other: Self) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._text > other._text
-
-    def __ge__(self, other: Self) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._text >= other._text
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable")
+            message = f"{type(self).__name__} and {type(other).__name__} cannot be ordered"
+            raise TypeError(message)
 
     def __copy__(self) -> Self:
         return self
@@ -89,8 +84,7 @@ class Identifier:
         return self
 
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        # The hash of a text differs between processes, so only the text travels.
-        return type(self), (self._text,)
+        return type(self), (str(self),)
 
 
 @final
@@ -106,6 +100,7 @@ class _Uuid7Maker:
         self._lock = threading.Lock()
         self._last_ms = 0
         self._counter = 0
+        self._random = b""
 
     def make(self) -> str:
         with self._lock:
@@ -113,23 +108,31 @@ class _Uuid7Maker:
             if wall_ms > self._last_ms:
                 self._last_ms = wall_ms
                 # The top bit stays clear, so that a millisecond has room to count up.
-                self._counter = int.from_bytes(os.urandom(10), "big") >> 7
+                self._counter = self._random_number(10) >> 7
             else:
-                self._counter += 1 + int.from_bytes(os.urandom(4), "big")
+                self._counter += 1 + self._random_number(4)
                 if self._counter >> 74:
                     self._last_ms += 1
-                    self._counter = int.from_bytes(os.urandom(10), "big") >> 7
+                    self._counter = self._random_number(10) >> 7
             last_ms, counter = self._last_ms, self._counter
         high, low = counter >> 62, counter & ((1 << 62) - 1)
         digits = f"{last_ms << 80 | 7 << 76 | high << 64 | 2 << 62 | low:032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
-    def renew_lock(self) -> None:
-        """Replace the lock in a forked child, where its holder may not exist any more."""
+    def _random_number(self, size: int) -> int:
+        """A number of so many bytes from the system, which is asked for many at a time."""
+        if len(self._random) < size:
+            self._random = os.urandom(1024)
+        taken, self._random = self._random[:size], self._random[size:]
+        return int.from_bytes(taken, "big")
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: with a lock of its own, and numbers that are not shared."""
         self._lock = threading.Lock()
+        self._random = b""
 
 
 _UUID7 = _Uuid7Maker()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_UUID7.renew_lock)
+    os.register_at_fork(after_in_child=_UUID7.renew)

@@ -31,10 +31,14 @@ class Listing(Generic[IdT, RecordT]):
         self._keys: dict[IdT, tuple[Hashable, ...]] = {}
         self._noted: dict[IdT, None] = {}
 
+    @property
+    def is_built(self) -> bool:
+        """Whether there is an index, so that changes have to be noted."""
+        return self._built
+
     def note(self, id: IdT) -> None:
         """Remember that the record of `id` was made, changed or erased."""
-        if self._built:
-            self._noted[id] = None
+        self._noted[id] = None
 
     def select(self, wanted: tuple[Any, ...]) -> list[RecordT]:
         """The records whose properties are those wanted, in no order; None stands for any value."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from opslifecycle.barriers import Satisfy
@@ -19,6 +19,7 @@ from opslifecycle.effects import EffectRunner, RecordT
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
 from opslifecycle.publication import PublicationLock, Waker
 from opslifecycle.steps import Step
+from opslifecycle.tickets import Answered, Blocked, new_future
 from opslifecycle.waits import Cell, WaitT, ended, failed, wake_all
 
 IdT = TypeVar("IdT", bound=Hashable)
@@ -61,8 +62,11 @@ class Shell(Generic[IdT, RecordT]):
 
         With a store this blocks until the command is durable, in an event loop too.
         """
+        self.refuse_if_closed()
         if self._committer is not None:
-            return self._committer.submit(step).join()
+            waiting = Blocked()
+            self._committer.submit(step, waiting)
+            return waiting.join()
         with self.lock:
             self.refuse_if_closed()
             self._authority.now_ms = self.clock.monotonic_ms()
@@ -80,14 +84,17 @@ class Shell(Generic[IdT, RecordT]):
             raise value
         return value
 
-    async def run_async(self, step: Step) -> Any:
-        """Run a command without blocking the event loop; as `run` otherwise.
+    def start(self, step: Step) -> Awaitable[Any]:
+        """Run a command without blocking the event loop: its value is to be awaited.
 
-        Cancelling the task that awaits this does not undo the command.
+        Cancelling the task that awaits it does not undo the command.
         """
-        if self._committer is not None:
-            return await self._committer.submit(step)
-        return self.run(step)
+        if self._committer is None:
+            return Answered(self.run(step))
+        self.refuse_if_closed()
+        future = new_future()
+        self._committer.submit(step, future)
+        return future
 
     # Waits --------------------------------------------------------------------------------------
 

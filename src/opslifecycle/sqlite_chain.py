@@ -1,13 +1,11 @@
-"""The chain of a registry's rows: each names its predecessor, old ones leave, new ones come."""
+"""The chain of a registry's rows: each covers its predecessor, old ones leave, new ones come."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
-from opslifecycle.sqlite_layout import checksum_of
+from opslifecycle.sqlite_layout import POSITION_BITS, checksum_of_row
 
-# How many rows a chain may be longer than what is needed of it, before old ones leave.
+# How many rows a chain may be longer than twice what is needed of it, before old ones leave.
 _SPARE_ROWS = 256
 
 
@@ -16,9 +14,9 @@ class Chain:
     """Where the rows of a registry begin and end, and which of them are still needed."""
 
     base: int = 0
-    base_checksum: str = ""
+    base_checksum: int = 0
     head: int = 0
-    head_checksum: str = ""
+    head_checksum: int = 0
     #: The row that says how a record now is, by its id.
     latest: dict[str, int] = attrs.Factory(dict)
     #: The row that a feed entry is made from, by its sequence, in their order.
@@ -34,21 +32,22 @@ class Row:
     id: str
     sequence: int | None
     body: str | None
-    checksum: str
+    checksum: int
 
 
 class Writer:
     """A chain that grows at one end and shrinks at the other, in one transaction.
 
-    The chain itself stays as it is until `keep`, because the transaction may fail.
+    `values` are those of the new rows, one after another as the table has them. The chain itself
+    stays as it is until `keep`, because the transaction may fail.
     """
 
-    def __init__(self, registry: str, chain: Chain) -> None:
-        self._registry = registry
+    def __init__(self, number: int, chain: Chain) -> None:
+        self._first = number << POSITION_BITS
         self._chain = chain
         self.base, self.base_checksum = chain.base, chain.base_checksum
         self.head, self.head_checksum = chain.head, chain.head_checksum
-        self.rows: list[tuple[Any, ...]] = []
+        self.values: list[int | str | None] = []
         self._latest: dict[str, int | None] = {}
         self._feed: dict[int, int] = {}
         self._dropped_through = 0
@@ -57,16 +56,33 @@ class Writer:
         """Where the row stands that says how a record now is."""
         return self._latest[id] if id in self._latest else self._chain.latest.get(id)
 
-    def add(self, kind: str, id: str, sequence: int | None, body: str | None) -> None:
-        """Append a row."""
-        self.head += 1
-        values = (self.head_checksum, self.head, kind, id, sequence, body)
-        self.head_checksum = checksum_of(*values)
-        self.rows.append((self._registry, self.head, kind, id, sequence, body, self.head_checksum))
-        if kind != "row":
-            self._latest[id] = self.head if kind == "put" else None
+    def put(self, id: str, sequence: int | None, body: str) -> None:
+        """Append how a record now is, and its feed row if it has a sequence."""
+        self._add("put", id, sequence, body)
+        self._latest[id] = self.head
         if sequence is not None:
             self._feed[sequence] = self.head
+
+    def row(self, id: str, sequence: int, body: str) -> None:
+        """Append a feed row whose record has gone."""
+        self._add("row", id, sequence, body)
+        self._feed[sequence] = self.head
+
+    def erase(self, id: str) -> None:
+        """Append that a record has gone, if there is one."""
+        if self.latest(id) is not None:
+            self._add("erase", id, None, None)
+            self._latest[id] = None
+
+    def state(self, body: str) -> None:
+        """Append the registry's state, the last row of every commit."""
+        self._add("state", "", None, body)
+
+    def _add(self, kind: str, id: str, sequence: int | None, body: str | None) -> None:
+        head = self.head = self.head + 1
+        checksum = checksum_of_row(self.head_checksum, head, kind, id, sequence, body)
+        self.head_checksum = checksum
+        self.values += (self._first + head, kind, id, sequence, body, checksum)
 
     def drop_feed(self, dropped_through: int) -> None:
         """The feed rows up to a sequence are no longer needed."""
@@ -75,16 +91,18 @@ class Writer:
     def is_long(self) -> bool:
         """Whether most of the chain is no longer needed."""
         needed = len(self._chain.latest) + len(self._chain.feed)
-        return self.head - self.base > 2 * needed + _SPARE_ROWS
+        return self._chain.head - self._chain.base > 2 * needed + _SPARE_ROWS
 
     def retire(self, row: Row) -> None:
         """Let the oldest row go; what of it is still needed is appended again."""
         self.base, self.base_checksum = row.position, row.checksum
+        if row.body is None:
+            return
         if self.latest(row.id) == row.position:
-            self.add("put", row.id, row.sequence, row.body)
+            self.put(row.id, row.sequence, row.body)
         elif row.sequence is not None and self._feeds(row.sequence, row.position):
             # The record has gone; the row stays for the feed alone.
-            self.add("row", row.id, row.sequence, row.body)
+            self.row(row.id, row.sequence, row.body)
 
     def _feeds(self, sequence: int, position: int) -> bool:
         at = self._feed.get(sequence, self._chain.feed.get(sequence))

@@ -4,44 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
+import secrets
 import sqlite3
-import tempfile
+import zlib
 from pathlib import Path
-from typing import Any
 
 #: Marks a file as ours ("opsl"), and says how its tables are laid out.
 APPLICATION_ID = 0x6F70736C
-LAYOUT = 1
+LAYOUT = 2
 
-SCHEMA = """
+#: A row's key is its registry's number, and below it the position in the registry's chain, in so
+#: many bits. One integer keeps the log an ordinary table that grows at its end.
+POSITION_BITS = 40
+POSITION_MASK = (1 << POSITION_BITS) - 1
+
+SCHEMA = f"""
 CREATE TABLE registries (
-    name TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
     machine TEXT NOT NULL,
     version INTEGER NOT NULL,
     digest TEXT NOT NULL,
-    state TEXT,
     base INTEGER NOT NULL,
-    base_checksum TEXT NOT NULL,
-    head INTEGER NOT NULL,
-    head_checksum TEXT NOT NULL,
+    base_checksum INTEGER NOT NULL,
     checksum TEXT NOT NULL,
+    head INTEGER NOT NULL,
+    head_checksum INTEGER NOT NULL,
     fence INTEGER NOT NULL,
     owner TEXT,
     expires_ms INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 
-CREATE TABLE transitions (
-    registry TEXT NOT NULL,
-    position INTEGER NOT NULL,
+CREATE TABLE log (
+    key INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     id TEXT NOT NULL,
     sequence INTEGER,
     body TEXT,
-    checksum TEXT NOT NULL,
-    PRIMARY KEY (registry, position)
-) WITHOUT ROWID;
+    checksum INTEGER NOT NULL
+);
 
 CREATE TABLE inbox (
     number INTEGER PRIMARY KEY,
@@ -50,24 +52,35 @@ CREATE TABLE inbox (
     reason TEXT NOT NULL
 );
 
+CREATE TRIGGER head AFTER INSERT ON log WHEN new.kind = 'state' BEGIN
+    UPDATE registries SET head = new.key & {POSITION_MASK}, head_checksum = new.checksum
+    WHERE number = new.key >> {POSITION_BITS};
+END;
+
+CREATE VIEW transitions AS
+SELECT r.name AS registry, l.key & {POSITION_MASK} AS position, l.kind, l.id, l.sequence,
+       json_extract(l.body, '$.status') AS status, l.body
+FROM log l JOIN registries r ON r.number = l.key >> {POSITION_BITS};
+
 CREATE VIEW records AS
-SELECT t.registry, t.id, t.body ->> '$.status' AS status, t.sequence, t.body
-FROM transitions t
-WHERE t.kind = 'put' AND t.position = (
-    SELECT max(l.position) FROM transitions l
-    WHERE l.registry = t.registry AND l.id = t.id AND l.kind IN ('put', 'erase')
-);
+SELECT registry, id, status, sequence, body, max(position) AS position
+FROM transitions WHERE kind IN ('put', 'erase')
+GROUP BY registry, id HAVING kind = 'put';
+
+CREATE VIEW states AS
+SELECT r.name AS registry, l.body AS state
+FROM registries r JOIN log l ON l.key = (r.number << {POSITION_BITS}) + r.head;
 
 CREATE VIEW feed AS
-SELECT t.registry, t.sequence, t.id, t.body ->> '$.status' AS status,
-       t.body -> '$.terminal_outcome' AS outcome, max(t.position) AS position
-FROM transitions t JOIN registries r ON r.name = t.registry
-WHERE t.sequence > coalesce(r.state ->> '$.dropped_through', 0)
+SELECT t.registry, t.sequence, t.id, t.status,
+       json_extract(t.body, '$.terminal_outcome') AS outcome, max(t.position) AS position
+FROM transitions t JOIN states s ON s.registry = t.registry
+WHERE t.sequence > coalesce(json_extract(s.state, '$.dropped_through'), 0)
 GROUP BY t.registry, t.sequence;
 
 CREATE VIEW cursors AS
-SELECT r.name AS registry, c.key AS consumer, c.value AS cursor
-FROM registries r, json_each(r.state, '$.cursors') c;
+SELECT s.registry, c.key AS consumer, c.value AS cursor
+FROM states s, json_each(s.state, '$.cursors') c;
 """
 
 
@@ -76,22 +89,25 @@ def create(path: Path) -> None:
 
     It is made beside its place and linked into it whole, so that nobody ever finds half of it.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    # SQLite makes the file itself, so that it has the mode that everybody expects.
+    name = str(path.with_name(f".{path.name}.{secrets.token_hex(8)}"))
     try:
         database = sqlite3.connect(name, isolation_level=None)
         try:
+            database.executescript(
+                f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+                f" PRAGMA user_version = {LAYOUT}; COMMIT;"
+            )
             database.execute("PRAGMA journal_mode = WAL")
-            database.executescript(SCHEMA)
-            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            database.execute(f"PRAGMA user_version = {LAYOUT}")
         finally:
             database.close()
         with contextlib.suppress(FileExistsError):
             os.link(name, path)
         _sync(path.parent)
     finally:
-        os.unlink(name)
+        for rest in (name, f"{name}-wal", f"{name}-shm", f"{name}-journal"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(rest)
 
 
 def _sync(folder: Path) -> None:
@@ -105,16 +121,18 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+def checksum_of_row(
+    previous: int, position: int, kind: str, id: str, sequence: int | None, body: str | None
+) -> int:
+    """The checksum of a row, which covers its predecessor's.
 
-
-def encode(data: Any) -> str:
-    """Data as compact JSON text."""
-    return _encode(data)
+    Kinds and ids hold no spaces, so no two rows read the same.
+    """
+    return zlib.crc32(f"{position} {kind} {id} {sequence} {body}".encode(), previous)
 
 
 def checksum_of(*values: object) -> str:
-    """The checksum of a row, over its values in order.
+    """The checksum of a registry's own row, over its values in order.
 
     Each value is preceded by its length, so that no two lists of values read the same.
     """

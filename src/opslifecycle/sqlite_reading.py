@@ -11,73 +11,130 @@ import attrs
 from opslifecycle import lease
 from opslifecycle.errors import PersistenceError, StoreDamagedError, StoreVersionError
 from opslifecycle.sqlite_chain import Chain, Row
-from opslifecycle.sqlite_layout import APPLICATION_ID, LAYOUT, checksum_of
-from opslifecycle.store import Data, Identity, Stored
+from opslifecycle.sqlite_layout import (
+    APPLICATION_ID,
+    LAYOUT,
+    POSITION_BITS,
+    POSITION_MASK,
+    checksum_of,
+    checksum_of_row,
+)
+from opslifecycle.store import Identity, Stored
 
 
-def read_registry(
-    database: sqlite3.Connection, path: str, registry: str, identity: Identity
-) -> tuple[Stored, Chain]:
-    """What a registry holds, and where its rows stand.
+class Replay:
+    """What a registry's rows say, read from the first to the last and checked on the way.
 
-    Raises StoreDamagedError for whatever contradicts itself, StoreVersionError for another machine.
+    `advance` reads on from where it stands, so that following a registry costs what has come since.
     """
-    *signed, checksum = database.execute(
-        "SELECT machine, version, digest, state, base, base_checksum, head, head_checksum, checksum"
-        " FROM registries WHERE name = ?",
-        (registry,),
-    ).fetchone()
-    if checksum_of(registry, *signed) != checksum:
-        raise StoreDamagedError(path, 0, "the registry's own row was altered")
-    machine, version, digest, state, *chain_values = signed
-    if (machine, version) != (identity.machine, identity.version):
-        found = Identity(machine, version, digest)
-        raise StoreVersionError(f"{found} ({path})", str(identity))
-    chain = Chain(*chain_values)
-    return _replayed(database, path, registry, chain, json.loads(state) if state else None), chain
 
+    def __init__(self, path: str, registry: str, identity: Identity) -> None:
+        self._path = path
+        self._registry = registry
+        self._identity = identity
+        self._written_by: tuple[int, str, int] | None = None
+        self._begin(Chain())
 
-def _replayed(
-    database: sqlite3.Connection, path: str, registry: str, chain: Chain, state: Data | None
-) -> Stored:
-    records: dict[str, Data] = {}
-    rows: dict[int, Data] = {}
-    dropped_through = int((state or {}).get("dropped_through", 0))
-    for row in _verified(database, path, registry, chain):
-        data = json.loads(row.body) if row.body is not None else {}
-        if row.kind == "put":
-            records[row.id] = data
-            chain.latest[row.id] = row.position
-        elif row.kind == "erase":
-            records.pop(row.id, None)
+    def _begin(self, chain: Chain) -> None:
+        self.chain = chain
+        self._records: dict[str, str] = {}
+        self._rows: dict[int, tuple[str, str]] = {}
+        self._state: str | None = None
+
+    def advance(self, database: sqlite3.Connection) -> int:
+        """Read the rows that came since, in one transaction of the caller's.
+
+        Gives the version of the machine that wrote them. Raises StoreVersionError for one that we
+        cannot read, StoreDamagedError for whatever contradicts itself.
+        """
+        number, *signed, checksum, head, head_checksum = database.execute(
+            "SELECT number, machine, version, digest, base, base_checksum, checksum, head,"
+            " head_checksum FROM registries WHERE name = ?",
+            (self._registry,),
+        ).fetchone()
+        if checksum_of(self._registry, *signed) != checksum:
+            raise StoreDamagedError(self._path, 0, "the registry's own row was altered")
+        machine, version, _, base, base_checksum = signed
+        self._identity.refuse_unreadable(machine, version, self._path)
+        written_by = (number, machine, version)
+        if base > self.chain.head or written_by != self._written_by:
+            # Rows have left that were not read before; those that are left tell the whole story.
+            self._begin(Chain(base, base_checksum, base, base_checksum))
+            self._written_by = written_by
+        for row in self._verified(database, number, head, head_checksum):
+            self._take(row)
+        self.chain.base, self.chain.base_checksum = base, base_checksum
+        return int(version)
+
+    def stored(self) -> Stored:
+        """What is held now."""
+        dropped_through = self._dropped_through()
+        kept = sorted(sequence for sequence in self._rows if sequence > dropped_through)
+        self._rows = {sequence: self._rows[sequence] for sequence in kept}
+        positions = self.chain.feed
+        self.chain.feed = {sequence: positions[sequence] for sequence in kept}
+        return Stored(dict(self._records), dict(self._rows), self._state)
+
+    def _dropped_through(self) -> int:
+        if self._state is None:
+            return 0
+        try:
+            return int(json.loads(self._state).get("dropped_through", 0))
+        except (ValueError, AttributeError) as error:
+            rule = f"the registry's state is no JSON: {error}"
+            raise StoreDamagedError(self._path, self.chain.head, rule) from None
+
+    def _take(self, row: Row) -> None:
+        chain = self.chain
+        chain.head, chain.head_checksum = row.position, row.checksum
+        if row.kind == "erase":
+            self._records.pop(row.id, None)
             chain.latest.pop(row.id, None)
-        if row.sequence is not None and row.sequence > dropped_through:
-            rows[row.sequence] = data
-            chain.feed[row.sequence] = row.position
-    chain.feed = dict(sorted(chain.feed.items()))
-    return Stored(records, dict(sorted(rows.items())), state)
+        elif row.body is None:
+            raise StoreDamagedError(self._path, row.position, f"a {row.kind} row without a body")
+        elif row.kind == "state":
+            self._state = row.body
+        else:
+            if row.kind == "put":
+                self._records[row.id] = row.body
+                chain.latest[row.id] = row.position
+            if row.sequence is not None:
+                self._rows[row.sequence] = (row.id, row.body)
+                chain.feed[row.sequence] = row.position
+
+    def _verified(
+        self, database: sqlite3.Connection, number: int, head: int, head_checksum: int
+    ) -> Iterator[Row]:
+        """The rows after where we stand, each checked against its predecessor."""
+        position, checksum = self.chain.head, self.chain.head_checksum
+        found = database.execute(
+            "SELECT key, kind, id, sequence, body, checksum FROM log WHERE key > ? AND key <= ?"
+            " ORDER BY key",
+            ((number << POSITION_BITS) + position, (number << POSITION_BITS) | POSITION_MASK),
+        )
+        for key, kind, id, sequence, body, row_checksum in found:
+            position += 1
+            if key & POSITION_MASK != position:
+                raise StoreDamagedError(self._path, position, "the row is missing")
+            checksum = checksum_of_row(checksum, position, kind, id, sequence, body)
+            if checksum != row_checksum:
+                raise StoreDamagedError(self._path, position, "the row was altered")
+            yield Row(position, kind, id, sequence, body, checksum)
+        if position < head:
+            raise StoreDamagedError(self._path, position + 1, "rows are missing at the end")
+        if (position, checksum) != (head, head_checksum):
+            raise StoreDamagedError(self._path, head, "the head does not fit the rows")
 
 
-def _verified(
-    database: sqlite3.Connection, path: str, registry: str, chain: Chain
-) -> Iterator[Row]:
-    """The rows of the chain, each checked against its predecessor."""
-    position, checksum = chain.base, chain.base_checksum
-    found = database.execute(
-        "SELECT position, kind, id, sequence, body, checksum FROM transitions"
-        " WHERE registry = ? ORDER BY position",
-        (registry,),
-    )
-    for row in (Row(*values) for values in found):
-        position += 1
-        if row.position != position:
-            raise StoreDamagedError(path, position, "the row is missing")
-        checksum = checksum_of(checksum, position, row.kind, row.id, row.sequence, row.body)
-        if checksum != row.checksum:
-            raise StoreDamagedError(path, position, "the row was altered")
-        yield row
-    if (position, checksum) != (chain.head, chain.head_checksum):
-        raise StoreDamagedError(path, position + 1, "rows are missing at the end")
+def refuse_other_layouts(database: sqlite3.Connection, path: str, *layouts: int) -> int:
+    """The layout of a file, which is one of `layouts`; raises StoreVersionError if it is not."""
+    (application,) = database.execute("PRAGMA application_id").fetchone()
+    (layout,) = database.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise StoreVersionError(f"another program ({path})", "opslifecycle")
+    if layout not in layouts:
+        raise StoreVersionError(f"layout {layout} ({path})", f"layout {LAYOUT}")
+    return int(layout)
 
 
 @attrs.frozen
@@ -93,12 +150,14 @@ class StoredRegistry:
 class StoreReader:
     """Reads a SQLite store without owning anything in it; its owners go on meanwhile.
 
-    Raises PersistenceError if there is no store, and what `read_registry` raises.
+    Reading the same registry again costs what has come since. Raises PersistenceError if there is
+    no store, StoreDamagedError and StoreVersionError for one that cannot be read.
     """
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self._path = path
         self._identity = identity
+        self._replays: dict[str, Replay] = {}
 
     def names(self) -> list[str]:
         """The names of the registries, in their order."""
@@ -108,11 +167,16 @@ class StoreReader:
 
     def registry(self, name: str) -> StoredRegistry:
         """One registry as it is at one instant."""
+        replay = self._replays.setdefault(name, Replay(str(self._path), name, self._identity))
         with self._reading() as database:
-            (owner,) = database.execute(
+            found = database.execute(
                 "SELECT owner FROM registries WHERE name = ?", (name,)
             ).fetchone()
-            stored, _ = read_registry(database, str(self._path), name, self._identity)
+            if found is None:
+                raise PersistenceError(str(self._path), f"there is no registry {name!r} any more")
+            version = replay.advance(database)
+        stored = self._identity.adopt(version, replay.stored())
+        owner = found[0]
         alive = owner is not None and not lease.is_dead(owner)
         return StoredRegistry(name, lease.holder_of(owner) if alive else None, stored)
 
@@ -140,63 +204,17 @@ class _Snapshot:
             raise PersistenceError(str(self._path), str(error)) from error
         try:
             self._database.execute("PRAGMA query_only = ON")
-            (application,) = self._database.execute("PRAGMA application_id").fetchone()
-            (layout,) = self._database.execute("PRAGMA user_version").fetchone()
+            refuse_other_layouts(self._database, str(self._path), LAYOUT)
             self._database.execute("BEGIN")
         except sqlite3.Error as error:
             self._database.close()
             raise StoreDamagedError(str(self._path), 0, str(error)) from error
-        if (application, layout) != (APPLICATION_ID, LAYOUT):
+        except BaseException:
             self._database.close()
-            raise StoreVersionError(f"something else ({self._path})", f"layout {LAYOUT}")
+            raise
         return self._database
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._database.close()
         if isinstance(error, sqlite3.Error):
             raise StoreDamagedError(str(self._path), 0, str(error)) from error
-
-
-class Inbox:
-    """Requests to the owner of a registry, left in its store by other processes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def ask(self, registry: str, id: str, reason: str) -> None:
-        """Ask for one record to be cancelled; asking again is fine."""
-        with self._writing() as database:
-            database.execute(
-                "INSERT INTO inbox (registry, id, reason) VALUES (?, ?, ?)", (registry, id, reason)
-            )
-
-    def take(self, registry: str) -> list[tuple[str, str]]:
-        """The requests that came, each once."""
-        with self._writing() as database:
-            if not database.execute(
-                "SELECT 1 FROM inbox WHERE registry = ? LIMIT 1", (registry,)
-            ).fetchone():
-                return []
-            found = database.execute(
-                "DELETE FROM inbox WHERE registry = ? RETURNING id, reason", (registry,)
-            )
-            return [(id, reason) for id, reason in found.fetchall()]
-
-    def _writing(self) -> _Connection:
-        return _Connection(self._path)
-
-
-class _Connection:
-    """A connection that is closed when it is left, and whose errors are PersistenceErrors."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._database = sqlite3.connect(self._path, isolation_level=None)
-        return self._database
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._database.close()
-        if isinstance(error, sqlite3.Error):
-            raise PersistenceError(str(self._path), str(error)) from error

@@ -1,9 +1,9 @@
 """Keeps registries in a SQLite file: append-only rows in a checked chain, owned by one process.
 
-Each commit is one transaction. It verifies that this process still owns the registry, appends a row
-for each record that changed, and moves the head of the chain. Rows that are no longer needed leave
-from the old end, a few with each commit; those still needed are appended again. So the work of a
-commit does not grow with what is held, and the file stops growing.
+A commit is one statement, which is its own transaction: it appends a row for each record that
+changed and one for the registry's state, provided that this process still owns the registry. Rows
+that are no longer needed leave from the old end, some hundreds at a time; those still needed are
+appended again. So the work of a commit does not grow with what is held, and the file stops growing.
 """
 
 from __future__ import annotations
@@ -20,17 +20,24 @@ from opslifecycle.errors import (
     PersistenceError,
     RegistryOwnedError,
     StoreDamagedError,
-    StoreVersionError,
 )
 from opslifecycle.sqlite_chain import Chain, Row, Writer
-from opslifecycle.sqlite_layout import APPLICATION_ID, LAYOUT, checksum_of, create, encode
-from opslifecycle.sqlite_reading import read_registry
+from opslifecycle.sqlite_layout import (
+    LAYOUT,
+    POSITION_BITS,
+    POSITION_MASK,
+    checksum_of,
+    create,
+)
+from opslifecycle.sqlite_reading import Replay, refuse_other_layouts
+from opslifecycle.sqlite_statements import Transaction, append_rows
+from opslifecycle.sqlite_upgrade import OLD_LAYOUTS, upgrade
 from opslifecycle.store import Commit, Identity, Interrupted, Store, Stored
 
 Durability = Literal["process", "power"]
 
 _BUSY_SECONDS = 5.0
-_COMPACTED_MIN = 16
+_COMPACTED_ROWS = 512
 
 
 class SqliteStore(Store):
@@ -62,9 +69,11 @@ class SqliteStore(Store):
         self._durability = durability
         self._database: sqlite3.Connection | None = None
         self._identity = Identity("", 0, "")
+        self._number = 0
         self._fence = 0
         self._failed: str | None = None
         self._chain = Chain()
+        self._renew_at_ms = 0
 
     @property
     def name(self) -> str:
@@ -78,6 +87,8 @@ class SqliteStore(Store):
         self._identity = identity
         self._failed = None
         try:
+            if not self._path.parent.is_dir():
+                raise PersistenceError(self.name, f"there is no folder {self._path.parent}")
             if not self._path.exists():
                 create(self._path)
             elif self._path.stat().st_size == 0:
@@ -88,7 +99,7 @@ class SqliteStore(Store):
             return self._take_over()
         except sqlite3.Error as error:
             self._give_up()
-            if _damages(error):
+            if _is_damage(error):
                 raise StoreDamagedError(self.name, 0, str(error)) from error
             raise PersistenceError(self.name, str(error)) from error
         except OSError as error:
@@ -102,48 +113,60 @@ class SqliteStore(Store):
         database = self._connected()
         synchronous = "FULL" if self._durability == "power" else "NORMAL"
         database.execute(f"PRAGMA synchronous = {synchronous}")
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            self._check_layout(database)
-            stored = self._claim(database)
-            database.execute("COMMIT")
-        except BaseException:
-            _roll_back(database)
-            raise
-        return stored
-
-    def _check_layout(self, database: sqlite3.Connection) -> None:
-        (application,) = database.execute("PRAGMA application_id").fetchone()
-        (layout,) = database.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION_ID:
-            raise StoreVersionError(f"another program ({self.name})", "opslifecycle")
-        if layout != LAYOUT:
-            raise StoreVersionError(f"layout {layout} ({self.name})", f"layout {LAYOUT}")
+        with Transaction(database):
+            layout = refuse_other_layouts(database, self.name, LAYOUT, *OLD_LAYOUTS)
+            if layout != LAYOUT:
+                upgrade(database, self.name)
+            return self._claim(database)
 
     def _claim(self, database: sqlite3.Connection) -> Stored:
         """Take the lease of the registry, and read what it holds."""
         row = database.execute(
-            "SELECT fence, owner, expires_ms FROM registries WHERE name = ?", (self._registry,)
+            "SELECT number, fence, owner, expires_ms FROM registries WHERE name = ?",
+            (self._registry,),
         ).fetchone()
-        now_ms = SYSTEM_CLOCK.wall_ms()
         if row is None:
-            self._fence = 1
-            self._chain = Chain()
-            database.execute(
-                "INSERT INTO registries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*self._signed(None, self._chain), 1, lease.this_owner(), now_ms + lease.LEASE_MS),
-            )
-            return Stored({}, {}, None)
-        fence, owner, expires_ms = row
-        if owner is not None and expires_ms > now_ms and not lease.is_dead(owner):
+            return self._register(database)
+        self._number, fence, owner, expires_ms = row
+        if owner is not None and expires_ms > SYSTEM_CLOCK.wall_ms() and not lease.is_dead(owner):
             raise RegistryOwnedError(self.name, lease.holder_of(owner))
-        stored, self._chain = read_registry(database, self.name, self._registry, self._identity)
+        replay = Replay(self.name, self._registry, self._identity)
+        version = replay.advance(database)
+        found, self._chain = replay.stored(), replay.chain
+        stored = self._identity.adopt(version, found)
         self._fence = fence + 1
         database.execute(
-            "UPDATE registries SET fence = ?, owner = ?, expires_ms = ? WHERE name = ?",
-            (self._fence, lease.this_owner(), now_ms + lease.LEASE_MS, self._registry),
+            "UPDATE registries SET fence = ?, owner = ?, expires_ms = ? WHERE number = ?",
+            (self._fence, lease.this_owner(), self._leased_until_ms(), self._number),
         )
+        if stored is not found:
+            self._rewrite(database, stored)
         return stored
+
+    def _register(self, database: sqlite3.Connection) -> Stored:
+        """Take a row for a registry that is new."""
+        self._fence, self._chain = 1, Chain()
+        owned = (self._fence, lease.this_owner(), self._leased_until_ms())
+        self._number = database.execute(
+            "INSERT INTO registries VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)",
+            (*self._signed(0, 0), *owned),
+        ).lastrowid or 0  # fmt: skip
+        return Stored({}, {}, None)
+
+    def _rewrite(self, database: sqlite3.Connection, stored: Stored) -> None:
+        """Have everything stand in the chain as this version spells it, and nothing else."""
+        writer = Writer(self._number, self._chain)
+        writer.base, writer.base_checksum = writer.head, writer.head_checksum
+        sequences = {row: sequence for sequence, row in stored.rows.items()}
+        for id, body in stored.records.items():
+            writer.put(id, sequences.pop((id, body), None), body)
+        for (id, body), sequence in sequences.items():
+            writer.row(id, sequence, body)
+        if stored.state is not None:
+            writer.state(stored.state)
+        append_rows(database, self._number, self._fence, writer.values)
+        self._let_go(database, writer)
+        writer.keep()
 
     # Committing ---------------------------------------------------------------------------------
 
@@ -151,73 +174,75 @@ class SqliteStore(Store):
         if self._failed is not None:
             raise PersistenceError(self.name, self._failed)
         database = self._connected()
+        writer = Writer(self._number, self._chain)
+        for id, sequence, body in commit.puts:
+            writer.put(id, sequence, body)
+        for id in commit.erased:
+            writer.erase(id)
+        writer.drop_feed(commit.dropped_through)
         try:
-            database.execute("BEGIN IMMEDIATE")
-            writer = self._written(database, commit)
-            database.execute("COMMIT")
-        except OwnershipLostError:
-            _roll_back(database)
-            raise
+            if SYSTEM_CLOCK.wall_ms() >= self._renew_at_ms:
+                self._renew(database)
+            if writer.is_long():
+                with Transaction(database):
+                    self._retire_oldest(database, writer)
+                    writer.state(commit.state)
+                    append_rows(database, self._number, self._fence, writer.values)
+                    self._let_go(database, writer)
+            else:
+                writer.state(commit.state)
+                append_rows(database, self._number, self._fence, writer.values)
         except (sqlite3.Error, ValueError) as error:
-            if not _roll_back(database) or _damages(error):
+            if database.in_transaction or _is_fatal(error):
                 # After such a failure nobody can say what is on the disk.
                 self._failed = f"the store has failed: {error}"
             raise PersistenceError(self.name, str(error)) from error
         writer.keep()
 
-    def _written(self, database: sqlite3.Connection, commit: Commit) -> Writer:
-        """Append the rows of a commit and let old ones go."""
-        self._refuse_if_fenced(database)
-        writer = Writer(self._registry, self._chain)
-        for put in commit.puts:
-            writer.add("put", put.id, put.sequence, encode(put.data))
-        for id in commit.erased:
-            if writer.latest(id) is not None:
-                writer.add("erase", id, None, None)
-        writer.drop_feed(commit.dropped_through)
-        self._compact(database, writer)
-        database.executemany("INSERT INTO transitions VALUES (?, ?, ?, ?, ?, ?, ?)", writer.rows)
-        expires_ms = SYSTEM_CLOCK.wall_ms() + lease.LEASE_MS
-        database.execute(
-            "UPDATE registries SET name = ?, machine = ?, version = ?, digest = ?, state = ?,"
-            " base = ?, base_checksum = ?, head = ?, head_checksum = ?, checksum = ?,"
-            " expires_ms = ? WHERE name = ?",
-            (*self._signed(encode(commit.state), writer), expires_ms, self._registry),
-        )
-        return writer
-
-    def _compact(self, database: sqlite3.Connection, writer: Writer) -> None:
-        """Let a few of the oldest rows go if most of the chain is no longer needed."""
-        if not writer.is_long():
-            return
-        count = max(_COMPACTED_MIN, 2 * len(writer.rows))
+    def _retire_oldest(self, database: sqlite3.Connection, writer: Writer) -> None:
+        """Let some of the oldest rows go, because most of the chain is no longer needed."""
+        first = self._number << POSITION_BITS
+        # More than came with this commit, so that the log shrinks however large commits are.
+        count = max(_COMPACTED_ROWS, 2 * (writer.head - self._chain.head))
         oldest = database.execute(
-            "SELECT position, kind, id, sequence, body, checksum FROM transitions"
-            " WHERE registry = ? ORDER BY position LIMIT ?",
-            (self._registry, count),
+            "SELECT key, kind, id, sequence, body, checksum FROM log"
+            " WHERE key > ? AND key <= ? ORDER BY key",
+            (first + writer.base, first + min(writer.base + count, self._chain.head)),
         ).fetchall()
-        for row in (Row(*values) for values in oldest):
-            writer.retire(row)
+        for key, *values in oldest:
+            writer.retire(Row(key & POSITION_MASK, *values))
+
+    def _let_go(self, database: sqlite3.Connection, writer: Writer) -> None:
+        """Delete the rows before the chain's new base."""
+        first = self._number << POSITION_BITS
+        database.execute("DELETE FROM log WHERE key > ? AND key <= ?", (first, first + writer.base))
         database.execute(
-            "DELETE FROM transitions WHERE registry = ? AND position <= ?",
-            (self._registry, writer.base),
+            "UPDATE registries SET name = ?, machine = ?, version = ?, digest = ?, base = ?,"
+            " base_checksum = ?, checksum = ? WHERE number = ?",
+            (*self._signed(writer.base, writer.base_checksum), self._number),
         )
 
-    def _signed(self, state: str | None, chain: Chain | Writer) -> tuple[Any, ...]:
+    def _signed(self, base: int, base_checksum: int) -> tuple[Any, ...]:
+        identity = self._identity
         values = (
-            self._registry, self._identity.machine, self._identity.version, self._identity.digest,
-            state, chain.base, chain.base_checksum, chain.head, chain.head_checksum,
+            self._registry, identity.machine, identity.version, identity.digest, base, base_checksum
         )  # fmt: skip
         return (*values, checksum_of(*values))
 
-    def _refuse_if_fenced(self, database: sqlite3.Connection) -> None:
-        row = database.execute(
-            "SELECT fence FROM registries WHERE name = ?", (self._registry,)
-        ).fetchone()
-        if row != (self._fence,):
-            raise OwnershipLostError
-
     # Owning -------------------------------------------------------------------------------------
+
+    def _leased_until_ms(self) -> int:
+        now_ms = SYSTEM_CLOCK.wall_ms()
+        self._renew_at_ms = now_ms + round(lease.BEAT_SECONDS * 1000)
+        return now_ms + lease.LEASE_MS
+
+    def _renew(self, database: sqlite3.Connection) -> None:
+        renewed = database.execute(
+            "UPDATE registries SET expires_ms = ? WHERE number = ? AND fence = ?",
+            (self._leased_until_ms(), self._number, self._fence),
+        )
+        if renewed.rowcount != 1:
+            raise OwnershipLostError
 
     def beat_seconds(self) -> float | None:
         return lease.BEAT_SECONDS
@@ -225,17 +250,11 @@ class SqliteStore(Store):
     def beat(self) -> None:
         if self._database is None or self._failed is not None:
             return
-        expires_ms = SYSTEM_CLOCK.wall_ms() + lease.LEASE_MS
         try:
-            done = self._database.execute(
-                "UPDATE registries SET expires_ms = ? WHERE name = ? AND fence = ?",
-                (expires_ms, self._registry, self._fence),
-            )
+            self._renew(self._database)
         except sqlite3.OperationalError:
             # A beat that is missed once is no harm; the next commit says what is wrong.
             return
-        if done.rowcount != 1:
-            raise OwnershipLostError
 
     def close(self) -> None:
         if self._database is None:
@@ -244,8 +263,8 @@ class SqliteStore(Store):
             if self._failed is None:
                 self._database.execute(
                     "UPDATE registries SET owner = NULL, expires_ms = 0"
-                    " WHERE name = ? AND fence = ?",
-                    (self._registry, self._fence),
+                    " WHERE number = ? AND fence = ?",
+                    (self._number, self._fence),
                 )
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
@@ -265,17 +284,13 @@ class SqliteStore(Store):
         return self._database
 
 
-def _roll_back(database: sqlite3.Connection) -> bool:
-    """Undo a transaction; False if that failed too."""
-    try:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-    except sqlite3.Error:
-        return False
-    return True
+def _is_damage(error: Exception) -> bool:
+    """Whether an error says that the file holds what no store has written."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return code & 0xFF in damaged or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
-def _damages(error: Exception) -> bool:
-    """Whether an error says that the file, and not this call, is at fault."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def _is_fatal(error: Exception) -> bool:
+    """Whether an error says that nothing more can be said of what the file holds."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR or _is_damage(error)

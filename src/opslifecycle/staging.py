@@ -8,78 +8,86 @@ from typing import Any, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+# The methods of the dict itself, which are asked for at every command.
+_own: Callable[[Any, Any], Any] = dict.get
+_put: Callable[[Any, Any, Any], None] = dict.__setitem__
+
 
 class Overlay(dict[K, V]):
     """A dict on top of another one, which stays as it is until `merge`.
 
-    A value that is read is copied first if there is a `copy`, because whoever reads it may change
-    it.
+    Itself it holds what was asked for or put in. With a `copy`, a value that is asked for by its
+    key is copied first, because whoever asks may change it; values that are looked through
+    (`values`) are for reading only.
     """
 
     def __init__(self, base: dict[K, V], copy: Callable[[V], V] | None = None) -> None:
         super().__init__()
         self._base = base
         self._copy = copy
-        self._changed: dict[K, V | None] = {}
+        self._gone: set[K] = set()
+
+    def __missing__(self, key: K) -> V:
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found  # type: ignore[no-any-return]
 
     def get(self, key: K, default: Any = None) -> Any:
-        if key in self._changed:
-            value = self._changed[key]
-            return default if value is None else value
+        found = _own(self, key)
+        if found is not None:
+            return found
         found = self._base.get(key)
-        if found is None:
+        if found is None or key in self._gone:
             return default
         if self._copy is not None:
-            found = self._changed[key] = self._copy(found)
+            found = self._copy(found)
+            _put(self, key, found)
         return found
 
     def __contains__(self, key: object) -> bool:
-        if key in self._changed:
-            return self._changed[key] is not None
-        return key in self._base
-
-    def __getitem__(self, key: K) -> V:
-        value = self.get(key)
-        if value is None:
-            raise KeyError(key)
-        return value  # type: ignore[no-any-return]
+        return super().__contains__(key) or (key in self._base and key not in self._gone)
 
     def __setitem__(self, key: K, value: V) -> None:
-        # Taken out and put in again, so that it stands last.
-        self._changed.pop(key, None)
-        self._changed[key] = value
+        # What stands below goes, so that what is put in again stands last there too.
+        if key in self._base:
+            self._gone.add(key)
+        super().__setitem__(key, value)
 
     def __delitem__(self, key: K) -> None:
         if key not in self:
             raise KeyError(key)
-        self._changed[key] = None
+        self.pop(key)
 
     def pop(self, key: K, default: Any = None) -> Any:
-        value = self.get(key, default)
-        if key in self:
-            self._changed[key] = None
-        return value
+        found = super().pop(key, None)
+        if key in self._base and key not in self._gone:
+            found = self._base[key] if found is None else found
+            self._gone.add(key)
+        return default if found is None else found
 
     def __iter__(self) -> Iterator[K]:
-        yield from [key for key in self._base if key not in self._changed]
-        yield from [key for key, value in self._changed.items() if value is not None]
+        yield from self._untouched()
+        yield from super().__iter__()
+
+    def _untouched(self) -> list[K]:
+        own = set(super().__iter__())
+        return [key for key in self._base if key not in self._gone and key not in own]
 
     def values(self) -> Any:
-        return [self[key] for key in list(self)]
+        return [*(self._base[key] for key in self._untouched()), *super().values()]
 
     def items(self) -> Any:
-        return [(key, self[key]) for key in list(self)]
+        return [(key, self[key]) for key in self]
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._untouched()) + super().__len__()
 
     def merge(self) -> None:
         """Write what has changed into the dict below."""
-        for key, value in self._changed.items():
-            # Taken out first, so that what was put in again stands last there too.
+        for key in self._gone:
             self._base.pop(key, None)
-            if value is not None:
-                self._base[key] = value
+        self._base.update(super().items())
 
 
 def merge(staged: dict[K, V]) -> None:

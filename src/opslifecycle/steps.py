@@ -13,7 +13,7 @@ from opslifecycle.errors import OpsLifecycleError
 Change = tuple[Any, tuple[Enum, ...]]
 
 #: What a step gives: its value or its rejection, what changed, and whether it must be durable
-#: before it is answered.
+#: before it is answered, which a rejection need not.
 Answer = tuple[Any, tuple[Change, ...] | list[Change], bool]
 Step = Callable[[Any], Answer]
 
@@ -24,11 +24,10 @@ def acting(id: Any, decide: Callable[..., Any], *payload: Any) -> Step:
     """One action on one record. What ends nothing rides with the next commit."""
 
     def step(authority: Any) -> Answer:
-        record = authority.records.get(id)
         effects = decide(authority, id, *payload)
         if isinstance(effects, OpsLifecycleError):
             return effects, _NOTHING, False
-        return None, ((record, effects),), bool(effects)
+        return None, ((authority.records[id], effects),), bool(effects)
 
     return step
 
@@ -79,7 +78,8 @@ def advancing(
     def step(authority: Any) -> Answer:
         before = authority.cursors[consumer]
         result = decide(authority, consumer, cursor)
-        return result, _NOTHING, result != before
+        moved = not isinstance(result, OpsLifecycleError) and result != before
+        return result, _NOTHING, moved
 
     return step
 

@@ -4,62 +4,78 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
 
 import attrs
-from opslifecycle.errors import OwnershipLostError, RegistryOwnedError
+from opslifecycle.errors import OwnershipLostError, RegistryOwnedError, StoreVersionError
 
 Data = dict[str, Any]
 Interrupted = Literal["terminate", "discard"]
 
-
-@attrs.frozen
-class Identity:
-    """Which machine a store is written by."""
-
-    machine: str
-    version: int
-    digest: str
-
-    def __str__(self) -> str:
-        return f"{self.machine} version {self.version}"
-
-
-@attrs.frozen
-class Put:
-    """One record as it now is; `sequence` is that of its feed row, if it has one."""
-
-    id: str
-    data: Data
-    sequence: int | None
+#: One record as it now is: its id, the sequence of its feed row if it has one, and its body.
+#: A plain tuple, because one is made for each record of each commit.
+Put: TypeAlias = tuple[str, int | None, str]
 
 
 @attrs.frozen
 class Commit:
-    """What one group of commands has changed: kept whole or not at all."""
+    """What one group of commands has changed: kept whole or not at all.
+
+    Bodies and the registry's state are JSON texts. A store keeps them as they are; feed rows up to
+    `dropped_through` are no longer needed.
+    """
 
     puts: tuple[Put, ...]
     erased: tuple[str, ...]
-    state: Data
-
-    @property
-    def dropped_through(self) -> int:
-        """Feed rows up to this sequence are no longer needed."""
-        return int(self.state.get("dropped_through", 0))
+    dropped_through: int
+    state: str
 
 
 @attrs.frozen
 class Stored:
-    """What a store holds: records, feed rows by sequence, and the registry's state, None if new."""
+    """What a store holds: bodies by id, feed rows by sequence, and the state, None if new.
 
-    records: Mapping[str, Data]
-    rows: Mapping[int, Data]
-    state: Data | None
+    A feed row is an id and the body that its record had when it ended.
+    """
+
+    records: Mapping[str, str]
+    rows: Mapping[int, tuple[str, str]]
+    state: str | None
 
 
 #: What a new store holds.
 EMPTY = Stored({}, {}, None)
+
+
+@attrs.frozen
+class Identity:
+    """Which machine a store is written by, and how what an older version wrote is read.
+
+    `migrate` gives what was stored as this version spells it, or raises StoreVersionError.
+    """
+
+    machine: str
+    version: int
+    digest: str
+    migrate: Callable[[int, Stored], Stored] | None = attrs.field(default=None, eq=False)
+
+    def __str__(self) -> str:
+        return f"{self.machine} version {self.version}"
+
+    def refuse_unreadable(self, machine: Any, version: Any, where: str) -> None:
+        """Raise StoreVersionError for what another machine, or a version we cannot read, wrote."""
+        if (machine, version) == (self.machine, self.version):
+            return
+        older = machine == self.machine and type(version) is int and version < self.version
+        if not older or self.migrate is None:
+            raise StoreVersionError(f"{machine} version {version} ({where})", str(self))
+
+    def adopt(self, version: int, stored: Stored) -> Stored:
+        """What a readable version of the machine has stored, as this one spells it."""
+        if version == self.version or self.migrate is None:
+            return stored
+        return self.migrate(version, stored)
 
 
 class Store(ABC):
@@ -75,7 +91,7 @@ class Store(ABC):
 
     @abstractmethod
     def open(self, identity: Identity) -> Stored:
-        """Take ownership and give what is held.
+        """Take ownership and give what is held, in the spelling of `identity`.
 
         Raises RegistryOwnedError, StoreDamagedError, StoreVersionError or PersistenceError.
         """
@@ -107,32 +123,39 @@ class MemoryStore(Store):
         self.interrupted = interrupted
         self._lock = threading.Lock()
         self._owned = False
-        self._records: dict[str, Data] = {}
-        self._rows: dict[int, Data] = {}
-        self._state: Data | None = None
+        self._identity: Identity | None = None
+        self._records: dict[str, str] = {}
+        self._rows: dict[int, tuple[str, str]] = {}
+        self._state: str | None = None
 
     def open(self, identity: Identity) -> Stored:
         with self._lock:
             if self._owned:
                 raise RegistryOwnedError("a MemoryStore", "another registry of this process")
+            stored = Stored(dict(self._records), dict(self._rows), self._state)
+            if self._identity is not None:
+                before = self._identity
+                identity.refuse_unreadable(before.machine, before.version, self.name)
+                stored = identity.adopt(before.version, stored)
+                self._records, self._rows = dict(stored.records), dict(stored.rows)
+                self._state = stored.state
+            self._identity = identity
             self._owned = True
-            return Stored(dict(self._records), dict(self._rows), self._state)
+            return stored
 
     def append(self, commit: Commit) -> None:
         with self._lock:
             if not self._owned:
                 raise OwnershipLostError
-            for put in commit.puts:
-                self._records[put.id] = put.data
-                if put.sequence is not None:
-                    self._rows[put.sequence] = put.data
+            for id, sequence, body in commit.puts:
+                self._records[id] = body
+                if sequence is not None:
+                    self._rows[sequence] = (id, body)
             for id in commit.erased:
                 self._records.pop(id, None)
             # Rows leave in the order in which they came, so those to go stand first.
-            for sequence in list(self._rows):
-                if sequence > commit.dropped_through:
-                    break
-                del self._rows[sequence]
+            while self._rows and (oldest := next(iter(self._rows))) <= commit.dropped_through:
+                del self._rows[oldest]
             self._state = commit.state
 
     def close(self) -> None:

@@ -192,12 +192,6 @@ class Wait(NotCopyable, Generic[T]):
             if self._cell.waiters is not None:
                 self._cell.waiters.pop(waker, None)
 
-    def settle(self, answer: Any) -> Iterable[Waker]:
-        """End it with a value, or an error to raise. Called with the publication lock held."""
-        if isinstance(answer, OpsLifecycleError):
-            return self._cell.fail(answer)
-        return self._cell.resolve(answer)
-
     def value(self) -> T:
         """What it has ended with; raises what it has failed with."""
         cell = self._cell

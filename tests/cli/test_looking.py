@@ -155,7 +155,7 @@ class TestDoctor:
     def test_an_altered_one(self, store: Path) -> None:
         cli("run", "--", "true")
         with sqlite3.connect(store) as database:
-            database.execute("UPDATE transitions SET id = 'x' WHERE position = 2")
+            database.execute("UPDATE log SET id = 'x' WHERE key & 255 = 2")
         database.close()
         done = cli("doctor")
         assert done.returncode == 2

@@ -216,11 +216,12 @@ class AuthorityLowering:
         outcome = command.outcome or Code("None")
         ending = layout.called("self._end", [Code(entity), Code(status), outcome])
         body += [
-            "live = [each for each in self.records.values() if not each.status.terminal]",
-            "live.sort(key=_id_of)",
+            "live = [each.id for each in self.records.values() if not each.status.terminal]",
+            "live.sort()",
             *self._assign(each.updates),
             f"ended: {returns} = []",
-            f"for {entity} in live:",
+            "for id in live:",
+            f"    {entity} = self.records[id]",
             *(
                 line[8:]
                 for line in layout.statement("effects = ", ending, "", indent=12, width=self._width)

@@ -49,7 +49,7 @@ class RegistryLowering:
         self._machine = program.machine
         self._names = names
         self._width = width
-        self._run_code = "await self._shell.run_async" if awaits else "self._shell.run"
+        self._run_code = "await self._shell.start" if awaits else "self._shell.run"
 
     def settings(self) -> list[SettingView]:
         """The constructor's parameters, in the order of the machine."""

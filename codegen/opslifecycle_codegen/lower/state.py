@@ -45,8 +45,13 @@ class StateLowering:
 
     def record_slots(self) -> list[str]:
         """The slots of a record."""
-        fields = list(self._program.symbols.entity_fields)
-        return sorted([*fields, *(["clock_offset_ms"] if has_stamps(self._program) else [])])
+        slots = list(self._program.symbols.entity_fields)
+        if has_stamps(self._program):
+            slots.append("clock_offset_ms")
+        if self._program.recovery is not None:
+            # What of the record never changes, once it has been written as text.
+            slots.append("constant_text")
+        return sorted(slots)
 
     def record_init(self) -> tuple[list[str], list[str]]:
         """The constructor of a record: its signature and its body."""
@@ -70,6 +75,8 @@ class StateLowering:
                 body += [line[8:] for line in lines]
             else:
                 body.append(f"self.{name}: {types[name].python} = None")
+        if self._program.recovery is not None:
+            body.append("self.constant_text: str | None = None")
         lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
         return lines, body
 

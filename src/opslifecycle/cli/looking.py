@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from opslifecycle import OperationKind, OperationStatus, Registry, SqliteStore
+from opslifecycle import (
+    OperationKind,
+    OperationStatus,
+    Registry,
+    SqliteStore,
+)
 from opslifecycle import unstructure as to_json
 from opslifecycle.cli.records import (
     INTERRUPTED,
@@ -23,13 +28,16 @@ from opslifecycle.cli.records import (
 )
 from opslifecycle.cli.stores import store_option, told_errors
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.sqlite_reading import Inbox, StoredRegistry
+from opslifecycle.conversion import data_of
+from opslifecycle.sqlite_inbox import Inbox
+from opslifecycle.sqlite_reading import StoredRegistry
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from opslifecycle.generated import INVARIANTS, OperationAuthority
-from opslifecycle.generated.storage import entries_of, restore
+from opslifecycle.generated.storage import record_of, restore
+from opslifecycle.generated.views import entry_of
 
 _LOOK_SECONDS = 0.2
 _TIMED_OUT = 124
@@ -69,7 +77,7 @@ def ls(
             each
             for each in found
             if (not status or each.status in status)
-            and (kind is None or each.data["spec"]["kind"] == kind)
+            and (kind is None or each.snapshot.kind.value == kind)
             and (younger_than is None or each.age_ms() <= younger_than)
             and (older_than is None or each.age_ms() >= older_than)
         ]
@@ -81,8 +89,7 @@ def ls(
 
 
 def _print_json(found: Found) -> None:
-    shown = {**found.data, "status": found.status, "registry": found.registry}
-    print(json.dumps({**shown, "holder": found.holder}, ensure_ascii=False))
+    print(json.dumps(found.shown(), ensure_ascii=False))
 
 
 def _print_table(found: list[Found], short: dict[str, str]) -> None:
@@ -94,7 +101,7 @@ def _print_table(found: list[Found], short: dict[str, str]) -> None:
         grid.add_column(column, no_wrap=True, overflow="ellipsis")
     for each in found:
         values = (
-            short[each.id], each.status, age(each.age_ms()), str(each.data["progress_count"]),
+            short[each.id], each.status, age(each.age_ms()), str(each.snapshot.progress_count),
             each.name, (each.reason.splitlines() or [""])[0],
         )  # fmt: skip
         grid.add_row(*(Text(value) for value in values))
@@ -112,7 +119,7 @@ def show(store: Path, id: str, as_json: bool) -> None:
         if as_json:
             _print_json(found)
             return
-        shown = {**found.data, "status": found.status, "registry": found.registry}
+        shown = found.shown()
         shown["holder"] = found.holder or "nobody: its process is gone or has ended"
         for key, value in shown.items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -133,15 +140,15 @@ def tail(store: Path, name: str | None, after: int, follow: bool) -> None:
         chosen = _run_named(source.names(), name)
         while True:
             registry = source.registry(chosen)
-            state = registry.stored.state or {}
-            dropped_through = int(state.get("dropped_through", 0))
+            dropped_through = _dropped_through(registry)
             if after < dropped_through:
                 print(f"gap: entries {after + 1} to {dropped_through} are gone", file=sys.stderr)
                 after = dropped_through
-            for _, entry in entries_of(registry.stored):
-                if entry.seq > after:
-                    after = entry.seq
-                    print(json.dumps(to_json(entry), ensure_ascii=False), flush=True)
+            for sequence, (id, body) in registry.stored.rows.items():
+                if sequence > after:
+                    after = sequence
+                    entry = to_json(entry_of(record_of(id, body)))
+                    print(json.dumps(entry, ensure_ascii=False), flush=True)
             if not follow or registry.holder is None:
                 return
             time.sleep(_LOOK_SECONDS)
@@ -237,6 +244,11 @@ def doctor(ctx: click.Context, store: Path) -> None:
 
 def _broken_invariants(registry: StoredRegistry) -> list[str]:
     authority = OperationAuthority(max_completed=1, max_concurrent=None)
-    restore(authority, registry.stored, SYSTEM_CLOCK)
-    rows = [entry for _, entry in entries_of(registry.stored)]
+    rows = [entry_of(each) for each in restore(authority, registry.stored, SYSTEM_CLOCK)]
     return [each.__name__ for each in INVARIANTS if not each(authority, rows, [])]
+
+
+def _dropped_through(registry: StoredRegistry) -> int:
+    """Up to where a registry's feed entries are gone."""
+    state = registry.stored.state
+    return int(data_of(state)["dropped_through"]) if state is not None else 0

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from opslifecycle import OperationStatus, OpsLifecycleError
+from opslifecycle import OperationLifecycleSnapshot, OpsLifecycleError
+from opslifecycle import unstructure as to_json
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.sqlite_reading import StoredRegistry, StoreReader
 
-from opslifecycle.generated.storage import STORAGE
+from opslifecycle.generated.storage import STORAGE, record_of
+from opslifecycle.generated.views import snapshot_of
 
 #: What is shown for an operation that is live in a store whose owner is gone.
 INTERRUPTED = "interrupted"
@@ -38,36 +40,42 @@ class Found:
 
     registry: str
     holder: str | None
-    data: dict[str, Any]
+    snapshot: OperationLifecycleSnapshot
 
     @property
     def id(self) -> str:
-        return str(self.data["id"])
+        return str(self.snapshot.id)
 
     @property
     def name(self) -> str:
-        return str(self.data["spec"]["display_name"])
+        return self.snapshot.display_name
 
     @property
     def ended(self) -> bool:
-        return OperationStatus(self.data["status"]).terminal
+        return self.snapshot.terminal
 
     @property
     def status(self) -> str:
         """The status, told truthfully: nothing runs whose process is gone."""
         if not self.ended and self.holder is None:
             return INTERRUPTED
-        return str(self.data["status"])
+        return str(self.snapshot.status.value)
 
     @property
     def reason(self) -> str:
         """Why it ended, as far as the outcome says."""
-        outcome = self.data["terminal_outcome"] or {}
-        return str(outcome.get("error") or outcome.get("reason") or "")
+        outcome = self.snapshot.terminal_outcome
+        return str(getattr(outcome, "error", None) or getattr(outcome, "reason", None) or "")
 
     def age_ms(self) -> int:
         """How long ago it was registered."""
-        return max(0, SYSTEM_CLOCK.wall_ms() - int(self.data["created_at_ms"]))
+        return max(0, SYSTEM_CLOCK.wall_ms() - self.snapshot.created_at_ms)
+
+    def shown(self) -> dict[str, Any]:
+        """Everything about it, JSON-ready; who watches it is known in its process alone."""
+        data = to_json(self.snapshot)
+        del data["watcher_count"]
+        return {**data, "status": self.status, "registry": self.registry, "holder": self.holder}
 
 
 def reader(store: Path) -> StoreReader:
@@ -78,9 +86,9 @@ def reader(store: Path) -> StoreReader:
 def operations(registries: Iterable[StoredRegistry]) -> list[Found]:
     """Every operation, the oldest first."""
     found = [
-        Found(each.name, each.holder, data)
+        Found(each.name, each.holder, snapshot_of(record_of(id, body), 0))
         for each in registries
-        for data in each.stored.records.values()
+        for id, body in each.stored.records.items()
     ]
     return sorted(found, key=lambda each: each.id)
 

@@ -43,7 +43,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         checks.instance("spec", spec, OperationSpec)
-        await self._shell.run_async(
+        await self._shell.start(
             creating(self._shell.clock, spec.id, OperationAuthority.register, spec, None),
         )
 
@@ -62,7 +62,7 @@ class AsyncRegistry(OperationReads):
         checks.instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
             checks.count("max_concurrent", max_concurrent)
-        await self._shell.run_async(
+        await self._shell.start(
             creating(self._shell.clock, spec.id, OperationAuthority.register, spec, max_concurrent),
         )
 
@@ -75,7 +75,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         checks.instance("id", id, OperationId)
-        await self._shell.run_async(acting(id, OperationAuthority.start))
+        await self._shell.start(acting(id, OperationAuthority.start))
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -87,7 +87,7 @@ class AsyncRegistry(OperationReads):
         """
         checks.instance("id", id, OperationId)
         checks.text("error", error)
-        await self._shell.run_async(acting(id, OperationAuthority.fail, error))
+        await self._shell.start(acting(id, OperationAuthority.fail, error))
 
     async def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -99,7 +99,7 @@ class AsyncRegistry(OperationReads):
         """
         checks.instance("id", id, OperationId)
         checks.text("error", error)
-        await self._shell.run_async(acting(id, OperationAuthority.fail, error))
+        await self._shell.start(acting(id, OperationAuthority.fail, error))
 
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -113,7 +113,7 @@ class AsyncRegistry(OperationReads):
         """
         checks.instance("id", id, OperationId)
         checks.instance("handle", handle, OperationPeerHandle)
-        await self._shell.run_async(acting(id, OperationAuthority.peer_ready, handle))
+        await self._shell.start(acting(id, OperationAuthority.peer_ready, handle))
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -126,7 +126,7 @@ class AsyncRegistry(OperationReads):
         """
         checks.instance("id", id, OperationId)
         checks.instance("update", update, OperationProgressUpdate)
-        await self._shell.run_async(acting(id, OperationAuthority.progress_reported, update))
+        await self._shell.start(acting(id, OperationAuthority.progress_reported, update))
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -138,7 +138,7 @@ class AsyncRegistry(OperationReads):
         """
         checks.instance("id", id, OperationId)
         checks.instance("result", result, OperationResult)
-        await self._shell.run_async(acting(id, OperationAuthority.complete, result))
+        await self._shell.start(acting(id, OperationAuthority.complete, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -152,7 +152,7 @@ class AsyncRegistry(OperationReads):
         checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        await self._shell.run_async(acting(id, OperationAuthority.abort, reason))
+        await self._shell.start(acting(id, OperationAuthority.abort, reason))
 
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -165,7 +165,7 @@ class AsyncRegistry(OperationReads):
         checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        await self._shell.run_async(acting(id, OperationAuthority.cancel, reason))
+        await self._shell.start(acting(id, OperationAuthority.cancel, reason))
 
     async def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -177,7 +177,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         checks.instance("id", id, OperationId)
-        await self._shell.run_async(acting(id, OperationAuthority.retire_requested))
+        await self._shell.start(acting(id, OperationAuthority.retire_requested))
 
     async def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -189,7 +189,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         checks.instance("id", id, OperationId)
-        await self._shell.run_async(acting(id, OperationAuthority.retire_completed))
+        await self._shell.start(acting(id, OperationAuthority.retire_completed))
 
     async def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -197,7 +197,7 @@ class AsyncRegistry(OperationReads):
         One step for every observer.
         """
         checks.text("reason", reason)
-        await self._shell.run_async(acting_on_all(OperationAuthority.terminate_owner, reason))
+        await self._shell.start(acting_on_all(OperationAuthority.terminate_owner, reason))
 
     async def retire_owner(self, reason: str) -> None:
         """End every live operation by force, then refuse every further command.
@@ -205,7 +205,7 @@ class AsyncRegistry(OperationReads):
         One step for every observer.
         """
         checks.text("reason", reason)
-        await self._shell.run_async(acting_on_all(OperationAuthority.retire_owner, reason))
+        await self._shell.start(acting_on_all(OperationAuthority.retire_owner, reason))
 
     async def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
@@ -216,7 +216,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         checks.instance("id", id, OperationId)
-        await self._shell.run_async(acting(id, OperationAuthority.rollback_unreturned_operation))
+        await self._shell.start(acting(id, OperationAuthority.rollback_unreturned_operation))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.
@@ -224,7 +224,7 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError.
         """
-        collected: list[tuple[OperationId, OperationTerminalOutcome]] = await self._shell.run_async(
+        collected: list[tuple[OperationId, OperationTerminalOutcome]] = await self._shell.start(
             collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
         )
         return collected
@@ -248,7 +248,7 @@ class AsyncRegistry(OperationReads):
         checks.count("cursor", cursor)
         if projection is not None:
             checks.instance("projection", projection, EpochCursorState)
-        reached: int = await self._shell.run_async(
+        reached: int = await self._shell.start(
             advancing(OperationAuthority.advance_completion_cursor, consumer, cursor),
         )
         if projection is not None:

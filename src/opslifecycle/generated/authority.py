@@ -12,7 +12,6 @@ nothing has changed. Only the shell calls it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import TypeAlias
 
 from opslifecycle.errors import InvalidSpecError, OpsLifecycleError
@@ -109,8 +108,6 @@ _EFFECTS_5: Effects = (
     OperationEffect.WAKE_WATCHERS,
 )
 
-_id_of = attrgetter("id")
-
 
 class OperationRecord:
     """What is kept of one operation."""
@@ -118,6 +115,7 @@ class OperationRecord:
     __slots__ = (
         "clock_offset_ms",
         "completed_at_ms",
+        "constant_text",
         "created_at_ms",
         "id",
         "kind",
@@ -153,6 +151,7 @@ class OperationRecord:
         self.created_at_ms = created_at_ms
         self.started_at_ms: int | None = None
         self.completed_at_ms: int | None = None
+        self.constant_text: str | None = None
 
 
 class OperationAuthority:
@@ -394,10 +393,11 @@ class OperationAuthority:
         """
         if self.owner_retired:
             return []
-        live = [each for each in self.records.values() if not each.status.terminal]
-        live.sort(key=_id_of)
+        live = [each.id for each in self.records.values() if not each.status.terminal]
+        live.sort()
         ended: list[tuple[OperationRecord, Effects]] = []
-        for operation in live:
+        for id in live:
+            operation = self.records[id]
             effects = self._end(operation, _TERMINATED, Terminated(reason))
             ended.append((operation, effects))
         return ended
@@ -409,11 +409,12 @@ class OperationAuthority:
         """
         if self.owner_retired:
             return []
-        live = [each for each in self.records.values() if not each.status.terminal]
-        live.sort(key=_id_of)
+        live = [each.id for each in self.records.values() if not each.status.terminal]
+        live.sort()
         self.owner_retired = True
         ended: list[tuple[OperationRecord, Effects]] = []
-        for operation in live:
+        for id in live:
+            operation = self.records[id]
             effects = self._end(operation, _TERMINATED, Terminated(reason))
             ended.append((operation, effects))
         return ended
@@ -423,10 +424,11 @@ class OperationAuthority:
 
         Gives what ended, in the order of the ids.
         """
-        live = [each for each in self.records.values() if not each.status.terminal]
-        live.sort(key=_id_of)
+        live = [each.id for each in self.records.values() if not each.status.terminal]
+        live.sort()
         ended: list[tuple[OperationRecord, Effects]] = []
-        for operation in live:
+        for id in live:
+            operation = self.records[id]
             effects = self._end(
                 operation,
                 _TERMINATED,

@@ -11,13 +11,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Self
 
-from opslifecycle import checks
-from opslifecycle.capture import seal, unseal
+from opslifecycle import checks, conversion
+from opslifecycle.capture import fill, reading, seal, unseal
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.commits import Committer
-from opslifecycle.conversion import structure, unstructure
 from opslifecycle.effects import EffectRunner, FeedParts
-from opslifecycle.errors import InvalidValueError, StoreDamagedError
 from opslifecycle.feed import CompletionFeed
 from opslifecycle.listing import Listing
 from opslifecycle.publication import PublicationLock
@@ -31,7 +29,6 @@ from .authority import OperationAuthority
 from .enums import (
     CompletionCursorConsumer,
     OperationCompletionWakeClass,
-    OperationEffect,
     OperationKind,
     OperationLifecycleAction,
     OperationPublicResultClass,
@@ -40,7 +37,7 @@ from .enums import (
 from .handles import OperationCompletionWatch, WaitAll, satisfied
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
 from .invariants import INVARIANTS
-from .storage import STORAGE, entries_of, put_of, restore, state_of
+from .storage import STORAGE, put_of, restore, state_of
 from .views import (
     CompletionBatch,
     CompletionEntry,
@@ -71,15 +68,8 @@ class OperationReads:
         if store is not None:
             checks.instance("store", store, Store)
         stored = store.open(STORAGE.identity) if store is not None else EMPTY
-        try:
-            entries = entries_of(stored)
-            self._begin(store, stored, entries, max_completed, max_concurrent)
-        except BaseException as error:
-            if store is not None:
-                store.close()
-                if isinstance(error, InvalidValueError):
-                    raise StoreDamagedError(store.name, 0, str(error)) from error
-            raise
+        with reading(store):
+            self._begin(store, stored, max_completed, max_concurrent)
         if store is not None and stored.state is not None:
             self._recover(store.interrupted)
 
@@ -87,11 +77,10 @@ class OperationReads:
         self,
         store: Store | None,
         stored: Stored,
-        entries: list[tuple[OperationId, CompletionEntry]],
         max_completed: int,
         max_concurrent: int | None,
     ) -> None:
-        state = stored.state or {}
+        state = conversion.data_of(stored.state) if stored.state is not None else {}
         max_completed = setting("max_completed", max_completed, state, DEFAULT_MAX_COMPLETED)
         max_concurrent = setting("max_concurrent", max_concurrent, state, None)
         lock = PublicationLock()
@@ -103,16 +92,16 @@ class OperationReads:
         feed: CompletionFeed[CompletionEntry, RuntimeEpochId] = CompletionFeed(
             lock,
             authority,
+            entry_of,
             CompletionBatch,
             epoch_id,
         )
         retention: Retention[OperationId] = Retention(authority.max_completed)
-        parts = FeedParts(feed, entry_of, retention)
+        parts = FeedParts(feed, retention)
         self._feed = feed
         listing = Listing(authority.records, listing_keys)
-        effects = EffectRunner(OperationEffect, listing, parts)
-        restore(authority, stored, SYSTEM_CLOCK)
-        effects.restore(authority, entries)
+        effects = EffectRunner(listing, parts)
+        effects.restore(authority, restore(authority, stored, SYSTEM_CLOCK))
         committer = None
         if store is not None:
             committer = Committer(authority, store, STORAGE, str(epoch_id))
@@ -132,32 +121,33 @@ class OperationReads:
             raise
 
     def capture(self) -> dict[str, Any]:
-        """The whole state of this instant as a JSON-ready document; `restore` takes it back."""
+        """The whole state of this instant as a JSON-ready document.
+
+        `restore` takes it back.
+        """
         with self._shell.lock:
-            records = [put_of(each).data for each in self._authority.records.values()]
-            entries = [unstructure(entry) for entry in self._feed.rows()]
+            records = [put_of(each) for each in self._authority.records.values()]
+            rows = [put_of(each) for each in self._feed.records()]
             state = state_of(self._authority, str(self._feed.epoch_id))
-            return seal(STORAGE.identity, state, records, entries)
+        return seal(STORAGE.identity, records, rows, state)
 
     @classmethod
-    def restore(cls, document: Any) -> Self:
-        """A registry in memory, from what `capture` gave.
+    def restore(cls, document: Any, *, store: Store | None = None) -> Self:
+        """A registry from what `capture` gave, kept in `store` if that is given.
 
         What was live ends as at recovery, and the feed starts a new epoch. Raises
         StoreVersionError for another machine or version, StoreDamagedError for a
-        document that was altered.
+        document that was altered, and InvalidValueError for a store that holds
+        something already.
         """
-        state, records, entries = unseal(document, STORAGE.identity)
-        try:
-            held = {each["id"]: each for each in records}
-            state["epoch_id"] = str(RuntimeEpochId.new())
-            listed = [structure(each, CompletionEntry) for each in entries]
-            rows = [(each.operation_id, each) for each in listed]
-            self = cls.__new__(cls)
-            self._begin(None, Stored(held, {}, state), rows, UNSET, UNSET)
-        except (InvalidValueError, LookupError, TypeError) as error:
-            raise StoreDamagedError("the capture", 0, str(error)) from error
-        self._recover(None)
+        stored = unseal(document, STORAGE.identity, epoch_id=str(RuntimeEpochId.new()))
+        if store is not None:
+            checks.instance("store", store, Store)
+            fill(store, STORAGE.identity, stored)
+        self = cls.__new__(cls)
+        with reading(store):
+            self._begin(store, stored, UNSET, UNSET)
+        self._recover(None if store is None else store.interrupted)
         return self
 
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
@@ -277,7 +267,7 @@ class OperationReads:
         Looks at the whole state, in time proportional to it: for tests and diagnosis.
         """
         with self._shell.lock:
-            rows = self._feed.rows()
+            rows = self._feed.entries()
             barriers = self._shell.effects.barriers.all()
             return [
                 invariant.__name__

@@ -6,28 +6,39 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
+from opslifecycle import conversion
 from opslifecycle.clock import Clock
 from opslifecycle.commits import Storage
-from opslifecycle.conversion import structure, unstructure
+from opslifecycle.conversion import json_text, structure
 from opslifecycle.staging import Overlay, merge
-from opslifecycle.store import Data, Identity, Put, Stored
+from opslifecycle.store import Identity, Put, Stored
 
 from .authority import OperationAuthority, OperationRecord
 from .enums import (
     CompletionCursorConsumer,
     OperationCompletionFeedClass,
     OperationDurabilityClass,
-    OperationKind,
     OperationStatus,
 )
 from .identifiers import OperationId
 from .values import (
+    Aborted,
+    BackendPeer,
+    Cancelled,
+    Completed,
+    Failed,
     OperationPeerHandle,
     OperationProgressUpdate,
+    OperationSource,
     OperationSpec,
     OperationTerminalOutcome,
+    Retired,
+    SessionChild,
+    Terminated,
+    TrustedPeerDescriptor,
 )
-from .views import CompletionEntry, entry_of
 
 VERSION = 1
 DIGEST = "9c5518f83f765131a33dfd0e6f7f1b5b42e28baf5bf987aec99bcde323626290"
@@ -38,6 +49,7 @@ def copy_of(operation: OperationRecord) -> OperationRecord:
     copy = object.__new__(OperationRecord)
     copy.clock_offset_ms = operation.clock_offset_ms
     copy.completed_at_ms = operation.completed_at_ms
+    copy.constant_text = operation.constant_text
     copy.created_at_ms = operation.created_at_ms
     copy.id = operation.id
     copy.kind = operation.kind
@@ -90,104 +102,268 @@ def keeps(operation: OperationRecord) -> bool:
     return operation.kind.durability_class is OperationDurabilityClass.RETAIN
 
 
-def put_of(operation: OperationRecord) -> Put:
-    """A record as data."""
-    data = {
-        "id": str(operation.id),
-        "status": operation.status.value,
-        "spec": unstructure(operation.spec),
-        "kind": operation.kind.value,
-        "peer_ready": operation.peer_ready,
-        "peer_handle": unstructure(operation.peer_handle),
-        "progress_count": operation.progress_count,
-        "latest_progress": unstructure(operation.latest_progress),
-        "terminal_outcome": unstructure(operation.terminal_outcome),
-        "sequence": operation.sequence,
-        "created_at_ms": operation.created_at_ms,
-        "started_at_ms": operation.started_at_ms,
-        "completed_at_ms": operation.completed_at_ms,
-    }
-    sequence = (
-        operation.sequence
-        if operation.kind.completion_feed_class is OperationCompletionFeedClass.EMIT
-        else None
+def _operation_source_text(value: OperationSource) -> str:
+    """OperationSource as JSON text."""
+    if isinstance(value, SessionChild):
+        return f'{{"kind":"session_child","session_id":"{value.session_id}"}}'
+    if isinstance(value, BackendPeer):
+        return (
+            '{"kind":"backend_peer"'
+            f',"peer_id":{json_text(value.peer_id)}'
+            f',"address":{json_text(value.address)}'
+            "}"
+        )
+    assert_never(value)
+
+
+def _operation_spec_text(value: OperationSpec) -> str:
+    """OperationSpec as JSON text."""
+    text = (
+        f'{{"id":"{value.id}"'
+        f',"kind":"{value.kind._value_}"'
+        f',"owner_session_id":"{value.owner_session_id}"'
+        f',"display_name":{json_text(value.display_name)}'
+        f',"source_label":{json_text(value.source_label)}'
+        f',"expect_peer_channel":{"true" if value.expect_peer_channel else "false"}'
     )
-    return Put(str(operation.id), data, sequence)
+    if value.operation_source is not None:
+        text += f',"operation_source":{_operation_source_text(value.operation_source)}'
+    if value.child_session_id is not None:
+        text += f',"child_session_id":"{value.child_session_id}"'
+    return f"{text}}}"
 
 
-def record_of(data: Data, clock_offset_ms: int) -> OperationRecord:
-    """A record from data."""
+def _trusted_peer_descriptor_text(value: TrustedPeerDescriptor) -> str:
+    """TrustedPeerDescriptor as JSON text."""
+    return (
+        f'{{"name":{json_text(value.name)}'
+        f',"peer_id":{json_text(value.peer_id)}'
+        f',"address":{json_text(value.address)}'
+        "}"
+    )
+
+
+def _operation_peer_handle_text(value: OperationPeerHandle) -> str:
+    """OperationPeerHandle as JSON text."""
+    return (
+        f'{{"peer_name":{json_text(value.peer_name)}'
+        f',"trusted_peer":{_trusted_peer_descriptor_text(value.trusted_peer)}'
+        "}"
+    )
+
+
+def _operation_progress_update_text(value: OperationProgressUpdate) -> str:
+    """OperationProgressUpdate as JSON text."""
+    text = f'{{"message":{json_text(value.message)}'
+    if value.percent is not None:
+        text += f',"percent":{value.percent}'
+    return f"{text}}}"
+
+
+def _operation_terminal_outcome_text(value: OperationTerminalOutcome) -> str:
+    """OperationTerminalOutcome as JSON text."""
+    if isinstance(value, Completed):
+        return (
+            '{"outcome_type":"completed"'
+            f',"id":"{value.result.id}"'
+            f',"content":{json_text(value.result.content)}'
+            f',"is_error":{"true" if value.result.is_error else "false"}'
+            f',"duration_ms":{value.result.duration_ms}'
+            f',"tokens_used":{value.result.tokens_used}'
+            "}"
+        )
+    if isinstance(value, Failed):
+        return f'{{"outcome_type":"failed","error":{json_text(value.error)}}}'
+    if isinstance(value, Aborted):
+        text = '{"outcome_type":"aborted"'
+        if value.reason is not None:
+            text += f',"reason":{json_text(value.reason)}'
+        return f"{text}}}"
+    if isinstance(value, Cancelled):
+        text = '{"outcome_type":"cancelled"'
+        if value.reason is not None:
+            text += f',"reason":{json_text(value.reason)}'
+        return f"{text}}}"
+    if isinstance(value, Retired):
+        return '{"outcome_type":"retired"}'
+    if isinstance(value, Terminated):
+        return f'{{"outcome_type":"terminated","reason":{json_text(value.reason)}}}'
+    assert_never(value)
+
+
+def body_of(operation: OperationRecord) -> str:
+    """What a store keeps of a record, as JSON text.
+
+    Fields that have the value they started with are left out, and those that never
+    change are written once.
+    """
+    text = operation.constant_text
+    if text is None:
+        text = (
+            f'"created_at_ms":{operation.created_at_ms}'
+            f',"spec":{_operation_spec_text(operation.spec)}'
+        )
+        operation.constant_text = text
+    text = f'{{"status":"{operation.status._value_}",{text}'
+    if operation.peer_ready:
+        text += f',"peer_ready":{"true" if operation.peer_ready else "false"}'
+    if operation.peer_handle is not None:
+        text += f',"peer_handle":{_operation_peer_handle_text(operation.peer_handle)}'
+    if operation.progress_count != 0:
+        text += f',"progress_count":{operation.progress_count}'
+    if operation.latest_progress is not None:
+        text += f',"latest_progress":{_operation_progress_update_text(operation.latest_progress)}'
+    if operation.terminal_outcome is not None:
+        text += (
+            f',"terminal_outcome":{_operation_terminal_outcome_text(operation.terminal_outcome)}'
+        )
+    if operation.sequence is not None:
+        text += f',"sequence":{operation.sequence}'
+    if operation.started_at_ms is not None:
+        text += f',"started_at_ms":{operation.started_at_ms}'
+    if operation.completed_at_ms is not None:
+        text += f',"completed_at_ms":{operation.completed_at_ms}'
+    if operation.terminal_outcome is not None:
+        # Nothing is written of it any more.
+        operation.constant_text = None
+    return f"{text}}}"
+
+
+def put_of(operation: OperationRecord) -> Put:
+    """A record for a store."""
+    return (
+        str(operation.id),
+        (
+            operation.sequence
+            if operation.kind.completion_feed_class is OperationCompletionFeedClass.EMIT
+            else None
+        ),
+        body_of(operation),
+    )
+
+
+_KNOWN = frozenset(
+    {
+        "completed_at_ms",
+        "created_at_ms",
+        "kind",
+        "latest_progress",
+        "peer_handle",
+        "peer_ready",
+        "progress_count",
+        "sequence",
+        "spec",
+        "started_at_ms",
+        "status",
+        "terminal_outcome",
+    }
+)
+
+
+def record_of(id: str, body: str) -> OperationRecord:
+    """A record from what a store keeps of it.
+
+    Raises InvalidValueError for what no record can be.
+    """
+    data = conversion.data_of(body, _KNOWN)
     operation = OperationRecord(
-        structure(data["id"], OperationId),
-        clock_offset_ms,
+        structure(id, OperationId),
+        0,
         structure(data["created_at_ms"], int),
         structure(data["spec"], OperationSpec),
     )
     operation.status = structure(data["status"], OperationStatus)
-    operation.kind = structure(data["kind"], OperationKind)
-    operation.peer_ready = structure(data["peer_ready"], bool)
-    operation.peer_handle = structure(data["peer_handle"], OperationPeerHandle | None)
-    operation.progress_count = structure(data["progress_count"], int)
-    operation.latest_progress = structure(data["latest_progress"], OperationProgressUpdate | None)
-    operation.terminal_outcome = structure(
-        data["terminal_outcome"],
-        OperationTerminalOutcome | None,
-    )
-    operation.sequence = structure(data["sequence"], int | None)
-    operation.started_at_ms = structure(data["started_at_ms"], int | None)
-    operation.completed_at_ms = structure(data["completed_at_ms"], int | None)
+    if "peer_ready" in data:
+        operation.peer_ready = structure(data["peer_ready"], bool)
+    if "peer_handle" in data:
+        operation.peer_handle = structure(data["peer_handle"], OperationPeerHandle | None)
+    if "progress_count" in data:
+        operation.progress_count = structure(data["progress_count"], int)
+    if "latest_progress" in data:
+        operation.latest_progress = structure(
+            data["latest_progress"],
+            OperationProgressUpdate | None,
+        )
+    if "terminal_outcome" in data:
+        operation.terminal_outcome = structure(
+            data["terminal_outcome"],
+            OperationTerminalOutcome | None,
+        )
+    if "sequence" in data:
+        operation.sequence = structure(data["sequence"], int | None)
+    if "started_at_ms" in data:
+        operation.started_at_ms = structure(data["started_at_ms"], int | None)
+    if "completed_at_ms" in data:
+        operation.completed_at_ms = structure(data["completed_at_ms"], int | None)
     return operation
 
 
-def latest_ms_of(data: Data) -> int:
-    """The latest time in a record's data."""
-    times = (
-        data["created_at_ms"],
-        data["started_at_ms"],
-        data["completed_at_ms"],
+def state_of(authority: OperationAuthority, epoch_id: str) -> str:
+    """The fields of the registry as JSON text."""
+    cursors = ",".join(f'"{each._value_}":{at}' for each, at in authority.cursors.items())
+    text = (
+        f'{{"epoch_id":"{epoch_id}"'
+        f',"cursors":{{{cursors}}}'
+        f',"max_completed":{authority.max_completed}'
+        f',"next_completion_seq":{authority.next_completion_seq}'
+        f',"watermark":{authority.watermark}'
+        f',"dropped_through":{authority.dropped_through}'
     )
-    return max((time for time in times if time is not None), default=0)
+    if authority.max_concurrent is not None:
+        text += f',"max_concurrent":{authority.max_concurrent}'
+    else:
+        text += ',"max_concurrent":null'
+    return f"{text}}}"
 
 
-def state_of(authority: OperationAuthority, epoch_id: str) -> Data:
-    """The fields of the registry as data."""
-    return {
-        "epoch_id": epoch_id,
-        "max_completed": authority.max_completed,
-        "max_concurrent": authority.max_concurrent,
-        "next_completion_seq": authority.next_completion_seq,
-        "watermark": authority.watermark,
-        "dropped_through": authority.dropped_through,
-        "cursors": {each.value: cursor for each, cursor in authority.cursors.items()},
-    }
+def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> list[OperationRecord]:
+    """Take over the records and the fields that a store holds.
 
-
-def entries_of(stored: Stored) -> list[tuple[OperationId, CompletionEntry]]:
-    """The feed entries that a store holds, oldest first, each with the id of its record."""
-    rows = [record_of(stored.rows[sequence], 0) for sequence in sorted(stored.rows)]
-    return [(each.id, entry_of(each)) for each in rows]
-
-
-def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> None:
-    """Take over the records and the fields that a store holds."""
+    Gives the records that the feed rows are made from, the oldest first. Raises
+    InvalidValueError for what no registry has written.
+    """
     if stored.state is None:
-        return
-    authority.next_completion_seq = stored.state["next_completion_seq"]
-    authority.watermark = stored.state["watermark"]
-    authority.dropped_through = stored.state["dropped_through"]
+        return []
+    state = conversion.data_of(stored.state)
+    authority.next_completion_seq = structure(state["next_completion_seq"], int)
+    authority.watermark = structure(state["watermark"], int)
+    authority.dropped_through = structure(state["dropped_through"], int)
     for consumer in CompletionCursorConsumer:
-        authority.cursors[consumer] = stored.state["cursors"][consumer.value]
-    everything = [*stored.records.values(), *stored.rows.values()]
-    latest_ms = max((latest_ms_of(data) for data in everything), default=0)
-    offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
-    records = [record_of(data, offset_ms) for data in stored.records.values()]
-    for operation in records:
+        # A consumer that the machine has gained since begins at the start.
+        at = state["cursors"].get(consumer.value, 0)
+        authority.cursors[consumer] = structure(at, int)
+    for id, body in stored.records.items():
+        operation = record_of(id, body)
         authority.records[operation.id] = operation
     authority.active_count = sum(1 for o in authority.records.values() if not o.status.terminal)
     authority.owner_retired = False
-    ended = [each for each in records if each.sequence is not None]
+    rows = []
+    for sequence in sorted(stored.rows):
+        id, body = stored.rows[sequence]
+        if stored.records.get(id) == body:
+            rows.append(authority.records[OperationId(id)])
+        else:
+            # The record has gone, and another may have its id: the row keeps it.
+            rows.append(record_of(id, body))
+    everything = [*authority.records.values(), *rows]
+    latest_ms = max((latest_ms_of(each) for each in everything), default=0)
+    offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
+    for operation in everything:
+        operation.clock_offset_ms = offset_ms
+    ended = [each for each in authority.records.values() if each.sequence is not None]
     for operation in sorted(ended, key=_sequence_of):
         authority.ended[operation.id] = operation
+    return rows
+
+
+def latest_ms_of(operation: OperationRecord) -> int:
+    """The latest time in a record."""
+    times = (
+        operation.created_at_ms,
+        operation.started_at_ms,
+        operation.completed_at_ms,
+    )
+    return max((time for time in times if time is not None), default=0)
 
 
 def _sequence_of(operation: OperationRecord) -> int:

@@ -1,0 +1,77 @@
+"""The statement that appends rows: one for a whole commit, prepared once for each size."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+
+from opslifecycle.errors import OwnershipLostError
+
+_COLUMNS = 6
+
+#: Sizes are rounded up to a multiple of this, so that few statements are prepared; what is too much
+#: is filled with rows that the statement leaves out.
+_STEP_ROWS = 8
+_VALUES_MAX = 2048 * _COLUMNS
+
+
+class Transaction:
+    """Several statements, kept together or not at all."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
+            try:
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        """Undo the transaction; if that fails too, the connection says that it is still in one."""
+        try:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass
+
+
+def append_rows(
+    database: sqlite3.Connection, number: int, fence: int, values: list[int | str | None]
+) -> None:
+    """Append rows to a registry's log, all or none, if its fence is still ours.
+
+    As long as they fit into one statement they are a transaction of their own: the interpreter's
+    lock is let go once for all of it, and other threads run while the disk works. Raises
+    OwnershipLostError, and then has appended nothing.
+    """
+    if len(values) > _VALUES_MAX:
+        if not database.in_transaction:
+            with Transaction(database):
+                append_rows(database, number, fence, values)
+            return
+        for start in range(0, len(values), _VALUES_MAX):
+            append_rows(database, number, fence, values[start : start + _VALUES_MAX])
+        return
+    count = len(values) // _COLUMNS
+    size = -(-count // _STEP_ROWS) * _STEP_ROWS if count > 2 else count
+    filled = values + [None] * (_COLUMNS * (size - count))
+    if database.execute(_statement(size), (*filled, number, fence)).rowcount != count:
+        raise OwnershipLostError
+
+
+@cache
+def _statement(size: int) -> str:
+    row = f"({', '.join('?' * _COLUMNS)})"
+    rows = ", ".join([row] * size)
+    return (
+        f"INSERT INTO log SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+        " AND EXISTS (SELECT 1 FROM registries WHERE number = ? AND fence = ?)"
+    )

@@ -1,0 +1,100 @@
+"""Commands on their way to the committer's thread, and whoever waits for their answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.steps import Step
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Blocked:
+    """A thread that is blocked until its command is answered."""
+
+    __slots__ = ("_answer", "_gate")
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def join(self) -> Any:
+        """Block for the answer, in an event loop too; raises it if it is an error."""
+        self._gate.acquire()
+        if isinstance(self._answer, OpsLifecycleError):
+            raise self._answer
+        return self._answer
+
+    def settle(self, answer: Any) -> None:
+        """Answer the thread."""
+        self._answer = answer
+        self._gate.release()
+
+
+class Answered:
+    """An answer that is there already, to be awaited like one that is not."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._answer
+        yield
+
+
+_running_loop: list[Callable[[], asyncio.AbstractEventLoop]] = []
+
+
+def new_future() -> asyncio.Future[Any]:
+    """A future of the running loop; asyncio is imported when the first one is asked for."""
+    if not _running_loop:
+        import asyncio
+
+        _running_loop.append(asyncio.get_running_loop)
+    return _running_loop[0]().create_future()
+
+
+#: A command and who waits for it: a blocked thread, or a task that awaits a future of its loop.
+#: A plain tuple, because one is made for every command.
+Ticket: TypeAlias = "tuple[Step, Blocked | asyncio.Future[Any]]"
+
+
+def answer_all(tickets: Iterable[Ticket], answers: Iterable[Any]) -> None:
+    """Give each ticket its answer: one call for each event loop, because each wakes its selector.
+
+    An error is an answer like any other, of which each ticket is given one of its own.
+    """
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    last, together = None, []
+    for (_, waiting), answer in zip(tickets, answers, strict=True):
+        if isinstance(waiting, Blocked):
+            waiting.settle(answer)
+            continue
+        loop = waiting.get_loop()
+        if loop is not last:
+            last, together = loop, by_loop.setdefault(loop, [])
+        together.append((waiting, answer))
+    for loop, together in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_finish, together)
+        except RuntimeError:
+            # A closed loop runs nothing any more, so nobody is left to be answered there.
+            if not loop.is_closed():
+                raise
+
+
+def _finish(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, answer in answers:
+        if future.done():
+            # Whoever awaited it was cancelled.
+            continue
+        if isinstance(answer, OpsLifecycleError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
