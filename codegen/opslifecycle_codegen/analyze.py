@@ -11,6 +11,7 @@ from opslifecycle_codegen.commands import Commands
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.expressions import compile_expression
 from opslifecycle_codegen.layout import Code
+from opslifecycle_codegen.migrations import migrations_of
 from opslifecycle_codegen.model import Expr, Name, Text
 from opslifecycle_codegen.program import (
     Command,
@@ -83,6 +84,7 @@ class _Analyzer:
                 str(name): self._commands.fact_types(each)
                 for name, each in machine.rejections.items()
             },
+            migrations=migrations_of(machine, self._symbols, self._diagnostics),
         )
         rules.check(program, self._resolver, commands, self._diagnostics)
         return program

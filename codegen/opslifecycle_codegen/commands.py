@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from opslifecycle_codegen import model
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.expressions import compile_expression, narrowed_by
-from opslifecycle_codegen.layout import Code, quoted
+from opslifecycle_codegen.layout import Code, called, quoted
 from opslifecycle_codegen.model import Expr, Name, Text, TypeExpr
 from opslifecycle_codegen.program import Assignment, BarrierAdmission, Check, Command
 from opslifecycle_codegen.resolve import Resolver, action_label
@@ -237,7 +237,7 @@ class Commands:
         reads = self._machine.entity in used
         return Check(tuple(lets), code, refusal, error, reads), scope
 
-    def _refusal(self, refusal: model.Refusal, scope: Scope) -> tuple[str, str]:
+    def _refusal(self, refusal: model.Refusal, scope: Scope) -> tuple[Code, str]:
         name = refusal.name
         self.used_rejections.add(str(name))
         declared = self._machine.rejections.get(name)
@@ -250,7 +250,7 @@ class Commands:
             hint = nearest(name, [*self._machine.rejections, *BUILT_IN_REJECTIONS])
             message = f"there is no rejection {str(name)!r}"
             self._diagnostics.add(refusal.mark, "unknown-rejection", message, hint)
-            return "", ""
+            return Code(""), ""
         for fact in refusal.facts:
             if fact not in facts:
                 message = f"{name} has no fact {str(fact)!r}"
@@ -263,8 +263,8 @@ class Commands:
                 self._diagnostics.add(refusal.mark, "missing-key", message)
                 continue
             typed = compile_expression(expr, scope, self._diagnostics, type)
-            codes.append(typed.code.text if typed else "")
-        return f"{error}({', '.join(codes)})", error
+            codes.append(typed.code if typed else Code(""))
+        return called(error, codes), error
 
     def updates(self, declared: Mapping[Text, Expr], scope: Scope) -> tuple[Assignment, ...]:
         """Updates in their order, each `registry.field` or `entity.field` to a new value."""

@@ -35,6 +35,8 @@ _THIRD_PARTY = {
     "json_text": "opslifecycle.conversion", "structure": "opslifecycle.conversion",
     "EffectRunner": "opslifecycle.effects", "FeedParts": "opslifecycle.effects",
     "Listing": "opslifecycle.listing",
+    "migrated": "opslifecycle.migration", "rename": "opslifecycle.migration",
+    "respell": "opslifecycle.migration",
     "UNSET": "opslifecycle.settings", "setting": "opslifecycle.settings",
     "Shell": "opslifecycle.shell",
     "Overlay": "opslifecycle.staging", "merge": "opslifecycle.staging",

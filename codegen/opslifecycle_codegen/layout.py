@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -30,11 +31,30 @@ class Code:
         """The text for a place that needs something which binds at least as tightly."""
         return f"({self.text})" if self.binds < binds else self.text
 
+    def renamed(self, pattern: re.Pattern[str], names: Mapping[str, str]) -> Code:
+        """The same with some names replaced."""
+
+        def replaced(text: str) -> str:
+            return pattern.sub(lambda match: names[match.group()], text)
+
+        return evolve(
+            self,
+            text=replaced(self.text),
+            lead=replaced(self.lead),
+            parts=tuple(part.renamed(pattern, names) for part in self.parts),
+            prefix=replaced(self.prefix),
+        )
+
     def after(self, left: str, binds: int) -> Code:
         """`left` and this as one expression, which breaks where this does."""
         if not self.lead:
             return Code(left + self.text, binds)
         return evolve(self, text=left + self.text, binds=binds, lead=left + self.lead)
+
+
+def literal(text: str) -> Code:
+    """A literal, which is put in brackets where it fits only then."""
+    return Code(text, parts=(Code(text),))
 
 
 def called(function: str, arguments: Sequence[Code]) -> Code:
@@ -82,6 +102,9 @@ def statement(before: str, code: Code, after: str, *, indent: int, width: int) -
     if len(whole) <= width or not code.parts:
         return [whole]
     inner = indent + 4
+    if len(code.parts) == 1 and not code.lead and inner + len(code.parts[0].text) > width:
+        # What does not fit in brackets either stands without them.
+        return [whole]
     if code.commas:
         body = [
             line
@@ -149,9 +172,11 @@ def docstring(summary: str, more: Sequence[str] = (), *, indent: int, width: int
         return [f'{margin}"""{_closed(escaped[0])}"""']
     lines: list[str] = []
     for number, paragraph in enumerate(escaped):
-        wrapped = textwrap.wrap(
-            paragraph, width - indent - (3 if number == 0 else 0), break_long_words=False
-        )
+        room = width - indent - (3 if number == 0 else 0)
+        wrapped = textwrap.wrap(paragraph, room, break_long_words=False)
+        if len(escaped) == 1 and len(wrapped) == 1:
+            # On one line there is no room for the quotes, and a formatter would put them there.
+            wrapped = textwrap.wrap(paragraph, room - 10, break_long_words=False)
         lines.extend(([""] if number else []) + wrapped)
     lines[0] = f'"""{lines[0]}'
     return [(margin + line).rstrip() for line in [*lines, '"""']]
@@ -167,3 +192,49 @@ def quoted(text: str) -> str:
         return f"'{text}'".replace("\\", "\\\\") if "\\" in text else f"'{text}'"
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r") + '"'
+
+
+def fitted(text: str, width: int) -> str:
+    """Text of a template, with the docstrings and signatures that do not fit broken anew.
+
+    A template prints names of any length into them, and has no means to count.
+    """
+    lines: list[str] = []
+    doc: list[str] | None = None
+    for line in text.split("\n"):
+        bare = line.strip()
+        if doc is not None:
+            doc.append(line)
+        elif bare.startswith('"""'):
+            doc = [line]
+        else:
+            lines += _fitted_signature(line, width)
+            continue
+        ends = bare.endswith('"""') and (len(doc) > 1 or len(bare) >= 6)
+        if ends:
+            lines += _fitted_docstring(doc, width)
+            doc = None
+    return "\n".join(lines)
+
+
+def _fitted_docstring(lines: list[str], width: int) -> list[str]:
+    if all(len(line) <= width for line in lines):
+        return lines
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    inner = "\n".join(line.strip() for line in lines).removeprefix('"""').removesuffix('"""')
+    paragraphs = [" ".join(part.split()) for part in inner.split("\n\n")]
+    broken = docstring(paragraphs[0], paragraphs[1:], indent=indent, width=width)
+    # The text is Python already: what is escaped in it is not to be escaped again.
+    return [line.replace("\\\\", "\\") for line in broken]
+
+
+_SIGNATURE = re.compile(r"( *)((?:async )?def \w+)\((.*)\)( -> .*:)")
+
+
+def _fitted_signature(line: str, width: int) -> list[str]:
+    match = _SIGNATURE.fullmatch(line) if len(line) > width else None
+    if match is None:
+        return [line]
+    margin, before, parameters, after = match.groups()
+    items = re.split(r", (?![^\[]*\])", parameters)
+    return call(before, items, after, indent=len(margin), width=width)

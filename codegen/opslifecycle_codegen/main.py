@@ -6,14 +6,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from attrs import frozen
 
-from opslifecycle_codegen import lock, write
+from opslifecycle_codegen import compare, lock, write
 from opslifecycle_codegen.analyze import analyze
+from opslifecycle_codegen.compare import Change
 from opslifecycle_codegen.config import InvalidConfigError, MachineConfig, load_config
 from opslifecycle_codegen.diagnostics import Diagnostics, Finding, InvalidMachineError, Mark
 from opslifecycle_codegen.parser import parse
+from opslifecycle_codegen.program import Program
 from opslifecycle_codegen.reader import read
 from opslifecycle_codegen.render import Renderer
 
@@ -27,7 +30,7 @@ class Compiled:
 
     config: MachineConfig
     files: dict[PurePosixPath, str]
-    changes: list[lock.Change]
+    changes: list[Change]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,23 +94,32 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
     renderer = Renderer(program, config, tree)
     files = renderer.files()
     lock_path = project / config.lock
-    changes: list[lock.Change] = []
+    changes: list[Change] = []
     if lock_path.exists():
         old = lock.load(lock_path.read_text(encoding="utf-8"), str(config.lock))
-        changes = lock.changes(old, renderer.lock)
-        breaking = [change for change in changes if change.breaking]
-        version = program.machine.version
-        if breaking and (
-            version <= old["version"] or str(version) not in program.machine.migrations
-        ):
-            hint = (
-                f"set version: {old['version'] + 1} and say under `migrations` "
-                "what becomes of what users have stored"
-            )
-            for change in breaking:
-                diagnostics.add(program.machine.mark, "breaking-change", change.text, hint)
+        changes = compare.changes(old, renderer.lock)
+        for change, hint in _unexplained(program, old, renderer.lock):
+            diagnostics.add(program.machine.mark, "breaking-change", change.text, hint)
     diagnostics.stop_if_any()
     return Compiled(config, files, changes)
+
+
+def _unexplained(
+    program: Program, old: dict[str, Any], new: dict[str, Any]
+) -> list[tuple[Change, str]]:
+    """The breaking changes that no migration answers for, each with what to do."""
+    version = program.machine.version
+    steps = program.migrations.steps
+    if version <= old["version"] or not any(step.version > old["version"] for step in steps):
+        hint = (
+            f"set version: {old['version'] + 1} and say under `migrations` "
+            "what becomes of what users have stored"
+        )
+        return [(change, hint) for change in compare.changes(old, new) if change.breaking]
+    hint = f"say so in the migration to version {version}: renames, removes, adds or refuses"
+    left = compare.changes(program.migrations.applied(old, new), new)
+    # What breaks source alone is accepted with the migration's reason.
+    return [(change, hint) for change in left if change.kind == compare.PERSISTED]
 
 
 def _generate(project: Path, compiled: list[Compiled]) -> int:

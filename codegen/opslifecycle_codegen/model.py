@@ -352,6 +352,17 @@ class Eventually(Declared):
 
 
 @frozen(kw_only=True)
+class Migration(Declared):
+    """What becomes of what the version before has stored, by the name of what it is part of."""
+
+    because: Text
+    renames: dict[Text, dict[Text, Text]] = Factory(dict)
+    removes: dict[Text, list[Text]] = Factory(dict)
+    adds: dict[Text, dict[Text, Node]] = Factory(dict)
+    refuses: bool = False
+
+
+@frozen(kw_only=True)
 class Machine(Declared):
     """One machine file."""
 
@@ -388,4 +399,4 @@ class Machine(Declared):
     invariants: dict[Name, Claim] = Factory(dict)
     steps: dict[Name, Claim] = Factory(dict)
     eventually: dict[Name, Eventually] = Factory(dict)
-    migrations: dict[Text, Text] = Factory(dict)
+    migrations: dict[Text, Migration] = Factory(dict)

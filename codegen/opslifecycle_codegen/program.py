@@ -6,6 +6,7 @@ from attrs import frozen
 
 from opslifecycle_codegen import model
 from opslifecycle_codegen.layout import Code
+from opslifecycle_codegen.migrations import Migrations
 from opslifecycle_codegen.symbols import RecordInfo, Symbols, ViewInfo
 from opslifecycle_codegen.types import Type
 
@@ -16,7 +17,7 @@ class Check:
 
     lets: tuple[tuple[str, Code], ...]
     refuse_if: Code
-    refusal: str
+    refusal: Code
     error: str
     reads_record: bool
 
@@ -52,7 +53,7 @@ class BarrierAdmission:
     """What a barrier is checked for: guards, then (check, refusal, error class) in order."""
 
     first: tuple[Check, ...]
-    refusals: tuple[tuple[str, str, str], ...]
+    refusals: tuple[tuple[str, Code, str], ...]
 
 
 @frozen
@@ -133,6 +134,7 @@ class Program:
     always: dict[tuple[str, str], Code]
     registry_starts: dict[str, Code]
     facts: dict[str, dict[str, Type]]
+    migrations: Migrations
 
     def outcome_type(self) -> Type:
         """What an ended record gives to those who wait for it."""

@@ -270,7 +270,8 @@ class Renderer:
             imports="@imports@",
             **context,
         )
-        return re.sub(r"\n{4,}", "\n\n\n", text).rstrip("\n") + "\n"
+        text = re.sub(r"\n{4,}", "\n\n\n", text).rstrip("\n") + "\n"
+        return layout.fitted(text, self._width) if ".py." in template else text
 
     def _header(self, separator: str) -> str:
         lines = [

@@ -13,16 +13,11 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.main import main
 
+from tests.codegen.projects import CONFIG, assert_clean, edit, generated, project
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "machine/ops_lifecycle.yaml"
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
-CONFIG = """
-[[tool.opslifecycle-codegen.machine]]
-source = "machine/{name}.yaml"
-package = "src/{name}"
-tests = "tests"
-docs = "docs"
-"""
 NEW_KIND = """\
       detached_job_wait:
         summary: A job that goes on by itself and wakes its owner at its end.
@@ -32,28 +27,6 @@ NEW_KIND = """\
         completion_wake_class: wake
         durability_class: retain
 """
-
-
-def project(folder: Path, source: Path) -> Path:
-    (folder / "machine").mkdir(parents=True)
-    shutil.copy(source, folder / "machine" / source.name)
-    config = CONFIG.format(name=source.stem)
-    (folder / "pyproject.toml").write_text(config, encoding="utf-8")
-    assert main(["--project", str(folder), "generate"]) == 0
-    return folder
-
-
-def generated(folder: Path) -> list[Path]:
-    files = [
-        path for part in ("src", "tests", "docs") for path in sorted((folder / part).rglob("*.*"))
-    ]
-    return [*files, *(folder / "machine").glob("*.json")]
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def check(folder: Path) -> int:
@@ -171,7 +144,9 @@ class TestCheck:
             folder = tmp_path / seed
             (folder / "machine").mkdir(parents=True)
             shutil.copy(SHIPPED, folder / "machine")
-            (folder / "pyproject.toml").write_text(CONFIG.format(name=SHIPPED.stem), "utf-8")
+            (folder / "pyproject.toml").write_text(
+                CONFIG.format(name=SHIPPED.stem, width=100), "utf-8"
+            )
             command = [sys.executable, "-m", "opslifecycle_codegen.main", "generate"]
             environment = {**os.environ, "PYTHONHASHSEED": seed}
             subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
@@ -265,7 +240,7 @@ class TestLock:
         assert before == {path: path.read_bytes() for path in generated(operations)}
         edit(machine, "version: 1", "version: 2")
         assert main(["--project", str(operations), "generate"]) == 2
-        note = "version: 2\nmigrations: {2: Convert what is stored.}"
+        note = "version: 2\nmigrations: {2: {because: It is another thing., refuses: true}}"
         edit(machine, "version: 2", note)
         assert main(["--project", str(operations), "generate"]) == 0
         assert (
@@ -291,21 +266,14 @@ class TestLock:
         assert lock.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize("width", [88, 120])
+def test_the_shipped_machine_is_clean_at_other_widths(tmp_path: Path, width: int) -> None:
+    assert_clean(project(tmp_path, SHIPPED, width=width), width=width)
+
+
 class TestTurnstile:
     def test_it_is_formatted_typed_and_passes_its_own_tests(self, turnstile: Path) -> None:
-        commands = [
-            ["ruff", "format", "--isolated", "--check", "src", "tests"],
-            ["ruff", "check", "--isolated", "--select", "E,F,I,B,RET,RUF,SIM,UP", "src", "tests"],
-            ["mypy", "--strict", "--config-file", os.devnull, "src/turnstile"],
-            ["pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests"],
-        ]
-        environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": os.devnull}
-        for command in commands:
-            run = [sys.executable, "-m", *command]
-            done = subprocess.run(
-                run, cwd=turnstile, env=environment, capture_output=True, text=True
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+        assert_clean(turnstile)
 
     def test_it_runs_in_the_same_shell(
         self, turnstile: Path, monkeypatch: pytest.MonkeyPatch
@@ -334,7 +302,7 @@ class TestTurnstile:
         recovery = "recovery: {keeps: 'true', do: scrap}\n\nsnapshot:"
         edit(turnstile / "machine/turnstile.yaml", "snapshot:", recovery)
         assert main(["--project", str(turnstile), "generate"]) == 0
-        self.test_it_is_formatted_typed_and_passes_its_own_tests(turnstile)
+        assert_clean(turnstile)
         script = (
             "from turnstile import *\n"
             "from opslifecycle import SqliteStore\n"

@@ -271,7 +271,9 @@ def test_closed_sets_are_what_is_locked() -> None:
 
 @pytest.mark.parametrize(("status", "action", "target"), CELLS)
 def test_cell_of_the_declared_table(
-    status: OperationStatus, action: str, target: OperationStatus | None
+    status: OperationStatus,
+    action: str,
+    target: OperationStatus | None,
 ) -> None:
     authority = OperationAuthority(max_completed=1, max_concurrent=None)
     record = sample_record(authority, status)

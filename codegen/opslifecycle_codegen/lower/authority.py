@@ -57,32 +57,15 @@ class AuthorityLowering:
         self._entity = names.entity
         self._width = width
         self._effects: dict[tuple[str, ...], str] = {}
+        self._constants: dict[str, str] = {}
+        self._named: re.Pattern[str] | None = None
 
     def view(self) -> AuthorityView:
-        methods = [
-            self._create(),
-            *(self._action(command) for command in self._program.actions),
-            *(self._for_all(each) for each in self._program.for_all),
-        ]
-        if self._program.recovery is not None:
-            methods.append(self._for_all(self._program.recovery.command))
-        if self._program.rollback is not None:
-            methods.append(self._rollback(self._program.rollback))
-        if self._program.collect is not None:
-            methods.append(self._collect(self._program.collect))
-        if self._program.watch is not None:
-            methods.append(self._watch(self._program.watch))
-        if self._program.cursors is not None:
-            methods.append(self._advance(self._program.cursors))
-            methods.append(self._cursor_of(self._program.cursors))
-        if self._program.barrier is not None:
-            methods.append(self._barrier())
-        methods += [self._classifier(rule) for rule in self._program.classifiers]
-        methods.append(self._erase())
-        if self._machine.feed is not None:
-            methods.append(self._evict())
-        methods.append(self._end())
-        members = self._hoist_members(methods)
+        # Twice: members that methods name get constants of the module, which are quicker to read,
+        # and what they are called decides where lines are broken.
+        members = self._name_members(self._methods())
+        self._effects.clear()
+        methods = self._methods()
         state = StateLowering(self._program, self._names, self._width)
         record_init, record_body = state.record_init()
         init, init_body = state.init()
@@ -92,8 +75,34 @@ class AuthorityLowering:
             init_body, methods,
         )  # fmt: skip
 
-    def _hoist_members(self, methods: list[Method]) -> list[str]:
-        """Give the members that methods name constants of the module, which are quicker to read."""
+    def _methods(self) -> list[Method]:
+        program = self._program
+        methods = [
+            self._create(),
+            *(self._action(command) for command in program.actions),
+            *(self._for_all(each) for each in program.for_all),
+        ]
+        if program.recovery is not None:
+            methods.append(self._for_all(program.recovery.command))
+        if program.rollback is not None:
+            methods.append(self._rollback(program.rollback))
+        if program.collect is not None:
+            methods.append(self._collect(program.collect))
+        if program.watch is not None:
+            methods.append(self._watch(program.watch))
+        if program.cursors is not None:
+            methods.append(self._advance(program.cursors))
+            methods.append(self._cursor_of(program.cursors))
+        if program.barrier is not None:
+            methods.append(self._barrier())
+        methods += [self._classifier(rule) for rule in program.classifiers]
+        methods.append(self._erase())
+        if self._machine.feed is not None:
+            methods.append(self._evict())
+        return [*methods, self._end()]
+
+    def _name_members(self, methods: list[Method]) -> list[str]:
+        """Choose constants for the members that methods name; gives their definitions."""
         members = [
             (info.name, member.constant)
             for info in self._program.symbols.enums.values()
@@ -102,16 +111,18 @@ class AuthorityLowering:
         text = "\n".join(line for method in methods for line in method.body)
         used = [(e, m) for e, m in members if re.search(rf"\b{e}\.{m}\b", text)]
         plain = [member for _, member in used]
-        lines = []
         for enum, member in used:
             clear = plain.count(member) == 1
             constant = f"_{member}" if clear else f"_{snake(enum).upper()}_{member}"
-            lines.append(f"{constant} = {enum}.{member}")
-            for method in methods:
-                method.body[:] = [
-                    re.sub(rf"\b{enum}\.{member}\b(?!\w)", constant, line) for line in method.body
-                ]
-        return lines
+            self._constants[f"{enum}.{member}"] = constant
+        if used:
+            names = "|".join(re.escape(name) for name in self._constants)
+            self._named = re.compile(rf"\b(?:{names})\b(?!\w)")
+        return [f"{constant} = {member}" for member, constant in self._constants.items()]
+
+    def _short(self, code: Code) -> Code:
+        """Code with constants for members, once they are chosen."""
+        return code.renamed(self._named, self._constants) if self._named is not None else code
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -139,12 +150,17 @@ class AuthorityLowering:
             for name, code in check.lets:
                 lines += self._statement(f"{name} = ", code)
             lines += self._statement("if ", check.refuse_if, ":")
-            lines.append(f"    return {check.refusal}")
+            lines += self._refuse(check.refusal, depth=1)
         return lines
 
-    def _statement(self, before: str, code: Code, after: str = "") -> list[str]:
-        lines = layout.statement(before, code, after, indent=8, width=self._width)
+    def _statement(self, before: str, code: Code, after: str = "", *, depth: int = 0) -> list[str]:
+        """A statement that stands so many blocks deep in a method."""
+        code, indent = self._short(code), 8 + 4 * depth
+        lines = layout.statement(before, code, after, indent=indent, width=self._width)
         return [line[8:] for line in lines]
+
+    def _refuse(self, refusal: Code, *, depth: int) -> list[str]:
+        return self._statement("return ", refusal, depth=depth)
 
     def _assign(self, updates: tuple[Assignment, ...]) -> list[str]:
         return [
@@ -183,17 +199,14 @@ class AuthorityLowering:
         terminal = command.to in self._program.symbols.status_groups["terminal"]
         body += self._stamps(command.name)
         if terminal:
-            outcome = command.outcome.text if command.outcome else "None"
-            status = f"{self._names.status}.{command.to.upper()}"
-            body += [
-                line[8:]
-                for line in layout.call(
-                    "return self._end", [entity, status, outcome], "", indent=8, width=self._width
-                )
-            ]
+            status = Code(f"{self._names.status}.{command.to.upper()}")
+            outcome = command.outcome or Code("None")
+            ending = layout.called("self._end", [Code(entity), status, outcome])
+            body += self._statement("return ", ending)
         else:
             if command.to:
-                body.append(f"{entity}.status = {self._names.status}.{command.to.upper()}")
+                status = Code(f"{self._names.status}.{command.to.upper()}")
+                body += self._statement(f"{entity}.status = ", status)
             body.append(f"return {self._effects_constant(command.effects)}")
         sources = " or ".join(command.from_statuses)
         target = f", leads to {command.to}" if command.to else ", changes no status"
@@ -222,10 +235,7 @@ class AuthorityLowering:
             f"ended: {returns} = []",
             "for id in live:",
             f"    {entity} = self.records[id]",
-            *(
-                line[8:]
-                for line in layout.statement("effects = ", ending, "", indent=12, width=self._width)
-            ),
+            *self._statement("effects = ", ending, depth=1),
             f"    ended.append(({entity}, effects))",
             "return ended",
         ]
@@ -276,19 +286,19 @@ class AuthorityLowering:
                     f"seen: set[{self._names.id}] = set()",
                     "for id in ids:",
                     "    if id in seen:",
-                    f"        return {refusal}",
+                    *self._refuse(refusal, depth=2),
                     "    seen.add(id)",
                 ]
             elif kind == "busy":
                 body += [
                     f"if active >= {declared.active_per_key_max}:",
-                    f"    return {refusal}",
+                    *self._refuse(refusal, depth=1),
                 ]
             else:
                 body += [
                     "for id in ids:",
                     "    if id not in self.records:",
-                    f"        return {refusal}",
+                    *self._refuse(refusal, depth=2),
                 ]
         body.append("return None")
         parameters = [f"ids: Sequence[{self._names.id}]", "active: int"]
@@ -359,7 +369,7 @@ class AuthorityLowering:
                 rest = steps[place:]
                 holds = self._end_steps(rest, {**known, step.test: True}, effects)
                 fails = self._end_steps(rest, {**known, step.test: False}, effects)
-                test = layout.statement("if ", Code(step.test), ":", indent=0, width=self._width)
+                test = self._statement("if ", Code(step.test), ":")
                 return [*lines, *test, *(f"    {line}" for line in holds), *fails]
             if not step.test or known[step.test]:
                 lines += self._assign(step.updates)

@@ -110,11 +110,11 @@ class JsonTexts:
             key = fragments(name, self.of(path, type.required))
             lines += [
                 f"{margin}if {path} is not None:",
-                *self.addition("text", [key], indent=indent + 4),
+                *self.addition("text", key, indent=indent + 4),
             ]
             if nulls:
                 null = fragments(name, ["null"])
-                lines += [f"{margin}else:", *self.addition("text", [null], indent=indent + 4)]
+                lines += [f"{margin}else:", *self.addition("text", null, indent=indent + 4)]
         text = "{text}" if keys else "{{{text[1:]}"
         return [*lines, f'{margin}return f"{text}}}}}"']
 
@@ -136,25 +136,35 @@ class JsonTexts:
     ) -> list[str]:
         """`target = f'…'`, or the return of it without a target."""
         before = f"{target} = " if target else "return "
-        return self._statement(before, keys, start, "", end, indent)
-
-    def addition(self, target: str, keys: list[Fragments], *, indent: int) -> list[str]:
-        """`target += f',…'`."""
-        return self._statement(f"{target} += ", keys, "", ",", "", indent)
-
-    def _statement(
-        self, before: str, keys: list[Fragments], start: str, comma: str, end: str, indent: int
-    ) -> list[str]:
         margin = " " * indent
         texts = [
-            "".join([start if place == 0 else "", "," if place else comma, *key])
+            "".join([start if place == 0 else "", "," if place else "", *key])
             for place, key in enumerate(keys)
         ] or [start]
         whole = f"{margin}{before}{_literal(''.join(texts) + end)}"
         if len(whole) <= self._width:
             return [whole]
+        joined = _literal("".join(texts) + end)
         pieces = [_literal(text) for text in [*texts, *([end] if end else [])]]
+        if len(pieces) == 1 or indent + 4 + len(joined) <= self._width:
+            return layout.statement(
+                before, layout.literal(joined), "", indent=indent, width=self._width
+            )
         return [f"{margin}{before}(", *(f"{margin}    {piece}" for piece in pieces), f"{margin})"]
+
+    def addition(self, target: str, key: Fragments, *, indent: int) -> list[str]:
+        """`target += f',…'`, or the key and the value one after the other."""
+        margin = " " * indent
+        whole = f"{margin}{target} += {_literal(',' + ''.join(key))}"
+        name, value = key[0], "".join(key[1:])
+        if len(whole) <= self._width or not (value.startswith("{") and value.endswith("}")):
+            return [whole]
+        return [
+            f"{margin}{target} += {_literal(',' + name)}",
+            *layout.statement(
+                f"{target} += ", layout.literal(value[1:-1]), "", indent=indent, width=self._width
+            ),
+        ]
 
 
 def _literal(text: str) -> str:

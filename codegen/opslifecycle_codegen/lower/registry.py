@@ -35,7 +35,7 @@ class SettingView:
     name: str
     parameter: str
     checks: list[str]
-    chosen: str
+    chosen: list[str]
     argument: str
 
 
@@ -73,7 +73,13 @@ class RegistryLowering:
                     name=str(name),
                     parameter=f"{name}: {type.python} = {default}",
                     checks=checks,
-                    chosen=f"{name} = setting({layout.quoted(name)}, {name}, state, {constant})",
+                    chosen=layout.call(
+                        f"{name} = setting",
+                        [layout.quoted(name), str(name), "state", constant],
+                        "",
+                        indent=8,
+                        width=self._width,
+                    ),
                     argument=f"{name}={floored}",
                 )
             )
@@ -166,7 +172,8 @@ class RegistryLowering:
                 [
                     *self._run("collecting", [
                         f"{names.authority}.{program.collect.name}", f"({names.effect}.ERASE,)",
-                    ], assigns=f"collected: list[tuple[{names.id}, {outcome}]] = "),
+                    ], assigns="erased = "),
+                    f"collected: list[tuple[{names.id}, {outcome}]] = erased",
                     "return collected",
                 ],
             )  # fmt: skip

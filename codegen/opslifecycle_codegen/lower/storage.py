@@ -9,6 +9,11 @@ from attrs import frozen
 from opslifecycle_codegen import layout
 from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.lower.json_text import JsonTexts, TextFunction, fragments
+from opslifecycle_codegen.lower.migration import (
+    EditFunction,
+    MigrationLowering,
+    MigrationStep,
+)
 from opslifecycle_codegen.lower.names import PublicNames
 from opslifecycle_codegen.lower.state import has_stamps, record_parameters
 from opslifecycle_codegen.program import Program
@@ -33,6 +38,8 @@ class StorageView:
     sequence: list[str]
     recovered: list[str]
     restore: list[str]
+    migrations: list[MigrationStep]
+    migration_functions: list[EditFunction]
 
 
 class StorageLowering:
@@ -53,6 +60,8 @@ class StorageLowering:
         if recovery is None:
             return None
         constant, body = self._constant(), self._body()
+        migrations = MigrationLowering(self._program, self._width)
+        steps = migrations.steps()
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
         return StorageView(
             slots=self.slots(),
@@ -74,6 +83,8 @@ class StorageLowering:
                 indent=0,
                 width=self._width,
             ),
+            migrations=steps,
+            migration_functions=migrations.functions(),
             recovered=[
                 line
                 for name, code in recovery.fields.items()
@@ -122,7 +133,7 @@ class StorageLowering:
             key = fragments(name, self._texts.of(code, type.required))
             lines += [
                 f"    {self._differs(code, type, start)}:",
-                *self._texts.addition("text", [key], indent=8),
+                *self._texts.addition("text", key, indent=8),
             ]
         return lines
 
@@ -173,8 +184,12 @@ class StorageLowering:
         if self._machine.feed is not None:
             keys.append(['"epoch_id":"', "{epoch_id}", '"'])
         if self._program.cursors is not None:
-            each = """f'"{each._value_}":{at}' for each, at in authority.cursors.items()"""
-            lines = [f'    cursors = ",".join({each})']
+            code = layout.comprehension(
+                '",".join',
+                Code("""f'"{each._value_}":{at}'"""),
+                ["for each, at in authority.cursors.items()"],
+            )
+            lines = layout.statement("cursors = ", code, "", indent=4, width=self._width)
             keys.append(['"cursors":', "{{", "{cursors}", "}}"])
         fields = [(name, f"authority.{name}", types[name]) for name in names]
         return [*lines, *self._texts.object(keys, fields, 4, nulls=True)]

@@ -265,7 +265,7 @@ def error_views(program: Program, width: int) -> list[ErrorView]:
         parameters = ["self", *(f"{fact}: {type.python}" for fact, type in facts.items())]
         quoted = [layout.quoted(fact) for fact in facts]
         template = layout.statement(
-            "template = ", Code(layout.quoted(rejection.says)), "", indent=4, width=width
+            "template = ", layout.literal(layout.quoted(rejection.says)), "", indent=4, width=width
         )
         views.append(
             ErrorView(

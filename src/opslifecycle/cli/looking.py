@@ -216,6 +216,8 @@ def collect(store: Path) -> None:
         for name in reader(store).names():
             if reader(store).registry(name).holder is not None:
                 continue
+            # What was asked of a run that ended first is of no use to anybody.
+            Inbox(store).take(name)
             with Registry(store=SqliteStore(store, registry=name)) as registry:
                 for id, outcome in registry.collect_completed():
                     print(json.dumps({"id": str(id), **to_json(outcome)}, ensure_ascii=False))

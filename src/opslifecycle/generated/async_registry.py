@@ -224,9 +224,10 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError.
         """
-        collected: list[tuple[OperationId, OperationTerminalOutcome]] = await self._shell.start(
+        erased = await self._shell.start(
             collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
         )
+        collected: list[tuple[OperationId, OperationTerminalOutcome]] = erased
         return collected
 
     async def advance_completion_cursor(

@@ -267,10 +267,6 @@ class OperationReads:
         Looks at the whole state, in time proportional to it: for tests and diagnosis.
         """
         with self._shell.lock:
-            rows = self._feed.entries()
             barriers = self._shell.effects.barriers.all()
-            return [
-                invariant.__name__
-                for invariant in INVARIANTS
-                if not invariant(self._authority, rows, barriers)
-            ]
+            state = (self._authority, self._feed.entries(), barriers)
+            return [each.__name__ for each in INVARIANTS if not each(*state)]

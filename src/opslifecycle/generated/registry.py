@@ -226,9 +226,10 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError.
         """
-        collected: list[tuple[OperationId, OperationTerminalOutcome]] = self._shell.run(
+        erased = self._shell.run(
             collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
         )
+        collected: list[tuple[OperationId, OperationTerminalOutcome]] = erased
         return collected
 
     def advance_completion_cursor(

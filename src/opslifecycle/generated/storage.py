@@ -214,9 +214,8 @@ def body_of(operation: OperationRecord) -> str:
     if operation.latest_progress is not None:
         text += f',"latest_progress":{_operation_progress_update_text(operation.latest_progress)}'
     if operation.terminal_outcome is not None:
-        text += (
-            f',"terminal_outcome":{_operation_terminal_outcome_text(operation.terminal_outcome)}'
-        )
+        text += ',"terminal_outcome":'
+        text += _operation_terminal_outcome_text(operation.terminal_outcome)
     if operation.sequence is not None:
         text += f',"sequence":{operation.sequence}'
     if operation.started_at_ms is not None:
@@ -325,9 +324,12 @@ def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> list
     if stored.state is None:
         return []
     state = conversion.data_of(stored.state)
-    authority.next_completion_seq = structure(state["next_completion_seq"], int)
-    authority.watermark = structure(state["watermark"], int)
-    authority.dropped_through = structure(state["dropped_through"], int)
+    if "next_completion_seq" in state:
+        authority.next_completion_seq = structure(state["next_completion_seq"], int)
+    if "watermark" in state:
+        authority.watermark = structure(state["watermark"], int)
+    if "dropped_through" in state:
+        authority.dropped_through = structure(state["dropped_through"], int)
     for consumer in CompletionCursorConsumer:
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)

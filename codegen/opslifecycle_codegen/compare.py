@@ -1,0 +1,132 @@
+"""What changed between two locks, and whom each change breaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+COMPATIBLE = "compatible"
+SOURCE = "breaking-source"
+PERSISTED = "breaking-persisted"
+BEHAVIOUR = "breaking-behaviour"
+
+#: The rules that changes are told by, each with whom such a change breaks.
+RULES = {
+    "member-added": COMPATIBLE,
+    "member-removed": PERSISTED,
+    "member-order": PERSISTED,
+    "set-added": COMPATIBLE,
+    "set-removed": PERSISTED,
+    "terminal-lost": PERSISTED,
+    "type-added": COMPATIBLE,
+    "type-removed": PERSISTED,
+    "variant-added": COMPATIBLE,
+    "variant-removed": PERSISTED,
+    "field-added": COMPATIBLE,
+    "field-required": PERSISTED,
+    "field-removed": PERSISTED,
+    "field-widened": COMPATIBLE,
+    "field-type": PERSISTED,
+    "view-added": COMPATIBLE,
+    "view-removed": SOURCE,
+    "view-field-added": COMPATIBLE,
+    "view-field-removed": SOURCE,
+    "view-field-type": SOURCE,
+}
+
+
+@frozen
+class Change:
+    """One difference, by its rule."""
+
+    rule: str
+    text: str
+    kind: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "kind", RULES[self.rule])
+
+    @property
+    def breaking(self) -> bool:
+        return self.kind != COMPATIBLE
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text} [{self.rule}]"
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    """The differences between two locks, in the order of what was there before."""
+    found: list[Change] = []
+    for name, members in old["closed_sets"].items():
+        found += _closed_set(name, members, new["closed_sets"].get(name))
+    for name in new["closed_sets"]:
+        if name not in old["closed_sets"]:
+            found.append(Change("set-added", f"the closed set {name} is new"))
+    for status in old["terminal_statuses"]:
+        if status in new["terminal_statuses"]:
+            continue
+        if any(status in members for members in new["closed_sets"].values()):
+            found.append(Change("terminal-lost", f"the status {status} is no longer an end"))
+    for section, prefix in (("values", ""), ("stored", ""), ("views", "view-")):
+        for name, fields in old[section].items():
+            found += _fields(name, fields, new[section].get(name), prefix)
+        for name in new[section]:
+            if name not in old[section]:
+                rule = "view-added" if prefix else "type-added"
+                found.append(Change(rule, f"{name} is new"))
+    for name, tags in old["unions"].items():
+        found += _union(name, tags, new["unions"].get(name, {}))
+    return found
+
+
+def _closed_set(name: str, old: list[str], new: list[str] | None) -> list[Change]:
+    if new is None:
+        return [Change("set-removed", f"the closed set {name} is gone")]
+    found = [
+        Change("member-removed", f"{name} loses {each} (removed or renamed)")
+        for each in old
+        if each not in new
+    ]
+    kept = [each for each in new if each in old]
+    if kept != [each for each in old if each in new]:
+        found.append(Change("member-order", f"the members of {name} stand in another order"))
+    found += [Change("member-added", f"{name} gains {each}") for each in new if each not in old]
+    return found
+
+
+def _fields(
+    name: str, old: dict[str, str], new: dict[str, str] | None, prefix: str
+) -> list[Change]:
+    if new is None:
+        return [Change("view-removed" if prefix else "type-removed", f"{name} is gone")]
+    found = []
+    for field, type in old.items():
+        if field not in new:
+            message = f"{name} loses the field {field} (removed or renamed)"
+            found.append(Change(f"{prefix}field-removed", message))
+        elif new[field] != type:
+            widened = new[field] == f"optional {type}" and not prefix
+            message = f"{name}.{field} was {type} and is {new[field]}"
+            found.append(Change("field-widened" if widened else f"{prefix}field-type", message))
+    for field, type in new.items():
+        if field not in old:
+            required = not type.startswith("optional ") and not prefix
+            rule = "field-required" if required else f"{prefix}field-added"
+            message = f"{name} gains the {'required ' if required else ''}field {field}"
+            found.append(Change(rule, message))
+    return found
+
+
+def _union(name: str, old: dict[str, str], new: dict[str, str]) -> list[Change]:
+    lost = [
+        Change("variant-removed", f"{name} loses the variant tagged {tag}")
+        for tag in old
+        if tag not in new
+    ]
+    gained = [
+        Change("variant-added", f"{name} gains the variant tagged {tag}")
+        for tag in new
+        if tag not in old
+    ]
+    return [*lost, *gained]

@@ -1,0 +1,49 @@
+"""Edits of stored data, from which generated migrations are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from opslifecycle.errors import StoreVersionError
+from opslifecycle.store import Data, Stored
+
+Edit = Callable[[Data], None]
+
+
+def migrated(stored: Stored, record: Edit | None, registry: Edit | None) -> Stored:
+    """What is stored, with every record and the registry's state edited."""
+    bodies: dict[str, str] = {}
+
+    def edited(text: str, edit: Edit | None) -> str:
+        if edit is None:
+            return text
+        if text not in bodies:
+            data = json.loads(text)
+            edit(data)
+            bodies[text] = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        return bodies[text]
+
+    return Stored(
+        {id: edited(body, record) for id, body in stored.records.items()},
+        {sequence: (id, edited(body, record)) for sequence, (id, body) in stored.rows.items()},
+        None if stored.state is None else edited(stored.state, registry),
+    )
+
+
+def rename(data: Data, old: str, new: str) -> None:
+    """Move what stands under one key to another, if it is there."""
+    if old in data:
+        data[new] = data.pop(old)
+
+
+def respell(data: Data, key: str, names: Mapping[str, str], gone: tuple[str, ...] = ()) -> None:
+    """Replace a member of a closed set by its new name.
+
+    Raises StoreVersionError for one that has gone: nothing says what it should become.
+    """
+    value = data.get(key)
+    if value in gone:
+        raise StoreVersionError(f"a version that still had {value!r}", "a machine without it")
+    if isinstance(value, str) and value in names:
+        data[key] = names[value]

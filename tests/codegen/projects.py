@@ -1,0 +1,63 @@
+"""Small projects that tests compile, in folders of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from opslifecycle_codegen.main import main
+
+CONFIG = """
+[tool.opslifecycle-codegen]
+line_length = {width}
+
+[[tool.opslifecycle-codegen.machine]]
+source = "machine/{name}.yaml"
+package = "src/{name}"
+tests = "tests"
+docs = "docs"
+"""
+
+
+def project(folder: Path, source: Path, *, width: int = 88) -> Path:
+    (folder / "machine").mkdir(parents=True)
+    shutil.copy(source, folder / "machine" / source.name)
+    config = CONFIG.format(name=source.stem, width=width)
+    (folder / "pyproject.toml").write_text(config, encoding="utf-8")
+    assert main(["--project", str(folder), "generate"]) == 0
+    return folder
+
+
+def generated(folder: Path) -> list[Path]:
+    files = [
+        path for part in ("src", "tests", "docs") for path in sorted((folder / part).rglob("*.*"))
+    ]
+    return [*files, *(folder / "machine").glob("*.json")]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def assert_clean(folder: Path, *, width: int = 88) -> None:
+    """What was generated is formatted, linted, typed, and passes its own tests."""
+    length = ["--line-length", str(width)]
+    rules = "E,F,I,B,RET,RUF,SIM,UP"
+    commands = [
+        ["ruff", "format", "--isolated", *length, "--check", "src", "tests"],
+        ["ruff", "check", "--isolated", *length, "--select", rules, "src", "tests"],
+        ["mypy", "--strict", "--config-file", os.devnull, "src"],
+        ["pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests"],
+    ]
+    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": os.devnull}
+    for command in commands:
+        run = [sys.executable, "-m", *command]
+        done = subprocess.run(
+            run, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr

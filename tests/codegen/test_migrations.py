@@ -1,0 +1,216 @@
+"""Machines that change under what is stored: declared, then read; undeclared, then refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from opslifecycle_codegen.main import main
+
+from tests.codegen.projects import assert_clean, edit, generated, project
+
+MACHINE = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"
+
+WRITE = """
+from ops_lifecycle import *
+from opslifecycle import SqliteStore
+def spec(kind, source=None):
+    return OperationSpec(OperationId.new(), kind, SessionId.new(), "work", "test", source)
+with Registry(store=SqliteStore("store.db"), max_completed=9) as r:
+    child = spec(OperationKind.MOB_MEMBER_CHILD, SessionChild(SessionId.new()))
+    tool = spec(OperationKind.BACKGROUND_TOOL_OP)
+    gone = spec(OperationKind.BACKGROUND_TOOL_OP)
+    for s in (gone, child, tool):
+        r.register_operation(s)
+        r.provisioning_succeeded(s.id)
+    r.complete_operation(gone.id, OperationResult(gone.id, "gone", False, 1, 2))
+    r.collect_completed()
+    r.peer_ready(child.id, OperationPeerHandle("p", TrustedPeerDescriptor("p", "i", "a")))
+    r.report_progress(child.id, OperationProgressUpdate("half", 50.0))
+    r.request_retire(child.id)
+    r.complete_operation(tool.id, OperationResult(tool.id, "done", False, 1, 2))
+    r.advance_completion_cursor(CompletionCursorConsumer.AGENT_APPLIED, 2)
+"""
+
+#: Everything that can be renamed, removed or added, in one version.
+RENAMED = """version: 2
+migrations:
+  2:
+    because: The words of our users.
+    renames:
+      OperationStatus: {retiring: winding_down, completed: finished}
+      OperationKind: {background_tool_op: tool_call}
+      OperationResult: {content: body}
+      OperationTerminalOutcome: {completed: finished}
+      SessionChild: {session_id: session}
+      CompletionCursorConsumer: {agent_applied: applied}
+      fields: {progress_count: reports}
+    removes:
+      OperationProgressUpdate: [percent]
+    adds:
+      OperationSpec: {tier: basic}
+"""
+
+EDITS = [
+    ("background_tool_op:", "tool_call:"),
+    ("content: text", "body: text"),
+    ("      Completed: {summary: It gave a result.", "      Finished: {summary: It gave a result."),
+    ("outcome: Completed(result)", "outcome: Finished(result)"),
+    ("fields: {session_id: SessionId}}", "fields: {session: SessionId}}"),
+    ("operation_source.session_id if", "operation_source.session if"),
+    ("      agent_applied:\n", "      applied:\n"),
+    ("fields: {message: text, percent: optional float}", "fields: {message: text}"),
+    ("display_name: text", "display_name: text\n      tier: text"),
+]
+
+READ = """
+from ops_lifecycle import *
+from opslifecycle import SqliteStore
+for _ in range(2):
+    with Registry(store=SqliteStore("store.db")) as r:
+        rows = r.completion_feed().list_since(0)
+        for row in rows.entries:
+            print(row.seq, row.kind.value, type(row.terminal_outcome).__name__)
+        for s in r.list_operations():
+            print(s.status.value, s.kind.value, s.reports, s.latest_progress, s.peer_ready)
+        print(rows.entries[0].terminal_outcome.result.body, rows.entries[1].operation_id == s.id,
+              r.completion_cursor(CompletionCursorConsumer.APPLIED), r.broken_invariants())
+"""
+
+
+def python(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    run = [sys.executable, "-c", script]
+    return subprocess.run(run, cwd=folder / "src", capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def operations(tmp_path: Path) -> Path:
+    folder = project(tmp_path, MACHINE)
+    assert python(folder, WRITE).returncode == 0
+    return folder
+
+
+def renamed(folder: Path, *, declared: bool = True) -> Path:
+    machine = folder / "machine/ops_lifecycle.yaml"
+    for old, new in EDITS:
+        edit(machine, old, new)
+    text = machine.read_text(encoding="utf-8")
+    for old, new in (
+        ("retiring", "winding_down"),
+        ("progress_count", "reports"),
+        # An invariant says that the outcome is called as its status.
+        ("    completed: {summary: Ended with", "    finished: {summary: Ended with"),
+        ("to: completed\n", "to: finished\n"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    if declared:
+        text = text.replace("version: 1\n", RENAMED, 1)
+    machine.write_text(text, encoding="utf-8")
+    return machine
+
+
+def test_what_was_renamed_removed_and_added_is_read_again(operations: Path) -> None:
+    renamed(operations)
+    assert main(["--project", str(operations), "generate"]) == 0
+    done = python(operations, READ)
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+    assert lines[: len(lines) // 2] == [
+        "1 tool_call Finished",
+        "2 tool_call Finished",
+        "3 mob_member_child Terminated",
+        "terminated mob_member_child 1 OperationProgressUpdate(message='half') True",
+        "finished tool_call 0 None False",
+        "gone True 2 []",
+    ]
+    assert_clean(operations)
+
+
+def test_without_a_declaration_nothing_is_generated(
+    operations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    renamed(operations, declared=False)
+    before = {path: path.read_bytes() for path in generated(operations)}
+    assert main(["--project", str(operations), "generate"]) == 2
+    printed = capsys.readouterr().err
+    for loss in ("loses retiring", "loses background_tool_op", "field content", "field percent"):
+        assert loss in printed
+    assert before == {path: path.read_bytes() for path in generated(operations)}
+
+
+def test_a_declaration_that_leaves_something_out_is_refused(
+    operations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = renamed(operations)
+    edit(machine, "      OperationResult: {content: body}\n", "")
+    assert main(["--project", str(operations), "generate"]) == 2
+    printed = capsys.readouterr().err
+    assert "OperationResult loses the field content" in printed
+    assert "say so in the migration to version 2" in printed
+    assert "loses retiring" not in printed
+
+
+def test_an_older_program_and_a_refusing_one_say_what_was_found(operations: Path) -> None:
+    machine = operations / "machine/ops_lifecycle.yaml"
+    note = "version: 2\nmigrations: {2: {because: It means something else now., refuses: true}}\n"
+    edit(machine, "version: 1\n", note)
+    edit(machine, "content: text", "body: text")
+    assert main(["--project", str(operations), "generate"]) == 0
+    done = python(operations, READ)
+    assert "StoreVersionError" in done.stderr
+    assert "ops_lifecycle version 1" in done.stderr
+    assert "It means something else now." in done.stderr
+    done = python(operations, WRITE.replace("store.db", "new.db"))
+    assert done.returncode == 0, done.stderr
+    edit(machine, note, "version: 1\n")
+    edit(machine, "body: text", "content: text")
+    (operations / "machine/ops_lifecycle.lock.json").unlink()
+    assert main(["--project", str(operations), "generate"]) == 0
+    done = python(operations, WRITE.replace("store.db", "new.db"))
+    assert "ops_lifecycle version 2" in done.stderr
+    assert "this is ops_lifecycle version 1" in done.stderr
+
+
+def test_a_compatible_change_opens_what_was_stored(operations: Path) -> None:
+    machine = operations / "machine/ops_lifecycle.yaml"
+    note = "      note: optional text\n      expect_peer_channel:"
+    edit(machine, "      expect_peer_channel:", note)
+    visits = "  visits: {type: count, starts: '0'}\n  peer_ready: {type: bool"
+    edit(machine, "  peer_ready: {type: bool", visits)
+    assert main(["--project", str(operations), "generate"]) == 0
+    script = READ.replace("s.reports", "s.progress_count").replace(".APPLIED", ".AGENT_APPLIED")
+    done = python(operations, script.replace(".body", ".content"))
+    assert done.stderr == ""
+    assert "terminated mob_member_child 1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("note", "expected"),
+    [
+        ("{2: {because: x, renames: {OperationKinds: {a: b}}}}", "5:40: error: OperationKinds is"),
+        ("{2: {because: x, renames: {OperationKind: {a: b}}}}", "no b in version 2"),
+        ("{2: {because: x, removes: {OperationKind: [background_tool_op]}}}", "still has"),
+        ("{2: {because: x, adds: {OperationSpec: {display_name: [a]}}}}", "expected a value"),
+        ("{2: {because: x, adds: {OperationSpec: {tier: a}}}}", "has no tier"),
+        ("{3: {because: x}}", "3 is no version that this machine has come to"),
+        ("{2: Convert what is stored.}", "2: expected a mapping"),
+    ],
+)
+def test_mistakes_in_a_migration(
+    operations: Path, note: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = operations / "machine/ops_lifecycle.yaml"
+    edit(machine, "version: 1\n", f"version: 2\nmigrations: {note}\n")
+    assert main(["--project", str(operations), "generate"]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_the_lock_is_json(operations: Path) -> None:
+    lock = json.loads((operations / "machine/ops_lifecycle.lock.json").read_text())
+    assert lock["stored"]["fields"]["terminal_outcome"] == "optional OperationTerminalOutcome"
+    assert lock["stored"]["registry"]["watermark"] == "optional count"
