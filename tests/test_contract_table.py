@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -10,17 +11,20 @@ from opslifecycle import (
     AlreadyRegisteredError,
     CompletionCursorConsumer,
     InvalidTransitionError,
+    MaxConcurrentExceededError,
     OperationId,
     OperationKind,
     OperationLifecycleAction,
     OperationNotFoundError,
     OperationStatus,
     OpsLifecycleError,
+    OwnerRetiredError,
     PeerNotExpectedError,
     Registry,
+    RunId,
 )
 
-from tests.builders import ACTIONS, CHILD, SLOT, TOOL, in_status, registered, spec
+from tests.builders import ACTIONS, CHILD, PATHS, SLOT, TOOL, in_status, registered, spec
 
 #: NF not found, IT invalid transition, OK the same and an idempotent success, stays accepted
 #: without a change of status; anything else is the status it leads to.
@@ -131,6 +135,44 @@ def test_cell(status: str, action: str, cell: str, kind: OperationKind) -> None:
         assert after.progress_count == before.progress_count + counted
         assert after.terminal is (after.terminal_outcome is not None)
         assert registry.broken_invariants() == []
+
+
+@pytest.mark.parametrize("kind", [CHILD, TOOL])
+@pytest.mark.parametrize("status", ["absent", *(status.value for status in PATHS)])
+def test_what_is_allowed_is_what_happens(status: str, kind: OperationKind) -> None:
+    found = Registry().allowed(OperationId.new())
+    assert [each.action for each in found] == [each.value for each in OperationLifecycleAction]
+    for permission in found:
+        registry = Registry()
+        id = brought_to(registry, status, kind)
+        before = everything(registry)
+        foreseen = next(p for p in registry.allowed(id) if p.action == permission.action)
+        assert everything(registry) == before
+        assert foreseen.depends_on == ()
+        if permission.action == "terminate":
+            # It has no method of its own: terminate_owner leaves alone what it cannot end.
+            assert foreseen.allowed is (status in ("provisioning", "running", "retiring"))
+        elif foreseen.allowed:
+            ACTIONS[permission.action](registry, id)
+        else:
+            refused = assert_rejected(registry, id, permission.action)
+            assert refused == foreseen.refusal
+            assert foreseen.refusal is not None
+            assert refused.guard == foreseen.refusal.guard is not None
+
+
+def test_a_rejection_names_its_guard_and_keeps_it() -> None:
+    registry = Registry(max_concurrent=0)
+    with pytest.raises(MaxConcurrentExceededError) as caught:
+        registry.register_operation(spec())
+    assert caught.value.guard == "room"
+    assert pickle.loads(pickle.dumps(caught.value)).guard == "room"
+    registry.retire_owner("why")
+    wait = registry.wait_all(RunId.new(), [])
+    with pytest.raises(OwnerRetiredError) as refused:
+        wait.result(0)
+    assert refused.value.guard == "owner_present"
+    assert {p.refusal for p in registry.allowed(OperationId.new())} == {OwnerRetiredError()}
 
 
 @pytest.mark.parametrize("status", [s for s in OperationStatus if s is not OperationStatus.ABSENT])

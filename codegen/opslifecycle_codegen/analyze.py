@@ -12,7 +12,6 @@ from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.expressions import compile_expression
 from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.migrations import migrations_of
-from opslifecycle_codegen.model import Expr, Name, Text
 from opslifecycle_codegen.program import (
     Command,
     EndStep,
@@ -37,6 +36,7 @@ from opslifecycle_codegen.types import (
     collection,
     optional,
 )
+from opslifecycle_codegen.words import Expr, Name, Text
 
 
 def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:

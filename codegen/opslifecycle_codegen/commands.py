@@ -9,7 +9,6 @@ from opslifecycle_codegen import model
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.expressions import compile_expression, narrowed_by
 from opslifecycle_codegen.layout import Code, called, quoted
-from opslifecycle_codegen.model import Expr, Name, Text, TypeExpr
 from opslifecycle_codegen.program import Assignment, BarrierAdmission, Check, Command
 from opslifecycle_codegen.resolve import Resolver, action_label
 from opslifecycle_codegen.scope import Binding, Scope
@@ -25,6 +24,7 @@ from opslifecycle_codegen.types import (
     fits,
     optional,
 )
+from opslifecycle_codegen.words import Expr, Name, Text, TypeExpr, Words
 
 #: What the shell can carry out; a machine names these and no others.
 EFFECTS = (
@@ -124,6 +124,7 @@ class Commands:
         scope = self.base_scope(params, operation=optional(ENTITY))
         scope = self._action_scope(scope, label, self._symbols.status_constant(sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
+        foreseeable, depends_on = self._foreseen(names, scope, params)
         checks, scope = self._checks(names, scope)
         self._require_status_check(name, names)
         updates = self.updates(declared.update, scope)
@@ -134,7 +135,7 @@ class Commands:
         return Command(
             str(name), label, declared.summary, params, checks, updates, effects,
             targets[0] if targets else "", outcome, sources,
-            self._resolver.statuses(declared.idempotent_in),
+            self._resolver.statuses(declared.idempotent_in), foreseeable, depends_on,
         )  # fmt: skip
 
     def rollback(self, declared: model.Rollback) -> Command:
@@ -176,7 +177,7 @@ class Commands:
         params = {"consumer": Type("enum", self._symbols.cursor_enum), "cursor": count}
         scope = self.base_scope(params)
         checks, scope = self._checks([], scope)
-        refusal, error = self._refusal(declared.beyond, scope)
+        refusal, error = self._refusal(declared.beyond, scope, self._diagnostics)
         past = Check((), Code("cursor > self.watermark"), refusal, error, reads_record=False)
         name = str(declared.advance)
         return Command(name, name, "Move a consumer's cursor forward.", params, (*checks, past))
@@ -197,7 +198,10 @@ class Commands:
                 message = f"a barrier must say how {check} is refused"
                 self._diagnostics.add(declared.mark, "missing-key", message)
         refusals = tuple(
-            (str(name), *self._refusal(refusal, scope if name == "busy" else id_scope))
+            (
+                str(name),
+                *self._refusal(refusal, scope if name == "busy" else id_scope, self._diagnostics),
+            )
             for name, refusal in given
         )
         return BarrierAdmission(first, refusals)
@@ -216,28 +220,52 @@ class Commands:
                 self._diagnostics.add(name.mark, "unknown-guard", message, hint)
                 continue
             self.used_guards.add(str(name))
-            check, scope = self._check(guard, scope)
+            check, scope = self._check(name, guard, scope, self._diagnostics)
             checks.append(check)
         return tuple(checks), scope
 
-    def _check(self, guard: model.Guard, scope: Scope) -> tuple[Check, Scope]:
+    def _foreseen(
+        self, names: Sequence[Name], scope: Scope, params: Mapping[str, Type]
+    ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+        """The checks that do not ask for parameters, and the names of those that do."""
+        for name in params:
+            scope = scope.without(name)
+        checks, later = [], []
+        for name in [*self._machine.always_first, *names]:
+            guard = self._machine.guards.get(name)
+            if guard is None:
+                continue
+            unheard = Diagnostics()
+            check, narrowed = self._check(name, guard, scope, unheard)
+            if unheard.findings:
+                later.append(str(name))
+            else:
+                checks.append(check)
+                scope = narrowed
+        return tuple(checks), tuple(later)
+
+    def _check(
+        self, name: Name, guard: model.Guard, scope: Scope, diagnostics: Diagnostics
+    ) -> tuple[Check, Scope]:
         used: set[str] = set()
         scope = Scope(scope.symbols, scope.names, scope.constants, scope.narrowed, used)
         lets = []
-        for name, expr in guard.let.items():
-            typed = compile_expression(expr, scope, self._diagnostics)
+        for local, expr in guard.let.items():
+            typed = compile_expression(expr, scope, diagnostics)
             if typed is not None:
-                lets.append((str(name), typed.code))
-                scope = scope.with_names({str(name): Binding(typed.type, str(name))})
-        test = compile_expression(guard.when, scope, self._diagnostics, BOOL, negated=True)
-        failed = narrowed_by(guard.when, scope, self._diagnostics, truth=False)
-        refusal, error = self._refusal(guard.otherwise, failed)
-        scope = narrowed_by(guard.when, scope, self._diagnostics, truth=True)
+                lets.append((str(local), typed.code))
+                scope = scope.with_names({str(local): Binding(typed.type, str(local))})
+        test = compile_expression(guard.when, scope, diagnostics, BOOL, negated=True)
+        failed = narrowed_by(guard.when, scope, diagnostics, truth=False)
+        refusal, error = self._refusal(guard.otherwise, failed, diagnostics)
+        scope = narrowed_by(guard.when, scope, diagnostics, truth=True)
         code = test.code if test else Code("")
         reads = self._machine.entity in used
-        return Check(tuple(lets), code, refusal, error, reads), scope
+        return Check(tuple(lets), code, refusal, error, reads, str(name)), scope
 
-    def _refusal(self, refusal: model.Refusal, scope: Scope) -> tuple[Code, str]:
+    def _refusal(
+        self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics
+    ) -> tuple[Code, str]:
         name = refusal.name
         self.used_rejections.add(str(name))
         declared = self._machine.rejections.get(name)
@@ -249,20 +277,20 @@ class Commands:
         else:
             hint = nearest(name, [*self._machine.rejections, *BUILT_IN_REJECTIONS])
             message = f"there is no rejection {str(name)!r}"
-            self._diagnostics.add(refusal.mark, "unknown-rejection", message, hint)
+            diagnostics.add(refusal.mark, "unknown-rejection", message, hint)
             return Code(""), ""
         for fact in refusal.facts:
             if fact not in facts:
                 message = f"{name} has no fact {str(fact)!r}"
-                self._diagnostics.add(fact.mark, "unknown-name", message, nearest(fact, facts))
+                diagnostics.add(fact.mark, "unknown-name", message, nearest(fact, facts))
         codes = []
         for fact_name, type in facts.items():
             expr = refusal.facts.get(Name(fact_name, refusal.mark))
             if expr is None:
                 message = f"{name} needs the fact {fact_name!r}"
-                self._diagnostics.add(refusal.mark, "missing-key", message)
+                diagnostics.add(refusal.mark, "missing-key", message)
                 continue
-            typed = compile_expression(expr, scope, self._diagnostics, type)
+            typed = compile_expression(expr, scope, diagnostics, type)
             codes.append(typed.code if typed else Code(""))
         return called(error, codes), error
 
@@ -334,7 +362,7 @@ class Commands:
             return None
         return typed.code if typed else None
 
-    def _refuse_terminal_exit(self, words: model.Words, sources: tuple[str, ...]) -> None:
+    def _refuse_terminal_exit(self, words: Words, sources: tuple[str, ...]) -> None:
         terminal = self._symbols.status_groups["terminal"]
         for status in sources:
             if status in terminal:

@@ -16,7 +16,6 @@ from opslifecycle_codegen import layout
 from opslifecycle_codegen.calls import check_call
 from opslifecycle_codegen.diagnostics import Diagnostics, Mark, nearest
 from opslifecycle_codegen.layout import Code
-from opslifecycle_codegen.model import Expr
 from opslifecycle_codegen.negation import negation
 from opslifecycle_codegen.scope import Scope, Typed
 from opslifecycle_codegen.types import (
@@ -32,6 +31,7 @@ from opslifecycle_codegen.types import (
     fits,
     join,
 )
+from opslifecycle_codegen.words import Expr
 
 _CHARACTERS_MAX = 1000
 _COMPARISONS = {

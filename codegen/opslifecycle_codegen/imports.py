@@ -28,6 +28,7 @@ _THIRD_PARTY = {
     "StoreVersionError": "opslifecycle.errors",
     "CompletionFeed": "opslifecycle.feed", "FeedBatch": "opslifecycle.feed",
     "Identifier": "opslifecycle.identifiers",
+    "Permission": "opslifecycle.permissions",
     "PublicationLock": "opslifecycle.publication",
     "Retention": "opslifecycle.retention",
     "SYSTEM_CLOCK": "opslifecycle.clock", "Clock": "opslifecycle.clock",

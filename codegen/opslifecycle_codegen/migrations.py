@@ -15,10 +15,10 @@ from attrs import Factory, frozen
 
 from opslifecycle_codegen import model
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.model import Text
 from opslifecycle_codegen.reader import Node, Scalar
 from opslifecycle_codegen.symbols import Symbols
 from opslifecycle_codegen.types import BOOL, COUNT, TEXT, Type
+from opslifecycle_codegen.words import Text
 
 RECORD, REGISTRY, TYPES = "fields", "registry", "types"
 

@@ -17,6 +17,7 @@ import attrs
 from opslifecycle_codegen import model
 from opslifecycle_codegen.diagnostics import Diagnostics, InvalidMachineError, Mark, nearest
 from opslifecycle_codegen.reader import Mapping, Node, Scalar, Sequence
+from opslifecycle_codegen.words import Declared, Expr, Name, TypeName, Words
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
@@ -58,17 +59,17 @@ class _Parser:
             return self._dict(node, arguments, what)
         if origin is list:
             return self._list(node, arguments[0], what)
-        if kind is model.Words:
+        if kind is Words:
             items = Sequence(node.mark, [node]) if isinstance(node, Scalar) else node
-            words = self._list(items, model.Name, what)
-            return words if words is _MISSING else model.Words(words)
+            words = self._list(items, Name, what)
+            return words if words is _MISSING else Words(words)
         if kind is model.Refusal:
             return self._refusal(node, what)
         if kind is bool:
             return self._literal(node, what, "true or false", {"true": True, "false": False})
         if kind is int:
             return self._whole_number(node, what)
-        if issubclass(kind, model.Declared):
+        if issubclass(kind, Declared):
             return self.declared(node, kind, what)
         return self._text(node, kind, what)
 
@@ -91,7 +92,7 @@ class _Parser:
                 name, annotation = spelled[key.text]
                 values[name] = self.value(child, annotation, key.text)
             elif rest is not None:
-                word = self._text(key, model.Name, "a property")
+                word = self._text(key, Name, "a property")
                 if word is _MISSING:
                     return _MISSING
                 values.setdefault(rest, {})[word] = child
@@ -132,13 +133,13 @@ class _Parser:
 
     def _refusal(self, node: Node, what: str) -> Any:
         if isinstance(node, Scalar):
-            name = self._text(node, model.Name, what)
+            name = self._text(node, Name, what)
             return _MISSING if name is _MISSING else model.Refusal(mark=node.mark, name=name)
         if not isinstance(node, Mapping) or len(node.items) != 1:
             return self._wrong(node, f"{what}: expected a rejection, or one with its facts")
         key, child = node.items[0]
-        name = self._text(key, model.Name, what)
-        facts = self._dict(child, (model.Name, model.Expr), key.text)
+        name = self._text(key, Name, what)
+        facts = self._dict(child, (Name, Expr), key.text)
         if name is _MISSING or facts is _MISSING:
             return _MISSING
         return model.Refusal(mark=key.mark, name=name, facts=facts)
@@ -147,11 +148,11 @@ class _Parser:
         if not isinstance(node, Scalar):
             return self._wrong(node, f"{what}: expected a single value")
         text = node.text
-        if kind is model.Name and not _NAME.fullmatch(text):
+        if kind is Name and not _NAME.fullmatch(text):
             return self._wrong(node, f"{what}: {text[:60]!r} is no snake_case name")
-        if kind is model.TypeName and not _TYPE_NAME.fullmatch(text):
+        if kind is TypeName and not _TYPE_NAME.fullmatch(text):
             return self._wrong(node, f"{what}: {text[:60]!r} is no PascalCase name")
-        if kind in (model.Name, model.TypeName) and keyword.iskeyword(text):
+        if kind in (Name, TypeName) and keyword.iskeyword(text):
             return self._wrong(node, f"{what}: {text!r} is a word of Python")
         if not text.strip():
             return self._wrong(node, f"{what}: expected a value")

@@ -20,6 +20,7 @@ class Check:
     refusal: Code
     error: str
     reads_record: bool
+    guard: str = ""
 
 
 @frozen
@@ -46,6 +47,9 @@ class Command:
     outcome: Code | None = None
     from_statuses: tuple[str, ...] = ()
     idempotent_in: tuple[str, ...] = ()
+    #: The checks that can be made without what the command takes, and the guards that cannot.
+    foreseeable: tuple[Check, ...] = ()
+    depends_on: tuple[str, ...] = ()
 
 
 @frozen

@@ -16,7 +16,7 @@ from opslifecycle_codegen.commands import EFFECTS
 from opslifecycle_codegen.config import MachineConfig
 from opslifecycle_codegen.imports import import_blocks, public_definitions
 from opslifecycle_codegen.lower import docs, ratchet, storage, types, views
-from opslifecycle_codegen.lower.authority import AuthorityLowering
+from opslifecycle_codegen.lower.authority import authority_view
 from opslifecycle_codegen.lower.names import public_names
 from opslifecycle_codegen.lower.registry import RegistryLowering
 from opslifecycle_codegen.program import Program
@@ -88,7 +88,7 @@ class Renderer:
 
     def _modules(self) -> dict[str, dict[str, Any]]:
         program, names, width = self._program, self._names, self._width
-        authority = AuthorityLowering(program, names, width).view()
+        authority = authority_view(program, names, width)
         modules: dict[str, dict[str, Any]] = {
             "identifiers": {"ids": list(program.symbols.ids.items())},
             "enums": {

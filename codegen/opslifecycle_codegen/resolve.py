@@ -5,7 +5,6 @@ from __future__ import annotations
 from opslifecycle_codegen import model
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.layout import quoted
-from opslifecycle_codegen.model import Text, TypeExpr
 from opslifecycle_codegen.parser import is_name
 from opslifecycle_codegen.reader import Node, Scalar
 from opslifecycle_codegen.symbols import (
@@ -31,6 +30,7 @@ from opslifecycle_codegen.types import (
     fits,
     optional,
 )
+from opslifecycle_codegen.words import Declared, Name, Text, TypeExpr, TypeName
 
 _ACTION_PROPERTIES = {
     "label": PropertyInfo(TEXT, "What messages call it."),
@@ -118,7 +118,7 @@ class Resolver:
         }
         self._symbols.enums[name] = EnumInfo(name, declared.summary, members, source=union.name)
 
-    def _properties(self, declared: dict[model.Name, model.Property]) -> dict[str, PropertyInfo]:
+    def _properties(self, declared: dict[Name, model.Property]) -> dict[str, PropertyInfo]:
         return {
             name: PropertyInfo(self.type_of(each.type), each.summary)
             for name, each in declared.items()
@@ -126,8 +126,8 @@ class Resolver:
 
     def _values_of(
         self,
-        member: model.Declared,
-        given: dict[model.Name, Node],
+        member: Declared,
+        given: dict[Name, Node],
         properties: dict[str, PropertyInfo],
     ) -> dict[str, str]:
         for key in given:
@@ -137,7 +137,7 @@ class Resolver:
                 self._diagnostics.add(key.mark, "unknown-key", message, hint)
         values = {}
         for name, info in properties.items():
-            node = given.get(model.Name(name, member.mark))
+            node = given.get(Name(name, member.mark))
             if node is None:
                 message = f"lacks the property {name!r}"
                 self._diagnostics.add(member.mark, "missing-key", message)
@@ -197,7 +197,7 @@ class Resolver:
                 continue
             groups[group] = self.statuses(words)
 
-    def statuses(self, words: tuple[Text, ...] | list[model.Name]) -> tuple[str, ...]:
+    def statuses(self, words: tuple[Text, ...] | list[Name]) -> tuple[str, ...]:
         """The statuses that words name, groups spelled out, in the order of the declaration."""
         known = self._symbols.enums[self._symbols.status_enum].members
         declared = self._machine.statuses.members
@@ -209,7 +209,7 @@ class Resolver:
                 hint = nearest(word, [*known, *self._symbols.status_groups])
                 message = f"there is no status {str(word)!r}"
                 self._diagnostics.add(word.mark, "unknown-status", message, hint)
-            elif declared[model.Name(word, word.mark)].pseudo:
+            elif declared[Name(word, word.mark)].pseudo:
                 message = f"{word} is a pseudo status, which no record ever has"
                 self._diagnostics.add(word.mark, "pseudo-status", message)
             else:
@@ -278,9 +278,7 @@ class Resolver:
             name, declared.summary, str(tag or ""), variants, tag_enum
         )
 
-    def _check_json_keys(
-        self, declared: model.Variant, info: RecordInfo, tag: model.Name | None
-    ) -> None:
+    def _check_json_keys(self, declared: model.Variant, info: RecordInfo, tag: Name | None) -> None:
         keys = [str(name) for name in info.fields]
         if info.flatten:
             flat = info.fields.get(info.flatten)
@@ -289,12 +287,12 @@ class Resolver:
                 self._diagnostics.add(declared.mark, "unknown-name", message)
                 return
             keys.remove(info.flatten)
-            keys.extend(self._machine.values[model.TypeName(flat.type.name, declared.mark)].fields)
+            keys.extend(self._machine.values[TypeName(flat.type.name, declared.mark)].fields)
         for key in sorted({str(key) for key in keys if keys.count(key) > 1 or key == tag}):
             message = f"the JSON of {info.name} would have the key {key!r} twice"
             self._diagnostics.add(declared.mark, "name-collision", message)
 
-    def _fields(self, declared: dict[model.Name, model.ValueField]) -> dict[str, FieldInfo]:
+    def _fields(self, declared: dict[Name, model.ValueField]) -> dict[str, FieldInfo]:
         fields: dict[str, FieldInfo] = {}
         defaulted = ""
         for name, each in declared.items():
@@ -342,7 +340,7 @@ class Resolver:
         names = [machine.feed.epoch] if machine.feed is not None else []
         if machine.barrier is not None:
             names.append(machine.barrier.request_id)
-            names += [model.TypeName(key, key.mark) for key in machine.barrier.key.values()]
+            names += [TypeName(key, key.mark) for key in machine.barrier.key.values()]
             if len(machine.barrier.key) != 1:
                 message = "a barrier has one key: the name and the identifier type of who waits"
                 self._diagnostics.add(machine.barrier.mark, "wrong-shape", message)

@@ -6,20 +6,20 @@ import re
 import string
 from collections.abc import Collection, Iterable
 
-from opslifecycle_codegen import model
 from opslifecycle_codegen.commands import BUILT_IN_REJECTIONS, Commands
 from opslifecycle_codegen.diagnostics import Diagnostics, Mark, nearest
 from opslifecycle_codegen.imports import RESERVED_TYPE_NAMES
-from opslifecycle_codegen.model import Text
 from opslifecycle_codegen.program import Program
 from opslifecycle_codegen.resolve import Resolver
+from opslifecycle_codegen.words import Declared, Expr, Text, TypeExpr, TypeName
 
 # Words that generated code uses for something else, by where they would stand.
 _ENUM_WORDS = frozenset({"mro", "name", "value", "generated_variant", "wire", "cls", "member"})
 _RECORD_WORDS = frozenset({"clock_offset_ms", "constant_text"})
 _REGISTRY_WORDS = frozenset({"records", "ended", "now_ms", "clock_offset_ms", "cursors", "self"})
 _METHOD_WORDS = frozenset(
-    {"close", "broken_invariants", "erase", "evict", "register", "cursor_of", "recover_interrupted"}
+    {"close", "allowed", "capture", "restore", "broken_invariants"}
+    | {"erase", "evict", "register", "cursor_of", "recover_interrupted"}
 )
 
 
@@ -192,18 +192,18 @@ class _Rules:
         words: set[str] = set()
 
         def walk(value: object) -> None:
-            if isinstance(value, model.TypeExpr | model.Expr | model.TypeName):
+            if isinstance(value, TypeExpr | Expr | TypeName):
                 words.update(re.findall(r"\w+", value))
             elif isinstance(value, dict):
                 for key, each in value.items():
                     # The key of a declaration names it; that alone is no use of it.
                     walk(each)
-                    if isinstance(key, model.Expr):
+                    if isinstance(key, Expr):
                         walk(key)
             elif isinstance(value, list | tuple):
                 for each in value:
                     walk(each)
-            elif isinstance(value, model.Declared):
+            elif isinstance(value, Declared):
                 for name in getattr(type(value), "__slots__", ()):
                     if name != "__weakref__":
                         walk(getattr(value, name))

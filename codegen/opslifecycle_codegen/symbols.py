@@ -6,8 +6,9 @@ import re
 
 from attrs import Factory, define, frozen
 
-from opslifecycle_codegen.model import Expr, ValueField
+from opslifecycle_codegen.model import ValueField
 from opslifecycle_codegen.types import Type
+from opslifecycle_codegen.words import Expr
 
 
 @frozen

@@ -26,6 +26,7 @@ from opslifecycle.errors import (
     UnsupportedError,
 )
 from opslifecycle.feed import CompletionFeed, CompletionFeedGap
+from opslifecycle.permissions import Permission
 from opslifecycle.store import MemoryStore, Store
 
 from opslifecycle.generated import (
@@ -138,6 +139,7 @@ __all__ = [
     "OwnerRetiredError",
     "OwnershipLostError",
     "PeerNotExpectedError",
+    "Permission",
     "PersistenceError",
     "Registry",
     "RegistryClosedError",

@@ -167,8 +167,7 @@ class Committer:
             wakers = self._publish(decided, commit)
         except PersistenceError as error:
             decided.undo()
-            # An error for each: a shared one would collect all their tracebacks.
-            answer_all(batch, [PersistenceError(*error.args) for _ in batch])
+            answer_all(batch, [error.again() for _ in batch])
             return
         except BaseException as error:
             # Whoever waits for these is told before the registry closes itself for it.

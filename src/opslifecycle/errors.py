@@ -6,7 +6,7 @@ pickled. Two errors of one class with equal facts are equal, so that tests can c
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class OpsLifecycleError(Exception):
@@ -19,10 +19,24 @@ class OpsLifecycleError(Exception):
     facts: ClassVar[tuple[str, ...]] = ()
     template: ClassVar[str] = "operation lifecycle error"
 
+    #: The guard of the machine that refused, where one did.
+    guard: str | None = None
+
     def __init__(self, *values: Any) -> None:
         super().__init__(*values)
         for name, value in zip(self.facts, values, strict=True):
             setattr(self, name, value)
+
+    def by(self, guard: str) -> Self:
+        """The same, refused by a guard of the machine."""
+        self.guard = guard
+        return self
+
+    def again(self) -> Self:
+        """An equal error of its own; a shared one would collect all their tracebacks."""
+        other = type(self)(*self.args)
+        other.guard = self.guard
+        return other
 
     def __str__(self) -> str:
         return self.template.format_map(dict(zip(self.facts, self.args, strict=True)))

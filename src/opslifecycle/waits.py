@@ -199,8 +199,7 @@ class Wait(NotCopyable, Generic[T]):
             return cast("T", cell.value)
         if cell.state is _State.FAILED:
             error = cast("OpsLifecycleError", cell.value)
-            # An error of its own for each waiter: a shared one would collect all their tracebacks.
-            raise type(error)(*error.args)
+            raise error.again()
         from opslifecycle.cancellation import WaitCancelledError
 
         raise WaitCancelledError

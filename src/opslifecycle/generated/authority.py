@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from opslifecycle.errors import InvalidSpecError, OpsLifecycleError
+from opslifecycle.permissions import Permission
 
 from .enums import (
     CompletionCursorConsumer,
@@ -202,17 +203,20 @@ class OperationAuthority:
         """
         id = spec.id
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is not None:
-            return AlreadyRegisteredError(id)
+            return AlreadyRegisteredError(id).by("unregistered")
         if spec.operation_source is not None and (
             not spec.kind.may_have_source or not isinstance(spec.operation_source, OperationSource)
         ):
-            return InvalidSpecError("operation_source", "this kind has no such source")
+            return InvalidSpecError(
+                "operation_source",
+                "this kind has no such source",
+            ).by("source_fits_kind")
         limit = max_concurrent if max_concurrent is not None else self.max_concurrent
         if limit is not None and self.active_count >= limit:
-            return MaxConcurrentExceededError(limit, self.active_count)
+            return MaxConcurrentExceededError(limit, self.active_count).by("room")
         operation = OperationRecord(
             id,
             self.clock_offset_ms,
@@ -229,12 +233,16 @@ class OperationAuthority:
         Legal from provisioning, leads to running.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_PROVISIONING:
-            return InvalidTransitionError(id, operation.status, "provisioning_succeeded")
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "provisioning_succeeded",
+            ).by("legal_status")
         operation.started_at_ms = operation.clock_offset_ms + self.now_ms
         operation.status = _RUNNING
         return _NO_EFFECTS
@@ -245,12 +253,12 @@ class OperationAuthority:
         Legal from provisioning or running or retiring, leads to failed.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(id, operation.status, "fail_operation")
+            return InvalidTransitionError(id, operation.status, "fail_operation").by("legal_status")
         return self._end(operation, _FAILED, Failed(error))
 
     def peer_ready(
@@ -263,16 +271,16 @@ class OperationAuthority:
         Legal from running or retiring, changes no status.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if not operation.kind.expects_peer_channel:
-            return PeerNotExpectedError(id)
+            return PeerNotExpectedError(id).by("kind_expects_peer")
         if operation.peer_ready:
-            return AlreadyPeerReadyError(id)
+            return AlreadyPeerReadyError(id).by("not_yet_peer_ready")
         if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(id, operation.status, "peer_ready")
+            return InvalidTransitionError(id, operation.status, "peer_ready").by("legal_status")
         operation.peer_ready = True
         operation.peer_handle = handle
         return _NO_EFFECTS
@@ -287,12 +295,16 @@ class OperationAuthority:
         Legal from running or retiring, changes no status.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(id, operation.status, "report_progress")
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "report_progress",
+            ).by("legal_status")
         operation.progress_count = (
             operation.progress_count + 1
             if operation.progress_count < 4294967295
@@ -307,12 +319,16 @@ class OperationAuthority:
         Legal from running or retiring, leads to completed.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(id, operation.status, "complete_operation")
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "complete_operation",
+            ).by("legal_status")
         return self._end(operation, _COMPLETED, Completed(result))
 
     def abort(self, id: OperationId, reason: str | None) -> Effects | OpsLifecycleError:
@@ -321,12 +337,16 @@ class OperationAuthority:
         Legal from provisioning, leads to aborted.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_PROVISIONING:
-            return InvalidTransitionError(id, operation.status, "abort_provisioning")
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "abort_provisioning",
+            ).by("legal_status")
         return self._end(operation, _ABORTED, Aborted(reason))
 
     def cancel(self, id: OperationId, reason: str | None) -> Effects | OpsLifecycleError:
@@ -335,12 +355,16 @@ class OperationAuthority:
         Legal from provisioning or running or retiring, leads to cancelled.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(id, operation.status, "cancel_operation")
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "cancel_operation",
+            ).by("legal_status")
         return self._end(operation, _CANCELLED, Cancelled(reason))
 
     def retire_requested(self, id: OperationId) -> Effects | OpsLifecycleError:
@@ -349,12 +373,12 @@ class OperationAuthority:
         Legal from running, leads to retiring.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_RUNNING:
-            return InvalidTransitionError(id, operation.status, "request_retire")
+            return InvalidTransitionError(id, operation.status, "request_retire").by("legal_status")
         operation.status = _RETIRING
         return _NO_EFFECTS
 
@@ -364,12 +388,12 @@ class OperationAuthority:
         Legal from running or retiring, leads to retired.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(id, operation.status, "mark_retired")
+            return InvalidTransitionError(id, operation.status, "mark_retired").by("legal_status")
         return self._end(operation, _RETIRED, Retired())
 
     def terminate(self, id: OperationId, reason: str) -> Effects | OpsLifecycleError:
@@ -378,12 +402,16 @@ class OperationAuthority:
         Legal from provisioning or running or retiring, leads to terminated.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(id, operation.status, "terminate_owner")
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "terminate_owner",
+            ).by("legal_status")
         return self._end(operation, _TERMINATED, Terminated(reason))
 
     def terminate_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
@@ -440,27 +468,24 @@ class OperationAuthority:
     def rollback_unreturned_operation(self, id: OperationId) -> Effects | OpsLifecycleError:
         """Erase a live operation as if it had never been registered."""
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id)
+            return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(id, operation.status, "rollback_unreturned_operation")
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "rollback_unreturned_operation",
+            ).by("legal_status")
         self.active_count -= 1
         return _EFFECTS_1
 
     def collect_completed(self) -> list[OperationRecord] | OpsLifecycleError:
         """Hand over the operations that have ended, oldest first, and erase them."""
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         return list(self.ended.values())
-
-    def register_watcher(self, id: OperationId) -> OperationRecord | OpsLifecycleError:
-        """Watch an operation for its end."""
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id)
-        return operation
 
     def advance_completion_cursor(
         self,
@@ -472,12 +497,19 @@ class OperationAuthority:
         Gives where it stands then; it never falls.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         if cursor > self.watermark:
             return CursorOutOfRangeError(cursor, self.watermark)
         if cursor > self.cursors[consumer]:
             self.cursors[consumer] = cursor
         return self.cursors[consumer]
+
+    def register_watcher(self, id: OperationId) -> OperationRecord | OpsLifecycleError:
+        """Watch an operation for its end."""
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        return operation
 
     def cursor_of(self, consumer: CompletionCursorConsumer) -> int:
         """Where a consumer's cursor stands."""
@@ -489,7 +521,7 @@ class OperationAuthority:
         `active` counts the barriers of the same key.
         """
         if self.owner_retired:
-            return OwnerRetiredError()
+            return OwnerRetiredError().by("owner_present")
         seen: set[OperationId] = set()
         for id in ids:
             if id in seen:
@@ -501,6 +533,159 @@ class OperationAuthority:
             if id not in self.records:
                 return OperationNotFoundError(id)
         return None
+
+    def _start_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What start would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_PROVISIONING:
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "provisioning_succeeded",
+            ).by("legal_status")
+        return None
+
+    def _fail_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What fail would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_LIVE:
+            return InvalidTransitionError(id, operation.status, "fail_operation").by("legal_status")
+        return None
+
+    def _peer_ready_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What peer_ready would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if not operation.kind.expects_peer_channel:
+            return PeerNotExpectedError(id).by("kind_expects_peer")
+        if operation.peer_ready:
+            return AlreadyPeerReadyError(id).by("not_yet_peer_ready")
+        if operation.status not in _FROM_WORKING:
+            return InvalidTransitionError(id, operation.status, "peer_ready").by("legal_status")
+        return None
+
+    def _progress_reported_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What progress_reported would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_WORKING:
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "report_progress",
+            ).by("legal_status")
+        return None
+
+    def _complete_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What complete would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_WORKING:
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "complete_operation",
+            ).by("legal_status")
+        return None
+
+    def _abort_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What abort would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_PROVISIONING:
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "abort_provisioning",
+            ).by("legal_status")
+        return None
+
+    def _cancel_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What cancel would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_LIVE:
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "cancel_operation",
+            ).by("legal_status")
+        return None
+
+    def _retire_requested_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What retire_requested would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_RUNNING:
+            return InvalidTransitionError(id, operation.status, "request_retire").by("legal_status")
+        return None
+
+    def _retire_completed_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What retire_completed would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_WORKING:
+            return InvalidTransitionError(id, operation.status, "mark_retired").by("legal_status")
+        return None
+
+    def _terminate_refused(self, id: OperationId) -> OpsLifecycleError | None:
+        """What terminate would be refused with now; None if nothing is against it."""
+        if self.owner_retired:
+            return OwnerRetiredError().by("owner_present")
+        operation = self.records.get(id)
+        if operation is None:
+            return OperationNotFoundError(id).by("registered")
+        if operation.status not in _FROM_LIVE:
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "terminate_owner",
+            ).by("legal_status")
+        return None
+
+    def allowed(self, id: OperationId) -> tuple[Permission, ...]:
+        """What may be asked of a record now, action by action."""
+        return (
+            Permission("start", self._start_refused(id)),
+            Permission("fail", self._fail_refused(id)),
+            Permission("peer_ready", self._peer_ready_refused(id)),
+            Permission("progress_reported", self._progress_reported_refused(id)),
+            Permission("complete", self._complete_refused(id)),
+            Permission("abort", self._abort_refused(id)),
+            Permission("cancel", self._cancel_refused(id)),
+            Permission("retire_requested", self._retire_requested_refused(id)),
+            Permission("retire_completed", self._retire_completed_refused(id)),
+            Permission("terminate", self._terminate_refused(id)),
+        )
 
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
         """Whether a status is an end."""

@@ -18,6 +18,7 @@ from opslifecycle.commits import Committer
 from opslifecycle.effects import EffectRunner, FeedParts
 from opslifecycle.feed import CompletionFeed
 from opslifecycle.listing import Listing
+from opslifecycle.permissions import Permission
 from opslifecycle.publication import PublicationLock
 from opslifecycle.retention import Retention
 from opslifecycle.settings import UNSET, setting
@@ -260,6 +261,15 @@ class OperationReads:
             id,
             action,
         )
+
+    def allowed(self, id: OperationId) -> tuple[Permission, ...]:
+        """What may be asked of one operation now, action by action.
+
+        For an action that is not legal its permission holds the error that it would
+        raise, with its facts and the guard that refuses.
+        """
+        checks.instance("id", id, OperationId)
+        return self._shell.ask(OperationAuthority.allowed, id)
 
     def broken_invariants(self) -> list[str]:
         """The names of the declared invariants that do not hold: none if all is well.
