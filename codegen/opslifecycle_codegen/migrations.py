@@ -14,6 +14,7 @@ from typing import Any
 from attrs import Factory, frozen
 
 from opslifecycle_codegen import model
+from opslifecycle_codegen.compare import COMPATIBLE, RULES
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.reader import Node, Scalar
 from opslifecycle_codegen.symbols import Symbols
@@ -33,6 +34,8 @@ class Migration:
     renames: dict[str, dict[str, str]]
     removes: dict[str, list[str]]
     adds: dict[str, dict[str, Any]]
+    #: Breaks that are meant, by the rule that tells them, each with its reason.
+    accepts: dict[str, str]
 
     def edits(self, part: str) -> bool:
         """Whether a part is edited itself."""
@@ -166,6 +169,11 @@ class _Checker:
                 hint = nearest(part, [*parts, TYPES])
                 message = f"{part!s} is nothing that a store keeps"
                 self._diagnostics.add(part.mark, "unknown-name", message, hint)
+        for rule in declared.accepts:
+            if RULES.get(str(rule), COMPATIBLE) == COMPATIBLE:
+                breaking = [name for name, kind in RULES.items() if kind != COMPATIBLE]
+                message = f"{rule!s} is no rule by which a break is told"
+                self._diagnostics.add(rule.mark, "unknown-name", message, nearest(rule, breaking))
         return Migration(
             version,
             str(declared.because),
@@ -176,6 +184,7 @@ class _Checker:
                 str(part): {str(name): self._added(part, name, node) for name, node in e.items()}
                 for part, e in declared.adds.items()
             },
+            {str(rule): str(reason) for rule, reason in declared.accepts.items()},
         )
 
     def _parts(self) -> list[str]:

@@ -322,6 +322,7 @@ class Migration(Declared):
     removes: dict[Text, list[Text]] = Factory(dict)
     adds: dict[Text, dict[Text, Node]] = Factory(dict)
     refuses: bool = False
+    accepts: dict[Text, Text] = Factory(dict)
 
 
 @frozen(kw_only=True)

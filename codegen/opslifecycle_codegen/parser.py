@@ -19,8 +19,10 @@ from opslifecycle_codegen.diagnostics import Diagnostics, InvalidMachineError, M
 from opslifecycle_codegen.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.words import Declared, Expr, Name, TypeName, Words
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+NAME_PATTERN = "[a-z][a-z0-9_]*"
+TYPE_NAME_PATTERN = "[A-Z][A-Za-z0-9]*"
+_NAME = re.compile(NAME_PATTERN)
+_TYPE_NAME = re.compile(TYPE_NAME_PATTERN)
 
 
 def is_name(text: str) -> bool:

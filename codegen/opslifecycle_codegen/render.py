@@ -14,6 +14,7 @@ import jinja2
 from opslifecycle_codegen import layout, lock
 from opslifecycle_codegen.commands import EFFECTS
 from opslifecycle_codegen.config import MachineConfig
+from opslifecycle_codegen.diagram import mermaid
 from opslifecycle_codegen.imports import import_blocks, public_definitions
 from opslifecycle_codegen.lower import docs, ratchet, storage, types, views
 from opslifecycle_codegen.lower.authority import authority_view
@@ -253,7 +254,7 @@ class Renderer:
         return {
             "actions": [action.name for action in program.actions],
             "table": docs.table(program),
-            "diagram": docs.diagram(program),
+            "diagram": mermaid(program),
             "action_rows": docs.action_rows(program),
             "closed_sets": docs.enum_tables(program),
             "invariants": [(rule.name, rule.summary) for rule in program.invariants],

@@ -42,18 +42,6 @@ def _cell(action: Command, status: str) -> str:
     return "*already*" if status in action.idempotent_in else ""
 
 
-def diagram(program: Program) -> list[str]:
-    """The statuses and what leads from one to another, as a Mermaid state diagram."""
-    edges: dict[tuple[str, str], list[str]] = {}
-    for action in program.actions:
-        for status in action.from_statuses:
-            edges.setdefault((status, action.to or status), []).append(action.name)
-    lines = [f"[*] --> {program.create.to}: register"]
-    lines += [f"{source} --> {to}: {', '.join(names)}" for (source, to), names in edges.items()]
-    lines += [f"{status} --> [*]" for status in program.symbols.status_groups["terminal"]]
-    return lines
-
-
 def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
     """Each action with its methods, what it is for, and what it is refused with."""
     rows = []
