@@ -10,8 +10,10 @@ from opslifecycle_codegen import model, rules
 from opslifecycle_codegen.commands import Commands
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.expressions import compile_expression
+from opslifecycle_codegen.findings import WAIVABLE
 from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.migrations import migrations_of
+from opslifecycle_codegen.overlaps import judge
 from opslifecycle_codegen.program import (
     Command,
     EndStep,
@@ -36,12 +38,14 @@ from opslifecycle_codegen.types import (
     collection,
     optional,
 )
+from opslifecycle_codegen.waivers import waive
 from opslifecycle_codegen.words import Expr, Name, Text
 
 
 def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
     """The program of a machine; raises InvalidMachineError with every mistake found."""
     program = _Analyzer(machine, diagnostics).run()
+    waive(machine, diagnostics)
     diagnostics.stop_if_any()
     return program
 
@@ -87,7 +91,10 @@ class _Analyzer:
             migrations=migrations_of(machine, self._symbols, self._diagnostics),
         )
         rules.check(program, self._resolver, commands, self._diagnostics)
-        return program
+        if any(finding.rule not in WAIVABLE for finding in self._diagnostics.findings):
+            # Guards that are wrong themselves are not to be judged as well.
+            return program
+        return evolve(program, judged=judge(program, commands, self._diagnostics))
 
     def _compile(self, expr: Expr, scope: Scope, wanted: Type | None = None) -> Typed:
         typed = compile_expression(expr, scope, self._diagnostics, wanted)

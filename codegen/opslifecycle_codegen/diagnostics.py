@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
+from opslifecycle_codegen.findings import RULES
+
 
 @frozen(order=True)
 class Mark:
@@ -32,6 +34,8 @@ class Finding:
     message: str
     rule: str
     hint: str = ""
+    #: What it is about, by the name that a waiver would give.
+    of: str = ""
 
     def __str__(self) -> str:
         hint = f"\n    hint: {self.hint}" if self.hint else ""
@@ -52,9 +56,10 @@ class Diagnostics:
 
     findings: list[Finding] = field(factory=list)
 
-    def add(self, mark: Mark, rule: str, message: str, hint: str = "") -> None:
-        """Report a mistake and go on."""
-        self.findings.append(Finding(mark, message, rule, hint))
+    def add(self, mark: Mark, rule: str, message: str, hint: str = "", of: str = "") -> None:
+        """Report a mistake and go on; `of` is what it is about, if it may be waived."""
+        assert rule in RULES, rule
+        self.findings.append(Finding(mark, message, rule, hint, of))
 
     def stop_if_any(self) -> None:
         """Raise InvalidMachineError if anything was found."""

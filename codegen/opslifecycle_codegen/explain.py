@@ -16,6 +16,10 @@ def explained(program: Program) -> str:
     lines += ["", "Actions"]
     for command in (program.create, *program.actions):
         lines += _command_lines(program, command)
+    judged = program.judged
+    if judged is not None:
+        lines += ["", f"Guards and ends: {judged.decided} decided by trying every case"]
+        lines += [f"  undecided: {name}" for name in judged.undecided]
     return "\n".join(lines)
 
 

@@ -52,7 +52,7 @@ def compile_expression(
     negated: bool = False,
 ) -> Typed | None:
     """Check an expression and print it, or its negation; None if it is wrong, which is reported."""
-    checker = Checker(expr, diagnostics)
+    checker = Checker(expr, diagnostics, negated=negated)
     try:
         tree = checker.parse()
         if negated:
@@ -77,9 +77,11 @@ def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool)
 class Checker:
     """Checks one expression, and reports its first mistake."""
 
-    def __init__(self, expr: Expr, diagnostics: Diagnostics) -> None:
+    def __init__(self, expr: Expr, diagnostics: Diagnostics, *, negated: bool = False) -> None:
         self._expr = expr
         self._diagnostics = diagnostics
+        # A test is told as it was written, not as its opposite that is printed.
+        self._negated = negated
 
     def parse(self) -> ast.expr:
         if len(self._expr) > _CHARACTERS_MAX:
@@ -295,7 +297,8 @@ class Checker:
         if isinstance(right, ast.Constant) and right.value is None:
             if not left.type.optional and left.type != NONE:
                 message = f"{ast.unparse(node.left)} is never None here"
-                raise self.refuse(node, "always-true" if negated else "always-false", message)
+                rule = "always-true" if negated is not self._negated else "always-false"
+                raise self.refuse(node, rule, message)
             return Code(f"{left.code.at(layout.SUM)} {spelled} None", layout.COMPARE)
         if isinstance(right, ast.Name):
             named = scope.symbols.type_named(right.id)

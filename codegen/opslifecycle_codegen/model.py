@@ -37,7 +37,10 @@ class Names(Declared):
 
 @frozen(kw_only=True)
 class Waiver(Declared):
+    """A judgement of the compiler that is known and meant."""
+
     rule: Text
+    of: Text
     because: Text
 
 
@@ -137,7 +140,6 @@ class Rejection(Declared):
     error: TypeName
     says: Text
     facts: dict[Name, TypeExpr] = Factory(dict)
-    waive: Waiver | None = None
 
 
 @frozen(kw_only=True)
@@ -363,3 +365,4 @@ class Machine(Declared):
     steps: dict[Name, Claim] = Factory(dict)
     eventually: dict[Name, Eventually] = Factory(dict)
     migrations: dict[Text, Migration] = Factory(dict)
+    waivers: list[Waiver] = Factory(list)

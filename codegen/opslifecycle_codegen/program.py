@@ -12,6 +12,14 @@ from opslifecycle_codegen.types import Type
 
 
 @frozen
+class Judged:
+    """How much was decided by trying every case, and what could not be."""
+
+    decided: int
+    undecided: tuple[str, ...]
+
+
+@frozen
 class Check:
     """One guard in its place: locals to bind, when to refuse, and with what."""
 
@@ -139,6 +147,7 @@ class Program:
     registry_starts: dict[str, Code]
     facts: dict[str, dict[str, Type]]
     migrations: Migrations
+    judged: Judged | None = None
 
     def outcome_type(self) -> Type:
         """What an ended record gives to those who wait for it."""

@@ -48,6 +48,10 @@ class _Rules:
         self._commands = commands
         self._diagnostics = found
 
+    def _add(self, name: Text, rule: str, message: str, hint: str = "") -> None:
+        """Report what is found of a name."""
+        self._diagnostics.add(name.mark, rule, message, hint, of=str(name))
+
     def statuses(self) -> None:
         """Every real status can be reached, and an end can be reached from each."""
         machine, groups = self._machine, self._program.symbols.status_groups
@@ -61,13 +65,13 @@ class _Rules:
         for wire, status in machine.statuses.members.items():
             if not status.pseudo and wire not in reached:
                 message = f"no action leads to {wire}"
-                self._diagnostics.add(wire.mark, "unreachable-status", message)
+                self._add(wire, "unreachable-status", message)
         back = {(to, source) for source, to in edges}
         ending = _closure(set(groups["terminal"]), back)
         for wire in machine.statuses.members:
             if str(wire) in real and str(wire) in reached and wire not in ending:
                 message = f"no end can be reached from {wire}"
-                self._diagnostics.add(wire.mark, "endless-status", message)
+                self._add(wire, "endless-status", message)
         if not groups["terminal"]:
             mark = machine.statuses.mark
             self._diagnostics.add(mark, "endless-status", "none of the statuses is terminal")
@@ -79,7 +83,7 @@ class _Rules:
                     self._diagnostics.add(eventually.mark, "endless-status", message)
         for name, action in machine.actions.items():
             if not self._resolver.statuses(action.from_):
-                self._diagnostics.add(name.mark, "dead-action", f"no status allows {name}")
+                self._add(name, "dead-action", f"no status allows {name}")
             for source in self._resolver.statuses(action.idempotent_in):
                 if source in self._resolver.statuses(action.from_):
                     message = f"{name} is legal from {source}: rejecting it there cannot happen"
@@ -105,7 +109,7 @@ class _Rules:
         for name, action in machine.actions.items():
             if not action.methods and name not in done:
                 message = f"{name} has no method and no command that does it"
-                self._diagnostics.add(name.mark, "dead-action", message)
+                self._add(name, "dead-action", message)
         for method, params in machine.create.methods.items():
             for param in params:
                 if param not in machine.create.takes:
@@ -165,17 +169,11 @@ class _Rules:
         machine = self._machine
         for name in machine.guards:
             if name not in self._commands.used_guards:
-                self._diagnostics.add(name.mark, "unused-guard", f"nothing checks {name}")
-        for name, rejection in machine.rejections.items():
-            given = name in self._commands.used_rejections
-            waived = rejection.waive is not None and rejection.waive.rule == "rejection-never-given"
-            if not given and not waived:
-                hint = "a guard gives it, or it is waived with a reason"
+                self._add(name, "unused-guard", f"nothing checks {name}")
+        for name in machine.rejections:
+            if name not in self._commands.used_rejections:
                 message = f"nothing is refused with {name}"
-                self._diagnostics.add(name.mark, "rejection-never-given", message, hint)
-            if rejection.waive is not None and (given or not waived):
-                message = f"{rejection.waive.rule} does not apply to {name}"
-                self._diagnostics.add(rejection.waive.mark, "unused-waiver", message)
+                self._add(name, "rejection-never-given", message, "a guard gives it")
         for type_name, value in machine.values.items():
             for field_name, field in value.fields.items():
                 if field.checked_by is not None and field.checked_by not in machine.guards:
@@ -185,7 +183,7 @@ class _Rules:
         mentioned = self._mentions()
         for declared in (*machine.ids, *machine.values):
             if declared not in mentioned:
-                self._diagnostics.add(declared.mark, "unused-type", f"nothing uses {declared}")
+                self._add(declared, "unused-type", f"nothing uses {declared}")
 
     def _mentions(self) -> set[str]:
         """Every word in the machine's expressions and types."""
