@@ -111,7 +111,14 @@ class Commands:
             message = f"a new {self._machine.entity} cannot begin at an end"
             self._diagnostics.add(declared.to.mark, "terminal-start", message)
         command = Command(
-            "register", "register", declared.summary, params, checks, updates, to=str(declared.to)
+            "register",
+            "register",
+            declared.summary,
+            params,
+            checks,
+            updates,
+            self.effects(declared.effects),
+            to=str(declared.to),
         )
         return command, made.code if made else Code("id")
 
@@ -331,10 +338,11 @@ class Commands:
 
     def effects(self, names: Sequence[Name]) -> tuple[str, ...]:
         """Effects by name, each known to the shell."""
+        known = [*EFFECTS, *self._machine.effects]
         for name in names:
-            if name not in EFFECTS:
-                message = f"the shell has no effect {str(name)!r}"
-                self._diagnostics.add(name.mark, "unknown-effect", message, nearest(name, EFFECTS))
+            if name not in known:
+                message = f"there is no effect {str(name)!r}"
+                self._diagnostics.add(name.mark, "unknown-effect", message, nearest(name, known))
             needs_feed = name in ("append_to_feed", "evict_oldest")
             if needs_feed and self._machine.feed is None:
                 self._diagnostics.add(name.mark, "missing-feed", f"{name} needs a feed")

@@ -27,6 +27,8 @@ _THIRD_PARTY = {
     "InvalidValueError": "opslifecycle.errors", "StoreDamagedError": "opslifecycle.errors",
     "StoreVersionError": "opslifecycle.errors",
     "CompletionFeed": "opslifecycle.feed", "FeedBatch": "opslifecycle.feed",
+    "EffectCall": "opslifecycle.hooks", "Hooks": "opslifecycle.hooks",
+    "check_handler": "opslifecycle.hooks", "is_effect": "opslifecycle.hooks",
     "Identifier": "opslifecycle.identifiers",
     "Permission": "opslifecycle.permissions",
     "PublicationLock": "opslifecycle.publication",

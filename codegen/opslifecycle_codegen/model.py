@@ -158,6 +158,13 @@ class Guard(Declared):
 
 
 @frozen(kw_only=True)
+class Effect(Declared):
+    """Something that the program does once an action is kept."""
+
+    summary: Text
+
+
+@frozen(kw_only=True)
 class Create(Declared):
     summary: Text
     methods: dict[Name, list[Name]]
@@ -167,6 +174,7 @@ class Create(Declared):
     checks: list[Name] = Factory(list)
     optional_methods: list[Name] = Factory(list)
     update: dict[Text, Expr] = Factory(dict)
+    effects: list[Name] = Factory(list)
 
 
 @frozen(kw_only=True)
@@ -348,6 +356,7 @@ class Machine(Declared):
     fields: dict[Name, EntityField] = Factory(dict)
     settings: dict[Name, Setting] = Factory(dict)
     registry: dict[Name, RegistryField] = Factory(dict)
+    effects: dict[Name, Effect] = Factory(dict)
     always_first: list[Name] = Factory(list)
     checks: list[Name] = Factory(list)
     on_terminal: list[Step] = Factory(list)

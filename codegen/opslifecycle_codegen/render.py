@@ -131,6 +131,8 @@ class Renderer:
         used.update(program.rollback.effects if program.rollback else ())
         used.update(("erase",) if program.collect else ())
         members = {e: MemberInfo(e, _EFFECT_SUMMARIES[e]) for e in EFFECTS if e in used}
+        for name, declared in program.machine.effects.items():
+            members[str(name)] = MemberInfo(str(name), declared.summary)
         summary = "What the shell carries out after a command was accepted."
         return EnumInfo(self._names.effect, summary, members)
 
@@ -148,6 +150,7 @@ class Renderer:
             "snapshot": views.snapshot_view(program, self._names.snapshot, self._width),
             "entry": views.entry_view(program, self._width),
             "entry_needs": program.views.entry_needs,
+            "own_effects": bool(program.machine.effects),
             "batch": str(feed.batch) if feed else "",
             "listing_keys": keys,
             "listing_order": order if program.machine.listing else [],
@@ -198,10 +201,15 @@ class Renderer:
         parameters = [setting.parameter for setting in settings]
         if stored:
             parameters.append("store: Store | None = None")
+        call = f"{self._names.effect}Call"
+        if machine.effects:
+            parameters.append(f"on_effect: Callable[[{call}], object] | None = None")
         star = ["self", "*", *parameters] if parameters else ["self"]
         bare = [parameter.partition(" = ")[0] for parameter in parameters[: len(settings)]]
         begin = ["self", "store: Store | None", "stored: Stored"]
         begin += bare
+        if machine.effects:
+            begin.append(f"on_effect: Callable[[{call}], object] | None")
         return {
             "methods": lowering.methods(),
             "has_invariants": bool(program.invariants),
@@ -219,6 +227,8 @@ class Renderer:
             "feed_type": lowering.feed_type(),
             "rows_max": program.rows_max.text if program.rows_max else "",
             "unset": ["UNSET"] * len(settings),
+            "own_effects": bool(machine.effects),
+            "effect_call": call,
             "discard": str(machine.rollback.method) if machine.rollback else "",
         }
 
@@ -229,9 +239,13 @@ class Renderer:
             "view": view,
             "version": program.machine.version,
             "digest": self.digest,
-            "all_fields": list(program.symbols.registry_fields),
+            "all_fields": [
+                *program.symbols.registry_fields,
+                *(["effects_given"] if program.machine.effects else []),
+            ],
             "has_cursors": program.cursors is not None,
             "has_feed": program.machine.feed is not None,
+            "own_effects": bool(program.machine.effects),
             "has_sequence": "sequence" in program.symbols.entity_fields,
             "cursor_enum": program.symbols.cursor_enum,
         }

@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Collection, Iterable
 
-from opslifecycle_codegen.commands import BUILT_IN_REJECTIONS, Commands
+from opslifecycle_codegen.commands import BUILT_IN_REJECTIONS, EFFECTS, Commands
 from opslifecycle_codegen.diagnostics import Diagnostics, Mark, nearest
 from opslifecycle_codegen.imports import RESERVED_TYPE_NAMES
 from opslifecycle_codegen.program import Program
@@ -16,9 +16,12 @@ from opslifecycle_codegen.words import Declared, Expr, Text, TypeExpr, TypeName
 # Words that generated code uses for something else, by where they would stand.
 _ENUM_WORDS = frozenset({"mro", "name", "value", "generated_variant", "wire", "cls", "member"})
 _RECORD_WORDS = frozenset({"clock_offset_ms", "constant_text"})
-_REGISTRY_WORDS = frozenset({"records", "ended", "now_ms", "clock_offset_ms", "cursors", "self"})
+_REGISTRY_WORDS = frozenset(
+    {"records", "ended", "now_ms", "clock_offset_ms", "cursors", "self"} | {"effects_given"}
+)
 _METHOD_WORDS = frozenset(
     {"close", "allowed", "capture", "restore", "broken_invariants"}
+    | {"pending_effects"}
     | {"erase", "evict", "register", "cursor_of", "recover_interrupted"}
 )
 
@@ -170,6 +173,12 @@ class _Rules:
         for name in machine.guards:
             if name not in self._commands.used_guards:
                 self._add(name, "unused-guard", f"nothing checks {name}")
+        for name in machine.effects:
+            if name in EFFECTS:
+                message = f"{name} is an effect of the shell"
+                self._diagnostics.add(name.mark, "name-collision", message)
+            elif name not in self._commands.used_effects:
+                self._add(name, "unused-effect", f"nothing has the effect {name}")
         for name in machine.rejections:
             if name not in self._commands.used_rejections:
                 message = f"nothing is refused with {name}"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from opslifecycle.conversion import data_of
+from opslifecycle.conversion import data_of, text_of
 from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
 from opslifecycle.store import Commit, Data, Identity, Put, Store, Stored
 
@@ -51,15 +51,15 @@ def unseal(document: Any, identity: Identity, **replaced: str) -> Stored:
     try:
         if document.get("checksum") != _checksum(body):
             raise StoreDamagedError(_WHERE, 0, "its checksum does not fit its content")
-        records = {each.pop("id"): _text(each) for each in map(dict, body["records"])}
+        records = {each.pop("id"): text_of(each) for each in map(dict, body["records"])}
         rows = {
             each["sequence"]: (
                 each["id"],
-                _text(each["body"]) if "body" in each else records[each["id"]],
+                text_of(each["body"]) if "body" in each else records[each["id"]],
             )
             for each in body["rows"]
         }
-        stored = Stored(records, rows, _text({**body["state"], **replaced}))
+        stored = Stored(records, rows, text_of({**body["state"], **replaced}))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise StoreDamagedError(_WHERE, 0, f"its shape is wrong: {error}") from None
     return identity.adopt(int(body["version"]), stored)
@@ -96,10 +96,6 @@ def reading(store: Store | None) -> Iterator[None]:
             where = _WHERE if store is None else store.name
             raise StoreDamagedError(where, 0, str(error)) from error
         raise
-
-
-def _text(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 def _checksum(body: Data) -> str:

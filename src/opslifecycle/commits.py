@@ -9,7 +9,8 @@ undone but the order of retention.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,8 @@ class Committer:
         self._epoch_id = epoch_id
         self._shell: Shell[Any, Any]
         self._unwritten: dict[Any, None] = {}
+        # Effects that were delivered, to be erased with the next commit.
+        self._delivered: deque[str] = deque()
         # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
         self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -66,6 +69,8 @@ class Committer:
     def attach(self, shell: Shell[Any, Any]) -> None:
         """Learn through which shell to publish, and start to work."""
         self._shell = shell
+        if shell.effects.hooks is not None:
+            shell.effects.hooks.delivered = self._delivered.append
         # A daemon, because a registry that nobody closes must not keep its process from ending.
         name = f"opslifecycle-{self._storage.identity.machine}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -114,11 +119,12 @@ class Committer:
 
     def _next_batch(self) -> bool:
         """Commit what has arrived; False at the end."""
-        idle = IDLE_SECONDS if self._unwritten else self._store.beat_seconds()
+        riding = bool(self._unwritten or self._delivered)
+        idle = IDLE_SECONDS if riding else self._store.beat_seconds()
         try:
             first = self._queue.get(timeout=idle)
         except Empty:
-            if self._unwritten:
+            if self._unwritten or self._delivered:
                 self._write_the_rest()
             else:
                 self._store.beat()
@@ -133,13 +139,21 @@ class Committer:
         """Keep what is still riding along, when nothing else comes or the registry is closed."""
         held = (self._authority.records.get(id) for id in self._unwritten)
         puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
+        delivered = tuple(self._delivered)
         try:
-            if puts:
-                self._store.append(self._commit_on(self._authority, puts, ()))
+            if puts or delivered:
+                self._store.append(self._commit_on(self._authority, puts, delivered))
         except PersistenceError:
             # Nothing that was promised is lost: these changes go on riding along.
             return
         self._unwritten.clear()
+        self._forget_delivered(delivered)
+
+    def _forget_delivered(self, erased: Iterable[str]) -> None:
+        """What was delivered first stands first, and is erased first."""
+        for id in erased:
+            if self._delivered and self._delivered[0] == id:
+                self._delivered.popleft()
 
     def _commit_on(self, authority: Any, puts: tuple[Put, ...], erased: tuple[str, ...]) -> Commit:
         state = self._storage.state_of(authority, self._epoch_id)
@@ -184,6 +198,7 @@ class Committer:
             self._unwritten.update((record.id, None) for record, _ in decided.changes)
         else:
             self._unwritten.clear()
+            self._forget_delivered(commit.erased)
         with self._shell.lock:
             self._storage.absorb(self._authority, decided.staged)
             return self._shell.effects.publish(decided.changes, decided.evicted)
@@ -210,13 +225,16 @@ class Committer:
         for _, evicted in decided.evicted:
             if evicted not in staged:
                 erased[str(evicted)] = None
-        if not (puts or erased or decided.moved):
+        hooks = self._shell.effects.hooks
+        calls = hooks.noted() if hooks is not None else []
+        if not (puts or erased or decided.moved or calls):
             return None
         for unwritten in self._unwritten:
             current = staged.get(unwritten)
             if self._keeps(current) and id(current) not in puts:
                 puts[id(current)] = self._storage.put_of(current)
-        return self._commit_on(decided.staged, tuple(puts.values()), tuple(erased))
+        erased.update(dict.fromkeys(self._delivered))
+        return self._commit_on(decided.staged, (*puts.values(), *calls), tuple(erased))
 
 
 class _Batch:
@@ -250,4 +268,4 @@ class _Batch:
     def undo(self) -> None:
         effects = self._shell.effects
         admitted = sum(effects.feeds(each) for _, each in self.changes)
-        effects.undo_retention(admitted, self.evicted)
+        effects.undo(admitted, self.evicted)

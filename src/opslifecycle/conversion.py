@@ -108,6 +108,11 @@ def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:
     return data
 
 
+def text_of(data: Any) -> str:
+    """Data as compact JSON text."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
 def _the_converter() -> Converter:
     global _converter
     converter = _converter

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from opslifecycle.barriers import Barriers
 from opslifecycle.errors import InternalError, RegistryClosedError
 from opslifecycle.feed import CompletionFeed
+from opslifecycle.hooks import Hooks
 from opslifecycle.listing import Listing
 from opslifecycle.publication import Waker
 from opslifecycle.retention import Retention
@@ -17,8 +18,13 @@ from opslifecycle.watchers import Watchers
 
 IdT = TypeVar("IdT", bound=Hashable)
 
+#: What the shell carries out itself; every other effect is the machine's own.
+BUILT_IN = frozenset(
+    {"append_to_feed", "count_in_barriers", "wake_watchers", "evict_oldest"}
+    | {"close_watchers", "fail_barriers", "erase"}
+)
 # Effects on the records alone: there is nothing left of them to publish.
-_SETTLED = ("erase", "evict_oldest")
+_SETTLED = {"erase", "evict_oldest"}
 
 
 class Record(Protocol):
@@ -46,13 +52,19 @@ class FeedParts(Generic[IdT]):
 class _Plan:
     """What some effects come to: the part that is settled, and the handlers that publish."""
 
-    __slots__ = ("appends", "erases", "evicts", "handlers", "settles")
+    __slots__ = ("appends", "erases", "evicts", "handlers", "hooks", "settles")
 
-    def __init__(self, names: set[str], handlers: list[Callable[[Any], Iterable[Waker]]]) -> None:
+    def __init__(
+        self,
+        names: set[str],
+        handlers: list[Callable[[Any], Iterable[Waker]]],
+        hooks: tuple[Enum, ...],
+    ) -> None:
         self.erases = "erase" in names
         self.appends = "append_to_feed" in names
         self.evicts = "evict_oldest" in names
-        self.settles = self.erases or self.appends or self.evicts
+        self.hooks = hooks
+        self.settles = self.erases or self.appends or self.evicts or bool(hooks)
         self.handlers = handlers
 
 
@@ -68,10 +80,12 @@ class EffectRunner(Generic[IdT, RecordT]):
         self,
         listing: Listing[IdT, RecordT],
         parts: FeedParts[IdT] | None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.watchers: Watchers[IdT, Any] = Watchers()
         self.barriers: Barriers[IdT, Any] = Barriers()
         self.listing = listing
+        self.hooks = hooks
         self._parts = parts
         # The authority gives one of a few shared tuples of effects, so each is looked up once.
         self._plans: dict[tuple[Enum, ...], _Plan] = {}
@@ -83,6 +97,8 @@ class EffectRunner(Generic[IdT, RecordT]):
             plan = self._plans.get(effects) or self._plan(effects)
             if not plan.settles:
                 continue
+            if plan.hooks and self.hooks is not None:
+                self.hooks.note(authority, record, plan.hooks)
             if plan.appends:
                 self._feed_parts().retention.admit(record.sequence, record.id)
             if plan.evicts:
@@ -112,6 +128,8 @@ class EffectRunner(Generic[IdT, RecordT]):
             self._feed_parts().feed.drop_oldest()
             if note is not None:
                 note(id)
+        if self.hooks is not None:
+            self.hooks.publish()
         return wakers
 
     def restore(self, authority: Any, rows: Iterable[Any]) -> None:
@@ -131,8 +149,10 @@ class EffectRunner(Generic[IdT, RecordT]):
             wakers.extend(self._parts.feed.close())
         return wakers
 
-    def undo_retention(self, admitted: int, evicted: list[tuple[int, IdT]]) -> None:
-        """Forget what a failed batch has done to the order of retention."""
+    def undo(self, admitted: int, evicted: list[tuple[int, IdT]]) -> None:
+        """Forget what a failed batch has noted, and has done to the order of retention."""
+        if self.hooks is not None:
+            self.hooks.drop()
         if self._parts is not None:
             self._parts.retention.undo(admitted, evicted)
 
@@ -146,8 +166,9 @@ class EffectRunner(Generic[IdT, RecordT]):
         }
         if self._parts is not None:
             publishing["append_to_feed"] = self._parts.feed.append
-        handlers = [publishing[name] for name in names if name not in _SETTLED]
-        plan = self._plans[effects] = _Plan(set(names), handlers)
+        own = tuple(effect for effect in effects if effect.value not in BUILT_IN)
+        handlers = [publishing[name] for name in names if name in BUILT_IN - _SETTLED]
+        plan = self._plans[effects] = _Plan(set(names), handlers, own)
         return plan
 
     def _evict(self, authority: Any) -> list[tuple[int, IdT]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from opslifecycle.conversion import text_of
 from opslifecycle.errors import StoreVersionError
+from opslifecycle.hooks import is_effect
 from opslifecycle.store import Data, Stored
 
 Edit = Callable[[Data], None]
@@ -15,17 +17,24 @@ def migrated(stored: Stored, record: Edit | None, registry: Edit | None) -> Stor
     """What is stored, with every record and the registry's state edited."""
     bodies: dict[str, str] = {}
 
+    def effect(data: Data) -> None:
+        if record is not None:
+            record(data["record"])
+
     def edited(text: str, edit: Edit | None) -> str:
         if edit is None:
             return text
         if text not in bodies:
             data = json.loads(text)
             edit(data)
-            bodies[text] = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+            bodies[text] = text_of(data)
         return bodies[text]
 
     return Stored(
-        {id: edited(body, record) for id, body in stored.records.items()},
+        {
+            id: edited(body, effect if is_effect(id) else record)
+            for id, body in stored.records.items()
+        },
         {sequence: (id, edited(body, record)) for sequence, (id, body) in stored.rows.items()},
         None if stored.state is None else edited(stored.state, registry),
     )

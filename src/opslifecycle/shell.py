@@ -163,6 +163,8 @@ class Shell(Generic[IdT, RecordT]):
 
     def close(self) -> None:
         """Refuse further work, finish what was asked for before, and end every wait."""
+        if self.effects.hooks is not None:
+            self.effects.hooks.stop(wait=True)
         if self._committer is not None:
             self._committer.close()
         self.end(RegistryClosedError)
@@ -180,7 +182,7 @@ class Shell(Generic[IdT, RecordT]):
 
     async def close_async(self) -> None:
         """As `close`, without blocking the event loop while the store is given up."""
-        if self._committer is None:
+        if self._committer is None and self.effects.hooks is None:
             self.close()
             return
         import asyncio
@@ -195,6 +197,8 @@ class Shell(Generic[IdT, RecordT]):
 
     def abandon(self) -> None:
         """Close what its owner has dropped; called by a finalizer, so it waits for nothing."""
+        if self.effects.hooks is not None:
+            self.effects.hooks.stop(wait=False)
         if self._committer is not None:
             self._committer.stop()
         else:
@@ -209,6 +213,8 @@ class Shell(Generic[IdT, RecordT]):
         """Refuse to work in a forked child: the parent goes on owning what is shared."""
         self.lock.renew()
         self._committer = None
+        if self.effects.hooks is not None:
+            self.effects.hooks.stop(wait=False)
         self.end_waits()
 
 

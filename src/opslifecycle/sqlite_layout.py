@@ -64,7 +64,7 @@ FROM log l JOIN registries r ON r.number = l.key >> {POSITION_BITS};
 
 CREATE VIEW records AS
 SELECT registry, id, status, sequence, body, max(position) AS position
-FROM transitions WHERE kind IN ('put', 'erase')
+FROM transitions WHERE kind IN ('put', 'erase') AND id NOT LIKE 'effect-%'
 GROUP BY registry, id HAVING kind = 'put';
 
 CREATE VIEW states AS

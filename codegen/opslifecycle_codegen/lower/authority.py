@@ -95,8 +95,7 @@ class CommandLowering(MethodLowering):
         record = layout.called(self._names.record, [Code(argument) for argument in arguments])
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
-        body += ["return _NO_EFFECTS"]
-        self.effects.setdefault((), "_NO_EFFECTS")
+        body.append(f"return {self._effects_constant(command.effects)}")
         doc = self._doc(command.summary, f"The new {entity} is {command.to}.")
         return self._method("register", self._params(command), DECISION, doc, body)
 

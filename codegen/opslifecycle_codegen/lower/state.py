@@ -116,7 +116,8 @@ class StateLowering:
         names = [*self._machine.settings, *self._machine.registry]
         built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
         cursors = ["cursors"] if self._program.cursors is not None else []
-        return sorted([*map(str, names), *built_in, *cursors])
+        effects = ["effects_given"] if self._machine.effects else []
+        return sorted([*map(str, names), *built_in, *cursors, *effects])
 
     def init(self) -> tuple[list[str], list[str]]:
         """The constructor of the authority: its signature and its body."""
@@ -135,6 +136,9 @@ class StateLowering:
             "self.now_ms = 0",
             "self.clock_offset_ms = 0",
         ]
+        if self._machine.effects:
+            # How many effects of the machine's own were given; the shell counts them.
+            body.append("self.effects_given = 0")
         lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
         return lines, body
 

@@ -17,7 +17,7 @@ from opslifecycle_codegen.lower.migration import (
 from opslifecycle_codegen.lower.names import PublicNames
 from opslifecycle_codegen.lower.state import has_stamps, record_parameters
 from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.types import Type
+from opslifecycle_codegen.types import COUNT, Type
 
 
 @frozen
@@ -73,7 +73,10 @@ class StorageLowering:
             made=self._made(),
             from_data=self._from_data(),
             stamps=[str(name) for name, field in self._machine.fields.items() if field.stamped],
-            fields=[(name, self._program.symbols.registry_fields[name].python) for name in fields],
+            fields=[
+                *((name, self._program.symbols.registry_fields[name].python) for name in fields),
+                *([("effects_given", "int")] if self._machine.effects else []),
+            ],
             keeps=layout.statement("return ", recovery.keeps, "", indent=4, width=self._width),
             sequence=layout.statement("return ", self._put(), "", indent=4, width=self._width),
             restore=layout.call(
@@ -192,6 +195,8 @@ class StorageLowering:
             lines = layout.statement("cursors = ", code, "", indent=4, width=self._width)
             keys.append(['"cursors":', "{{", "{cursors}", "}}"])
         fields = [(name, f"authority.{name}", types[name]) for name in names]
+        if self._machine.effects:
+            fields.append(("effects_given", "authority.effects_given", COUNT))
         return [*lines, *self._texts.object(keys, fields, 4, nulls=True)]
 
     # From data ----------------------------------------------------------------------------------

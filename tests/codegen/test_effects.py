@@ -1,0 +1,167 @@
+"""Effects that a machine declares: after the commit, in order, at least once, then marked."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opslifecycle import InvalidValueError, MemoryStore, PersistenceError, SqliteStore, commits
+from opslifecycle.store import Commit
+
+from tests.codegen.projects import assert_clean, project
+
+MACHINE = Path(__file__).parent / "parcel.yaml"
+
+
+@pytest.fixture(scope="module")
+def parcels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = project(tmp_path_factory.mktemp("parcels"), MACHINE)
+    assert_clean(folder)
+    sys.path.insert(0, str(folder / "src"))
+    yield importlib.import_module("parcel")
+    sys.path.remove(str(folder / "src"))
+
+
+class Heard:
+    """A handler that remembers its calls; `wait_for` waits until there are so many."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, str, str, int]] = []
+        self.failures = 0
+        self._more = threading.Condition()
+
+    def __call__(self, call: Any) -> None:
+        with self._more:
+            if self.failures:
+                self.failures -= 1
+                raise ZeroDivisionError
+            snapshot = call.snapshot
+            self.calls.append(
+                (call.number, call.effect.value, snapshot.status.value, snapshot.stops)
+            )
+            self._more.notify_all()
+
+    def wait_for(self, count: int) -> list[tuple[int, str, str, int]]:
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.calls) >= count, 30)
+            return self.calls[:count]
+
+
+def journey(registry: Any, parcels: Any) -> Any:
+    id = parcels.ParcelId.new()
+    registry.accept(id, "here")
+    registry.move(id)
+    registry.move(id)
+    registry.deliver(id)
+    return id
+
+
+JOURNEY = [
+    (1, "print_label", "accepted", 0),
+    (2, "tell_receiver", "travelling", 1),
+    (3, "tell_receiver", "travelling", 2),
+    (4, "tell_receiver", "delivered", 2),
+]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_they_come_in_order_with_what_was_then(parcels: Any, kept: bool) -> None:
+    heard = Heard()
+    store = MemoryStore() if kept else None
+    with parcels.ParcelRegistry(store=store, on_effect=heard) as registry:
+        id = journey(registry, parcels)
+        assert heard.wait_for(4) == JOURNEY
+        with pytest.raises(parcels.WrongPlaceError):
+            registry.move(id)
+        lost = parcels.ParcelId.new()
+        registry.accept(lost, "there")
+        registry.lose(lost)
+        assert [each[1] for each in heard.wait_for(7)[4:]] == [
+            "print_label", "tell_receiver", "pay_damages"
+        ]  # fmt: skip
+
+
+def test_what_was_not_delivered_is_delivered_by_the_next_process(
+    parcels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+    path, heard = tmp_path / "store.db", Heard()
+    with parcels.ParcelRegistry(store=SqliteStore(path)) as registry:
+        journey(registry, parcels)
+        assert [call.number for call in registry.pending_effects()] == [1, 2, 3, 4]
+        document = registry.capture()
+    with parcels.ParcelRegistry(store=SqliteStore(path), on_effect=heard) as registry:
+        assert heard.wait_for(4) == JOURNEY
+    with parcels.ParcelRegistry(store=SqliteStore(path), on_effect=heard) as registry:
+        assert registry.pending_effects() == ()
+        registry.accept(parcels.ParcelId.new(), "again")
+        # Numbers go on, so that a handler can tell a call that comes twice.
+        assert heard.wait_for(5)[4] == (5, "print_label", "accepted", 0)
+    restored = parcels.ParcelRegistry.restore(document)
+    assert [call.number for call in restored.pending_effects()] == [1, 2, 3, 4]
+
+
+def test_a_handler_that_fails_is_called_again_and_order_is_kept(
+    parcels: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = Heard()
+    heard.failures = 2
+    with parcels.ParcelRegistry(on_effect=heard) as registry:
+        journey(registry, parcels)
+        assert heard.wait_for(4) == JOURNEY
+    assert caplog.text.count("effect 1 (print_label) will be tried again") == 2
+
+
+def test_a_failed_commit_has_no_effects(parcels: Any) -> None:
+    class Failing(MemoryStore):
+        fails = False
+
+        def append(self, commit: Commit) -> None:
+            if self.fails:
+                raise PersistenceError("disk", "full")
+            super().append(commit)
+
+    store, heard = Failing(), Heard()
+    with parcels.ParcelRegistry(store=store, on_effect=heard) as registry:
+        id = parcels.ParcelId.new()
+        store.fails = True
+        with pytest.raises(PersistenceError):
+            registry.accept(id, "here")
+        store.fails = False
+        registry.accept(id, "here")
+        registry.move(id)
+        assert heard.wait_for(2) == JOURNEY[:2]
+
+
+def test_a_handler_may_be_a_coroutine_function(parcels: Any) -> None:
+    async def scenario() -> list[int]:
+        numbers: list[int] = []
+        done = asyncio.Event()
+
+        async def handle(call: Any) -> None:
+            await asyncio.sleep(0)
+            numbers.append(call.number)
+            if len(numbers) == 2:
+                done.set()
+
+        async with parcels.AsyncParcelRegistry(store=MemoryStore(), on_effect=handle) as registry:
+            id = parcels.ParcelId.new()
+            await registry.accept(id, "here")
+            await registry.move(id)
+            await asyncio.wait_for(done.wait(), 30)
+        return numbers
+
+    assert asyncio.run(scenario()) == [1, 2]
+
+    async def handle(call: Any) -> None: ...
+
+    with pytest.raises(InvalidValueError, match="needs a running event loop"):
+        parcels.ParcelRegistry(on_effect=handle)
+    with pytest.raises(InvalidValueError, match="expected a function"):
+        parcels.ParcelRegistry(on_effect=3)
