@@ -167,9 +167,16 @@ class _Analyzer:
         if declared is None:
             return None
         keeps = self._compile(declared.keeps, self._record_scope(), BOOL)
+        command = self._interrupted(declared, declared.do, actions) if declared.do else None
+        return Recovery(keeps.code, command, self._recovered_fields())
+
+    def _interrupted(
+        self, declared: model.Recovery, do: Name, actions: tuple[Command, ...]
+    ) -> ForAll:
+        """The command that ends what was live when its process was gone."""
         name = Name("recover_interrupted", declared.mark)
         doing = model.ForAllLive(
-            mark=declared.mark, do=declared.do,
+            mark=declared.mark, do=do,
             summary=Text("End what was live when its process was gone.", declared.mark),
         )  # fmt: skip
         for_all = self._for_all(name, doing, actions)
@@ -177,25 +184,25 @@ class _Analyzer:
         for param, type in for_all.command.params.items():
             expr = next((e for n, e in declared.with_.items() if n == param), None)
             if expr is None:
-                message = f"{declared.do} takes {param}: say it under `with`"
+                message = f"{do} takes {param}: say it under `with`"
                 self._diagnostics.add(declared.mark, "missing-key", message)
             else:
                 codes[param] = self._compile(expr, Scope(self._symbols, {}), type).code.text
         for given in declared.with_:
             if given not in for_all.command.params:
                 hint = nearest(given, for_all.command.params)
-                message = f"{declared.do} does not take {str(given)!r}"
+                message = f"{do} does not take {str(given)!r}"
                 self._diagnostics.add(given.mark, "unknown-name", message, hint)
         names = {
             param: Binding(type, codes.get(param, "None"))
             for param, type in for_all.command.params.items()
         }
-        action = next((a for n, a in self._machine.actions.items() if n == declared.do), None)
+        action = next((a for n, a in self._machine.actions.items() if n == do), None)
         outcome = for_all.command.outcome
         if action is not None and action.outcome is not None:
             outcome = self._compile(action.outcome, Scope(self._symbols, names)).code
         command = evolve(for_all.command, params={}, outcome=outcome)
-        return Recovery(keeps.code, evolve(for_all, command=command), self._recovered_fields())
+        return evolve(for_all, command=command)
 
     def _recovered_fields(self) -> dict[str, Code]:
         """Registry fields that are not stored, but follow from the records at recovery."""

@@ -67,8 +67,10 @@ def _facts(program: Program) -> Iterator[Fact]:
         yield Fact(f"the default of {name}", default, "", "setting-removed", "default-changed")
     recovery = program.recovery
     if recovery is not None:
-        outcome = recovery.command.command.outcome
-        does = f"{recovery.command.action} as {outcome.text if outcome else 'its status'}"
+        does = "nothing"
+        if recovery.command is not None:
+            outcome = recovery.command.command.outcome
+            does = f"{recovery.command.action} as {outcome.text if outcome else 'its status'}"
         yield Fact(
             "recovery", f"{does}, keeps {recovery.keeps.text}", "recovery-added",
             "recovery-removed", "recovery-changed",

@@ -228,7 +228,7 @@ def _fitted_docstring(lines: list[str], width: int) -> list[str]:
     return [line.replace("\\\\", "\\") for line in broken]
 
 
-_SIGNATURE = re.compile(r"( *)((?:async )?def \w+)\((.*)\)( -> .*:)")
+_SIGNATURE = re.compile(r"( *)((?:async )?def \w+|class \w+)\((.*)\)( -> .*:|:)")
 
 
 def _fitted_signature(line: str, width: int) -> list[str]:

@@ -303,8 +303,10 @@ class Classifier(Declared):
 
 @frozen(kw_only=True)
 class Recovery(Declared):
+    """What a store keeps; without `do`, what was live when its process was gone stays live."""
+
     keeps: Expr
-    do: Name
+    do: Name | None = None
     with_: dict[Name, Expr] = Factory(dict)
 
 

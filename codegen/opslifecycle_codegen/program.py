@@ -90,10 +90,10 @@ class ForAll:
 
 @frozen
 class Recovery:
-    """What a store keeps, and the command that ends what was interrupted."""
+    """What a store keeps, and the command that ends what was interrupted, if anything does."""
 
     keeps: Code
-    command: ForAll
+    command: ForAll | None
     fields: dict[str, Code]
 
 

@@ -189,6 +189,8 @@ class Renderer:
         invariants = views.rule_views(program.invariants, " -> bool:", state, width)
         return {
             "invariants": invariants,
+            "all_invariants": views.named_tuple("INVARIANTS", program.invariants, width),
+            "all_steps": views.named_tuple("STEPS", program.steps, width),
             "steps": views.rule_views(program.steps, " -> bool:", step, width),
             "distinct": any("_distinct(" in rule.code.text for rule in program.invariants),
         }
@@ -229,6 +231,7 @@ class Renderer:
             "unset": ["UNSET"] * len(settings),
             "own_effects": bool(machine.effects),
             "effect_call": call,
+            "ends_interrupted": bool(program.recovery and program.recovery.command),
             "discard": str(machine.rollback.method) if machine.rollback else "",
         }
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from opslifecycle.clock import Clock
-from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.errors import InvalidValueError, OpsLifecycleError
 
 #: A record, and the effects that follow for it.
 Change = tuple[Any, tuple[Enum, ...]]
@@ -85,17 +85,29 @@ def advancing(
 
 
 def recovering(
-    interrupted: str | None, terminate: Callable[..., Any], discard: Callable[..., Any] | None
-) -> Step:
-    """The end of what was live when its process was gone."""
+    interrupted: str | None,
+    terminate: Callable[..., Any] | None,
+    discard: Callable[..., Any] | None,
+) -> Step | None:
+    """What becomes of what was live when its process was gone; None if it stays as it is.
 
-    def step(authority: Any) -> Answer:
-        if interrupted != "discard":
-            changes = terminate(authority)
-            return None, changes, bool(changes)
-        assert discard is not None
-        live = [each for each in authority.records.values() if each.terminal_outcome is None]
-        changes = [(record, discard(authority, record.id)) for record in live]
+    Raises InvalidValueError for something else than the machine has.
+    """
+    if interrupted is None and terminate is None:
+        return None
+    chosen = discard if interrupted == "discard" else terminate
+    if chosen is None:
+        reason = f"this machine does not say how to {interrupted} what was interrupted"
+        raise InvalidValueError("interrupted", reason)
+    decide = chosen
+
+    def terminating(authority: Any) -> Answer:
+        changes = decide(authority)
         return None, changes, bool(changes)
 
-    return step
+    def discarding(authority: Any) -> Answer:
+        live = [each for each in authority.records.values() if each.terminal_outcome is None]
+        changes = [(record, decide(authority, record.id)) for record in live]
+        return None, changes, bool(changes)
+
+    return discarding if interrupted == "discard" else terminating

@@ -67,7 +67,7 @@ class CommandLowering(MethodLowering):
             *(self._action(command) for command in program.actions),
             *(self._for_all(each) for each in program.for_all),
         ]
-        if program.recovery is not None:
+        if program.recovery is not None and program.recovery.command is not None:
             methods.append(self._for_all(program.recovery.command))
         if program.rollback is not None:
             methods.append(self._rollback(program.rollback))

@@ -72,7 +72,7 @@ class StorageLowering:
             known=sorted(layout.quoted(name) for name in self._types if name != "id"),
             made=self._made(),
             from_data=self._from_data(),
-            stamps=[str(name) for name, field in self._machine.fields.items() if field.stamped],
+            stamps=self._stamps(),
             fields=[
                 *((name, self._program.symbols.registry_fields[name].python) for name in fields),
                 *([("effects_given", "int")] if self._machine.effects else []),
@@ -96,6 +96,17 @@ class StorageLowering:
                 )
             ],
         )
+
+    def _stamps(self) -> list[str]:
+        """Lines that gather the times of a record; none for a record without."""
+        names = [str(name) for name, field in self._machine.fields.items() if field.stamped]
+        if not names:
+            return []
+        codes = [Code(f"{self._entity}.{name}") for name in names]
+        if len(codes) > 1:
+            return ["    times = (", *(f"        {code.text}," for code in codes), "    )"]
+        code = layout.called("", codes)
+        return layout.statement("times = ", code, "", indent=4, width=self._width)
 
     def slots(self) -> list[str]:
         """Every slot of a record, for the copy of it."""

@@ -79,6 +79,14 @@ def rule_views(
     ]
 
 
+def named_tuple(name: str, rules: tuple[Rule, ...], width: int) -> list[str]:
+    """Lines that give the functions of some rules together."""
+    code = layout.called("", [Code(rule.name) for rule in rules])
+    if len(rules) == 1:
+        return layout.statement(f"{name} = ", code, "", indent=0, width=width)
+    return [f"{name} = (", *(f"    {rule.name}," for rule in rules), ")"]
+
+
 def listing_parts(program: Program, width: int) -> tuple[list[str], list[str]]:
     """Lines that return a record's listing keys, and its sort key; none without a listing."""
     keys = [code for _, _, code in program.views.filters]

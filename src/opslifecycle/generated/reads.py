@@ -114,9 +114,10 @@ class OperationReads:
     def _recover(self, interrupted: Interrupted | None) -> None:
         terminate = OperationAuthority.recover_interrupted
         discard = OperationAuthority.rollback_unreturned_operation
-        step = recovering(interrupted, terminate, discard)
         try:
-            self._shell.run(step)
+            step = recovering(interrupted, terminate, discard)
+            if step is not None:
+                self._shell.run(step)
         except BaseException:
             self._shell.close()
             raise
@@ -136,7 +137,7 @@ class OperationReads:
     def restore(cls, document: Any, *, store: Store | None = None) -> Self:
         """A registry from what `capture` gave, kept in `store` if that is given.
 
-        What was live ends as at recovery, and the feed starts a new epoch. Raises
+        What was live is treated as at recovery, and the feed starts a new epoch. Raises
         StoreVersionError for another machine or version, StoreDamagedError for a
         document that was altered, and InvalidValueError for a store that holds
         something already.

@@ -1,0 +1,267 @@
+"""The commands of opslifecycle-codegen, as somebody types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from opslifecycle_codegen.main import main
+
+from tests.codegen.projects import assert_clean, edit, project
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "machine/ops_lifecycle.yaml"
+TURNSTILE = Path(__file__).parent / "turnstile.yaml"
+
+
+def run(folder: Path, *arguments: str) -> int:
+    return main(["--project", str(folder), *arguments])
+
+
+class TestInit:
+    @pytest.mark.parametrize("name", ["task", "x", "very_long_order_line_item"])
+    def test_what_it_begins_is_clean_and_passes(self, tmp_path: Path, name: str) -> None:
+        assert run(tmp_path, "init", name) == 0
+        assert run(tmp_path, "check") == 0
+        assert run(tmp_path, "fmt", "--check") == 0
+        assert_clean(tmp_path)
+
+    def test_a_second_machine_joins_the_first(self, tmp_path: Path) -> None:
+        assert run(tmp_path, "init", "task") == 0
+        assert run(tmp_path, "init", "order") == 0
+        assert run(tmp_path, "check") == 0
+        assert (tmp_path / "pyproject.toml").read_text().count("source =") == 2
+
+    @pytest.mark.parametrize("name", ["Task", "class", "a b", "../x", ""])
+    def test_a_name_that_is_none(
+        self, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(tmp_path, "init", name) == 2
+        assert "is no name for a machine" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_nothing_is_overwritten(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(tmp_path, "init", "task") == 0
+        before = (tmp_path / "machine/task.yaml").read_bytes()
+        assert run(tmp_path, "init", "task") == 2
+        assert "is there already" in capsys.readouterr().err
+        assert (tmp_path / "machine/task.yaml").read_bytes() == before
+
+
+class TestFormats:
+    @pytest.fixture
+    def wrong(self, tmp_path: Path) -> Path:
+        folder = project(tmp_path, TURNSTILE)
+        edit(folder / "machine/turnstile.yaml", "checks: [known, possible]", "checks: [knwon]")
+        return folder
+
+    def test_text_shows_the_line_and_a_caret(
+        self, wrong: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(wrong, "check") == 2
+        printed = capsys.readouterr().err
+        assert "machine/turnstile.yaml:34:10: error: there is no guard 'knwon'" in printed
+        assert (
+            "  34 | checks: [knwon]\n     |          ^\n    hint: did you mean 'known'?" in printed
+        )
+
+    def test_json_and_github(self, wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(wrong, "--format", "json", "check") == 2
+        found = json.loads(capsys.readouterr().out)
+        assert {"unknown-guard"} <= {each["rule"] for each in found}
+        assert (found[0]["path"], found[0]["line"]) == ("machine/turnstile.yaml", 22)
+        assert run(wrong, "--format", "github", "check") == 2
+        lines = capsys.readouterr().out.splitlines()
+        assert any(line.startswith("::error file=machine/turnstile.yaml,line=34") for line in lines)
+
+
+class TestExplain:
+    def test_a_status(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        folder = project(tmp_path, SHIPPED)
+        capsys.readouterr()
+        assert run(folder, "explain", "retiring") == 0
+        printed = capsys.readouterr().out
+        assert "allows fail → failed, peer_ready → stays" in printed
+        assert "  start: refused with InvalidTransitionError\n" in printed
+        assert (
+            "retire_requested: refused with InvalidTransitionError (counts as done already)"
+            in printed
+        )
+        assert run(folder, "explain", "retirin") == 2
+        assert "did you mean 'retiring'?" in capsys.readouterr().err
+
+    def test_what_is_undecided_is_said(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(project(tmp_path, SHIPPED), "explain", "--machine", "ops_lifecycle") == 0
+        printed = capsys.readouterr().out
+        assert "35 decided by trying every case\n  undecided: room in register\n" in printed
+
+
+class TestDiagram:
+    def test_mermaid_is_what_the_docs_hold(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(ROOT, "diagram") == 0
+        printed = capsys.readouterr().out
+        page = (ROOT / "docs/generated/ops_lifecycle.md").read_text(encoding="utf-8")
+        assert f"```mermaid\n{printed}```" in page
+        assert "peer_ready [kind_expects_peer, not_yet_peer_ready]" in printed
+        assert "if operation.kind.durability_class is discard: erase" in printed
+        assert "completed: completed<br>public_result_class completed" in printed
+
+    def test_svg_is_drawn_or_refused_in_words(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        target = tmp_path / "x.svg"
+        if shutil.which("dot") is not None:
+            assert run(ROOT, "diagram", "--svg", str(target)) == 0
+            assert "<svg" in target.read_text(encoding="utf-8")
+            target.unlink()
+        monkeypatch.setenv("PATH", "")
+        assert run(ROOT, "diagram", "--svg", str(target)) == 2
+        assert "needs Graphviz" in capsys.readouterr().err
+        assert not target.exists()
+
+
+class TestDiff:
+    @pytest.fixture
+    def pair(self, tmp_path: Path) -> Path:
+        shutil.copy(TURNSTILE, tmp_path / "old.yaml")
+        shutil.copy(TURNSTILE, tmp_path / "new.yaml")
+        return tmp_path
+
+    def test_nothing_changed(self, pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(pair, "diff", "old.yaml", "new.yaml") == 0
+        assert capsys.readouterr().out == "0 changes, 0 of them breaking, 0 accepted\n"
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told", "status"),
+        [
+            ("    scrapped:", "    rusty: {summary: It squeaks.}\n    scrapped:", "", 2),
+            ("from: [locked], to: unlocked", "from: live, to: unlocked",
+             "compatible: the action coin from unlocked is new [status-allowed]", 0),
+            ("from: live, to: scrapped", "from: [locked], to: scrapped",
+             "breaking-behaviour: the action scrap from unlocked is gone [status-refused]", 3),
+            ("methods: [push]", "methods: [pass_through]",
+             "breaking-source: the method push is gone [method-removed]", 3),
+            ("gate.coins + 1", "gate.coins + 2",
+             "breaking-behaviour: what the action coin sets was gate.coins += 1 and is", 3),
+            ("NotNowError", "LockedError",
+             "breaking-source: the rejection not_now was NotNowError(", 3),
+            ("place: {type: text", "place: {type: optional text",
+             "compatible: GateSnapshot.place", 2),
+        ],
+    )  # fmt: skip
+    def test_each_change_says_whom_it_breaks(
+        self,
+        pair: Path,
+        old: str,
+        new: str,
+        told: str,
+        status: int,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        edit(pair / "new.yaml", old, new)
+        found = run(pair, "diff", "old.yaml", "new.yaml")
+        if status == 2:
+            # The edit alone is a mistake: it is told as such, or as what breaks.
+            assert found in (2, 3)
+            return
+        assert found == status
+        assert told in capsys.readouterr().out
+
+    def test_a_break_is_accepted_with_its_reason(
+        self, pair: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        edit(pair / "new.yaml", "from: live, to: scrapped", "from: [locked], to: scrapped")
+        note = (
+            "version: 2\nmigrations:\n  2:\n    because: Safety first.\n"
+            "    accepts: {status-refused: Nobody may be inside.}\n"
+        )
+        edit(pair / "new.yaml", "version: 1\n", note)
+        assert run(pair, "--format", "json", "diff", "old.yaml", "new.yaml") == 0
+        (change,) = json.loads(capsys.readouterr().out)
+        assert change["accepted"] == "Nobody may be inside."
+
+    def test_against_a_git_revision(self, pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
+        for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+            subprocess.run([*git, *command], cwd=pair, check=True)
+        edit(pair / "new.yaml", "gate.coins + 1", "gate.coins + 2")
+        assert run(pair, "diff", "HEAD:new.yaml", "new.yaml") == 3
+        assert run(pair, "diff", "nowhere:new.yaml", "new.yaml") == 2
+        assert run(pair, "diff", "absent.yaml", "new.yaml") == 2
+        errors = capsys.readouterr().err
+        assert "nowhere:new.yaml: fatal:" in errors
+        assert "there is no file absent.yaml" in errors
+
+
+def test_the_schema_accepts_every_machine_and_refuses_mistakes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in (SHIPPED, TURNSTILE, TURNSTILE.with_name("parcel.yaml")):
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # JSON has no keys but texts.
+        assert list(validator.iter_errors(json.loads(json.dumps(data)))) == []
+        assert list(validator.iter_errors({**data, "sumary": "x"}))
+        assert list(validator.iter_errors({**data, "version": "one"}))
+
+
+class TestFmt:
+    def test_it_lays_out_and_keeps_comments(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder = project(tmp_path, TURNSTILE)
+        machine = folder / "machine/turnstile.yaml"
+        edit(machine, "  GateId: {summary", "      # Each has one.\n      GateId:   {summary")
+        assert run(folder, "fmt", "--check") == 1
+        assert run(folder, "fmt") == 0
+        text = machine.read_text()
+        assert "# Each has one.\n" in text
+        assert "\n  GateId: {summary" in text
+        assert run(folder, "fmt", "--check") == 0
+        assert run(folder, "check") == 0
+
+    def test_the_shipped_machine_is_laid_out(self) -> None:
+        assert run(ROOT, "fmt", "--check") == 0
+
+
+def test_watch_generates_at_every_change(tmp_path: Path) -> None:
+    folder = project(tmp_path, TURNSTILE)
+    command = [sys.executable, "-m", "opslifecycle_codegen.main", "watch"]
+    with subprocess.Popen(command, cwd=folder, stdout=-1, stderr=-1, text=True) as process:
+        machine = folder / "machine/turnstile.yaml"
+        for summary in ("Another machine.", "Yet another."):
+            text = machine.read_text().splitlines()
+            text[3] = f"summary: {summary}"
+            machine.write_text("\n".join(text) + "\n")
+            deadline = time.monotonic() + 30
+            while summary not in (folder / "src/turnstile/registry.py").read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_help_names_every_command() -> None:
+    command = [sys.executable, "-m", "opslifecycle_codegen.main", "--help"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"}
+    )
+    for name in ("init", "generate", "check", "watch", "explain", "diagram", "diff", "fmt"):
+        assert f"\n    {name} " in done.stdout
