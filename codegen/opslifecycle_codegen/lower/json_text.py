@@ -157,13 +157,13 @@ class JsonTexts:
         margin = " " * indent
         whole = f"{margin}{target} += {_literal(',' + ''.join(key))}"
         name, value = key[0], "".join(key[1:])
-        if len(whole) <= self._width or not (value.startswith("{") and value.endswith("}")):
+        if len(whole) <= self._width:
             return [whole]
+        alone = value.startswith("{") and value.endswith("}")
+        code = layout.literal(value[1:-1] if alone else _literal(value))
         return [
             f"{margin}{target} += {_literal(',' + name)}",
-            *layout.statement(
-                f"{target} += ", layout.literal(value[1:-1]), "", indent=indent, width=self._width
-            ),
+            *layout.statement(f"{target} += ", code, "", indent=indent, width=self._width),
         ]
 
 
