@@ -16,7 +16,11 @@ GENERATED = sorted((ROOT / "src/opslifecycle/generated").glob("*.py"))
 COMPILER = sorted((ROOT / "codegen").rglob("*.py"))
 TEMPLATES = sorted((ROOT / "codegen").rglob("*.j2"))
 MACHINES = sorted(
-    [*(ROOT / "machine").glob("*.yaml"), *(ROOT / "tests/codegen").rglob("turnstile.yaml")]
+    [
+        *(ROOT / "machine").glob("*.yaml"),
+        *(ROOT / "tests/codegen").glob("*.yaml"),
+        *(ROOT / "examples").glob("*/machine/*.yaml"),
+    ]
 )
 PUBLIC_SURFACE = ROOT / "src/opslifecycle/__init__.py"
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
@@ -25,7 +29,7 @@ MODULE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 def test_the_folders_are_found() -> None:
     for files in (SHELL, GENERATED, COMPILER, TEMPLATES):
         assert len(files) >= 10
-    assert len(MACHINES) >= 2
+    assert len(MACHINES) >= 6
 
 
 def words_of(machine: Path) -> set[str]:
@@ -69,6 +73,9 @@ SHARED = {"absent", "running", "failed", "completed", "cancelled", "locked", "un
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda path: str(path.stem))
 def test_compiler_templates_and_shell_know_no_machine(machine: Path) -> None:
     words = words_of(machine) - SHARED
+    if machine.parent != ROOT / "machine":
+        # The statuses of somebody's orders are plain English, which code may speak, too.
+        words = {word for word in words if "_" in word or not word.islower()}
     assert len(words) >= 3
     found = [
         f"{path.relative_to(ROOT)}:{line} {word}"

@@ -168,6 +168,10 @@ class Renderer:
         return {
             "barrier": machine.barrier,
             "barrier_key": str(key),
+            "token_slots": ", ".join(
+                layout.quoted(name)
+                for name in sorted([f"{self._names.entity}_ids", str(key), "wait_request_id"])
+            ),
             "barrier_key_type": str(key_type),
             "outcome": self._program.outcome_type().python,
             "cursor_cache": str(cursors.cache) if cursors and cursors.cache else "",

@@ -10,6 +10,9 @@ from opslifecycle_codegen.model import ValueField
 from opslifecycle_codegen.types import Type
 from opslifecycle_codegen.words import Expr
 
+# A longer name for some statuses says less than a short one and the list it stands for.
+_CONSTANT_CHARACTERS_MAX = 40
+
 
 @frozen
 class PropertyInfo:
@@ -103,6 +106,7 @@ class Symbols:
     status_enum: str = ""
     status_groups: dict[str, tuple[str, ...]] = Factory(dict)
     cursor_enum: str = ""
+    _long_constants: dict[tuple[str, ...], str] = Factory(dict)
 
     def type_named(self, name: str) -> Type | None:
         """The type that a declared name stands for."""
@@ -128,7 +132,12 @@ class Symbols:
         for group, grouped in self.status_groups.items():
             if grouped == members:
                 return f"_FROM_{group.upper()}"
-        return "_FROM_" + "_OR_".join(member.upper() for member in members)
+        name = "_FROM_" + "_OR_".join(member.upper() for member in members)
+        if len(name) <= _CONSTANT_CHARACTERS_MAX:
+            return name
+        return self._long_constants.setdefault(
+            members, f"_FROM_STATUSES_{len(self._long_constants) + 1}"
+        )
 
     @property
     def status_type(self) -> Type:

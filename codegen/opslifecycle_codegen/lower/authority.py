@@ -162,9 +162,9 @@ class CommandLowering(MethodLowering):
     def _advance(self, command: Command) -> Method:
         body = [
             *self._checks(command.checks),
-            "if cursor > self.cursors[consumer]:",
-            "    self.cursors[consumer] = cursor",
-            "return self.cursors[consumer]",
+            "reached = max(self.cursors[consumer], cursor)",
+            "self.cursors[consumer] = reached",
+            "return reached",
         ]
         doc = self._doc(command.summary, "Gives where it stands then; it never falls.")
         parameters = self._params(command)

@@ -86,7 +86,8 @@ class QuestionLowering(MethodLowering):
             if command.depends_on:
                 names = [Code(layout.quoted(name)) for name in command.depends_on]
                 arguments.append(layout.called("", names))
-            body += self._statement("    ", layout.called("Permission", arguments), ",")
+            code = layout.called("Permission", arguments)
+            body += self._statement("", code, ",", depth=1)
         doc = self._doc("What may be asked of a record now, action by action.")
         parameters = [f"id: {self._names.id}"]
         returns = "tuple[Permission, ...]"

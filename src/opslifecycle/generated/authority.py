@@ -500,9 +500,9 @@ class OperationAuthority:
             return OwnerRetiredError().by("owner_present")
         if cursor > self.watermark:
             return CursorOutOfRangeError(cursor, self.watermark)
-        if cursor > self.cursors[consumer]:
-            self.cursors[consumer] = cursor
-        return self.cursors[consumer]
+        reached = max(self.cursors[consumer], cursor)
+        self.cursors[consumer] = reached
+        return reached
 
     def register_watcher(self, id: OperationId) -> OperationRecord | OpsLifecycleError:
         """Watch an operation for its end."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from opslifecycle.closed_set import ClosedSet
 
@@ -78,7 +78,7 @@ class OperationKind(ClosedSet):
     #: Whether it is kept.
     durability_class: OperationDurabilityClass
 
-    def __new__(cls, wire: str, *properties: Any) -> OperationKind:
+    def __new__(cls, wire: str, *properties: Any) -> Self:
         member = object.__new__(cls)
         member._value_ = wire
         (
@@ -149,7 +149,7 @@ class CompletionCursorConsumer(ClosedSet):
     #: Its field in EpochCursorState.
     cache_field: str
 
-    def __new__(cls, wire: str, *properties: Any) -> CompletionCursorConsumer:
+    def __new__(cls, wire: str, *properties: Any) -> Self:
         member = object.__new__(cls)
         member._value_ = wire
         (member.cache_field,) = properties
@@ -183,7 +183,7 @@ class OperationStatus(ClosedSet):
     #: How it looks from outside.
     public_result_class: OperationPublicResultClass
 
-    def __new__(cls, wire: str, *properties: Any) -> OperationStatus:
+    def __new__(cls, wire: str, *properties: Any) -> Self:
         member = object.__new__(cls)
         member._value_ = wire
         member.terminal, member.public_result_class = properties
@@ -272,7 +272,7 @@ class OperationLifecycleAction(ClosedSet):
     #: Where rejecting it counts as a success.
     idempotent_in: tuple[OperationStatus, ...]
 
-    def __new__(cls, wire: str, *properties: Any) -> OperationLifecycleAction:
+    def __new__(cls, wire: str, *properties: Any) -> Self:
         member = object.__new__(cls)
         member._value_ = wire
         member.label, member.from_statuses, member.idempotent_in = properties

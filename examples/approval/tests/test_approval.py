@@ -1,0 +1,87 @@
+"""What requests go through."""
+
+from __future__ import annotations
+
+import pytest
+from opslifecycle import structure, unstructure
+
+from approval import (
+    AmountExceededError,
+    ApprovalRegistry,
+    Ask,
+    Decision,
+    ExpiredError,
+    Granted,
+    NotExpiredError,
+    PersonId,
+    QuorumMissingError,
+    QuorumReachedError,
+    RequestId,
+    RequestKind,
+    Standing,
+    Urgency,
+    Vote,
+)
+
+
+def ask(kind: RequestKind = RequestKind.PURCHASE, amount: int = 10) -> Ask:
+    return Ask(RequestId.new(), kind, PersonId.new(), "a chair", amount, 1000)
+
+
+def circulating(office: ApprovalRegistry, made: Ask) -> RequestId:
+    office.draft(made)
+    office.circulate(made.id)
+    return made.id
+
+
+def test_a_quorum_is_needed_and_enough() -> None:
+    with ApprovalRegistry() as office:
+        id = circulating(office, ask(RequestKind.ACCESS, 0))
+        vote = Vote(PersonId.new(), 5)
+        for _ in range(2):
+            assert office.is_missing_votes(id)
+            with pytest.raises(QuorumMissingError):
+                office.grant(id, vote)
+            office.endorse(id, vote)
+        with pytest.raises(QuorumReachedError) as caught:
+            office.endorse(id, vote)
+        assert (caught.value.guard, caught.value.quorum) == ("more_needed", 3)
+        office.grant(id, vote)
+        assert office.standing_of(id) is Standing.SETTLED
+        assert office.broken_invariants() == []
+
+
+def test_time_is_given_and_judged() -> None:
+    with ApprovalRegistry() as office:
+        id = circulating(office, ask())
+        with pytest.raises(NotExpiredError):
+            office.expire(id, 999)
+        with pytest.raises(ExpiredError):
+            office.grant(id, Vote(PersonId.new(), 1000))
+        office.expire(id, 1000)
+
+
+def test_what_is_asked_for_is_limited_by_its_kind() -> None:
+    with ApprovalRegistry() as office:
+        with pytest.raises(AmountExceededError) as caught:
+            office.draft(ask(RequestKind.EXPENSE, 501))
+        assert (caught.value.amount, caught.value.allowed) == (501, 500)
+        id = RequestId.new()
+        assert office.standing_of(id) is Standing.UNKNOWN
+        assert office.urgency_of(id) is Urgency.WHENEVER
+
+
+def test_some_guards_depend_on_what_is_given() -> None:
+    with ApprovalRegistry() as office:
+        id = circulating(office, ask())
+        found = {each.action: each for each in office.allowed(id)}
+        assert found["grant"].depends_on == ("somebody_else", "in_time")
+        assert isinstance(found["grant"].refusal, QuorumMissingError)
+        assert found["deny"].allowed
+
+
+def test_decisions_are_json_and_back() -> None:
+    granted = Granted(Vote(PersonId.new(), 5, "fine"))
+    data = unstructure(granted)
+    assert data["decision"] == "granted"
+    assert structure(data, Decision) == granted

@@ -1,0 +1,56 @@
+"""The example projects: up to date, clean, tested, and run for real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from opslifecycle_codegen.main import main
+
+from tests.codegen.projects import assert_clean
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PROJECTS = {
+    "lamp": ("house.py", "hall: lit, switched 2 times"),
+    "approval": ("office.py", "told: \n"),
+    "fulfilment": ("warehouse.py", "50 orders, none lost on the way"),
+}
+
+
+def test_every_project_is_here() -> None:
+    assert set(PROJECTS) == {path.parent.name for path in EXAMPLES.glob("*/pyproject.toml")}
+
+
+@pytest.fixture(params=PROJECTS)
+def example(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of a project, which nothing of this repository is beside."""
+    folder: Path = tmp_path / request.param
+    ignored = shutil.ignore_patterns("__pycache__", "*.db*", ".*_cache")
+    shutil.copytree(EXAMPLES / request.param, folder, ignore=ignored)
+    return folder
+
+
+def test_it_is_up_to_date_and_clean(example: Path) -> None:
+    assert main(["--project", str(example), "check"]) == 0
+    assert main(["--project", str(example), "fmt", "--check"]) == 0
+    assert_clean(example)
+
+
+def test_its_program_runs_and_goes_on_where_it_ended(example: Path) -> None:
+    program, expected = PROJECTS[example.name]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, program, "store.db"],
+            cwd=example,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
