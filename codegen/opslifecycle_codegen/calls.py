@@ -74,6 +74,10 @@ def _quantified(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Ty
         checker.want(generator.elt, element, BOOL)
         return Typed(BOOL, layout.comprehension(name, element.code, clauses))
     if name == "count":
+        (first, *more) = generator.generators
+        if not (more or first.ifs):
+            # Nothing is asked of what is counted, so it needs no name.
+            clauses = [clauses[0].replace(f"for {ast.unparse(first.target)} ", "for _ ")]
         return Typed(COUNT, layout.comprehension("sum", Code("1"), clauses))
     return Typed(BOOL, layout.comprehension("_distinct", element.code, clauses))
 

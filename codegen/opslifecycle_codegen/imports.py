@@ -52,7 +52,8 @@ _THIRD_PARTY = {
     "Data": "opslifecycle.store",
     "Identity": "opslifecycle.store", "Put": "opslifecycle.store",
     "Store": "opslifecycle.store", "Stored": "opslifecycle.store",
-    "ObligationToken": "opslifecycle.token", "Wait": "opslifecycle.waits",
+    "ObligationToken": "opslifecycle.token", "mint": "opslifecycle.token",
+    "Wait": "opslifecycle.waits",
 }  # fmt: skip
 
 #: Names that no declared type may have: generated code uses them for something else.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
 
 class ClosedSet(Enum):
@@ -13,6 +14,12 @@ class ClosedSet(Enum):
     """
 
     _value_: str
+
+    #: The durable spelling: what `value` gives, read without running Python.
+    wire: str
+
+    def __init__(self, wire: str, *properties: Any) -> None:
+        self.wire = wire
 
     __hash__ = object.__hash__
 

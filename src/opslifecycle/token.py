@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, TypeVar
 
 from opslifecycle.waits import NotCopyable
+
+TokenT = TypeVar("TokenT", bound="ObligationToken")
 
 
 class ObligationToken(NotCopyable):
@@ -20,13 +22,6 @@ class ObligationToken(NotCopyable):
     def __init__(self) -> None:
         raise TypeError(f"{type(self).__name__} is made by the registry alone")
 
-    @classmethod
-    def _mint(cls, **facts: Any) -> Self:
-        token = object.__new__(cls)
-        for name, value in facts.items():
-            object.__setattr__(token, name, value)
-        return token
-
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is immutable")
 
@@ -36,3 +31,11 @@ class ObligationToken(NotCopyable):
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={getattr(self, name)!r}" for name in type(self).__slots__)
         return f"{type(self).__name__}({facts})"
+
+
+def mint(kind: type[TokenT], **facts: Any) -> TokenT:
+    """A token with its facts; for the shell alone."""
+    token = object.__new__(kind)
+    for name, value in facts.items():
+        object.__setattr__(token, name, value)
+    return token

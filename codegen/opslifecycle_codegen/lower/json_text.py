@@ -54,7 +54,7 @@ class JsonTexts:
         if type.kind == "id":
             return [f'"{{{code}}}"']
         if type.kind == "enum":
-            return [f'"{{{code}._value_}}"']
+            return [f'"{{{code}.wire}}"']
         return [f"{{{self._function(type)}({code})}}"]
 
     def _function(self, type: Type) -> str:
@@ -70,14 +70,14 @@ class JsonTexts:
         return name
 
     def _union(self, union: UnionInfo) -> list[str]:
-        lines = []
-        for variant in union.variants.values():
-            tag = [f'"{union.tag}":"{variant.tag_value}"']
+        lines: list[str] = []
+        *others, last = union.variants.values()
+        for variant in others:
             lines += [
                 f"    if isinstance(value, {variant.name}):",
-                *self._record(variant, "value", [tag], indent=8),
+                *self._record(variant, "value", [_tag(union, variant)], indent=8),
             ]
-        return [*lines, "    assert_never(value)"]
+        return lines + self._record(last, "value", [_tag(union, last)], indent=4)
 
     def _record(
         self, record: RecordInfo, code: str, keys: list[Fragments], *, indent: int
@@ -165,6 +165,10 @@ class JsonTexts:
             f"{margin}{target} += {_literal(',' + name)}",
             *layout.statement(f"{target} += ", code, "", indent=indent, width=self._width),
         ]
+
+
+def _tag(union: UnionInfo, variant: RecordInfo) -> Fragments:
+    return [f'"{union.tag}":"{variant.tag_value}"']
 
 
 def _literal(text: str) -> str:

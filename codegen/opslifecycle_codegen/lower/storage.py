@@ -200,7 +200,7 @@ class StorageLowering:
         if self._program.cursors is not None:
             code = layout.comprehension(
                 '",".join',
-                Code("""f'"{each._value_}":{at}'"""),
+                Code("""f'"{each.wire}":{at}'"""),
                 ["for each, at in authority.cursors.items()"],
             )
             lines = layout.statement("cursors = ", code, "", indent=4, width=self._width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from attrs import define, frozen
-from opslifecycle.token import ObligationToken
+from opslifecycle.token import ObligationToken, mint
 from opslifecycle.waits import Wait
 
 from .enums import CompletionCursorConsumer
@@ -59,7 +59,8 @@ def satisfied(
     outcomes: list[tuple[OperationId, OperationTerminalOutcome]],
 ) -> WaitAllResult:
     """The result of a barrier, with its token."""
-    token = WaitAllSatisfied._mint(
+    token = mint(
+        WaitAllSatisfied,
         wait_request_id=wait_request_id,
         run_id=run_id,
         operation_ids=tuple(id for id, _ in outcomes),

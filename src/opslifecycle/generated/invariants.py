@@ -158,7 +158,7 @@ def barriers_wait_for_something(
     barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """An active barrier has unfinished members."""
-    return all(sum(1 for m in b.unfinished_ids()) > 0 for b in barriers)
+    return all(sum(1 for _ in b.unfinished_ids()) > 0 for b in barriers)
 
 
 def barrier_members_are_live(

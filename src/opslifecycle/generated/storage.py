@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from opslifecycle import conversion
 from opslifecycle.clock import Clock
 from opslifecycle.commits import Storage
@@ -25,7 +23,6 @@ from .enums import (
 from .identifiers import OperationId
 from .values import (
     Aborted,
-    BackendPeer,
     Cancelled,
     Completed,
     Failed,
@@ -36,7 +33,6 @@ from .values import (
     OperationTerminalOutcome,
     Retired,
     SessionChild,
-    Terminated,
     TrustedPeerDescriptor,
 )
 
@@ -106,21 +102,19 @@ def _operation_source_text(value: OperationSource) -> str:
     """OperationSource as JSON text."""
     if isinstance(value, SessionChild):
         return f'{{"kind":"session_child","session_id":"{value.session_id}"}}'
-    if isinstance(value, BackendPeer):
-        return (
-            '{"kind":"backend_peer"'
-            f',"peer_id":{json_text(value.peer_id)}'
-            f',"address":{json_text(value.address)}'
-            "}"
-        )
-    assert_never(value)
+    return (
+        '{"kind":"backend_peer"'
+        f',"peer_id":{json_text(value.peer_id)}'
+        f',"address":{json_text(value.address)}'
+        "}"
+    )
 
 
 def _operation_spec_text(value: OperationSpec) -> str:
     """OperationSpec as JSON text."""
     text = (
         f'{{"id":"{value.id}"'
-        f',"kind":"{value.kind._value_}"'
+        f',"kind":"{value.kind.wire}"'
         f',"owner_session_id":"{value.owner_session_id}"'
         f',"display_name":{json_text(value.display_name)}'
         f',"source_label":{json_text(value.source_label)}'
@@ -186,9 +180,7 @@ def _operation_terminal_outcome_text(value: OperationTerminalOutcome) -> str:
         return f"{text}}}"
     if isinstance(value, Retired):
         return '{"outcome_type":"retired"}'
-    if isinstance(value, Terminated):
-        return f'{{"outcome_type":"terminated","reason":{json_text(value.reason)}}}'
-    assert_never(value)
+    return f'{{"outcome_type":"terminated","reason":{json_text(value.reason)}}}'
 
 
 def body_of(operation: OperationRecord) -> str:
@@ -204,7 +196,7 @@ def body_of(operation: OperationRecord) -> str:
             f',"spec":{_operation_spec_text(operation.spec)}'
         )
         operation.constant_text = text
-    text = f'{{"status":"{operation.status._value_}",{text}'
+    text = f'{{"status":"{operation.status.wire}",{text}'
     if operation.peer_ready:
         text += f',"peer_ready":{"true" if operation.peer_ready else "false"}'
     if operation.peer_handle is not None:
@@ -299,7 +291,7 @@ def record_of(id: str, body: str) -> OperationRecord:
 
 def state_of(authority: OperationAuthority, epoch_id: str) -> str:
     """The fields of the registry as JSON text."""
-    cursors = ",".join(f'"{each._value_}":{at}' for each, at in authority.cursors.items())
+    cursors = ",".join(f'"{each.wire}":{at}' for each, at in authority.cursors.items())
     text = (
         f'{{"epoch_id":"{epoch_id}"'
         f',"cursors":{{{cursors}}}'
@@ -339,7 +331,7 @@ def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> list
         authority.records[operation.id] = operation
     authority.active_count = sum(1 for o in authority.records.values() if not o.status.terminal)
     authority.owner_retired = False
-    rows = []
+    rows: list[OperationRecord] = []
     for sequence in sorted(stored.rows):
         id, body = stored.rows[sequence]
         if stored.records.get(id) == body:

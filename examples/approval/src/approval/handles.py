@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from attrs import frozen
-from opslifecycle.token import ObligationToken
+from opslifecycle.token import ObligationToken, mint
 from opslifecycle.waits import Wait
 
 from .identifiers import BatchId, RequestId, WaitId
@@ -57,7 +57,8 @@ def satisfied(
     outcomes: list[tuple[RequestId, Decision]],
 ) -> BatchResult:
     """The result of a barrier, with its token."""
-    token = BatchDecided._mint(
+    token = mint(
+        BatchDecided,
         wait_request_id=wait_request_id,
         batch_id=batch_id,
         request_ids=tuple(id for id, _ in outcomes),

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from opslifecycle import conversion
 from opslifecycle.clock import Clock
 from opslifecycle.commits import Storage
@@ -19,7 +17,7 @@ from opslifecycle.store import Identity, Put, Stored
 from .authority import RequestAuthority, RequestRecord
 from .enums import DecisionReader, RequestEffect, RequestStatus
 from .identifiers import RequestId
-from .values import Ask, Decision, Denied, Expired, Granted, Vote, Withdrawn
+from .values import Ask, Decision, Denied, Expired, Granted, Vote
 from .views import RequestEffectCall, snapshot_of
 
 VERSION = 1
@@ -83,7 +81,7 @@ def _ask_text(value: Ask) -> str:
     """Ask as JSON text."""
     text = (
         f'{{"id":"{value.id}"'
-        f',"kind":"{value.kind._value_}"'
+        f',"kind":"{value.kind.wire}"'
         f',"by":"{value.by}"'
         f',"title":{json_text(value.title)}'
         f',"amount":{value.amount}'
@@ -120,9 +118,7 @@ def _decision_text(value: Decision) -> str:
         )
     if isinstance(value, Expired):
         return f'{{"decision":"expired","at_ms":{value.at_ms}}}'
-    if isinstance(value, Withdrawn):
-        return '{"decision":"withdrawn"}'
-    assert_never(value)
+    return '{"decision":"withdrawn"}'
 
 
 def body_of(request: RequestRecord) -> str:
@@ -135,7 +131,7 @@ def body_of(request: RequestRecord) -> str:
     if text is None:
         text = f'"created_at_ms":{request.created_at_ms},"ask":{_ask_text(request.ask)}'
         request.constant_text = text
-    text = f'{{"status":"{request.status._value_}",{text}'
+    text = f'{{"status":"{request.status.wire}",{text}'
     if request.approvals != 0:
         text += f',"approvals":{request.approvals}'
     if request.last_vote is not None:
@@ -204,9 +200,7 @@ def record_of(id: str, body: str) -> RequestRecord:
 
 def state_of(authority: RequestAuthority, epoch_id: str) -> str:
     """The fields of the registry as JSON text."""
-    cursors = ",".join(
-        f'"{each._value_}":{at}' for each, at in authority.cursors.items()
-    )
+    cursors = ",".join(f'"{each.wire}":{at}' for each, at in authority.cursors.items())
     return (
         f'{{"epoch_id":"{epoch_id}"'
         f',"cursors":{{{cursors}}}'
@@ -253,7 +247,7 @@ def restore(
         request = record_of(id, body)
         authority.records[request.id] = request
 
-    rows = []
+    rows: list[RequestRecord] = []
     for sequence in sorted(stored.rows):
         id, body = stored.rows[sequence]
         if stored.records.get(id) == body:
@@ -287,7 +281,7 @@ def _sequence_of(request: RequestRecord) -> int:
 
 def effects_of(stored: Stored) -> list[tuple[RequestEffectCall, str]]:
     """The effects that were not delivered, in order, each with its text."""
-    found = []
+    found: list[tuple[RequestEffectCall, str]] = []
     for id, text in stored.records.items():
         if is_effect(id):
             data = conversion.data_of(text)

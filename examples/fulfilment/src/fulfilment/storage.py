@@ -73,7 +73,7 @@ def body_of(order: OrderRecord) -> str:
             f',"customer":{json_text(order.customer)}'
         )
         order.constant_text = text
-    text = f'{{"status":"{order.status._value_}",{text}'
+    text = f'{{"status":"{order.status.wire}",{text}'
     if order.changes != 0:
         text += f',"changes":{order.changes}'
     if order.notes != 0:
@@ -85,7 +85,7 @@ def body_of(order: OrderRecord) -> str:
     if order.ended_at_ms is not None:
         text += f',"ended_at_ms":{order.ended_at_ms}'
     if order.terminal_outcome is not None:
-        text += f',"terminal_outcome":"{order.terminal_outcome._value_}"'
+        text += f',"terminal_outcome":"{order.terminal_outcome.wire}"'
     if order.terminal_outcome is not None:
         # Nothing is written of it any more.
         order.constant_text = None

@@ -64,11 +64,11 @@ def body_of(lamp: LampRecord) -> str:
     if text is None:
         text = f'"room":{json_text(lamp.room)}'
         lamp.constant_text = text
-    text = f'{{"status":"{lamp.status._value_}",{text}'
+    text = f'{{"status":"{lamp.status.wire}",{text}'
     if lamp.switched != 0:
         text += f',"switched":{lamp.switched}'
     if lamp.terminal_outcome is not None:
-        text += f',"terminal_outcome":"{lamp.terminal_outcome._value_}"'
+        text += f',"terminal_outcome":"{lamp.terminal_outcome.wire}"'
     if lamp.terminal_outcome is not None:
         # Nothing is written of it any more.
         lamp.constant_text = None

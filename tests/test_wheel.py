@@ -1,0 +1,58 @@
+"""A stranger's first hour: only the wheel, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def python(folder: Path, site: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_begin_edit_generate_check_test_and_run(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    wheels, site, folder = (tmp_path / name for name in ("wheels", "site", "project"))
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT)]
+    subprocess.run([*pip, *build], check=True)
+    (wheel,) = wheels.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True)
+    folder.mkdir()
+    codegen = ("-m", "opslifecycle_codegen.main")
+    where = python(folder, site, "-c", "import opslifecycle; print(opslifecycle.__file__)")
+    assert where.startswith(str(site))
+
+    python(folder, site, *codegen, "init", "task")
+    machine = folder / "machine/task.yaml"
+    text = machine.read_text(encoding="utf-8")
+    text = text.replace("  pause: {", "  stall: {", 1).replace("[pause]", "[stall]", 1)
+    machine.write_text(text, encoding="utf-8")
+    assert "wrote src/task/authority.py" in python(folder, site, *codegen, "generate")
+    test = folder / "tests/test_task.py"
+    test.write_text(test.read_text(encoding="utf-8").replace(".pause(", ".stall("), "utf-8")
+    assert "16 generated files" in python(folder, site, *codegen, "check")
+    assert "20 passed" in python(folder, site, "-m", "pytest", "-q")
+    script = (
+        "import sys; sys.path.insert(0, 'src')\n"
+        "from task import TaskRegistry, TaskId\n"
+        "from opslifecycle import SqliteStore\n"
+        "with TaskRegistry(store=SqliteStore('tasks.db')) as tasks:\n"
+        "    id = TaskId.new(); tasks.add(id, 'first'); tasks.begin(id); tasks.stall(id)\n"
+        "with TaskRegistry(store=SqliteStore('tasks.db')) as tasks:\n"
+        "    print(tasks.snapshot(id).attempts)\n"
+    )
+    assert python(folder, site, "-c", script) == "1\n"
