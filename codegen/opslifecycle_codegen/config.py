@@ -10,6 +10,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.diagnostics import nearest
 
+_KEYS = ["source", "package", "module", "tests", "docs", "lock", "templates", "output"]
 _TABLE = "tool.opslifecycle-codegen"
 _LINE_LENGTH_DEFAULT = 88
 _EXAMPLE = (
@@ -34,10 +35,17 @@ class MachineConfig:
     tests: PurePosixPath | None
     docs: PurePosixPath | None
     line_length: int
+    #: A folder of templates of the project's own, and where what they print goes.
+    templates: PurePosixPath | None = None
+    output: PurePosixPath | None = None
 
     def outputs(self) -> list[PurePosixPath]:
         """The folders that generated files stand in."""
-        return [folder for folder in (self.package, self.tests, self.docs) if folder is not None]
+        return [
+            folder
+            for folder in (self.package, self.tests, self.docs, self.output)
+            if folder is not None
+        ]
 
 
 def load_config(pyproject: Path) -> list[MachineConfig]:
@@ -66,7 +74,7 @@ def _machine(pyproject: Path, table: Any, line_length: int) -> MachineConfig:
     where = f"[[{_TABLE}.machine]]"
     if not isinstance(table, dict):
         raise InvalidConfigError(f"{pyproject}: {where} is no table")
-    _known(pyproject, where, table, ["source", "package", "module", "tests", "docs", "lock"])
+    _known(pyproject, where, table, _KEYS)
     for key in ("source", "package"):
         if key not in table:
             raise InvalidConfigError(f"{pyproject}: {where} lacks {key!r}")
@@ -75,6 +83,9 @@ def _machine(pyproject: Path, table: Any, line_length: int) -> MachineConfig:
     parts = package.parts[1:] if package.parts[:1] == ("src",) else package.parts
     tests, docs = table.get("tests"), table.get("docs")
     lock = table.get("lock", str(source.with_suffix(".lock.json")))
+    templates, output = table.get("templates"), table.get("output")
+    if (templates is None) is not (output is None):
+        raise InvalidConfigError(f"{pyproject}: {where} needs templates and output together")
     return MachineConfig(
         source=source,
         package=package,
@@ -83,6 +94,8 @@ def _machine(pyproject: Path, table: Any, line_length: int) -> MachineConfig:
         tests=None if tests is None else _path(pyproject, "tests", tests),
         docs=None if docs is None else _path(pyproject, "docs", docs),
         line_length=line_length,
+        templates=None if templates is None else _path(pyproject, "templates", templates),
+        output=None if output is None else _path(pyproject, "output", output),
     )
 
 

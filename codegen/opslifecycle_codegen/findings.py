@@ -53,6 +53,7 @@ RULES = {
     "not-total": "What is done to every live record must be possible for every live record.",
     "dead-idempotence": "An action is said to be done already where it is legal.",
     "breaking-change": "Stored data would not survive the change, and no migration says what then.",
+    "template-error": "A template of the project's own cannot be rendered.",
     "unused-waiver": "A waiver waives nothing.",
     "unreachable-status": "No action leads to the status.",
     "endless-status": "No end can be reached from the status.",

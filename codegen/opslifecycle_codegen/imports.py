@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 from collections.abc import Mapping
 
 from opslifecycle_codegen import layout
@@ -15,6 +16,7 @@ _STANDARD = {
     "partial": "functools", "Path": "pathlib", "TracebackType": "types",
     "Any": "typing", "ClassVar": "typing", "Self": "typing", "TypeAlias": "typing",
     "assert_never": "typing",
+    "MagicMock": "unittest.mock",
     "json": "", "weakref": "",
 }  # fmt: skip
 _THIRD_PARTY = {
@@ -60,17 +62,27 @@ _THIRD_PARTY = {
 RESERVED_TYPE_NAMES = frozenset({*_STANDARD, *_THIRD_PARTY, *dir(builtins)})
 
 
-def import_blocks(body: str, local: Mapping[str, str], width: int) -> str:
-    """The import section of a module; `local` says which module defines which name."""
+def import_blocks(
+    body: str, local: Mapping[str, str], width: int, foreign: Mapping[str, str]
+) -> str:
+    """The import section of a module.
+
+    `local` says which generated module defines which name, `foreign` in which modules the program's
+    own classes stand: in sections where a linter would put them.
+    """
     used = _used_names(body)
-    known = {*_STANDARD, *_THIRD_PARTY, *local, *dir(builtins), *_definitions(body)}
+    standard = {n: m for n, m in foreign.items() if m.split(".")[0] in sys.stdlib_module_names}
+    own = {name: module for name, module in foreign.items() if name not in standard}
+    known = {*_STANDARD, *foreign, *_THIRD_PARTY, *local, *dir(builtins), *_definitions(body)}
     unknown = sorted(name for name in used - known if name[:1].isupper())
     assert not unknown, f"a template uses names that nothing defines: {unknown}"
+    relative = any(module.startswith(".") for module in local.values())
+    sections = [own, local] if relative else [{**own, **local}]
     blocks = [
         "from __future__ import annotations",
-        _import_block(used, _STANDARD, width),
+        _import_block(used, {**_STANDARD, **standard}, width),
         _import_block(used, _THIRD_PARTY, width),
-        _import_block(used, local, width),
+        *(_import_block(used, table, width) for table in sections),
     ]
     return "\n\n".join(block for block in blocks if block)
 

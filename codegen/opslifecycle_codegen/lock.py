@@ -23,6 +23,7 @@ def lock_of(program: Program, digest: str) -> dict[str, Any]:
         name: {info.name: _spelled(info.type) for info in record.fields.values()}
         for name, record in symbols.records.items()
     }
+    values.update({name: {"python": module} for name, module in symbols.foreign.items()})
     unions = {
         name: {variant.tag_value: variant.name for variant in union.variants.values()}
         for name, union in symbols.unions.items()

@@ -93,6 +93,7 @@ class Value(Declared):
     fields: dict[Name, ValueField] = Factory(dict)
     tag: Name | None = None
     variants: dict[TypeName, Variant] = Factory(dict)
+    python: Text | None = None
 
 
 @frozen(kw_only=True)

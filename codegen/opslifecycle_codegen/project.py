@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from opslifecycle_codegen import compare, lock, write
+from opslifecycle_codegen import compare, lock, own_templates, write
 from opslifecycle_codegen.analyze import analyze
 from opslifecycle_codegen.compare import Change
 from opslifecycle_codegen.config import InvalidConfigError, MachineConfig, load_config
@@ -66,6 +66,9 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
     program = analyze(parse(tree, diagnostics), diagnostics)
     renderer = Renderer(program, config, tree)
     files = renderer.files()
+    if config.templates is not None and config.output is not None:
+        sources = _templates(project, config.templates)
+        files |= own_templates.rendered(sources, config.output, program, renderer.digest)
     lock_path = project / config.lock
     changes: list[Change] = []
     if lock_path.exists():
@@ -75,6 +78,15 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
             diagnostics.add(program.machine.mark, "breaking-change", change.text, hint)
     diagnostics.stop_if_any()
     return Compiled(config, program, files, changes)
+
+
+def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]:
+    """The templates in a folder, in the order of their names; raises InvalidMachineError."""
+    found = sorted((project / folder).glob(f"*{own_templates.SUFFIX}"))
+    if not found:
+        message = f"there is no template *{own_templates.SUFFIX} in this folder"
+        raise InvalidMachineError([Finding(Mark(str(folder), 1, 1), message, "template-error")])
+    return {folder / path.name: path.read_text(encoding="utf-8") for path in found}
 
 
 def _unexplained(

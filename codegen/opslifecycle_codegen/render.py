@@ -117,7 +117,7 @@ class Renderer:
         }
         if program.recovery is None:
             del modules["storage"]
-        if not program.machine.values:
+        if set(program.machine.values) <= set(program.symbols.foreign):
             del modules["values"]
         if not (program.invariants or program.steps):
             del modules["invariants"]
@@ -305,7 +305,8 @@ class Renderer:
         return separator.join(lines)
 
     def _with_header(self, body: str, local: dict[str, str], comment: str) -> str:
-        imports = import_blocks(body, local, self._width)
+        foreign = self._program.symbols.foreign
+        imports = import_blocks(body, local, self._width, foreign)
         header = "\n".join(f"{comment} {line}" for line in self._header("\n").split("\n"))
         return f"{header}\n{body.replace('@imports@', imports)}"
 

@@ -238,17 +238,34 @@ class Resolver:
     def _values(self) -> None:
         symbols = self._symbols
         for name, declared in self._machine.values.items():
-            if declared.variants:
+            if declared.python is not None:
+                self._foreign(name, declared.python, declared)
+            elif declared.variants:
                 symbols.unions[name] = UnionInfo(name, declared.summary, declared.tag or "", {})
                 for variant, each in declared.variants.items():
                     symbols.records[variant] = RecordInfo(variant, each.summary, {}, name)
             else:
                 symbols.records[name] = RecordInfo(name, declared.summary, {})
         for name, declared in self._machine.values.items():
+            if declared.python is not None:
+                continue
             if declared.variants:
                 self._union(name, declared)
             else:
                 self._record(name, declared)
+
+    def _foreign(self, name: TypeName, path: Text, declared: model.Value) -> None:
+        """A class of the program's own; the machine knows its name and nothing else."""
+        module, _, last = path.rpartition(".")
+        parts = module.split(".")
+        if last != name or not all(each.isidentifier() for each in parts):
+            message = f"{path!s} does not say where the class {name} is"
+            hint = f"write its module and its name: shop.prices.{name}"
+            self._diagnostics.add(path.mark, "wrong-shape", message, hint)
+        if declared.fields or declared.variants or declared.tag is not None:
+            message = f"{name} is a class of the program's own: it declares nothing here"
+            self._diagnostics.add(declared.mark, "wrong-shape", message)
+        self._symbols.foreign[str(name)] = module
 
     def _record(self, name: str, declared: model.Value) -> None:
         if declared.tag is not None:

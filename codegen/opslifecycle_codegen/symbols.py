@@ -100,6 +100,8 @@ class Symbols:
     enums: dict[str, EnumInfo] = Factory(dict)
     records: dict[str, RecordInfo] = Factory(dict)
     unions: dict[str, UnionInfo] = Factory(dict)
+    #: Classes of the program's own, by name: the module that each stands in.
+    foreign: dict[str, str] = Factory(dict)
     entity_fields: dict[str, Type] = Factory(dict)
     registry_fields: dict[str, Type] = Factory(dict)
     row_fields: dict[str, Type] = Factory(dict)
@@ -116,6 +118,8 @@ class Symbols:
             return Type("enum", name)
         if name in self.unions:
             return Type("union", name)
+        if name in self.foreign:
+            return Type("foreign", name)
         if name in self.records:
             union = self.records[name].union
             if union:
@@ -125,7 +129,7 @@ class Symbols:
 
     def type_names(self) -> list[str]:
         """Every name that stands for a type."""
-        return [*self.ids, *self.enums, *self.unions, *self.records]
+        return [*self.ids, *self.enums, *self.unions, *self.records, *self.foreign]
 
     def status_constant(self, members: tuple[str, ...]) -> str:
         """The name of the generated constant that holds these statuses."""

@@ -9,8 +9,8 @@ from attrs import frozen
 class Type:
     """A type: `kind` says what it is, `name` which one, `inner` of what.
 
-    Kinds with a name: id, enum, record, union, variant. With an inner type: optional, collection,
-    counts (a count per member of an enum). The rest stand alone.
+    Kinds with a name: id, enum, record, union, variant, foreign. With an inner type: optional,
+    collection, counts (a count per member of an enum). The rest stand alone.
     """
 
     kind: str

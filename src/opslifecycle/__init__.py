@@ -6,7 +6,7 @@ This module is the whole public surface.
 
 from typing import TYPE_CHECKING, Any
 
-from opslifecycle.conversion import structure, unstructure
+from opslifecycle.conversion import register_type, structure, unstructure
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
@@ -162,6 +162,7 @@ __all__ = [
     "WaitAlreadyActiveError",
     "WaitNotActiveError",
     "WaitRequestId",
+    "register_type",
     "structure",
     "unstructure",
 ]

@@ -35,6 +35,7 @@ class _Union:
 
 
 _unions: list[_Union] = []
+_foreign: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {}
 _left_out: dict[type, frozenset[str]] = {}
 _converter: Converter | None = None
 _lock = threading.Lock()
@@ -108,6 +109,25 @@ def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:
     return data
 
 
+def register_type(
+    kind: type[T], to_data: Callable[[T], Any], from_data: Callable[[Any], T]
+) -> None:
+    """Say how values of a class of the program's own become JSON-ready data, and back.
+
+    Classes that cattrs knows anyway (attrs, dataclasses, enums) need none of this. `from_data` may
+    raise ValueError or TypeError for what is no such value, which is then told with its path.
+    """
+    global _converter
+    with _lock:
+        _foreign[kind] = (to_data, from_data)
+        _converter = None
+
+
+def encoded(value: Any) -> str:
+    """A value as compact JSON text."""
+    return text_of(unstructure(value))
+
+
 def text_of(data: Any) -> str:
     """Data as compact JSON text."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
@@ -134,10 +154,17 @@ def _build() -> Converter:
     converter.register_unstructure_hook(Identifier, str)
     # By its class: a hook for texts would be found first, because identifiers are texts.
     converter.register_structure_hook(Identifier, lambda data, kind: kind(data))
+    for kind, (to_data, from_data) in _foreign.items():
+        converter.register_unstructure_hook(kind, to_data)
+        converter.register_structure_hook(kind, _ignoring_type(from_data))
     _add_records(converter)
     for union in _unions:
         _add_union(converter, union)
     return converter
+
+
+def _ignoring_type(from_data: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda data, _: from_data(data)
 
 
 def _add_records(converter: Converter) -> None:

@@ -265,3 +265,57 @@ def test_help_names_every_command() -> None:
     )
     for name in ("init", "generate", "check", "watch", "explain", "diagram", "diff", "fmt"):
         assert f"\n    {name} " in done.stdout
+
+
+class TestOwnTemplates:
+    @pytest.fixture
+    def shop(self, tmp_path: Path) -> Path:
+        folder = project(tmp_path, TURNSTILE)
+        text = (folder / "pyproject.toml").read_text()
+        text += 'templates = "templates"\noutput = "site"\n'
+        (folder / "pyproject.toml").write_text(text)
+        (folder / "templates").mkdir()
+        return folder
+
+    def test_they_print_from_the_same_machine(
+        self, shop: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        template = shop / "templates/actions.csv.j2"
+        template.write_text(
+            "{% for a in actions %}\n"
+            "{{ a.name }},{{ a.to }},{{ a.from | join('+') }}\n"
+            "{% endfor %}\n"
+        )
+        assert run(shop, "generate") == 0
+        printed = (shop / "site/actions.csv").read_text()
+        assert (
+            printed
+            == "coin,unlocked,locked\npush,locked,unlocked\nscrap,scrapped,locked+unlocked\n"
+        )
+        edit(shop / "machine/turnstile.yaml", "  push: {", "  pass_by: {")
+        assert run(shop, "check") == 1
+        assert "+pass_by,locked,unlocked" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("template", "told"),
+        [
+            ("ok\n{% for x %}", "templates/x.txt.j2:2:1: error: "),
+            ("ok\n\n{{ nothing }}", "templates/x.txt.j2:3:1: error: UndefinedError: 'nothing'"),
+            ("{{ 1 // 0 }}", "templates/x.txt.j2:1:1: error: ZeroDivisionError"),
+            ("{{ machine.__class__.__mro__ }}", "x.txt.j2:1:1: error: SecurityError"),
+            ("{% include '/etc/passwd' %}", "x.txt.j2:1:1: error: TemplateNotFound"),
+        ],
+    )
+    def test_one_that_fails_is_told_with_its_line(
+        self, shop: Path, template: str, told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (shop / "templates/x.txt.j2").write_text(template)
+        assert run(shop, "generate") == 2
+        assert told in capsys.readouterr().err
+        assert not (shop / "site").exists()
+
+    def test_a_folder_without_any_is_a_mistake(
+        self, shop: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(shop, "check") == 2
+        assert "there is no template" in capsys.readouterr().err

@@ -53,6 +53,8 @@ class JsonTexts:
             return [f"{{json_text({code})}}"]
         if type.kind == "id":
             return [f'"{{{code}}}"']
+        if type.kind == "foreign":
+            return [f"{{conversion.encoded({code})}}"]
         if type.kind == "enum":
             return [f'"{{{code}.wire}}"']
         return [f"{{{self._function(type)}({code})}}"]

@@ -127,6 +127,8 @@ def value_views(program: Program, width: int) -> list[RecordView | UnionView]:
     views: list[RecordView | UnionView] = []
     symbols = program.symbols
     for name in program.machine.values:
+        if name in symbols.foreign:
+            continue
         if name in symbols.unions:
             views.append(_union_view(program, symbols.unions[name], width))
         else:
