@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check generate format bench torture clean
+.PHONY: run test check generate docs format bench torture clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -20,6 +20,10 @@ check: $(READY)
 
 generate: $(READY)
 	$(BIN)/opslifecycle-codegen generate
+	$(BIN)/python -m opslifecycle_codegen.reference docs/reference
+
+docs: $(READY)
+	$(BIN)/python -m sphinx -W -q docs build/docs
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
