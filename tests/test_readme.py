@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.docs_runner import run_page
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -27,6 +29,10 @@ def test_its_programs_run() -> None:
     assert first.startswith("Completed(")
     assert second.startswith("WaitAllSatisfied(")
     assert third.startswith("1 Completed(")
+
+
+def test_its_commands_work(tmp_path: Path) -> None:
+    assert run_page(README, tmp_path) == 1
 
 
 def test_its_yaml_is_the_machines() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 from opslifecycle.errors import InvalidValueError
+from opslifecycle.publication import PublicationLock
 from opslifecycle.store import Put
 
 if TYPE_CHECKING:
@@ -54,10 +56,12 @@ class Hooks:
 
     def __init__(
         self,
+        lock: PublicationLock,
         snapshot_of: Callable[[Any, int], Any],
         body_of: Callable[[Any], str] | None,
         handler: Callable[[Any], object] | None,
     ) -> None:
+        self._lock = lock
         self._snapshot_of = snapshot_of
         self._body_of = body_of
         self._handler = handler
@@ -109,7 +113,8 @@ class Hooks:
             return
         self._queue.put(call)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._deliver, daemon=True)
+            name = "opslifecycle-effects"
+            self._thread = threading.Thread(target=self._deliver, name=name, daemon=True)
             self._thread.start()
 
     def pending(self) -> tuple[EffectCall[Any, Any], ...]:
@@ -121,18 +126,24 @@ class Hooks:
         return [(f"{_PREFIX}{n}", None, text) for n, (_, text) in self._pending.items()]
 
     def stop(self, *, wait: bool) -> None:
-        """Deliver nothing more; what is not delivered stays pending."""
+        """Deliver nothing more; what is not delivered stays pending.
+
+        Waits for a call in progress, unless that would wait for the loop that runs here.
+        """
         self._stopped.set()
         self._queue.put(None)
         thread = self._thread
-        if wait and thread is not None and thread is not threading.current_thread():
+        if not wait or thread is None or thread is threading.current_thread():
+            return
+        if self._loop is None or self._loop is not _running_loop():
             thread.join()
 
     # The thread ---------------------------------------------------------------------------------
 
     def _deliver(self) -> None:
         while (call := self._queue.get()) is not None and self._try(call):
-            self._pending.pop(call.number, None)
+            with self._lock:
+                self._pending.pop(call.number, None)
             self.delivered(f"{_PREFIX}{call.number}")
 
     def _try(self, call: EffectCall[Any, Any]) -> bool:
@@ -152,13 +163,13 @@ class Hooks:
 
     def _call(self, call: EffectCall[Any, Any]) -> None:
         assert self._handler is not None
-        if self._loop is None:
-            self._handler(call)
-            return
-        import asyncio
+        result: Any = self._handler(call)
+        if self._loop is not None:
+            import asyncio
 
-        coroutine: Any = self._handler(call)
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+            asyncio.run_coroutine_threadsafe(result, self._loop).result()
+        elif inspect.isawaitable(result):
+            raise TypeError("the handler gave something to await, and is no coroutine function")
 
 
 def check_handler(handler: Callable[[Any], object] | None) -> None:
@@ -171,12 +182,17 @@ def check_handler(handler: Callable[[Any], object] | None) -> None:
 
 def _loop_for(handler: Callable[[Any], object] | None) -> asyncio.AbstractEventLoop | None:
     """The running loop, for a handler that is a coroutine function."""
-    if not inspect.iscoroutinefunction(handler):
+    called = getattr(handler, "__call__", None)  # noqa: B004 - its own, not whether it has one
+    if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called)):
         return None
-    import asyncio
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
+    loop = _running_loop()
+    if loop is None:
         reason = "a coroutine function needs a running event loop when the registry is made"
-        raise InvalidValueError("on_effect", reason) from None
+        raise InvalidValueError("on_effect", reason)
+    return loop
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs in this thread; asyncio is not imported to find that there is none."""
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()

@@ -159,6 +159,17 @@ def test_a_handler_may_be_a_coroutine_function(parcels: Any) -> None:
 
     assert asyncio.run(scenario()) == [1, 2]
 
+    async def closing() -> None:
+        """A plain registry in a loop: closing does not wait for what only this loop could do."""
+
+        async def slow(call: Any) -> None:
+            await asyncio.sleep(0.05)
+
+        with parcels.ParcelRegistry(on_effect=slow) as registry:
+            registry.accept(parcels.ParcelId.new(), "here")
+
+    asyncio.run(asyncio.wait_for(closing(), 30))
+
     async def handle(call: Any) -> None: ...
 
     with pytest.raises(InvalidValueError, match="needs a running event loop"):

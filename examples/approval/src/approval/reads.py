@@ -98,7 +98,7 @@ class RequestReads:
         parts = FeedParts(feed, retention)
         self._feed = feed
         listing = Listing(authority.records, listing_keys)
-        hooks = Hooks(snapshot_of, body_of, on_effect)
+        hooks = Hooks(lock, snapshot_of, body_of, on_effect)
         self._hooks = hooks
         effects = EffectRunner(listing, parts, hooks)
         effects.restore(authority, restore(authority, stored, SYSTEM_CLOCK))
