@@ -9,10 +9,9 @@ undone but the order of retention.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from opslifecycle.errors import (
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from opslifecycle.shell import Shell
+
+T = TypeVar("T")
 
 #: How long what rides along waits for another commit before it gets one of its own.
 IDLE_SECONDS = 1.0
@@ -59,8 +60,9 @@ class Committer:
         self._epoch_id = epoch_id
         self._shell: Shell[Any, Any]
         self._unwritten: dict[Any, None] = {}
-        # Effects that were delivered, to be erased with the next commit.
-        self._delivered: deque[str] = deque()
+        # Effects that were delivered, to be erased with the next commit: told by another thread.
+        self._told: SimpleQueue[str] = SimpleQueue()
+        self._delivered: list[str] = []
         # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
         self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -70,7 +72,7 @@ class Committer:
         """Learn through which shell to publish, and start to work."""
         self._shell = shell
         if shell.effects.hooks is not None:
-            shell.effects.hooks.delivered = self._delivered.append
+            shell.effects.hooks.delivered = self._told.put
         # A daemon, because a registry that nobody closes must not keep its process from ending.
         name = f"opslifecycle-{self._storage.identity.machine}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -114,46 +116,45 @@ class Committer:
 
     def _refuse_rest(self) -> None:
         reason = self._ended or RegistryClosedError
-        rest = [ticket for ticket in self._waiting() if ticket is not None]
+        rest = [ticket for ticket in drained(self._queue) if ticket is not None]
         answer_all(rest, [reason() for _ in rest])
 
     def _next_batch(self) -> bool:
         """Commit what has arrived; False at the end."""
-        riding = bool(self._unwritten or self._delivered)
-        idle = IDLE_SECONDS if riding else self._store.beat_seconds()
+        self._delivered += drained(self._told)
+        idle = IDLE_SECONDS if self._rides() else self._store.beat_seconds()
         try:
             first = self._queue.get(timeout=idle)
         except Empty:
-            if self._unwritten or self._delivered:
+            if self._rides():
                 self._write_the_rest()
             else:
                 self._store.beat()
             return True
-        arrived = [first, *self._waiting()]
+        arrived = [first, *drained(self._queue)]
         batch = [ticket for ticket in arrived if ticket is not None]
         if batch:
             self._commit(batch)
         return None not in arrived
 
+    def _rides(self) -> bool:
+        """Whether something waits for the next commit."""
+        return bool(self._unwritten or self._delivered)
+
     def _write_the_rest(self) -> None:
         """Keep what is still riding along, when nothing else comes or the registry is closed."""
         held = (self._authority.records.get(id) for id in self._unwritten)
         puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
-        delivered = tuple(self._delivered)
+        self._delivered += drained(self._told)
         try:
-            if puts or delivered:
-                self._store.append(self._commit_on(self._authority, puts, delivered))
+            if puts or self._delivered:
+                erased = tuple(self._delivered)
+                self._store.append(self._commit_on(self._authority, puts, erased))
         except PersistenceError:
             # Nothing that was promised is lost: these changes go on riding along.
             return
         self._unwritten.clear()
-        self._forget_delivered(delivered)
-
-    def _forget_delivered(self, erased: Iterable[str]) -> None:
-        """What was delivered first stands first, and is erased first."""
-        for id in erased:
-            if self._delivered and self._delivered[0] == id:
-                self._delivered.popleft()
+        self._delivered.clear()
 
     def _commit_on(self, authority: Any, puts: tuple[Put, ...], erased: tuple[str, ...]) -> Commit:
         state = self._storage.state_of(authority, self._epoch_id)
@@ -162,14 +163,6 @@ class Committer:
 
     def _keeps(self, record: Any) -> bool:
         return record is not None and self._storage.keeps(record)
-
-    def _waiting(self) -> list[Ticket | None]:
-        arrived: list[Ticket | None] = []
-        while True:
-            try:
-                arrived.append(self._queue.get_nowait())
-            except Empty:
-                return arrived
 
     def _commit(self, batch: list[Ticket]) -> None:
         decided = _Batch(self._shell, self._storage.stage(self._authority))
@@ -198,7 +191,7 @@ class Committer:
             self._unwritten.update((record.id, None) for record, _ in decided.changes)
         else:
             self._unwritten.clear()
-            self._forget_delivered(commit.erased)
+            self._delivered.clear()
         with self._shell.lock:
             self._storage.absorb(self._authority, decided.staged)
             return self._shell.effects.publish(decided.changes, decided.evicted)
@@ -235,6 +228,16 @@ class Committer:
                 puts[id(current)] = self._storage.put_of(current)
         erased.update(dict.fromkeys(self._delivered))
         return self._commit_on(decided.staged, (*puts.values(), *calls), tuple(erased))
+
+
+def drained(queue: SimpleQueue[T]) -> list[T]:
+    """What is in a queue now."""
+    found: list[T] = []
+    while True:
+        try:
+            found.append(queue.get_nowait())
+        except Empty:
+            return found
 
 
 class _Batch:

@@ -18,6 +18,11 @@ from tests.codegen.projects import CONFIG, assert_clean, edit, generated, projec
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "machine/ops_lifecycle.yaml"
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
+MACHINES = [
+    SHIPPED,
+    *sorted(Path(__file__).parent.glob("*.yaml")),
+    *sorted((ROOT / "examples").glob("*/machine/*.yaml")),
+]
 NEW_KIND = """\
       detached_job_wait:
         summary: A job that goes on by itself and wakes its owner at its end.
@@ -138,15 +143,15 @@ class TestCheck:
         assert check(tmp_path) == 2
         assert main(["--project", str(tmp_path), "generate"]) == 2
 
-    def test_output_does_not_depend_on_the_hash_seed(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("machine", MACHINES, ids=lambda path: str(path.stem))
+    def test_output_does_not_depend_on_the_hash_seed(self, tmp_path: Path, machine: Path) -> None:
         outputs = []
         for seed in ("0", "1", "4242"):
             folder = tmp_path / seed
             (folder / "machine").mkdir(parents=True)
-            shutil.copy(SHIPPED, folder / "machine")
-            (folder / "pyproject.toml").write_text(
-                CONFIG.format(name=SHIPPED.stem, width=100), "utf-8"
-            )
+            shutil.copy(machine, folder / "machine")
+            config = CONFIG.format(name=machine.stem, width=100)
+            (folder / "pyproject.toml").write_text(config, encoding="utf-8")
             command = [sys.executable, "-m", "opslifecycle_codegen.main", "generate"]
             environment = {**os.environ, "PYTHONHASHSEED": seed}
             subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
