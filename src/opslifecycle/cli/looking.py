@@ -238,7 +238,8 @@ def doctor(ctx: click.Context, store: Path) -> None:
             held = len(registry.stored.records)
             verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held} operations"
             print(f"{name}: {verdict}")
-        print(f"{len(names)} registries, {len(INVARIANTS)} invariants each, {broken} broken")
+        counted = f"{len(names)} registr{'y' if len(names) == 1 else 'ies'}"
+        print(f"{counted}, {len(INVARIANTS)} invariants each, {broken} broken")
         if not names:
             print("there was nothing to check", file=sys.stderr)
         ctx.exit(1 if broken or not names else 0)

@@ -1,0 +1,115 @@
+"""Power cuts: every image that a disk may hold afterwards is opened, and nothing is lost.
+
+Killing processes says nothing about this: the system goes on to write what a killed process left.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opslifecycle import (
+    CompletionCursorConsumer,
+    OperationId,
+    PersistenceError,
+    Registry,
+    SqliteStore,
+    Terminated,
+    lease,
+    sqlite_chain,
+    sqlite_store,
+)
+
+from tests.builders import result, spec
+from tests.crash_images import Image, images, lay
+from tests.files import Files, Operation
+
+AGENT = CompletionCursorConsumer.AGENT_APPLIED
+
+
+class Recording:
+    """A registry's work: what was done to its files, and what was acknowledged when."""
+
+    def __init__(self, path: Path, durability: Any) -> None:
+        self.path = path
+        with Registry(store=SqliteStore(path)) as registry:
+            first = spec()
+            registry.register_operation(first)
+            registry.provisioning_failed(first.id, "no")
+        self.base: Image = {str(path): path.read_bytes()}
+        self.registered: list[tuple[int, OperationId]] = [(0, first.id)]
+        self.ended: list[tuple[int, OperationId]] = [(0, first.id)]
+        self.cursors: list[tuple[int, int]] = [(0, 0)]
+        files = Files()
+        with files.installed():
+            registry = Registry(store=SqliteStore(path, durability=durability))
+            for number in range(6):
+                made = spec()
+                registry.register_operation(made)
+                self.registered.append((len(files.operations), made.id))
+                registry.provisioning_succeeded(made.id)
+                if number % 2 == 0:
+                    registry.complete_operation(made.id, result(str(made.id)))
+                    self.ended.append((len(files.operations), made.id))
+                reached = registry.advance_completion_cursor(AGENT, number // 2 + 1)
+                self.cursors.append((len(files.operations), reached))
+            registry.close()
+        self.operations: list[Operation] = files.operations
+
+    def verify(self, done: int, path: Path) -> None:
+        """Open an image; whatever was acknowledged after so many operations is there."""
+        with Registry(store=SqliteStore(path)) as registry:
+            rows = registry.completion_feed().list_since(0).entries
+            assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+            outcomes = {row.operation_id: row.terminal_outcome for row in rows}
+            for at, id in self.registered:
+                assert at > done or id in outcomes, f"lost after {done} operations: {id}"
+            for at, id in self.ended:
+                assert at > done or not isinstance(outcomes[id], Terminated)
+            acknowledged = max(cursor for at, cursor in self.cursors if at <= done)
+            assert registry.completion_cursor(AGENT) >= acknowledged
+            assert registry.broken_invariants() == []
+
+
+@pytest.fixture
+def compacting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old rows leave from the start, so that compaction is cut, too; an owner dies by the cut."""
+    monkeypatch.setattr(lease, "is_dead", lambda owner: True)
+    monkeypatch.setattr(sqlite_chain, "_SPARE_ROWS", 4)
+    monkeypatch.setattr(sqlite_store, "_COMPACTED_ROWS", 6)
+
+
+def opened(recording: Recording, folder: Path) -> tuple[int, int]:
+    """Open every image; gives how many there were, and how many lost something acknowledged."""
+    count = lost = 0
+    for done, image in images(recording.base, recording.operations):
+        count += 1
+        try:
+            recording.verify(done, lay(image, recording.path, folder))
+        except (AssertionError, PersistenceError):
+            lost += 1
+        for rest in folder.iterdir():
+            rest.unlink()
+    return count, lost
+
+
+@pytest.mark.usefixtures("compacting")
+def test_no_power_cut_loses_what_was_acknowledged(tmp_path: Path) -> None:
+    folder = tmp_path / "image"
+    folder.mkdir()
+    count, lost = opened(Recording(tmp_path / "store.db", "power"), folder)
+    assert count > 300
+    assert lost == 0
+
+
+@pytest.mark.usefixtures("compacting")
+def test_a_store_that_does_not_sync_is_caught(tmp_path: Path) -> None:
+    """The control: without syncing, some power cuts do lose something, and this test sees it."""
+    folder = tmp_path / "image"
+    folder.mkdir()
+    count, lost = opened(Recording(tmp_path / "store.db", "process"), folder)
+    assert count > 100
+    assert lost > 0
+    shutil.rmtree(folder)
