@@ -72,10 +72,10 @@ class Commands:
         names.update({name: Binding(type, name) for name, type in params.items()})
         return Scope(self._symbols, names)
 
-    def _action_scope(self, scope: Scope, label: str, from_code: str) -> Scope:
+    def _action_scope(self, scope: Scope, label_code: str, from_code: str) -> Scope:
         names = {"action": Binding(ACTION, "action")}
         constants = {
-            "action.label": Binding(TEXT, quoted(label)),
+            "action.label": Binding(TEXT, label_code),
             "action.from_statuses": Binding(STATUSES, from_code),
         }
         scope = scope.with_names(names)
@@ -129,9 +129,9 @@ class Commands:
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
         scope = self.base_scope(params, operation=optional(ENTITY))
-        scope = self._action_scope(scope, label, self._symbols.status_constant(sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
         foreseeable, depends_on = self._foreseen(names, scope, params)
+        scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
         checks, scope = self._checks(names, scope)
         self._require_status_check(name, names)
         updates = self.updates(declared.update, scope)
@@ -151,7 +151,7 @@ class Commands:
         self._refuse_terminal_exit(declared.from_, sources)
         scope = self.base_scope({}, operation=optional(ENTITY))
         label = str(declared.method)
-        scope = self._action_scope(scope, label, self._symbols.status_constant(sources))
+        scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
         checks, scope = self._checks(names, scope)
         self._require_status_check(declared.method, names)
@@ -234,9 +234,13 @@ class Commands:
     def _foreseen(
         self, names: Sequence[Name], scope: Scope, params: Mapping[str, Type]
     ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
-        """The checks that do not ask for parameters, and the names of those that do."""
+        """The checks that do not ask for parameters, and the names of those that do.
+
+        They are for any action that has these guards: its label and statuses are parameters.
+        """
         for name in params:
             scope = scope.without(name)
+        scope = self._action_scope(scope, "label", "from_statuses")
         checks, later = [], []
         for name in [*self._machine.always_first, *names]:
             guard = self._machine.guards.get(name)

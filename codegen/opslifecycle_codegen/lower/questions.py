@@ -20,8 +20,10 @@ class QuestionLowering(MethodLowering):
             methods.append(self._cursor_of(program.cursors))
         if program.barrier is not None:
             methods.append(self._barrier())
-        methods += [self._refused(command) for command in program.actions]
-        methods.append(self._allowed())
+        refusers = self._refusers()
+        commands = {refusers[_guards(command)]: command for command in reversed(program.actions)}
+        methods += [self._refused(name, commands[name]) for name in refusers.values()]
+        methods.append(self._allowed(refusers))
         return [*methods, *(self._classifier(rule) for rule in program.classifiers)]
 
     def _watch(self, command: Command) -> Method:
@@ -68,21 +70,37 @@ class QuestionLowering(MethodLowering):
         )
         return self._method(str(declared.method), parameters, "OpsLifecycleError | None", doc, body)
 
-    def _refused(self, command: Command) -> Method:
-        body = [*self._checks(command.foreseeable), "return None"]
-        doc = self._doc(
-            f"What {command.name} would be refused with now; None if nothing is against it."
-        )
-        parameters = [f"id: {self._names.id}"]
-        returns = "OpsLifecycleError | None"
-        return self._method(f"_{command.name}_refused", parameters, returns, doc, body)
+    def _refusers(self) -> dict[tuple[str, ...], str]:
+        """The method that asks each list of guards, shared by the actions that have it."""
+        found: dict[tuple[str, ...], str] = {}
+        for command in self._program.actions:
+            found.setdefault(_guards(command), f"_{command.name}_refused")
+        usual = [str(name) for name in (*self._machine.always_first, *self._machine.checks)]
+        if tuple(usual) in found:
+            found[tuple(usual)] = "_refused"
+        return found
 
-    def _allowed(self) -> Method:
+    def _refused(self, name: str, command: Command) -> Method:
+        body = [*self._checks(command.foreseeable), "return None"]
+        status = self._names.status
+        doc = self._doc(
+            "What an action would be refused with now; None if nothing is against it.",
+            f"It is checked for {', '.join(_guards(command)) or 'nothing'}.",
+        )
+        parameters = [
+            f"id: {self._names.id}", f"from_statuses: tuple[{status}, ...]", "label: str"
+        ]  # fmt: skip
+        return self._method(name, parameters, "OpsLifecycleError | None", doc, body)
+
+    def _allowed(self, refusers: dict[tuple[str, ...], str]) -> Method:
         body = ["return ("]
         for command in self._program.actions:
-            arguments = [
-                Code(layout.quoted(command.name)), Code(f"self._{command.name}_refused(id)")
-            ]  # fmt: skip
+            sources = self._program.symbols.status_constant(command.from_statuses)
+            asked = layout.called(
+                f"self.{refusers[_guards(command)]}",
+                [Code("id"), Code(sources), Code(layout.quoted(command.label))],
+            )
+            arguments = [Code(layout.quoted(command.name)), asked]
             if command.depends_on:
                 names = [Code(layout.quoted(name)) for name in command.depends_on]
                 arguments.append(layout.called("", names))
@@ -104,3 +122,8 @@ class QuestionLowering(MethodLowering):
         ]
         doc = self._doc(rule.summary)
         return self._method(rule.name, parameters, rule.type.python, doc, body)
+
+
+def _guards(command: Command) -> tuple[str, ...]:
+    """The guards of an action that can be asked beforehand."""
+    return tuple(check.guard for check in command.foreseeable)

@@ -534,34 +534,36 @@ class OperationAuthority:
                 return OperationNotFoundError(id)
         return None
 
-    def _start_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What start would be refused with now; None if nothing is against it."""
+    def _refused(
+        self,
+        id: OperationId,
+        from_statuses: tuple[OperationStatus, ...],
+        label: str,
+    ) -> OpsLifecycleError | None:
+        """What an action would be refused with now; None if nothing is against it.
+
+        It is checked for owner_present, registered, legal_status.
+        """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
         if operation is None:
             return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_PROVISIONING:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "provisioning_succeeded",
-            ).by("legal_status")
+        if operation.status not in from_statuses:
+            return InvalidTransitionError(id, operation.status, label).by("legal_status")
         return None
 
-    def _fail_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What fail would be refused with now; None if nothing is against it."""
-        if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(id, operation.status, "fail_operation").by("legal_status")
-        return None
+    def _peer_ready_refused(
+        self,
+        id: OperationId,
+        from_statuses: tuple[OperationStatus, ...],
+        label: str,
+    ) -> OpsLifecycleError | None:
+        """What an action would be refused with now; None if nothing is against it.
 
-    def _peer_ready_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What peer_ready would be refused with now; None if nothing is against it."""
+        It is checked for owner_present, registered, kind_expects_peer, not_yet_peer_ready,
+        legal_status.
+        """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
         operation = self.records.get(id)
@@ -571,120 +573,23 @@ class OperationAuthority:
             return PeerNotExpectedError(id).by("kind_expects_peer")
         if operation.peer_ready:
             return AlreadyPeerReadyError(id).by("not_yet_peer_ready")
-        if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(id, operation.status, "peer_ready").by("legal_status")
-        return None
-
-    def _progress_reported_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What progress_reported would be refused with now; None if nothing is against it."""
-        if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "report_progress",
-            ).by("legal_status")
-        return None
-
-    def _complete_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What complete would be refused with now; None if nothing is against it."""
-        if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "complete_operation",
-            ).by("legal_status")
-        return None
-
-    def _abort_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What abort would be refused with now; None if nothing is against it."""
-        if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_PROVISIONING:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "abort_provisioning",
-            ).by("legal_status")
-        return None
-
-    def _cancel_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What cancel would be refused with now; None if nothing is against it."""
-        if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "cancel_operation",
-            ).by("legal_status")
-        return None
-
-    def _retire_requested_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What retire_requested would be refused with now; None if nothing is against it."""
-        if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_RUNNING:
-            return InvalidTransitionError(id, operation.status, "request_retire").by("legal_status")
-        return None
-
-    def _retire_completed_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What retire_completed would be refused with now; None if nothing is against it."""
-        if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(id, operation.status, "mark_retired").by("legal_status")
-        return None
-
-    def _terminate_refused(self, id: OperationId) -> OpsLifecycleError | None:
-        """What terminate would be refused with now; None if nothing is against it."""
-        if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
-        operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).by("registered")
-        if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "terminate_owner",
-            ).by("legal_status")
+        if operation.status not in from_statuses:
+            return InvalidTransitionError(id, operation.status, label).by("legal_status")
         return None
 
     def allowed(self, id: OperationId) -> tuple[Permission, ...]:
         """What may be asked of a record now, action by action."""
         return (
-            Permission("start", self._start_refused(id)),
-            Permission("fail", self._fail_refused(id)),
-            Permission("peer_ready", self._peer_ready_refused(id)),
-            Permission("progress_reported", self._progress_reported_refused(id)),
-            Permission("complete", self._complete_refused(id)),
-            Permission("abort", self._abort_refused(id)),
-            Permission("cancel", self._cancel_refused(id)),
-            Permission("retire_requested", self._retire_requested_refused(id)),
-            Permission("retire_completed", self._retire_completed_refused(id)),
-            Permission("terminate", self._terminate_refused(id)),
+            Permission("start", self._refused(id, _FROM_PROVISIONING, "provisioning_succeeded")),
+            Permission("fail", self._refused(id, _FROM_LIVE, "fail_operation")),
+            Permission("peer_ready", self._peer_ready_refused(id, _FROM_WORKING, "peer_ready")),
+            Permission("progress_reported", self._refused(id, _FROM_WORKING, "report_progress")),
+            Permission("complete", self._refused(id, _FROM_WORKING, "complete_operation")),
+            Permission("abort", self._refused(id, _FROM_PROVISIONING, "abort_provisioning")),
+            Permission("cancel", self._refused(id, _FROM_LIVE, "cancel_operation")),
+            Permission("retire_requested", self._refused(id, _FROM_RUNNING, "request_retire")),
+            Permission("retire_completed", self._refused(id, _FROM_WORKING, "mark_retired")),
+            Permission("terminate", self._refused(id, _FROM_LIVE, "terminate_owner")),
         )
 
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:

@@ -311,78 +311,79 @@ class RequestAuthority:
                 return RequestNotFoundError(id)
         return None
 
-    def _circulate_refused(self, id: RequestId) -> OpsLifecycleError | None:
-        """What circulate would be refused with now; None if nothing is against it."""
+    def _refused(
+        self,
+        id: RequestId,
+        from_statuses: tuple[RequestStatus, ...],
+        label: str,
+    ) -> OpsLifecycleError | None:
+        """What an action would be refused with now; None if nothing is against it.
+
+        It is checked for known, possible.
+        """
         request = self.records.get(id)
         if request is None:
             return RequestNotFoundError(id).by("known")
-        if request.status not in _FROM_DRAFTED:
-            return WrongStageError(id, request.status, "circulate").by("possible")
+        if request.status not in from_statuses:
+            return WrongStageError(id, request.status, label).by("possible")
         return None
 
-    def _endorse_refused(self, id: RequestId) -> OpsLifecycleError | None:
-        """What endorse would be refused with now; None if nothing is against it."""
+    def _endorse_refused(
+        self,
+        id: RequestId,
+        from_statuses: tuple[RequestStatus, ...],
+        label: str,
+    ) -> OpsLifecycleError | None:
+        """What an action would be refused with now; None if nothing is against it.
+
+        It is checked for known, possible, more_needed.
+        """
         request = self.records.get(id)
         if request is None:
             return RequestNotFoundError(id).by("known")
-        if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(id, request.status, "endorse").by("possible")
+        if request.status not in from_statuses:
+            return WrongStageError(id, request.status, label).by("possible")
         if request.approvals + 1 >= request.kind.quorum:
             return QuorumReachedError(id, request.kind.quorum).by("more_needed")
         return None
 
-    def _grant_refused(self, id: RequestId) -> OpsLifecycleError | None:
-        """What grant would be refused with now; None if nothing is against it."""
+    def _grant_refused(
+        self,
+        id: RequestId,
+        from_statuses: tuple[RequestStatus, ...],
+        label: str,
+    ) -> OpsLifecycleError | None:
+        """What an action would be refused with now; None if nothing is against it.
+
+        It is checked for known, possible, enough.
+        """
         request = self.records.get(id)
         if request is None:
             return RequestNotFoundError(id).by("known")
-        if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(id, request.status, "grant").by("possible")
+        if request.status not in from_statuses:
+            return WrongStageError(id, request.status, label).by("possible")
         approvals = request.approvals + 1
         if approvals < request.kind.quorum:
             return QuorumMissingError(id, approvals, request.kind.quorum).by("enough")
         return None
 
-    def _deny_refused(self, id: RequestId) -> OpsLifecycleError | None:
-        """What deny would be refused with now; None if nothing is against it."""
-        request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).by("known")
-        if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(id, request.status, "deny").by("possible")
-        return None
-
-    def _expire_refused(self, id: RequestId) -> OpsLifecycleError | None:
-        """What expire would be refused with now; None if nothing is against it."""
-        request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).by("known")
-        if request.status not in _FROM_LIVE:
-            return WrongStageError(id, request.status, "expire").by("possible")
-        return None
-
-    def _withdraw_refused(self, id: RequestId) -> OpsLifecycleError | None:
-        """What withdraw would be refused with now; None if nothing is against it."""
-        request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).by("known")
-        if request.status not in _FROM_LIVE:
-            return WrongStageError(id, request.status, "withdraw").by("possible")
-        return None
-
     def allowed(self, id: RequestId) -> tuple[Permission, ...]:
         """What may be asked of a record now, action by action."""
         return (
-            Permission("circulate", self._circulate_refused(id)),
+            Permission("circulate", self._refused(id, _FROM_DRAFTED, "circulate")),
             Permission(
                 "endorse",
-                self._endorse_refused(id),
+                self._endorse_refused(id, _FROM_CIRCULATING, "endorse"),
                 ("somebody_else", "in_time"),
             ),
-            Permission("grant", self._grant_refused(id), ("somebody_else", "in_time")),
-            Permission("deny", self._deny_refused(id)),
-            Permission("expire", self._expire_refused(id), ("overdue",)),
-            Permission("withdraw", self._withdraw_refused(id)),
+            Permission(
+                "grant",
+                self._grant_refused(id, _FROM_CIRCULATING, "grant"),
+                ("somebody_else", "in_time"),
+            ),
+            Permission("deny", self._refused(id, _FROM_CIRCULATING, "deny")),
+            Permission("expire", self._refused(id, _FROM_LIVE, "expire"), ("overdue",)),
+            Permission("withdraw", self._refused(id, _FROM_LIVE, "withdraw")),
         )
 
     def standing_of(self, id: RequestId) -> Standing:

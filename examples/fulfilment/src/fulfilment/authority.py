@@ -1085,637 +1085,160 @@ class OrderAuthority:
             return OrderNotFoundError(id).by("known")
         return order
 
-    def _place_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What place would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_DRAFTED:
-            return WrongStageError(id, order.status, "place").by("possible")
-        return None
+    def _refused(
+        self,
+        id: OrderId,
+        from_statuses: tuple[OrderStatus, ...],
+        label: str,
+    ) -> OpsLifecycleError | None:
+        """What an action would be refused with now; None if nothing is against it.
 
-    def _screen_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What screen would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PLACED:
-            return WrongStageError(id, order.status, "screen").by("possible")
-        return None
-
-    def _hold_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What hold would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PLACED_OR_SCREENED_OR_ACCEPTED:
-            return WrongStageError(id, order.status, "hold").by("possible")
-        return None
-
-    def _release_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What release would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_HELD:
-            return WrongStageError(id, order.status, "release").by("possible")
-        return None
-
-    def _accept_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What accept would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_SCREENED:
-            return WrongStageError(id, order.status, "accept").by("possible")
-        return None
-
-    def _reject_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What reject would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PLACED_OR_SCREENED_OR_HELD:
-            return WrongStageError(id, order.status, "reject").by("possible")
-        return None
-
-    def _invoice_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What invoice would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_ACCEPTED:
-            return WrongStageError(id, order.status, "invoice").by("possible")
-        return None
-
-    def _remind_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What remind would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_INVOICED:
-            return WrongStageError(id, order.status, "remind").by("possible")
-        return None
-
-    def _pay_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What pay would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_INVOICED:
-            return WrongStageError(id, order.status, "pay").by("possible")
-        return None
-
-    def _charge_back_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What charge_back would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PAID_OR_ALLOCATED_OR_BACKORDERED:
-            return WrongStageError(id, order.status, "charge_back").by("possible")
-        return None
-
-    def _allocate_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What allocate would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PAID_OR_BACKORDERED:
-            return WrongStageError(id, order.status, "allocate").by("possible")
-        return None
-
-    def _backorder_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What backorder would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PAID:
-            return WrongStageError(id, order.status, "backorder").by("possible")
-        return None
-
-    def _restock_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What restock would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_BACKORDERED:
-            return WrongStageError(id, order.status, "restock").by("possible")
-        return None
-
-    def _deallocate_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What deallocate would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_ALLOCATED:
-            return WrongStageError(id, order.status, "deallocate").by("possible")
-        return None
-
-    def _start_picking_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What start_picking would be refused with now; None if nothing is
-        against it.
+        It is checked for known, possible.
         """
         order = self.records.get(id)
         if order is None:
             return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_ALLOCATED:
-            return WrongStageError(id, order.status, "start_picking").by("possible")
-        return None
-
-    def _pick_line_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What pick_line would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PICKING:
-            return WrongStageError(id, order.status, "pick_line").by("possible")
-        return None
-
-    def _short_pick_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What short_pick would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PICKING:
-            return WrongStageError(id, order.status, "short_pick").by("possible")
-        return None
-
-    def _finish_picking_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What finish_picking would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PICKING:
-            return WrongStageError(id, order.status, "finish_picking").by("possible")
-        return None
-
-    def _repick_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What repick would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PICKED:
-            return WrongStageError(id, order.status, "repick").by("possible")
-        return None
-
-    def _start_packing_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What start_packing would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PICKED:
-            return WrongStageError(id, order.status, "start_packing").by("possible")
-        return None
-
-    def _damage_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What damage would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PICKED_OR_PACKING:
-            return WrongStageError(id, order.status, "damage").by("possible")
-        return None
-
-    def _close_parcel_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What close_parcel would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PACKING:
-            return WrongStageError(id, order.status, "close_parcel").by("possible")
-        return None
-
-    def _reopen_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What reopen would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PACKED_OR_LABELLED:
-            return WrongStageError(id, order.status, "reopen").by("possible")
-        return None
-
-    def _weigh_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What weigh would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PACKED:
-            return WrongStageError(id, order.status, "weigh").by("possible")
-        return None
-
-    def _label_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What label would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PACKED:
-            return WrongStageError(id, order.status, "label").by("possible")
-        return None
-
-    def _relabel_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What relabel would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_LABELLED_OR_STAGED:
-            return WrongStageError(id, order.status, "relabel").by("possible")
-        return None
-
-    def _stage_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What stage would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_LABELLED:
-            return WrongStageError(id, order.status, "stage").by("possible")
-        return None
-
-    def _unstage_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What unstage would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_STAGED:
-            return WrongStageError(id, order.status, "unstage").by("possible")
-        return None
-
-    def _hand_over_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What hand_over would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_STAGED:
-            return WrongStageError(id, order.status, "hand_over").by("possible")
-        return None
-
-    def _refuse_pickup_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What refuse_pickup would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_HANDED_OVER:
-            return WrongStageError(id, order.status, "refuse_pickup").by("possible")
-        return None
-
-    def _depart_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What depart would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_HANDED_OVER:
-            return WrongStageError(id, order.status, "depart").by("possible")
-        return None
-
-    def _scan_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What scan would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(id, order.status, "scan").by("possible")
-        return None
-
-    def _reroute_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What reroute would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_TRAVELLING_OR_AT_DEPOT:
-            return WrongStageError(id, order.status, "reroute").by("possible")
-        return None
-
-    def _enter_customs_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What enter_customs would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(id, order.status, "enter_customs").by("possible")
-        return None
-
-    def _ask_papers_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What ask_papers would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(id, order.status, "ask_papers").by("possible")
-        return None
-
-    def _clear_customs_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What clear_customs would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(id, order.status, "clear_customs").by("possible")
-        return None
-
-    def _seize_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What seize would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(id, order.status, "seize").by("possible")
-        return None
-
-    def _arrive_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What arrive would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(id, order.status, "arrive").by("possible")
-        return None
-
-    def _sort_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What sort would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_AT_DEPOT:
-            return WrongStageError(id, order.status, "sort").by("possible")
-        return None
-
-    def _load_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What load would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_AT_DEPOT:
-            return WrongStageError(id, order.status, "load").by("possible")
-        return None
-
-    def _unload_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What unload would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(id, order.status, "unload").by("possible")
-        return None
-
-    def _attempt_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What attempt would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(id, order.status, "attempt").by("possible")
-        return None
-
-    def _retry_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What retry would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_ATTEMPTED_OR_STORED:
-            return WrongStageError(id, order.status, "retry").by("possible")
-        return None
-
-    def _store_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What store would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_AT_DEPOT_OR_ATTEMPTED:
-            return WrongStageError(id, order.status, "store").by("possible")
-        return None
-
-    def _notify_pickup_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What notify_pickup would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_STORED:
-            return WrongStageError(id, order.status, "notify_pickup").by("possible")
-        return None
-
-    def _deliver_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What deliver would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(id, order.status, "deliver").by("possible")
-        return None
-
-    def _collect_parcel_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What collect_parcel would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_STORED:
-            return WrongStageError(id, order.status, "collect_parcel").by("possible")
-        return None
-
-    def _return_to_sender_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What return_to_sender would be refused with now; None if nothing is against
-        it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_STATUSES_1:
-            return WrongStageError(id, order.status, "return_to_sender").by("possible")
-        return None
-
-    def _scan_return_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What scan_return would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_RETURNING:
-            return WrongStageError(id, order.status, "scan_return").by("possible")
-        return None
-
-    def _receive_return_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What receive_return would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_RETURNING:
-            return WrongStageError(id, order.status, "receive_return").by("possible")
-        return None
-
-    def _inspect_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What inspect would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_RETURNED:
-            return WrongStageError(id, order.status, "inspect").by("possible")
-        return None
-
-    def _resend_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What resend would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_RETURNED:
-            return WrongStageError(id, order.status, "resend").by("possible")
-        return None
-
-    def _start_refund_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What start_refund would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_PAID_OR_BACKORDERED_OR_RETURNED:
-            return WrongStageError(id, order.status, "start_refund").by("possible")
-        return None
-
-    def _retry_refund_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What retry_refund would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_REFUNDING:
-            return WrongStageError(id, order.status, "retry_refund").by("possible")
-        return None
-
-    def _refund_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What refund would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_REFUNDING:
-            return WrongStageError(id, order.status, "refund").by("possible")
-        return None
-
-    def _lose_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What lose would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_STATUSES_2:
-            return WrongStageError(id, order.status, "lose").by("possible")
-        return None
-
-    def _cancel_draft_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What cancel_draft would be refused with now; None if nothing is
-        against it.
-        """
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_DRAFTED:
-            return WrongStageError(id, order.status, "cancel_draft").by("possible")
-        return None
-
-    def _cancel_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What cancel would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_STATUSES_3:
-            return WrongStageError(id, order.status, "cancel").by("possible")
-        return None
-
-    def _write_off_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What write_off would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_RETURNED:
-            return WrongStageError(id, order.status, "write_off").by("possible")
-        return None
-
-    def _annotate_refused(self, id: OrderId) -> OpsLifecycleError | None:
-        """What annotate would be refused with now; None if nothing is against it."""
-        order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).by("known")
-        if order.status not in _FROM_LIVE:
-            return WrongStageError(id, order.status, "annotate").by("possible")
+        if order.status not in from_statuses:
+            return WrongStageError(id, order.status, label).by("possible")
         return None
 
     def allowed(self, id: OrderId) -> tuple[Permission, ...]:
         """What may be asked of a record now, action by action."""
         return (
-            Permission("place", self._place_refused(id)),
-            Permission("screen", self._screen_refused(id)),
-            Permission("hold", self._hold_refused(id)),
-            Permission("release", self._release_refused(id)),
-            Permission("accept", self._accept_refused(id)),
-            Permission("reject", self._reject_refused(id)),
-            Permission("invoice", self._invoice_refused(id)),
-            Permission("remind", self._remind_refused(id)),
-            Permission("pay", self._pay_refused(id)),
-            Permission("charge_back", self._charge_back_refused(id)),
-            Permission("allocate", self._allocate_refused(id)),
-            Permission("backorder", self._backorder_refused(id)),
-            Permission("restock", self._restock_refused(id)),
-            Permission("deallocate", self._deallocate_refused(id)),
-            Permission("start_picking", self._start_picking_refused(id)),
-            Permission("pick_line", self._pick_line_refused(id)),
-            Permission("short_pick", self._short_pick_refused(id)),
-            Permission("finish_picking", self._finish_picking_refused(id)),
-            Permission("repick", self._repick_refused(id)),
-            Permission("start_packing", self._start_packing_refused(id)),
-            Permission("damage", self._damage_refused(id)),
-            Permission("close_parcel", self._close_parcel_refused(id)),
-            Permission("reopen", self._reopen_refused(id)),
-            Permission("weigh", self._weigh_refused(id)),
-            Permission("label", self._label_refused(id)),
-            Permission("relabel", self._relabel_refused(id)),
-            Permission("stage", self._stage_refused(id)),
-            Permission("unstage", self._unstage_refused(id)),
-            Permission("hand_over", self._hand_over_refused(id)),
-            Permission("refuse_pickup", self._refuse_pickup_refused(id)),
-            Permission("depart", self._depart_refused(id)),
-            Permission("scan", self._scan_refused(id)),
-            Permission("reroute", self._reroute_refused(id)),
-            Permission("enter_customs", self._enter_customs_refused(id)),
-            Permission("ask_papers", self._ask_papers_refused(id)),
-            Permission("clear_customs", self._clear_customs_refused(id)),
-            Permission("seize", self._seize_refused(id)),
-            Permission("arrive", self._arrive_refused(id)),
-            Permission("sort", self._sort_refused(id)),
-            Permission("load", self._load_refused(id)),
-            Permission("unload", self._unload_refused(id)),
-            Permission("attempt", self._attempt_refused(id)),
-            Permission("retry", self._retry_refused(id)),
-            Permission("store", self._store_refused(id)),
-            Permission("notify_pickup", self._notify_pickup_refused(id)),
-            Permission("deliver", self._deliver_refused(id)),
-            Permission("collect_parcel", self._collect_parcel_refused(id)),
-            Permission("return_to_sender", self._return_to_sender_refused(id)),
-            Permission("scan_return", self._scan_return_refused(id)),
-            Permission("receive_return", self._receive_return_refused(id)),
-            Permission("inspect", self._inspect_refused(id)),
-            Permission("resend", self._resend_refused(id)),
-            Permission("start_refund", self._start_refund_refused(id)),
-            Permission("retry_refund", self._retry_refund_refused(id)),
-            Permission("refund", self._refund_refused(id)),
-            Permission("lose", self._lose_refused(id)),
-            Permission("cancel_draft", self._cancel_draft_refused(id)),
-            Permission("cancel", self._cancel_refused(id)),
-            Permission("write_off", self._write_off_refused(id)),
-            Permission("annotate", self._annotate_refused(id)),
+            Permission("place", self._refused(id, _FROM_DRAFTED, "place")),
+            Permission("screen", self._refused(id, _FROM_PLACED, "screen")),
+            Permission(
+                "hold",
+                self._refused(id, _FROM_PLACED_OR_SCREENED_OR_ACCEPTED, "hold"),
+            ),
+            Permission("release", self._refused(id, _FROM_HELD, "release")),
+            Permission("accept", self._refused(id, _FROM_SCREENED, "accept")),
+            Permission(
+                "reject",
+                self._refused(id, _FROM_PLACED_OR_SCREENED_OR_HELD, "reject"),
+            ),
+            Permission("invoice", self._refused(id, _FROM_ACCEPTED, "invoice")),
+            Permission("remind", self._refused(id, _FROM_INVOICED, "remind")),
+            Permission("pay", self._refused(id, _FROM_INVOICED, "pay")),
+            Permission(
+                "charge_back",
+                self._refused(
+                    id,
+                    _FROM_PAID_OR_ALLOCATED_OR_BACKORDERED,
+                    "charge_back",
+                ),
+            ),
+            Permission(
+                "allocate",
+                self._refused(id, _FROM_PAID_OR_BACKORDERED, "allocate"),
+            ),
+            Permission("backorder", self._refused(id, _FROM_PAID, "backorder")),
+            Permission("restock", self._refused(id, _FROM_BACKORDERED, "restock")),
+            Permission("deallocate", self._refused(id, _FROM_ALLOCATED, "deallocate")),
+            Permission(
+                "start_picking",
+                self._refused(id, _FROM_ALLOCATED, "start_picking"),
+            ),
+            Permission("pick_line", self._refused(id, _FROM_PICKING, "pick_line")),
+            Permission("short_pick", self._refused(id, _FROM_PICKING, "short_pick")),
+            Permission(
+                "finish_picking",
+                self._refused(id, _FROM_PICKING, "finish_picking"),
+            ),
+            Permission("repick", self._refused(id, _FROM_PICKED, "repick")),
+            Permission(
+                "start_packing",
+                self._refused(id, _FROM_PICKED, "start_packing"),
+            ),
+            Permission("damage", self._refused(id, _FROM_PICKED_OR_PACKING, "damage")),
+            Permission(
+                "close_parcel",
+                self._refused(id, _FROM_PACKING, "close_parcel"),
+            ),
+            Permission("reopen", self._refused(id, _FROM_PACKED_OR_LABELLED, "reopen")),
+            Permission("weigh", self._refused(id, _FROM_PACKED, "weigh")),
+            Permission("label", self._refused(id, _FROM_PACKED, "label")),
+            Permission(
+                "relabel",
+                self._refused(id, _FROM_LABELLED_OR_STAGED, "relabel"),
+            ),
+            Permission("stage", self._refused(id, _FROM_LABELLED, "stage")),
+            Permission("unstage", self._refused(id, _FROM_STAGED, "unstage")),
+            Permission("hand_over", self._refused(id, _FROM_STAGED, "hand_over")),
+            Permission(
+                "refuse_pickup",
+                self._refused(id, _FROM_HANDED_OVER, "refuse_pickup"),
+            ),
+            Permission("depart", self._refused(id, _FROM_HANDED_OVER, "depart")),
+            Permission("scan", self._refused(id, _FROM_TRAVELLING, "scan")),
+            Permission(
+                "reroute",
+                self._refused(id, _FROM_TRAVELLING_OR_AT_DEPOT, "reroute"),
+            ),
+            Permission(
+                "enter_customs",
+                self._refused(id, _FROM_TRAVELLING, "enter_customs"),
+            ),
+            Permission("ask_papers", self._refused(id, _FROM_AT_CUSTOMS, "ask_papers")),
+            Permission(
+                "clear_customs",
+                self._refused(id, _FROM_AT_CUSTOMS, "clear_customs"),
+            ),
+            Permission("seize", self._refused(id, _FROM_AT_CUSTOMS, "seize")),
+            Permission("arrive", self._refused(id, _FROM_TRAVELLING, "arrive")),
+            Permission("sort", self._refused(id, _FROM_AT_DEPOT, "sort")),
+            Permission("load", self._refused(id, _FROM_AT_DEPOT, "load")),
+            Permission("unload", self._refused(id, _FROM_OUT_FOR_DELIVERY, "unload")),
+            Permission("attempt", self._refused(id, _FROM_OUT_FOR_DELIVERY, "attempt")),
+            Permission("retry", self._refused(id, _FROM_ATTEMPTED_OR_STORED, "retry")),
+            Permission(
+                "store",
+                self._refused(id, _FROM_AT_DEPOT_OR_ATTEMPTED, "store"),
+            ),
+            Permission(
+                "notify_pickup",
+                self._refused(id, _FROM_STORED, "notify_pickup"),
+            ),
+            Permission("deliver", self._refused(id, _FROM_OUT_FOR_DELIVERY, "deliver")),
+            Permission(
+                "collect_parcel",
+                self._refused(id, _FROM_STORED, "collect_parcel"),
+            ),
+            Permission(
+                "return_to_sender",
+                self._refused(id, _FROM_STATUSES_1, "return_to_sender"),
+            ),
+            Permission(
+                "scan_return",
+                self._refused(id, _FROM_RETURNING, "scan_return"),
+            ),
+            Permission(
+                "receive_return",
+                self._refused(id, _FROM_RETURNING, "receive_return"),
+            ),
+            Permission("inspect", self._refused(id, _FROM_RETURNED, "inspect")),
+            Permission("resend", self._refused(id, _FROM_RETURNED, "resend")),
+            Permission(
+                "start_refund",
+                self._refused(
+                    id,
+                    _FROM_PAID_OR_BACKORDERED_OR_RETURNED,
+                    "start_refund",
+                ),
+            ),
+            Permission(
+                "retry_refund",
+                self._refused(id, _FROM_REFUNDING, "retry_refund"),
+            ),
+            Permission("refund", self._refused(id, _FROM_REFUNDING, "refund")),
+            Permission("lose", self._refused(id, _FROM_STATUSES_2, "lose")),
+            Permission(
+                "cancel_draft",
+                self._refused(id, _FROM_DRAFTED, "cancel_draft"),
+            ),
+            Permission("cancel", self._refused(id, _FROM_STATUSES_3, "cancel")),
+            Permission("write_off", self._refused(id, _FROM_RETURNED, "write_off")),
+            Permission("annotate", self._refused(id, _FROM_LIVE, "annotate")),
         )
 
     def erase(self, id: OrderId) -> None:

@@ -135,39 +135,29 @@ class LampAuthority:
             return LampNotFoundError(id).by("known")
         return lamp
 
-    def _light_refused(self, id: LampId) -> OpsLifecycleError | None:
-        """What light would be refused with now; None if nothing is against it."""
-        lamp = self.records.get(id)
-        if lamp is None:
-            return LampNotFoundError(id).by("known")
-        if lamp.status not in _FROM_DARK:
-            return LampError(id, lamp.status, "light").by("possible")
-        return None
+    def _refused(
+        self,
+        id: LampId,
+        from_statuses: tuple[LampStatus, ...],
+        label: str,
+    ) -> OpsLifecycleError | None:
+        """What an action would be refused with now; None if nothing is against it.
 
-    def _darken_refused(self, id: LampId) -> OpsLifecycleError | None:
-        """What darken would be refused with now; None if nothing is against it."""
+        It is checked for known, possible.
+        """
         lamp = self.records.get(id)
         if lamp is None:
             return LampNotFoundError(id).by("known")
-        if lamp.status not in _FROM_LIT:
-            return LampError(id, lamp.status, "darken").by("possible")
-        return None
-
-    def _wear_out_refused(self, id: LampId) -> OpsLifecycleError | None:
-        """What wear_out would be refused with now; None if nothing is against it."""
-        lamp = self.records.get(id)
-        if lamp is None:
-            return LampNotFoundError(id).by("known")
-        if lamp.status not in _FROM_LIVE:
-            return LampError(id, lamp.status, "note_broken").by("possible")
+        if lamp.status not in from_statuses:
+            return LampError(id, lamp.status, label).by("possible")
         return None
 
     def allowed(self, id: LampId) -> tuple[Permission, ...]:
         """What may be asked of a record now, action by action."""
         return (
-            Permission("light", self._light_refused(id)),
-            Permission("darken", self._darken_refused(id)),
-            Permission("wear_out", self._wear_out_refused(id)),
+            Permission("light", self._refused(id, _FROM_DARK, "light")),
+            Permission("darken", self._refused(id, _FROM_LIT, "darken")),
+            Permission("wear_out", self._refused(id, _FROM_LIVE, "note_broken")),
         )
 
     def erase(self, id: LampId) -> None:
