@@ -72,10 +72,10 @@ def _run(command: str, expected: list[str], folder: Path, *, fails: bool) -> Non
 
 
 def _edit(path: Path, content: str) -> None:
-    """Replace the lines that go by those that come; a line may be the beginning of one."""
+    """Replace the lines that go by those that come; the last may be the beginning of one."""
     lines = content.splitlines()
-    old = "\n".join(line[1:] for line in lines if line.startswith("-"))
-    new = "\n".join(line[1:] for line in lines if line.startswith("+"))
+    old = "\n".join(line[1:] for line in lines if line[:1] in "- ")
+    new = "\n".join(line[1:] for line in lines if line[:1] in "+ ")
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{path.name} does not hold exactly once: {old}"
     path.write_text(text.replace(old, new), encoding="utf-8")
