@@ -6,6 +6,8 @@ import os
 import socket
 from pathlib import Path
 
+from opslifecycle.clock import SYSTEM_CLOCK
+
 LEASE_MS = 10_000
 BEAT_SECONDS = 3.0
 
@@ -34,6 +36,13 @@ def is_dead(owner: str) -> bool:
         pass
     # Another process may have got the id since.
     return _started(int(pid)) != started
+
+
+def is_held(owner: str | None, expires_ms: int) -> bool:
+    """Whether a lease is somebody's who may still be there."""
+    if owner is None or expires_ms <= SYSTEM_CLOCK.wall_ms():
+        return False
+    return not is_dead(owner)
 
 
 def _started(pid: int) -> str:

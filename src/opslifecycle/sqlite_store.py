@@ -128,7 +128,7 @@ class SqliteStore(Store):
         if row is None:
             return self._register(database)
         self._number, fence, owner, expires_ms = row
-        if owner is not None and expires_ms > SYSTEM_CLOCK.wall_ms() and not lease.is_dead(owner):
+        if lease.is_held(owner, expires_ms):
             raise RegistryOwnedError(self.name, lease.holder_of(owner))
         replay = Replay(self.name, self._registry, self._identity)
         version = replay.advance(database)

@@ -10,7 +10,6 @@ import json
 import sqlite3
 
 from opslifecycle import lease
-from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import RegistryOwnedError, StoreDamagedError
 from opslifecycle.sqlite_chain import Chain, Writer
 from opslifecycle.sqlite_layout import LAYOUT, SCHEMA, checksum_of
@@ -65,7 +64,7 @@ def _read(
     """The rows of one registry, each checked against its predecessor."""
     (name, machine, version, digest, state, base, base_checksum, head, head_checksum, signature,
      _, owner, expires_ms) = registry  # fmt: skip
-    if owner is not None and int(expires_ms) > SYSTEM_CLOCK.wall_ms() and not lease.is_dead(owner):
+    if lease.is_held(owner, int(expires_ms)):
         raise RegistryOwnedError(path, lease.holder_of(owner))
     signed = (name, machine, version, digest, state, base, base_checksum, head, head_checksum)
     if checksum_of(*signed) != signature:

@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opslifecycle import RegistryOwnedError
+from opslifecycle.sqlite_forgetting import forget
+from opslifecycle.sqlite_reading import StoreReader
 
+from opslifecycle.generated.storage import STORAGE
 from tests.cli.processes import alive
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
@@ -125,6 +129,18 @@ class TestWhileItRuns:
         (collected,) = cli("collect").stdout.splitlines()
         assert json.loads(collected)["outcome_type"] == "terminated"
         assert listed() == []
+        assert cli("tail").stdout != ""
+        assert cli("collect", "--forget").returncode == 0
+        assert "there was nothing to check" in cli("doctor").stderr
+
+    def test_a_run_that_goes_on_is_not_forgotten(self, store: Path) -> None:
+        cli("run", "--", "true")
+        with running("sleep", "65"):
+            assert len(cli("collect", "--forget").stdout.splitlines()) == 1
+            assert [each["status"] for each in listed()] == ["running"]
+            (name,) = StoreReader(store, STORAGE.identity).names()
+            with pytest.raises(RegistryOwnedError):
+                forget(store, name)
 
     def test_tail_follows_to_the_end(self) -> None:
         with running("sh", "-c", "sleep 1.5"):

@@ -29,6 +29,7 @@ from opslifecycle.cli.records import (
 from opslifecycle.cli.stores import store_option, told_errors
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.conversion import data_of
+from opslifecycle.sqlite_forgetting import forget
 from opslifecycle.sqlite_inbox import Inbox
 from opslifecycle.sqlite_reading import StoredRegistry
 from rich.console import Console
@@ -210,7 +211,8 @@ def cancel(ctx: click.Context, store: Path, ids: tuple[str, ...]) -> None:
 
 @click.command()
 @store_option
-def collect(store: Path) -> None:
+@click.option("--forget", "forgets", is_flag=True, help="Forget the runs, too, with their feeds.")
+def collect(store: Path, forgets: bool) -> None:
     """Hand over what has ended in runs that nobody owns any longer, and erase it."""
     with told_errors():
         for name in reader(store).names():
@@ -221,6 +223,8 @@ def collect(store: Path) -> None:
             with Registry(store=SqliteStore(store, registry=name)) as registry:
                 for id, outcome in registry.collect_completed():
                     print(json.dumps({"id": str(id), **to_json(outcome)}, ensure_ascii=False))
+            if forgets:
+                forget(store, name)
 
 
 @click.command()
