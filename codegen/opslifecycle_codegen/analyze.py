@@ -85,7 +85,7 @@ class _Analyzer:
             always=self._always(),
             registry_starts=self._registry_starts(),
             facts={
-                str(name): self._commands.fact_types(each)
+                str(name): self._commands.guards.fact_types(each)
                 for name, each in machine.rejections.items()
             },
             migrations=migrations_of(machine, self._symbols, self._diagnostics),
@@ -132,8 +132,8 @@ class _Analyzer:
     def _end_step(self, step: model.Step) -> EndStep:
         scope = self._record_scope().with_names({"registry": Binding(REGISTRY, "self")})
         test = self._compile(step.if_, scope, BOOL).code.text if step.if_ is not None else ""
-        updates = self._commands.updates(step.update, scope)
-        return EndStep(test, updates, self._commands.effects(step.effects))
+        updates = self._commands.changes.updates(step.update, scope)
+        return EndStep(test, updates, self._commands.changes.effects(step.effects))
 
     def _for_all(
         self, name: Name, declared: model.ForAllLive, actions: tuple[Command, ...]
@@ -141,7 +141,7 @@ class _Analyzer:
         action = next((each for each in actions if each.name == declared.do), None)
         scope = self._commands.base_scope({})
         unless = self._compile(declared.unless, scope, BOOL).code if declared.unless else None
-        updates = self._commands.updates(declared.update, scope)
+        updates = self._commands.changes.updates(declared.update, scope)
         if action is None:
             hint = nearest(declared.do, self._machine.actions)
             message = f"there is no action {str(declared.do)!r}"

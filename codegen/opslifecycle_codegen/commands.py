@@ -1,21 +1,21 @@
-"""Stage 3, analyze: commands. Guards in their order, updates and effects, compiled in context."""
+"""Stage 3, analyze: commands. Each compiles its guards and its changes in a scope of its own."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 
 from opslifecycle_codegen import model
+from opslifecycle_codegen.changes import Changes
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.expressions import compile_expression, narrowed_by
-from opslifecycle_codegen.layout import Code, called, quoted
-from opslifecycle_codegen.program import Assignment, BarrierAdmission, Check, Command
+from opslifecycle_codegen.expressions import compile_expression
+from opslifecycle_codegen.guards import Guards
+from opslifecycle_codegen.layout import Code, quoted
+from opslifecycle_codegen.program import BarrierAdmission, Check, Command
 from opslifecycle_codegen.resolve import Resolver, action_label
 from opslifecycle_codegen.scope import Binding, Scope
 from opslifecycle_codegen.symbols import Symbols
 from opslifecycle_codegen.types import (
     ACTION,
-    BOOL,
     ENTITY,
     REGISTRY,
     STATUSES,
@@ -24,30 +24,14 @@ from opslifecycle_codegen.types import (
     fits,
     optional,
 )
-from opslifecycle_codegen.words import Expr, Name, Text, TypeExpr, Words
-
-#: What the shell can carry out; a machine names these and no others.
-EFFECTS = (
-    "append_to_feed",
-    "count_in_barriers",
-    "wake_watchers",
-    "evict_oldest",
-    "close_watchers",
-    "fail_barriers",
-    "erase",
-)
+from opslifecycle_codegen.words import Name, Text, TypeExpr, Words
 
 #: What a barrier is checked for when it is asked for, each once, in the order of the machine.
 BARRIER_CHECKS = ("repeated", "busy", "unknown")
 
-#: Rejections that every machine has, with their facts.
-BUILT_IN_REJECTIONS: dict[str, tuple[str, dict[str, Type]]] = {
-    "invalid_spec": ("InvalidSpecError", {"field": TEXT, "reason": TEXT}),
-}
-
 
 class Commands:
-    """Compiles commands, and remembers which declarations they used."""
+    """Compiles commands."""
 
     def __init__(
         self, machine: model.Machine, symbols: Symbols, resolver: Resolver, found: Diagnostics
@@ -56,9 +40,8 @@ class Commands:
         self._symbols = symbols
         self._resolver = resolver
         self._diagnostics = found
-        self.used_guards: set[str] = set()
-        self.used_rejections: set[str] = set()
-        self.used_effects: set[str] = set()
+        self.guards = Guards(machine, resolver, found)
+        self.changes = Changes(machine, symbols, found)
 
     # Scopes -------------------------------------------------------------------------------------
 
@@ -90,10 +73,6 @@ class Commands:
                 self._diagnostics.add(name.mark, "name-collision", message)
         return {str(name): self._resolver.type_of(type) for name, type in takes.items()}
 
-    def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
-        """The types of the facts that a rejection carries."""
-        return {str(name): self._resolver.type_of(type) for name, type in rejection.facts.items()}
-
     # Commands -----------------------------------------------------------------------------------
 
     def create(self, declared: model.Create) -> tuple[Command, Code]:
@@ -104,8 +83,8 @@ class Commands:
             declared.id, scope, self._diagnostics, self._symbols.entity_fields["id"]
         )
         scope = self.base_scope(params, operation=optional(ENTITY))
-        checks, scope = self._checks(declared.checks, scope)
-        updates = self.updates(declared.update, scope)
+        checks, scope = self.guards.checks(declared.checks, scope)
+        updates = self.changes.updates(declared.update, scope)
         target = self._resolver.statuses([declared.to])
         if target and target[0] in self._symbols.status_groups["terminal"]:
             message = f"a new {self._machine.entity} cannot begin at an end"
@@ -117,7 +96,7 @@ class Commands:
             params,
             checks,
             updates,
-            self.effects(declared.effects),
+            self.changes.effects(declared.effects),
             to=str(declared.to),
         )
         return command, made.code if made else Code("id")
@@ -130,15 +109,19 @@ class Commands:
         self._refuse_terminal_exit(declared.from_, sources)
         scope = self.base_scope(params, operation=optional(ENTITY))
         names = declared.checks if declared.checks is not None else self._machine.checks
-        foreseeable, depends_on = self._foreseen(names, scope, params)
+        # For any action that has these guards: no parameters, and its label and statuses are given.
+        any_action = self._action_scope(
+            self.base_scope({}, operation=optional(ENTITY)), "label", "from_statuses"
+        )
+        foreseeable, depends_on = self.guards.foreseen(names, any_action)
         scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
-        checks, scope = self._checks(names, scope)
+        checks, scope = self.guards.checks(names, scope)
         self._require_status_check(name, names)
-        updates = self.updates(declared.update, scope)
+        updates = self.changes.updates(declared.update, scope)
         targets = self._resolver.statuses([declared.to] if declared.to else [])
         terminal = bool(targets) and targets[0] in self._symbols.status_groups["terminal"]
         outcome = self._outcome(name, declared, scope, terminal)
-        effects = self.effects(declared.effects)
+        effects = self.changes.effects(declared.effects)
         return Command(
             str(name), label, declared.summary, params, checks, updates, effects,
             targets[0] if targets else "", outcome, sources,
@@ -153,19 +136,20 @@ class Commands:
         label = str(declared.method)
         scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
-        checks, scope = self._checks(names, scope)
+        checks, scope = self.guards.checks(names, scope)
         self._require_status_check(declared.method, names)
         if "erase" not in declared.effects:
             self._diagnostics.add(declared.mark, "missing-effect", "a rollback needs erase")
+        updates = self.changes.updates(declared.update, scope)
+        effects = self.changes.effects(declared.effects)
         return Command(
-            label, label, declared.summary, {}, checks, self.updates(declared.update, scope),
-            self.effects(declared.effects), from_statuses=sources,
-        )  # fmt: skip
+            label, label, declared.summary, {}, checks, updates, effects, from_statuses=sources
+        )
 
     def watch(self, declared: model.Watch) -> Command:
         """The admission of a watcher; a read, so what always comes first does not come here."""
         scope = self.base_scope({}, operation=optional(ENTITY))
-        checks, scope = self._checks(declared.checks, scope, always_first=False)
+        checks, scope = self.guards.checks(declared.checks, scope, always_first=False)
         if scope.narrowed.get(self._machine.entity) != ENTITY:
             message = "nothing makes sure that the record exists"
             self._diagnostics.add(declared.mark, "may-be-none", message)
@@ -174,7 +158,7 @@ class Commands:
 
     def collect(self, declared: model.Collect) -> Command:
         """The command that hands over and erases what has ended."""
-        checks, _ = self._checks([], self.base_scope({}))
+        checks, _ = self.guards.checks([], self.base_scope({}))
         name = str(declared.method)
         return Command(name, name, declared.summary, {}, checks)
 
@@ -183,15 +167,15 @@ class Commands:
         count = self._resolver.type_of(TypeExpr("count", declared.mark))
         params = {"consumer": Type("enum", self._symbols.cursor_enum), "cursor": count}
         scope = self.base_scope(params)
-        checks, scope = self._checks([], scope)
-        refusal, error = self._refusal(declared.beyond, scope, self._diagnostics)
+        checks, scope = self.guards.checks([], scope)
+        refusal, error = self.guards.refusal(declared.beyond, scope, self._diagnostics)
         past = Check((), Code("cursor > self.watermark"), refusal, error, reads_record=False)
         name = str(declared.advance)
         return Command(name, name, "Move a consumer's cursor forward.", params, (*checks, past))
 
     def barrier(self, declared: model.Barrier) -> BarrierAdmission:
         """The admission of a barrier: what it is refused with, in order."""
-        first, scope = self._checks([], self.base_scope({}))
+        first, scope = self.guards.checks([], self.base_scope({}))
         id_scope = scope.with_names({"id": Binding(self._symbols.entity_fields["id"], "id")})
         given = [(name, refusal) for each in declared.checks for name, refusal in each.items()]
         names = [str(name) for name, _ in given]
@@ -207,151 +191,15 @@ class Commands:
         refusals = tuple(
             (
                 str(name),
-                *self._refusal(refusal, scope if name == "busy" else id_scope, self._diagnostics),
+                *self.guards.refusal(
+                    refusal, scope if name == "busy" else id_scope, self._diagnostics
+                ),
             )
             for name, refusal in given
         )
         return BarrierAdmission(first, refusals)
 
     # Their parts --------------------------------------------------------------------------------
-
-    def _checks(
-        self, names: Sequence[Name], scope: Scope, *, always_first: bool = True
-    ) -> tuple[tuple[Check, ...], Scope]:
-        checks = []
-        for name in [*(self._machine.always_first if always_first else []), *names]:
-            guard = self._machine.guards.get(name)
-            if guard is None:
-                hint = nearest(name, self._machine.guards)
-                message = f"there is no guard {str(name)!r}"
-                self._diagnostics.add(name.mark, "unknown-guard", message, hint)
-                continue
-            self.used_guards.add(str(name))
-            check, scope = self._check(name, guard, scope, self._diagnostics)
-            checks.append(check)
-        return tuple(checks), scope
-
-    def _foreseen(
-        self, names: Sequence[Name], scope: Scope, params: Mapping[str, Type]
-    ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
-        """The checks that do not ask for parameters, and the names of those that do.
-
-        They are for any action that has these guards: its label and statuses are parameters.
-        """
-        for name in params:
-            scope = scope.without(name)
-        scope = self._action_scope(scope, "label", "from_statuses")
-        checks, later = [], []
-        for name in [*self._machine.always_first, *names]:
-            guard = self._machine.guards.get(name)
-            if guard is None:
-                continue
-            unheard = Diagnostics()
-            check, narrowed = self._check(name, guard, scope, unheard)
-            if unheard.findings:
-                later.append(str(name))
-            else:
-                checks.append(check)
-                scope = narrowed
-        return tuple(checks), tuple(later)
-
-    def _check(
-        self, name: Name, guard: model.Guard, scope: Scope, diagnostics: Diagnostics
-    ) -> tuple[Check, Scope]:
-        used: set[str] = set()
-        scope = Scope(scope.symbols, scope.names, scope.constants, scope.narrowed, used)
-        lets = []
-        for local, expr in guard.let.items():
-            typed = compile_expression(expr, scope, diagnostics)
-            if typed is not None:
-                lets.append((str(local), typed.code))
-                scope = scope.with_names({str(local): Binding(typed.type, str(local))})
-        test = compile_expression(guard.when, scope, diagnostics, BOOL, negated=True)
-        failed = narrowed_by(guard.when, scope, diagnostics, truth=False)
-        refusal, error = self._refusal(guard.otherwise, failed, diagnostics)
-        scope = narrowed_by(guard.when, scope, diagnostics, truth=True)
-        code = test.code if test else Code("")
-        reads = self._machine.entity in used
-        return Check(tuple(lets), code, refusal, error, reads, str(name)), scope
-
-    def _refusal(
-        self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics
-    ) -> tuple[Code, str]:
-        name = refusal.name
-        self.used_rejections.add(str(name))
-        declared = self._machine.rejections.get(name)
-        if declared is not None:
-            error = str(declared.error)
-            facts = self.fact_types(declared)
-        elif name in BUILT_IN_REJECTIONS:
-            error, facts = BUILT_IN_REJECTIONS[name]
-        else:
-            hint = nearest(name, [*self._machine.rejections, *BUILT_IN_REJECTIONS])
-            message = f"there is no rejection {str(name)!r}"
-            diagnostics.add(refusal.mark, "unknown-rejection", message, hint)
-            return Code(""), ""
-        for fact in refusal.facts:
-            if fact not in facts:
-                message = f"{name} has no fact {str(fact)!r}"
-                diagnostics.add(fact.mark, "unknown-name", message, nearest(fact, facts))
-        codes = []
-        for fact_name, type in facts.items():
-            expr = refusal.facts.get(Name(fact_name, refusal.mark))
-            if expr is None:
-                message = f"{name} needs the fact {fact_name!r}"
-                diagnostics.add(refusal.mark, "missing-key", message)
-                continue
-            typed = compile_expression(expr, scope, diagnostics, type)
-            codes.append(typed.code if typed else Code(""))
-        return called(error, codes), error
-
-    def updates(self, declared: Mapping[Text, Expr], scope: Scope) -> tuple[Assignment, ...]:
-        """Updates in their order, each `registry.field` or `entity.field` to a new value."""
-        return tuple(
-            assignment
-            for target, expr in declared.items()
-            if (assignment := self._update(target, expr, scope)) is not None
-        )
-
-    def _update(self, target: Text, expr: Expr, scope: Scope) -> Assignment | None:
-        owner, _, field = str(target).partition(".")
-        entity = self._machine.entity
-        fields: Mapping[str, Type] = {
-            "registry": self._symbols.registry_fields,
-            str(entity): self._symbols.entity_fields,
-        }.get(owner, {})
-        settable = {
-            name: type
-            for name, type in fields.items()
-            if name not in ("id", "status", "terminal_outcome")
-            and (owner != "registry" or name in self._machine.registry)
-        }
-        if field not in settable or (owner == entity and entity not in scope.names):
-            hint = nearest(target, [f"{owner}.{name}" for name in settable])
-            message = f"{str(target)!r} cannot be updated here"
-            self._diagnostics.add(target.mark, "unknown-name", message, hint)
-            return None
-        if owner == entity and scope.narrowed.get(owner, scope.names[owner].type) != ENTITY:
-            message = f"{entity} may be None here: no check makes sure that it exists"
-            self._diagnostics.add(target.mark, "may-be-none", message)
-        typed = compile_expression(expr, scope, self._diagnostics, settable[field])
-        if typed is None:
-            return None
-        code_target = f"self.{field}" if owner == "registry" else f"{owner}.{field}"
-        return _augmented(code_target, typed.code)
-
-    def effects(self, names: Sequence[Name]) -> tuple[str, ...]:
-        """Effects by name, each known to the shell."""
-        known = [*EFFECTS, *self._machine.effects]
-        for name in names:
-            if name not in known:
-                message = f"there is no effect {str(name)!r}"
-                self._diagnostics.add(name.mark, "unknown-effect", message, nearest(name, known))
-            needs_feed = name in ("append_to_feed", "evict_oldest")
-            if needs_feed and self._machine.feed is None:
-                self._diagnostics.add(name.mark, "missing-feed", f"{name} needs a feed")
-            self.used_effects.add(str(name))
-        return tuple(str(name) for name in names)
 
     def _outcome(
         self, name: Name, declared: model.Action, scope: Scope, terminal: bool
@@ -389,12 +237,3 @@ class Commands:
                 return
         message = f"none of the checks of {name} asks for its `from` (action.from_statuses)"
         self._diagnostics.add(name.mark, "status-unchecked", message)
-
-
-def _augmented(target: str, code: Code) -> Assignment:
-    """`x = x + 1` as `x += 1`."""
-    tree = ast.parse(code.text, mode="eval").body
-    if isinstance(tree, ast.BinOp) and ast.unparse(tree.left) == target:
-        operator = "+=" if isinstance(tree.op, ast.Add) else "-="
-        return Assignment(target, operator, Code(ast.unparse(tree.right)))
-    return Assignment(target, "=", code)

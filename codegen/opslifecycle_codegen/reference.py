@@ -15,7 +15,8 @@ from typing import Any
 import attrs
 
 from opslifecycle_codegen import compare, model
-from opslifecycle_codegen.commands import BARRIER_CHECKS, EFFECTS
+from opslifecycle_codegen.changes import EFFECTS
+from opslifecycle_codegen.commands import BARRIER_CHECKS
 from opslifecycle_codegen.findings import RULES, WAIVABLE
 from opslifecycle_codegen.words import Declared
 

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from opslifecycle_codegen import layout, lock
-from opslifecycle_codegen.commands import EFFECTS
+from opslifecycle_codegen.changes import EFFECTS
 from opslifecycle_codegen.config import MachineConfig
 from opslifecycle_codegen.diagram import mermaid
 from opslifecycle_codegen.imports import import_blocks, public_definitions

@@ -6,8 +6,10 @@ import re
 import string
 from collections.abc import Collection, Iterable
 
-from opslifecycle_codegen.commands import BUILT_IN_REJECTIONS, EFFECTS, Commands
+from opslifecycle_codegen.changes import EFFECTS
+from opslifecycle_codegen.commands import Commands
 from opslifecycle_codegen.diagnostics import Diagnostics, Mark, nearest
+from opslifecycle_codegen.guards import BUILT_IN_REJECTIONS
 from opslifecycle_codegen.imports import RESERVED_TYPE_NAMES
 from opslifecycle_codegen.program import Program
 from opslifecycle_codegen.resolve import Resolver
@@ -171,16 +173,16 @@ class _Rules:
         """Whatever is declared is used, or waived with a reason."""
         machine = self._machine
         for name in machine.guards:
-            if name not in self._commands.used_guards:
+            if name not in self._commands.guards.used:
                 self._add(name, "unused-guard", f"nothing checks {name}")
         for name in machine.effects:
             if name in EFFECTS:
                 message = f"{name} is an effect of the shell"
                 self._diagnostics.add(name.mark, "name-collision", message)
-            elif name not in self._commands.used_effects:
+            elif name not in self._commands.changes.used_effects:
                 self._add(name, "unused-effect", f"nothing has the effect {name}")
         for name in machine.rejections:
-            if name not in self._commands.used_rejections:
+            if name not in self._commands.guards.used_rejections:
                 message = f"nothing is refused with {name}"
                 self._add(name, "rejection-never-given", message, "a guard gives it")
         for type_name, value in machine.values.items():

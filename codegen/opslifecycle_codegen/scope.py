@@ -67,9 +67,6 @@ class Scope:
     def with_names(self, names: dict[str, Binding]) -> Scope:
         return evolve(self, names={**self.names, **names})
 
-    def without(self, name: str) -> Scope:
-        return evolve(self, names={n: each for n, each in self.names.items() if n != name})
-
     def with_narrowed(self, path: str, type: Type) -> Scope:
         return evolve(self, narrowed={**self.narrowed, path: type})
 
