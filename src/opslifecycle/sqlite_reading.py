@@ -166,23 +166,31 @@ class StoreReader:
         return [name for (name,) in found]
 
     def registry(self, name: str) -> StoredRegistry:
-        """One registry as it is at one instant."""
-        replay = self._replays.setdefault(name, Replay(str(self._path), name, self._identity))
-        with self._reading() as database:
-            found = database.execute(
-                "SELECT owner FROM registries WHERE name = ?", (name,)
-            ).fetchone()
-            if found is None:
-                raise PersistenceError(str(self._path), f"there is no registry {name!r} any more")
-            version = replay.advance(database)
-        stored = self._identity.adopt(version, replay.stored())
-        owner = found[0]
-        alive = owner is not None and not lease.is_dead(owner)
-        return StoredRegistry(name, lease.holder_of(owner) if alive else None, stored)
+        """One registry as it is at one instant; raises PersistenceError if it is forgotten."""
+        found = self._registry(name)
+        if found is None:
+            raise PersistenceError(str(self._path), f"there is no registry {name!r} any more")
+        return found
 
     def all(self) -> list[StoredRegistry]:
-        """Every registry."""
-        return [self.registry(name) for name in self.names()]
+        """Every registry, without those that are forgotten meanwhile."""
+        found = [self._registry(name) for name in self.names()]
+        return [each for each in found if each is not None]
+
+    def _registry(self, name: str) -> StoredRegistry | None:
+        replay = self._replays.setdefault(name, Replay(str(self._path), name, self._identity))
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT owner FROM registries WHERE name = ?", (name,)
+            ).fetchone()
+            if row is None:
+                del self._replays[name]
+                return None
+            version = replay.advance(database)
+        (owner,) = row
+        stored = self._identity.adopt(version, replay.stored())
+        alive = owner is not None and not lease.is_dead(owner)
+        return StoredRegistry(name, lease.holder_of(owner) if alive else None, stored)
 
     def _reading(self) -> _Snapshot:
         return _Snapshot(self._path)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opslifecycle import RegistryOwnedError
+from opslifecycle import PersistenceError, RegistryOwnedError
 from opslifecycle.sqlite_forgetting import forget
 from opslifecycle.sqlite_reading import StoreReader
 
@@ -141,6 +141,20 @@ class TestWhileItRuns:
             (name,) = StoreReader(store, STORAGE.identity).names()
             with pytest.raises(RegistryOwnedError):
                 forget(store, name)
+
+    def test_whoever_looks_while_a_run_is_forgotten_sees_the_others(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cli("run", "--", "true")
+        cli("run", "--", "true")
+        source = StoreReader(store, STORAGE.identity)
+        gone, left = source.names()
+        monkeypatch.setattr(source, "names", lambda: [gone, left])
+        assert [each.name for each in source.all()] == [gone, left]
+        forget(store, gone)
+        assert [each.name for each in source.all()] == [left]
+        with pytest.raises(PersistenceError, match="any more"):
+            source.registry(gone)
 
     def test_tail_follows_to_the_end(self) -> None:
         with running("sh", "-c", "sleep 1.5"):
