@@ -36,17 +36,13 @@ class _Overlaps:
 
     def run(self) -> None:
         refused: dict[str, bool] = {}
-        passed: dict[str, bool] = {}
         for command, names in self._commands_with_guards():
             for place, name in enumerate(names):
-                verdict = self._tried(command, names[:place], name)
-                if verdict is not None:
-                    refuses, passes = verdict
-                    refused[str(name)] = refused.get(str(name), False) or refuses
-                    passed[str(name)] = passed.get(str(name), True) and passes
-                    if not passes:
-                        message = f"nothing ever passes {name} in {command.name}"
-                        self._diagnostics.add(name.mark, "dead-guard", message, of=str(name))
+                refuses, passes = self._tried(command, names[:place], name)
+                refused[str(name)] = refused.get(str(name), False) or refuses
+                if not passes:
+                    message = f"nothing ever passes {name} in {command.name}"
+                    self._diagnostics.add(name.mark, "dead-guard", message, of=str(name))
         for guard, ever in refused.items():
             if not ever:
                 mark = next(key.mark for key in self._machine.guards if key == guard)
@@ -56,25 +52,32 @@ class _Overlaps:
         self._steps()
 
     def _commands_with_guards(self) -> list[tuple[Command, list[Name]]]:
-        machine, first = self._machine, self._machine.always_first
-        create = (self._program.create, [*first, *machine.create.checks])
-        actions = []
-        for action in self._program.actions:
+        program, machine, first = self._program, self._machine, self._machine.always_first
+        found = [(program.create, [*first, *machine.create.checks])]
+        for action in program.actions:
             declared = next(a for n, a in machine.actions.items() if n == action.name)
             own = declared.checks if declared.checks is not None else machine.checks
-            actions.append((action, [*first, *own]))
-        return [create, *actions]
+            found.append((action, [*first, *own]))
+        if machine.rollback is not None and program.rollback is not None:
+            declared_checks = machine.rollback.checks
+            own = declared_checks if declared_checks is not None else machine.checks
+            found.append((program.rollback, [*first, *own]))
+        if machine.watch is not None and program.watch is not None:
+            # A watch is a read: what always comes first does not come there.
+            found.append((program.watch, list(machine.watch.checks)))
+        return found
 
     def _scope(self, command: Command) -> Scope:
         return self._commands.base_scope(command.params, operation=optional(ENTITY))
 
-    def _tried(
-        self, command: Command, before: Sequence[Name], name: Name
-    ) -> tuple[bool, bool] | None:
-        """Whether a guard ever refuses and ever passes, behind some others; None if undecided."""
+    def _tried(self, command: Command, before: Sequence[Name], name: Name) -> tuple[bool, bool]:
+        """Whether a guard ever refuses and ever passes, behind some others.
+
+        What cannot be decided may do both, so that nothing is taken as proved.
+        """
         guards = self._machine.guards
         if name not in guards or any(each not in guards for each in before):
-            return None
+            return True, True
         domains = Domains(self._scope(command), {f"{self._machine.entity}.status": self._statuses})
         try:
             earlier = [_condition(guards[each]) for each in before]
@@ -82,7 +85,7 @@ class _Overlaps:
             cases = list(domains.cases([*earlier, own]))
         except (SyntaxError, Undecided):
             self.undecided.append(f"{name} in {command.name}")
-            return None
+            return True, True
         sources = command.from_statuses
         reached = [c for c in cases if all(domains.holds(e, c, sources) for e in earlier)]
         results = {domains.holds(own, case, sources) for case in reached}
