@@ -15,7 +15,8 @@ Edit = Callable[[Data], None]
 
 def migrated(stored: Stored, record: Edit | None, registry: Edit | None) -> Stored:
     """What is stored, with every record and the registry's state edited."""
-    bodies: dict[str, str] = {}
+    # A record is often kept twice, by its id and as a feed row, and is edited once.
+    known: dict[tuple[str, Edit], str] = {}
 
     def effect(data: Data) -> None:
         if record is not None:
@@ -24,11 +25,11 @@ def migrated(stored: Stored, record: Edit | None, registry: Edit | None) -> Stor
     def edited(text: str, edit: Edit | None) -> str:
         if edit is None:
             return text
-        if text not in bodies:
+        if (text, edit) not in known:
             data = json.loads(text)
             edit(data)
-            bodies[text] = text_of(data)
-        return bodies[text]
+            known[text, edit] = text_of(data)
+        return known[text, edit]
 
     return Stored(
         {

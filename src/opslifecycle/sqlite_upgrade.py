@@ -10,6 +10,7 @@ import json
 import sqlite3
 
 from opslifecycle import lease
+from opslifecycle.conversion import text_of
 from opslifecycle.errors import RegistryOwnedError, StoreDamagedError
 from opslifecycle.sqlite_chain import Chain, Writer
 from opslifecycle.sqlite_layout import LAYOUT, SCHEMA, checksum_of
@@ -99,4 +100,4 @@ def _body(body: str) -> str:
     """A body without the id, which stands in a column of its own."""
     data = json.loads(body)
     data.pop("id", None)
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text_of(data)
