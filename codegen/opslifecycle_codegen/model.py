@@ -327,6 +327,21 @@ class Eventually(Declared):
 
 
 @frozen(kw_only=True)
+class Slice(Declared):
+    """How much of the machine `prove` looks at: every state of so many records."""
+
+    summary: Text
+    entities: int
+    keys: int = 1
+    counts_max: int = 1
+    settings: dict[Name, Node] = Factory(dict)
+    bounds: dict[Text, int] = Factory(dict)
+    takes: dict[Text, list[Text]] = Factory(dict)
+    leaves_out: list[Name] = Factory(list)
+    large: bool = False
+
+
+@frozen(kw_only=True)
 class Migration(Declared):
     """What becomes of what the version before has stored, by the name of what it is part of."""
 
@@ -376,5 +391,6 @@ class Machine(Declared):
     invariants: dict[Name, Claim] = Factory(dict)
     steps: dict[Name, Claim] = Factory(dict)
     eventually: dict[Name, Eventually] = Factory(dict)
+    proof: dict[Name, Slice] = Factory(dict)
     migrations: dict[Text, Migration] = Factory(dict)
     waivers: list[Waiver] = Factory(list)

@@ -13,6 +13,7 @@ from opslifecycle_codegen.guards import BUILT_IN_REJECTIONS
 from opslifecycle_codegen.imports import RESERVED_TYPE_NAMES
 from opslifecycle_codegen.program import Program
 from opslifecycle_codegen.resolve import Resolver
+from opslifecycle_codegen.slice_rules import check_slices
 from opslifecycle_codegen.words import Declared, Expr, Text, TypeExpr, TypeName
 
 # Words that generated code uses for something else, by where they would stand.
@@ -35,6 +36,7 @@ def check(
     rules = _Rules(program, resolver, commands, diagnostics)
     rules.statuses()
     rules.effects()
+    check_slices(program, diagnostics)
     rules.methods()
     rules.rejections()
     rules.unused()

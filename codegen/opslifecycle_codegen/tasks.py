@@ -17,6 +17,7 @@ from opslifecycle_codegen.project import Compiled, compile_all, orphans
 from opslifecycle_codegen.report import tell_findings
 
 _MEND = "opslifecycle-codegen generate"
+_RECORD = "opslifecycle-codegen prove --record"
 _LOOK_SECONDS = 0.3
 OK, DRIFT, MISTAKE, BREAK = 0, 1, 2, 3
 
@@ -143,6 +144,42 @@ def diagram(options: Options) -> int:
     return OK
 
 
+def prove(options: Options) -> int:
+    """Search every state of a machine's slices for one that breaks a claim."""
+    from opslifecycle_codegen.proof import figures, prove
+
+    wrong: list[str] = []
+    for each in _chosen(options):
+        source = each.config.source
+        path = figures.figures_path(source)
+        known = figures.load(options.project / path)
+        slices, left = prove.chosen(each.program, large=options.all)
+        found = []
+        for slice in slices:
+            result, lines = prove.searched(slice)
+            print("\n".join(lines), flush=True)
+            found.append(result)
+            wrong += prove.wrong(result, source, each.config.module)
+        wrong += [f"{source}: {text}" for text in prove.never(each.program, found)]
+        total = sum(result.states for result in found)
+        claims = len(prove.claims_of(slices[0])) if slices else 0
+        print(f"{source}: {claims} claims on {total} states of {len(found)} slice(s)")
+        if left:
+            print(f"not searched without --all: {', '.join(left)}")
+        if options.record and not wrong:
+            text = figures.printed(known, found, [*(s.name for s in slices), *left])
+            write.write(options.project, {path: text})
+            print(f"wrote {path}")
+        elif known:
+            hint = f"; if that is meant: {_RECORD}"
+            wrong += [f"{path}: {text}{hint}" for text in figures.differences(known, found)]
+        if not found:
+            wrong.append(f"{source}: there is no slice to search; give one without `large`")
+    for text in wrong:
+        print(text)
+    return DRIFT if wrong else OK
+
+
 def diff(options: Options) -> int:
     """Tell what changed between two machines, and whom each change breaks."""
     from opslifecycle_codegen.versions import compared, machine_at
@@ -227,6 +264,10 @@ TASKS = (
          ((("status",), {"nargs": "?", "metavar": "STATUS"}), _MACHINE)),
     Task("diagram", "print a machine's picture as Mermaid, or draw it as SVG", diagram,
          (_MACHINE, (("--svg",), {"type": Path, "metavar": "FILE", "help": "needs Graphviz"}))),
+    Task("prove", "search every state of a machine for one that breaks a claim", prove,
+         (_MACHINE,
+          (("--all",), {"action": "store_true", "help": "the large slices, too"}),
+          (("--record",), {"action": "store_true", "help": "keep the figures with the machine"}))),
     Task("diff", "tell what changed between two machines, and whom it breaks", diff,
          ((("old",), {"metavar": "OLD", "help": "a machine file, or REVISION:PATH of git"}),
           (("new",), {"metavar": "NEW", "help": "likewise"}))),

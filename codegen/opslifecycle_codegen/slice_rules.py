@@ -1,0 +1,71 @@
+"""What a slice may say: things that the machine has, and sizes that can be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from opslifecycle_codegen.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.program import Program
+from opslifecycle_codegen.reader import Scalar
+from opslifecycle_codegen.words import Text
+
+ENTITIES_MAX = 5
+#: What a slice can leave out beside methods: what ends a wait or a process.
+HAPPENINGS = ("drop_watch", "drop_barrier", "crash", "discard")
+
+
+def check_slices(program: Program, diagnostics: Diagnostics) -> None:
+    """Report what the slices of a machine name that there is not."""
+    machine = program.machine
+    for each in machine.proof.values():
+        if not 1 <= each.entities <= ENTITIES_MAX or not 1 <= each.keys <= ENTITIES_MAX:
+            message = f"a slice has 1 to {ENTITIES_MAX} entities, and as many keys"
+            diagnostics.add(each.mark, "wrong-shape", message)
+        _known(each.leaves_out, [*methods(program), *HAPPENINGS], "nothing is called", diagnostics)
+        _known(
+            each.settings, [str(n) for n in machine.settings], "there is no setting", diagnostics
+        )
+        _known(each.bounds, _counts(program), "there is no count", diagnostics)
+        params = {"consumer"} if machine.cursors is not None else set()
+        for command in (program.create, *program.actions, *(e.command for e in program.for_all)):
+            params |= set(command.params)
+        _known((Text(p.partition(".")[0], p.mark) for p in each.takes), params,
+               "nothing is taken that is called", diagnostics)  # fmt: skip
+        for name, node in each.settings.items():
+            text = node.text if isinstance(node, Scalar) else ""
+            if text != "null" and not text.isdecimal():
+                message = f"{name}: expected a whole number or null"
+                diagnostics.add(node.mark, "wrong-shape", message)
+
+
+def methods(program: Program) -> list[str]:
+    """Every method that changes something or waits."""
+    machine = program.machine
+    found = [*machine.create.methods, *machine.for_all_live]
+    found += [method for action in machine.actions.values() for method in action.methods]
+    features = (machine.rollback, machine.collect, machine.watch, machine.barrier)
+    found += [each.method for each in features if each is not None]
+    return [str(n) for n in (*found, *([machine.cursors.advance] if machine.cursors else []))]
+
+
+def _counts(program: Program) -> list[str]:
+    owners = {
+        "registry": program.symbols.registry_fields,
+        str(program.machine.entity): program.symbols.entity_fields,
+    }
+    return [
+        f"{owner}.{name}"
+        for owner, fields in owners.items()
+        for name, type in fields.items()
+        if type.required.kind == "count" and name not in program.machine.settings
+    ]
+
+
+def _known(
+    given: Iterable[Text], known: Iterable[str], what: str, diagnostics: Diagnostics
+) -> None:
+    words = list(known)
+    for name in given:
+        if name not in words:
+            hint = nearest(name, words)
+            diagnostics.add(name.mark, "unknown-name", f"{what} {str(name)!r}", hint)

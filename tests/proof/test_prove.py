@@ -1,0 +1,224 @@
+"""The search of every state: what it finds in the shipped machine, and what in broken ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from opslifecycle_codegen.main import main
+from opslifecycle_codegen.proof import figures, prove, symmetry
+from opslifecycle_codegen.proof.claims import ENDS_STAND, WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.proof.search import Found, Search
+from opslifecycle_codegen.proof.story import source_of_test, story
+
+from tests.proof.machines import ROOT, SHIPPED, SLICES, edited, search, slice_of
+from tests.test_contract_table import CELLS, LABELS
+
+KNOWN = figures.load(ROOT / "machine/ops_lifecycle.proof.json")
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_a_slice_has_the_states_that_were_committed(name: str) -> None:
+    found = search(name).found
+    assert found.violation is None
+    assert found.closed
+    assert figures.differences(KNOWN, [found]) == []
+
+
+def test_every_action_status_and_guard_is_seen() -> None:
+    found = [search(name).found for name in SLICES]
+    assert len(found) >= 4
+    assert prove.never(edited(), found) == []
+
+
+def broken(name: str, *edits: tuple[str, str]) -> Found:
+    return Search(slice_of(edited(*edits), name)).run()
+
+
+#: Edits that the compiler takes, the slice that is searched, and the claim that they break.
+DEFECTS = [
+    ("waiting", "[fail_barriers, close_watchers, erase]", "[close_watchers, erase]",
+     "barrier_members_are_live"),
+    ("alone", "[fail_barriers, close_watchers, erase]", "[fail_barriers, erase]",
+     WATCHES_ARE_OF_THE_LIVE),
+    ("alone", "      registry.active_count: registry.active_count - 1\n", "",
+     "active_count_is_the_live_ones"),
+    ("cursors", "      operation.sequence: registry.next_completion_seq\n",
+     "      operation.sequence: registry.watermark\n", "sequences_were_given"),
+    ("cursors", "    recovered_as: count(o for o in operations if not o.status.terminal)",
+     "    recovered_as: '0'", "active_count_is_the_live_ones"),
+    ("alone", "    to: failed\n    outcome: Failed(error)",
+     "    to: failed\n    outcome: Aborted(error)", "outcome_agrees_with_status"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "old", "new", "claim"), DEFECTS)
+def test_a_planted_defect_is_found(name: str, old: str, new: str, claim: str) -> None:
+    violation = broken(name, (old, new)).violation
+    assert violation is not None
+    assert violation.claim == claim
+    told = story(violation)
+    assert f"{claim} does not hold after {len(violation.calls)} calls" in told
+    assert "→" in told
+
+
+def test_every_claim_is_checked() -> None:
+    claims = prove.claims_of(search("alone").found.slice)
+    assert {ENDS_STAND, WATCHES_ARE_OF_THE_LIVE, "every_operation_ends"} <= set(claims)
+    assert len(claims) == 19
+
+
+def test_a_story_is_the_shortest_one() -> None:
+    defect = ("[fail_barriers, close_watchers, erase]", "[close_watchers, erase]")
+    violation = broken("waiting", defect).violation
+    assert violation is not None
+    assert [call.method for call in violation.calls] == [
+        "register_operation", "wait_all", "rollback_unreturned_operation",
+    ]  # fmt: skip
+
+
+def test_the_test_of_a_story_fails_as_long_as_the_machine_is_wrong(tmp_path: Path) -> None:
+    old, new = "[fail_barriers, close_watchers, erase]", "[close_watchers, erase]"
+    violation = broken("waiting", (old, new)).violation
+    assert violation is not None
+    source = source_of_test(violation, "ops")
+    assert source is not None
+    (tmp_path / "machine").mkdir()
+    machine = tmp_path / "machine/ops_lifecycle.yaml"
+    shutil.copy(ROOT / "machine/ops_lifecycle.yaml", machine)
+    (tmp_path / "pyproject.toml").write_text(
+        "[[tool.opslifecycle-codegen.machine]]\n"
+        'source = "machine/ops_lifecycle.yaml"\npackage = "ops"\n'
+    )
+    (tmp_path / "test_story.py").write_text(source)
+    sound = machine.read_text()
+    assert outcome(tmp_path) == 0
+    machine.write_text(sound.replace(old, new))
+    assert outcome(tmp_path) == 1
+
+
+def outcome(project: Path) -> int:
+    """How the test of a story ends on what is generated now."""
+    assert main(["--project", str(project), "generate"]) == 0
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
+    environment = {**os.environ, "PYTHONPATH": "."}
+    run = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "test_story.py"],
+        cwd=project, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return run.returncode
+
+
+def test_an_end_out_of_reach_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lamp = (ROOT / "examples/lamp/machine/lamp.yaml").read_text()
+    claim = "every_lamp_breaks: {summary: All of them do., from: live, reaches: terminal}"
+    lamp += f"\neventually:\n  {claim}\n"
+    assert prove_text(tmp_path, lamp) == 0
+    guard = "  used_little:\n    when: lamp.switched < 2\n    otherwise: {unknown: {id: id}}\n"
+    lamp = lamp.replace("\nguards:\n", f"\nguards:\n{guard}")
+    asking = "methods: [note_broken], checks: [known, possible, used_little], "
+    assert prove_text(tmp_path, lamp.replace("methods: [note_broken], ", asking)) == 1
+    assert "every_lamp_breaks does not hold after 4 calls" in capsys.readouterr().out
+
+
+def prove_text(folder: Path, text: str) -> int:
+    (folder / "machine").mkdir(exist_ok=True)
+    (folder / "machine/lamp.yaml").write_text(text)
+    (folder / "pyproject.toml").write_text(
+        '[[tool.opslifecycle-codegen.machine]]\nsource = "machine/lamp.yaml"\npackage = "lamp"\n'
+    )
+    return main(["--project", str(folder), "prove"])
+
+
+def test_readers_that_a_rule_names_are_told_apart() -> None:
+    assert "CompletionCursorConsumer" in search("cursors").found.symmetry.swapped
+    named = "cursors[CompletionCursorConsumer.agent_applied] <= registry.watermark"
+    program = edited(
+        ("all(cursors[c] <= registry.watermark for c in CompletionCursorConsumer)", named)
+    )
+    found = symmetry.symmetry_of(slice_of(program, "cursors"))
+    assert "CompletionCursorConsumer" not in found.swapped
+
+
+def test_a_symmetry_that_is_none_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = SHIPPED.index("eventually:\n")
+    program = edited((SHIPPED[start : SHIPPED.index("# What `opslifecycle-codegen prove`")], ""))
+    found = symmetry.symmetry_of(slice_of(program, "admission"))
+    assert any("goes through them in order" in reason for reason in found.not_swapped)
+    monkeypatch.setattr(symmetry, "_in_order", lambda slice: set())
+    with pytest.raises(AssertionError, match="not symmetric"):
+        Search(slice_of(program, "admission")).run()
+
+
+def test_what_is_too_large_is_not_called_closed() -> None:
+    found = Search(slice_of(edited(), "admission"), states_max=10).run()
+    assert not found.closed
+    told = list(prove.wrong(found, ROOT, "m"))  # type: ignore[arg-type]
+    assert "make it smaller" in told[0]
+
+
+def test_the_search_agrees_with_the_table_that_was_written_by_hand() -> None:
+    """Every cell of contract section 3, in every state of one operation that can be reached."""
+    slice = search("alone").found.slice
+    looked_at: dict[tuple[str, str], int] = {}
+    cells = {(status, action): cell for status, action, cell in CELLS}
+    methods = {LABELS[action]: action for _, action in cells}
+    methods["provisioning_failed"] = "fail"
+    for state in search("alone").states:
+        (record,) = state.records
+        if state.registry[slice.interpreter.registry_place("owner_retired")]:
+            continue
+        status = "absent" if record is None else record[1]
+        for call in slice.calls:
+            action = methods.get(call.method)
+            if action is None:
+                continue
+            cell = cells[status, action]
+            looked_at[status, action] = looked_at.get((status, action), 0) + 1
+            answer = slice.answer(state, call)
+            if cell == "NF":
+                assert answer.refusal is not None
+                assert answer.refusal.error == "OperationNotFoundError"
+            elif cell in ("IT", "OK"):
+                assert answer.refusal is not None
+                assert answer.refusal.error == "InvalidTransitionError"
+                assert answer.refusal.facts == (call.id, status, LABELS[action])
+            else:
+                assert answer.state is not None
+                after = answer.state.records[0]
+                # A slot is erased at its end; whatever is kept has the status of the table.
+                assert after is None or after[1] == (status if cell == "stays" else cell)
+    assert set(looked_at) == set(cells)
+
+
+def test_what_a_slice_names_must_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lamp = (ROOT / "examples/lamp/machine/lamp.yaml").read_text()
+    lamp += "\nproof:\n  small:\n    summary: One lamp.\n    entities: 9\n    leaves_out: [liht]\n"
+    lamp += "    bounds: {lamp.switchd: 1}\n    takes: {wattage: [none]}\n"
+    assert prove_text(tmp_path, lamp) == 2
+    told = capsys.readouterr().err
+    assert "did you mean 'light'?" in told
+    assert "did you mean 'lamp.switched'?" in told
+    assert "1 to 5 entities" in told
+    assert "nothing is taken that is called 'wattage'" in told
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lamp = (ROOT / "examples/lamp/machine/lamp.yaml").read_text()
+    assert prove_text(tmp_path, lamp) == 0
+    assert "closed" in capsys.readouterr().out
+    assert main(["--project", str(tmp_path), "prove", "--record"]) == 0
+    recorded = tmp_path / "machine/lamp.proof.json"
+    assert main(["--project", str(tmp_path), "prove"]) == 0
+    recorded.write_text(recorded.read_text().replace('"states": ', '"states": 1'))
+    capsys.readouterr()
+    assert main(["--project", str(tmp_path), "prove"]) == 1
+    assert "prove --record" in capsys.readouterr().out
+    recorded.write_text("[")
+    assert main(["--project", str(tmp_path), "prove"]) == 2
