@@ -38,6 +38,7 @@ class Slice:
     declared: model.Slice
     interpreter: Interpreter
     claims: Claims
+    values: Values
     calls: tuple[Call, ...]
     answers: tuple[Answering, ...]
     bounds: tuple[tuple[str, bool, int, int], ...]
@@ -96,7 +97,7 @@ def _slice(name: str, declared: model.Slice, program: Program) -> Slice:
         if call.method not in declared.leaves_out
     ]
     return Slice(
-        name, declared, interpreter, claims, tuple(call for call, _ in pairs),
+        name, declared, interpreter, claims, values, tuple(call for call, _ in pairs),
         tuple(_bound(answer, call) for call, answer in pairs), _bounds(program, declared),
     )  # fmt: skip
 

@@ -1,0 +1,241 @@
+"""The generated authority against the interpreter of the file: every state, call and id.
+
+They share the reading of the file, and nothing that turns it into code. Compared are the refusal
+with its facts and its guard, or the effects and the whole state that follows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from opslifecycle import OperationLifecycleAction, OpsLifecycleError
+from opslifecycle_codegen.proof.interpreter import CRASH, CRASH_DISCARDING
+from opslifecycle_codegen.proof.slices import Slice
+from opslifecycle_codegen.proof.state import Answer, Call, State
+from opslifecycle_codegen.types import TEXT, Type
+
+from opslifecycle.generated import views
+from tests.proof.machines import SLICES, edited, search, slice_of
+from tests.proof.twin import UNKNOWN, Twin
+
+COMPARED: Counter[str] = Counter()
+COMPARISONS_MIN = 2_000_000
+
+
+class Comparison:
+    """Asks both the same, in one state after another."""
+
+    def __init__(self, slice: Slice) -> None:
+        self.slice = slice
+        self.program = program = slice.interpreter.program
+        self.twin = Twin(slice)
+        self.actions = {
+            str(method): action
+            for action in program.actions
+            for name, declared in program.machine.actions.items()
+            if name == action.name
+            for method in declared.methods
+        }
+        self.errors = {
+            str(r.error): program.facts[str(n)] for n, r in program.machine.rejections.items()
+        }
+        self.errors["InvalidSpecError"] = {"field": TEXT, "reason": TEXT}
+        self.params = self._params()
+        for call in slice.calls:
+            for name, value in call.arguments:
+                if name in self.params and self.params[name].kind == "record":
+                    self.twin.note_kept(self.params[name], value)
+        # What of the calls has a method of the authority; waits are the shell's.
+        self.asked = [
+            (number, call, *self._method(call))
+            for number, call in enumerate(slice.calls)
+            if self._is_of_the_authority(call)
+        ]
+        self.samples = [
+            (action.name, next(slice.values.arguments(action.params))) for action in program.actions
+        ]
+        layouts = slice.interpreter.layouts
+        self.public_results, _ = layouts.property("OperationStatus", "public_result_class")
+        done, _ = layouts.property("OperationLifecycleAction", "idempotent_in")
+        self.idempotent = {OperationLifecycleAction(name): done[name] for name in done}
+        self.seq_place = list(program.symbols.row_fields).index("seq")
+        self.compared: Counter[str] = Counter()
+
+    def _params(self) -> dict[str, Type]:
+        commands = [self.program.create, *self.program.actions]
+        commands += [each.command for each in self.program.for_all]
+        return {name: type for each in commands for name, type in each.params.items()}
+
+    def _is_of_the_authority(self, call: Call) -> bool:
+        return not call.method.startswith("drop_") and call.method not in (CRASH, CRASH_DISCARDING)
+
+    def _method(self, call: Call) -> tuple[str, tuple[Any, ...]]:
+        """The method of the authority that a call asks, and with what."""
+        machine = self.program.machine
+        given: list[Any] = []
+        if call.id is not None:
+            given.append(self.twin.ids[call.id])
+        for name, value in call.arguments:
+            if name in ("ids", "key"):
+                given.append([self.twin.ids[id] for id in value] if name == "ids" else value)
+            elif name == "consumer":
+                assert machine.cursors is not None
+                given.append(self.twin.real(Type("enum", str(machine.cursors.consumer)), value))
+            elif name == "cursor":
+                given.append(value)
+            else:
+                given.append(self.twin.real(self.params[name], value))
+        if call.method in machine.create.methods:
+            return "register", tuple(given)
+        if call.method in self.actions:
+            return self.actions[call.method].name, tuple(given)
+        return call.method, tuple(given)
+
+    def look_at_all(self, states: Iterable[State]) -> None:
+        """Compare in one state after another."""
+        for state in states:
+            self.look_at(state)
+
+    def look_at(self, state: State) -> None:
+        """Compare everything that may be asked for in a state."""
+        twin, authority = self.twin, self.twin.authority(state)
+        answers = self.slice.answers
+        for number, call, method, given in self.asked:
+            answer = answers[number](state)
+            if method == "wait_all":
+                key, ids = given
+                given = (ids, len(state.barriers[key]))
+            result = getattr(authority, method)(*given)
+            if answer.state is None:
+                self._same_refusal(call, answer, result)
+                continue
+            self.compared["accepted"] += 1
+            assert not isinstance(result, OpsLifecycleError), (call, result, state)
+            if method in ("wait_all", "register_watcher"):
+                continue
+            self._same_state(state, call, answer, result, authority)
+            if answer.state is not state:
+                authority = twin.authority(state)
+        assert twin.difference(authority, state) is None, "a refusal has changed something"
+        self._same_permissions(state, authority)
+        self._same_classes(state, authority)
+
+    def _same_refusal(self, call: Call, answer: Answer, result: Any) -> None:
+        self.compared["refused"] += 1
+        assert answer.refusal is not None
+        error, facts, guard = answer.refusal
+        assert type(result).__name__ == error, (call, result, answer)
+        types = self.errors[error]
+        wanted = tuple(self.twin.real(t, v) for t, v in zip(types.values(), facts, strict=True))
+        found = tuple(getattr(result, name) for name in types)
+        assert found == wanted, (call, result, answer)
+        assert (result.guard or "") == guard, (call, result, answer)
+
+    def _same_state(
+        self, state: State, call: Call, answer: Answer, result: Any, authority: Any
+    ) -> None:
+        """Carry out the effects on the records, as the shell does, and compare."""
+        assert answer.state is not None
+        if call.method == "collect_completed":
+            assert [each.id for each in result] == [self.twin.ids[id] for id in answer.value]
+            for record in result:
+                authority.erase(record.id)
+        elif call.method == "advance_completion_cursor":
+            assert result == answer.value
+        else:
+            if not isinstance(result, list):
+                ((id, _),) = answer.effects
+                result = [(authority.records[self.twin.ids[id]], result)]
+            effects = tuple((r.id, tuple(e.value for e in given)) for r, given in result)
+            wanted = tuple((self.twin.ids[id], given) for id, given in answer.effects)
+            assert effects == wanted, (call, effects, wanted)
+            rows = [(row[self.seq_place], self.twin.ids[row[-1]]) for row in state.rows]
+            self._carry_out(result, rows, authority, answer.state)
+        difference = self.twin.difference(authority, answer.state)
+        assert difference is None, (call, difference, state)
+
+    def _carry_out(self, changes: list[Any], rows: list[Any], authority: Any, after: State) -> None:
+        kept = {row[self.seq_place]: row for row in after.rows}
+        for record, effects in changes:
+            for effect in effects:
+                if effect.value == "append_to_feed":
+                    rows.append((record.sequence, record.id))
+                    if record.sequence in kept:
+                        self._same_row(views.entry_of(record), kept[record.sequence])
+                elif effect.value == "evict_oldest":
+                    while len(rows) > authority.max_completed:
+                        authority.evict(*rows.pop(0))
+                elif effect.value == "erase":
+                    authority.erase(record.id)
+        assert [sequence for sequence, _ in rows] == list(kept)
+
+    def _same_row(self, entry: Any, row: tuple[Any, ...]) -> None:
+        for (name, type), value in zip(self.program.symbols.row_fields.items(), row, strict=False):
+            assert getattr(entry, name) == self.twin.real(type, value), (name, entry, row)
+
+    def _same_permissions(self, state: State, authority: Any) -> None:
+        """What `allowed` foresees of every action, the unknown id included."""
+        for id in (*self.slice.interpreter.ids, UNKNOWN):
+            found = authority.allowed(self.twin.ids[id])
+            for permission, (action, arguments) in zip(found, self.samples, strict=True):
+                call = Call(action, id, arguments)
+                answer = self.slice.interpreter.act(state, call, action)
+                assert permission.action == action
+                if answer.refusal is not None:
+                    self._same_refusal(call, answer, permission.refusal)
+                else:
+                    assert permission.refusal is None, (state, call, permission)
+                    self.compared["accepted"] += 1
+
+    def _same_classes(self, state: State, authority: Any) -> None:
+        """The classifiers, by the tables of the file."""
+        records = {plain[0]: plain for plain in state.records if plain is not None}
+        for id in (*self.slice.interpreter.ids, UNKNOWN):
+            plain, real = records.get(id), self.twin.ids[id]
+            status = "absent" if plain is None else plain[1]
+            found = authority.classify_operation_public_result(real)
+            assert found.value == self.public_results[status]
+            for member, idempotent_in in self.idempotent.items():
+                done = authority.classify_operation_transition_idempotence(real, member)
+                assert done is (plain is not None and status in idempotent_in), (state, member)
+            self.compared["classified"] += 1 + len(self.idempotent)
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_the_generated_authority_does_what_the_file_says(name: str) -> None:
+    done = search(name)
+    comparison = Comparison(done.found.slice)
+    comparison.look_at_all(done.states)
+    COMPARED.update(comparison.compared)
+    assert min(comparison.compared.values()) > 0
+
+
+def test_enough_was_compared() -> None:
+    total = COMPARED.total()
+    if not total:
+        pytest.skip("only together with the comparisons themselves")
+    share = COMPARED["refused"] / (COMPARED["refused"] + COMPARED["accepted"])
+    print(f"{total} comparisons, 0 mismatches, {share:.0%} of the answers were refusals")
+    assert total >= COMPARISONS_MIN
+
+
+#: What the generated code does not do, if the file says this.
+DEFECTS = [
+    ("alone", "    idempotent_in: [running]", "    idempotent_in: [retiring]"),
+    ("alone", "    from: [running]\n    to: retiring",
+     "    from: [provisioning]\n    to: retiring"),
+    ("alone", "    checks: [registered, kind_expects_peer, not_yet_peer_ready, legal_status]",
+     "    checks: [registered, kind_expects_peer, legal_status, not_yet_peer_ready]"),
+    ("admission", "registry.active_count < limit", "registry.active_count <= limit"),
+    ("admission", "    label: terminate_owner", "    label: terminate"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "old", "new"), DEFECTS)
+def test_a_file_that_says_something_else_is_noticed(name: str, old: str, new: str) -> None:
+    comparison = Comparison(slice_of(edited((old, new)), name))
+    with pytest.raises(AssertionError):
+        comparison.look_at_all(search(name).states)
