@@ -1,0 +1,396 @@
+"""The whole registry against the interpreter of the file: up to 50 operations, restarts included.
+
+A step is a number and an operation, and what it does follows from the state of the interpreter, so
+a failure prints as a program that can be run as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+from opslifecycle import (
+    ChannelClosedError,
+    CompletionCursorConsumer,
+    MemoryStore,
+    OpsLifecycleError,
+    Registry,
+    RunId,
+    SqliteStore,
+    Store,
+)
+from opslifecycle.barriers import Barriers
+from opslifecycle.retention import Retention
+from opslifecycle.watchers import Watchers
+from opslifecycle_codegen.proof.claims import Claims
+from opslifecycle_codegen.proof.interpreter import CRASH, Interpreter
+from opslifecycle_codegen.proof.slices import Slice, default_slice
+from opslifecycle_codegen.proof.state import Answer, Call, State
+from opslifecycle_codegen.proof.values import Values
+
+from tests.proof.machines import edited
+from tests.proof.twin import Twin
+
+IDS = tuple(f"{number:02}" for number in range(50))
+PROGRAM = edited()
+#: What happened in all runs together: each call accepted, each guard that refused one.
+HAPPENED: Counter[str] = Counter()
+STEPS_MIN = 2_000
+METHODS = {str(n): [str(m) for m in each.methods] for n, each in PROGRAM.machine.actions.items()}
+
+#: A call, and what the interpreter answers to it in a state.
+Asked = tuple[Call, Callable[[State], Answer]]
+
+
+def _answering(answer: Callable[..., Answer], call: Call, *more: str) -> Asked:
+    return call, lambda state: answer(state, call, *more)
+
+
+def _stays(answer: Answer) -> bool:
+    """Whether something was accepted that neither ends nor erases what it is about."""
+    effects = {effect for _, given in answer.effects for effect in given}
+    return answer.state is not None and not answer.ended and "erase" not in effects
+
+
+class RegistryAndFile(RuleBasedStateMachine):
+    """A registry, and the interpreter that says what it has to do."""
+
+    @initialize(
+        kind=st.sampled_from(["none", "memory", "sqlite"]),
+        max_completed=st.integers(1, 4),
+        max_concurrent=st.one_of(st.none(), st.integers(1, 12)),
+    )
+    def begin(self, kind: str, max_completed: int, max_concurrent: int | None) -> None:
+        self.given: dict[str, Any] = {
+            "max_completed": max_completed,
+            "max_concurrent": max_concurrent,
+        }
+        interpreter = Interpreter(PROGRAM, IDS, 3, self.given)
+        claims = Claims(interpreter)
+        values = Values(PROGRAM, interpreter.evaluator, IDS, 2, {})
+        # Specs of one operation; those of the others differ by the id in front.
+        one = Values(PROGRAM, interpreter.evaluator, IDS[:1], 2, {})
+        self.specs = one.of(PROGRAM.create.params["spec"], "spec", looked=True)
+        interpreter.ends.keep_with(values.kept)
+        self.slice = Slice("", default_slice(PROGRAM), interpreter, claims, values, (), (), ())
+        self.twin = Twin(self.slice)
+        self.state: State = interpreter.initial()
+        self.folder = tempfile.TemporaryDirectory()
+        memory = MemoryStore()
+        stores: dict[str, Callable[[], Store | None]] = {
+            "none": lambda: None,
+            "memory": lambda: memory,
+            "sqlite": lambda: SqliteStore(
+                Path(self.folder.name) / "store.db", durability="process"
+            ),
+        }
+        self.store, self.durable = stores[kind], kind != "none"
+        self.registry = self._open()
+        self.runs = [RunId.new() for _ in range(3)]
+        self.watches: dict[str, Any] = {}
+        self.waits: dict[int, Any] = {}
+
+    def _open(self) -> Registry:
+        return Registry(store=self.store(), **self.given)
+
+    # Steps --------------------------------------------------------------------------------------
+
+    @rule(at=st.integers(0, 49), picks=st.lists(st.integers(0, 9999), min_size=4, max_size=12))
+    def ask_about_one(self, at: int, picks: list[int]) -> None:
+        """Something about one operation: mostly what is accepted, and ends it seldom."""
+        id = self._known(at) if at % 2 else IDS[at]
+        for pick in picks:
+            calls = self._calls_of(id, pick)
+            answers = [(each, each[1](self.state)) for each in calls]
+            accepted = [each for each, answer in answers if answer.state is not None]
+            staying = [each for each, answer in answers if _stays(answer)]
+            if pick % 4 == 0:
+                among = calls
+            elif pick % 4 == 1:
+                among = accepted or calls
+            else:
+                among = staying or accepted or calls
+            self._ask(*among[pick // 4 % len(among)], thread=pick // 4 % 2 == 1)
+            if not accepted:
+                id = IDS[(at + pick) % len(IDS)]
+
+    @rule(at=st.integers(0, 49), picks=st.lists(st.integers(0, 9999), min_size=1, max_size=3))
+    def ask_about_one_shortly(self, at: int, picks: list[int]) -> None:
+        """As above, so that steps about one operation are the most frequent ones."""
+        self.ask_about_one(at, picks)
+
+    def _calls_of(self, id: str, pick: int) -> list[Asked]:
+        """Everything that may be asked about one operation, registering it included."""
+        interpreter, values = self.slice.interpreter, self.slice.values
+        made = (id, *self.specs[pick % len(self.specs)][1:])
+        calls: list[Asked] = []
+        for method, limit in (
+            ("register_operation", None),
+            ("register_operation_with_admission_limit", pick % 9),
+        ):
+            call = Call(method, None, (("spec", made), ("max_concurrent", limit)))
+            calls.append(_answering(interpreter.create, call))
+        for action in PROGRAM.actions:
+            arguments = next(values.arguments(action.params))
+            for method in METHODS[action.name]:
+                call = Call(method, id, arguments)
+                calls.append(_answering(interpreter.act, call, action.name))
+        call = Call("rollback_unreturned_operation", id)
+        return [*calls, _answering(interpreter.rollback, call)]
+
+    @rule(at=st.integers(0, 49))
+    def watch(self, at: int) -> None:
+        id = self._known(at)
+        answer = self.slice.interpreter.watch(self.state, Call("register_watcher", id))
+        found = self._call(lambda: self.registry.register_watcher(self.twin.ids[id]))
+        self._same(Call("register_watcher", id), answer, found)
+        if answer.state is not None:
+            self.state = answer.state
+            self.watches[id] = found
+
+    @rule(key=st.integers(0, 2), ats=st.lists(st.integers(0, 49), max_size=5))
+    def wait_for_all(self, key: int, ats: list[int]) -> None:
+        asked = tuple(self._known(at) for at in ats)
+        if len(asked) != 3:
+            asked = tuple(dict.fromkeys(asked))
+        call = Call("wait_all", None, (("key", key), ("ids", asked)))
+        answer = self.slice.interpreter.wait_for_all(self.state, call)
+        wait = self.registry.wait_all(self.runs[key], [self.twin.ids[id] for id in asked])
+        if answer.state is None:
+            self._same(call, answer, self._call(lambda: wait.result(0)))
+            return
+        self._count(call)
+        if answer.state.barriers[key] == self.state.barriers[key]:
+            assert [id for id, _ in wait.result(0).outcomes] == [self.twin.ids[i] for i in asked]
+        else:
+            self.waits[key] = wait
+        self.state = answer.state
+
+    def _known(self, at: int) -> str:
+        """An operation that there is, most of the time."""
+        known = [record[0] for record in self.state.records if record is not None]
+        known = known[-4:]  # the latest few, so that things happen to the same one
+        return known[at % len(known)] if known and at % 10 else IDS[at]
+
+    @rule(consumer=st.sampled_from(CompletionCursorConsumer), cursor=st.integers(0, 9))
+    def advance(self, consumer: CompletionCursorConsumer, cursor: int) -> None:
+        watermark = self.state.registry[self.slice.interpreter.registry_place("watermark")]
+        cursor %= watermark + 2
+        call = Call("advance_completion_cursor", None,
+                    (("consumer", consumer.value), ("cursor", cursor)))  # fmt: skip
+        answer = self.slice.interpreter.advance(self.state, call)
+        self._ask(call, lambda s: answer, [consumer, cursor])
+
+    @rule(what=st.integers(0, 19))
+    def ask_about_all(self, what: int) -> None:
+        """Something that changes many, seldom enough that there are many to change."""
+        interpreter = self.slice.interpreter
+        if what < 4:
+            call = Call("collect_completed", None)
+            self._ask(call, lambda state: interpreter.collect(state, call))
+        elif what < 6:
+            self._end_all("terminate_owner")
+        elif what < 9 and self.durable:
+            self._restart()
+        elif what == 9 and any(self.state.records):
+            # Nothing but a restart lifts the fence.
+            self._end_all("retire_owner")
+
+    def _end_all(self, method: str) -> None:
+        interpreter = self.slice.interpreter
+        call = Call(method, None, (("reason", "x"),))
+        self._ask(call, lambda state: interpreter.for_all(state, call))
+
+    def _restart(self) -> None:
+        """The process ends in good order; what was live is recovered as interrupted."""
+        self.registry.close()
+        for id, watch in self.watches.items():
+            if self.state.watched[IDS.index(id)]:
+                with pytest.raises(ChannelClosedError):
+                    watch.result(0)
+        for wait in self.waits.values():
+            assert wait.done()
+        self.watches.clear()
+        self.waits.clear()
+        self.registry = self._open()
+        self._count(Call(CRASH, None))
+        numbered = self.registry.capture()["state"]["next_completion_seq"]
+        place = self.slice.interpreter.registry_place("next_completion_seq")
+        found = [each for each in self._recovered() if each.registry[place] == numbered]
+        assert found, f"numbers go on from {numbered}"
+        self.state = found[0]
+        self._look()
+
+    def _recovered(self) -> Iterator[State]:
+        """What the next process may find.
+
+        A number that only an operation took which is never written may be given again (contract,
+        section 12), so recovery may number from any of those.
+        """
+        interpreter, state = self.slice.interpreter, self.state
+        sequence = list(PROGRAM.symbols.entity_fields).index("sequence")
+        place = interpreter.registry_place("next_completion_seq")
+        given = [record[sequence] or 0 for record in state.records if record is not None]
+        last = state.registry[place]
+        watermark = state.registry[interpreter.registry_place("watermark")]
+        for number in range(last, max([*given, watermark]) - 1, -1):
+            registry = (*state.registry[:place], number, *state.registry[place + 1 :])
+            answer = interpreter.crash(state._replace(registry=registry), Call(CRASH, None))
+            assert answer.state is not None
+            yield answer.state
+
+    # Asking both --------------------------------------------------------------------------------
+
+    def _ask(
+        self, call: Call, answer_of: Callable[[State], Answer], given: list[Any] | None = None,
+        *, thread: bool = False,
+    ) -> None:  # fmt: skip
+        answer = answer_of(self.state)
+        if given is None:
+            given = self._given(call)
+        ask = getattr(self.registry, call.method)
+        found = self._call(lambda: ask(*given), thread=thread)
+        self._same(call, answer, found)
+        if answer.state is not None:
+            self.state = answer.state
+        self._look()
+
+    def _given(self, call: Call) -> list[Any]:
+        types = {n: t for a in (PROGRAM.create, *PROGRAM.actions) for n, t in a.params.items()}
+        given: list[Any] = [self.twin.ids[call.id]] if call.id is not None else []
+        for name, value in call.arguments:
+            if name != "max_concurrent" or call.method.endswith("limit"):
+                given.append(self.twin.real(types[name], value))
+        return given
+
+    def _call(self, ask: Callable[[], Any], *, thread: bool = False) -> Any:
+        """What a call gives, or the error that it is refused with; from another thread if asked."""
+        found: list[Any] = []
+
+        def run() -> None:
+            try:
+                found.append(ask())
+            except OpsLifecycleError as error:
+                found.append(error)
+
+        if thread:
+            worker = threading.Thread(target=run)
+            worker.start()
+            worker.join()
+        else:
+            run()
+        (result,) = found
+        return result
+
+    def _same(self, call: Call, answer: Answer, found: Any) -> None:
+        self._count(call, answer)
+        if answer.refusal is None:
+            assert not isinstance(found, OpsLifecycleError), (call, found)
+            return
+        assert type(found).__name__ == answer.refusal.error, (call, found, answer)
+        assert (found.guard or "") == answer.refusal.guard
+        if call.id is not None and hasattr(found, "id"):
+            assert found.id == self.twin.ids[call.id]
+
+    def _count(self, call: Call, answer: Answer | None = None) -> None:
+        refusal = answer.refusal if answer is not None else None
+        HAPPENED["accepted" if refusal is None else "refused"] += 1
+        HAPPENED[call.method if refusal is None else refusal.guard or refusal.error] += 1
+
+    def _look(self) -> None:
+        """Everything that can be seen is what the interpreter says."""
+        state, twin, registry = self.state, self.twin, self.registry
+        layout = list(PROGRAM.symbols.entity_fields)
+        for id, plain in zip(IDS, state.records, strict=True):
+            snapshot = registry.snapshot(twin.ids[id])
+            assert (snapshot is None) is (plain is None), id
+            if snapshot is None or plain is None:
+                continue
+            assert snapshot.status.value == plain[1]
+            assert snapshot.peer_ready is plain[layout.index("peer_ready")]
+            assert snapshot.progress_count == plain[layout.index("progress_count")]
+            outcome = plain[layout.index("terminal_outcome")]
+            assert type(snapshot.terminal_outcome).__name__ == (
+                "NoneType" if outcome is None else outcome[0]
+            )
+            assert snapshot.watcher_count == (1 if state.watched[IDS.index(id)] else 0)
+        assert self._seen_feed() == self._expected_feed()
+        batch = registry.completion_feed().list_since(0)
+        place = self.slice.interpreter.registry_place
+        assert batch.watermark == state.registry[place("watermark")]
+        assert batch.dropped_through == state.registry[place("dropped_through")]
+        cursors = [registry.completion_cursor(each) for each in CompletionCursorConsumer]
+        assert tuple(cursors) == state.cursors
+        self._look_at_waits()
+        assert registry.broken_invariants() == []
+
+    def _seen_feed(self) -> list[Any]:
+        entries = self.registry.completion_feed().list_since(0).entries
+        return [(row.seq, row.operation_id) for row in entries]
+
+    def _expected_feed(self) -> list[Any]:
+        seq = list(PROGRAM.symbols.row_fields).index("seq")
+        return [(row[seq], self.twin.ids[row[-1]]) for row in self.state.rows]
+
+    def _look_at_waits(self) -> None:
+        for id, watch in list(self.watches.items()):
+            assert watch.done() is not self.state.watched[IDS.index(id)]
+            if watch.done():
+                del self.watches[id]
+        for key, wait in list(self.waits.items()):
+            assert wait.done() is (self.state.barriers[key] == ())
+            if wait.done():
+                del self.waits[key]
+
+    def teardown(self) -> None:
+        if hasattr(self, "registry"):
+            self.registry.close()
+            self.folder.cleanup()
+
+
+TestRegistryAndFile = RegistryAndFile.TestCase
+TestRegistryAndFile.settings = settings(
+    max_examples=int(os.environ.get("OPSLIFECYCLE_EXAMPLES", "150")),
+    derandomize="OPSLIFECYCLE_EXAMPLES" not in os.environ,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_enough_has_happened() -> None:
+    """At least half of the steps were accepted, and everything happened at least once."""
+    accepted, refused = HAPPENED["accepted"], HAPPENED["refused"]
+    print(f"{accepted + refused} steps, {accepted / (accepted + refused):.0%} accepted")
+    assert accepted + refused >= STEPS_MIN
+    assert accepted >= refused
+    expected = [*(m for methods in METHODS.values() for m in methods), *PROGRAM.machine.guards]
+    missing = [each for each in (*expected, CRASH) if each not in HAPPENED]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [(Retention, "overdue"), (Watchers, "close"), (Barriers, "fail_member"), (Barriers, "count")],
+)
+def test_a_shell_that_forgets_something_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, owner: type, method: str
+) -> None:
+    monkeypatch.setattr(owner, method, lambda *arguments: [])
+    few = settings(TestRegistryAndFile.settings, phases=[Phase.generate], database=None)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(RegistryAndFile, settings=few)
