@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check generate docs format bench torture clean
+.PHONY: run test check generate docs format bench torture prove mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -41,6 +41,12 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+prove: $(READY)
+	$(BIN)/python -m tests.proof.assurance
+
+mutate: $(READY)
+	$(BIN)/python -m tests.proof.mutants
 
 torture: $(READY)
 	$(BIN)/python -m tests.torture

@@ -67,6 +67,25 @@ LABELS = {
     "terminate": "terminate_owner",
     "peer_ready": "peer_ready",
 }
+#: Whether each status is an end, and what it looks like from outside.
+STATUS_CLASSES = {
+    "absent": (False, "missing_authority"),
+    "provisioning": (False, "running"),
+    "running": (False, "running"),
+    "retiring": (False, "running"),
+    "completed": (True, "completed"),
+    "failed": (True, "failed"),
+    "terminated": (True, "failed"),
+    "aborted": (True, "cancelled"),
+    "cancelled": (True, "cancelled"),
+    "retired": (True, "cancelled"),
+}
+#: Each kind: whether it has a peer, is fed, wakes, is kept.
+KIND_CLASSES = {
+    CHILD: (True, "emit", "ignore", "retain"),
+    TOOL: (False, "emit", "wake", "retain"),
+    SLOT: (False, "suppress", "ignore", "discard"),
+}
 #: What leads a running operation to each status.
 AFTER_READY = {
     "running": [],
@@ -234,21 +253,9 @@ def test_classifiers_of_statuses() -> None:
     registry = Registry()
     id = OperationId.new()
     assert registry.classify_operation_public_result(id).value == "missing_authority"
-    expected = {
-        "absent": (False, "missing_authority"),
-        "provisioning": (False, "running"),
-        "running": (False, "running"),
-        "retiring": (False, "running"),
-        "completed": (True, "completed"),
-        "failed": (True, "failed"),
-        "terminated": (True, "failed"),
-        "aborted": (True, "cancelled"),
-        "cancelled": (True, "cancelled"),
-        "retired": (True, "cancelled"),
-    }
-    assert {s.value for s in OperationStatus} == set(expected)
+    assert {s.value for s in OperationStatus} == set(STATUS_CLASSES)
     for status in OperationStatus:
-        terminal, public = expected[status.value]
+        terminal, public = STATUS_CLASSES[status.value]
         assert registry.classify_operation_terminality(id, status) is terminal
         assert status.public_result_class.value == public
         if status is not OperationStatus.ABSENT:
@@ -257,14 +264,9 @@ def test_classifiers_of_statuses() -> None:
 
 
 def test_classifiers_of_kinds() -> None:
-    expected = {
-        CHILD: (True, "emit", "ignore", "retain"),
-        TOOL: (False, "emit", "wake", "retain"),
-        SLOT: (False, "suppress", "ignore", "discard"),
-    }
-    assert set(OperationKind) == set(expected)
+    assert set(OperationKind) == set(KIND_CLASSES)
     registry = Registry()
-    for kind, (peer, feed, wake, durability) in expected.items():
+    for kind, (peer, feed, wake, durability) in KIND_CLASSES.items():
         assert kind.expects_peer_channel is peer
         assert kind.completion_feed_class.value == feed
         assert kind.completion_wake_class.value == wake

@@ -75,6 +75,10 @@ class Recording:
 
 @pytest.fixture
 def compacting(monkeypatch: pytest.MonkeyPatch) -> None:
+    compact_early(monkeypatch)
+
+
+def compact_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Old rows leave from the start, so that compaction is cut, too; an owner dies by the cut."""
     monkeypatch.setattr(lease, "is_dead", lambda owner: True)
     monkeypatch.setattr(sqlite_chain, "_SPARE_ROWS", 4)

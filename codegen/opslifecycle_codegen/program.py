@@ -153,5 +153,14 @@ class Program:
         """What an ended record gives to those who wait for it."""
         return self.symbols.entity_fields["terminal_outcome"].required
 
+    def discards(self) -> str:
+        """The method that can erase whatever was interrupted; empty if some of it could refuse."""
+        declared = self.machine.rollback
+        if declared is None or self.rollback is None:
+            return ""
+        everywhere = set(self.rollback.from_statuses) == set(self.symbols.status_groups["live"])
+        own = set(declared.checks or ()) - set(self.machine.checks)
+        return str(declared.method) if everywhere and not own else ""
+
     def record(self, name: str) -> RecordInfo:
         return self.symbols.records[name]

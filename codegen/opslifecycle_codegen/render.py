@@ -238,7 +238,7 @@ class Renderer:
             "own_effects": bool(machine.effects),
             "effect_call": call,
             "ends_interrupted": bool(program.recovery and program.recovery.command),
-            "discard": str(machine.rollback.method) if machine.rollback else "",
+            "discard": self._program.discards(),
         }
 
     def _storage(self) -> dict[str, Any]:

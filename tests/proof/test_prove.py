@@ -222,3 +222,22 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "prove --record" in capsys.readouterr().out
     recorded.write_text("[")
     assert main(["--project", str(tmp_path), "prove"]) == 2
+
+
+@pytest.mark.parametrize("name", ["lamp", "approval", "fulfilment"])
+def test_the_machines_of_the_examples_keep_their_claims(name: str) -> None:
+    folder = ROOT / "examples" / name
+    assert (folder / f"machine/{name}.proof.json").exists()
+    assert main(["--project", str(folder), "prove"]) == 0
+
+
+def test_nothing_is_discarded_where_it_could_refuse() -> None:
+    program = edited(
+        ("  checks: [registered, legal_status]\n  from: live\n  update: {registry.active_count",
+         "  checks: [registered, legal_status]\n  from: working\n  update: {registry.active_count")
+    )  # fmt: skip
+    assert program.discards() == ""
+    assert edited().discards() == "rollback_unreturned_operation"
+    found = Search(slice_of(program, "waiting")).run()
+    assert found.violation is None
+    assert "discard" not in found.fired

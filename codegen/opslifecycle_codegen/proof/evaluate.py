@@ -40,6 +40,8 @@ class Term:
     type: Type
     of: Function
     of_record: bool = False
+    #: Where it is read: a name, or a field of a type.
+    source: str | tuple[str, str] = ""
 
 
 class Evaluator:
@@ -52,6 +54,8 @@ class Evaluator:
         self.looked_at_in_records: set[tuple[str, str]] = set()
         #: Names that are looked at, and not just handed on whole.
         self.names_looked_at: set[str] = set()
+        #: Names and fields whose texts or identifiers are compared with others.
+        self.compared: set[str | tuple[str, str]] = set()
         #: Closed sets of which a member is named, or told from the others by a property.
         self.told_apart: set[str] = set()
 
@@ -107,7 +111,8 @@ class Evaluator:
     def _name(self, node: ast.Name, types: Mapping[str, Type], wanted: Type | None) -> Term:
         name = node.id
         if name in types:
-            return Term(types[name], lambda names: names[name], types[name] == ENTITY)
+            of_record = types[name] == ENTITY
+            return Term(types[name], lambda names: names[name], of_record, name)
         if name in ("true", "false"):
             truth = name == "true"
             return Term(BOOL, lambda names: truth)
@@ -138,7 +143,8 @@ class Evaluator:
         if type.kind in ("union", "variant"):
             return self._of_variant(type, field, of, base.of_record)
         place, found = layouts.field(type, field)
-        return Term(found, lambda names: of(names)[place], base.of_record)
+        source = (type.name or type.kind, field)
+        return Term(found, lambda names: of(names)[place], base.of_record, source)
 
     def _of_variant(self, type: Type, field: str, of: Function, of_record: bool) -> Term:
         """A field of a variant, or the tag: which variant it is shows only now."""
@@ -196,6 +202,8 @@ class Evaluator:
         tests: list[tuple[Function, Callable[[Any, Any], Any], Function]] = []
         for sign, operand in zip(node.ops, node.comparators, strict=True):
             right = self._operand(sign, operand, left, types)
+            if left.type.required.kind in ("id", "text", "name"):
+                self.compared.update({left.source, right.source})
             tests.append((left.of, _COMPARISONS[type(sign)], right.of))
             left = right
         if len(tests) == 1:

@@ -44,8 +44,8 @@ def differences(known: Figures, found: list[Found]) -> list[str]:
     lines = []
     for each in found:
         before, now = known.get(each.slice.name, {}), each.figures()
-        for name, value in now.items():
-            if before.get(name) != value:
-                was = before.get(name, "not recorded")
-                lines.append(f"{each.slice.name}: {name} was {was}, is {value}")
+        for name in {**before, **now}:
+            if before.get(name) != now.get(name):
+                was, value = (figures.get(name, "none") for figures in (before, now))
+                lines.append(f"{each.slice.name}: {name}: {was} recorded, {value} found")
     return lines

@@ -15,7 +15,7 @@ from opslifecycle_codegen.proof.symmetry import Symmetry, symmetry_of
 #: On so many states the symmetry that was derived is tried as well.
 _TRIED_STATES = 200
 #: So many states are looked at; a machine that has more of them needs a smaller slice.
-STATES_MAX = 2_000_000
+STATES_MAX = 1_000_000
 
 
 @define
@@ -49,10 +49,13 @@ class Found:
 
     def figures(self) -> dict[str, int]:
         """What is compared with what was committed."""
-        return {
+        figures = {
             "states": self.states, "steps": self.edges, "refused": self.refused,
             "past_bounds": sum(self.beyond.values()), "depth": self.depth,
         }  # fmt: skip
+        figures |= {f"accepted {method}": count for method, count in sorted(self.fired.items())}
+        figures |= {f"refused by {name}": n for name, n in sorted(self.refusals.items())}
+        return figures
 
 
 class Search:

@@ -159,7 +159,7 @@ def _calls(
     yield from _waits(interpreter)
     if machine.recovery is not None:
         yield Call(CRASH, None), interpreter.crash
-        if machine.rollback is not None:
+        if program.discards():
             yield Call(CRASH_DISCARDING, None), interpreter.crash
 
 

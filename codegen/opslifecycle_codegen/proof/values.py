@@ -12,6 +12,8 @@ from opslifecycle_codegen.types import BOOL, COUNT, FLOAT, NAME, TEXT, Type
 
 #: What stands for any text, identifier or object that no rule looks into.
 OPAQUE = "x"
+#: Another one, where a rule compares them.
+OTHER = "y"
 
 
 class Values:
@@ -46,9 +48,13 @@ class Values:
         for combination in itertools.product(*domains):
             yield tuple(zip(params, combination, strict=True))
 
-    def of(self, type: Type, path: str, *, looked: bool) -> list[Any]:
+    def of(
+        self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None
+    ) -> list[Any]:
         """The values of a type at a place; a single one if no rule looks there."""
         found = self._all(type, path, looked=looked)
+        if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
+            found.append(OTHER)
         if path in self._takes:
             return [each for each in found if spelled(each) in self._takes[path]]
         return found if looked or type.kind == "record" else found[:1]
@@ -79,7 +85,10 @@ class Values:
         infos = self._symbols.records[record].fields
         looked_at = self._evaluator.looked_at
         domains = [
-            self.of(info.type, f"{path}.{name}", looked=(record, name) in looked_at)
+            self.of(
+                info.type, f"{path}.{name}", looked=(record, name) in looked_at,
+                source=(record, name),
+            )
             if (record, name) not in self._always else [None]
             for name, info in infos.items()
         ]  # fmt: skip

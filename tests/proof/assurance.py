@@ -1,0 +1,182 @@
+"""Carries out every layer of the proof in full, and writes docs/assurance.md from what it finds.
+
+python -m tests.proof.assurance
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from opslifecycle_codegen.proof import prove
+from opslifecycle_codegen.proof.search import Search
+from opslifecycle_codegen.proof.slices import slices
+
+from tests.proof.machines import ROOT, SLICES, edited, slice_of
+
+PAGE = ROOT / "docs/assurance.md"
+_NOT_CLAIMED = """\
+* Slices are small: so many ids, counts up to a bound. What needs more of either to go wrong is
+  not found, and nothing here is a proof for any number of operations.
+* Texts and whatever no rule looks into have one value each in the search, and all times are 0.
+* A crash in the search loses nothing that was answered, and nothing that rides along. That a store
+  keeps what was answered is what the power cuts and the killed processes of `make torture` show.
+* The interpreter and the compiler read the file with the same parser and analyzer: a mistake there,
+  they share.
+* The generated authority is compared at the states that the search reaches, one command at a time.
+  Threads, batches and stores are compared by steps on the whole registry, which are sampled.
+* Mutants are those of the machine's file. The handwritten code has none here.
+* Schedules of tasks are not explored exhaustively, and no independent model checker is asked.
+"""
+
+
+@frozen
+class Layer:
+    """What one layer looked at, and in how long."""
+
+    name: str
+    figures: list[str]
+    seconds: float
+    wrong: list[str]
+
+
+def search(name: str) -> Layer:
+    """The search of one slice."""
+    found, _ = prove.searched(slice_of(edited(), name))
+    wrong = [] if found.closed else [f"{name} is not closed, or breaks a claim"]
+    past = sum(found.beyond.values())
+    figures = [
+        f"slice `{name}`: {found.states:,} states, {found.edges:,} steps, "
+        f"{found.refused:,} refusals, depth {found.depth}, {past:,} states past a bound checked"
+    ]
+    return Layer("search", figures, found.seconds, wrong)
+
+
+def comparisons(name: str) -> Layer:
+    """The generated authority against the file, over one slice."""
+    from tests.proof.test_generated import Comparison
+
+    started = time.perf_counter()
+    done = Search(slice_of(edited(), name))
+    done.run()
+    comparison = Comparison(done.found.slice)
+    comparison.look_at_all(done.states)
+    counts = comparison.compared
+    share = counts["refused"] / counts.total()
+    figures = [f"slice `{name}`: {counts.total():,} comparisons, {share:.0%} of them refusals"]
+    return Layer("comparison", figures, time.perf_counter() - started, [])
+
+
+def steps(examples: int) -> Layer:
+    """The whole registry against the file."""
+    os.environ["OPSLIFECYCLE_EXAMPLES"] = str(examples)
+    from hypothesis.stateful import run_state_machine_as_test
+
+    from tests.proof.test_stateful import HAPPENED, RegistryAndFile, TestRegistryAndFile
+
+    started = time.perf_counter()
+    run_state_machine_as_test(RegistryAndFile, settings=TestRegistryAndFile.settings)
+    accepted, refused = HAPPENED["accepted"], HAPPENED["refused"]
+    total = accepted + refused
+    figures = [f"{total:,} steps of up to 50 operations, {accepted / total:.0%} accepted, "
+               f"{HAPPENED['crash']:,} restarts"]  # fmt: skip
+    wrong = [] if accepted >= refused else ["most steps were refused"]
+    return Layer("steps", figures, time.perf_counter() - started, wrong)
+
+
+def power_cuts(durability: str) -> Layer:
+    """Every image that a disk may hold after a power cut, opened."""
+    from tests.test_crash_images import Recording, compact_early, opened
+
+    started = time.perf_counter()
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        compact_early(patch)
+        images = Path(folder) / "images"
+        images.mkdir()
+        count, lost = opened(Recording(Path(folder) / "store.db", durability), images)
+    control = durability != "power"
+    told = f"{count:,} images of a store with `{durability}`, {lost:,} of them lost something"
+    wrong = [] if (lost > 0) is control and count else [told]
+    told += " (the control: it does not sync, and has to)" if control else ""
+    return Layer("power cuts", [told], time.perf_counter() - started, wrong)
+
+
+def mutation() -> Layer:
+    """Every mutant of the machine's file."""
+    from tests.proof.mutants import EQUIVALENT, mutants, tried
+
+    started = time.perf_counter()
+    result = tried(mutants())
+    by = ", ".join(f"{count} by {name}" for name, count in result.killed.most_common())
+    figures = [f"{result.killed.total()} of {result.total} killed: {by}"]
+    figures += [f"the same in other words: `{name}`: {EQUIVALENT[name]}" for name in result.same]
+    figures += [f"**lived**: `{name}`" for name in result.lived]
+    return Layer("mutation", figures, time.perf_counter() - started, [*result.lived])
+
+
+def layers() -> Iterator[Layer]:
+    """Every layer, on two processes; the longest first."""
+    large = [each.name for each in slices(edited()) if each.declared.large]
+    with ProcessPoolExecutor(2) as pool:
+        waiting: list[Any] = [pool.submit(search, name) for name in large]
+        waiting += [pool.submit(comparisons, name) for name in SLICES]
+        waiting += [pool.submit(search, name) for name in SLICES]
+        waiting.append(pool.submit(steps, 400))
+        waiting += [pool.submit(power_cuts, each) for each in ("power", "process")]
+        for each in waiting:
+            yield each.result()
+    yield mutation()
+
+
+_TITLES = {
+    "search": "Every state of the machine, searched (`opslifecycle-codegen prove`)",
+    "comparison": "The generated authority against the file",
+    "steps": "The whole registry against the file",
+    "power cuts": "Power cuts",
+    "mutation": "Mistakes in the file, one at a time",
+}
+
+
+def page(found: list[Layer]) -> str:
+    """The page, as the last run found it."""
+    claims = prove.claims_of(slice_of(edited(), SLICES[0]))
+    lines = ["<!-- Written by `make prove` from what it found. -->", "", "# Assurance", ""]
+    lines.append("What the last full run of `make prove` looked at, and what is not claimed.")
+    for name, title in _TITLES.items():
+        chosen = [each for each in found if each.name == name]
+        seconds = sum(each.seconds for each in chosen)
+        lines += ["", f"## {title}", ""]
+        lines += [f"* {figure}" for each in chosen for figure in each.figures]
+        lines += ["", f"{seconds:.0f} s."]
+    told = "\n".join(f"* `{claim}`" for claim in claims)
+    lines += ["", "## Claims", "", "On every state, step, or way to an end:", "", told]
+    lines += ["", "## Not claimed", "", _NOT_CLAIMED]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Carry out everything; the page is written only if nothing is wrong."""
+    found = []
+    for each in layers():
+        found.append(each)
+        for figure in each.figures:
+            print(f"{each.name}: {figure} ({each.seconds:.0f} s)", flush=True)
+    wrong = [text for each in found for text in each.wrong]
+    for text in wrong:
+        print(f"wrong: {text}")
+    if not wrong:
+        PAGE.write_text(page(found), encoding="utf-8")
+        print(f"wrote {PAGE.relative_to(ROOT)}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
