@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.proof.interpreter import Interpreter
+from opslifecycle_codegen.proof.interpreter import CRASH, Interpreter
 from opslifecycle_codegen.proof.state import Call, State
 
 from tests.test_contract_table import CELLS, KIND_CLASSES, LABELS, STATUS_CLASSES
@@ -23,6 +25,11 @@ _PATHS = {
 _PAYLOADS = {
     "fail": ("error",), "complete": ("result",), "abort": ("reason",), "cancel": ("reason",),
     "terminate": ("reason",), "progress_reported": ("update",), "peer_ready": ("handle",),
+}  # fmt: skip
+_OUTCOMES = {
+    "complete": ("Completed", "x"), "fail": ("Failed", "x"), "abort": ("Aborted", "x"),
+    "cancel": ("Cancelled", "x"), "retire_completed": ("Retired",),
+    "terminate": ("Terminated", "x"),
 }  # fmt: skip
 _KINDS = ("mob_member_child", "background_tool_op")
 
@@ -60,7 +67,9 @@ class Hand:
 
     def broken(self) -> str | None:
         """The first cell that is not so."""
-        return self._broken_cell() or self._broken_peer() or self._broken_class()
+        checks = (self._broken_cell, self._broken_peer, self._broken_class, self._broken_outcome,
+                  self._broken_progress, self._broken_fence)  # fmt: skip
+        return next((broken for check in checks if (broken := check())), None)
 
     def _broken_cell(self) -> str | None:
         layouts = self._interpreter.layouts
@@ -113,6 +122,47 @@ class Hand:
                 if refusal != wanted:
                     return f"{status}, peer_ready"
         return None
+
+    def _broken_outcome(self) -> str | None:
+        """An outcome carries what its action took (contract, section 2)."""
+        for action, outcome in _OUTCOMES.items():
+            first = "provisioning" if action == "abort" else "running"
+            state = self.brought_to(first, _KINDS[1])
+            after = self.act(state, action)[0] if state is not None else None
+            if after is None or self._field(after, "terminal_outcome") != outcome:
+                return f"the outcome of {action}"
+        return None
+
+    def _broken_progress(self) -> str | None:
+        """Reports are counted up to 2**32 - 1, and the latest is kept (sections 5 and 12)."""
+        state = self.brought_to("running", _KINDS[1])
+        place = list(self._program.symbols.entity_fields).index("progress_count")
+        for before, counted in ((0, 1), (2**32 - 2, 2**32 - 1), (2**32 - 1, 2**32 - 1)):
+            record = state.records[0] if state is not None else None
+            if state is None or record is None:
+                return "running cannot be reached"
+            counting = (*record[:place], before, *record[place + 1 :])
+            after, _ = self.act(state._replace(records=(counting,)), "progress_reported")
+            if after is None or self._field(after, "progress_count") != counted:
+                return f"a report after {before}"
+            if self._field(after, "latest_progress") is None:
+                return "the latest report"
+        return None
+
+    def _broken_fence(self) -> str | None:
+        """The fence is not stored (section 12)."""
+        place = self._interpreter.registry_place("owner_retired")
+        retiring = Call("retire_owner", None, (("reason", "x"),))
+        fenced = self._interpreter.for_all(self._interpreter.initial(), retiring).state
+        if fenced is None or not fenced.registry[place]:
+            return "the fence"
+        after = self._interpreter.crash(fenced, Call(CRASH, None)).state
+        return None if after is not None and not after.registry[place] else "the fence is stored"
+
+    def _field(self, state: State, name: str) -> Any:
+        (record,) = state.records
+        fields = list(self._program.symbols.entity_fields)
+        return None if record is None else record[fields.index(name)]
 
     def _broken_class(self) -> str | None:
         layouts = self._interpreter.layouts
