@@ -11,7 +11,8 @@ from opslifecycle_codegen.words import Text
 
 ENTITIES_MAX = 5
 #: What a slice can leave out beside methods: what ends a wait or a process.
-HAPPENINGS = ("drop_watch", "drop_barrier", "crash", "discard")
+DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING = "drop_watch", "drop_barrier", "crash", "discard"
+HAPPENINGS = (DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING)
 
 
 def check_slices(program: Program, diagnostics: Diagnostics) -> None:

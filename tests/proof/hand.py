@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.proof.interpreter import CRASH, Interpreter
+from opslifecycle_codegen.proof.interpreter import Interpreter
 from opslifecycle_codegen.proof.state import Call, State
+from opslifecycle_codegen.slice_rules import CRASH
 
 from tests.test_contract_table import CELLS, KIND_CLASSES, LABELS, STATUS_CLASSES
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from opslifecycle import OperationLifecycleAction, OpsLifecycleError
-from opslifecycle_codegen.proof.interpreter import CRASH, CRASH_DISCARDING
 from opslifecycle_codegen.proof.slices import Slice
 from opslifecycle_codegen.proof.state import Answer, Call, State
+from opslifecycle_codegen.slice_rules import CRASH, CRASH_DISCARDING
 from opslifecycle_codegen.types import TEXT, Type
 
 from opslifecycle.generated import views

@@ -37,10 +37,11 @@ from opslifecycle.barriers import Barriers
 from opslifecycle.retention import Retention
 from opslifecycle.watchers import Watchers
 from opslifecycle_codegen.proof.claims import Claims
-from opslifecycle_codegen.proof.interpreter import CRASH, Interpreter
+from opslifecycle_codegen.proof.interpreter import Interpreter
 from opslifecycle_codegen.proof.slices import Slice, default_slice
 from opslifecycle_codegen.proof.state import Answer, Call, State
 from opslifecycle_codegen.proof.values import Values
+from opslifecycle_codegen.slice_rules import CRASH
 
 from tests.proof.machines import edited
 from tests.proof.twin import Twin

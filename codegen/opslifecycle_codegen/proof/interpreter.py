@@ -17,10 +17,8 @@ from opslifecycle_codegen.proof.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.proof.guards import Clauses, Guard, Refused, Update, first_refusal
 from opslifecycle_codegen.proof.layouts import ACTION_FIELDS, Layouts
 from opslifecycle_codegen.proof.state import Answer, Call, Draft, State
-from opslifecycle_codegen.types import ACTION, ENTITY, REGISTRY, Type
-
-#: What ends a wait without an answer, and what ends a process: no method of the machine's.
-DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING = "drop_watch", "drop_barrier", "crash", "discard"
+from opslifecycle_codegen.slice_rules import CRASH_DISCARDING
+from opslifecycle_codegen.types import ACTION, COUNT, ENTITY, REGISTRY, Type
 
 
 @frozen
@@ -128,10 +126,10 @@ class Interpreter:
             self._watch_guards = clauses.guards(checks, types, always_first=False)
         if machine.cursors is not None:
             enum = Type("enum", str(machine.cursors.consumer))
-            cursor = {**plain, "consumer": enum, "cursor": self._watermark_type()}
+            cursor = {**plain, "consumer": enum, "cursor": COUNT}
             self._beyond = clauses.refused(machine.cursors.beyond, cursor)
             self._consumers = self.layouts.places(Type("counts", inner=enum))
-            self._watermark = list(self.program.symbols.registry_fields).index("watermark")
+            self._watermark = self.registry_place("watermark")
         self._barrier_checks: list[tuple[str, Refused]] = []
         if machine.barrier is not None:
             self._barrier_checks = [
@@ -139,9 +137,6 @@ class Interpreter:
                 for each in machine.barrier.checks
                 for name, refusal in each.items()
             ]
-
-    def _watermark_type(self) -> Type:
-        return self.program.symbols.registry_fields["watermark"]
 
     # States -------------------------------------------------------------------------------------
 

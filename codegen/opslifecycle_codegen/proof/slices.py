@@ -11,21 +11,15 @@ from attrs import frozen
 from opslifecycle_codegen import model
 from opslifecycle_codegen.program import Program
 from opslifecycle_codegen.proof.claims import Claims
-from opslifecycle_codegen.proof.interpreter import (
-    CRASH,
-    CRASH_DISCARDING,
-    DROP_BARRIER,
-    DROP_WATCH,
-    Interpreter,
-)
+from opslifecycle_codegen.proof.interpreter import Interpreter
 from opslifecycle_codegen.proof.state import Answer, Call, State
 from opslifecycle_codegen.proof.values import Values
 from opslifecycle_codegen.reader import Node, Scalar
+from opslifecycle_codegen.slice_rules import CRASH, CRASH_DISCARDING, DROP_BARRIER, DROP_WATCH
 from opslifecycle_codegen.words import Text
 
 #: How far counts go where a slice does not say.
 COUNTS_MAX = 3
-_ENTITIES_MAX = 6
 
 Answering = Callable[[State], Answer]
 

@@ -7,15 +7,10 @@ from typing import Any
 
 from opslifecycle_codegen.lower.names import public_names
 from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.proof.interpreter import (
-    CRASH,
-    CRASH_DISCARDING,
-    DROP_BARRIER,
-    DROP_WATCH,
-)
 from opslifecycle_codegen.proof.search import Violation
 from opslifecycle_codegen.proof.state import Call, State
 from opslifecycle_codegen.proof.values import OPAQUE, spelled
+from opslifecycle_codegen.slice_rules import CRASH, CRASH_DISCARDING, DROP_BARRIER, DROP_WATCH
 from opslifecycle_codegen.types import COUNT, Type
 
 _NO_METHODS = {
@@ -64,7 +59,7 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
     for name, old, new in zip(fields, before.registry, after.registry, strict=True):
         if old != new:
             yield f"{name}: {old} → {new}"
-    for id_place, (old, new) in enumerate(zip(before.records, after.records, strict=True)):
+    for old, new in zip(before.records, after.records, strict=True):
         if old is None or new is None:
             if old is not new:
                 known = old if new is None else new
@@ -74,9 +69,7 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
         for name, was, now in zip(program.symbols.entity_fields, old, new, strict=True):
             if was != now:
                 yield f"{old[0]}.{name}: {spelled(was)} → {spelled(now)}"
-        if before.watched[id_place] != after.watched[id_place]:
-            yield f"a watch of {old[0]}: {'pending' if after.watched[id_place] else 'ended'}"
-    for name in ("rows", "cursors", "barriers"):
+    for name in ("rows", "cursors", "barriers", "watched"):
         if getattr(before, name) != getattr(after, name):
             yield f"{name}: {getattr(before, name)} → {getattr(after, name)}"
 

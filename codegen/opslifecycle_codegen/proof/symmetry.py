@@ -15,6 +15,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.proof.slices import Slice
 from opslifecycle_codegen.proof.state import State
+from opslifecycle_codegen.slice_rules import CRASH
 from opslifecycle_codegen.types import Type
 
 Swap = Callable[[State], State]
@@ -69,9 +70,7 @@ def symmetry_of(slice: Slice) -> Symmetry:
         note = f"{enum}: a rule tells them apart"
         swapped.append(enum) if consumers else kept.append(note)
     in_order = [
-        call.method
-        for call, answer in zip(slice.calls, slice.answers, strict=True)
-        if call.id is None and call.method in _in_order(slice)
+        call.method for call in slice.calls if call.id is None and call.method in _in_order(slice)
     ]
     swaps: tuple[Swap, ...] = (lambda state: state,)
     if in_order and len(interpreter.ids) > 1:
@@ -92,7 +91,7 @@ def _in_order(slice: Slice) -> set[str]:
     program = slice.interpreter.program
     found = {each.command.name for each in program.for_all}
     if program.recovery is not None and program.recovery.command is not None:
-        found.add("crash")
+        found.add(CRASH)
     return found
 
 
