@@ -1,0 +1,138 @@
+"""Every scenario under every schedule with two disturbances, and under more at random.
+
+`make prove` goes to three. Each planted fault says how many disturbances it takes to be met, and is
+not met by fewer: that shows that the schedules are looked through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from opslifecycle.commits import Committer
+from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.feed import CompletionFeed
+from opslifecycle.shell import Shell
+from opslifecycle.waits import Wait, ended
+
+from tests.schedules import scenarios
+from tests.schedules.exploring import Scenario, ScenarioError, explore, replay, sample
+from tests.schedules.scheduling import Schedule, ScheduleError
+
+DISTURBANCES, SEEDS = 2, range(100)
+
+
+@pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda each: each.__name__)
+def test_every_schedule(scenario: Scenario) -> None:
+    explored = explore(scenario, DISTURBANCES)
+    assert explored.runs > 100
+    assert explored.choices_max > 10
+    assert sample(scenario, SEEDS).runs == len(SEEDS)
+
+
+def an_await_that_does_not_look_again(patch: pytest.MonkeyPatch) -> None:
+    """It ends between the first look and the place in the list of those to be woken."""
+
+    def enlist(self: Wait[Any], waker: Any) -> bool:
+        with self._lock:
+            if self._cell.waiters is None:
+                self._cell.waiters = {}
+            self._cell.waiters[waker] = None
+            return True
+
+    patch.setattr(Wait, "_enlist", enlist)
+
+
+def a_watch_admitted_outside_the_lock(patch: pytest.MonkeyPatch) -> None:
+    """It ends between the look at the record and the place among the watchers."""
+
+    def watch(self: Shell[Any, Any], id: Any, admit: Any, kind: Any) -> Any:
+        record = admit(self._authority, id)
+        if isinstance(record, OpsLifecycleError):
+            raise record
+        if record.terminal_outcome is not None:
+            return ended(record.terminal_outcome, self.lock, kind)
+        with self.lock:
+            cell = self.effects.watchers.add(id)
+        return kind(cell, self.lock)
+
+    patch.setattr(Shell, "watch", watch)
+
+
+def a_change_that_is_seen_before_it_is_kept(patch: pytest.MonkeyPatch) -> None:
+    """A batch is decided on what everybody sees."""
+    begin = Committer.attach
+
+    def attach(self: Committer, shell: Any) -> None:
+        self._storage = attrs.evolve(
+            self._storage, stage=lambda authority: authority, absorb=lambda authority, staged: None
+        )
+        begin(self, shell)
+
+    patch.setattr(Committer, "attach", attach)
+
+
+def a_feed_whose_waits_outlive_it(patch: pytest.MonkeyPatch) -> None:
+    """A reader of the feed goes on waiting when the registry is closed."""
+    patch.setattr(CompletionFeed, "close", lambda self: ())
+
+
+def a_close_that_forgets_what_is_queued(patch: pytest.MonkeyPatch) -> None:
+    """What is still queued when the registry is closed is answered by nobody."""
+    patch.setattr(Committer, "_refuse_rest", lambda self: None)
+
+
+Fault = Callable[[pytest.MonkeyPatch], None]
+#: Each fault, a scenario that meets it, and how many disturbances that takes.
+FAULTS: list[tuple[Fault, Scenario, int]] = [
+    (an_await_that_does_not_look_again, scenarios.a_watch_while_it_ends, 1),
+    (a_watch_admitted_outside_the_lock, scenarios.a_watch_while_it_ends, 1),
+    (a_change_that_is_seen_before_it_is_kept, scenarios.a_commit_that_fails, 0),
+    (a_feed_whose_waits_outlive_it, scenarios.closing_while_all_wait, 0),
+    (a_close_that_forgets_what_is_queued, scenarios.a_command_while_it_closes, 3),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "scenario", "disturbances"), FAULTS, ids=lambda each: getattr(each, "__name__", None)
+)
+def test_a_planted_fault_is_found_and_its_schedule_repeats_it(
+    monkeypatch: pytest.MonkeyPatch, fault: Fault, scenario: Scenario, disturbances: int
+) -> None:
+    with monkeypatch.context() as patch:
+        fault(patch)
+        if disturbances:
+            explore(scenario, disturbances - 1)
+        with pytest.raises(ScenarioError) as found:
+            explore(scenario, disturbances)
+        assert f"again: replay({scenario.__name__}, {found.value.picks})" in str(found.value)
+        with pytest.raises(ScenarioError):
+            replay(scenario, found.value.picks)
+    # The same schedule is harmless without the fault.
+    replay(scenario, found.value.picks)
+
+
+def test_time_passes_only_when_nobody_has_anything_to_do() -> None:
+    schedule = Schedule()
+    found: list[float] = []
+
+    def work() -> None:
+        schedule.block(lambda: False, 2.5)
+        found.append(schedule.now)
+        schedule.block(lambda: bool(found), 60.0)
+        found.append(schedule.now)
+
+    schedule.carry_out(work)
+    assert found == [2.5, 2.5]
+
+
+def test_who_waits_for_each_other_is_told() -> None:
+    schedule = Schedule()
+
+    def work() -> None:
+        schedule.block(lambda: False)
+
+    with pytest.raises(ScheduleError, match="nobody can go on: main"):
+        schedule.carry_out(work)
