@@ -17,7 +17,6 @@ from opslifecycle_codegen.project import Compiled, compile_all, orphans
 from opslifecycle_codegen.report import tell_findings
 
 _MEND = "opslifecycle-codegen generate"
-_RECORD = "opslifecycle-codegen prove --record"
 _LOOK_SECONDS = 0.3
 OK, DRIFT, MISTAKE, BREAK = 0, 1, 2, 3
 
@@ -146,38 +145,20 @@ def diagram(options: Options) -> int:
 
 def prove(options: Options) -> int:
     """Search every state of a machine's slices for one that breaks a claim."""
-    from opslifecycle_codegen.proof import figures, prove
+    from opslifecycle_codegen.proof import task
 
-    wrong: list[str] = []
-    for each in _chosen(options):
-        source = each.config.source
-        path = figures.figures_path(source)
-        known = figures.load(options.project / path)
-        slices, left = prove.chosen(each.program, large=options.all)
-        found = []
-        for slice in slices:
-            result, lines = prove.searched(slice)
-            print("\n".join(lines), flush=True)
-            found.append(result)
-            wrong += prove.wrong(result, source, each.config.module)
-        wrong += [f"{source}: {text}" for text in prove.never(each.program, found)]
-        total = sum(result.states for result in found)
-        claims = len(prove.claims_of(slices[0])) if slices else 0
-        print(f"{source}: {claims} claims on {total} states of {len(found)} slice(s)")
-        if left:
-            print(f"not searched without --all: {', '.join(left)}")
-        if options.record and not wrong:
-            text = figures.printed(known, found, [*(s.name for s in slices), *left])
-            write.write(options.project, {path: text})
-            print(f"wrote {path}")
-        elif known:
-            hint = f"; if that is meant: {_RECORD}"
-            wrong += [f"{path}: {text}{hint}" for text in figures.differences(known, found)]
-        if not found:
-            wrong.append(f"{source}: there is no slice to search; give one without `large`")
-    for text in wrong:
-        print(text)
-    return DRIFT if wrong else OK
+    return DRIFT if task.prove(_chosen(options), options) else OK
+
+
+def export(options: Options) -> int:
+    """Print a slice of a machine for another model checker."""
+    from opslifecycle_codegen.proof import task
+
+    chosen = _chosen(options)
+    if len(chosen) > 1:
+        raise InvalidConfigError("several machines: say which one with --machine")
+    print(task.exported(chosen[0], options.slice, options.to), end="")
+    return OK
 
 
 def diff(options: Options) -> int:
@@ -267,7 +248,12 @@ TASKS = (
     Task("prove", "search every state of a machine for one that breaks a claim", prove,
          (_MACHINE,
           (("--all",), {"action": "store_true", "help": "the large slices, too"}),
-          (("--record",), {"action": "store_true", "help": "keep the figures with the machine"}))),
+          (("--record",), {"action": "store_true", "help": "keep the figures with the machine"}),
+          (("--spin",), {"action": "store_true", "help": "have SPIN count the states as well"}))),
+    Task("export", "print a slice of a machine for another model checker", export,
+         ((("slice",), {"metavar": "SLICE", "help": "which slice of its `proof`"}), _MACHINE,
+          (("--to",), {"choices": ("promela", "tla"), "default": "promela",
+                       "help": "for SPIN or for TLA+ (default: promela)"}))),
     Task("diff", "tell what changed between two machines, and whom it breaks", diff,
          ((("old",), {"metavar": "OLD", "help": "a machine file, or REVISION:PATH of git"}),
           (("new",), {"metavar": "NEW", "help": "likewise"}))),

@@ -59,13 +59,15 @@ class Found:
 
 
 class Search:
-    """The search of one slice."""
+    """The search of one slice; states that differ by swaps only are taken as one."""
 
-    def __init__(self, slice: Slice, states_max: int = STATES_MAX) -> None:
+    def __init__(
+        self, slice: Slice, symmetry: Symmetry | None = None, *, states_max: int = STATES_MAX
+    ) -> None:
         self._slice = slice
         self._states_max = states_max
         self._claims = slice.claims
-        self._symmetry = symmetry_of(slice)
+        self._symmetry = symmetry_of(slice) if symmetry is None else symmetry
         self.found = Found(slice, self._symmetry)
         self.states: list[State] = []
         self._seen: dict[State, int] = {}

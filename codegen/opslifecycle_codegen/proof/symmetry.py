@@ -53,6 +53,10 @@ class Symmetry:
             yield swap(state)
 
 
+#: Tells every state from every other.
+NOTHING_SWAPPED = Symmetry((), (), keys=False, consumers=False, ids=(lambda state: state,))
+
+
 def symmetry_of(slice: Slice) -> Symmetry:
     """What the rules of a slice leave indistinguishable."""
     interpreter = slice.interpreter

@@ -1,0 +1,173 @@
+"""Formulas over whole numbers and truth values: built once, simplified where constants meet.
+
+A constant is a plain `bool` or `int`; everything else is a `Term`. Equal terms are one object, so
+that shared parts of a formula stay shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Union
+
+from attrs import field, frozen
+
+#: What a formula is: a constant or a term.
+Formula = Union["Term", int]
+
+_KNOWN: dict[tuple[object, ...], Term] = {}
+
+
+class Member(int):
+    """The number of a member of a closed set, with the name that texts spell it by."""
+
+    label: str
+
+    def __new__(cls, number: int, label: str) -> Member:
+        made = super().__new__(cls, number)
+        made.label = label
+        return made
+
+
+@frozen(eq=False)
+class Term:
+    """An operator with its operands, or a variable: `var` with its name."""
+
+    op: str
+    args: tuple[Formula, ...]
+    name: str = ""
+    is_bool: bool = field(default=False)
+
+
+def variable(name: str, *, is_bool: bool) -> Term:
+    """A variable; one name is one variable."""
+    return _node("var", (), is_bool=is_bool, name=name)
+
+
+def _node(op: str, args: tuple[Formula, ...], *, is_bool: bool, name: str = "") -> Term:
+    key = (op, name, is_bool, *((type(a), getattr(a, "label", ""), a) for a in args))
+    found = _KNOWN.get(key)
+    if found is None:
+        found = _KNOWN[key] = Term(op, args, name, is_bool)
+    return found
+
+
+def is_bool(formula: Formula) -> bool:
+    """Whether it is true or false, and not a number."""
+    return formula.is_bool if isinstance(formula, Term) else isinstance(formula, bool)
+
+
+def _junction(op: str, neutral: bool, parts: Iterable[Formula]) -> Formula:
+    kept: dict[int, Formula] = {}
+    for part in parts:
+        if part is neutral:
+            continue
+        if part is (not neutral):
+            return not neutral
+        flat = part.args if isinstance(part, Term) and part.op == op else (part,)
+        kept.update((id(each), each) for each in flat)
+    for each in kept.values():
+        if isinstance(each, Term) and each.op == "not" and id(each.args[0]) in kept:
+            return not neutral
+    if len(kept) < 2:
+        return next(iter(kept.values()), neutral)
+    return _node(op, tuple(kept.values()), is_bool=True)
+
+
+def both(*parts: Formula) -> Formula:
+    """All of them hold."""
+    return _junction("and", True, parts)
+
+
+def either(*parts: Formula) -> Formula:
+    """One of them holds."""
+    return _junction("or", False, parts)
+
+
+def negated(part: Formula) -> Formula:
+    """It does not hold."""
+    if not isinstance(part, Term):
+        return not part
+    if part.op == "not":
+        return part.args[0]
+    return _node("not", (part,), is_bool=True)
+
+
+def same(one: Formula, other: Formula) -> Formula:
+    """They are equal: two numbers, or two truth values."""
+    if one is other:
+        return True
+    if not isinstance(one, Term) and not isinstance(other, Term):
+        return one == other
+    if is_bool(one):
+        for given, rest in ((one, other), (other, one)):
+            if not isinstance(given, Term):
+                return rest if given else negated(rest)
+    if isinstance(other, Term) and not isinstance(one, Term):
+        one, other = other, one
+    if isinstance(one, Term) and one.op == "ite" and not isinstance(other, Term):
+        test, then, otherwise = one.args
+        if not isinstance(then, Term) or not isinstance(otherwise, Term):
+            return pick(test, same(then, other), same(otherwise, other))
+    return _node("==", (one, other), is_bool=True)
+
+
+def below(one: Formula, other: Formula) -> Formula:
+    """The one is less than the other."""
+    if one is other:
+        return False
+    if not isinstance(one, Term) and not isinstance(other, Term):
+        return one < other
+    return _node("<", (one, other), is_bool=True)
+
+
+def at_most(one: Formula, other: Formula) -> Formula:
+    """The one is not more than the other."""
+    if one is other:
+        return True
+    if not isinstance(one, Term) and not isinstance(other, Term):
+        return one <= other
+    return _node("<=", (one, other), is_bool=True)
+
+
+def plus(one: Formula, other: Formula) -> Formula:
+    """The sum."""
+    if not isinstance(one, Term) and not isinstance(other, Term):
+        return one + other
+    if other == 0 and not isinstance(other, Term):
+        return one
+    if one == 0 and not isinstance(one, Term):
+        return other
+    return _node("+", (one, other), is_bool=False)
+
+
+def minus(one: Formula, other: Formula) -> Formula:
+    """The difference."""
+    if not isinstance(one, Term) and not isinstance(other, Term):
+        return one - other
+    if other == 0 and not isinstance(other, Term):
+        return one
+    return _node("-", (one, other), is_bool=False)
+
+
+def pick(test: Formula, then: Formula, otherwise: Formula) -> Formula:
+    """The one if the test holds, else the other."""
+    if not isinstance(test, Term):
+        return then if test else otherwise
+    if then is otherwise or (
+        not isinstance(then, Term) and not isinstance(otherwise, Term) and then == otherwise
+    ):
+        return then
+    if is_bool(then):
+        if not isinstance(then, Term):
+            return either(test, otherwise) if then else both(negated(test), otherwise)
+        if not isinstance(otherwise, Term):
+            return either(negated(test), then) if otherwise else both(test, then)
+    return _node("ite", (test, then, otherwise), is_bool=is_bool(then))
+
+
+def total(parts: Iterable[Formula]) -> Formula:
+    """The sum of numbers; of truth values, how many hold."""
+    found: Formula = 0
+    for part in parts:
+        found = plus(found, pick(part, 1, 0) if is_bool(part) else part)
+    return found

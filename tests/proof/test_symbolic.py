@@ -1,0 +1,165 @@
+"""The machine as formulas: counted by SPIN where it is installed, and by walking the formulas."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from opslifecycle_codegen.main import main
+from opslifecycle_codegen.program import Program
+from opslifecycle_codegen.project import program_of
+from opslifecycle_codegen.proof.search import Search
+from opslifecycle_codegen.proof.slices import Slice, slices
+from opslifecycle_codegen.proof.symmetry import NOTHING_SWAPPED
+from opslifecycle_codegen.proof.task import compared_with_spin
+from opslifecycle_codegen.symbolic import spin
+from opslifecycle_codegen.symbolic.promela import promela
+from opslifecycle_codegen.symbolic.relation import Relation, relation
+from opslifecycle_codegen.symbolic.terms import Formula, Term
+from opslifecycle_codegen.symbolic.tla import tla
+
+from tests.proof.machines import ROOT, edited, search, slice_of
+
+PROGRAMS = spin.find()
+needs_spin = pytest.mark.skipif(PROGRAMS is None, reason=spin.SKIPPED)
+EXAMPLES = sorted((ROOT / "examples").glob("*/machine/*.yaml"))
+
+
+OPERATORS: dict[str, Callable[..., int]] = {
+    "and": lambda *parts: all(parts), "or": lambda *parts: any(parts), "not": operator.not_,
+    "==": operator.eq, "<": operator.lt, "<=": operator.le, "+": operator.add, "-": operator.sub,
+    "ite": lambda test, then, otherwise: then if test else otherwise,
+}  # fmt: skip
+
+
+def example(path: Path) -> Program:
+    return program_of(path.read_bytes(), path.name)
+
+
+def value(formula: Formula, state: dict[str, int], known: dict[int, int]) -> int:
+    """What a formula comes to in a state."""
+    if not isinstance(formula, Term):
+        return formula
+    if formula.op == "var":
+        return state[formula.name]
+    if id(formula) not in known:
+        parts = [value(each, state, known) for each in formula.args]
+        known[id(formula)] = OPERATORS[formula.op](*parts)
+    return known[id(formula)]
+
+
+def walked(system: Relation) -> int:
+    """How many states the formulas lead to; every claim holds in each."""
+    names = [term.name for term, _ in system.variables]
+    first = tuple(int(value(begin, {}, {})) for _, begin in system.variables)
+    seen, waiting = {first}, deque([first])
+    past = 0
+    while waiting:
+        state = dict(zip(names, waiting.popleft(), strict=True))
+        known: dict[int, int] = {}
+        assert all(value(claim, state, known) for _, claim in system.claims)
+        if value(system.past, state, known):
+            past += 1
+            continue
+        for step in system.transitions:
+            if not value(step.enabled, state, known):
+                continue
+            changed = {term.name: value(new, state, known) for term, new in step.after}
+            after = tuple(int(changed.get(name, state[name])) for name in names)
+            if after not in seen:
+                seen.add(after)
+                waiting.append(after)
+    return len(seen) - past
+
+
+def counted(slice: Slice) -> int:
+    found = Search(slice, NOTHING_SWAPPED).run()
+    assert found.closed
+    return found.states
+
+
+def small(path: Path) -> Slice:
+    return slices(example(path))[0]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda each: each.stem)
+def test_the_formulas_lead_to_as_many_states_as_the_search(path: Path) -> None:
+    slice = small(path)
+    assert walked(relation(slice)) == counted(slice) > 100
+
+
+@needs_spin
+def test_spin_counts_as_many_states_of_the_shipped_machine() -> None:
+    found = search("waiting").found
+    told, wrong = compared_with_spin(found.slice, found, "machine.yaml")
+    assert wrong == []
+    assert re.fullmatch(r"SPIN [\d.]+ finds (\d+) states, the search \1( if .*)?", told)
+
+
+@needs_spin
+def test_spin_tells_which_claim_is_broken() -> None:
+    assert PROGRAMS is not None
+    program = edited((
+        "  update: {registry.active_count: registry.active_count - 1}\n"
+        "  effects: [fail_barriers", "  effects: [fail_barriers",
+    ))  # fmt: skip
+    slice = slice_of(program, "waiting")
+    found = spin.count(promela(slice, relation(slice), "machine.yaml"), PROGRAMS)
+    assert found.broken == "active_count_is_the_live_ones"
+
+
+@needs_spin
+def test_a_rule_read_differently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def misread(slice: Slice) -> Relation:
+        right = relation(slice)
+        forgetful = [attrs.evolve(each, after=each.after[:-1]) for each in right.transitions]
+        return attrs.evolve(right, transitions=tuple(forgetful))
+
+    monkeypatch.setattr("opslifecycle_codegen.proof.task.relation", misread)
+    slice = small(EXAMPLES[0])
+    _, wrong = compared_with_spin(slice, Search(slice).run(), "machine.yaml")
+    assert len(wrong) == 1
+    assert "the search" in wrong[0]
+
+
+def test_without_spin_it_says_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spin, "find", lambda: None)
+    slice = small(EXAMPLES[0])
+    told, wrong = compared_with_spin(slice, Search(slice).run(), "machine.yaml")
+    assert told.startswith("SPIN SKIPPED: needs spin")
+    assert wrong == []
+
+
+def test_each_action_of_tla_says_what_becomes_of_every_variable() -> None:
+    slice = slice_of(edited(), "waiting")
+    system = relation(slice)
+    text = tla(slice, system, "machine.yaml")
+    names = {term.name for term, _ in system.variables}
+    actions = re.split(r"\nCall\d+ ==\n", text.partition("\nNext ==")[0])[1:]
+    assert len(actions) == len(slice.calls)
+    for action in actions:
+        changed = set(re.findall(r"/\\ (\w+)' =", action))
+        kept = re.search(r"UNCHANGED <<(.*)>>", action)
+        same: set[str] = set(kept[1].split(", ")) if kept else set()
+        assert changed | same == names
+        assert not changed & same
+    for name, _ in [*system.claims, *system.steps]:
+        assert f"\n{name} == " in text
+
+
+def test_export_prints_a_slice(capsys: pytest.CaptureFixture[str]) -> None:
+    there = ["--project", str(ROOT / "examples/lamp")]
+    assert main([*there, "export", "default"]) == 0
+    assert "active proctype registry()" in capsys.readouterr().out
+    assert main([*there, "export", "default", "--to", "tla"]) == 0
+    assert capsys.readouterr().out.startswith("---- MODULE default ----")
+    assert main([*there, "export", "defualt"]) == 2
+    said: Any = capsys.readouterr()
+    assert "there is no slice 'defualt'" in said.err
+    assert "default" in said.err
