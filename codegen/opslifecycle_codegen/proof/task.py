@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from opslifecycle_codegen import write
 from opslifecycle_codegen.config import InvalidConfigError
 from opslifecycle_codegen.diagnostics import nearest
+from opslifecycle_codegen.program import Program
 from opslifecycle_codegen.project import Compiled
 from opslifecycle_codegen.proof import figures
 from opslifecycle_codegen.proof import prove as proving
@@ -15,8 +16,10 @@ from opslifecycle_codegen.proof.search import Found, Search
 from opslifecycle_codegen.proof.slices import Slice, slices
 from opslifecycle_codegen.proof.symmetry import NOTHING_SWAPPED
 from opslifecycle_codegen.symbolic import spin
+from opslifecycle_codegen.symbolic.induction import induction
 from opslifecycle_codegen.symbolic.promela import promela
 from opslifecycle_codegen.symbolic.relation import relation
+from opslifecycle_codegen.symbolic.solver import SKIPPED
 from opslifecycle_codegen.symbolic.tla import tla
 
 _RECORD = "opslifecycle-codegen prove --record"
@@ -53,6 +56,8 @@ def _proved(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
     print(f"{source}: {claims} claims on {total} states of {len(found)} slice(s)")
     if left:
         print(f"not searched without --all: {', '.join(left)}")
+    if options.induction:
+        wrong += _shown(machine.program, str(source))
     yield from wrong
     if options.record and not wrong:
         text = figures.printed(known, found, [*(s.name for s in chosen), *left])
@@ -63,6 +68,21 @@ def _proved(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
         yield from (f"{path}: {text}{hint}" for text in figures.differences(known, found))
     if not found:
         yield f"{source}: there is no slice to search; give one without `large`"
+
+
+def _shown(program: Program, source: str) -> list[str]:
+    """Show claims for any number of records, and tell what was shown; gives what is wrong."""
+    try:
+        shown = induction(program)
+    except ImportError:
+        print(f"induction: {SKIPPED}")
+        return []
+    calls = len(shown.possible)
+    print(f"induction: {shown.proved} steps shown for any number of records, of "
+          f"{len(shown.claims)} claims and {calls} calls, each of which is possible")  # fmt: skip
+    for name, reason in shown.outside.items():
+        print(f"  not shown: {name}: {reason}")
+    return [f"{source}: {text}" for text in shown.failed]
 
 
 def compared_with_spin(slice: Slice, found: Found, source: str) -> tuple[str, list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from opslifecycle_codegen.proof.state import Call
 from opslifecycle_codegen.slice_rules import CRASH, CRASH_DISCARDING, DROP_BARRIER, DROP_WATCH
@@ -12,7 +11,7 @@ from opslifecycle_codegen.symbolic.rules import Acted, Rules
 from opslifecycle_codegen.symbolic.shapes import Maybe, Shape, merged
 from opslifecycle_codegen.symbolic.terms import Formula, below, both, either, negated, pick
 from opslifecycle_codegen.symbolic.world import Effects, World
-from opslifecycle_codegen.types import ENTITY, REGISTRY, Type
+from opslifecycle_codegen.types import REGISTRY, Type
 
 
 class Calls:
@@ -53,14 +52,6 @@ class Calls:
         given = dict(call.arguments)
         return {n: self._rules.shapes.constant(t, given.get(n)) for n, t in params.items()}
 
-    def _names(
-        self, world: World, call: Call, params: dict[str, Type], action: Any = None
-    ) -> dict[str, Known]:
-        place = self._ids.index(call.id) if call.id is not None else 0
-        record = world.records[place] if call.id is not None else None
-        arguments = self._arguments(call, params)
-        return self._rules.names(world.registry, params, arguments, record, place, action)
-
     def _settle(self, world: World, place: int, acted: Acted, when: Formula = True) -> None:
         """Put what an action has left in its place; its effects come afterwards."""
         old = world.records[place]
@@ -71,31 +62,30 @@ class Calls:
             self._effects.note_end(world, when, place)
 
     def _create(self, world: World, call: Call) -> Formula:
-        rules, params = self._rules, self._rules.program.create.params
-        arguments = self._arguments(call, params)
-        given = {name: Known(type, arguments[name]) for name, type in params.items()}
-        place = rules.formulas.shape(rules.machine.create.id, given).shape
-        names = rules.names(world.registry, params, arguments, world.records[place], place)
-        enabled = rules.allowed(map(str, rules.machine.create.checks), names)
-        acted = rules.created(world.registry, place, arguments)
+        arguments = self._arguments(call, self._rules.program.create.params)
+        place = self._rules.new_id(arguments)
+        assert isinstance(place, int)
+        enabled = self._rules.may_create(world.registry, world.records[place], place, arguments)
+        acted = self._rules.created(world.registry, place, arguments)
         self._settle(world, place, acted)
         self._effects.carry_out(world, place, acted.record, acted.effects)
         return enabled
 
     def _acting(self, name: str) -> Callable[[World, Call], Formula]:
         def act(world: World, call: Call) -> Formula:
-            rules, place = self._rules, self._ids.index(str(call.id))
-            command, declared = rules.action(name)
-            checks = declared.checks if declared.checks is not None else rules.machine.checks
-            names = self._names(world, call, command.params, command)
-            enabled = rules.allowed(map(str, checks), names)
-            arguments = self._arguments(call, command.params)
-            acted = rules.acted(name, world.registry, world.records[place].value, arguments)
+            place = self._place(call)
+            record = world.records[place]
+            arguments = self._arguments(call, self._rules.action(name)[0].params)
+            enabled = self._rules.may_act(name, world.registry, record, place, arguments)
+            acted = self._rules.acted(name, world.registry, record.value, arguments)
             self._settle(world, place, acted)
             self._effects.carry_out(world, place, acted.record, acted.effects)
             return enabled
 
         return act
+
+    def _place(self, call: Call) -> int:
+        return self._ids.index(str(call.id))
 
     def _for_all(self, world: World, call: Call) -> Formula:
         rules = self._rules
@@ -120,41 +110,31 @@ class Calls:
             self._effects.carry_out(world, place, acted.record, effects)
 
     def _rollback(self, world: World, call: Call) -> Formula:
-        rules, declared = self._rules, self._rules.machine.rollback
-        assert declared is not None
-        checks = declared.checks if declared.checks is not None else rules.machine.checks
-        names = self._names(world, call, {}, rules.program.rollback)
-        enabled = rules.allowed(map(str, checks), names)
-        self._roll_back(world, self._ids.index(str(call.id)), True)
+        place = self._place(call)
+        enabled = self._rules.may_roll_back(world.registry, world.records[place], place)
+        self._roll_back(world, place, True)
         return enabled
 
     def _roll_back(self, world: World, place: int, when: Formula) -> None:
-        declared, record = self._rules.machine.rollback, world.records[place]
-        assert declared is not None
-        names = {
-            "registry": Known(REGISTRY, world.registry),
-            self._rules.entity: Known(ENTITY, record),
-        }
-        after, fields = self._rules.updated(declared.update, names, world.registry, record.value)
-        world.registry = merged(when, after, world.registry)
-        effects = tuple((when, str(effect)) for effect in declared.effects)
-        self._effects.carry_out(world, place, fields, effects)
+        acted = self._rules.rolled_back(world.registry, world.records[place])
+        world.registry = merged(when, acted.registry, world.registry)
+        effects = tuple((both(when, always), effect) for always, effect in acted.effects)
+        self._effects.carry_out(world, place, acted.record, effects)
 
     def _collect(self, world: World, call: Call) -> Formula:
-        enabled = self._always(world)
+        enabled = self._rules.always(world.registry)
         for place, record in enumerate(list(world.records)):
             ended = both(record.there, self._rules.is_in("terminal", record.value))
             self._effects.erase(world, ended, place)
         return enabled
 
-    def _always(self, world: World) -> Formula:
-        return self._rules.allowed([], {"registry": Known(REGISTRY, world.registry)})
-
     def _advance(self, world: World, call: Call) -> Formula:
         given, rules = dict(call.arguments), self._rules
         place = rules.layouts.members(rules.symbols.cursor_enum).index(given["consumer"])
         watermark = world.registry[rules.registry_fields.index("watermark")]
-        enabled = both(self._always(world), negated(below(watermark, given["cursor"])))
+        enabled = both(
+            self._rules.always(world.registry), negated(below(watermark, given["cursor"]))
+        )
         stands, wanted = world.cursors[place], given["cursor"]
         world.cursors[place] = pick(below(stands, wanted), wanted, stands)
         return enabled
@@ -162,16 +142,14 @@ class Calls:
     # Waits and recovery -------------------------------------------------------------------------
 
     def _watch(self, world: World, call: Call) -> Formula:
-        declared, place = self._rules.machine.watch, self._ids.index(str(call.id))
-        assert declared is not None
-        names = self._names(world, call, {})
-        enabled = self._rules.allowed(map(str, declared.checks), names, always=False)
-        live = self._rules.is_in("live", world.records[place].value)
+        place = self._place(call)
+        record = world.records[place]
+        live = self._rules.is_in("live", record.value)
         world.watched[place] = either(world.watched[place], live)
-        return enabled
+        return self._rules.may_watch(world.registry, record, place)
 
     def _drop_watch(self, world: World, call: Call) -> Formula:
-        world.watched[self._ids.index(str(call.id))] = False
+        world.watched[self._place(call)] = False
         return True
 
     def _wait(self, world: World, call: Call) -> Formula:
@@ -180,7 +158,9 @@ class Calls:
         slots = world.barriers[given["key"]]
         known = [world.records[place].there for place in asked]
         free = negated(slots[-1][0])
-        enabled = both(self._always(world), len(set(asked)) == len(asked), free, *known)
+        enabled = both(
+            self._rules.always(world.registry), len(set(asked)) == len(asked), free, *known
+        )
         members: list[Formula] = [False] * len(self._ids)
         for place in asked:
             members[place] = self._rules.is_in("live", world.records[place].value)
@@ -197,14 +177,9 @@ class Calls:
         recovery = rules.machine.recovery
         assert recovery is not None
         for place, record in enumerate(list(world.records)):
-            keeps = rules.formulas.truth(recovery.keeps, {rules.entity: Known(ENTITY, record)})
-            self._effects.erase(world, both(record.there, negated(keeps)), place)
-        names = rules.many(world.records)
-        world.registry = tuple(
-            rules.formulas.shape(declared.recovered_as, names).shape
-            if (declared := self._registry_field(name)) and declared.recovered_as else value
-            for name, value in zip(rules.registry_fields, world.registry, strict=True)
-        )  # fmt: skip
+            gone = both(record.there, negated(rules.is_kept(record)))
+            self._effects.erase(world, gone, place)
+        world.registry = rules.recovered(world.registry, rules.many(world.records))
         zero = self._effects.fresh(lambda type, name: rules.shapes.zero(type))
         world.barriers, world.watched = zero.barriers, zero.watched
         if call.method == CRASH_DISCARDING:
@@ -219,7 +194,3 @@ class Calls:
                 for name, type in command.params.items()
             })  # fmt: skip
         return True
-
-    def _registry_field(self, name: str) -> Any:
-        found = (each for key, each in self._rules.machine.registry.items() if key == name)
-        return next(found, None)

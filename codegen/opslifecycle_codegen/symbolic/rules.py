@@ -122,7 +122,76 @@ class Rules:
         members = self.symbols.status_groups[group]
         return either(*(same(record[1], self.shapes.member(enum, each)) for each in members))
 
+    # What is allowed ----------------------------------------------------------------------------
+
+    def always(self, registry: Fields) -> Formula:
+        """Whether what is checked first of every command lets one through."""
+        return self.allowed([], {"registry": Known(REGISTRY, registry)})
+
+    def may_create(
+        self, registry: Fields, record: Maybe, id: Formula, arguments: Mapping[str, Shape]
+    ) -> Formula:
+        """Whether a record may be made in the place of this one."""
+        names = self.names(registry, self.program.create.params, arguments, record, id)
+        return self.allowed(map(str, self.machine.create.checks), names)
+
+    def may_act(
+        self, name: str, registry: Fields, record: Maybe, id: Formula, given: Mapping[str, Shape]
+    ) -> Formula:
+        """Whether an action is not refused."""
+        command, declared = self.action(name)
+        checks = declared.checks if declared.checks is not None else self.machine.checks
+        names = self.names(registry, command.params, given, record, id, command)
+        return self.allowed(map(str, checks), names)
+
+    def may_roll_back(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
+        """Whether a record may be erased as if it had never been."""
+        declared = self._rollback
+        checks = declared.checks if declared.checks is not None else self.machine.checks
+        names = self.names(registry, {}, {}, record, id, self.program.rollback)
+        return self.allowed(map(str, checks), names)
+
+    def may_watch(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
+        """Whether a record may be watched."""
+        declared = self.machine.watch
+        assert declared is not None
+        names = self.names(registry, {}, {}, record, id)
+        return self.allowed(map(str, declared.checks), names, always=False)
+
     # Commands -----------------------------------------------------------------------------------
+
+    @property
+    def _rollback(self) -> model.Rollback:
+        assert self.machine.rollback is not None
+        return self.machine.rollback
+
+    def new_id(self, arguments: Mapping[str, Shape]) -> Formula:
+        """The id of the record that creation makes."""
+        params = self.program.create.params
+        given = {name: Known(type, arguments[name]) for name, type in params.items()}
+        id: Formula = self.formulas.shape(self.machine.create.id, given).shape
+        return id
+
+    def rolled_back(self, registry: Fields, record: Maybe) -> Acted:
+        """What rolling back leaves; its effects erase the record."""
+        names = {"registry": Known(REGISTRY, registry), self.entity: Known(ENTITY, record)}
+        registry, fields = self.updated(self._rollback.update, names, registry, record.value)
+        effects = tuple((True, str(effect)) for effect in self._rollback.effects)
+        return Acted(registry, fields, effects, terminal=False)
+
+    def recovered(self, registry: Fields, names: Environment) -> Fields:
+        """The registry as the next process finds it."""
+        declared = {str(name): each.recovered_as for name, each in self.machine.registry.items()}
+        return tuple(
+            self.formulas.shape(text, names).shape if (text := declared.get(name)) else value
+            for name, value in zip(self.registry_fields, registry, strict=True)
+        )
+
+    def is_kept(self, record: Maybe) -> Formula:
+        """Whether a store keeps a record."""
+        assert self.machine.recovery is not None
+        names = {self.entity: Known(ENTITY, record)}
+        return self.formulas.truth(self.machine.recovery.keeps, names)
 
     def created(self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]) -> Acted:
         """The record that creation makes."""

@@ -1,0 +1,123 @@
+"""Claims shown for any number of records, with z3."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from opslifecycle_codegen.main import main
+from opslifecycle_codegen.project import program_of
+from opslifecycle_codegen.proof.slices import Slice
+from opslifecycle_codegen.proof.state import Call, Draft, State
+from opslifecycle_codegen.symbolic.induction import induction
+from opslifecycle_codegen.symbolic.logic import outside
+
+from tests.proof.machines import ROOT, edited, search
+
+MACHINES = [
+    ROOT / "machine/ops_lifecycle.yaml",
+    *sorted((ROOT / "examples").glob("*/machine/*.yaml")),
+]
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.stem)
+def test_every_claim_is_preserved_by_every_call(path: Path) -> None:
+    program = program_of(path.read_bytes(), path.name)
+    shown = induction(program)
+    assert shown.failed == []
+    assert shown.outside == {}
+    # Of the beginning, only what speaks of states is shown.
+    states = len(shown.claims) - len(program.machine.steps)
+    assert shown.proved == states + len(shown.claims) * len(shown.possible)
+    assert {action.name for action in program.actions} <= set(shown.possible)
+
+
+ROLLBACK = (
+    "  update: {registry.active_count: registry.active_count - 1}\n  effects: [fail_barriers",
+    "  effects: [fail_barriers",
+)
+PEERLESS = (
+    "    when: not operation.peer_ready\n",
+    "    when: not operation.peer_ready and operation.peer_handle is not None\n",
+)
+GAP = (
+    "holds: registry.dropped_through <= registry.watermark",
+    "holds: registry.dropped_through <= registry.next_completion_seq + registry.watermark",
+)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (
+            ROLLBACK,
+            "active_count_is_the_live_ones is not preserved by rollback_unreturned_operation",
+        ),
+        (PEERLESS, "peer_ready is never possible"),
+        (GAP, "rows_lie_between_gap_and_watermark is not preserved by fail"),
+    ],
+)
+def test_a_mistake_is_told_by_its_call(edit: tuple[str, str], told: str) -> None:
+    assert any(text.startswith(told) for text in induction(edited(edit)).failed)
+
+
+@pytest.mark.parametrize(
+    ("claim", "reason"),
+    [
+        ("any(o.peer_ready for o in operations)", "any over records"),
+        ("not all(o.peer_ready for o in operations)", "all where it is not asserted"),
+        ("count(row for row in feed) < 5", "a count over feed"),
+        (
+            "count(o for o in operations if o.sequence == registry.watermark) < 2",
+            "depends on registry",
+        ),
+        ("distinct(row.seq for row in feed)", "distinct over something else"),
+        ("all(o.peer_ready or o.peer_handle is None for o in operations)", None),
+        ("all(any(o.id == m for o in operations) for b in barriers for m in b.unfinished)", None),
+    ],
+)
+def test_what_the_logic_cannot_speak_of_is_told(claim: str, reason: str | None) -> None:
+    found = outside(claim, edited())
+    assert (found is None) is (reason is None)
+    assert reason is None or reason in str(found)
+
+
+def one_by_one(slice: Slice, state: State, call: Call) -> State:
+    """A command that ends every live record, as if each end came by itself."""
+    interpreter, now = slice.interpreter, Draft(state)
+    _, action, updates = interpreter._for_all[call.method]
+    given = dict(call.arguments)
+    interpreter.ends.update(now, updates, {"registry": state.registry, **given}, [])
+    for place, id in enumerate(interpreter.ids):
+        record = now.records[place]
+        if record is None or interpreter.ends.is_ended(record):
+            continue
+        names = {"registry": tuple(now.registry), "id": id, "operation": record, **given}
+        after, effects = interpreter._acted(now, action, names, record)
+        interpreter.ends.carry_out(now, id, after, effects)
+    return now.state()
+
+
+def test_ending_all_is_ending_one_after_another() -> None:
+    """Induction shows each end by itself; that they add up is looked at in every state."""
+    found = search("waiting")
+    slice = found.found.slice
+    calls = [call for call in slice.calls if call.method in slice.interpreter._for_all]
+    together = 0
+    for state in found.states:
+        for call in calls:
+            answer = slice.answer(state, call)
+            if answer.value:
+                together += len(answer.value) > 1
+                assert answer.state == one_by_one(slice, state, call)
+    assert together > 100
+
+
+def test_without_z3_it_says_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "z3", None)
+    there = ["--project", str(ROOT / "examples/lamp")]
+    assert main([*there, "prove", "--induction"]) == 0
+    assert "induction: SKIPPED: needs z3" in capsys.readouterr().out
