@@ -6,6 +6,8 @@ a failure prints as a program that can be run as it is.
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import tempfile
 import threading
@@ -24,6 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from opslifecycle import (
+    AsyncRegistry,
     ChannelClosedError,
     CompletionCursorConsumer,
     MemoryStore,
@@ -72,10 +75,11 @@ class RegistryAndFile(RuleBasedStateMachine):
 
     @initialize(
         kind=st.sampled_from(["none", "memory", "sqlite"]),
+        tasks=st.booleans(),
         max_completed=st.integers(1, 4),
         max_concurrent=st.one_of(st.none(), st.integers(1, 12)),
     )
-    def begin(self, kind: str, max_completed: int, max_concurrent: int | None) -> None:
+    def begin(self, kind: str, tasks: bool, max_completed: int, max_concurrent: int | None) -> None:
         self.given: dict[str, Any] = {
             "max_completed": max_completed,
             "max_concurrent": max_concurrent,
@@ -100,14 +104,17 @@ class RegistryAndFile(RuleBasedStateMachine):
             ),
         }
         self.store, self.durable = stores[kind], kind != "none"
+        self.runner = asyncio.Runner() if tasks else None
         self.registry = self._open()
         self.runs = [RunId.new() for _ in range(3)]
         self.watches: dict[str, Any] = {}
         self.waits: dict[int, Any] = {}
         self.last: Asked | None = None
 
-    def _open(self) -> Registry:
-        return Registry(store=self.store(), **self.given)
+    def _open(self) -> Any:
+        """A registry for threads, or one for tasks."""
+        kind = Registry if self.runner is None else AsyncRegistry
+        return kind(store=self.store(), **self.given)
 
     # Steps --------------------------------------------------------------------------------------
 
@@ -138,6 +145,32 @@ class RegistryAndFile(RuleBasedStateMachine):
     def ask_about_one_shortly(self, at: int, picks: list[int]) -> None:
         """As above, so that steps about one operation are the most frequent ones."""
         self.ask_about_one(at, picks)
+
+    @rule(at=st.integers(0, 49), picks=st.lists(st.integers(0, 9999), min_size=2, max_size=6))
+    def ask_in_tasks_at_once(self, at: int, picks: list[int]) -> None:
+        """Tasks that begin one after another: with a store, the same commit decides them all."""
+        if self.runner is None:
+            self.ask_about_one(at, picks)
+            return
+        id = self._known(at)
+        asked: list[tuple[Call, Answer]] = []
+        for pick in picks:
+            calls = self._calls_of(id, pick)
+            accepted = [each for each in calls if each[1](self.state).state is not None]
+            among = accepted or calls
+            call, answer_of = among[pick // 8 % len(among)]
+            answer = answer_of(self.state)
+            self.state = self.state if answer.state is None else answer.state
+            asked.append((call, answer))
+        awaited = [getattr(self.registry, call.method)(*self._given(call)) for call, _ in asked]
+
+        async def together() -> list[Any]:
+            return await asyncio.gather(*awaited, return_exceptions=True)
+
+        for (call, answer), found in zip(asked, self.runner.run(together()), strict=True):
+            self._same(call, answer, found)
+        HAPPENED["tasks at once"] += 1
+        self._look()
 
     def _calls_of(self, id: str, pick: int) -> list[Asked]:
         """Everything that may be asked about one operation, registering it included."""
@@ -225,7 +258,7 @@ class RegistryAndFile(RuleBasedStateMachine):
 
     def _restart(self) -> None:
         """The process ends in good order; what was live is recovered as interrupted."""
-        self.registry.close()
+        self._close()
         for id, watch in self.watches.items():
             if self.state.watched[IDS.index(id)]:
                 with pytest.raises(ChannelClosedError):
@@ -291,11 +324,15 @@ class RegistryAndFile(RuleBasedStateMachine):
 
         def run() -> None:
             try:
-                found.append(ask())
+                answer = ask()
+                if inspect.iscoroutine(answer):
+                    assert self.runner is not None
+                    answer = self.runner.run(answer)
+                found.append(answer)
             except OpsLifecycleError as error:
                 found.append(error)
 
-        if thread:
+        if thread and self.runner is None:
             worker = threading.Thread(target=run)
             worker.start()
             worker.join()
@@ -364,10 +401,15 @@ class RegistryAndFile(RuleBasedStateMachine):
             if wait.done():
                 del self.waits[key]
 
+    def _close(self) -> None:
+        self._call(self.registry.close)
+
     def teardown(self) -> None:
         if hasattr(self, "registry"):
-            self.registry.close()
+            self._close()
             self.folder.cleanup()
+            if self.runner is not None:
+                self.runner.close()
 
 
 TestRegistryAndFile = RegistryAndFile.TestCase
@@ -387,7 +429,8 @@ def test_enough_has_happened() -> None:
     assert accepted + refused >= STEPS_MIN
     assert accepted >= refused
     expected = [*(m for methods in METHODS.values() for m in methods), *PROGRAM.machine.guards]
-    missing = [each for each in (*expected, CRASH) if each not in HAPPENED]
+    expected += [CRASH, "tasks at once"]
+    missing = [each for each in expected if each not in HAPPENED]
     assert missing == []
 
 
