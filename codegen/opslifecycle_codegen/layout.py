@@ -26,6 +26,8 @@ class Code:
     parts: tuple[Code, ...] = ()
     prefix: str = ""
     commas: bool = False
+    #: Where it may be broken instead if it stands in brackets already.
+    bracketed: tuple[Code, ...] = ()
 
     def at(self, binds: int) -> str:
         """The text for a place that needs something which binds at least as tightly."""
@@ -42,6 +44,7 @@ class Code:
             text=replaced(self.text),
             lead=replaced(self.lead),
             parts=tuple(part.renamed(pattern, names) for part in self.parts),
+            bracketed=tuple(part.renamed(pattern, names) for part in self.bracketed),
             prefix=replaced(self.prefix),
         )
 
@@ -68,12 +71,13 @@ def joined(operator: str, operands: Sequence[Code], binds: int) -> Code:
     """Operands with `and`, `or` or `|` between them."""
     texts = [operand.at(binds + 1) for operand in operands]
     text = f" {operator} ".join(texts)
-    if len(operands) == 2 and texts[1] != operands[1].text:
-        # Of two operands the second has brackets: a formatter breaks inside them.
-        return Code(text, binds, lead=f"{texts[0]} {operator} (", parts=operands[1].parts)
     parts = tuple(
         Code(each, prefix="" if index == 0 else f"{operator} ") for index, each in enumerate(texts)
     )
+    if len(operands) == 2 and texts[1] != operands[1].text:
+        # Of two operands the second has brackets: a formatter breaks inside them.
+        lead = f"{texts[0]} {operator} ("
+        return Code(text, binds, lead=lead, parts=operands[1].parts, bracketed=parts)
     return Code(text, binds, parts=parts)
 
 
@@ -124,10 +128,11 @@ def _broken(parts: Sequence[Code], indent: int, width: int) -> list[str]:
     lines: list[str] = []
     for part in parts:
         line = margin + part.prefix + part.text
-        if len(line) <= width or not part.parts or part.lead:
+        pieces = part.bracketed or (() if part.lead else part.parts)
+        if len(line) <= width or not pieces:
             lines.append(line)
         else:
-            lines.extend(margin + piece.prefix + piece.text for piece in part.parts)
+            lines.extend(margin + piece.prefix + piece.text for piece in pieces)
     return lines
 
 

@@ -1,0 +1,282 @@
+"""Small mistakes in the handwritten shell: one at a time, and which tests notice it.
+
+A mutant is a module with one node of its tree changed. It takes the module's place when a test run
+imports it, so nothing is written; the run stops at the first test that fails.
+
+python -m tests.proof.code_mutants [--share 0.1] [--module waits] [--one NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from attrs import frozen
+
+from tests.proof.machines import ROOT
+
+SHELL = ROOT / "src/opslifecycle"
+SECONDS_MAX = 180
+
+#: The tests that every mutant meets first, because they are quick.
+FIRST = ["tests/test_registry.py", "tests/test_waits.py", "tests/test_feed.py",
+         "tests/test_values.py", "tests/test_stores.py", "tests/generated"]  # fmt: skip
+_SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/test_sqlite.py"]
+_RACES = ["tests/schedules", "tests/test_hammer.py"]
+_EFFECTS = ["tests/codegen/test_effects.py"]
+#: What those meet that live on, by module; the longest run last.
+THEN = {
+    "barriers": _RACES, "capture": ["tests/test_golden.py"], "checks": [], "clock": [],
+    "closed_set": [], "commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
+    "conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
+    "effects": [*_EFFECTS, *_RACES], "errors": ["tests/test_types.py"],
+    "feed": [*_RACES], "hooks": _EFFECTS, "identifiers": [], "lease": _SQLITE,
+    "listing": _RACES, "migration": ["tests/codegen/test_migrations.py"], "publication": _RACES,
+    "retention": _RACES, "settings": [], "shell": [*_EFFECTS, *_RACES],
+    "sqlite_chain": _SQLITE, "sqlite_forgetting": [*_SQLITE, "tests/cli/test_looking.py"],
+    "sqlite_inbox": ["tests/cli/test_run.py"], "sqlite_layout": _SQLITE,
+    "sqlite_reading": _SQLITE, "sqlite_statements": _SQLITE,
+    "sqlite_store": [*_SQLITE, "tests/test_crash_images.py"], "sqlite_upgrade": _SQLITE,
+    "staging": ["tests/test_faults.py"], "steps": [*_EFFECTS], "store": _SQLITE,
+    "tickets": _RACES, "token": [], "waits": _RACES, "watchers": _RACES,
+}  # fmt: skip
+
+#: Mutants that do the same in other ways, each with the reason.
+EQUIVALENT: dict[str, str] = {}
+
+
+@frozen
+class Mutant:
+    """One mistake: in which module, what it is, and the module's text with it."""
+
+    module: str
+    name: str
+    source: str
+
+
+@frozen
+class Result:
+    """What became of mutants."""
+
+    killed: Counter[str]
+    lived: tuple[str, ...]
+
+
+_SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Add: ast.Sub, ast.Sub: ast.Add,
+}  # fmt: skip
+
+
+def mutants(module: str) -> list[Mutant]:
+    """Every mutant of a module."""
+    tree = ast.parse((SHELL / f"{module}.py").read_text(encoding="utf-8"))
+    counts: Counter[str] = Counter()
+    found = []
+    for owner, changed in _changes(tree):
+        whole, what = changed
+        name = f"{module}.{owner}: {what}"
+        counts[name] += 1
+        if counts[name] > 1:
+            name += f" ({counts[name]})"
+        found.append(Mutant(module, name, ast.unparse(ast.fix_missing_locations(whole))))
+    return found
+
+
+def _changes(tree: ast.Module) -> Iterator[tuple[str, tuple[ast.Module, str]]]:
+    """Each change of the body of a function, with whose it is."""
+    places = [
+        (owner, index)
+        for owner, function in _functions(tree, "")
+        for index, node in enumerate(ast.walk(function))
+        if any(True for _ in _edits(node))
+    ]
+    for owner, index in places:
+        node = _node(tree, owner, index)
+        for what, edit in _edits(node):
+            whole = copy.deepcopy(tree)
+            edit(_node(whole, owner, index), whole)
+            yield owner, (whole, what)
+
+
+def _node(tree: ast.Module, owner: str, index: int) -> ast.AST:
+    function = next(each for name, each in _functions(tree, "") if name == owner)
+    return list(ast.walk(function))[index]
+
+
+def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.AST]]:
+    seen: Counter[str] = Counter()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            seen[child.name] += 1
+            again = f"#{seen[child.name]}" if seen[child.name] > 1 else ""
+            # What only people read is judged by people.
+            if child.name not in ("__repr__", "__str__"):
+                yield f"{prefix}{child.name}{again}", child
+        elif isinstance(child, ast.ClassDef):
+            yield from _functions(child, f"{prefix}{child.name}.")
+
+
+Edit = Callable[[ast.AST, ast.Module], None]
+
+
+def _edits(node: ast.AST) -> Iterator[tuple[str, Edit]]:
+    """What may be done to a node, each with its name."""
+    if not isinstance(node, ast.expr | ast.stmt):
+        return
+    text = " ".join(ast.unparse(node).split())[:60]
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
+        yield f"other comparison in `{text}`", _swap_comparison
+    elif isinstance(node, ast.BoolOp):
+        yield f"other junction in `{text}`", _swap_operator
+    elif isinstance(node, ast.BinOp) and type(node.op) in _SWAPS:
+        yield f"other sign in `{text}`", _swap_operator
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield f"without not: `{text}`", _unnegate
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, bool):
+        yield f"other constant than `{text}`", _other_constant
+    elif isinstance(node, ast.Return) and node.value is not None and not _is_plain(node.value):
+        yield f"nothing for `{text}`", _return_nothing
+    elif _is_droppable(node):
+        yield f"without `{text}`", _drop
+
+
+def _is_droppable(node: ast.AST) -> bool:
+    """Whether a statement is there for what it does."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Call | ast.Await)
+    if isinstance(node, ast.Assign):
+        return isinstance(node.targets[0], ast.Attribute)
+    return isinstance(node, ast.AugAssign | ast.Delete)
+
+
+def _is_plain(node: ast.expr) -> bool:
+    """None, and names that a mutant of their own stands for."""
+    return isinstance(node, ast.Constant)
+
+
+def _swap_comparison(node: ast.AST, whole: ast.Module) -> None:
+    assert isinstance(node, ast.Compare)
+    made = _SWAPS[type(node.ops[0])]()
+    assert isinstance(made, ast.cmpop)
+    node.ops[0] = made
+
+
+def _swap_operator(node: ast.AST, whole: ast.Module) -> None:
+    assert isinstance(node, ast.BoolOp | ast.BinOp)
+    made = _SWAPS[type(node.op)]()
+    node.op = made  # type: ignore[assignment]
+
+
+def _unnegate(node: ast.AST, whole: ast.Module) -> None:
+    assert isinstance(node, ast.UnaryOp)
+    double = ast.UnaryOp(ast.Not(), node.operand)
+    node.operand = double
+
+
+def _other_constant(node: ast.AST, whole: ast.Module) -> None:
+    assert isinstance(node, ast.Constant)
+    assert isinstance(node.value, int)
+    node.value = not node.value if isinstance(node.value, bool) else node.value + 1
+
+
+def _return_nothing(node: ast.AST, whole: ast.Module) -> None:
+    assert isinstance(node, ast.Return)
+    node.value = ast.Constant(None)
+
+
+def _drop(node: ast.AST, whole: ast.Module) -> None:
+    for parent in ast.walk(whole):
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(parent, field, None)
+            if isinstance(statements, list) and node in statements:
+                statements[statements.index(node)] = ast.Pass()
+
+
+# Trying ------------------------------------------------------------------------------------------
+
+
+def killer(mutant: Mutant) -> str | None:
+    """The first test file whose run notices a mutant; None if it lives."""
+    for tests in (FIRST, THEN[mutant.module]):
+        for chosen in [tests] if tests is FIRST else [[each] for each in tests]:
+            if not _passes(mutant, chosen):
+                return "the quick tests" if tests is FIRST else chosen[0]
+    return None
+
+
+def _passes(mutant: Mutant, tests: Sequence[str]) -> bool:
+    environment = {**os.environ, "OPSLIFECYCLE_MUTANT": mutant.module, "PYTHONPATH": str(ROOT)}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "tests.proof.mutant_plugin",
+             "-p", "no:cacheprovider", *tests],
+            cwd=ROOT, env=environment, input=mutant.source, text=True, capture_output=True,
+            timeout=SECONDS_MAX, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def tried(chosen: Sequence[Mutant], *, told: bool = False) -> Result:
+    """Try mutants, two at a time."""
+    killed: Counter[str] = Counter()
+    lived = []
+    with ThreadPoolExecutor(2) as pool:
+        for mutant, by in zip(chosen, pool.map(killer, chosen), strict=True):
+            if by is None:
+                lived.append(mutant.name)
+                if told:
+                    print(f"lived: {mutant.name}", flush=True)
+            else:
+                killed[by] += 1
+    return Result(killed, tuple(lived))
+
+
+def every() -> list[Mutant]:
+    """Every mutant of every module, but for those that change nothing."""
+    found = [mutant for module in sorted(THEN) for mutant in mutants(module)]
+    return [mutant for mutant in found if mutant.name not in EQUIVALENT]
+
+
+def modules() -> set[str]:
+    """The modules of the shell."""
+    return {path.stem for path in Path(SHELL).glob("*.py")}
+
+
+def main() -> int:
+    """Try all of them, or a share, and print what became of them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--module", choices=sorted(THEN))
+    parser.add_argument("--one")
+    options = parser.parse_args()
+    chosen = [each for each in every() if options.module in (None, each.module)]
+    if options.one:
+        chosen = [each for each in chosen if each.name == options.one]
+    if options.share < 1:
+        chosen = random.Random(1).sample(chosen, round(len(chosen) * options.share))
+    started = time.perf_counter()
+    result = tried(chosen, told=True)
+    total, seconds = len(chosen), time.perf_counter() - started
+    print(f"{result.killed.total()} of {total} killed in {seconds:.0f} s")
+    for by, count in result.killed.most_common():
+        print(f"  {count} by {by}")
+    return 0 if result.killed.total() >= 0.9 * total > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
