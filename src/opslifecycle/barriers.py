@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from opslifecycle.errors import BarrierMemberRolledBackError, OpsLifecycleError
 from opslifecycle.publication import Waker
-from opslifecycle.waits import Cell
+from opslifecycle.waits import Cell, Ended
 
 IdT = TypeVar("IdT", bound=Hashable)
 OutcomeT = TypeVar("OutcomeT")
@@ -71,8 +71,9 @@ class Barriers(Generic[IdT, OutcomeT]):
             self._by_member.setdefault(id, {})[barrier] = None
         return barrier.cell
 
-    def count(self, id: IdT, outcome: OutcomeT) -> Iterable[Waker]:
-        """Count an ended entity in every barrier that holds it."""
+    def count(self, record: Ended) -> Iterable[Waker]:
+        """Count an ended record in every barrier that holds it."""
+        id, outcome = record.id, record.terminal_outcome
         barriers = self._by_member.pop(id, None)
         if barriers is None:
             return ()

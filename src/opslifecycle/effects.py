@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from opslifecycle.barriers import Barriers
 from opslifecycle.errors import InternalError, RegistryClosedError
@@ -14,6 +14,7 @@ from opslifecycle.listing import Listing
 from opslifecycle.publication import Waker
 from opslifecycle.retention import Retention
 from opslifecycle.steps import Change
+from opslifecycle.waits import Ended
 from opslifecycle.watchers import Watchers
 
 IdT = TypeVar("IdT", bound=Hashable)
@@ -27,16 +28,7 @@ BUILT_IN = frozenset(
 _SETTLED = {"erase", "evict_oldest"}
 
 
-class Record(Protocol):
-    """What is read of a record here; everything else is the machine's."""
-
-    @property
-    def id(self) -> Any: ...
-    @property
-    def terminal_outcome(self) -> Any: ...
-
-
-RecordT = TypeVar("RecordT", bound=Record)
+RecordT = TypeVar("RecordT", bound=Ended)
 
 
 class FeedParts(Generic[IdT]):
@@ -52,19 +44,24 @@ class FeedParts(Generic[IdT]):
 class _Plan:
     """What some effects come to: the part that is settled, and the handlers that publish."""
 
-    __slots__ = ("appends", "erases", "evicts", "handlers", "hooks", "settles")
+    __slots__ = ("admit", "appends", "erases", "handlers", "hooks", "overdue", "settles")
 
     def __init__(
         self,
         names: set[str],
         handlers: list[Callable[[Any], Iterable[Waker]]],
         hooks: tuple[Enum, ...],
+        parts: FeedParts[Any] | None,
     ) -> None:
         self.erases = "erase" in names
         self.appends = "append_to_feed" in names
-        self.evicts = "evict_oldest" in names
+        if parts is None and (self.appends or "evict_oldest" in names):
+            raise InternalError("a feed effect without a feed")
+        self.admit = parts.retention.admit if parts is not None and self.appends else None
+        evicts = parts is not None and "evict_oldest" in names
+        self.overdue = parts.retention.overdue if parts is not None and evicts else None
         self.hooks = hooks
-        self.settles = self.erases or self.appends or self.evicts or bool(hooks)
+        self.settles = bool(self.erases or self.admit or self.overdue or hooks)
         self.handlers = handlers
 
 
@@ -99,10 +96,12 @@ class EffectRunner(Generic[IdT, RecordT]):
                 continue
             if plan.hooks and self.hooks is not None:
                 self.hooks.note(authority, record, plan.hooks)
-            if plan.appends:
-                self._feed_parts().retention.admit(record.sequence, record.id)
-            if plan.evicts:
-                evicted += self._evict(authority)
+            if plan.admit is not None:
+                plan.admit(record.sequence, record.id)
+            if plan.overdue is not None:
+                for sequence, id in plan.overdue():
+                    authority.evict(sequence, id)
+                    evicted.append((sequence, id))
             if plan.erases:
                 authority.erase(record.id)
         return evicted
@@ -125,7 +124,8 @@ class EffectRunner(Generic[IdT, RecordT]):
             if note is not None:
                 note(record.id)
         for _, id in evicted:
-            self._feed_parts().feed.drop_oldest()
+            assert self._parts is not None
+            self._parts.feed.drop_oldest()
             if note is not None:
                 note(id)
         if self.hooks is not None:
@@ -139,7 +139,8 @@ class EffectRunner(Generic[IdT, RecordT]):
         for record in rows:
             self._parts.retention.admit(record.sequence, record.id)
             self._parts.feed.append(record)
-        for _ in self._evict(authority):
+        for sequence, id in self._parts.retention.overdue():
+            authority.evict(sequence, id)
             self._parts.feed.drop_oldest()
 
     def end(self) -> list[Waker]:
@@ -159,8 +160,8 @@ class EffectRunner(Generic[IdT, RecordT]):
     def _plan(self, effects: tuple[Enum, ...]) -> _Plan:
         names = [effect.value for effect in effects]
         publishing: dict[str, Callable[[RecordT], Iterable[Waker]]] = {
-            "count_in_barriers": lambda r: self.barriers.count(r.id, r.terminal_outcome),
-            "wake_watchers": lambda r: self.watchers.resolve(r.id, r.terminal_outcome),
+            "count_in_barriers": self.barriers.count,
+            "wake_watchers": self.watchers.resolve,
             "close_watchers": lambda r: self.watchers.close(r.id),
             "fail_barriers": lambda r: self.barriers.fail_member(r.id),
         }
@@ -168,16 +169,5 @@ class EffectRunner(Generic[IdT, RecordT]):
             publishing["append_to_feed"] = self._parts.feed.append
         own = tuple(effect for effect in effects if effect.value not in BUILT_IN)
         handlers = [publishing[name] for name in names if name in BUILT_IN - _SETTLED]
-        plan = self._plans[effects] = _Plan(set(names), handlers, own)
+        plan = self._plans[effects] = _Plan(set(names), handlers, own, self._parts)
         return plan
-
-    def _evict(self, authority: Any) -> list[tuple[int, IdT]]:
-        overdue = self._feed_parts().retention.overdue()
-        for sequence, id in overdue:
-            authority.evict(sequence, id)
-        return overdue
-
-    def _feed_parts(self) -> FeedParts[IdT]:
-        if self._parts is None:
-            raise InternalError("a feed effect without a feed")
-        return self._parts

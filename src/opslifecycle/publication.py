@@ -19,11 +19,11 @@ class PublicationLock:
     does it when leaving, and if nobody does, it is done at once.
     """
 
-    __slots__ = ("_deferred", "_lock")
+    __slots__ = ("_deferred", "_lock", "acquire")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._deferred: deque[Callable[[], Iterable[Waker]]] = deque()
+        self.renew()
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -34,6 +34,10 @@ class PublicationLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Leave it, and do what was deferred meanwhile."""
         self._lock.release()
         if self._deferred:
             self._settle()
@@ -59,4 +63,6 @@ class PublicationLock:
     def renew(self) -> None:
         """Replace the lock in a forked child, where its holder may not exist any more."""
         self._lock = threading.Lock()
+        #: The lock's own: whoever enters at every command saves a call.
+        self.acquire = self._lock.acquire
         self._deferred.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 IdT = TypeVar("IdT")
@@ -21,10 +22,10 @@ class Retention(Generic[IdT]):
         """Keep a new row, the latest of all."""
         self._rows.append((sequence, id))
 
-    def overdue(self) -> list[tuple[int, IdT]]:
+    def overdue(self) -> Sequence[tuple[int, IdT]]:
         """Let go of what is over the limit: sequence and id of each row, oldest first."""
         over = len(self._rows) - self._rows_max
-        return [self._rows.popleft() for _ in range(over)]
+        return [self._rows.popleft() for _ in range(over)] if over > 0 else ()
 
     def undo(self, admitted: int, let_go: list[tuple[int, IdT]]) -> None:
         """Take back so many admissions, and what was let go since, given oldest first."""

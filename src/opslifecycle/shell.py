@@ -18,7 +18,7 @@ from opslifecycle.commits import Committer
 from opslifecycle.effects import EffectRunner, RecordT
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
 from opslifecycle.publication import PublicationLock, Waker
-from opslifecycle.steps import Step
+from opslifecycle.steps import Change, Step, acting, creating
 from opslifecycle.tickets import Answered, Blocked, new_future
 from opslifecycle.waits import Cell, WaitT, ended, failed, wake_all
 
@@ -62,27 +62,71 @@ class Shell(Generic[IdT, RecordT]):
 
         With a store this blocks until the command is durable, in an event loop too.
         """
-        self.refuse_if_closed()
         if self._committer is not None:
+            self.refuse_if_closed()
             waiting = Blocked()
             self._committer.submit(step, waiting)
             return waiting.join()
-        with self.lock:
-            self.refuse_if_closed()
-            self._authority.now_ms = self.clock.monotonic_ms()
-            sound = False
-            try:
+        wakers: Iterable[Waker] = ()
+        sound = False
+        self.lock.acquire()
+        try:
+            if self._closed is None:
+                self._authority.now_ms = self.clock.monotonic_ms()
                 value, changes, _ = step(self._authority)
-                evicted = self.effects.settle(self._authority, changes)
-                wakers = self.effects.publish(changes, evicted)
-                sound = True
-            finally:
-                if not sound:
-                    self.break_off()
-        wake_all(wakers)
+                wakers = self._publish(changes)
+            else:
+                value = self._closed()
+            sound = True
+        finally:
+            if not sound:
+                self.break_off()
+            self.lock.release()
+        if wakers:
+            wake_all(wakers)
         if isinstance(value, OpsLifecycleError):
             raise value
         return value
+
+    def act(
+        self, id: IdT, decide: Callable[..., Any], *payload: Any, creates: bool = False
+    ) -> None:
+        """Run what makes or changes one record: what is done most, so with few calls."""
+        if self._committer is not None:
+            clock = self.clock
+            self.run(
+                creating(clock, id, decide, *payload) if creates else acting(id, decide, *payload)
+            )
+            return
+        wakers: Iterable[Waker] = ()
+        sound = False
+        self.lock.acquire()
+        try:
+            if self._closed is None:
+                authority = self._authority
+                authority.now_ms = now_ms = self.clock.monotonic_ms()
+                if creates:
+                    authority.clock_offset_ms = self.clock.wall_ms() - now_ms
+                    effects = decide(authority, *payload)
+                else:
+                    effects = decide(authority, id, *payload)
+                if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
+                    wakers = self._publish(((authority.records[id], effects),))
+            else:
+                effects = self._closed()
+            sound = True
+        finally:
+            if not sound:
+                self.break_off()
+            self.lock.release()
+        if wakers:
+            wake_all(wakers)
+        if effects.__class__ is not tuple:
+            raise effects
+
+    def _publish(self, changes: Iterable[Change]) -> Iterable[Waker]:
+        evicted = self.effects.settle(self._authority, changes)
+        return self.effects.publish(changes, evicted)
 
     def start(self, step: Step) -> Awaitable[Any]:
         """Run a command without blocking the event loop: its value is to be awaited.

@@ -32,6 +32,15 @@ class _State(Enum):
 _PENDING = _State.PENDING
 
 
+class Ended(Protocol):
+    """What those who wait are told of a record."""
+
+    @property
+    def id(self) -> Any: ...
+    @property
+    def terminal_outcome(self) -> Any: ...
+
+
 class CellOwner(Protocol):
     """Who keeps a cell; told when nobody waits for it any longer."""
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from opslifecycle.errors import ChannelClosedError
 from opslifecycle.publication import Waker
-from opslifecycle.waits import Cell
+from opslifecycle.waits import Cell, Ended
 
 IdT = TypeVar("IdT", bound=Hashable)
 OutcomeT = TypeVar("OutcomeT")
@@ -31,12 +31,12 @@ class Watchers(Generic[IdT, OutcomeT]):
         """How many watches of `id` are pending and still wanted."""
         return len(self._cells.get(id, ()))
 
-    def resolve(self, id: IdT, outcome: OutcomeT) -> Iterable[Waker]:
-        """Give every watch of `id` its outcome."""
-        cells = self._cells.pop(id, None)
+    def resolve(self, record: Ended) -> Iterable[Waker]:
+        """Give every watch of a record its outcome."""
+        cells = self._cells.pop(record.id, None)
         if cells is None:
             return ()
-        return [waker for cell in cells for waker in cell.resolve(outcome)]
+        return [waker for cell in cells for waker in cell.resolve(record.terminal_outcome)]
 
     def close(self, id: IdT) -> Iterable[Waker]:
         """End every watch of `id` with ChannelClosedError."""

@@ -126,20 +126,33 @@ class RegistryAndFile(RuleBasedStateMachine):
             calls = self._calls_of(id, pick)
             answers = [(each, each[1](self.state)) for each in calls]
             accepted = [each for each, answer in answers if answer.state is not None]
+            if not accepted and pick % 4:
+                # Where nothing is possible, one refusal in four is enough.
+                id = self._elsewhere(pick)
+                continue
             staying = [each for each, answer in answers if _stays(answer)]
-            if pick % 8 == 0:
+            if pick % 16 == 0:
                 among = calls
-            elif pick % 8 == 3 and self.last is not None:
+            elif pick % 16 == 3 and self.last is not None:
                 # Callers repeat themselves.
                 among = [self.last]
-            elif pick % 8 < 3:
+            elif pick % 16 < 6:
                 among = accepted or calls
             else:
                 among = staying or accepted or calls
-            self.last = among[pick // 8 % len(among)]
-            self._ask(*self.last, thread=pick // 8 % 2 == 1)
+            self.last = among[pick // 16 % len(among)]
+            self._ask(*self.last, thread=pick // 16 % 2 == 1)
             if not accepted:
-                id = IDS[(at + pick) % len(IDS)]
+                id = self._elsewhere(pick)
+
+    def _elsewhere(self, pick: int) -> str:
+        """An operation about which more may be possible; a fence is lifted first."""
+        fenced = self.state.registry[self.slice.interpreter.registry_place("owner_retired")]
+        if fenced and pick % 16 == 1:
+            self._restart()
+        is_ended = self.slice.interpreter.ends.is_ended
+        live = [each[0] for each in self.state.records if each is not None and not is_ended(each)]
+        return str(live[pick % len(live)]) if live else IDS[pick % len(IDS)]
 
     @rule(at=st.integers(0, 49), picks=st.lists(st.integers(0, 9999), min_size=1, max_size=3))
     def ask_about_one_shortly(self, at: int, picks: list[int]) -> None:
@@ -442,6 +455,8 @@ def test_a_shell_that_forgets_something_is_noticed(
     monkeypatch: pytest.MonkeyPatch, owner: type, method: str
 ) -> None:
     monkeypatch.setattr(owner, method, lambda *arguments: [])
-    few = settings(TestRegistryAndFile.settings, phases=[Phase.generate], database=None)
+    few = settings(
+        TestRegistryAndFile.settings, phases=[Phase.generate], database=None, max_examples=1_000
+    )
     with pytest.raises((AssertionError, TimeoutError)):
         run_state_machine_as_test(RegistryAndFile, settings=few)

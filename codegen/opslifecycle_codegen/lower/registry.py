@@ -49,6 +49,7 @@ class RegistryLowering:
         self._machine = program.machine
         self._names = names
         self._width = width
+        self._awaits = awaits
         self._run_code = "await self._shell.start" if awaits else "self._shell.run"
 
     def settings(self) -> list[SettingView]:
@@ -97,12 +98,9 @@ class RegistryLowering:
             given = [name if name in words else "None" for name in command.params]
             types = {str(name): command.params[name] for name in words}
             more = [f"The new {self._names.entity} is {command.to}.", self._raises(command.checks)]
+            arguments = [self._program.create_id.text, f"{self._names.authority}.register", *given]
             yield self._method(
-                str(method), types, "None", command.summary, more,
-                self._run("creating", [
-                    "self._shell.clock", self._program.create_id.text,
-                    f"{self._names.authority}.register", *given,
-                ]),
+                str(method), types, "None", command.summary, more, self._run("creating", arguments),
                 abstract=method not in create.optional_methods,
             )  # fmt: skip
         for action in self._program.actions:
@@ -290,6 +288,12 @@ class RegistryLowering:
 
     def _run(self, step: str, arguments: list[str], *, assigns: str = "") -> list[str]:
         """Lines that run a step, and wait for it or await it."""
+        if not self._awaits and step == "acting":
+            return self._call("self._shell.act", arguments)
+        if not self._awaits and step == "creating":
+            return self._call("self._shell.act", [*arguments, "creates=True"])
+        if step == "creating":
+            arguments = ["self._shell.clock", *arguments]
         call = layout.called(step, [Code(argument) for argument in arguments])
         whole = layout.called(f"{assigns}{self._run_code}", [call])
         return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
@@ -313,7 +317,7 @@ class RegistryLowering:
             default = " = None" if type.optional else ""
             parameters.append(f"{param}: {type.python}{default}")
             checks += check_lines(param, param, type, indent=8)
-        runs = any(self._run_code in line for line in body)
+        runs = any(run in line for line in body for run in (self._run_code, "self._shell.act("))
         define = "async def" if runs and "await" in self._run_code else "def"
         signature = layout.call(
             f"{define} {name}", parameters, f" -> {returns}:", indent=4, width=self._width

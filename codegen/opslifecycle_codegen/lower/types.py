@@ -234,13 +234,22 @@ def check_lines(name: str, code: str, type: Type, *, indent: int) -> list[str]:
     """Lines that raise InvalidValueError unless the value at `code` has the type."""
     margin = " " * indent
     if type.optional:
-        inner = check_lines(name, code, type.required, indent=indent + 4)
-        return [f"{margin}if {code} is not None:", *inner]
+        inner = _check(name, code, type.required)
+        return [f"{margin}if {code} is not None:", f"{margin}    {inner}"]
+    check = _check(name, code, type)
+    if type.kind in ("id", "record", "enum"):
+        # What is right is the rule, and costs no call.
+        return [f"{margin}if type({code}) is not {type.name}:", f"{margin}    {check}"]
+    return [margin + check]
+
+
+def _check(name: str, code: str, type: Type) -> str:
+    """The call that raises InvalidValueError for a value of another type."""
     label = layout.quoted(name)
     scalar = {"text": "text", "name": "text", "count": "count", "bool": "flag", "float": "finite"}
     if type.kind in scalar:
-        return [f"{margin}checks.{scalar[type.kind]}({label}, {code})"]
-    return [f"{margin}checks.instance({label}, {code}, {type.name})"]
+        return f"checks.{scalar[type.kind]}({label}, {code})"
+    return f"checks.instance({label}, {code}, {type.name})"
 
 
 # Errors -------------------------------------------------------------------------------------------

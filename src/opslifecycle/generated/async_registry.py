@@ -42,7 +42,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
-        checks.instance("spec", spec, OperationSpec)
+        if type(spec) is not OperationSpec:
+            checks.instance("spec", spec, OperationSpec)
         await self._shell.start(
             creating(self._shell.clock, spec.id, OperationAuthority.register, spec, None),
         )
@@ -59,7 +60,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
-        checks.instance("spec", spec, OperationSpec)
+        if type(spec) is not OperationSpec:
+            checks.instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
             checks.count("max_concurrent", max_concurrent)
         await self._shell.start(
@@ -74,7 +76,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         await self._shell.start(acting(id, OperationAuthority.start))
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
@@ -85,7 +88,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         checks.text("error", error)
         await self._shell.start(acting(id, OperationAuthority.fail, error))
 
@@ -97,7 +101,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         checks.text("error", error)
         await self._shell.start(acting(id, OperationAuthority.fail, error))
 
@@ -111,8 +116,10 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, PeerNotExpectedError, AlreadyPeerReadyError,
         InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        checks.instance("handle", handle, OperationPeerHandle)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(handle) is not OperationPeerHandle:
+            checks.instance("handle", handle, OperationPeerHandle)
         await self._shell.start(acting(id, OperationAuthority.peer_ready, handle))
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
@@ -124,8 +131,10 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        checks.instance("update", update, OperationProgressUpdate)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(update) is not OperationProgressUpdate:
+            checks.instance("update", update, OperationProgressUpdate)
         await self._shell.start(acting(id, OperationAuthority.progress_reported, update))
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
@@ -136,8 +145,10 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        checks.instance("result", result, OperationResult)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(result) is not OperationResult:
+            checks.instance("result", result, OperationResult)
         await self._shell.start(acting(id, OperationAuthority.complete, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
@@ -149,7 +160,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
         await self._shell.start(acting(id, OperationAuthority.abort, reason))
@@ -162,7 +174,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
         await self._shell.start(acting(id, OperationAuthority.cancel, reason))
@@ -176,7 +189,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         await self._shell.start(acting(id, OperationAuthority.retire_requested))
 
     async def mark_retired(self, id: OperationId) -> None:
@@ -188,7 +202,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         await self._shell.start(acting(id, OperationAuthority.retire_completed))
 
     async def terminate_owner(self, reason: str) -> None:
@@ -215,7 +230,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         await self._shell.start(acting(id, OperationAuthority.rollback_unreturned_operation))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
@@ -245,7 +261,8 @@ class AsyncRegistry(OperationReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, CursorOutOfRangeError.
         """
-        checks.instance("consumer", consumer, CompletionCursorConsumer)
+        if type(consumer) is not CompletionCursorConsumer:
+            checks.instance("consumer", consumer, CompletionCursorConsumer)
         checks.count("cursor", cursor)
         if projection is not None:
             checks.instance("projection", projection, EpochCursorState)

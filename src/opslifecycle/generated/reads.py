@@ -160,7 +160,8 @@ class OperationReads:
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OperationNotFoundError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         return self._shell.watch(id, OperationAuthority.register_watcher, OperationCompletionWatch)
 
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
@@ -168,7 +169,8 @@ class OperationReads:
 
         None when the id is unknown.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         return self._shell.view(id, snapshot_of)
 
     def list_operations(
@@ -206,7 +208,8 @@ class OperationReads:
 
     def completion_cursor(self, consumer: CompletionCursorConsumer) -> int:
         """Where a consumer's cursor stands; 0 at first."""
-        checks.instance("consumer", consumer, CompletionCursorConsumer)
+        if type(consumer) is not CompletionCursorConsumer:
+            checks.instance("consumer", consumer, CompletionCursorConsumer)
         return self._shell.ask(OperationAuthority.cursor_of, consumer)
 
     def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
@@ -218,7 +221,8 @@ class OperationReads:
 
         Outcomes come in the order asked.
         """
-        checks.instance("run_id", run_id, RunId)
+        if type(run_id) is not RunId:
+            checks.instance("run_id", run_id, RunId)
         members = checks.many("ids", ids, OperationId)
         return self._shell.wait_for_all(
             run_id,
@@ -230,13 +234,16 @@ class OperationReads:
 
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
         """Whether a status is an end."""
-        checks.instance("id", id, OperationId)
-        checks.instance("status", status, OperationStatus)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(status) is not OperationStatus:
+            checks.instance("status", status, OperationStatus)
         return self._shell.ask(OperationAuthority.classify_operation_terminality, id, status)
 
     def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
         """What an operation looks like from outside."""
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         return self._shell.ask(OperationAuthority.classify_operation_public_result, id)
 
     def classify_operation_completion_wake(
@@ -245,8 +252,10 @@ class OperationReads:
         kind: OperationKind,
     ) -> OperationCompletionWakeClass:
         """Whether a completion of this kind wakes the owner."""
-        checks.instance("id", id, OperationId)
-        checks.instance("kind", kind, OperationKind)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(kind) is not OperationKind:
+            checks.instance("kind", kind, OperationKind)
         return self._shell.ask(OperationAuthority.classify_operation_completion_wake, id, kind)
 
     def classify_operation_transition_idempotence(
@@ -255,8 +264,10 @@ class OperationReads:
         action: OperationLifecycleAction,
     ) -> bool:
         """Whether rejecting this action on this operation counts as a success."""
-        checks.instance("id", id, OperationId)
-        checks.instance("action", action, OperationLifecycleAction)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(action) is not OperationLifecycleAction:
+            checks.instance("action", action, OperationLifecycleAction)
         return self._shell.ask(
             OperationAuthority.classify_operation_transition_idempotence,
             id,

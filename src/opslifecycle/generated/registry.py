@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from opslifecycle import checks
-from opslifecycle.steps import acting, acting_on_all, advancing, collecting, creating
+from opslifecycle.steps import acting_on_all, advancing, collecting
 
 from .authority import OperationAuthority
 from .enums import CompletionCursorConsumer, OperationEffect
@@ -44,10 +44,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
-        checks.instance("spec", spec, OperationSpec)
-        self._shell.run(
-            creating(self._shell.clock, spec.id, OperationAuthority.register, spec, None),
-        )
+        if type(spec) is not OperationSpec:
+            checks.instance("spec", spec, OperationSpec)
+        self._shell.act(spec.id, OperationAuthority.register, spec, None, creates=True)
 
     def register_operation_with_admission_limit(
         self,
@@ -61,12 +60,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
-        checks.instance("spec", spec, OperationSpec)
+        if type(spec) is not OperationSpec:
+            checks.instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
             checks.count("max_concurrent", max_concurrent)
-        self._shell.run(
-            creating(self._shell.clock, spec.id, OperationAuthority.register, spec, max_concurrent),
-        )
+        self._shell.act(spec.id, OperationAuthority.register, spec, max_concurrent, creates=True)
 
     def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
@@ -76,8 +74,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        self._shell.run(acting(id, OperationAuthority.start))
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        self._shell.act(id, OperationAuthority.start)
 
     def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -87,9 +86,10 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         checks.text("error", error)
-        self._shell.run(acting(id, OperationAuthority.fail, error))
+        self._shell.act(id, OperationAuthority.fail, error)
 
     def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -99,9 +99,10 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         checks.text("error", error)
-        self._shell.run(acting(id, OperationAuthority.fail, error))
+        self._shell.act(id, OperationAuthority.fail, error)
 
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -113,9 +114,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, PeerNotExpectedError, AlreadyPeerReadyError,
         InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        checks.instance("handle", handle, OperationPeerHandle)
-        self._shell.run(acting(id, OperationAuthority.peer_ready, handle))
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(handle) is not OperationPeerHandle:
+            checks.instance("handle", handle, OperationPeerHandle)
+        self._shell.act(id, OperationAuthority.peer_ready, handle)
 
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -126,9 +129,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        checks.instance("update", update, OperationProgressUpdate)
-        self._shell.run(acting(id, OperationAuthority.progress_reported, update))
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(update) is not OperationProgressUpdate:
+            checks.instance("update", update, OperationProgressUpdate)
+        self._shell.act(id, OperationAuthority.progress_reported, update)
 
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -138,9 +143,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        checks.instance("result", result, OperationResult)
-        self._shell.run(acting(id, OperationAuthority.complete, result))
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        if type(result) is not OperationResult:
+            checks.instance("result", result, OperationResult)
+        self._shell.act(id, OperationAuthority.complete, result)
 
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -151,10 +158,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        self._shell.run(acting(id, OperationAuthority.abort, reason))
+        self._shell.act(id, OperationAuthority.abort, reason)
 
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -164,10 +172,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        self._shell.run(acting(id, OperationAuthority.cancel, reason))
+        self._shell.act(id, OperationAuthority.cancel, reason)
 
     def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -178,8 +187,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        self._shell.run(acting(id, OperationAuthority.retire_requested))
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        self._shell.act(id, OperationAuthority.retire_requested)
 
     def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -190,8 +200,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        self._shell.run(acting(id, OperationAuthority.retire_completed))
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        self._shell.act(id, OperationAuthority.retire_completed)
 
     def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -217,8 +228,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        checks.instance("id", id, OperationId)
-        self._shell.run(acting(id, OperationAuthority.rollback_unreturned_operation))
+        if type(id) is not OperationId:
+            checks.instance("id", id, OperationId)
+        self._shell.act(id, OperationAuthority.rollback_unreturned_operation)
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.
@@ -247,7 +259,8 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, CursorOutOfRangeError.
         """
-        checks.instance("consumer", consumer, CompletionCursorConsumer)
+        if type(consumer) is not CompletionCursorConsumer:
+            checks.instance("consumer", consumer, CompletionCursorConsumer)
         checks.count("cursor", cursor)
         if projection is not None:
             checks.instance("projection", projection, EpochCursorState)

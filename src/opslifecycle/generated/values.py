@@ -38,7 +38,8 @@ class OperationPeerHandle:
 
     def __attrs_post_init__(self) -> None:
         checks.text("peer_name", self.peer_name)
-        checks.instance("trusted_peer", self.trusted_peer, TrustedPeerDescriptor)
+        if type(self.trusted_peer) is not TrustedPeerDescriptor:
+            checks.instance("trusted_peer", self.trusted_peer, TrustedPeerDescriptor)
 
 
 @frozen
@@ -65,7 +66,8 @@ class OperationResult:
     tokens_used: int
 
     def __attrs_post_init__(self) -> None:
-        checks.instance("id", self.id, OperationId)
+        if type(self.id) is not OperationId:
+            checks.instance("id", self.id, OperationId)
         checks.text("content", self.content)
         checks.flag("is_error", self.is_error)
         checks.count("duration_ms", self.duration_ms)
@@ -81,7 +83,8 @@ class SessionChild:
     session_id: SessionId
 
     def __attrs_post_init__(self) -> None:
-        checks.instance("session_id", self.session_id, SessionId)
+        if type(self.session_id) is not SessionId:
+            checks.instance("session_id", self.session_id, SessionId)
 
 
 @frozen
@@ -120,7 +123,8 @@ class Completed:
     result: OperationResult
 
     def __attrs_post_init__(self) -> None:
-        checks.instance("result", self.result, OperationResult)
+        if type(self.result) is not OperationResult:
+            checks.instance("result", self.result, OperationResult)
 
 
 @frozen
@@ -217,9 +221,12 @@ class OperationSpec:
     expect_peer_channel: bool = False
 
     def __attrs_post_init__(self) -> None:
-        checks.instance("id", self.id, OperationId)
-        checks.instance("kind", self.kind, OperationKind)
-        checks.instance("owner_session_id", self.owner_session_id, SessionId)
+        if type(self.id) is not OperationId:
+            checks.instance("id", self.id, OperationId)
+        if type(self.kind) is not OperationKind:
+            checks.instance("kind", self.kind, OperationKind)
+        if type(self.owner_session_id) is not SessionId:
+            checks.instance("owner_session_id", self.owner_session_id, SessionId)
         checks.text("display_name", self.display_name)
         checks.text("source_label", self.source_label)
         object.__setattr__(

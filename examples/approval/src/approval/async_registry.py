@@ -35,7 +35,8 @@ class AsyncApprovalRegistry(RequestReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestExistsError, AmountExceededError.
         """
-        checks.instance("ask", ask, Ask)
+        if type(ask) is not Ask:
+            checks.instance("ask", ask, Ask)
         await self._shell.start(
             creating(self._shell.clock, ask.id, RequestAuthority.register, ask),
         )
@@ -48,7 +49,8 @@ class AsyncApprovalRegistry(RequestReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         await self._shell.start(acting(id, RequestAuthority.circulate))
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
@@ -60,8 +62,10 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
         QuorumReachedError.
         """
-        checks.instance("id", id, RequestId)
-        checks.instance("vote", vote, Vote)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
+        if type(vote) is not Vote:
+            checks.instance("vote", vote, Vote)
         await self._shell.start(acting(id, RequestAuthority.endorse, vote))
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
@@ -73,8 +77,10 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
         QuorumMissingError.
         """
-        checks.instance("id", id, RequestId)
-        checks.instance("vote", vote, Vote)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
+        if type(vote) is not Vote:
+            checks.instance("vote", vote, Vote)
         await self._shell.start(acting(id, RequestAuthority.grant, vote))
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
@@ -85,8 +91,10 @@ class AsyncApprovalRegistry(RequestReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, RequestId)
-        checks.instance("by", by, PersonId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
+        if type(by) is not PersonId:
+            checks.instance("by", by, PersonId)
         checks.text("reason", reason)
         await self._shell.start(acting(id, RequestAuthority.deny, by, reason))
 
@@ -98,7 +106,8 @@ class AsyncApprovalRegistry(RequestReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, NotExpiredError.
         """
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         checks.count("at_ms", at_ms)
         await self._shell.start(acting(id, RequestAuthority.expire, at_ms))
 
@@ -111,7 +120,8 @@ class AsyncApprovalRegistry(RequestReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         await self._shell.start(acting(id, RequestAuthority.withdraw))
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:
@@ -133,7 +143,8 @@ class AsyncApprovalRegistry(RequestReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         CursorError.
         """
-        checks.instance("consumer", consumer, DecisionReader)
+        if type(consumer) is not DecisionReader:
+            checks.instance("consumer", consumer, DecisionReader)
         checks.count("cursor", cursor)
         reached: int = await self._shell.start(
             advancing(RequestAuthority.mark_read, consumer, cursor),

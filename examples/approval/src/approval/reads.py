@@ -159,7 +159,8 @@ class RequestReads:
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError.
         """
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         return self._shell.watch(id, RequestAuthority.watch, RequestWatch)
 
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
@@ -167,7 +168,8 @@ class RequestReads:
 
         None when the id is unknown.
         """
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         return self._shell.view(id, snapshot_of)
 
     def requests(
@@ -198,7 +200,8 @@ class RequestReads:
 
     def read_up_to(self, consumer: DecisionReader) -> int:
         """Where a consumer's cursor stands; 0 at first."""
-        checks.instance("consumer", consumer, DecisionReader)
+        if type(consumer) is not DecisionReader:
+            checks.instance("consumer", consumer, DecisionReader)
         return self._shell.ask(RequestAuthority.cursor_of, consumer)
 
     def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
@@ -209,7 +212,8 @@ class RequestReads:
 
         Outcomes come in the order asked.
         """
-        checks.instance("batch_id", batch_id, BatchId)
+        if type(batch_id) is not BatchId:
+            checks.instance("batch_id", batch_id, BatchId)
         members = checks.many("ids", ids, RequestId)
         return self._shell.wait_for_all(
             batch_id,
@@ -221,17 +225,20 @@ class RequestReads:
 
     def standing_of(self, id: RequestId) -> Standing:
         """How a request looks to the one who made it."""
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.standing_of, id)
 
     def urgency_of(self, id: RequestId) -> Urgency:
         """How soon somebody has to look at it."""
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.urgency_of, id)
 
     def is_missing_votes(self, id: RequestId) -> bool:
         """Whether more than one approval is missing."""
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.is_missing_votes, id)
 
     def pending_effects(self) -> tuple[RequestEffectCall, ...]:

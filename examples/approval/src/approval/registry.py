@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from opslifecycle import checks
-from opslifecycle.steps import acting, advancing, collecting, creating
+from opslifecycle.steps import advancing, collecting
 
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestEffect
@@ -37,10 +37,9 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestExistsError, AmountExceededError.
         """
-        checks.instance("ask", ask, Ask)
-        self._shell.run(
-            creating(self._shell.clock, ask.id, RequestAuthority.register, ask),
-        )
+        if type(ask) is not Ask:
+            checks.instance("ask", ask, Ask)
+        self._shell.act(ask.id, RequestAuthority.register, ask, creates=True)
 
     def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
@@ -50,8 +49,9 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, RequestId)
-        self._shell.run(acting(id, RequestAuthority.circulate))
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
+        self._shell.act(id, RequestAuthority.circulate)
 
     def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
@@ -62,9 +62,11 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
         QuorumReachedError.
         """
-        checks.instance("id", id, RequestId)
-        checks.instance("vote", vote, Vote)
-        self._shell.run(acting(id, RequestAuthority.endorse, vote))
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
+        if type(vote) is not Vote:
+            checks.instance("vote", vote, Vote)
+        self._shell.act(id, RequestAuthority.endorse, vote)
 
     def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
@@ -75,9 +77,11 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
         QuorumMissingError.
         """
-        checks.instance("id", id, RequestId)
-        checks.instance("vote", vote, Vote)
-        self._shell.run(acting(id, RequestAuthority.grant, vote))
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
+        if type(vote) is not Vote:
+            checks.instance("vote", vote, Vote)
+        self._shell.act(id, RequestAuthority.grant, vote)
 
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
@@ -87,10 +91,12 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, RequestId)
-        checks.instance("by", by, PersonId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
+        if type(by) is not PersonId:
+            checks.instance("by", by, PersonId)
         checks.text("reason", reason)
-        self._shell.run(acting(id, RequestAuthority.deny, by, reason))
+        self._shell.act(id, RequestAuthority.deny, by, reason)
 
     def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
@@ -100,9 +106,10 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, NotExpiredError.
         """
-        checks.instance("id", id, RequestId)
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
         checks.count("at_ms", at_ms)
-        self._shell.run(acting(id, RequestAuthority.expire, at_ms))
+        self._shell.act(id, RequestAuthority.expire, at_ms)
 
     def withdraw(self, id: RequestId) -> None:
         """Take it back.
@@ -113,8 +120,9 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, RequestId)
-        self._shell.run(acting(id, RequestAuthority.withdraw))
+        if type(id) is not RequestId:
+            checks.instance("id", id, RequestId)
+        self._shell.act(id, RequestAuthority.withdraw)
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         """Hand over what was decided.
@@ -135,7 +143,8 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         CursorError.
         """
-        checks.instance("consumer", consumer, DecisionReader)
+        if type(consumer) is not DecisionReader:
+            checks.instance("consumer", consumer, DecisionReader)
         checks.count("cursor", cursor)
         reached: int = self._shell.run(
             advancing(RequestAuthority.mark_read, consumer, cursor),

@@ -28,9 +28,12 @@ class Ask:
     note: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        checks.instance("id", self.id, RequestId)
-        checks.instance("kind", self.kind, RequestKind)
-        checks.instance("by", self.by, PersonId)
+        if type(self.id) is not RequestId:
+            checks.instance("id", self.id, RequestId)
+        if type(self.kind) is not RequestKind:
+            checks.instance("kind", self.kind, RequestKind)
+        if type(self.by) is not PersonId:
+            checks.instance("by", self.by, PersonId)
         checks.text("title", self.title)
         checks.count("amount", self.amount)
         checks.count("expires_at_ms", self.expires_at_ms)
@@ -47,7 +50,8 @@ class Vote:
     remark: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        checks.instance("by", self.by, PersonId)
+        if type(self.by) is not PersonId:
+            checks.instance("by", self.by, PersonId)
         checks.count("at_ms", self.at_ms)
         if self.remark is not None:
             checks.text("remark", self.remark)
@@ -62,7 +66,8 @@ class Granted:
     last: Vote
 
     def __attrs_post_init__(self) -> None:
-        checks.instance("last", self.last, Vote)
+        if type(self.last) is not Vote:
+            checks.instance("last", self.last, Vote)
 
 
 @frozen
@@ -75,7 +80,8 @@ class Denied:
     reason: str
 
     def __attrs_post_init__(self) -> None:
-        checks.instance("by", self.by, PersonId)
+        if type(self.by) is not PersonId:
+            checks.instance("by", self.by, PersonId)
         checks.text("reason", self.reason)
 
 

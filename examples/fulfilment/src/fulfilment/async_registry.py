@@ -33,7 +33,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderExistsError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         checks.text("customer", customer)
         await self._shell.start(
             creating(self._shell.clock, id, OrderAuthority.register, id, customer),
@@ -47,7 +48,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.place))
 
     async def screen(self, id: OrderId) -> None:
@@ -58,7 +60,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.screen))
 
     async def hold(self, id: OrderId) -> None:
@@ -69,7 +72,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.hold))
 
     async def release(self, id: OrderId) -> None:
@@ -80,7 +84,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.release))
 
     async def accept(self, id: OrderId) -> None:
@@ -91,7 +96,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.accept))
 
     async def reject(self, id: OrderId) -> None:
@@ -102,7 +108,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.reject))
 
     async def invoice(self, id: OrderId) -> None:
@@ -113,7 +120,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.invoice))
 
     async def remind(self, id: OrderId) -> None:
@@ -124,7 +132,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.remind))
 
     async def pay(self, id: OrderId) -> None:
@@ -135,7 +144,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.pay))
 
     async def charge_back(self, id: OrderId) -> None:
@@ -146,7 +156,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.charge_back))
 
     async def allocate(self, id: OrderId) -> None:
@@ -157,7 +168,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.allocate))
 
     async def backorder(self, id: OrderId) -> None:
@@ -168,7 +180,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.backorder))
 
     async def restock(self, id: OrderId) -> None:
@@ -179,7 +192,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.restock))
 
     async def deallocate(self, id: OrderId) -> None:
@@ -190,7 +204,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.deallocate))
 
     async def start_picking(self, id: OrderId) -> None:
@@ -201,7 +216,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.start_picking))
 
     async def pick_line(self, id: OrderId) -> None:
@@ -212,7 +228,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.pick_line))
 
     async def short_pick(self, id: OrderId) -> None:
@@ -223,7 +240,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.short_pick))
 
     async def finish_picking(self, id: OrderId) -> None:
@@ -234,7 +252,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.finish_picking))
 
     async def repick(self, id: OrderId) -> None:
@@ -245,7 +264,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.repick))
 
     async def start_packing(self, id: OrderId) -> None:
@@ -256,7 +276,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.start_packing))
 
     async def damage(self, id: OrderId) -> None:
@@ -267,7 +288,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.damage))
 
     async def close_parcel(self, id: OrderId) -> None:
@@ -278,7 +300,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.close_parcel))
 
     async def reopen(self, id: OrderId) -> None:
@@ -289,7 +312,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.reopen))
 
     async def weigh(self, id: OrderId) -> None:
@@ -300,7 +324,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.weigh))
 
     async def label(self, id: OrderId) -> None:
@@ -311,7 +336,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.label))
 
     async def relabel(self, id: OrderId) -> None:
@@ -322,7 +348,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.relabel))
 
     async def stage(self, id: OrderId) -> None:
@@ -333,7 +360,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.stage))
 
     async def unstage(self, id: OrderId) -> None:
@@ -344,7 +372,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.unstage))
 
     async def hand_over(self, id: OrderId) -> None:
@@ -355,7 +384,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.hand_over))
 
     async def refuse_pickup(self, id: OrderId) -> None:
@@ -366,7 +396,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.refuse_pickup))
 
     async def depart(self, id: OrderId) -> None:
@@ -377,7 +408,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.depart))
 
     async def scan(self, id: OrderId) -> None:
@@ -388,7 +420,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.scan))
 
     async def reroute(self, id: OrderId) -> None:
@@ -399,7 +432,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.reroute))
 
     async def enter_customs(self, id: OrderId) -> None:
@@ -410,7 +444,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.enter_customs))
 
     async def ask_papers(self, id: OrderId) -> None:
@@ -421,7 +456,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.ask_papers))
 
     async def clear_customs(self, id: OrderId) -> None:
@@ -432,7 +468,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.clear_customs))
 
     async def seize(self, id: OrderId) -> None:
@@ -443,7 +480,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.seize))
 
     async def arrive(self, id: OrderId) -> None:
@@ -454,7 +492,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.arrive))
 
     async def sort(self, id: OrderId) -> None:
@@ -465,7 +504,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.sort))
 
     async def load(self, id: OrderId) -> None:
@@ -476,7 +516,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.load))
 
     async def unload(self, id: OrderId) -> None:
@@ -487,7 +528,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.unload))
 
     async def attempt(self, id: OrderId) -> None:
@@ -498,7 +540,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.attempt))
 
     async def retry(self, id: OrderId) -> None:
@@ -509,7 +552,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.retry))
 
     async def store(self, id: OrderId) -> None:
@@ -520,7 +564,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.store))
 
     async def notify_pickup(self, id: OrderId) -> None:
@@ -531,7 +576,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.notify_pickup))
 
     async def deliver(self, id: OrderId) -> None:
@@ -542,7 +588,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.deliver))
 
     async def collect_parcel(self, id: OrderId) -> None:
@@ -553,7 +600,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.collect_parcel))
 
     async def return_to_sender(self, id: OrderId) -> None:
@@ -564,7 +612,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.return_to_sender))
 
     async def scan_return(self, id: OrderId) -> None:
@@ -575,7 +624,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.scan_return))
 
     async def receive_return(self, id: OrderId) -> None:
@@ -586,7 +636,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.receive_return))
 
     async def inspect(self, id: OrderId) -> None:
@@ -597,7 +648,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.inspect))
 
     async def resend(self, id: OrderId) -> None:
@@ -608,7 +660,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.resend))
 
     async def start_refund(self, id: OrderId) -> None:
@@ -619,7 +672,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.start_refund))
 
     async def retry_refund(self, id: OrderId) -> None:
@@ -630,7 +684,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.retry_refund))
 
     async def refund(self, id: OrderId) -> None:
@@ -641,7 +696,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.refund))
 
     async def lose(self, id: OrderId) -> None:
@@ -653,7 +709,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.lose))
 
     async def cancel_draft(self, id: OrderId) -> None:
@@ -664,7 +721,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.cancel_draft))
 
     async def cancel(self, id: OrderId) -> None:
@@ -676,7 +734,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.cancel))
 
     async def write_off(self, id: OrderId) -> None:
@@ -687,7 +746,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         await self._shell.start(acting(id, OrderAuthority.write_off))
 
     async def annotate(self, id: OrderId, note: str) -> None:
@@ -701,7 +761,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         checks.text("note", note)
         await self._shell.start(acting(id, OrderAuthority.annotate, note))
 

@@ -103,7 +103,8 @@ class OrderReads:
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         return self._shell.watch(id, OrderAuthority.watch, OrderWatch)
 
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
@@ -111,7 +112,8 @@ class OrderReads:
 
         None when the id is unknown.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         return self._shell.view(id, snapshot_of)
 
     def orders(

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from opslifecycle import checks
-from opslifecycle.steps import acting, creating
 
 from .authority import OrderAuthority
 from .identifiers import OrderId
@@ -35,11 +34,10 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderExistsError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         checks.text("customer", customer)
-        self._shell.run(
-            creating(self._shell.clock, id, OrderAuthority.register, id, customer),
-        )
+        self._shell.act(id, OrderAuthority.register, id, customer, creates=True)
 
     def place(self, id: OrderId) -> None:
         """Order it.
@@ -49,8 +47,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.place))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.place)
 
     def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
@@ -60,8 +59,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.screen))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.screen)
 
     def hold(self, id: OrderId) -> None:
         """Clarify something.
@@ -71,8 +71,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.hold))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.hold)
 
     def release(self, id: OrderId) -> None:
         """Go on with it.
@@ -82,8 +83,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.release))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.release)
 
     def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
@@ -93,8 +95,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.accept))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.accept)
 
     def reject(self, id: OrderId) -> None:
         """Refuse it.
@@ -104,8 +107,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.reject))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.reject)
 
     def invoice(self, id: OrderId) -> None:
         """Send the bill.
@@ -115,8 +119,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.invoice))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.invoice)
 
     def remind(self, id: OrderId) -> None:
         """Ask for the money again.
@@ -126,8 +131,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.remind))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.remind)
 
     def pay(self, id: OrderId) -> None:
         """Note that the money came.
@@ -137,8 +143,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.pay))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.pay)
 
     def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
@@ -148,8 +155,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.charge_back))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.charge_back)
 
     def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
@@ -159,8 +167,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.allocate))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.allocate)
 
     def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
@@ -170,8 +179,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.backorder))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.backorder)
 
     def restock(self, id: OrderId) -> None:
         """Note that goods came in.
@@ -181,8 +191,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.restock))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.restock)
 
     def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
@@ -192,8 +203,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.deallocate))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.deallocate)
 
     def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
@@ -203,8 +215,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.start_picking))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.start_picking)
 
     def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
@@ -214,8 +227,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.pick_line))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.pick_line)
 
     def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
@@ -225,8 +239,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.short_pick))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.short_pick)
 
     def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
@@ -236,8 +251,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.finish_picking))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.finish_picking)
 
     def repick(self, id: OrderId) -> None:
         """Fetch them again.
@@ -247,8 +263,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.repick))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.repick)
 
     def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
@@ -258,8 +275,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.start_packing))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.start_packing)
 
     def damage(self, id: OrderId) -> None:
         """Find something broken.
@@ -269,8 +287,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.damage))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.damage)
 
     def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
@@ -280,8 +299,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.close_parcel))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.close_parcel)
 
     def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
@@ -291,8 +311,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.reopen))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.reopen)
 
     def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
@@ -302,8 +323,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.weigh))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.weigh)
 
     def label(self, id: OrderId) -> None:
         """Put the address on.
@@ -313,8 +335,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.label))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.label)
 
     def relabel(self, id: OrderId) -> None:
         """Put another address on.
@@ -324,8 +347,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.relabel))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.relabel)
 
     def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
@@ -335,8 +359,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.stage))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.stage)
 
     def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
@@ -346,8 +371,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.unstage))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.unstage)
 
     def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
@@ -357,8 +383,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.hand_over))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.hand_over)
 
     def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
@@ -368,8 +395,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.refuse_pickup))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.refuse_pickup)
 
     def depart(self, id: OrderId) -> None:
         """Note that it left.
@@ -379,8 +407,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.depart))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.depart)
 
     def scan(self, id: OrderId) -> None:
         """Note where it is.
@@ -390,8 +419,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.scan))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.scan)
 
     def reroute(self, id: OrderId) -> None:
         """Send it another way.
@@ -401,8 +431,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.reroute))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.reroute)
 
     def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
@@ -412,8 +443,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.enter_customs))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.enter_customs)
 
     def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
@@ -423,8 +455,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.ask_papers))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.ask_papers)
 
     def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
@@ -434,8 +467,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.clear_customs))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.clear_customs)
 
     def seize(self, id: OrderId) -> None:
         """Lose it to customs.
@@ -445,8 +479,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.seize))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.seize)
 
     def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
@@ -456,8 +491,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.arrive))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.arrive)
 
     def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
@@ -467,8 +503,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.sort))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.sort)
 
     def load(self, id: OrderId) -> None:
         """Put it into the van.
@@ -478,8 +515,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.load))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.load)
 
     def unload(self, id: OrderId) -> None:
         """Take it out of the van.
@@ -489,8 +527,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.unload))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.unload)
 
     def attempt(self, id: OrderId) -> None:
         """Ring in vain.
@@ -500,8 +539,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.attempt))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.attempt)
 
     def retry(self, id: OrderId) -> None:
         """Try again.
@@ -511,8 +551,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.retry))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.retry)
 
     def store(self, id: OrderId) -> None:
         """Keep it at a shop.
@@ -522,8 +563,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.store))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.store)
 
     def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
@@ -533,8 +575,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.notify_pickup))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.notify_pickup)
 
     def deliver(self, id: OrderId) -> None:
         """Hand it over.
@@ -544,8 +587,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.deliver))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.deliver)
 
     def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
@@ -555,8 +599,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.collect_parcel))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.collect_parcel)
 
     def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
@@ -566,8 +611,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.return_to_sender))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.return_to_sender)
 
     def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
@@ -577,8 +623,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.scan_return))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.scan_return)
 
     def receive_return(self, id: OrderId) -> None:
         """Have it back.
@@ -588,8 +635,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.receive_return))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.receive_return)
 
     def inspect(self, id: OrderId) -> None:
         """Look at what came back.
@@ -599,8 +647,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.inspect))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.inspect)
 
     def resend(self, id: OrderId) -> None:
         """Send it again.
@@ -610,8 +659,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.resend))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.resend)
 
     def start_refund(self, id: OrderId) -> None:
         """Send the money back.
@@ -621,8 +671,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.start_refund))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.start_refund)
 
     def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
@@ -632,8 +683,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.retry_refund))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.retry_refund)
 
     def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
@@ -643,8 +695,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.refund))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.refund)
 
     def lose(self, id: OrderId) -> None:
         """Give it up.
@@ -655,8 +708,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.lose))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.lose)
 
     def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
@@ -666,8 +720,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.cancel_draft))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.cancel_draft)
 
     def cancel(self, id: OrderId) -> None:
         """Call it off.
@@ -678,8 +733,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.cancel))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.cancel)
 
     def write_off(self, id: OrderId) -> None:
         """Close the books on it.
@@ -689,8 +745,9 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
-        self._shell.run(acting(id, OrderAuthority.write_off))
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
+        self._shell.act(id, OrderAuthority.write_off)
 
     def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
@@ -703,9 +760,10 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
         """
-        checks.instance("id", id, OrderId)
+        if type(id) is not OrderId:
+            checks.instance("id", id, OrderId)
         checks.text("note", note)
-        self._shell.run(acting(id, OrderAuthority.annotate, note))
+        self._shell.act(id, OrderAuthority.annotate, note)
 
     def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

@@ -33,7 +33,8 @@ class AsyncLampRegistry(LampReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampExistsError.
         """
-        checks.instance("id", id, LampId)
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
         checks.text("room", room)
         await self._shell.start(
             creating(self._shell.clock, id, LampAuthority.register, id, room),
@@ -47,7 +48,8 @@ class AsyncLampRegistry(LampReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
         """
-        checks.instance("id", id, LampId)
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
         await self._shell.start(acting(id, LampAuthority.light))
 
     async def darken(self, id: LampId) -> None:
@@ -58,7 +60,8 @@ class AsyncLampRegistry(LampReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
         """
-        checks.instance("id", id, LampId)
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
         await self._shell.start(acting(id, LampAuthority.darken))
 
     async def note_broken(self, id: LampId) -> None:
@@ -69,7 +72,8 @@ class AsyncLampRegistry(LampReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
         """
-        checks.instance("id", id, LampId)
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
         await self._shell.start(acting(id, LampAuthority.wear_out))
 
     async def close(self) -> None:

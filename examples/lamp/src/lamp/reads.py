@@ -102,7 +102,8 @@ class LampReads:
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError.
         """
-        checks.instance("id", id, LampId)
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
         return self._shell.watch(id, LampAuthority.watch, LampWatch)
 
     def snapshot(self, id: LampId) -> LampSnapshot | None:
@@ -110,7 +111,8 @@ class LampReads:
 
         None when the id is unknown.
         """
-        checks.instance("id", id, LampId)
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
         return self._shell.view(id, snapshot_of)
 
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from opslifecycle import checks
-from opslifecycle.steps import acting, creating
 
 from .authority import LampAuthority
 from .identifiers import LampId
@@ -35,11 +34,10 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampExistsError.
         """
-        checks.instance("id", id, LampId)
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
         checks.text("room", room)
-        self._shell.run(
-            creating(self._shell.clock, id, LampAuthority.register, id, room),
-        )
+        self._shell.act(id, LampAuthority.register, id, room, creates=True)
 
     def light(self, id: LampId) -> None:
         """Switch it on.
@@ -49,8 +47,9 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
         """
-        checks.instance("id", id, LampId)
-        self._shell.run(acting(id, LampAuthority.light))
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
+        self._shell.act(id, LampAuthority.light)
 
     def darken(self, id: LampId) -> None:
         """Switch it off.
@@ -60,8 +59,9 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
         """
-        checks.instance("id", id, LampId)
-        self._shell.run(acting(id, LampAuthority.darken))
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
+        self._shell.act(id, LampAuthority.darken)
 
     def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
@@ -71,8 +71,9 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
         """
-        checks.instance("id", id, LampId)
-        self._shell.run(acting(id, LampAuthority.wear_out))
+        if type(id) is not LampId:
+            checks.instance("id", id, LampId)
+        self._shell.act(id, LampAuthority.wear_out)
 
     def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.
