@@ -1,0 +1,190 @@
+"""What a small mistake in the shell would break, and no larger test would notice."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opslifecycle import (
+    InvalidValueError,
+    OperationId,
+    OperationKind,
+    OperationStatus,
+    Registry,
+    SqliteStore,
+    StoreDamagedError,
+    StoreVersionError,
+    structure,
+)
+from opslifecycle.errors import PersistenceError
+from opslifecycle.identifiers import _Uuid7Maker
+from opslifecycle.staging import Overlay, merge
+from opslifecycle.store import Identity
+
+from tests.builders import registered, spec
+
+KEYS = st.integers(0, 5)
+#: What is done to a dict: put, delete, pop, get.
+CHANGES = st.lists(st.tuples(st.sampled_from(["put", "del", "pop", "get"]), KEYS), max_size=12)
+
+
+class TestOverlay:
+    @given(base=st.dictionaries(KEYS, st.integers()), changes=CHANGES)
+    def test_it_is_a_dict_that_leaves_its_base_alone(
+        self, base: dict[int, int], changes: list[tuple[str, int]]
+    ) -> None:
+        expected, before = dict(base), dict(base)
+        overlay: Overlay[int, int] = Overlay(base)
+        own: set[int] = set()
+        for number, (change, key) in enumerate(changes):
+            if change == "put":
+                if key not in own:
+                    # What stood below stands last from now on.
+                    expected.pop(key, None)
+                own.add(key)
+                overlay[key] = expected[key] = number
+            elif change == "pop":
+                assert overlay.pop(key, "none") == expected.pop(key, "none")
+            elif change == "get":
+                assert overlay.get(key) == expected.get(key)
+            elif key in expected:
+                del overlay[key], expected[key]
+            else:
+                with pytest.raises(KeyError):
+                    del overlay[key]
+            assert len(overlay) == len(expected)
+            assert set(overlay) == set(expected)
+            assert sorted(overlay.items()) == sorted(expected.items())
+            assert sorted(overlay.values()) == sorted(expected.values())
+            assert [each in overlay for each in range(6)] == [each in expected for each in range(6)]
+        assert base == before
+        merge(overlay)
+        assert list(base.items()) == list(expected.items())
+
+    def test_what_is_asked_for_is_a_copy_of_its_own(self) -> None:
+        base = {"a": [1]}
+        overlay: Overlay[str, list[int]] = Overlay(base, list)
+        overlay["a"].append(2)
+        assert overlay.get("a") == [1, 2]
+        assert base == {"a": [1]}
+        with pytest.raises(KeyError):
+            overlay["b"]
+
+
+class TestIdentity:
+    @pytest.mark.parametrize(
+        ("machine", "version", "migrates", "readable"),
+        [
+            ("ours", 2, False, True),
+            ("ours", 1, True, True),
+            ("ours", 1, False, False),
+            ("ours", 3, True, False),
+            ("theirs", 2, True, False),
+            ("theirs", 1, True, False),
+            ("ours", True, True, False),
+            ("ours", "1", True, False),
+        ],
+    )
+    def test_which_versions_are_read(
+        self, machine: Any, version: Any, migrates: bool, readable: bool
+    ) -> None:
+        identity = Identity("ours", 2, "", (lambda v, stored: stored) if migrates else None)
+        if readable:
+            identity.refuse_unreadable(machine, version, "here")
+            return
+        with pytest.raises(StoreVersionError, match="here"):
+            identity.refuse_unreadable(machine, version, "here")
+
+
+class TestSqlite:
+    def test_a_commit_of_more_rows_than_fit_in_one_statement(self, tmp_path: Path) -> None:
+        count = 2_100
+        with Registry(store=SqliteStore(tmp_path / "s.db"), max_completed=count) as registry:
+            ids = [registered(registry) for _ in range(count)]
+            registry.terminate_owner("all at once")
+        with Registry(store=SqliteStore(tmp_path / "s.db")) as registry:
+            found = registry.list_operations(status=OperationStatus.TERMINATED)
+            assert {each.id for each in found} == set(ids)
+
+    def test_a_store_that_could_not_be_opened_can_be_opened_later(self, tmp_path: Path) -> None:
+        path = tmp_path / "s.db"
+        path.write_bytes(b"no database, but long enough to be read as one" * 100)
+        store = SqliteStore(path)
+        for _ in range(2):
+            with pytest.raises(StoreDamagedError):
+                Registry(store=store)
+        path.unlink()
+        with Registry(store=store) as registry:
+            registered(registry)
+
+    def test_a_commit_renews_the_lease_when_it_is_time(self, tmp_path: Path) -> None:
+        path = tmp_path / "s.db"
+        store = SqliteStore(path)
+        with Registry(store=store) as registry:
+            registered(registry)
+            until = self._expires(path)
+            with sqlite3.connect(path) as database:
+                database.execute("UPDATE registries SET expires_ms = 1")
+            registered(registry)
+            # It is renewed every few seconds only.
+            assert self._expires(path) == 1
+            store._renew_at_ms = 0
+            registered(registry)
+            assert self._expires(path) >= until
+
+    def _expires(self, path: Path) -> int:
+        database = sqlite3.connect(path)
+        ((found,),) = database.execute("SELECT expires_ms FROM registries").fetchall()
+        database.close()
+        return int(found)
+
+    def test_a_closed_store_has_nothing_to_say(self, tmp_path: Path) -> None:
+        store = SqliteStore(tmp_path / "s.db")
+        store.beat()
+        with Registry(store=store) as registry:
+            registered(registry)
+        store.beat()
+        store.close()
+        with pytest.raises(PersistenceError, match="closed"):
+            store._connected()
+
+    def test_a_path_is_a_path(self) -> None:
+        with pytest.raises(InvalidValueError, match="path"):
+            SqliteStore(3)  # type: ignore[arg-type]
+
+
+def test_a_refused_registration_is_kept_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Registry(store=SqliteStore(path)) as registry:
+        id = registered(registry)
+        rows = log_rows(path)
+        for _ in range(3):
+            with pytest.raises(Exception, match="already registered"):
+                registry.register_operation(spec(id=id))
+        assert log_rows(path) == rows
+
+
+def log_rows(path: Path) -> int:
+    database = sqlite3.connect(path)
+    ((count,),) = database.execute("SELECT count(*) FROM log").fetchall()
+    database.close()
+    return int(count)
+
+
+def test_an_unknown_member_is_told_with_those_that_are_known() -> None:
+    with pytest.raises(InvalidValueError, match="expected one of mob_member_child, "):
+        structure("never_heard_of", OperationKind)
+
+
+def test_identifiers_are_rfc_9562_version_7() -> None:
+    maker = _Uuid7Maker()
+    for text in [maker.make() for _ in range(2_000)]:
+        assert text[14] == "7"
+        assert text[19] in "89ab"
+        assert str(OperationId(text)) == text
+    # The counter leaves room above, and what is added to it is random, but small.
+    assert maker._counter >> 74 == 0
