@@ -55,7 +55,7 @@ THEN = {
 
 #: Mutants that do the same in other ways, each with the reason.
 EQUIVALENT = {
-    "listing.Listing.__init__: other constant than `False`": "kept from the first record on instead",
+    "listing.Listing.__init__: other constant than `False`": "it is kept from the start instead",
     "staging.Overlay.__init__: without `super().__init__()`": "a dict begins empty without it",
     "feed.CompletionFeed.close: without `self._waits.clear()`": "nobody reads them any more",
     "errors.RegistryClosedError.__init__: without `super().__init__()`": "it has no facts",
@@ -275,12 +275,13 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--module", choices=sorted(THEN))
     parser.add_argument("--one")
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chosen = [each for each in every() if options.module in (None, each.module)]
     if options.one:
         chosen = [each for each in chosen if each.name == options.one]
     if options.share < 1:
-        chosen = random.Random(1).sample(chosen, round(len(chosen) * options.share))
+        chosen = random.Random(options.seed).sample(chosen, round(len(chosen) * options.share))
     started = time.perf_counter()
     result = tried(chosen, told=True)
     total, seconds = len(chosen), time.perf_counter() - started
