@@ -47,6 +47,7 @@ prove: $(READY)
 
 mutate: $(READY)
 	$(BIN)/python -m tests.proof.mutants
+	$(BIN)/python -m tests.proof.code_mutants
 
 torture: $(READY)
 	$(BIN)/python -m tests.torture

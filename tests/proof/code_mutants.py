@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import copy
 import os
 import random
 import subprocess
@@ -67,13 +66,16 @@ EQUIVALENT = {
 }
 
 
+Edit = Callable[[ast.AST, ast.Module], None]
+
+
 @frozen
 class Mutant:
-    """One mistake: in which module, what it is, and the module's text with it."""
+    """One mistake: in which module, what it is, and what makes the module's text with it."""
 
     module: str
     name: str
-    source: str
+    source: Callable[[], str]
 
 
 @frozen
@@ -94,33 +96,36 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 
 def mutants(module: str) -> list[Mutant]:
     """Every mutant of a module."""
-    tree = ast.parse((SHELL / f"{module}.py").read_text(encoding="utf-8"))
     counts: Counter[str] = Counter()
     found = []
-    for owner, changed in _changes(tree):
-        whole, what = changed
-        name = f"{module}.{owner}: {what}"
-        counts[name] += 1
-        if counts[name] > 1:
-            name += f" ({counts[name]})"
-        found.append(Mutant(module, name, ast.unparse(ast.fix_missing_locations(whole))))
+    for owner, function in _functions(_tree(module), ""):
+        for index, node in enumerate(ast.walk(function)):
+            for what, edit in _edits(node):
+                name = f"{module}.{owner}: {what}"
+                counts[name] += 1
+                if counts[name] > 1:
+                    name += f" ({counts[name]})"
+                found.append(Mutant(module, name, _Changed(module, owner, index, edit)))
     return found
 
 
-def _changes(tree: ast.Module) -> Iterator[tuple[str, tuple[ast.Module, str]]]:
-    """Each change of the body of a function, with whose it is."""
-    places = [
-        (owner, index)
-        for owner, function in _functions(tree, "")
-        for index, node in enumerate(ast.walk(function))
-        if any(True for _ in _edits(node))
-    ]
-    for owner, index in places:
-        node = _node(tree, owner, index)
-        for what, edit in _edits(node):
-            whole = copy.deepcopy(tree)
-            edit(_node(whole, owner, index), whole)
-            yield owner, (whole, what)
+def _tree(module: str) -> ast.Module:
+    return ast.parse((SHELL / f"{module}.py").read_text(encoding="utf-8"))
+
+
+@frozen
+class _Changed:
+    """The text of a module with one node changed, made when it is asked for."""
+
+    module: str
+    owner: str
+    index: int
+    edit: Edit
+
+    def __call__(self) -> str:
+        whole = _tree(self.module)
+        self.edit(_node(whole, self.owner, self.index), whole)
+        return ast.unparse(ast.fix_missing_locations(whole))
 
 
 def _node(tree: ast.Module, owner: str, index: int) -> ast.AST:
@@ -139,9 +144,6 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.AST]]:
                 yield f"{prefix}{child.name}{again}", child
         elif isinstance(child, ast.ClassDef):
             yield from _functions(child, f"{prefix}{child.name}.")
-
-
-Edit = Callable[[ast.AST, ast.Module], None]
 
 
 def _edits(node: ast.AST) -> Iterator[tuple[str, Edit]]:
@@ -235,7 +237,7 @@ def _passes(mutant: Mutant, tests: Sequence[str]) -> bool:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-q", "-p", "tests.proof.mutant_plugin",
              "-p", "no:cacheprovider", *tests],
-            cwd=ROOT, env=environment, input=mutant.source, text=True, capture_output=True,
+            cwd=ROOT, env=environment, input=mutant.source(), text=True, capture_output=True,
             timeout=SECONDS_MAX, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
