@@ -25,7 +25,7 @@ from opslifecycle.identifiers import _Uuid7Maker
 from opslifecycle.staging import Overlay, merge
 from opslifecycle.store import Identity
 
-from tests.builders import registered, spec
+from tests.builders import completed, registered, spec
 
 KEYS = st.integers(0, 5)
 #: What is done to a dict: put, delete, pop, get.
@@ -188,3 +188,31 @@ def test_identifiers_are_rfc_9562_version_7() -> None:
         assert str(OperationId(text)) == text
     # The counter leaves room above, and what is added to it is random, but small.
     assert maker._counter >> 74 == 0
+
+
+class TestEntries:
+    """Entries are made by their first reader, who may be overtaken by rows that leave."""
+
+    def test_rows_that_leave_while_a_page_is_made(self) -> None:
+        registry = Registry(max_completed=200)
+        feed = registry.completion_feed()
+        make = feed._entry_of
+
+        def slow(record: Any) -> Any:
+            # Somebody ends so many operations meanwhile that the lists are cut.
+            feed._entry_of = make
+            for _ in range(150):
+                completed(registry)
+            return make(record)
+
+        for _ in range(200):
+            completed(registry)
+        feed._entry_of = slow
+        first = [entry.seq for entry in feed.list_since(0).entries]
+        assert first == list(range(1, 201))
+        assert [entry.seq for entry in feed.list_since(0).entries] == list(range(151, 351))
+        again = feed.list_since(0).entries
+        assert [entry.seq for entry in again] == list(range(151, 351))
+        assert all(
+            one is other for one, other in zip(again, feed.list_since(0).entries, strict=True)
+        )

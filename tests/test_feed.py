@@ -67,7 +67,7 @@ class TestRetention:
             completed(registry)
             assert sequences(registry) == list(range(max(1, count - 9), count + 1))
         assert registry.broken_invariants() == []
-        assert len(registry.completion_feed()._rows) < 100
+        assert len(registry.completion_feed()._records) < 100
 
     def test_slots_leave_gaps_in_the_numbers_only(self) -> None:
         registry = Registry()

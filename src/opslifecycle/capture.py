@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -99,5 +98,7 @@ def reading(store: Store | None) -> Iterator[None]:
 
 
 def _checksum(body: Data) -> str:
+    import hashlib  # here, because few captures are made, and every program imports this module
+
     text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

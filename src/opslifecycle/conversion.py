@@ -81,6 +81,8 @@ def structure(data: Any, type: Any) -> Any:
     Nothing is coerced and nothing is ignored: a wrong type, an unknown key, a missing one or an
     unknown tag raises InvalidValueError, whose `field` is the path to it.
     """
+    if data.__class__ is type and type in _EXACT:
+        return data
     try:
         return _the_converter().structure(data, type)
     except Exception as error:
@@ -89,6 +91,9 @@ def structure(data: Any, type: Any) -> Any:
             raise
         raise mistake from None
 
+
+#: Types whose values are the data itself; a float has to be finite besides.
+_EXACT = frozenset({str, int, bool})
 
 #: A text as a JSON string, by the function that the json module itself uses.
 json_text: Callable[[str], str] = encode_basestring
@@ -270,9 +275,13 @@ def _strict(scalar: type) -> Callable[[Any, Any], Any]:
 
 
 def _structure_enum(data: Any, kind: type[Enum]) -> Enum:
-    for member in kind:
-        if member.value == data:
-            return member
+    try:
+        member = kind._value2member_map_.get(data)
+    except TypeError:
+        # What cannot be looked up is no member's value.
+        member = None
+    if member is not None:
+        return member
     known = ", ".join(str(member.value) for member in kind)
     raise InvalidValueError("", f"expected one of {known}, got {data!r:.80}")
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from opslifecycle.barriers import Barriers
 from opslifecycle.errors import InternalError, RegistryClosedError
 from opslifecycle.feed import CompletionFeed
-from opslifecycle.hooks import Hooks
 from opslifecycle.listing import Listing
 from opslifecycle.publication import Waker
 from opslifecycle.retention import Retention
 from opslifecycle.steps import Change
 from opslifecycle.waits import Ended
 from opslifecycle.watchers import Watchers
+
+if TYPE_CHECKING:
+    from opslifecycle.hooks import Hooks
 
 IdT = TypeVar("IdT", bound=Hashable)
 

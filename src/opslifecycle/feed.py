@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
 from opslifecycle import checks
@@ -64,19 +64,6 @@ class FeedAdvance(Wait[int]):
     __slots__ = ()
 
 
-class _Row(Generic[EntryT]):
-    """A row: the record that ended, and its entry once somebody has read it.
-
-    Whoever ends a record does not pay for readers that may never come.
-    """
-
-    __slots__ = ("entry", "record")
-
-    def __init__(self, record: Any) -> None:
-        self.record = record
-        self.entry: EntryT | None = None
-
-
 class CompletionFeed(Generic[EntryT, EpochT]):
     """Every public completion, in order, as far back as retention reaches.
 
@@ -86,8 +73,8 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     """
 
     __slots__ = (
-        "__weakref__", "_batch", "_closed", "_entry_of", "_head", "_lock", "_position", "_rows",
-        "_sequences", "_waits", "epoch_id",
+        "__weakref__", "_batch", "_closed", "_entry_of", "_gone", "_head", "_lock", "_made",
+        "_position", "_records", "_sequences", "_waits", "epoch_id",
     )  # fmt: skip
 
     def __init__(
@@ -104,8 +91,12 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         self._position = position
         self._batch = batch
         self._sequences: list[int] = []
-        self._rows: list[_Row[EntryT]] = []
-        self._head = 0
+        self._records: list[Any] = []
+        # The entries, once somebody has read them: whoever ends a record does not pay for readers
+        # that may never come.
+        self._made: list[EntryT | None] = []
+        # The first row that is retained, and how many before it have left the lists.
+        self._head = self._gone = 0
         self._waits: dict[int, dict[Cell[int], None]] = {}
         self._closed = False
 
@@ -158,17 +149,23 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     def entries(self) -> Sequence[EntryT]:
         """The retained entries, oldest first. Called with the publication lock held."""
-        return self._entries(self._rows[self._head :])
+        made = self._made[self._head :]
+        if all(made):
+            return cast("list[EntryT]", made)
+        entries = self._entries(made, self._records[self._head :])
+        self._keep(self._gone + self._head, entries)
+        return entries
 
     def records(self) -> Sequence[Any]:
         """What the retained entries are made from. Called with the publication lock held."""
-        return [row.record for row in self._rows[self._head :]]
+        return self._records[self._head :]
 
     def append(self, record: Any) -> Iterable[Waker]:
         """Add the latest row. Called with the publication lock held."""
         sequence = record.sequence
         self._sequences.append(sequence)
-        self._rows.append(_Row(record))
+        self._records.append(record)
+        self._made.append(None)
         if not self._waits:
             return ()
         wakers: list[Waker] = []
@@ -181,7 +178,9 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         """Let the oldest row go, in amortised constant time. Called with the lock held."""
         self._head += 1
         if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._sequences):
-            del self._sequences[: self._head], self._rows[: self._head]
+            for rows in (self._sequences, self._records, self._made):
+                del rows[: self._head]
+            self._gone += self._head
             self._head = 0
 
     def close(self) -> Iterable[Waker]:
@@ -205,18 +204,31 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             stop = len(self._sequences)
             if rows_max is not None:
                 stop = min(stop, start + rows_max)
-            rows = self._rows[start:stop]
+            made = self._made[start:stop]
+            records = () if all(made) else self._records[start:stop]
+            place = self._gone + start
             watermark, dropped_through = self._position.watermark, self._position.dropped_through
-        return self._batch(tuple(self._entries(rows)), watermark, dropped_through)
+        if records:
+            # Two readers may make them at once; their entries are equal.
+            entries = self._entries(made, records)
+            with self._lock:
+                self._keep(place, entries)
+        else:
+            entries = cast("list[EntryT]", made)
+        return self._batch(tuple(entries), watermark, dropped_through)
 
-    def _entries(self, rows: list[_Row[EntryT]]) -> list[EntryT]:
-        entries = []
-        for row in rows:
-            if row.entry is None:
-                # Two readers may make it at once; their entries are equal.
-                row.entry = self._entry_of(row.record)
-            entries.append(row.entry)
-        return entries
+    def _entries(self, made: list[EntryT | None], records: Sequence[Any]) -> list[EntryT]:
+        return [
+            self._entry_of(record) if entry is None else entry
+            for entry, record in zip(made, records, strict=True)
+        ]
+
+    def _keep(self, place: int, entries: list[EntryT]) -> None:
+        """Keep entries for whoever reads them next, but for those whose rows have left."""
+        start = place - self._gone
+        if start < 0:
+            entries, start = entries[-start:], 0
+        self._made[start : start + len(entries)] = entries
 
     def _check(self, after: int, epoch_id: EpochT | None) -> None:
         checks.count("after", after)

@@ -1,0 +1,62 @@
+"""What it costs to begin: importing the package, and the first word of each command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.measuring import Contest, Named, Ratio
+
+_BIN = Path(sys.executable).parent
+
+
+def _seconds(command: list[str]) -> Callable[[], float]:
+    def run() -> float:
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+    return run
+
+
+def _importing(modules: str) -> Callable[[], float]:
+    """Seconds of an import alone, told by the process that makes it."""
+    program = (
+        f"import time; start = time.perf_counter(); import {modules}; "
+        "print(time.perf_counter() - start)"
+    )
+
+    def run() -> float:
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return float(done.stdout)
+
+    return run
+
+
+def _import() -> Contest:
+    contestants = {
+        "attrs and cattrs": _importing("attrs, cattrs"),
+        "opslifecycle": _importing("opslifecycle"),
+    }
+    return Contest("import", "import", contestants)
+
+
+def _command_line() -> Contest:
+    contestants = {
+        "python -c pass": _seconds([sys.executable, "-c", "pass"]),
+        "opslifecycle --help": _seconds([str(_BIN / "opslifecycle"), "--help"]),
+        "opslifecycle-codegen --help": _seconds([str(_BIN / "opslifecycle-codegen"), "--help"]),
+    }
+    return Contest("command line", "start", contestants)
+
+
+contests: list[Named] = [("import", _import), ("command line", _command_line)]
+
+RATIOS = [
+    Ratio("`import opslifecycle` against importing attrs and cattrs", "import",
+          ("opslifecycle",), ("attrs and cattrs",), 1.3, at_least=False),
+]  # fmt: skip
