@@ -17,7 +17,7 @@ RecordT = TypeVar("RecordT")
 class Listing(Generic[IdT, RecordT]):
     """Records by the values of their filter properties. Called with the publication lock held."""
 
-    __slots__ = ("_buckets", "_built", "_keys", "_keys_of", "_noted", "_records")
+    __slots__ = ("_buckets", "_keys", "_keys_of", "_noted", "_records", "is_built")
 
     def __init__(
         self,
@@ -26,15 +26,11 @@ class Listing(Generic[IdT, RecordT]):
     ) -> None:
         self._records = records
         self._keys_of = keys_of
-        self._built = False
+        #: Whether there is an index, so that changes have to be noted.
+        self.is_built = False
         self._buckets: dict[tuple[int, Hashable], dict[IdT, None]] = {}
         self._keys: dict[IdT, tuple[Hashable, ...]] = {}
         self._noted: dict[IdT, None] = {}
-
-    @property
-    def is_built(self) -> bool:
-        """Whether there is an index, so that changes have to be noted."""
-        return self._built
 
     def note(self, id: IdT) -> None:
         """Remember that the record of `id` was made, changed or erased."""
@@ -54,9 +50,9 @@ class Listing(Generic[IdT, RecordT]):
         ]
 
     def _bring_up_to_date(self) -> None:
-        outdated = self._noted if self._built else dict.fromkeys(self._records)
+        outdated = self._noted if self.is_built else dict.fromkeys(self._records)
         self._noted = {}
-        self._built = True
+        self.is_built = True
         for id in outdated:
             record = self._records.get(id)
             before = self._keys.pop(id, ())

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Generator, Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from opslifecycle.errors import EventLoopBlockedError, InvalidValueError, OpsLifecycleError
 from opslifecycle.publication import PublicationLock, Waker
@@ -205,10 +205,10 @@ class Wait(NotCopyable, Generic[T]):
         """What it has ended with; raises what it has failed with."""
         cell = self._cell
         if cell.state is _State.RESOLVED:
-            return cast("T", cell.value)
+            return cell.value  # type: ignore[return-value]
         if cell.state is _State.FAILED:
-            error = cast("OpsLifecycleError", cell.value)
-            raise error.again()
+            assert isinstance(cell.value, OpsLifecycleError)
+            raise cell.value.again()
         from opslifecycle.cancellation import WaitCancelledError
 
         raise WaitCancelledError
