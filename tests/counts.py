@@ -102,7 +102,10 @@ def statements() -> Figures:
                 registry.register_operation(spec())
             store._database.set_trace_callback(None)
             rows = _rows(path) - before
-    return {"statements of a commit": len(set(told)) / LIFECYCLES, "rows of a commit": rows / LIFECYCLES}
+    return {
+        "statements of a commit": len(set(told)) / LIFECYCLES,
+        "rows of a commit": rows / LIFECYCLES,
+    }
 
 
 def _rows(path: Path) -> int:

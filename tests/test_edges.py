@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+import pickle
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opslifecycle import (
+    AsyncRegistry,
+    CompletionCursorConsumer,
+    CompletionFeedGap,
     InvalidValueError,
+    MemoryStore,
     OperationId,
     OperationKind,
     OperationStatus,
+    OpsLifecycleError,
     Registry,
     SqliteStore,
     StoreDamagedError,
     StoreVersionError,
+    errors,
     structure,
 )
 from opslifecycle.errors import PersistenceError
 from opslifecycle.identifiers import _Uuid7Maker
 from opslifecycle.staging import Overlay, merge
-from opslifecycle.store import Identity
+from opslifecycle.store import Commit, Identity, Stored
 
 from tests.builders import completed, registered, spec
 
+AGENT = CompletionCursorConsumer.AGENT_APPLIED
 KEYS = st.integers(0, 5)
 #: What is done to a dict: put, delete, pop, get.
 CHANGES = st.lists(st.tuples(st.sampled_from(["put", "del", "pop", "get"]), KEYS), max_size=12)
@@ -216,3 +227,62 @@ class TestEntries:
         assert all(
             one is other for one, other in zip(again, feed.list_since(0).entries, strict=True)
         )
+
+
+ERRORS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, OpsLifecycleError)
+]
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_tells_its_facts_and_survives_a_pickle(kind: type[OpsLifecycleError]) -> None:
+    given = [CompletionFeedGap(1, 2, 3) if name == "gap" else f"the {name}" for name in kind.facts]
+    error = kind(*given).by("a_guard")
+    assert [getattr(error, name) for name in kind.facts] == given
+    for other in (pickle.loads(pickle.dumps(error)), error.again()):
+        assert other == error
+        assert [getattr(other, name) for name in kind.facts] == given
+        assert other.guard == "a_guard"
+    assert all(f"the {name}" in str(error) for name in kind.facts if f"{{{name}}}" in kind.template)
+
+
+def test_commands_without_a_store_give_their_values_to_tasks() -> None:
+    async def run() -> None:
+        async with AsyncRegistry() as registry:
+            made = spec()
+            await registry.register_operation(made)
+            await registry.fail_operation(made.id, "no")
+            assert await registry.advance_completion_cursor(AGENT, 1) == 1
+            assert [id for id, _ in await registry.collect_completed()] == [made.id]
+
+    asyncio.run(run())
+
+
+def test_times_are_those_of_the_day_with_a_store_too() -> None:
+    with Registry(store=MemoryStore()) as registry:
+        before = time.time_ns() // 1_000_000
+        snapshot = registry.snapshot(registered(registry))
+        assert snapshot is not None
+        assert before <= snapshot.created_at_ms <= time.time_ns() // 1_000_000
+
+
+def test_a_store_in_memory_is_spelled_anew_once() -> None:
+    calls = []
+
+    def migrate(version: int, stored: Stored) -> Stored:
+        calls.append(version)
+        return attrs.evolve(stored, records={"a": "new"}, rows={1: ("a", "new")}, state="new")
+
+    store = MemoryStore()
+    store.open(Identity("ours", 1, ""))
+    store.append(Commit((("a", 1, "old"),), (), 0, "old"))
+    store.close()
+    for _ in range(2):
+        found = store.open(Identity("ours", 2, "", migrate))
+        assert (dict(found.records), dict(found.rows), found.state) == (
+            {"a": "new"}, {1: ("a", "new")}, "new"
+        )  # fmt: skip
+        store.close()
+    assert calls == [1]
