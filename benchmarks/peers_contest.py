@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from opslifecycle import Registry
 
 from benchmarks.durable import folder, lifecycles
 from benchmarks.measuring import Contest, Named, Ratio
-from benchmarks.memory import OPERATIONS, RESULT, UPDATE, specs
+from benchmarks.memory import transitions
 
 MACHINES = ("transitions", "python-statemachine", "Automat", "sismic", "xstate-statemachine")
 QUEUES = ("asyncio tasks", "taskiq", "procrastinate")
@@ -34,16 +33,8 @@ def _peer(python: Path, name: str) -> Callable[[], float]:
 
 def _in_memory() -> float:
     """The whole registry: register, start, a report of progress, complete."""
-    work = specs(OPERATIONS)
     with Registry() as registry:
-        start = time.perf_counter()
-        for spec in work:
-            id = spec.id
-            registry.register_operation(spec)
-            registry.provisioning_succeeded(id)
-            registry.report_progress(id, UPDATE)
-            registry.complete_operation(id, RESULT)
-        return (time.perf_counter() - start) / OPERATIONS
+        return 4 * transitions(registry)
 
 
 def _durable(in_flight: int, count: int) -> Callable[[], float]:

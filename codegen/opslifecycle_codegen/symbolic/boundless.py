@@ -133,23 +133,20 @@ class Unnamed:
 
     def names(self, world: Boundless) -> dict[str, Known]:
         """What the names of claims stand for."""
-        symbols, entity = self.rules.symbols, self.rules.entity
+        rules = self.rules
         barriers = tuple(
             (there, (Many(tuple((e, at) for at, e in enumerate(members)), _count(rest)),))
             for there, members, rest in world.barriers
         )
         records = tuple((each.there, Maybe(True, each.value)) for each in world.records)
         rest = self._rest(world)
-        names = {
+        return {
             "registry": Known(REGISTRY, world.registry),
-            f"{entity}s": Known(collection(ENTITY), Many(records, rest)),
+            f"{rules.entity}s": Known(collection(ENTITY), Many(records, rest)),
             "feed": Known(collection(ROW), Many(tuple((r[0], r[1]) for r in world.rows))),
             "barriers": Known(collection(BARRIER), Many(barriers)),
+            **rules.cursors(world.cursors),
         }
-        if symbols.cursor_enum:
-            counts = Type("counts", inner=Type("enum", symbols.cursor_enum))
-            names["cursors"] = Known(counts, tuple(world.cursors))
-        return names
 
     def _rest(self, world: Boundless) -> Callable[[str], Formula]:
         """How many records that are not named satisfy the conditions of a generator."""

@@ -118,16 +118,10 @@ class _Induction:
             yield IN_ORDER, both(*self._unnamed.orders(world))
 
     def _steps(self, before: Boundless, after: Boundless) -> Iterator[tuple[str, Formula]]:
-        enum = self._rules.symbols.cursor_enum
-        names = {}
-        for when, of in (("before", before), ("after", after)):
-            names[when] = Known(REGISTRY, of.registry)
-            if enum:
-                counts = Type("counts", inner=Type("enum", enum))
-                names[f"{when}.cursors"] = Known(counts, tuple(of.cursors))
-        for name, claim in self._rules.machine.steps.items():
-            if str(name) not in self.outside:
-                yield str(name), self._rules.formulas.truth(claim.holds, names)
+        stepping = self._rules.steps(
+            (before.registry, before.cursors), (after.registry, after.cursors)
+        )
+        yield from ((name, each) for name, each in stepping if name not in self.outside)
 
     def _live(self, record: Maybe) -> Formula:
         return self._rules.is_in("live", record.value)

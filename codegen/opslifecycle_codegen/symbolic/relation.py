@@ -11,7 +11,6 @@ from opslifecycle_codegen.proof.claims import WATCHES_ARE_OF_THE_LIVE
 from opslifecycle_codegen.proof.slices import Slice
 from opslifecycle_codegen.proof.state import Call
 from opslifecycle_codegen.symbolic.calls import Calls
-from opslifecycle_codegen.symbolic.formulas import Known
 from opslifecycle_codegen.symbolic.rules import Rules
 from opslifecycle_codegen.symbolic.shapes import Maybe, Shape, maybe
 from opslifecycle_codegen.symbolic.terms import (
@@ -24,7 +23,7 @@ from opslifecycle_codegen.symbolic.terms import (
     variable,
 )
 from opslifecycle_codegen.symbolic.world import Effects, World
-from opslifecycle_codegen.types import BOOL, REGISTRY, Type
+from opslifecycle_codegen.types import BOOL, Type
 
 
 @frozen
@@ -178,15 +177,8 @@ class _Maker:
         return Transition(call, enabled, tuple(changed), tuple(self._steps(world)))
 
     def _steps(self, world: World) -> Iterator[tuple[str, Formula]]:
-        enum = self._rules.symbols.cursor_enum
-        names = {}
-        for when, of in (("before", self._world), ("after", world)):
-            names[when] = Known(REGISTRY, of.registry)
-            if enum:
-                counts = Type("counts", inner=Type("enum", enum))
-                names[f"{when}.cursors"] = Known(counts, tuple(of.cursors))
-        for name, claim in self._rules.machine.steps.items():
-            yield str(name), self._rules.formulas.truth(claim.holds, names)
+        before = self._world.registry, self._world.cursors
+        return self._rules.steps(before, (world.registry, world.cursors))
 
 
 def _variable(leaf: Formula) -> Term | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -17,6 +17,8 @@ from opslifecycle_codegen.types import ACTION, ENTITY, REGISTRY, Type, collectio
 from opslifecycle_codegen.words import Expr, Text
 
 Fields = tuple[Shape, ...]
+#: The part of a state that properties of steps speak of: the registry's fields, and the cursors.
+Stepping = tuple[Fields, Iterable[Formula]]
 
 
 @frozen
@@ -74,6 +76,20 @@ class Rules:
         """The name that all records have together."""
         members = Many(tuple((each.there, Maybe(True, each.value)) for each in records))
         return {f"{self.entity}s": Known(collection(ENTITY), members)}
+
+    def cursors(self, cursors: Iterable[Formula], name: str = "cursors") -> dict[str, Known]:
+        """The name that all cursors have together, if there are any."""
+        enum = self.symbols.cursor_enum
+        counts = Type("counts", inner=Type("enum", enum))
+        return {name: Known(counts, tuple(cursors))} if enum else {}
+
+    def steps(self, before: Stepping, after: Stepping) -> Iterator[tuple[str, Formula]]:
+        """What must hold between a registry with its cursors and what becomes of them."""
+        names: dict[str, Known] = {}
+        for when, (registry, cursors) in (("before", before), ("after", after)):
+            names |= {when: Known(REGISTRY, registry), **self.cursors(cursors, f"{when}.cursors")}
+        for name, claim in self.machine.steps.items():
+            yield str(name), self.formulas.truth(claim.holds, names)
 
     # Parts of rules -----------------------------------------------------------------------------
 

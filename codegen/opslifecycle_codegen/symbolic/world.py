@@ -179,16 +179,13 @@ class Effects:
             (there, (Many(tuple((each, at) for at, each in enumerate(members))),))
             for key in world.barriers for there, members in key
         )  # fmt: skip
-        names = {
+        return {
             "registry": Known(REGISTRY, world.registry),
             "feed": Known(collection(ROW), Many(tuple(world.rows))),
             "barriers": Known(collection(BARRIER), Many(barriers)),
             **rules.many(world.records),
+            **rules.cursors(world.cursors),
         }
-        if rules.symbols.cursor_enum:
-            counts = Type("counts", inner=Type("enum", rules.symbols.cursor_enum))
-            names["cursors"] = Known(counts, tuple(world.cursors))
-        return names
 
     # Effects ------------------------------------------------------------------------------------
 
