@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from opslifecycle import (
+    Completed,
     CompletionCursorConsumer,
+    Failed,
     OperationId,
     PersistenceError,
     Registry,
@@ -40,6 +42,7 @@ class Recording:
             registry.provisioning_failed(first.id, "no")
         self.base: Image = {str(path): path.read_bytes()}
         self.registered: list[tuple[int, OperationId]] = [(0, first.id)]
+        self.asked = list(self.registered)
         self.ended: list[tuple[int, OperationId]] = [(0, first.id)]
         self.cursors: list[tuple[int, int]] = [(0, 0)]
         files = Files()
@@ -47,6 +50,7 @@ class Recording:
             registry = Registry(store=SqliteStore(path, durability=durability))
             for number in range(6):
                 made = spec()
+                self.asked.append((len(files.operations), made.id))
                 registry.register_operation(made)
                 self.registered.append((len(files.operations), made.id))
                 registry.provisioning_succeeded(made.id)
@@ -64,6 +68,7 @@ class Recording:
             rows = registry.completion_feed().list_since(0).entries
             assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
             outcomes = {row.operation_id: row.terminal_outcome for row in rows}
+            self._verify_nothing_invented(done, outcomes)
             for at, id in self.registered:
                 assert at > done or id in outcomes, f"lost after {done} operations: {id}"
             for at, id in self.ended:
@@ -71,6 +76,16 @@ class Recording:
             acknowledged = max(cursor for at, cursor in self.cursors if at <= done)
             assert registry.completion_cursor(AGENT) >= acknowledged
             assert registry.broken_invariants() == []
+
+    def _verify_nothing_invented(self, done: int, outcomes: dict[OperationId, Any]) -> None:
+        """What is there was asked for, and says what was asked for: damage would show here."""
+        begun = {id for at, id in self.asked if at <= done}
+        assert set(outcomes) <= begun, f"after {done} operations"
+        for id, outcome in outcomes.items():
+            if isinstance(outcome, Completed):
+                assert outcome.result.content == str(id)
+            else:
+                assert isinstance(outcome, Failed | Terminated)
 
 
 @pytest.fixture
@@ -86,7 +101,7 @@ def compact_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(recording: Recording, folder: Path) -> tuple[int, int]:
-    """Open every image; gives how many there were, and how many lost something acknowledged."""
+    """Open every image; gives how many there were, and how many lost or invented something."""
     count = lost = 0
     for done, image in images(recording.base, recording.operations):
         count += 1
