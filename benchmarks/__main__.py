@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from benchmarks import durable, memory, peers_contest, starting
-from benchmarks.measuring import Measured, held
-from benchmarks.page import write_page
+from benchmarks.measuring import Measured, figure_text, held
+from benchmarks.page import data_of, write_page
 
 ROOT = Path(__file__).parents[1]
 RATIOS = [*memory.RATIOS, *peers_contest.RATIOS, *durable.RATIOS, *starting.RATIOS]
@@ -25,7 +25,7 @@ RATIOS = [*memory.RATIOS, *peers_contest.RATIOS, *durable.RATIOS, *starting.RATI
 def _told(measured: Measured) -> None:
     contest = measured.contest
     for name in contest.contestants:
-        value = contest.unit_text(measured.median(name))
+        value = figure_text(measured.median(name), in_bytes=contest.in_bytes)
         print(f"{contest.name:<28}{name:<30}{value:>16}", flush=True)
     for ratio in RATIOS:
         if ratio.contest == contest.name:
@@ -66,16 +66,18 @@ def main() -> int:
     if not measured:
         print(f"there is no contest with {options.only!r} in its name", file=sys.stderr)
         return 2
-    found = {
-        each.contest.name: {name: each.median(name) for name in each.contest.contestants}
-        for each in measured
-    }
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    if options.against is not None:
-        _compared(found, json.loads(options.against.read_text(encoding="utf-8")))
+    if options.json is not None or options.against is not None:
+        found = {
+            each.contest.name: {name: each.median(name) for name in each.contest.contestants}
+            for each in measured
+        }
+        if options.against is not None:
+            _compared(found, json.loads(options.against.read_text(encoding="utf-8")))
+        if options.json is not None:
+            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if options.page:
-        write_page(ROOT / "docs", measured, RATIOS, options.rounds, options.peers)
+        data = data_of(measured, RATIOS, options.rounds)
+        write_page(ROOT / "docs", data, RATIOS, options.peers)
     return 0
 
 

@@ -26,9 +26,10 @@ class Contest:
     #: Bytes are counted, and not timed.
     in_bytes: bool = False
 
-    def unit_text(self, value: float) -> str:
-        """A figure in its unit."""
-        return f"{value:,.0f} bytes" if self.in_bytes else f"{value * 1e6:,.2f} µs"
+
+def figure_text(value: float, *, in_bytes: bool) -> str:
+    """A figure in its unit."""
+    return f"{value:,.0f} bytes" if in_bytes else f"{value * 1e6:,.2f} µs"
 
 
 #: A contest by its name, made when its turn comes, because some hold much in memory.

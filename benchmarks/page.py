@@ -10,57 +10,63 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from benchmarks.measuring import Measured, Ratio
+from benchmarks.measuring import Measured, Ratio, figure_text
+
+Data = dict[str, Any]
 
 _WORDS = Path(__file__).with_name("words.yaml")
 
 
-def write_page(
-    docs: Path, measured: Sequence[Measured], ratios: Sequence[Ratio], rounds: int, peers: Path
-) -> None:
+def data_of(measured: Sequence[Measured], ratios: Sequence[Ratio], rounds: int) -> Data:
+    """What the page and its pictures are made from."""
+    by_name = {each.contest.name: each for each in measured}
+    contests = {
+        name: {
+            "unit": each.contest.unit,
+            "in_bytes": each.contest.in_bytes,
+            "medians": {one: each.median(one) for one in each.contest.contestants},
+        }
+        for name, each in by_name.items()
+    }
+    found = {each.name: by_name[each.contest].ratio(each) for each in ratios}
+    return {"machine": _machine(), "rounds": rounds, "contests": contests, "ratios": found}
+
+
+def write_page(docs: Path, data: Data, ratios: Sequence[Ratio], peers: Path) -> None:
     """Write docs/performance.md, its data and its pictures."""
     folder = docs / "performance"
     folder.mkdir(exist_ok=True)
-    data = {
-        each.contest.name: {name: each.median(name) for name in each.contest.contestants}
-        for each in measured
-    }
     path = folder / "measured.json"
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    (docs / "performance.md").write_text("\n".join(_lines(data, ratios)), encoding="utf-8")
     script = Path(__file__).with_name("plots.py")
     subprocess.run([str(peers), str(script), str(path)], check=True)
-    text = "\n".join(_lines(measured, ratios, rounds))
-    (docs / "performance.md").write_text(text, encoding="utf-8")
     print(f"wrote {docs / 'performance.md'}")
 
 
-def _lines(measured: Sequence[Measured], ratios: Sequence[Ratio], rounds: int) -> Iterator[str]:
+def _lines(data: Data, ratios: Sequence[Ratio]) -> Iterator[str]:
     words = yaml.safe_load(_WORDS.read_text(encoding="utf-8"))
-    by_name = {each.contest.name: each for each in measured}
     yield "<!-- Written by `make bench` from what it measured. -->"
-    yield ""
-    yield "# Speed"
-    yield ""
+    yield from ("", "# Speed", "")
     yield (
-        f"Medians of {rounds} rounds in which all contestants of a contest take turns; ratios are "
-        "medians of ratios within one round. Read the ratios: machines differ, and one machine "
-        "differs from minute to minute."
+        f"Medians of {data['rounds']} rounds in which all contestants of a contest take turns; "
+        "ratios are medians of ratios within one round. Read the ratios: machines differ, and one "
+        "machine differs from minute to minute."
     )
-    yield ""
-    yield f"Measured on {_machine()}."
-    yield ""
+    yield from ("", f"Measured on {data['machine']}.", "")
     yield "| | found | wished | |"
     yield "|---|---|---|---|"
     unmet = []
     for ratio in ratios:
-        found = by_name[ratio.contest].ratio(ratio)
-        met = ratio.is_met(found)
-        if not met:
+        found = data["ratios"][ratio.name]
+        if not ratio.is_met(found):
             unmet.append(ratio)
-        yield f"| {ratio.name} | {found:.2f} | {ratio.wish} | {'' if met else 'not met'} |"
+        told = "" if ratio.is_met(found) else "not met"
+        yield f"| {ratio.name} | {found:.2f} | {ratio.wish} | {told} |"
     if unmet:
         yield from ("", "## Why not", "")
     for ratio in unmet:
@@ -71,13 +77,11 @@ def _lines(measured: Sequence[Measured], ratios: Sequence[Ratio], rounds: int) -
     yield ""
     yield "![Durable lifecycles per second, by how many are in flight](performance/in_flight.svg)"
     yield from ("", "## Everything", "")
-    for each in measured:
-        yield f"### {each.contest.name}, for each {each.contest.unit}"
-        yield ""
-        yield "| | median |"
-        yield "|---|---|"
-        for name in each.contest.contestants:
-            yield f"| {name} | {each.contest.unit_text(each.median(name))} |"
+    for name, contest in data["contests"].items():
+        yield f"### {name}, for each {contest['unit']}"
+        yield from ("", "| | median |", "|---|---|")
+        for one, median in contest["medians"].items():
+            yield f"| {one} | {figure_text(median, in_bytes=contest['in_bytes'])} |"
         yield ""
     yield from ("## Peers", "", words["peers"])
 

@@ -18,7 +18,7 @@ GROWTH = [
 
 
 def _number(name: str) -> int:
-    found = re.search(r"[\d,]+", name)
+    found = re.search(r"\d[\d,]*", name)
     assert found is not None
     return int(found[0].replace(",", ""))
 
@@ -47,7 +47,7 @@ def growth(data: dict[str, dict[str, float]], path: Path) -> None:
         )
         axes.plot(*zip(*points, strict=True), marker="o", label=label)
     axes.set_ylim(bottom=0)
-    axes.legend()
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=2)
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
 
 
@@ -70,6 +70,7 @@ def in_flight(data: dict[str, dict[str, float]], path: Path) -> None:
 
 if __name__ == "__main__":
     measured = Path(sys.argv[1])
-    found = json.loads(measured.read_text(encoding="utf-8"))
+    contests = json.loads(measured.read_text(encoding="utf-8"))["contests"]
+    found = {name: each["medians"] for name, each in contests.items()}
     growth(found, measured.with_name("growth.svg"))
     in_flight(found, measured.with_name("in_flight.svg"))
