@@ -10,8 +10,9 @@ PEERS := build/peers
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
 
+# One file of tests stays in one process: some of them count what happens in all of it.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 check: $(READY)
 	$(BIN)/opslifecycle-codegen check
