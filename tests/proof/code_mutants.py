@@ -25,7 +25,7 @@ from attrs import frozen
 from tests.proof.machines import ROOT
 
 SHELL = ROOT / "src/opslifecycle"
-SECONDS_MAX = 180
+SECONDS_MAX = 90
 
 #: The tests that every mutant meets first, because they are quick.
 FIRST = ["tests/test_edges.py", "tests/test_registry.py", "tests/test_waits.py",
