@@ -86,12 +86,17 @@ def held(contest: Contest, rounds: int) -> Measured:
     figures: dict[str, list[float]] = {name: [] for name in contest.contestants}
     for number in range(rounds + 1):
         for name, run in contest.contestants.items():
-            gc.collect()
-            gc.disable()
-            try:
-                figure = run()
-            finally:
-                gc.enable()
+            figure = figure_of(run)
             if number:
                 figures[name].append(figure)
     return Measured(contest, figures)
+
+
+def figure_of(run: Contestant) -> float:
+    """The figure of one round, without collections of garbage in between."""
+    gc.collect()
+    gc.disable()
+    try:
+        return run()
+    finally:
+        gc.enable()
