@@ -53,6 +53,7 @@ prove: $(READY)
 
 mutate: $(READY)
 	$(BIN)/python -m tests.proof.mutants
+	$(BIN)/python -m tests.proof.artifact_mutants
 	$(BIN)/python -m tests.proof.code_mutants
 
 torture: $(READY)

@@ -51,6 +51,7 @@ def assert_clean(folder: Path, *, width: int = 88) -> None:
     commands = [
         ["ruff", "format", "--isolated", *length, "--check", "src", "tests"],
         ["ruff", "check", "--isolated", *length, "--select", rules, "src", "tests"],
+        ["ruff", "check", "--isolated", "--select", "D101,D103", "src"],
         ["mypy", "--strict", "--config-file", os.devnull, "src"],
         ["pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests"],
     ]

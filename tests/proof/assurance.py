@@ -34,8 +34,9 @@ _NOT_CLAIMED = """\
   they share.
 * The generated authority is compared at the states that the search reaches, one command at a time.
   Threads, batches and stores are compared by steps on the whole registry, which are sampled.
-* Mutants are those of the machine's file. Those of the handwritten code are tried by `make mutate`,
-  which takes most of an hour; of those that are no equivalents, one in ten may live.
+* Mutants are those of the machine's file and of what is generated from it. Those of the handwritten
+  code are tried by `make mutate`, which takes most of an hour; of those that are no equivalents,
+  one in ten may live.
 * Schedules are explored where the shell takes a lock, waits, or hands something over, with a store
   in memory; what happens between two such points, and in SQLite, the torture and hammer tests meet
   by chance only.
@@ -166,6 +167,19 @@ def mutation() -> Layer:
     return Layer("mutation", figures, time.perf_counter() - started, [*result.lived])
 
 
+def artifacts() -> Layer:
+    """Some of the mistakes around the compiler."""
+    from tests.proof.artifact_mutants import KINDS, sample, tried
+
+    started = time.perf_counter()
+    chosen = sample(0.1)
+    left = [each.name for each in tried(chosen)]
+    counts = ", ".join(f"{sum(m.kind == kind for m in chosen)} `{kind}`" for kind in KINDS)
+    figures = [f"{len(chosen) - len(left)} of {len(chosen)} noticed: {counts}"]
+    figures += [f"**not noticed**: `{name}`" for name in left]
+    return Layer("artifacts", figures, time.perf_counter() - started, left)
+
+
 def layers() -> Iterator[Layer]:
     """Every layer, on two processes; the longest first."""
     from tests.schedules.scenarios import SCENARIOS
@@ -183,6 +197,7 @@ def layers() -> Iterator[Layer]:
         for each in waiting:
             yield each.result()
     yield mutation()
+    yield artifacts()
 
 
 _TITLES = {
@@ -194,6 +209,7 @@ _TITLES = {
     "schedules": "Every schedule of a few tasks and threads, up to three disturbances",
     "power cuts": "Power cuts",
     "mutation": "Mistakes in the file, one at a time",
+    "artifacts": "A tenth of the mistakes around the compiler: what is committed is no longer fresh",
 }
 
 

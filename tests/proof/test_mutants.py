@@ -1,10 +1,11 @@
-"""Some of the mutants of the machine's file and of the shell; `make mutate` tries all of them."""
+"""Some mutants of the machine's file, the shell and what is generated; `make mutate` tries all."""
 
 from __future__ import annotations
 
 import random
 
-from tests.proof import code_mutants
+from tests.proof import artifact_mutants, code_mutants
+from tests.proof.machines import ROOT
 from tests.proof.mutants import EQUIVALENT, Mutant, killer, mutants, tried
 
 SHARE = 12
@@ -54,3 +55,24 @@ def test_every_module_of_the_shell_is_mutated_or_has_nothing_to_mutate() -> None
 def test_a_module_as_it_is_lives() -> None:
     source = (code_mutants.SHELL / "token.py").read_text(encoding="utf-8")
     assert code_mutants.killer(code_mutants.Mutant("token", "nothing", lambda: source)) is None
+
+
+def test_mutants_of_what_is_generated_are_noticed() -> None:
+    every = artifact_mutants.every()
+    assert set(artifact_mutants.EQUIVALENT) <= {each.name for each in every}
+    for kind in artifact_mutants.KINDS:
+        of_kind = [each for each in every if each.kind == kind]
+        assert len(of_kind) > 300
+        chosen = random.Random(2).sample(of_kind, 4)
+        assert [each.name for each in chosen if not artifact_mutants.is_noticed(each)] == []
+
+
+def test_a_line_that_is_not_there_is_not_missed() -> None:
+    place = next(
+        number
+        for number, line in enumerate(artifact_mutants.SOURCE.read_text("utf-8").splitlines())
+        if line.startswith("#")
+    )
+    source = artifact_mutants.SOURCE.relative_to(ROOT)
+    comment = artifact_mutants.Mutant("line gone", str(source), place)
+    assert not artifact_mutants.is_noticed(comment)
