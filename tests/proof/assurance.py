@@ -106,6 +106,20 @@ def comparisons(name: str) -> Layer:
     return Layer("comparison", figures, time.perf_counter() - started, [])
 
 
+def recoveries(name: str) -> Layer:
+    """What the registry makes of what was kept, against the file, over one slice."""
+    from tests.proof.test_recovery import CALLS, Recovery, compared, stop_clocks
+
+    started, count = time.perf_counter(), 1_500
+    done = Search(slice_of(edited(), name))
+    done.run()
+    with pytest.MonkeyPatch.context() as patch:
+        stop_clocks(patch)
+        wrong = compared(Recovery(done.found.slice), list(done.states), count)
+    figures = [f"slice `{name}`: {count:,} states written and opened, each in {len(CALLS)} ways"]
+    return Layer("recovery", figures, time.perf_counter() - started, wrong)
+
+
 def steps(examples: int) -> Layer:
     """The whole registry against the file."""
     os.environ["OPSLIFECYCLE_EXAMPLES"] = str(examples)
@@ -189,6 +203,7 @@ def layers() -> Iterator[Layer]:
         waiting: list[Any] = [pool.submit(search, name) for name in large]
         waiting += [pool.submit(schedules, each.__name__) for each in SCENARIOS]
         waiting += [pool.submit(comparisons, name) for name in SLICES]
+        waiting += [pool.submit(recoveries, name) for name in SLICES]
         waiting += [pool.submit(search, name) for name in SLICES]
         waiting += [pool.submit(asked_of_spin, name) for name in SLICES]
         waiting.append(pool.submit(shown))
@@ -205,11 +220,12 @@ _TITLES = {
     "spin": "The same states, counted by an independent checker",
     "induction": "Claims for any number of operations",
     "comparison": "The generated authority against the file",
+    "recovery": "Recovery against the file",
     "steps": "The whole registry against the file",
     "schedules": "Every schedule of a few tasks and threads, up to three disturbances",
     "power cuts": "Power cuts",
     "mutation": "Mistakes in the file, one at a time",
-    "artifacts": "A tenth of the mistakes around the compiler: what is committed is no longer fresh",
+    "artifacts": "A tenth of the mistakes around the compiler, by which files are no longer fresh",
 }
 
 
