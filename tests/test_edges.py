@@ -27,6 +27,7 @@ from opslifecycle import (
     SqliteStore,
     StoreDamagedError,
     StoreVersionError,
+    checks,
     errors,
     structure,
 )
@@ -212,7 +213,7 @@ class TestEntries:
         def slow(record: Any) -> Any:
             # Somebody ends so many operations meanwhile that the lists are cut.
             feed._entry_of = make
-            for _ in range(150):
+            for _ in range(250):
                 completed(registry)
             return make(record)
 
@@ -221,9 +222,9 @@ class TestEntries:
         feed._entry_of = slow
         first = [entry.seq for entry in feed.list_since(0).entries]
         assert first == list(range(1, 201))
-        assert [entry.seq for entry in feed.list_since(0).entries] == list(range(151, 351))
+        assert [entry.seq for entry in feed.list_since(0).entries] == list(range(251, 451))
         again = feed.list_since(0).entries
-        assert [entry.seq for entry in again] == list(range(151, 351))
+        assert [entry.seq for entry in again] == list(range(251, 451))
         assert all(
             one is other for one, other in zip(again, feed.list_since(0).entries, strict=True)
         )
@@ -248,6 +249,24 @@ def test_every_error_tells_its_facts_and_survives_a_pickle(kind: type[OpsLifecyc
     assert all(f"the {name}" in str(error) for name in kind.facts if f"{{{name}}}" in kind.template)
 
 
+def test_an_error_is_equal_to_nothing_else_and_made_by_names_too() -> None:
+    error = InvalidValueError(field="a", reason="b")
+    assert (error == 3) is False
+    assert hash(error) == hash(InvalidValueError("a", "b"))
+    assert pickle.loads(pickle.dumps(error)).args == ("a", "b")
+
+    class Own(OpsLifecycleError):
+        facts = ("one",)
+
+    with pytest.raises(ValueError, match="shorter"):
+        Own()
+
+
+def test_a_union_is_told_by_the_names_of_its_classes() -> None:
+    with pytest.raises(InvalidValueError, match="expected int or str, got float"):
+        checks.instance("it", 0.5, int | str)
+
+
 def test_commands_without_a_store_give_their_values_to_tasks() -> None:
     async def run() -> None:
         async with AsyncRegistry() as registry:
@@ -266,6 +285,12 @@ def test_times_are_those_of_the_day_with_a_store_too() -> None:
         snapshot = registry.snapshot(registered(registry))
         assert snapshot is not None
         assert before <= snapshot.created_at_ms <= time.time_ns() // 1_000_000
+        time.sleep(0.01)
+        registry.provisioning_succeeded(snapshot.id)
+        later = registry.snapshot(snapshot.id)
+        assert later is not None
+        assert later.started_at_ms is not None
+        assert later.started_at_ms - later.created_at_ms >= 9
 
 
 def test_a_store_in_memory_is_spelled_anew_once() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from opslifecycle import (
@@ -14,6 +16,7 @@ from opslifecycle import (
     CursorOutOfRangeError,
     EpochChangedError,
     EpochCursorState,
+    InvalidValueError,
     OperationId,
     Registry,
     RegistryClosedError,
@@ -114,6 +117,28 @@ class TestEpoch:
             with pytest.raises(EpochChangedError) as caught:
                 read(0, epoch_id=other)
             assert (caught.value.expected, caught.value.actual) == (other, feed.epoch_id)
+
+
+class TestPositions:
+    @pytest.mark.parametrize("after", [-1, "0", None, 1.0])
+    def test_what_is_no_position_is_refused_at_the_call(self, after: Any) -> None:
+        feed = Registry().completion_feed()
+        calls: list[Callable[[], object]] = [
+            lambda: feed.list_since(after),
+            lambda: feed.wait_for_advance(after),
+            lambda: feed.subscribe(after=after),
+            lambda: feed.iterate(after=after),
+        ]
+        for call in calls:
+            with pytest.raises(InvalidValueError) as found:
+                call()
+            assert found.value.field == "after"
+
+    def test_what_is_no_epoch_is_refused_at_the_call(self) -> None:
+        feed = Registry().completion_feed()
+        with pytest.raises(InvalidValueError) as found:
+            feed.iterate(epoch_id=str(feed.epoch_id))  # type: ignore[arg-type]
+        assert found.value.field == "epoch_id"
 
 
 class TestWaiting:

@@ -38,6 +38,7 @@ from opslifecycle import (
     structure,
     unstructure,
 )
+from opslifecycle.conversion import text_of
 
 from tests.builders import CHILD, HANDLE, TOOL, UPDATE, completed, result, running, spec
 
@@ -258,3 +259,16 @@ class TestJson:
         with pytest.raises(InvalidValueError) as caught:
             structure(data, kind)
         assert caught.value.field == field
+
+
+def test_nothing_is_taken_for_what_it_is_not() -> None:
+    with pytest.raises(InvalidValueError, match="expected an integer"):
+        structure("1", int)
+    with pytest.raises(InvalidValueError):
+        structure(spec(), OperationSpec)
+    assert structure(1, int) == 1
+
+
+def test_texts_are_written_as_they_are() -> None:
+    # A person who looks into the database can read them.
+    assert text_of({"name": "Zoë"}) == '{"name":"Zoë"}'

@@ -28,6 +28,7 @@ from opslifecycle import (
     WaitAllSatisfied,
     WaitAlreadyActiveError,
 )
+from opslifecycle.barriers import Barriers
 
 from tests.builders import SLOT, completed, registered, result, running, spec
 
@@ -330,3 +331,15 @@ class TestBarrier:
                 make(token)
         with pytest.raises(AttributeError):
             token.run_id = RunId.new()
+
+
+class TestBarriers:
+    def test_those_of_one_key_are_told_apart_and_leave_nothing_behind(self) -> None:
+        barriers: Barriers[str, str] = Barriers()
+        first, second = (barriers.add("key", [id], {}, list) for id in "ab")
+        barriers.forget(first)
+        assert barriers.active("key") == 1
+        barriers.forget(second)
+        assert barriers.active("key") == 0
+        assert not barriers._by_key
+        assert not barriers._by_member

@@ -9,7 +9,7 @@ undone but the order of retention.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -60,11 +60,11 @@ class Committer:
         self._epoch_id = epoch_id
         self._shell: Shell[Any, Any]
         self._unwritten: dict[Any, None] = {}
-        # Effects that were delivered, to be erased with the next commit: told by another thread.
-        self._told: SimpleQueue[str] = SimpleQueue()
+        # Effects that were delivered, to be erased with the next commit.
         self._delivered: list[str] = []
+        # Commands, ids of effects that were delivered, and None when there is no more to come.
         # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
-        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._queue: SimpleQueue[Ticket | str | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ended: type[OpsLifecycleError] | None = None
 
@@ -72,7 +72,7 @@ class Committer:
         """Learn through which shell to publish, and start to work."""
         self._shell = shell
         if shell.effects.hooks is not None:
-            shell.effects.hooks.delivered = self._told.put
+            shell.effects.hooks.delivered = self._queue.put
         # A daemon, because a registry that nobody closes must not keep its process from ending.
         name = f"opslifecycle-{self._storage.identity.machine}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -116,12 +116,11 @@ class Committer:
 
     def _refuse_rest(self) -> None:
         reason = self._ended or RegistryClosedError
-        rest = [ticket for ticket in drained(self._queue) if ticket is not None]
+        rest = _tickets(drained(self._queue))
         answer_all(rest, [reason() for _ in rest])
 
     def _next_batch(self) -> bool:
         """Commit what has arrived; False at the end."""
-        self._delivered += drained(self._told)
         idle = IDLE_SECONDS if self._rides() else self._store.beat_seconds()
         try:
             first = self._queue.get(timeout=idle)
@@ -132,7 +131,9 @@ class Committer:
                 self._store.beat()
             return True
         arrived = [first, *drained(self._queue)]
-        batch = [ticket for ticket in arrived if ticket is not None]
+        batch = _tickets(arrived)
+        if len(batch) < len(arrived):
+            self._delivered += [each for each in arrived if isinstance(each, str)]
         if batch:
             self._commit(batch)
         return None not in arrived
@@ -145,7 +146,6 @@ class Committer:
         """Keep what is still riding along, when nothing else comes or the registry is closed."""
         held = (self._authority.records.get(id) for id in self._unwritten)
         puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
-        self._delivered += drained(self._told)
         try:
             if puts or self._delivered:
                 erased = tuple(self._delivered)
@@ -205,10 +205,11 @@ class Committer:
         puts: dict[int, Put] = {}
         erased: dict[str, None] = {}
         keeps, put_of = self._storage.keeps, self._storage.put_of
+        some_left = decided.some_left()
         for record, effects in decided.changes:
             if not keeps(record):
                 continue
-            if decided.some_left and record.id not in staged:
+            if some_left and record.id not in staged:
                 erased[str(record.id)] = None
                 # A record that ended and left within the batch is kept for its feed row.
                 if not self._shell.effects.feeds(effects):
@@ -228,6 +229,10 @@ class Committer:
                 puts[id(current)] = self._storage.put_of(current)
         erased.update(dict.fromkeys(self._delivered))
         return self._commit_on(decided.staged, (*puts.values(), *calls), tuple(erased))
+
+
+def _tickets(arrived: Iterable[Ticket | str | None]) -> list[Ticket]:
+    return [each for each in arrived if isinstance(each, tuple)]
 
 
 def drained(queue: SimpleQueue[T]) -> list[T]:
@@ -251,7 +256,6 @@ class _Batch:
         self.evicted: list[tuple[int, Any]] = []
         self.durable = False
         self.moved = False
-        self.some_left = False
 
     def decide(self, tickets: Sequence[Ticket]) -> None:
         """Decide commands in their order, all at the time of this instant."""
@@ -266,9 +270,14 @@ class _Batch:
                 self.evicted += effects.settle(staged, changes)
             else:
                 self.moved |= durable
-        self.some_left = bool(self.evicted) or any(effects.erases(each) for _, each in self.changes)
+
+    def some_left(self) -> bool:
+        """Whether a record has left."""
+        erases = self._shell.effects.erases
+        return bool(self.evicted) or any(erases(each) for _, each in self.changes)
 
     def undo(self) -> None:
+        """Take back what was done to the order of retention."""
         effects = self._shell.effects
         admitted = sum(effects.feeds(each) for _, each in self.changes)
         effects.undo(admitted, self.evicted)

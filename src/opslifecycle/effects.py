@@ -59,12 +59,38 @@ class _Plan:
         self.appends = "append_to_feed" in names
         if parts is None and (self.appends or "evict_oldest" in names):
             raise InternalError("a feed effect without a feed")
-        self.admit = parts.retention.admit if parts is not None and self.appends else None
-        evicts = parts is not None and "evict_oldest" in names
-        self.overdue = parts.retention.overdue if parts is not None and evicts else None
+        self.admit = parts.retention.admit if parts and self.appends else None
+        self.overdue = parts.retention.overdue if parts and "evict_oldest" in names else None
         self.hooks = hooks
         self.settles = bool(self.erases or self.admit or self.overdue or hooks)
         self.handlers = handlers
+
+
+class _Plans(dict[tuple[Enum, ...], _Plan]):
+    """Plans by their effects. The authority gives one of a few shared tuples, each planned once."""
+
+    def __init__(
+        self,
+        watchers: Watchers[Any, Any],
+        barriers: Barriers[Any, Any],
+        parts: FeedParts[Any] | None,
+    ) -> None:
+        self._parts = parts
+        self._publishing: dict[str, Callable[[Any], Iterable[Waker]]] = {
+            "count_in_barriers": barriers.count,
+            "wake_watchers": watchers.resolve,
+            "close_watchers": lambda record: watchers.close(record.id),
+            "fail_barriers": lambda record: barriers.fail_member(record.id),
+        }
+        if parts is not None:
+            self._publishing["append_to_feed"] = parts.feed.append
+
+    def __missing__(self, effects: tuple[Enum, ...]) -> _Plan:
+        names = [effect.value for effect in effects]
+        own = tuple(effect for effect in effects if effect.value not in BUILT_IN)
+        handlers = [self._publishing[name] for name in names if name in BUILT_IN - _SETTLED]
+        plan = self[effects] = _Plan(set(names), handlers, own, self._parts)
+        return plan
 
 
 class EffectRunner(Generic[IdT, RecordT]):
@@ -86,14 +112,13 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.listing = listing
         self.hooks = hooks
         self._parts = parts
-        # The authority gives one of a few shared tuples of effects, so each is looked up once.
-        self._plans: dict[tuple[Enum, ...], _Plan] = {}
+        self._plans = _Plans(self.watchers, self.barriers, parts)
 
     def settle(self, authority: Any, changes: Iterable[Change]) -> list[tuple[int, IdT]]:
         """Take out of the records what is to leave; gives the feed rows that leave, in order."""
         evicted: list[tuple[int, IdT]] = []
         for record, effects in changes:
-            plan = self._plans.get(effects) or self._plan(effects)
+            plan = self._plans[effects]
             if not plan.settles:
                 continue
             if plan.hooks and self.hooks is not None:
@@ -110,18 +135,18 @@ class EffectRunner(Generic[IdT, RecordT]):
 
     def erases(self, effects: tuple[Enum, ...]) -> bool:
         """Whether a record leaves by some effects."""
-        return (self._plans.get(effects) or self._plan(effects)).erases
+        return self._plans[effects].erases
 
     def feeds(self, effects: tuple[Enum, ...]) -> bool:
         """Whether a feed row is among some effects."""
-        return (self._plans.get(effects) or self._plan(effects)).appends
+        return self._plans[effects].appends
 
     def publish(self, changes: Iterable[Change], evicted: Iterable[tuple[int, IdT]]) -> list[Waker]:
         """Let everybody see some changes, in their order, and what was evicted after them."""
         wakers: list[Waker] = []
         note = self.listing.note if self.listing.is_built else None
         for record, effects in changes:
-            for handle in (self._plans.get(effects) or self._plan(effects)).handlers:
+            for handle in self._plans[effects].handlers:
                 wakers += handle(record)
             if note is not None:
                 note(record.id)
@@ -158,18 +183,3 @@ class EffectRunner(Generic[IdT, RecordT]):
             self.hooks.drop()
         if self._parts is not None:
             self._parts.retention.undo(admitted, evicted)
-
-    def _plan(self, effects: tuple[Enum, ...]) -> _Plan:
-        names = [effect.value for effect in effects]
-        publishing: dict[str, Callable[[RecordT], Iterable[Waker]]] = {
-            "count_in_barriers": self.barriers.count,
-            "wake_watchers": self.watchers.resolve,
-            "close_watchers": lambda r: self.watchers.close(r.id),
-            "fail_barriers": lambda r: self.barriers.fail_member(r.id),
-        }
-        if self._parts is not None:
-            publishing["append_to_feed"] = self._parts.feed.append
-        own = tuple(effect for effect in effects if effect.value not in BUILT_IN)
-        handlers = [publishing[name] for name in names if name in BUILT_IN - _SETTLED]
-        plan = self._plans[effects] = _Plan(set(names), handlers, own, self._parts)
-        return plan

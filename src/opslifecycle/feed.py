@@ -149,12 +149,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     def entries(self) -> Sequence[EntryT]:
         """The retained entries, oldest first. Called with the publication lock held."""
-        made = self._made[self._head :]
-        if all(made):
-            return cast("list[EntryT]", made)
-        entries = self._entries(made, self._records[self._head :])
-        self._keep(self._gone + self._head, entries)
-        return entries
+        return self._entries(self._made[self._head :], self._records[self._head :])
 
     def records(self) -> Sequence[Any]:
         """What the retained entries are made from. Called with the publication lock held."""

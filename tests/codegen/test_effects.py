@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,41 @@ def test_a_handler_may_be_a_coroutine_function(parcels: Any) -> None:
         parcels.ParcelRegistry(on_effect=handle)
     with pytest.raises(InvalidValueError, match="expected a function"):
         parcels.ParcelRegistry(on_effect=3)
+
+
+def test_what_was_delivered_is_erased_once(parcels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Remembering(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.erased: list[str] = []
+
+        def append(self, commit: Commit) -> None:
+            super().append(commit)
+            self.erased += commit.erased
+
+    def wait_for(count: int) -> None:
+        deadline = time.monotonic() + 30
+        while len(store.erased) < count:
+            assert time.monotonic() < deadline
+
+    store, heard = Remembering(), Heard()
+    with parcels.ParcelRegistry(store=store, on_effect=heard) as registry:
+        registry.accept(parcels.ParcelId.new(), "here")
+        heard.wait_for(1)
+        while registry.pending_effects():
+            pass
+        # With the commits of others, if there are any.
+        for _ in range(3):
+            registry.accept(parcels.ParcelId.new(), "there")
+        assert "effect-1" in store.erased
+        heard.wait_for(4)
+    # What is left goes when it is closed.
+    assert store.erased == [f"effect-{number}" for number in (1, 2, 3, 4)]
+    monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+    store = Remembering()
+    with parcels.ParcelRegistry(store=store, on_effect=heard) as registry:
+        # Or after a while, if nothing comes.
+        for count in (1, 2):
+            registry.accept(parcels.ParcelId.new(), "by itself")
+            wait_for(count)
+    assert store.erased == ["effect-1", "effect-2"]

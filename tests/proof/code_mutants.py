@@ -1,7 +1,7 @@
 """Small mistakes in the handwritten shell: one at a time, and which tests notice it.
 
-A mutant is a module with one node of its tree changed. It takes the module's place when a test run
-imports it, so nothing is written; the run stops at the first test that fails.
+A mutant is a module with one node of its tree changed. It stands in a copy of the package, which
+the test run and every process that it starts import; the run stops at the first test that fails.
 
 python -m tests.proof.code_mutants [--share 0.1] [--module waits] [--one NAME]
 """
@@ -12,8 +12,10 @@ import argparse
 import ast
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +31,7 @@ SECONDS_MAX = 90
 
 #: The tests that every mutant meets first, because they are quick.
 FIRST = ["tests/test_edges.py", "tests/test_registry.py", "tests/test_waits.py",
-         "tests/test_feed.py", "tests/test_values.py", "tests/test_stores.py",
+         "tests/test_feed.py", "tests/test_values.py", "tests/stores",
          "tests/generated"]  # fmt: skip
 _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looking.py",
            "tests/test_sqlite.py"]  # fmt: skip
@@ -52,8 +54,31 @@ THEN = {
     "tickets": _RACES, "token": [], "waits": _RACES, "watchers": _RACES,
 }  # fmt: skip
 
+_NO_FACTS = "it has no facts"
+_NO_EFFECTS = "a machine with effects has hooks, and no effects are nothing to note"
+_FASTER = "it is found more slowly, and is the same"
+_CUT = "the rows that have left are cut away at another time"
 #: Mutants that do the same in other ways, each with the reason.
 EQUIVALENT = {
+    "barriers.Barriers.fail_all: without `self._leave(barrier)`": "nobody asks for them any more",
+    "clock.SystemClock.monotonic_ms: other constant than `1000000`": "one part in a million",
+    "commits.Committer._commit_on: other constant than `0`": "without a feed nothing is dropped",
+    "conversion.structure#3: other comparison in `data.__class__ is type`": _FASTER,
+    "effects.EffectRunner.settle: other junction in `plan.hooks and self.hooks is not None`": (
+        _NO_EFFECTS
+    ),
+    "errors.ChannelClosedError.__init__: without `super().__init__()`": _NO_FACTS,
+    "errors.EventLoopBlockedError.__init__: without `super().__init__()`": _NO_FACTS,
+    "errors.OwnershipLostError.__init__: without `super().__init__()`": _NO_FACTS,
+    "feed.CompletionFeed.drop_oldest: other junction in `self._head >= _DEAD_ROWS_MIN and"
+    " self._head * 2 >= len(self.`": _CUT,
+    "feed.CompletionFeed.drop_oldest: other comparison in `self._head >= _DEAD_ROWS_MIN`": _CUT,
+    "feed.CompletionFeed.drop_oldest: other comparison in `self._head * 2 >="
+    " len(self._sequences)`": _CUT,
+    "feed.CompletionFeed.drop_oldest: other constant than `2`": _CUT,
+    "feed.CompletionFeed._entries: other constant than `True`": "both are cut alike",
+    "feed.CompletionFeed._keep: other comparison in `start < 0`": "0 is the same either way",
+    "feed.CompletionFeed._keep: other constant than `0`": "0 is the same either way",
     "listing.Listing.__init__: other constant than `False`": "it is kept from the start instead",
     "staging.Overlay.__init__: without `super().__init__()`": "a dict begins empty without it",
     "feed.CompletionFeed.close: without `self._waits.clear()`": "nobody reads them any more",
@@ -232,16 +257,17 @@ def killer(mutant: Mutant) -> str | None:
 
 
 def _passes(mutant: Mutant, tests: Sequence[str]) -> bool:
-    environment = {**os.environ, "OPSLIFECYCLE_MUTANT": mutant.module, "PYTHONPATH": str(ROOT)}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "tests.proof.mutant_plugin",
-             "-p", "no:cacheprovider", *tests],
-            cwd=ROOT, env=environment, input=mutant.source(), text=True, capture_output=True,
-            timeout=SECONDS_MAX, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False
+    with tempfile.TemporaryDirectory() as folder:
+        package = shutil.copytree(SHELL, Path(folder) / "opslifecycle")
+        (package / f"{mutant.module}.py").write_text(mutant.source(), encoding="utf-8")
+        environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
+                cwd=ROOT, env=environment, capture_output=True, timeout=SECONDS_MAX, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return False
     return done.returncode == 0
 
 

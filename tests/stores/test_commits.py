@@ -1,0 +1,333 @@
+"""Group commit over every store: in order, as one step, and if it fails nothing has happened."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from opslifecycle import (
+    ChannelClosedError,
+    Completed,
+    InternalError,
+    InvalidTransitionError,
+    MemoryStore,
+    OperationId,
+    OperationNotFoundError,
+    OperationStatus,
+    OwnershipLostError,
+    PersistenceError,
+    Registry,
+    RegistryClosedError,
+    Retired,
+    RunId,
+    commits,
+)
+
+from tests.builders import SLOT, completed, registered, result, running, spec
+from tests.stores.gate import Gate, MakeStore, snapshot, statuses
+
+
+class TestGroupCommit:
+    def test_a_hundred_behind_one_held_commit_need_one_more(
+        self, registry: Registry, gate: Gate
+    ) -> None:
+        ids = [running(registry) for _ in range(100)]
+        first = running(registry)
+        before = len(gate.commits)
+        threads = threading.active_count()
+        gate.hold()
+        with ThreadPoolExecutor(101) as pool:
+            held = pool.submit(registry.mark_retired, first)
+            assert gate.waiting.wait(30)
+            rest = [pool.submit(registry.mark_retired, id) for id in ids]
+            queue = registry._shell._committer._queue  # type: ignore[union-attr]
+            while queue.qsize() < 100:
+                pass
+            assert threading.active_count() <= threads + 101
+            gate.open_gate.set()
+            for each in (held, *rest):
+                each.result(30)
+        assert len(gate.commits) == before + 2
+        assert registry.completion_feed().watermark == 101
+
+    def test_nobody_sees_an_end_before_it_is_kept(self, registry: Registry, gate: Gate) -> None:
+        id = running(registry)
+        watch = registry.register_watcher(id)
+        barrier = registry.wait_all(RunId.new(), [id])
+        gate.hold()
+        with ThreadPoolExecutor(1) as pool:
+            ending = pool.submit(registry.mark_retired, id)
+            assert gate.waiting.wait(30)
+            assert snapshot(registry, id).status is OperationStatus.RUNNING
+            assert registry.list_operations(terminal=True) == []
+            assert registry.completion_feed().watermark == 0
+            assert [each.done() for each in (watch, barrier, ending)] == [False] * 3
+            assert not registry.register_watcher(id).done()
+            gate.open_gate.set()
+            ending.result(30)
+        assert watch.result(0) == Retired()
+        assert barrier.done()
+
+    def test_a_batch_is_decided_in_order_on_its_own_predecessors(
+        self, registry: Registry, gate: Gate
+    ) -> None:
+        id, slot = OperationId.new(), running(registry, SLOT)
+        gate.hold()
+
+        async def scenario() -> list[Any]:
+            run = registry._shell.start
+            steps = _steps(registry, id, slot)
+            tasks = [asyncio.ensure_future(run(step)) for step in steps]
+            await asyncio.sleep(0.05)
+            gate.open_gate.set()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+        answers = asyncio.run(scenario())
+        assert answers[:4] == [None] * 4
+        assert answers[4] == InvalidTransitionError(id, OperationStatus.COMPLETED, "mark_retired")
+        assert [outcome for _, outcome in answers[5]] == [Completed(GIVEN)]
+        assert answers[6] == OperationNotFoundError(id)
+        assert answers[7:] == [None, None, None]
+        assert len(gate.commits) <= 2
+        assert snapshot(registry, id).status is OperationStatus.PROVISIONING
+        assert registry.broken_invariants() == []
+
+    def test_a_failed_batch_has_not_happened_and_may_be_repeated(
+        self, registry: Registry, gate: Gate
+    ) -> None:
+        ids = [running(registry) for _ in range(3)]
+        watch = registry.register_watcher(ids[0])
+        seen = registry.list_operations(), registry.completion_feed().list_since(0)
+        new = spec()
+        gate.fails = PersistenceError("disk", "full")
+        calls: list[Callable[[], Any]] = [
+            lambda: registry.mark_retired(ids[0]),
+            lambda: registry.register_operation(new),
+            lambda: registry.rollback_unreturned_operation(ids[1]),
+            lambda: registry.terminate_owner("x"),
+            lambda: registry.retire_owner("x"),
+        ]
+        for call in calls:
+            with pytest.raises(PersistenceError):
+                call()
+            now = registry.list_operations(), registry.completion_feed().list_since(0)
+            assert now == seen
+            assert not watch.done()
+        gate.fails = None
+        registry.mark_retired(ids[0])
+        assert registry.completion_feed().watermark == 1
+        assert watch.result(0) == Retired()
+        registry.register_operation(new)
+        registry.rollback_unreturned_operation(ids[1])
+        assert registry.broken_invariants() == []
+
+    def test_a_failure_while_evicting_is_undone(self, make_store: MakeStore) -> None:
+        gate = Gate(make_store())
+        with Registry(store=gate, max_completed=2) as registry:
+            for _ in range(3):
+                completed(registry)
+            ids = [running(registry) for _ in range(4)]
+            seen = registry.completion_feed().list_since(0)
+            gate.fails = PersistenceError("disk", "full")
+            for _ in range(2):
+                with pytest.raises(PersistenceError):
+                    registry.terminate_owner("x")
+                assert registry.completion_feed().list_since(0) == seen
+            gate.fails = None
+            registry.mark_retired(ids[0])
+            rows = registry.completion_feed().list_since(0)
+            assert [entry.seq for entry in rows.entries] == [3, 4]
+            registry.terminate_owner("x")
+            rows = registry.completion_feed().list_since(0)
+            assert [entry.seq for entry in rows.entries] == [6, 7]
+            assert registry.broken_invariants() == []
+
+    def test_close_finishes_what_was_asked_before(self, gate: Gate) -> None:
+        registry = Registry(store=gate)
+        id = running(registry)
+        gate.hold()
+        with ThreadPoolExecutor(3) as pool:
+            first = pool.submit(registry.register_operation, spec())
+            assert gate.waiting.wait(30)
+            second = pool.submit(registry.mark_retired, id)
+            queue = registry._shell._committer._queue  # type: ignore[union-attr]
+            while queue.qsize() < 1:
+                pass
+            closing = pool.submit(registry.close)
+            gate.open_gate.set()
+            for each in (first, second, closing):
+                each.result(30)
+        assert snapshot(registry, id).status is OperationStatus.RETIRED
+        with pytest.raises(RegistryClosedError):
+            registry.register_operation(spec())
+
+    def test_an_owner_that_lost_its_store_is_told_and_closed(
+        self, registry: Registry, gate: Gate
+    ) -> None:
+        id = running(registry)
+        watch = registry.register_watcher(id)
+        gate.fails = OwnershipLostError()
+        with pytest.raises(OwnershipLostError):
+            registry.mark_retired(id)
+        with pytest.raises(ChannelClosedError):
+            watch.result(30)
+        with pytest.raises(OwnershipLostError):
+            registry.register_operation(spec())
+        assert snapshot(registry, id).status is OperationStatus.RUNNING
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_broken_store_closes_the_registry(self, registry: Registry, gate: Gate) -> None:
+        id = running(registry)
+        gate.fails = ZeroDivisionError("a bug")
+        with pytest.raises(InternalError):
+            registry.mark_retired(id)
+        registry._shell._committer._thread.join(30)  # type: ignore[union-attr]
+        with pytest.raises(RegistryClosedError):
+            registry.register_operation(spec())
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_failure_while_publishing_leaves_nobody_waiting(self, registry: Registry) -> None:
+        ids = [running(registry), running(registry)]
+        watch = registry.register_watcher(ids[1])
+        registry._shell.effects._plans = None  # type: ignore[assignment]
+        with pytest.raises(InternalError):
+            registry.mark_retired(ids[0])
+        with pytest.raises(ChannelClosedError):
+            watch.result(30)
+        with pytest.raises(RegistryClosedError):
+            registry.mark_retired(ids[1])
+
+    def test_what_could_not_be_written_while_idle_rides_on(
+        self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+        id = registered(registry)
+        gate.waiting.clear()
+        gate.fails = PersistenceError("disk", "full")
+        registry.provisioning_succeeded(id)
+        assert gate.waiting.wait(30)
+        gate.fails = None
+        while len(gate.commits) < 2:
+            pass
+        assert statuses(gate.commits[1]) == ["running"]
+
+    def test_readers_are_not_held_up_by_a_commit(self, registry: Registry, gate: Gate) -> None:
+        id = running(registry)
+        gate.hold()
+        with ThreadPoolExecutor(1) as pool:
+            ending = pool.submit(registry.mark_retired, id)
+            assert gate.waiting.wait(30)
+            for _ in range(100):
+                registry.list_operations()
+                registry.completion_feed().list_since(0)
+                registry.register_watcher(id)
+            assert not ending.done()
+            gate.open_gate.set()
+
+
+GIVEN = result()
+
+
+def _steps(registry: Registry, id: OperationId, slot: OperationId) -> list[Any]:
+    from opslifecycle.steps import acting, collecting, creating
+
+    from opslifecycle.generated import OperationAuthority as Authority
+    from opslifecycle.generated import OperationEffect
+
+    clock, first = registry._shell.clock, spec()
+    create = creating(clock, id, Authority.register, spec(id=id), None)
+    return [
+        creating(clock, first.id, Authority.register, first, None),
+        create,
+        acting(id, Authority.start),
+        acting(id, Authority.complete, GIVEN),
+        acting(id, Authority.retire_completed),
+        collecting(Authority.collect_completed, (OperationEffect.ERASE,)),
+        acting(id, Authority.start),
+        create,
+        acting(slot, Authority.complete, GIVEN),
+        creating(clock, slot, Authority.register, spec(SLOT, id=slot), None),
+    ]
+
+
+class TestRidingAlong:
+    def test_what_was_written_with_another_command_is_not_written_again(
+        self, registry: Registry, gate: Gate
+    ) -> None:
+        running(registry)
+        for _ in range(2):
+            registry.register_operation(spec())
+        assert [statuses(commit) for commit in gate.commits] == [
+            ["provisioning"], ["provisioning", "running"], ["provisioning"]
+        ]  # fmt: skip
+
+    def test_what_was_written_while_idle_is_not_written_again(
+        self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+        running(registry)
+        while len(gate.commits) < 2:
+            pass
+        monkeypatch.setattr(commits, "IDLE_SECONDS", 1000.0)
+        registry.register_operation(spec())
+        assert [statuses(commit) for commit in gate.commits] == [
+            ["provisioning"], ["running"], ["provisioning"]
+        ]  # fmt: skip
+
+    def test_a_row_is_kept_of_what_ended_and_left_in_one_batch(self, make_store: MakeStore) -> None:
+        gate = Gate(make_store())
+        with Registry(store=gate) as registry, ThreadPoolExecutor(4) as pool:
+            ended, gone = running(registry), running(registry)
+            queue = registry._shell._committer._queue  # type: ignore[union-attr]
+            gate.hold()
+            held = pool.submit(registry.register_operation, spec())
+            assert gate.waiting.wait(30)
+            calls: list[Callable[[], Any]] = [
+                lambda: registry.mark_retired(ended),
+                registry.collect_completed,
+                lambda: registry.rollback_unreturned_operation(gone),
+            ]
+            rest = []
+            for number, call in enumerate(calls):
+                rest.append(pool.submit(call))
+                while queue.qsize() <= number:
+                    pass
+            gate.open_gate.set()
+            for each in (held, *rest):
+                each.result(30)
+            batch = registry.completion_feed().list_since(0)
+            assert statuses(gate.commits[-1]) == ["retired"]
+        with Registry(store=make_store()) as registry:
+            rows = registry.completion_feed().list_since(0).entries
+            assert rows[:1] == batch.entries
+            assert [registry.snapshot(id) for id in (ended, gone)] == [None, None]
+
+
+def test_a_store_is_told_that_its_owner_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Beating(MemoryStore):
+        beats = 0
+
+        def beat_seconds(self) -> float:
+            return 0.001
+
+        def beat(self) -> None:
+            self.beats += 1
+
+    store = Beating()
+    with Registry(store=store) as registry:
+        registered(registry)
+        deadline = time.monotonic() + 30
+        while store.beats < 3:
+            assert time.monotonic() < deadline
+
+
+def test_a_registry_that_nobody_closes_lets_its_process_end() -> None:
+    program = "from opslifecycle import *; registry = Registry(store=MemoryStore())"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
