@@ -19,7 +19,6 @@ from opslifecycle import (
     CompletionFeedGap,
     InvalidValueError,
     MemoryStore,
-    OperationId,
     OperationKind,
     OperationStatus,
     OpsLifecycleError,
@@ -32,7 +31,6 @@ from opslifecycle import (
     structure,
 )
 from opslifecycle.errors import PersistenceError
-from opslifecycle.identifiers import _Uuid7Maker
 from opslifecycle.staging import Overlay, merge
 from opslifecycle.store import Commit, Identity, Stored
 
@@ -192,14 +190,16 @@ def test_an_unknown_member_is_told_with_those_that_are_known() -> None:
         structure("never_heard_of", OperationKind)
 
 
-def test_identifiers_are_rfc_9562_version_7() -> None:
-    maker = _Uuid7Maker()
-    for text in [maker.make() for _ in range(2_000)]:
-        assert text[14] == "7"
-        assert text[19] in "89ab"
-        assert str(OperationId(text)) == text
-    # The counter leaves room above, and what is added to it is random, but small.
-    assert maker._counter >> 74 == 0
+def test_an_index_keeps_nothing_of_what_has_left() -> None:
+    registry = Registry()
+    first, second = registered(registry), registered(registry)
+    listing = registry._shell.effects.listing
+    assert len(registry.list_operations(status=OperationStatus.PROVISIONING)) == 2
+    registry.rollback_unreturned_operation(first)
+    registry.provisioning_succeeded(second)
+    assert len(registry.list_operations(status=OperationStatus.RUNNING)) == 1
+    assert not listing._noted
+    assert all(listing._buckets.values())
 
 
 class TestEntries:

