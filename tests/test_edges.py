@@ -6,6 +6,7 @@ import asyncio
 import pickle
 import sqlite3
 import time
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from opslifecycle import (
     AsyncRegistry,
     CompletionCursorConsumer,
     CompletionFeedGap,
+    InternalError,
     InvalidValueError,
     MemoryStore,
     OperationKind,
@@ -30,7 +32,9 @@ from opslifecycle import (
     errors,
     structure,
 )
+from opslifecycle.effects import EffectRunner
 from opslifecycle.errors import PersistenceError
+from opslifecycle.listing import Listing
 from opslifecycle.staging import Overlay, merge
 from opslifecycle.store import Commit, Identity, Stored
 
@@ -205,7 +209,8 @@ def test_an_index_keeps_nothing_of_what_has_left() -> None:
 class TestEntries:
     """Entries are made by their first reader, who may be overtaken by rows that leave."""
 
-    def test_rows_that_leave_while_a_page_is_made(self) -> None:
+    @pytest.mark.parametrize(("before", "meanwhile"), [(200, 250), (300, 110)])
+    def test_rows_that_leave_while_a_page_is_made(self, before: int, meanwhile: int) -> None:
         registry = Registry(max_completed=200)
         feed = registry.completion_feed()
         make = feed._entry_of
@@ -213,18 +218,19 @@ class TestEntries:
         def slow(record: Any) -> Any:
             # Somebody ends so many operations meanwhile that the lists are cut.
             feed._entry_of = make
-            for _ in range(250):
+            for _ in range(meanwhile):
                 completed(registry)
             return make(record)
 
-        for _ in range(200):
+        for _ in range(before):
             completed(registry)
         feed._entry_of = slow
         first = [entry.seq for entry in feed.list_since(0).entries]
-        assert first == list(range(1, 201))
-        assert [entry.seq for entry in feed.list_since(0).entries] == list(range(251, 451))
-        again = feed.list_since(0).entries
-        assert [entry.seq for entry in again] == list(range(251, 451))
+        assert first == list(range(before - 199, before + 1))
+        last = before + meanwhile
+        for _ in range(2):
+            again = feed.list_since(0).entries
+            assert [entry.seq for entry in again] == list(range(last - 199, last + 1))
         assert all(
             one is other for one, other in zip(again, feed.list_since(0).entries, strict=True)
         )
@@ -260,6 +266,17 @@ def test_an_error_is_equal_to_nothing_else_and_made_by_names_too() -> None:
 
     with pytest.raises(ValueError, match="shorter"):
         Own()
+
+
+def test_a_feed_effect_needs_a_feed() -> None:
+    class Effect(Enum):
+        APPEND = "append_to_feed"
+        EVICT = "evict_oldest"
+
+    runner: EffectRunner[Any, Any] = EffectRunner(Listing({}, lambda record: ()), None)
+    for effect in Effect:
+        with pytest.raises(InternalError):
+            runner.settle(None, [(None, (effect,))])
 
 
 def test_a_union_is_told_by_the_names_of_its_classes() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from typing import Any
+from typing import Any, Optional
 
 import attrs
 import pytest
@@ -272,3 +272,10 @@ def test_nothing_is_taken_for_what_it_is_not() -> None:
 def test_texts_are_written_as_they_are() -> None:
     # A person who looks into the database can read them.
     assert text_of({"name": "Zoë"}) == '{"name":"Zoë"}'
+
+
+def test_a_union_may_be_written_in_either_way() -> None:
+    source = SessionChild(SessionId.new())
+    for kind in (OperationSource | None, Optional[OperationSource]):  # noqa: UP045
+        assert structure(unstructure(source), kind) == source
+        assert structure(None, kind) is None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from opslifecycle_codegen.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.model import Machine
 from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.reader import Scalar
-from opslifecycle_codegen.words import Text
+from opslifecycle_codegen.reader import Node, Scalar
+from opslifecycle_codegen.words import Name, Text
 
 ENTITIES_MAX = 5
 #: What a slice can leave out beside methods: what ends a wait or a process.
@@ -32,11 +33,21 @@ def check_slices(program: Program, diagnostics: Diagnostics) -> None:
             params |= set(command.params)
         _known((Text(p.partition(".")[0], p.mark) for p in each.takes), params,
                "nothing is taken that is called", diagnostics)  # fmt: skip
-        for name, node in each.settings.items():
-            text = node.text if isinstance(node, Scalar) else ""
-            if text != "null" and not text.isdecimal():
-                message = f"{name}: expected a whole number or null"
-                diagnostics.add(node.mark, "wrong-shape", message)
+        _check_settings(each.settings, machine, diagnostics)
+
+
+def _check_settings(
+    settings: Mapping[Name, Node], machine: Machine, diagnostics: Diagnostics
+) -> None:
+    """Each is a number that the registry would take as it is, or null."""
+    floors = {str(name): setting.at_least for name, setting in machine.settings.items()}
+    for name, node in settings.items():
+        text = node.text if isinstance(node, Scalar) else ""
+        floor = floors.get(str(name), 0)
+        if text == "null" or (text.isdecimal() and int(text) >= floor):
+            continue
+        wanted = f"a whole number from {floor} on" if floor else "a whole number"
+        diagnostics.add(node.mark, "wrong-shape", f"{name}: expected {wanted} or null")
 
 
 def methods(program: Program) -> list[str]:

@@ -115,7 +115,8 @@ class Committer:
             self._store.close()
 
     def _refuse_rest(self) -> None:
-        reason = self._ended or RegistryClosedError
+        reason = self._ended
+        assert reason is not None
         rest = _tickets(drained(self._queue))
         answer_all(rest, [reason() for _ in rest])
 

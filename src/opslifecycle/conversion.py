@@ -154,7 +154,6 @@ def _build() -> Converter:
     converter = Converter(forbid_extra_keys=True, unstruct_collection_overrides={tuple: list})
     for scalar in (str, bool, int, float):
         converter.register_structure_hook(scalar, _strict(scalar))
-    converter.register_unstructure_hook(Enum, lambda member: member.value)
     converter.register_structure_hook_func(_is_subclass_of(Enum), _structure_enum)
     converter.register_unstructure_hook(Identifier, str)
     # By its class: a hook for texts would be found first, because identifiers are texts.
@@ -210,7 +209,6 @@ def _add_union(converter: Converter, union: _Union) -> None:
             raise InvalidValueError(union.tag, f"expected one of {known}, got {tag!r:.80}")
         return converter.structure(data, variant)
 
-    converter.register_unstructure_hook_func(is_this_union, converter.unstructure)
     converter.register_structure_hook_func(is_this_union, structure_union)
 
 

@@ -28,6 +28,7 @@ BUILT_IN = frozenset(
 )
 # Effects on the records alone: there is nothing left of them to publish.
 _SETTLED = {"erase", "evict_oldest"}
+_OF_THE_FEED = {"append_to_feed", "evict_oldest"}
 
 
 RecordT = TypeVar("RecordT", bound=Ended)
@@ -57,8 +58,6 @@ class _Plan:
     ) -> None:
         self.erases = "erase" in names
         self.appends = "append_to_feed" in names
-        if parts is None and (self.appends or "evict_oldest" in names):
-            raise InternalError("a feed effect without a feed")
         self.admit = parts.retention.admit if parts and self.appends else None
         self.overdue = parts.retention.overdue if parts and "evict_oldest" in names else None
         self.hooks = hooks
@@ -87,6 +86,8 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
 
     def __missing__(self, effects: tuple[Enum, ...]) -> _Plan:
         names = [effect.value for effect in effects]
+        if self._parts is None and not _OF_THE_FEED.isdisjoint(names):
+            raise InternalError("a feed effect without a feed")
         own = tuple(effect for effect in effects if effect.value not in BUILT_IN)
         handlers = [self._publishing[name] for name in names if name in BUILT_IN - _SETTLED]
         plan = self[effects] = _Plan(set(names), handlers, own, self._parts)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from opslifecycle_codegen.diagnostics import InvalidMachineError
 from opslifecycle_codegen.main import main
 from opslifecycle_codegen.proof import figures, prove, symmetry
 from opslifecycle_codegen.proof.claims import ENDS_STAND, WATCHES_ARE_OF_THE_LIVE
@@ -207,6 +208,13 @@ def test_what_a_slice_names_must_be_there(
     assert "did you mean 'lamp.switched'?" in told
     assert "1 to 5 entities" in told
     assert "nothing is taken that is called 'wattage'" in told
+
+
+@pytest.mark.parametrize("number", ["0", "few", "-1"])
+def test_a_slice_has_settings_that_the_registry_would_take(number: str) -> None:
+    slice = "its id used again.\n    entities: 1\n    settings: {max_completed: 1}"
+    with pytest.raises(InvalidMachineError, match="expected a whole number from 1 on or null"):
+        edited((slice, slice.replace("max_completed: 1", f"max_completed: {number}")))
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

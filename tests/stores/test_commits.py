@@ -29,6 +29,7 @@ from opslifecycle import (
     RunId,
     commits,
 )
+from opslifecycle.steps import Answer
 
 from tests.builders import SLOT, completed, registered, result, running, spec
 from tests.stores.gate import Gate, MakeStore, snapshot, statuses
@@ -144,6 +145,8 @@ class TestGroupCommit:
             registry.mark_retired(ids[0])
             rows = registry.completion_feed().list_since(0)
             assert [entry.seq for entry in rows.entries] == [3, 4]
+            assert rows.dropped_through == 2
+            assert registry.broken_invariants() == []
             registry.terminate_owner("x")
             rows = registry.completion_feed().list_since(0)
             assert [entry.seq for entry in rows.entries] == [6, 7]
@@ -181,6 +184,18 @@ class TestGroupCommit:
         with pytest.raises(OwnershipLostError):
             registry.register_operation(spec())
         assert snapshot(registry, id).status is OperationStatus.RUNNING
+
+    def test_closing_from_within_does_not_wait_for_itself(self, registry: Registry) -> None:
+        committer = registry._shell._committer
+        assert committer is not None
+
+        def closing(authority: Any) -> Answer:
+            committer.close()
+            return None, (), False
+
+        registry._shell.run(closing)
+        with pytest.raises(RegistryClosedError):
+            running(registry)
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_a_broken_store_closes_the_registry(self, registry: Registry, gate: Gate) -> None:
