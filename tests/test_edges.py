@@ -25,6 +25,7 @@ from opslifecycle import (
     OperationStatus,
     OpsLifecycleError,
     Registry,
+    RegistryClosedError,
     SqliteStore,
     StoreDamagedError,
     StoreVersionError,
@@ -292,6 +293,8 @@ def test_commands_without_a_store_give_their_values_to_tasks() -> None:
             await registry.fail_operation(made.id, "no")
             assert await registry.advance_completion_cursor(AGENT, 1) == 1
             assert [id for id, _ in await registry.collect_completed()] == [made.id]
+        with pytest.raises(RegistryClosedError):
+            await registry.register_operation(spec())
 
     asyncio.run(run())
 
@@ -310,21 +313,24 @@ def test_times_are_those_of_the_day_with_a_store_too() -> None:
         assert later.started_at_ms - later.created_at_ms >= 9
 
 
-def test_a_store_in_memory_is_spelled_anew_once() -> None:
+@pytest.mark.parametrize("kept_on_disk", [False, True])
+def test_a_store_is_spelled_anew_once(tmp_path: Path, kept_on_disk: bool) -> None:
     calls = []
 
     def migrate(version: int, stored: Stored) -> Stored:
         calls.append(version)
-        return attrs.evolve(stored, records={"a": "new"}, rows={1: ("a", "new")}, state="new")
+        rows = {sequence: (id, '"new"') for sequence, (id, _) in stored.rows.items()}
+        return attrs.evolve(stored, records={"a": '"new"'}, rows=rows, state='{"new": 1}')
 
-    store = MemoryStore()
+    store = SqliteStore(tmp_path / "s.db") if kept_on_disk else MemoryStore()
     store.open(Identity("ours", 1, ""))
-    store.append(Commit((("a", 1, "old"),), (), 0, "old"))
+    puts = (("gone", 1, '"older"'), ("a", 2, '"old"'))
+    store.append(Commit(puts, ("gone",), 0, '{"old": 1}'))
     store.close()
     for _ in range(2):
         found = store.open(Identity("ours", 2, "", migrate))
         assert (dict(found.records), dict(found.rows), found.state) == (
-            {"a": "new"}, {1: ("a", "new")}, "new"
+            {"a": '"new"'}, {1: ("gone", '"new"'), 2: ("a", '"new"')}, '{"new": 1}'
         )  # fmt: skip
         store.close()
     assert calls == [1]

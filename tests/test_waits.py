@@ -343,3 +343,13 @@ class TestBarriers:
         assert barriers.active("key") == 0
         assert not barriers._by_key
         assert not barriers._by_member
+
+
+def test_a_wait_that_has_ended_holds_nothing_of_the_registry() -> None:
+    registry = Registry()
+    id = running(registry)
+    watch, barrier = registry.register_watcher(id), registry.wait_all(RunId.new(), [id])
+    cells: list[Any] = [watch._cell, barrier._cell]
+    registry.mark_retired(id)
+    assert [watch.done(), barrier.done()] == [True, True]
+    assert [(cell.key, cell.owner, cell.waiters) for cell in cells] == [(None, None, None)] * 2

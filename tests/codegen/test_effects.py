@@ -22,8 +22,9 @@ from opslifecycle import (
     hooks,
 )
 from opslifecycle.store import Commit
+from opslifecycle_codegen.main import main
 
-from tests.codegen.projects import assert_clean, project
+from tests.codegen.projects import assert_clean, edit, project
 
 MACHINE = Path(__file__).parent / "parcel.yaml"
 
@@ -294,3 +295,39 @@ def test_a_handler_does_not_keep_its_process_from_ending(parcels: Any) -> None:
     )
     where = Path(parcels.__file__).parents[1]
     subprocess.run([sys.executable, "-c", program], cwd=where, check=True, timeout=30)
+
+
+def test_what_is_not_delivered_is_migrated_too(tmp_path: Path) -> None:
+    folder = project(tmp_path, MACHINE)
+
+    def printed(program: str) -> list[str]:
+        run = [sys.executable, "-c", f"from parcel import *; import opslifecycle\n{program}"]
+        done = subprocess.run(run, cwd=folder / "src", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    store = "store=opslifecycle.SqliteStore('parcels.db')"
+    printed(
+        f"with ParcelRegistry({store}) as parcels:\n"
+        "    id = ParcelId.new()\n"
+        "    parcels.accept(id, 'here'); parcels.move(id); parcels.deliver(id)\n"
+    )
+    machine = folder / "machine/parcel.yaml"
+    edit(machine, "version: 1", VERSION_2)
+    edit(machine, "  stops: {type: count", "  halts: {type: count")
+    edit(machine, "{parcel.stops: parcel.stops + 1}", "{parcel.halts: parcel.halts + 1}")
+    edit(machine, "stops: parcel.stops", "stops: parcel.halts")
+    assert main(["--project", str(folder), "generate"]) == 0
+    assert printed(
+        f"with ParcelRegistry({store}) as parcels:\n"
+        "    for call in parcels.pending_effects():\n"
+        "        print(call.number, call.effect.value, call.snapshot.stops)\n"
+    ) == ["1 print_label 0", "2 tell_receiver 1", "3 tell_receiver 1"]
+
+
+VERSION_2 = """version: 2
+migrations:
+  2:
+    because: They halt there.
+    renames: {fields: {stops: halts}}
+"""
