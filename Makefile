@@ -52,7 +52,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.proof.assurance
 
 mutate: $(READY)
-	$(BIN)/python -m tests.proof.mutants
+	$(BIN)/python -m tests.proof.mutation
 	$(BIN)/python -m tests.proof.artifact_mutants
 	$(BIN)/python -m tests.proof.code_mutants
 

@@ -63,7 +63,6 @@ class Shell(Generic[IdT, RecordT]):
         With a store this blocks until the command is durable, in an event loop too.
         """
         if self._committer is not None:
-            self.refuse_if_closed()
             waiting = Blocked()
             self._committer.submit(step, waiting)
             return waiting.join()
@@ -135,7 +134,6 @@ class Shell(Generic[IdT, RecordT]):
         """
         if self._committer is None:
             return Answered(self.run(step))
-        self.refuse_if_closed()
         future = new_future()
         self._committer.submit(step, future)
         return future

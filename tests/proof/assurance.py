@@ -170,7 +170,8 @@ def schedules(name: str) -> Layer:
 
 def mutation() -> Layer:
     """Every mutant of the machine's file."""
-    from tests.proof.mutants import EQUIVALENT, mutants, tried
+    from tests.proof.mutants import EQUIVALENT, mutants
+    from tests.proof.mutation import tried
 
     started = time.perf_counter()
     result = tried(mutants())

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import yaml
 from attrs import frozen
 
 from tests.proof.machines import ROOT
@@ -56,55 +57,12 @@ THEN = {
     "tickets": _RACES, "token": [], "waits": _RACES, "watchers": _RACES,
 }  # fmt: skip
 
-_NO_FACTS = "it has no facts"
-_NO_EFFECTS = "a machine with effects has hooks, and no effects are nothing to note"
-_FASTER = "it is found more slowly, and is the same"
-_SEEDED = "it is given its value when the first one is made"
-_CUT = "the rows that have left are cut away at another time"
 #: Mutants that do the same in other ways, each with the reason.
-EQUIVALENT = {
-    "barriers.Barriers.fail_all: without `self._leave(barrier)`": "nobody asks for them any more",
-    "clock.SystemClock.monotonic_ms: other constant than `1000000`": "one part in a million",
-    "commits.Committer._commit_on: other constant than `0`": "without a feed nothing is dropped",
-    "conversion.structure#3: other comparison in `data.__class__ is type`": _FASTER,
-    "effects.EffectRunner.settle: other junction in `plan.hooks and self.hooks is not None`": (
-        _NO_EFFECTS
-    ),
-    "errors.ChannelClosedError.__init__: without `super().__init__()`": _NO_FACTS,
-    "errors.EventLoopBlockedError.__init__: without `super().__init__()`": _NO_FACTS,
-    "errors.OwnershipLostError.__init__: without `super().__init__()`": _NO_FACTS,
-    "feed.CompletionFeed.drop_oldest: other junction in `self._head >= _DEAD_ROWS_MIN and"
-    " self._head * 2 >= len(self.`": _CUT,
-    "feed.CompletionFeed.drop_oldest: other comparison in `self._head >= _DEAD_ROWS_MIN`": _CUT,
-    "feed.CompletionFeed.drop_oldest: other comparison in `self._head * 2 >="
-    " len(self._sequences)`": _CUT,
-    "feed.CompletionFeed.drop_oldest: other constant than `2`": _CUT,
-    "feed.CompletionFeed._entries: other constant than `True`": "both are cut alike",
-    "feed.CompletionFeed._keep: other comparison in `start < 0`": "0 is the same either way",
-    "feed.CompletionFeed._keep: other constant than `0`": "0 is the same either way",
-    "identifiers.Identifier.__new__: other constant than `80`": "a character more is told",
-    "identifiers._Uuid7Maker.__init__: without `self._counter = 0`": _SEEDED,
-    "identifiers._Uuid7Maker.__init__: other constant than `0`": _SEEDED,
-    "identifiers._Uuid7Maker.__init__: other constant than `0` (2)": _SEEDED,
-    "identifiers._Uuid7Maker._random_number: other comparison in `len(self._random) < size`": (
-        "the system is asked a little earlier"
-    ),
-    "identifiers._Uuid7Maker._random_number: other constant than `1024`": "it asks for more",
-    "lease.is_dead: without `os.kill(int(pid), 0)`": "nothing is known of when it started either",
-    "lease.is_held: other comparison in `expires_ms <= SYSTEM_CLOCK.wall_ms()`": (
-        "a millisecond longer"
-    ),
-    "listing.Listing.__init__: other constant than `False`": "it is kept from the start instead",
-    "staging.Overlay.__init__: without `super().__init__()`": "a dict begins empty without it",
-    "feed.CompletionFeed.close: without `self._waits.clear()`": "nobody reads them any more",
-    "errors.RegistryClosedError.__init__: without `super().__init__()`": "it has no facts",
-    "shell.Shell.abandon: other constant than `False`": "the finalizer waits, and nobody sees it",
-    "sqlite_statements.Connection.__exit__: without `self._database.close()`": (
-        "the interpreter closes it with the last reference"
-    ),
-    "capture.fill: other constant than `0`": "a machine without a feed has no rows to drop",
+EQUIVALENT: dict[str, str] = {
+    name: each["because"]
+    for each in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    for name in each["mutants"]
 }
-
 
 Edit = Callable[[ast.AST, ast.Module], None]
 

@@ -6,7 +6,8 @@ import random
 
 from tests.proof import artifact_mutants, code_mutants
 from tests.proof.machines import ROOT
-from tests.proof.mutants import EQUIVALENT, Mutant, killer, mutants, tried
+from tests.proof.mutants import EQUIVALENT, Mutant, mutants
+from tests.proof.mutation import killer, tried
 
 SHARE = 12
 
