@@ -29,6 +29,7 @@ from opslifecycle import (
     SqliteStore,
     StoreDamagedError,
     StoreVersionError,
+    Terminated,
     checks,
     errors,
     structure,
@@ -124,6 +125,7 @@ class TestSqlite:
         with Registry(store=SqliteStore(tmp_path / "s.db")) as registry:
             found = registry.list_operations(status=OperationStatus.TERMINATED)
             assert {each.id for each in found} == set(ids)
+            assert {each.terminal_outcome for each in found} == {Terminated("all at once")}
 
     def test_a_store_that_could_not_be_opened_can_be_opened_later(self, tmp_path: Path) -> None:
         path = tmp_path / "s.db"

@@ -145,6 +145,18 @@ class TestWatch:
         assert not ended.cancel()
         assert ended.result() == Retired()
 
+    def test_cancel_wakes_tasks_too(self) -> None:
+        async def scenario() -> None:
+            registry = Registry()
+            watch = registry.register_watcher(running(registry))
+            tasks = [asyncio.ensure_future(_awaited(watch)) for _ in range(2)]
+            await asyncio.sleep(0)
+            assert watch.cancel()
+            done, _ = await asyncio.wait(tasks, timeout=30)
+            assert [task.cancelled() for task in done] == [True, True]
+
+        asyncio.run(scenario())
+
     def test_a_dropped_watch_no_longer_counts_and_holds_nothing(self) -> None:
         registry = Registry()
         id = running(registry)

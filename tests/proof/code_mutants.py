@@ -50,7 +50,7 @@ THEN = {
     "publication": _RACES,
     "retention": _RACES, "settings": [], "shell": [*_EFFECTS, *_RACES],
     "sqlite_chain": _SQLITE, "sqlite_forgetting": _SQLITE,
-    "sqlite_inbox": ["tests/cli/test_run.py"], "sqlite_layout": _SQLITE,
+    "sqlite_inbox": ["tests/cli/test_looking.py"], "sqlite_layout": _SQLITE,
     "sqlite_reading": _SQLITE, "sqlite_statements": _SQLITE,
     "sqlite_store": [*_SQLITE, "tests/test_crash_images.py"], "sqlite_upgrade": _SQLITE,
     "staging": ["tests/test_faults.py"], "steps": [*_EFFECTS], "store": _SQLITE,
