@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import sqlite3
 import time
@@ -168,6 +169,31 @@ class TestSqlite:
         store.close()
         with pytest.raises(PersistenceError, match="closed"):
             store._connected()
+
+    def test_a_store_that_has_failed_can_be_opened_anew(self, tmp_path: Path) -> None:
+        path = tmp_path / "s.db"
+        store = SqliteStore(path)
+        with Registry(store=store) as registry:
+            registered(registry)
+            store._failed = "the disk is gone"
+            with pytest.raises(PersistenceError, match="the disk is gone"):
+                registered(registry)
+        # It writes nothing more, so its lease has to run out.
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE registries SET expires_ms = 1")
+        with Registry(store=store) as registry:
+            registered(registry)
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
+    def test_a_closed_store_leaves_no_file_open(self, tmp_path: Path) -> None:
+        def files() -> list[str]:
+            found = (os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.exists())
+            return [each for each in found if each.startswith(str(tmp_path))]
+
+        with Registry(store=SqliteStore(tmp_path / "s.db")) as registry:
+            registered(registry)
+            assert files()
+        assert files() == []
 
     def test_a_path_is_a_path(self) -> None:
         with pytest.raises(InvalidValueError, match="path"):

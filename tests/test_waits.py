@@ -111,6 +111,7 @@ class TestWatch:
             with pytest.raises(asyncio.CancelledError):
                 await first
             assert watchers(registry, id) == 1
+            assert len(watch._cell.waiters or ()) == 1
             registry.mark_retired(id)
             assert await second == Retired()
 
@@ -144,6 +145,17 @@ class TestWatch:
         ended = registry.register_watcher(id)
         assert not ended.cancel()
         assert ended.result() == Retired()
+
+    def test_a_thread_may_wait_for_as_long_as_it_takes(self) -> None:
+        registry = Registry()
+        id = running(registry)
+        watch = registry.register_watcher(id)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(watch.result)
+            while not watch._cell.waiters:
+                pass
+            registry.mark_retired(id)
+            assert waiting.result(30) == Retired()
 
     def test_cancel_wakes_tasks_too(self) -> None:
         async def scenario() -> None:
