@@ -362,3 +362,22 @@ def test_a_store_is_spelled_anew_once(tmp_path: Path, kept_on_disk: bool) -> Non
         )  # fmt: skip
         store.close()
     assert calls == [1]
+
+
+def test_commands_for_all_are_stamped_and_break_off_like_others() -> None:
+    registry = Registry()
+    id = registered(registry)
+    time.sleep(0.01)
+    registry.terminate_owner("done")
+    snapshot = registry.snapshot(id)
+    assert snapshot is not None
+    assert snapshot.completed_at_ms is not None
+    assert snapshot.completed_at_ms - snapshot.created_at_ms >= 9
+
+    def interrupted(authority: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        registry._shell.run(interrupted)
+    with pytest.raises(RegistryClosedError):
+        registered(registry)
