@@ -67,6 +67,12 @@ class FakeClock:
     def monotonic_ms(self) -> int:
         return self.monotonic
 
+    def wall_ns(self) -> int:
+        return self.wall * 1_000_000
+
+    def monotonic_ns(self) -> int:
+        return self.monotonic * 1_000_000
+
 
 def with_clock() -> tuple[Registry, FakeClock]:
     registry, clock = Registry(), FakeClock()

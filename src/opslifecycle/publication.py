@@ -19,14 +19,15 @@ class PublicationLock:
     does it when leaving, and if nobody does, it is done at once.
     """
 
-    __slots__ = ("_deferred", "_lock", "acquire")
+    __slots__ = ("acquire", "deferred", "leave")
 
     def __init__(self) -> None:
-        self._deferred: deque[Callable[[], Iterable[Waker]]] = deque()
+        #: What finalizers have left for whoever leaves the lock.
+        self.deferred: deque[Callable[[], Iterable[Waker]]] = deque()
         self.renew()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.acquire()
 
     def __exit__(
         self,
@@ -38,31 +39,32 @@ class PublicationLock:
 
     def release(self) -> None:
         """Leave it, and do what was deferred meanwhile."""
-        self._lock.release()
-        if self._deferred:
-            self._settle()
+        self.leave()
+        if self.deferred:
+            self.settle()
 
     def defer(self, work: Callable[[], Iterable[Waker]]) -> None:
         """Do `work` under the lock, now or when its holder leaves; then call its wakers."""
-        self._deferred.append(work)
-        self._settle()
+        self.deferred.append(work)
+        self.settle()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Do what was deferred, unless somebody holds the lock, who does it when leaving."""
         # Whoever appended before the holder's release is seen by the holder afterwards, and whoever
         # appends after it finds the lock free: no work is left behind either way.
-        while self._deferred and self._lock.acquire(blocking=False):
+        while self.deferred and self.acquire(blocking=False):
             wakers: list[Waker] = []
             try:
-                while self._deferred:
-                    wakers.extend(self._deferred.popleft()())
+                while self.deferred:
+                    wakers.extend(self.deferred.popleft()())
             finally:
-                self._lock.release()
+                self.leave()
             for wake in wakers:
                 wake()
 
     def renew(self) -> None:
         """Replace the lock in a forked child, where its holder may not exist any more."""
-        self._lock = threading.Lock()
-        #: The lock's own: whoever enters at every command saves a call.
-        self.acquire = self._lock.acquire
-        self._deferred.clear()
+        lock = threading.Lock()
+        #: The lock's own; whoever uses `leave` looks after what was deferred.
+        self.acquire, self.leave = lock.acquire, lock.release
+        self.deferred.clear()

@@ -24,8 +24,10 @@ class Retention(Generic[IdT]):
 
     def overdue(self) -> Sequence[tuple[int, IdT]]:
         """Let go of what is over the limit: sequence and id of each row, oldest first."""
-        over = len(self._rows) - self._rows_max
-        return [self._rows.popleft() for _ in range(over)] if over > 0 else ()
+        let_go = []
+        while len(self._rows) > self._rows_max:
+            let_go.append(self._rows.popleft())
+        return let_go
 
     def undo(self, admitted: int, let_go: list[tuple[int, IdT]]) -> None:
         """Take back so many admissions, and what was let go since, given oldest first."""

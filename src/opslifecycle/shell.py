@@ -18,7 +18,7 @@ from opslifecycle.commits import Committer
 from opslifecycle.effects import EffectRunner, RecordT
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
 from opslifecycle.publication import PublicationLock, Waker
-from opslifecycle.steps import Change, Step, acting, creating
+from opslifecycle.steps import Step, acting, creating
 from opslifecycle.tickets import Answered, Blocked, new_future
 from opslifecycle.waits import Cell, WaitT, ended, failed, wake_all
 
@@ -73,7 +73,8 @@ class Shell(Generic[IdT, RecordT]):
             if self._closed is None:
                 self._authority.now_ms = self.clock.monotonic_ms()
                 value, changes, _ = step(self._authority)
-                wakers = self._publish(changes)
+                evicted = self.effects.settle(self._authority, changes)
+                wakers = self.effects.publish(changes, evicted)
             else:
                 value = self._closed()
             sound = True
@@ -99,33 +100,34 @@ class Shell(Generic[IdT, RecordT]):
             return
         wakers: Iterable[Waker] = ()
         sound = False
-        self.lock.acquire()
+        lock, clock = self.lock, self.clock
+        lock.acquire()
         try:
             if self._closed is None:
                 authority = self._authority
-                authority.now_ms = now_ms = self.clock.monotonic_ms()
+                authority.now_ms = now_ms = clock.monotonic_ns() // 1_000_000
                 if creates:
-                    authority.clock_offset_ms = self.clock.wall_ms() - now_ms
+                    authority.clock_offset_ms = clock.wall_ns() // 1_000_000 - now_ms
                     effects = decide(authority, *payload)
                 else:
                     effects = decide(authority, id, *payload)
                 if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
-                    wakers = self._publish(((authority.records[id], effects),))
+                    changes = ((authority.records[id], effects),)
+                    evicted = self.effects.settle(authority, changes)
+                    wakers = self.effects.publish(changes, evicted)
             else:
                 effects = self._closed()
             sound = True
         finally:
             if not sound:
                 self.break_off()
-            self.lock.release()
+            lock.leave()
+            if lock.deferred:
+                lock.settle()
         if wakers:
             wake_all(wakers)
         if effects.__class__ is not tuple:
             raise effects
-
-    def _publish(self, changes: Iterable[Change]) -> Iterable[Waker]:
-        evicted = self.effects.settle(self._authority, changes)
-        return self.effects.publish(changes, evicted)
 
     def start(self, step: Step) -> Awaitable[Any]:
         """Run a command without blocking the event loop: its value is to be awaited.
