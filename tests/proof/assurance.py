@@ -33,7 +33,8 @@ _NOT_CLAIMED = """\
 * The interpreter and the compiler read the file with the same parser and analyzer: a mistake there,
   they share.
 * The generated authority is compared at the states that the search reaches, one command at a time.
-  Threads, batches and stores are compared by steps on the whole registry, which are sampled.
+  Threads, batches and stores are compared by steps on the whole registry, which are sampled, and
+  so are the states of which recovery is compared.
 * Mutants are those of the machine's file and of what is generated from it. Those of the handwritten
   code are tried by `make mutate`, which takes most of an hour; of those that are no equivalents,
   one in ten may live.
