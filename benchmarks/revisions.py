@@ -31,23 +31,22 @@ def revision(name: str) -> Iterator[Ask]:
     found = subprocess.run(asked, capture_output=True, text=True, check=False)
     if found.returncode:
         raise SystemExit(f"git knows no revision {name!r}")
-    worktree = ROOT / "build" / "revision"
+    worktree = str(ROOT / "build" / "revision")
+    remove = [*git, "worktree", "remove", "--force", worktree]
     # A run that was killed may have left it.
-    subprocess.run(
-        [*git, "worktree", "remove", "--force", worktree], capture_output=True, check=False
-    )
-    made = [*git, "worktree", "add", "--quiet", "--detach", str(worktree), found.stdout.strip()]
-    subprocess.run(made, check=True)
+    subprocess.run(remove, capture_output=True, check=False)
+    add = [*git, "worktree", "add", "--quiet", "--detach", worktree, found.stdout.strip()]
+    subprocess.run(add, check=True)
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks", "--answer"], cwd=ROOT, text=True,
-            env={**os.environ, "PYTHONPATH": str(worktree / "src")},
+            env={**os.environ, "PYTHONPATH": os.path.join(worktree, "src")},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         with process:
             yield partial(_ask, process)
     finally:
-        subprocess.run([*git, "worktree", "remove", "--force", str(worktree)], check=True)
+        subprocess.run(remove, check=True)
 
 
 def _ask(process: subprocess.Popen[str], contest: str, contestant: str) -> float:

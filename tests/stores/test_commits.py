@@ -325,7 +325,7 @@ class TestRidingAlong:
             assert [registry.snapshot(id) for id in (ended, gone)] == [None, None]
 
 
-def test_a_store_is_told_that_its_owner_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_is_told_that_its_owner_is_alive() -> None:
     class Beating(MemoryStore):
         beats = 0
 
