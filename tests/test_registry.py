@@ -36,6 +36,7 @@ from opslifecycle import (
     Terminated,
     UnsupportedError,
 )
+from opslifecycle.clock import Clock
 
 from tests.builders import (
     ACTIONS,
@@ -55,28 +56,18 @@ from tests.builders import (
 _CONSUMER = CompletionCursorConsumer.AGENT_APPLIED
 
 
-class FakeClock:
-    """A clock that tests set."""
+class SetClock:
+    """What a clock reads, in milliseconds."""
 
     def __init__(self) -> None:
         self.wall, self.monotonic = 1_000_000, 50
 
-    def wall_ms(self) -> int:
-        return self.wall
 
-    def monotonic_ms(self) -> int:
-        return self.monotonic
-
-    def wall_ns(self) -> int:
-        return self.wall * 1_000_000
-
-    def monotonic_ns(self) -> int:
-        return self.monotonic * 1_000_000
-
-
-def with_clock() -> tuple[Registry, FakeClock]:
-    registry, clock = Registry(), FakeClock()
-    registry._shell.clock = clock
+def with_clock() -> tuple[Registry, SetClock]:
+    registry, clock = Registry(), SetClock()
+    registry._shell.clock = Clock(
+        lambda: clock.wall * 1_000_000, lambda: clock.monotonic * 1_000_000
+    )
     return registry, clock
 
 

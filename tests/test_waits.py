@@ -176,9 +176,9 @@ class TestWatch:
         for _ in range(100):
             registry.register_watcher(id)
         assert watchers(registry, id) == 1
-        assert len(registry._shell.effects.watchers._cells[id]) == 1
+        assert len(registry._shell.effects.watchers.cells[id]) == 1
         del kept
-        assert registry._shell.effects.watchers._cells == {}
+        assert registry._shell.effects.watchers.cells == {}
 
     def test_an_await_in_progress_keeps_the_watch(self) -> None:
         async def scenario() -> None:
@@ -327,7 +327,7 @@ class TestBarrier:
         if how == "cancel":
             assert wait.cancel()
         del wait
-        assert registry._shell.effects.barriers._by_member == {}
+        assert registry._shell.effects.barriers.by_member == {}
         again = registry.wait_all(run, [id])
         registry.mark_retired(id)
         assert again.result(0)
@@ -366,7 +366,7 @@ class TestBarriers:
         barriers.forget(second)
         assert barriers.active("key") == 0
         assert not barriers._by_key
-        assert not barriers._by_member
+        assert not barriers.by_member
 
 
 def test_a_wait_that_has_ended_holds_nothing_of_the_registry() -> None:

@@ -43,11 +43,12 @@ class Barrier(Generic[IdT, OutcomeT]):
 class Barriers(Generic[IdT, OutcomeT]):
     """The active barriers, by key and by member. Called with the publication lock held."""
 
-    __slots__ = ("_by_key", "_by_member")
+    __slots__ = ("_by_key", "by_member")
 
     def __init__(self) -> None:
         self._by_key: dict[Hashable, dict[Barrier[IdT, OutcomeT], None]] = {}
-        self._by_member: dict[IdT, dict[Barrier[IdT, OutcomeT], None]] = {}
+        #: The active barriers of each member; empty if nobody waits for all of anything.
+        self.by_member: dict[IdT, dict[Barrier[IdT, OutcomeT], None]] = {}
 
     def active(self, key: Hashable) -> int:
         """How many barriers of this key are active."""
@@ -68,17 +69,14 @@ class Barriers(Generic[IdT, OutcomeT]):
         barrier.cell.owner = self
         self._by_key.setdefault(key, {})[barrier] = None
         for id in barrier.unfinished_ids():
-            self._by_member.setdefault(id, {})[barrier] = None
+            self.by_member.setdefault(id, {})[barrier] = None
         return barrier.cell
 
     def count(self, record: Ended) -> Iterable[Waker]:
         """Count an ended record in every barrier that holds it."""
         id, outcome = record.id, record.terminal_outcome
-        barriers = self._by_member.pop(id, None)
-        if barriers is None:
-            return ()
         wakers: list[Waker] = []
-        for barrier in barriers:
+        for barrier in self.by_member.pop(id, ()):
             barrier.outcomes[id] = outcome
             barrier.unfinished -= 1
             if barrier.unfinished == 0:
@@ -86,12 +84,12 @@ class Barriers(Generic[IdT, OutcomeT]):
                 wakers.extend(self._satisfy(barrier))
         return wakers
 
-    def fail_member(self, id: IdT) -> Iterable[Waker]:
-        """Fail every barrier that holds an entity which leaves without an outcome."""
+    def fail_member(self, record: Ended) -> Iterable[Waker]:
+        """Fail every barrier that holds a record which leaves without an outcome."""
         wakers: list[Waker] = []
-        for barrier in list(self._by_member.get(id, ())):
+        for barrier in list(self.by_member.get(record.id, ())):
             self._leave(barrier)
-            wakers.extend(barrier.cell.fail(BarrierMemberRolledBackError(id)))
+            wakers.extend(barrier.cell.fail(BarrierMemberRolledBackError(record.id)))
         return wakers
 
     def fail_all(self, error: Callable[[], OpsLifecycleError]) -> Iterable[Waker]:
@@ -112,16 +110,16 @@ class Barriers(Generic[IdT, OutcomeT]):
 
     def _satisfy(self, barrier: Barrier[IdT, OutcomeT]) -> Iterable[Waker]:
         outcomes = [(id, barrier.outcomes[id]) for id in barrier.ids]
-        return barrier.cell.resolve(barrier.satisfy(outcomes))
+        return barrier.cell.end(barrier.satisfy(outcomes))
 
     def _leave(self, barrier: Barrier[IdT, OutcomeT]) -> None:
         self._leave_key(barrier)
         for id in barrier.unfinished_ids():
-            holders = self._by_member.get(id)
+            holders = self.by_member.get(id)
             if holders is not None:
                 holders.pop(barrier, None)
                 if not holders:
-                    del self._by_member[id]
+                    del self.by_member[id]
 
     def _leave_key(self, barrier: Barrier[IdT, OutcomeT]) -> None:
         barriers = self._by_key[barrier.key]

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Callable
 
 
-class Clock(Protocol):
-    """Two readings: in whole milliseconds, and in nanoseconds for whoever reads at every turn."""
+class Clock:
+    """Two clocks, those of the machine unless others are given.
 
-    def wall_ns(self) -> int:
-        """Nanoseconds since the Unix epoch; may jump when the machine's clock is set."""
+    `wall_ns()` gives nanoseconds since the Unix epoch, and may jump when the machine's clock is
+    set; `monotonic_ns()` counts from an arbitrary start, and never falls.
+    """
 
-    def monotonic_ns(self) -> int:
-        """Nanoseconds from an arbitrary start; never falls."""
+    __slots__ = ("monotonic_ns", "wall_ns")
 
-    def wall_ms(self) -> int:
-        """`wall_ns` in milliseconds."""
-
-    def monotonic_ms(self) -> int:
-        """`monotonic_ns` in milliseconds."""
-
-
-class SystemClock:
-    """The clocks of the machine."""
-
-    __slots__ = ()
-
-    wall_ns = staticmethod(time.time_ns)
-    monotonic_ns = staticmethod(time.monotonic_ns)
+    def __init__(
+        self,
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.wall_ns = wall_ns
+        self.monotonic_ns = monotonic_ns
 
     def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+        """Whole milliseconds since the Unix epoch."""
+        return self.wall_ns() // 1_000_000
 
     def monotonic_ms(self) -> int:
-        return time.monotonic_ns() // 1_000_000
+        """Whole milliseconds since the arbitrary start."""
+        return self.monotonic_ns() // 1_000_000
 
 
-SYSTEM_CLOCK = SystemClock()
+SYSTEM_CLOCK = Clock()

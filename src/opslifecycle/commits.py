@@ -217,9 +217,9 @@ class Committer:
                     continue
             if id(record) not in puts:
                 puts[id(record)] = put_of(record)
-        for _, evicted in decided.evicted:
-            if evicted not in staged:
-                erased[str(evicted)] = None
+        for evicted in decided.evicted:
+            if evicted.id not in staged:
+                erased[str(evicted.id)] = None
         hooks = self._shell.effects.hooks
         calls = hooks.noted() if hooks is not None else []
         if not (puts or erased or decided.moved or calls):
@@ -254,23 +254,26 @@ class _Batch:
         self.staged = staged
         self.answers: list[Any] = []
         self.changes: list[Change] = []
-        self.evicted: list[tuple[int, Any]] = []
+        self.evicted: list[Any] = []
         self.durable = False
         self.moved = False
 
     def decide(self, tickets: Sequence[Ticket]) -> None:
         """Decide commands in their order, all at the time of this instant."""
-        staged, effects = self.staged, self._shell.effects
+        staged, settle = self.staged, self._shell.effects.settle
+        answers, every = self.answers, self.changes
         staged.now_ms = self._shell.clock.monotonic_ms()
         for step, _ in tickets:
             value, changes, durable = step(staged)
-            self.answers.append(value)
-            self.durable |= durable
+            answers.append(value)
             if changes:
-                self.changes += changes
-                self.evicted += effects.settle(staged, changes)
-            else:
-                self.moved |= durable
+                every += changes
+            if durable:
+                self.durable = True
+                if changes:
+                    self.evicted += settle(staged, changes)
+                else:
+                    self.moved = True
 
     def some_left(self) -> bool:
         """Whether a record has left."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence, Sized
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import attrs
 from opslifecycle.barriers import Barriers
 from opslifecycle.errors import InternalError, RegistryClosedError
 from opslifecycle.feed import CompletionFeed
@@ -26,43 +27,73 @@ BUILT_IN = frozenset(
     {"append_to_feed", "count_in_barriers", "wake_watchers", "evict_oldest"}
     | {"close_watchers", "fail_barriers", "erase"}
 )
-# Effects on the records alone: there is nothing left of them to publish.
-_SETTLED = {"erase", "evict_oldest"}
 _OF_THE_FEED = {"append_to_feed", "evict_oldest"}
 
 
 RecordT = TypeVar("RecordT", bound=Ended)
 
+#: A teller lets those who wait for a record know; it is asked only if anybody waits for anything.
+Teller = tuple[Sized, Callable[[Any], Iterable[Waker]]]
 
-class FeedParts(Generic[IdT]):
+
+@attrs.frozen
+class FeedParts:
     """A machine's feed, and which of its rows are kept."""
 
-    __slots__ = ("feed", "retention")
-
-    def __init__(self, feed: CompletionFeed[Any, Any], retention: Retention[IdT]) -> None:
-        self.feed = feed
-        self.retention = retention
+    feed: CompletionFeed[Any, Any]
+    retention: Retention
 
 
 class _Plan:
-    """What some effects come to: the part that is settled, and the handlers that publish."""
+    """What some effects come to, for one record after another."""
 
-    __slots__ = ("admit", "appends", "erases", "handlers", "hooks", "overdue", "settles")
+    __slots__ = (
+        "_evicts", "_hooks", "_own", "_retention", "_rows", "_tellers", "appends", "erases",
+    )  # fmt: skip
 
     def __init__(
         self,
         names: set[str],
-        handlers: list[Callable[[Any], Iterable[Waker]]],
-        hooks: tuple[Enum, ...],
-        parts: FeedParts[Any] | None,
+        own: tuple[Enum, ...],
+        tellers: list[Teller],
+        parts: FeedParts | None,
+        hooks: Hooks | None,
     ) -> None:
-        self.erases = "erase" in names
         self.appends = "append_to_feed" in names
-        self.admit = parts.retention.admit if parts and self.appends else None
-        self.overdue = parts.retention.overdue if parts and "evict_oldest" in names else None
-        self.hooks = hooks
-        self.settles = bool(self.erases or self.admit or self.overdue or hooks)
-        self.handlers = handlers
+        self.erases = "erase" in names
+        self._evicts = "evict_oldest" in names
+        self._own = own
+        self._hooks = hooks if own else None
+        self._retention = parts.retention if parts and self.appends | self._evicts else None
+        self._rows = parts.feed.rows if parts and self.appends else None
+        self._tellers = tellers
+
+    def settle(self, authority: Any, record: Any) -> Sequence[Any]:
+        """Take out of the records what is to leave; gives those whose feed rows leave, in order."""
+        evicted: Sequence[Any] = ()
+        if self._hooks is not None:
+            self._hooks.note(authority, record, self._own)
+        retention = self._retention
+        if retention is not None:
+            if self.appends:
+                retention.append(record)
+            if self._evicts and len(retention) > retention.rows_max:
+                evicted = retention.overdue()
+                for row in evicted:
+                    authority.evict(row.sequence, row.id)
+        if self.erases:
+            authority.erase(record.id)
+        return evicted
+
+    def tell(self, record: Any) -> list[Waker]:
+        """Let everybody see what became of a record; gives whom to wake."""
+        if self._rows is not None:
+            self._rows.append(record)
+        wakers: list[Waker] = []
+        for waiting, tell in self._tellers:
+            if waiting:
+                wakers += tell(record)
+        return wakers
 
 
 class _Plans(dict[tuple[Enum, ...], _Plan]):
@@ -72,25 +103,27 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
         self,
         watchers: Watchers[Any, Any],
         barriers: Barriers[Any, Any],
-        parts: FeedParts[Any] | None,
+        parts: FeedParts | None,
+        hooks: Hooks | None,
     ) -> None:
         self._parts = parts
-        self._publishing: dict[str, Callable[[Any], Iterable[Waker]]] = {
-            "count_in_barriers": barriers.count,
-            "wake_watchers": watchers.resolve,
-            "close_watchers": lambda record: watchers.close(record.id),
-            "fail_barriers": lambda record: barriers.fail_member(record.id),
+        self._hooks = hooks
+        self._tellers: dict[str, Teller] = {
+            "count_in_barriers": (barriers.by_member, barriers.count),
+            "wake_watchers": (watchers.cells, watchers.resolve),
+            "close_watchers": (watchers.cells, watchers.close),
+            "fail_barriers": (barriers.by_member, barriers.fail_member),
         }
         if parts is not None:
-            self._publishing["append_to_feed"] = parts.feed.append
+            self._tellers["append_to_feed"] = (parts.feed.waits, parts.feed.advance)
 
     def __missing__(self, effects: tuple[Enum, ...]) -> _Plan:
         names = [effect.value for effect in effects]
         if self._parts is None and not _OF_THE_FEED.isdisjoint(names):
             raise InternalError("a feed effect without a feed")
         own = tuple(effect for effect in effects if effect.value not in BUILT_IN)
-        handlers = [self._publishing[name] for name in names if name in BUILT_IN - _SETTLED]
-        plan = self[effects] = _Plan(set(names), handlers, own, self._parts)
+        tellers = [self._tellers[name] for name in names if name in self._tellers]
+        plan = self[effects] = _Plan(set(names), own, tellers, self._parts, self._hooks)
         return plan
 
 
@@ -99,13 +132,14 @@ class EffectRunner(Generic[IdT, RecordT]):
 
     `settle` is for whoever decides: what leaves the records, so that the next command of the same
     batch finds it gone. `publish` is for everybody else, once what was decided is kept; it is
-    called with the publication lock held, and gives whom to wake.
+    called with the publication lock held, and gives whom to wake. `carry_out` is both, where
+    nothing is kept in between.
     """
 
     def __init__(
         self,
         listing: Listing[IdT, RecordT],
-        parts: FeedParts[IdT] | None,
+        parts: FeedParts | None,
         hooks: Hooks | None = None,
     ) -> None:
         self.watchers: Watchers[IdT, Any] = Watchers()
@@ -113,26 +147,46 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.listing = listing
         self.hooks = hooks
         self._parts = parts
-        self._plans = _Plans(self.watchers, self.barriers, parts)
+        self._plans = _Plans(self.watchers, self.barriers, parts, hooks)
 
-    def settle(self, authority: Any, changes: Iterable[Change]) -> list[tuple[int, IdT]]:
-        """Take out of the records what is to leave; gives the feed rows that leave, in order."""
-        evicted: list[tuple[int, IdT]] = []
+    def carry_out(self, authority: Any, record: RecordT, effects: tuple[Enum, ...]) -> list[Waker]:
+        """Settle and publish what follows for one record."""
+        plan = self._plans[effects]
+        evicted = plan.settle(authority, record)
+        wakers = plan.tell(record)
+        if self.listing.is_built:
+            self.listing.note(record.id)
+        if evicted or self.hooks is not None:
+            self._finish(evicted)
+        return wakers
+
+    def settle(self, authority: Any, changes: Iterable[Change]) -> list[Any]:
+        """Take out of the records what is to leave; gives those whose feed rows leave, in order."""
+        evicted: list[Any] = []
         for record, effects in changes:
-            plan = self._plans[effects]
-            if not plan.settles:
-                continue
-            if plan.hooks and self.hooks is not None:
-                self.hooks.note(authority, record, plan.hooks)
-            if plan.admit is not None:
-                plan.admit(record.sequence, record.id)
-            if plan.overdue is not None:
-                for sequence, id in plan.overdue():
-                    authority.evict(sequence, id)
-                    evicted.append((sequence, id))
-            if plan.erases:
-                authority.erase(record.id)
+            if effects:
+                evicted += self._plans[effects].settle(authority, record)
         return evicted
+
+    def publish(self, changes: Iterable[Change], evicted: Iterable[Any]) -> list[Waker]:
+        """Let everybody see some changes, in their order, and what was evicted after them."""
+        wakers: list[Waker] = []
+        for record, effects in changes:
+            if effects:
+                wakers += self._plans[effects].tell(record)
+            if self.listing.is_built:
+                self.listing.note(record.id)
+        self._finish(evicted)
+        return wakers
+
+    def _finish(self, evicted: Iterable[Any]) -> None:
+        for record in evicted:
+            assert self._parts is not None
+            self._parts.feed.drop_oldest()
+            if self.listing.is_built:
+                self.listing.note(record.id)
+        if self.hooks is not None:
+            self.hooks.publish()
 
     def erases(self, effects: tuple[Enum, ...]) -> bool:
         """Whether a record leaves by some effects."""
@@ -142,33 +196,15 @@ class EffectRunner(Generic[IdT, RecordT]):
         """Whether a feed row is among some effects."""
         return self._plans[effects].appends
 
-    def publish(self, changes: Iterable[Change], evicted: Iterable[tuple[int, IdT]]) -> list[Waker]:
-        """Let everybody see some changes, in their order, and what was evicted after them."""
-        wakers: list[Waker] = []
-        note = self.listing.note if self.listing.is_built else None
-        for record, effects in changes:
-            for handle in self._plans[effects].handlers:
-                wakers += handle(record)
-            if note is not None:
-                note(record.id)
-        for _, id in evicted:
-            assert self._parts is not None
-            self._parts.feed.drop_oldest()
-            if note is not None:
-                note(id)
-        if self.hooks is not None:
-            self.hooks.publish()
-        return wakers
-
     def restore(self, authority: Any, rows: Iterable[Any]) -> None:
         """Take over feed rows, oldest first, and let go of what is over the limit."""
         if self._parts is None:
             return
         for record in rows:
-            self._parts.retention.admit(record.sequence, record.id)
-            self._parts.feed.append(record)
-        for sequence, id in self._parts.retention.overdue():
-            authority.evict(sequence, id)
+            self._parts.retention.append(record)
+            self._parts.feed.rows.append(record)
+        for record in self._parts.retention.overdue():
+            authority.evict(record.sequence, record.id)
             self._parts.feed.drop_oldest()
 
     def end(self) -> list[Waker]:
@@ -178,7 +214,7 @@ class EffectRunner(Generic[IdT, RecordT]):
             wakers.extend(self._parts.feed.close())
         return wakers
 
-    def undo(self, admitted: int, evicted: list[tuple[int, IdT]]) -> None:
+    def undo(self, admitted: int, evicted: list[Any]) -> None:
         """Forget what a failed batch has noted, and has done to the order of retention."""
         if self.hooks is not None:
             self.hooks.drop()

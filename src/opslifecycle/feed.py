@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
@@ -12,6 +13,7 @@ from opslifecycle.errors import CompletionFeedGapError, EpochChangedError, Regis
 from opslifecycle.publication import PublicationLock, Waker
 from opslifecycle.waits import Cell, Wait, ended
 
+_SEQUENCE = attrgetter("sequence")
 _PAGE_ROWS = 256
 _DEAD_ROWS_MIN = 64
 
@@ -74,7 +76,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     __slots__ = (
         "__weakref__", "_batch", "_closed", "_entry_of", "_gone", "_head", "_lock", "_made",
-        "_position", "_records", "_sequences", "_waits", "epoch_id",
+        "_position", "epoch_id", "rows", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -90,14 +92,16 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         self._lock = lock
         self._position = position
         self._batch = batch
-        self._sequences: list[int] = []
-        self._records: list[Any] = []
-        # The entries, once somebody has read them: whoever ends a record does not pay for readers
-        # that may never come.
+        #: The ended records that entries are made from, as their sequences rise; whoever publishes
+        #: appends to it.
+        self.rows: list[Any] = []
+        # The entries of the first rows, once somebody has read them: whoever ends a record does not
+        # pay for readers that may never come.
         self._made: list[EntryT | None] = []
         # The first row that is retained, and how many before it have left the lists.
         self._head = self._gone = 0
-        self._waits: dict[int, dict[Cell[int], None]] = {}
+        #: The waits for an advance, by the position they stand at; empty if nobody waits.
+        self.waits: dict[int, dict[Cell[int], None]] = {}
         self._closed = False
 
     @property
@@ -125,7 +129,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             if self._closed:
                 raise RegistryClosedError
             cell: Cell[int] = Cell(self, after)
-            self._waits.setdefault(after, {})[cell] = None
+            self.waits.setdefault(after, {})[cell] = None
         return FeedAdvance(cell, self._lock)
 
     def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:
@@ -149,58 +153,53 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     def entries(self) -> Sequence[EntryT]:
         """The retained entries, oldest first. Called with the publication lock held."""
-        return self._entries(self._made[self._head :], self._records[self._head :])
+        return self._entries(self._made_in(self._head, len(self.rows)), self.records())
 
     def records(self) -> Sequence[Any]:
         """What the retained entries are made from. Called with the publication lock held."""
-        return self._records[self._head :]
+        return self.rows[self._head :]
 
-    def append(self, record: Any) -> Iterable[Waker]:
-        """Add the latest row. Called with the publication lock held."""
+    def advance(self, record: Any) -> Iterable[Waker]:
+        """End the waits for a row that is there now. Called with the publication lock held."""
         sequence = record.sequence
-        self._sequences.append(sequence)
-        self._records.append(record)
-        self._made.append(None)
-        if not self._waits:
-            return ()
         wakers: list[Waker] = []
-        for after in [after for after in self._waits if after < sequence]:
-            for cell in self._waits.pop(after):
-                wakers.extend(cell.resolve(sequence))
+        for after in [after for after in self.waits if after < sequence]:
+            for cell in self.waits.pop(after):
+                wakers += cell.end(sequence)
         return wakers
 
     def drop_oldest(self) -> None:
         """Let the oldest row go, in amortised constant time. Called with the lock held."""
         self._head += 1
-        if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._sequences):
-            for rows in (self._sequences, self._records, self._made):
-                del rows[: self._head]
+        if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self.rows):
+            del self.rows[: self._head]
+            del self._made[: self._head]
             self._gone += self._head
             self._head = 0
 
     def close(self) -> Iterable[Waker]:
         """End every wait with RegistryClosedError. Called with the publication lock held."""
         self._closed = True
-        cells = [cell for waiting in self._waits.values() for cell in waiting]
-        self._waits.clear()
+        cells = [cell for waiting in self.waits.values() for cell in waiting]
+        self.waits.clear()
         return [waker for cell in cells for waker in cell.fail(RegistryClosedError())]
 
     def forget(self, cell: Cell[Any]) -> None:
         """Drop a wait that nobody wants any longer. Called with the publication lock held."""
-        cells = self._waits.get(cell.key)
+        cells = self.waits.get(cell.key)
         if cells is not None:
             cells.pop(cell, None)
             if not cells:
-                del self._waits[cell.key]
+                del self.waits[cell.key]
 
     def _page(self, after: int, rows_max: int | None) -> FeedBatch[EntryT]:
         with self._lock:
-            start = bisect_right(self._sequences, after, lo=self._head)
-            stop = len(self._sequences)
+            start = bisect_right(self.rows, after, lo=self._head, key=_SEQUENCE)
+            stop = len(self.rows)
             if rows_max is not None:
                 stop = min(stop, start + rows_max)
-            made = self._made[start:stop]
-            records = () if all(made) else self._records[start:stop]
+            made = self._made_in(start, stop)
+            records = () if all(made) else self.rows[start:stop]
             place = self._gone + start
             watermark, dropped_through = self._position.watermark, self._position.dropped_through
         if records:
@@ -211,6 +210,11 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         else:
             entries = cast("list[EntryT]", made)
         return self._batch(tuple(entries), watermark, dropped_through)
+
+    def _made_in(self, start: int, stop: int) -> list[EntryT | None]:
+        """The entries of some rows, with None for what nobody has read."""
+        made = self._made[start:stop]
+        return made + [None] * (stop - start - len(made))
 
     def _entries(self, made: list[EntryT | None], records: Sequence[Any]) -> list[EntryT]:
         return [
@@ -223,6 +227,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         start = place - self._gone
         if start < 0:
             entries, start = entries[-start:], 0
+        self._made += [None] * (start - len(self._made))
         self._made[start : start + len(entries)] = entries
 
     def _check(self, after: int, epoch_id: EpochT | None) -> None:

@@ -19,7 +19,7 @@ class PublicationLock:
     does it when leaving, and if nobody does, it is done at once.
     """
 
-    __slots__ = ("acquire", "deferred", "leave")
+    __slots__ = ("deferred", "mutex")
 
     def __init__(self) -> None:
         #: What finalizers have left for whoever leaves the lock.
@@ -27,7 +27,7 @@ class PublicationLock:
         self.renew()
 
     def __enter__(self) -> None:
-        self.acquire()
+        self.mutex.acquire()
 
     def __exit__(
         self,
@@ -35,11 +35,7 @@ class PublicationLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Leave it, and do what was deferred meanwhile."""
-        self.leave()
+        self.mutex.release()
         if self.deferred:
             self.settle()
 
@@ -52,19 +48,19 @@ class PublicationLock:
         """Do what was deferred, unless somebody holds the lock, who does it when leaving."""
         # Whoever appended before the holder's release is seen by the holder afterwards, and whoever
         # appends after it finds the lock free: no work is left behind either way.
-        while self.deferred and self.acquire(blocking=False):
+        while self.deferred and self.mutex.acquire(blocking=False):
             wakers: list[Waker] = []
             try:
                 while self.deferred:
                     wakers.extend(self.deferred.popleft()())
             finally:
-                self.leave()
+                self.mutex.release()
             for wake in wakers:
                 wake()
 
     def renew(self) -> None:
         """Replace the lock in a forked child, where its holder may not exist any more."""
-        lock = threading.Lock()
-        #: The lock's own; whoever uses `leave` looks after what was deferred.
-        self.acquire, self.leave = lock.acquire, lock.release
+        #: For sections that are entered at every command, which cannot afford the calls of a `with`
+        #: statement: they release it, and then settle what was deferred.
+        self.mutex = threading.Lock()
         self.deferred.clear()

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Generic, TypeVar
-
-IdT = TypeVar("IdT")
+from typing import Any
 
 
-class Retention(Generic[IdT]):
-    """The order in which feed rows leave. Called with the publication lock held."""
+class Retention(deque[Any]):
+    """The records in the order in which their feed rows leave; new ones are appended.
 
-    __slots__ = ("_rows", "_rows_max")
+    Called by whoever decides.
+    """
+
+    __slots__ = ("rows_max",)
 
     def __init__(self, rows_max: int) -> None:
-        self._rows_max = rows_max
-        self._rows: deque[tuple[int, IdT]] = deque()
+        super().__init__()
+        self.rows_max = rows_max
 
-    def admit(self, sequence: int, id: IdT) -> None:
-        """Keep a new row, the latest of all."""
-        self._rows.append((sequence, id))
-
-    def overdue(self) -> Sequence[tuple[int, IdT]]:
-        """Let go of what is over the limit: sequence and id of each row, oldest first."""
+    def overdue(self) -> list[Any]:
+        """Let go of what is over the limit, oldest first."""
         let_go = []
-        while len(self._rows) > self._rows_max:
-            let_go.append(self._rows.popleft())
+        while len(self) > self.rows_max:
+            let_go.append(self.popleft())
         return let_go
 
-    def undo(self, admitted: int, let_go: list[tuple[int, IdT]]) -> None:
+    def undo(self, admitted: int, let_go: list[Any]) -> None:
         """Take back so many admissions, and what was let go since, given oldest first."""
-        self._rows.extendleft(reversed(let_go))
+        self.extendleft(reversed(let_go))
         for _ in range(admitted):
-            self._rows.pop()
+            self.pop()

@@ -66,24 +66,19 @@ class Shell(Generic[IdT, RecordT]):
             waiting = Blocked()
             self._committer.submit(step, waiting)
             return waiting.join()
-        wakers: Iterable[Waker] = ()
-        sound = False
-        self.lock.acquire()
-        try:
-            if self._closed is None:
+        wakers: list[Waker] = []
+        with self.lock:
+            if self._closed is not None:
+                raise self._closed
+            try:
                 self._authority.now_ms = self.clock.monotonic_ms()
                 value, changes, _ = step(self._authority)
-                evicted = self.effects.settle(self._authority, changes)
-                wakers = self.effects.publish(changes, evicted)
-            else:
-                value = self._closed()
-            sound = True
-        finally:
-            if not sound:
+                for record, effects in changes:
+                    wakers += self.effects.carry_out(self._authority, record, effects)
+            except BaseException:
                 self.break_off()
-            self.lock.release()
-        if wakers:
-            wake_all(wakers)
+                raise
+        wake_all(wakers)
         if isinstance(value, OpsLifecycleError):
             raise value
         return value
@@ -93,41 +88,58 @@ class Shell(Generic[IdT, RecordT]):
     ) -> None:
         """Run what makes or changes one record: what is done most, so with few calls."""
         if self._committer is not None:
-            clock = self.clock
-            self.run(
-                creating(clock, id, decide, *payload) if creates else acting(id, decide, *payload)
-            )
+            self.run(self._step(id, decide, payload, creates=creates))
             return
         wakers: Iterable[Waker] = ()
-        sound = False
         lock, clock = self.lock, self.clock
-        lock.acquire()
+        mutex, now_ns = lock.mutex, clock.monotonic_ns
+        mutex.acquire()
         try:
-            if self._closed is None:
+            if self._closed is not None:
+                raise self._closed
+            try:
                 authority = self._authority
-                authority.now_ms = now_ms = clock.monotonic_ns() // 1_000_000
+                authority.now_ms = now_ns() // 1_000_000
                 if creates:
-                    authority.clock_offset_ms = clock.wall_ns() // 1_000_000 - now_ms
+                    wall_ns = clock.wall_ns
+                    authority.clock_offset_ms = wall_ns() // 1_000_000 - authority.now_ms
                     effects = decide(authority, *payload)
+                elif not payload:
+                    effects = decide(authority, id)
+                elif len(payload) == 1:
+                    # Spelled out, because handing on any number of arguments takes far longer.
+                    effects = decide(authority, id, payload[0])
                 else:
                     effects = decide(authority, id, *payload)
                 if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
-                    changes = ((authority.records[id], effects),)
-                    evicted = self.effects.settle(authority, changes)
-                    wakers = self.effects.publish(changes, evicted)
-            else:
-                effects = self._closed()
-            sound = True
-        finally:
-            if not sound:
+                    wakers = self.effects.carry_out(authority, authority.records[id], effects)
+            except BaseException:
                 self.break_off()
-            lock.leave()
+                raise
+        finally:
+            mutex.release()
             if lock.deferred:
                 lock.settle()
         if wakers:
             wake_all(wakers)
         if effects.__class__ is not tuple:
             raise effects
+
+    def act_async(
+        self, id: IdT, decide: Callable[..., Any], *payload: Any, creates: bool = False
+    ) -> Awaitable[Any]:
+        """As `act`, without blocking the event loop; see `start`."""
+        if self._committer is None:
+            self.act(id, decide, *payload, creates=creates)
+            return Answered(None)
+        return self.start(self._step(id, decide, payload, creates=creates))
+
+    def _step(
+        self, id: IdT, decide: Callable[..., Any], payload: tuple[Any, ...], *, creates: bool
+    ) -> Step:
+        if creates:
+            return creating(self.clock, id, decide, *payload)
+        return acting(id, decide, *payload)
 
     def start(self, step: Step) -> Awaitable[Any]:
         """Run a command without blocking the event loop: its value is to be awaited.
@@ -144,15 +156,23 @@ class Shell(Generic[IdT, RecordT]):
 
     def watch(self, id: IdT, admit: Callable[[Any, IdT], Any], kind: type[WaitT]) -> WaitT:
         """A watch of one record, resolved already if it has ended."""
-        with self.lock:
-            self.refuse_if_closed()
+        lock = self.lock
+        mutex = lock.mutex
+        mutex.acquire()
+        try:
+            if self._closed is not None:
+                raise self._closed
             record = admit(self._authority, id)
             if isinstance(record, OpsLifecycleError):
                 raise record
             if record.terminal_outcome is not None:
-                return ended(record.terminal_outcome, self.lock, kind)
+                return ended(record.terminal_outcome, lock, kind)
             cell = self.effects.watchers.add(id)
-        return kind(cell, self.lock)
+        finally:
+            mutex.release()
+            if lock.deferred:
+                lock.settle()
+        return kind(cell, lock)
 
     def wait_for_all(
         self,
@@ -247,11 +267,6 @@ class Shell(Generic[IdT, RecordT]):
             self._committer.stop()
         else:
             self.lock.defer(self.end_waits)
-
-    def refuse_if_closed(self) -> None:
-        """Raise why the registry is closed, if it is."""
-        if self._closed is not None:
-            raise self._closed
 
     def disown(self) -> None:
         """Refuse to work in a forked child: the parent goes on owning what is shared."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 from opslifecycle.sqlite_layout import POSITION_BITS, checksum_of_row
+from opslifecycle.store import Put
 
 # How many rows a chain may be longer than twice what is needed of it, before old ones leave.
 _SPARE_ROWS = 256
@@ -56,12 +59,17 @@ class Writer:
         """Where the row stands that says how a record now is."""
         return self._latest[id] if id in self._latest else self._chain.latest.get(id)
 
-    def put(self, id: str, sequence: int | None, body: str) -> None:
-        """Append how a record now is, and its feed row if it has a sequence."""
-        self._add("put", id, sequence, body)
-        self._latest[id] = self.head
-        if sequence is not None:
-            self._feed[sequence] = self.head
+    def put(self, puts: Iterable[Put]) -> None:
+        """Append how records now are, and the feed rows of those that have a sequence."""
+        head, checksum = self.head, self.head_checksum
+        for id, sequence, body in puts:
+            head += 1
+            checksum = checksum_of_row(checksum, head, "put", id, sequence, body)
+            self.values += (self._first + head, "put", id, sequence, body, checksum)
+            self._latest[id] = head
+            if sequence is not None:
+                self._feed[sequence] = head
+        self.head, self.head_checksum = head, checksum
 
     def row(self, id: str, sequence: int, body: str) -> None:
         """Append a feed row whose record has gone."""
@@ -99,7 +107,7 @@ class Writer:
         if row.body is None:
             return
         if self.latest(row.id) == row.position:
-            self.put(row.id, row.sequence, row.body)
+            self.put([(row.id, row.sequence, row.body)])
         elif row.sequence is not None and self._feeds(row.sequence, row.position):
             # The record has gone; the row stays for the feed alone.
             self.row(row.id, row.sequence, row.body)

@@ -158,8 +158,8 @@ class SqliteStore(Store):
         writer = Writer(self._number, self._chain)
         writer.base, writer.base_checksum = writer.head, writer.head_checksum
         sequences = {row: sequence for sequence, row in stored.rows.items()}
-        for id, body in stored.records.items():
-            writer.put(id, sequences.pop((id, body), None), body)
+        records = stored.records.items()
+        writer.put((id, sequences.pop((id, body), None), body) for id, body in records)
         for (id, body), sequence in sequences.items():
             writer.row(id, sequence, body)
         if stored.state is not None:
@@ -175,8 +175,7 @@ class SqliteStore(Store):
             raise PersistenceError(self.name, self._failed)
         database = self._connected()
         writer = Writer(self._number, self._chain)
-        for id, sequence, body in commit.puts:
-            writer.put(id, sequence, body)
+        writer.put(commit.puts)
         for id in commit.erased:
             writer.erase(id)
         writer.drop_feed(commit.dropped_through)

@@ -86,7 +86,7 @@ def _read(
         if kind == "erase":
             writer.erase(id)
         elif kind == "put":
-            writer.put(id, sequence, _body(body))
+            writer.put([(id, sequence, _body(body))])
         else:
             writer.row(id, sequence, _body(body))
     if (position, checksum) != (int(head), head_checksum):

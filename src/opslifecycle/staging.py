@@ -52,7 +52,7 @@ class Overlay(dict[K, V]):
         # What stands below goes, so that what is put in again stands last there too.
         if key in self._base:
             self._gone.add(key)
-        super().__setitem__(key, value)
+        _put(self, key, value)
 
     def __delitem__(self, key: K) -> None:
         if key not in self:

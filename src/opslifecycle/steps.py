@@ -25,7 +25,7 @@ def acting(id: Any, decide: Callable[..., Any], *payload: Any) -> Step:
 
     def step(authority: Any) -> Answer:
         effects = decide(authority, id, *payload)
-        if isinstance(effects, OpsLifecycleError):
+        if effects.__class__ is not tuple:
             return effects, _NOTHING, False
         return None, ((authority.records[id], effects),), bool(effects)
 
@@ -38,7 +38,7 @@ def creating(clock: Clock, id: Any, decide: Callable[..., Any], *payload: Any) -
     def step(authority: Any) -> Answer:
         authority.clock_offset_ms = clock.wall_ms() - authority.now_ms
         effects = decide(authority, *payload)
-        if isinstance(effects, OpsLifecycleError):
+        if effects.__class__ is not tuple:
             return effects, _NOTHING, False
         return None, ((authority.records[id], effects),), True
 

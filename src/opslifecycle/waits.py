@@ -29,7 +29,7 @@ class _State(Enum):
     CANCELLED = "cancelled"
 
 
-_PENDING = _State.PENDING
+_PENDING, _RESOLVED = _State.PENDING, _State.RESOLVED
 
 
 class Ended(Protocol):
@@ -59,23 +59,10 @@ class Cell(Generic[T]):
         self.key = key
         self.waiters: dict[Waker, None] | None = None
 
-    def resolve(self, value: T) -> Iterable[Waker]:
-        """End the wait with a value; gives whom to wake once the lock is free."""
-        return self._end(_State.RESOLVED, value)
-
-    def fail(self, error: OpsLifecycleError) -> Iterable[Waker]:
-        """End the wait with an error; gives whom to wake once the lock is free."""
-        return self._end(_State.FAILED, error)
-
-    def withdraw(self) -> Iterable[Waker]:
-        """End the wait because its caller gave it up, and have its owner forget it."""
-        if self.state is not _PENDING:
-            return ()
-        if self.owner is not None:
-            self.owner.forget(self)
-        return self._end(_State.CANCELLED, None)
-
-    def _end(self, state: _State, value: T | OpsLifecycleError | None) -> Iterable[Waker]:
+    def end(
+        self, value: T | OpsLifecycleError | None, state: _State = _RESOLVED
+    ) -> Iterable[Waker]:
+        """End the wait, with its value by default; gives whom to wake once the lock is free."""
         waiters = self.waiters
         self.value = value
         self.state = state
@@ -83,6 +70,18 @@ class Cell(Generic[T]):
         self.owner = None
         self.key = None
         return waiters or ()
+
+    def fail(self, error: OpsLifecycleError) -> Iterable[Waker]:
+        """End the wait with an error; gives whom to wake once the lock is free."""
+        return self.end(error, _State.FAILED)
+
+    def withdraw(self) -> Iterable[Waker]:
+        """End the wait because its caller gave it up, and have its owner forget it."""
+        if self.state is not _PENDING:
+            return ()
+        if self.owner is not None:
+            self.owner.forget(self)
+        return self.end(None, _State.CANCELLED)
 
 
 class NotCopyable:
@@ -160,7 +159,8 @@ class Wait(NotCopyable, Generic[T]):
                     yield from waker.future
                 finally:
                     self._delist(waker)
-        return self.value()
+        cell = self._cell
+        return cell.value if cell.state is _RESOLVED else self.value()  # type: ignore[return-value]
 
     def __del__(self) -> None:
         cell = self._cell
@@ -204,7 +204,7 @@ class Wait(NotCopyable, Generic[T]):
     def value(self) -> T:
         """What it has ended with; raises what it has failed with."""
         cell = self._cell
-        if cell.state is _State.RESOLVED:
+        if cell.state is _RESOLVED:
             return cell.value  # type: ignore[return-value]
         if cell.state is _State.FAILED:
             assert isinstance(cell.value, OpsLifecycleError)
@@ -266,7 +266,7 @@ def wake_all(wakers: Iterable[Waker]) -> None:
 def ended(value: object, lock: PublicationLock, kind: type[WaitT]) -> WaitT:
     """A wait that has its value already."""
     cell: Cell[Any] = Cell(None)
-    cell.resolve(value)
+    cell.end(value)
     return kind(cell, lock)
 
 

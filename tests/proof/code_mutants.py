@@ -42,7 +42,7 @@ _EFFECTS = ["tests/codegen/test_effects.py"]
 #: What those meet that live on, by module; the longest run last.
 THEN = {
     "barriers": _RACES, "capture": ["tests/test_golden.py"], "checks": [], "clock": [],
-    "closed_set": [], "commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
+    "closed_set": [], "drafts": [], "commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
     "effects": [*_EFFECTS, *_RACES], "errors": ["tests/test_types.py"],
     "feed": [*_RACES], "hooks": _EFFECTS, "identifiers": [], "lease": _SQLITE,

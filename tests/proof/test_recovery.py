@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 from opslifecycle import MemoryStore, OperationStatus, Registry, RuntimeEpochId
-from opslifecycle.clock import SystemClock
+from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.store import Commit
 from opslifecycle_codegen.proof.slices import Slice
 from opslifecycle_codegen.proof.state import Call, State
@@ -31,8 +31,8 @@ SOME = ["admission", "alone"]
 
 def stop_clocks(patch: pytest.MonkeyPatch) -> None:
     """In the search all times are 0."""
-    for reading in ("wall_ms", "monotonic_ms"):
-        patch.setattr(SystemClock, reading, lambda self: 0)
+    for reading in ("wall_ns", "monotonic_ns"):
+        patch.setattr(SYSTEM_CLOCK, reading, lambda: 0)
 
 
 @pytest.fixture(autouse=True)

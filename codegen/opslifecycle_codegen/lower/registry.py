@@ -51,6 +51,7 @@ class RegistryLowering:
         self._width = width
         self._awaits = awaits
         self._run_code = "await self._shell.start" if awaits else "self._shell.run"
+        self._act_code = "await self._shell.act_async" if awaits else "self._shell.act"
 
     def settings(self) -> list[SettingView]:
         """The constructor's parameters, in the order of the machine."""
@@ -100,7 +101,8 @@ class RegistryLowering:
             more = [f"The new {self._names.entity} is {command.to}.", self._raises(command.checks)]
             arguments = [self._program.create_id.text, f"{self._names.authority}.register", *given]
             yield self._method(
-                str(method), types, "None", command.summary, more, self._run("creating", arguments),
+                str(method), types, "None", command.summary, more,
+                self._call(self._act_code, [*arguments, "creates=True"]),
                 abstract=method not in create.optional_methods,
             )  # fmt: skip
         for action in self._program.actions:
@@ -117,7 +119,7 @@ class RegistryLowering:
             more = [self._legal(rollback), self._raises(rollback.checks)]
             yield self._method(
                 rollback.name, self._of_one({}), "None", rollback.summary, more,
-                self._run("acting", ["id", f"{self._names.authority}.{rollback.name}"]),
+                self._call(self._act_code, ["id", f"{self._names.authority}.{rollback.name}"]),
             )  # fmt: skip
 
     def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
@@ -127,7 +129,7 @@ class RegistryLowering:
             arguments = ["id", f"{self._names.authority}.{action.name}", *action.params]
             yield self._method(
                 str(method), self._of_one(action.params), "None", action.summary, more,
-                self._run("acting", arguments), abstract=True,
+                self._call(self._act_code, arguments), abstract=True,
             )  # fmt: skip
 
     def _legal(self, command: Command) -> str:
@@ -288,12 +290,6 @@ class RegistryLowering:
 
     def _run(self, step: str, arguments: list[str], *, assigns: str = "") -> list[str]:
         """Lines that run a step, and wait for it or await it."""
-        if not self._awaits and step == "acting":
-            return self._call("self._shell.act", arguments)
-        if not self._awaits and step == "creating":
-            return self._call("self._shell.act", [*arguments, "creates=True"])
-        if step == "creating":
-            arguments = ["self._shell.clock", *arguments]
         call = layout.called(step, [Code(argument) for argument in arguments])
         whole = layout.called(f"{assigns}{self._run_code}", [call])
         return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
@@ -317,8 +313,8 @@ class RegistryLowering:
             default = " = None" if type.optional else ""
             parameters.append(f"{param}: {type.python}{default}")
             checks += check_lines(param, param, type, indent=8)
-        runs = any(run in line for line in body for run in (self._run_code, "self._shell.act("))
-        define = "async def" if runs and "await" in self._run_code else "def"
+        runs = any(run in line for line in body for run in (self._run_code, self._act_code))
+        define = "async def" if runs and self._awaits else "def"
         signature = layout.call(
             f"{define} {name}", parameters, f" -> {returns}:", indent=4, width=self._width
         )

@@ -18,7 +18,7 @@ class ViewView:
     name: str
     doc: list[str]
     fields: list[str]
-    arguments: list[str]
+    filling: list[str]
     leave_out: list[str]
 
 
@@ -34,7 +34,8 @@ class RuleView:
 
 def snapshot_view(program: Program, name: str, width: int) -> ViewView:
     """The snapshot of one record."""
-    return _view(name, program.machine.snapshot.summary, program.views.snapshot, width)
+    summary = program.machine.snapshot.summary
+    return _view("snapshot", name, summary, program.views.snapshot, width)
 
 
 def entry_view(program: Program, width: int) -> ViewView | None:
@@ -42,24 +43,25 @@ def entry_view(program: Program, width: int) -> ViewView | None:
     feed = program.machine.feed
     if feed is None:
         return None
-    return _view(str(feed.entry.name), feed.entry.summary, program.views.entry, width)
+    name, summary = str(feed.entry.name), feed.entry.summary
+    return _view("entry", name, summary, program.views.entry, width)
 
 
 def _view(
-    name: str, summary: str, fields: tuple[tuple[ViewInfo, Code], ...], width: int
+    draft: str, name: str, summary: str, fields: tuple[tuple[ViewInfo, Code], ...], width: int
 ) -> ViewView:
-    declared, arguments, left_out = [], [], []
+    declared, filling, left_out = [], [], []
     for info, code in fields:
         default = " = None" if info.type.optional else ""
         declared.append(f"{info.name}: {info.type.python}{default}")
-        arguments += layout.statement(f"{info.name}=", code, ",", indent=8, width=width)
+        filling += layout.statement(f"{draft}.{info.name} = ", code, "", indent=4, width=width)
         if info.type.optional and not info.keep_none:
             left_out.append(layout.quoted(info.name))
     return ViewView(
         name,
         layout.docstring(summary, indent=4, width=width),
         declared,
-        arguments,
+        filling,
         leave_out(name, left_out, width) if left_out else [],
     )
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from opslifecycle import checks
-from opslifecycle.steps import acting, acting_on_all, advancing, collecting, creating
+from opslifecycle.steps import acting_on_all, advancing, collecting
 
 from .authority import OperationAuthority
 from .enums import CompletionCursorConsumer, OperationEffect
@@ -44,9 +44,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(spec) is not OperationSpec:
             checks.instance("spec", spec, OperationSpec)
-        await self._shell.start(
-            creating(self._shell.clock, spec.id, OperationAuthority.register, spec, None),
-        )
+        await self._shell.act_async(spec.id, OperationAuthority.register, spec, None, creates=True)
 
     async def register_operation_with_admission_limit(
         self,
@@ -64,8 +62,12 @@ class AsyncRegistry(OperationReads):
             checks.instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
             checks.count("max_concurrent", max_concurrent)
-        await self._shell.start(
-            creating(self._shell.clock, spec.id, OperationAuthority.register, spec, max_concurrent),
+        await self._shell.act_async(
+            spec.id,
+            OperationAuthority.register,
+            spec,
+            max_concurrent,
+            creates=True,
         )
 
     async def provisioning_succeeded(self, id: OperationId) -> None:
@@ -78,7 +80,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.start(acting(id, OperationAuthority.start))
+        await self._shell.act_async(id, OperationAuthority.start)
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -91,7 +93,7 @@ class AsyncRegistry(OperationReads):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        await self._shell.start(acting(id, OperationAuthority.fail, error))
+        await self._shell.act_async(id, OperationAuthority.fail, error)
 
     async def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -104,7 +106,7 @@ class AsyncRegistry(OperationReads):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        await self._shell.start(acting(id, OperationAuthority.fail, error))
+        await self._shell.act_async(id, OperationAuthority.fail, error)
 
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -120,7 +122,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             checks.instance("handle", handle, OperationPeerHandle)
-        await self._shell.start(acting(id, OperationAuthority.peer_ready, handle))
+        await self._shell.act_async(id, OperationAuthority.peer_ready, handle)
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -135,7 +137,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             checks.instance("update", update, OperationProgressUpdate)
-        await self._shell.start(acting(id, OperationAuthority.progress_reported, update))
+        await self._shell.act_async(id, OperationAuthority.progress_reported, update)
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -149,7 +151,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(result) is not OperationResult:
             checks.instance("result", result, OperationResult)
-        await self._shell.start(acting(id, OperationAuthority.complete, result))
+        await self._shell.act_async(id, OperationAuthority.complete, result)
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -164,7 +166,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        await self._shell.start(acting(id, OperationAuthority.abort, reason))
+        await self._shell.act_async(id, OperationAuthority.abort, reason)
 
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -178,7 +180,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        await self._shell.start(acting(id, OperationAuthority.cancel, reason))
+        await self._shell.act_async(id, OperationAuthority.cancel, reason)
 
     async def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -191,7 +193,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.start(acting(id, OperationAuthority.retire_requested))
+        await self._shell.act_async(id, OperationAuthority.retire_requested)
 
     async def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -204,7 +206,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.start(acting(id, OperationAuthority.retire_completed))
+        await self._shell.act_async(id, OperationAuthority.retire_completed)
 
     async def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -232,7 +234,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.start(acting(id, OperationAuthority.rollback_unreturned_operation))
+        await self._shell.act_async(id, OperationAuthority.rollback_unreturned_operation)
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.

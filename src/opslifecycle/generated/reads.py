@@ -97,8 +97,7 @@ class OperationReads:
             CompletionBatch,
             epoch_id,
         )
-        retention: Retention[OperationId] = Retention(authority.max_completed)
-        parts = FeedParts(feed, retention)
+        parts = FeedParts(feed, Retention(authority.max_completed))
         self._feed = feed
         listing = Listing(authority.records, listing_keys)
         effects = EffectRunner(listing, parts)

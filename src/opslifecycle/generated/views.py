@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import frozen
 from opslifecycle import conversion
+from opslifecycle.drafts import draft_of, finish
 from opslifecycle.errors import InternalError
 from opslifecycle.feed import FeedBatch
 
@@ -65,35 +66,38 @@ conversion.leave_out_none(
 )
 
 
+_SnapshotDraft = draft_of(OperationLifecycleSnapshot)
+
+
 def snapshot_of(operation: OperationRecord, watcher_count: int) -> OperationLifecycleSnapshot:
     """The snapshot of one record."""
-    return OperationLifecycleSnapshot(
-        id=operation.id,
-        kind=operation.kind,
-        owner_session_id=operation.spec.owner_session_id,
-        display_name=operation.spec.display_name,
-        source_label=operation.spec.source_label,
-        operation_source=operation.spec.operation_source,
-        expect_peer_channel=operation.spec.expect_peer_channel,
-        status=operation.status,
-        terminal=operation.status.terminal,
-        public_result_class=operation.status.public_result_class,
-        peer_ready=operation.peer_ready,
-        progress_count=operation.progress_count,
-        latest_progress=operation.latest_progress,
-        watcher_count=watcher_count,
-        terminal_outcome=operation.terminal_outcome,
-        child_session_id=operation.spec.child_session_id,
-        peer_handle=operation.peer_handle,
-        created_at_ms=operation.created_at_ms,
-        started_at_ms=operation.started_at_ms,
-        completed_at_ms=operation.completed_at_ms,
-        elapsed_ms=(
-            operation.completed_at_ms - operation.created_at_ms
-            if operation.completed_at_ms is not None
-            else None
-        ),
+    snapshot = _SnapshotDraft()
+    snapshot.id = operation.id
+    snapshot.kind = operation.kind
+    snapshot.owner_session_id = operation.spec.owner_session_id
+    snapshot.display_name = operation.spec.display_name
+    snapshot.source_label = operation.spec.source_label
+    snapshot.operation_source = operation.spec.operation_source
+    snapshot.expect_peer_channel = operation.spec.expect_peer_channel
+    snapshot.status = operation.status
+    snapshot.terminal = operation.status.terminal
+    snapshot.public_result_class = operation.status.public_result_class
+    snapshot.peer_ready = operation.peer_ready
+    snapshot.progress_count = operation.progress_count
+    snapshot.latest_progress = operation.latest_progress
+    snapshot.watcher_count = watcher_count
+    snapshot.terminal_outcome = operation.terminal_outcome
+    snapshot.child_session_id = operation.spec.child_session_id
+    snapshot.peer_handle = operation.peer_handle
+    snapshot.created_at_ms = operation.created_at_ms
+    snapshot.started_at_ms = operation.started_at_ms
+    snapshot.completed_at_ms = operation.completed_at_ms
+    snapshot.elapsed_ms = (
+        operation.completed_at_ms - operation.created_at_ms
+        if operation.completed_at_ms is not None
+        else None
     )
+    return finish(snapshot, OperationLifecycleSnapshot)
 
 
 @frozen
@@ -113,6 +117,9 @@ class CompletionBatch(FeedBatch[CompletionEntry]):
     """Feed entries after a position, with the feed's edges at the same instant."""
 
 
+_EntryDraft = draft_of(CompletionEntry)
+
+
 def entry_of(operation: OperationRecord) -> CompletionEntry:
     """The feed entry of a record that has ended."""
     sequence = operation.sequence
@@ -124,14 +131,14 @@ def entry_of(operation: OperationRecord) -> CompletionEntry:
         raise InternalError("an ended operation has no terminal_outcome")
     if completed_at_ms is None:
         raise InternalError("an ended operation has no completed_at_ms")
-    return CompletionEntry(
-        seq=sequence,
-        operation_id=operation.id,
-        kind=operation.kind,
-        display_name=operation.spec.display_name,
-        terminal_outcome=terminal_outcome,
-        completed_at_ms=completed_at_ms,
-    )
+    entry = _EntryDraft()
+    entry.seq = sequence
+    entry.operation_id = operation.id
+    entry.kind = operation.kind
+    entry.display_name = operation.spec.display_name
+    entry.terminal_outcome = terminal_outcome
+    entry.completed_at_ms = completed_at_ms
+    return finish(entry, CompletionEntry)
 
 
 def listing_keys(operation: OperationRecord) -> tuple[Hashable, ...]:

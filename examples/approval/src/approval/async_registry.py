@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from opslifecycle import checks
-from opslifecycle.steps import acting, advancing, collecting, creating
+from opslifecycle.steps import advancing, collecting
 
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestEffect
@@ -37,8 +37,11 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(ask) is not Ask:
             checks.instance("ask", ask, Ask)
-        await self._shell.start(
-            creating(self._shell.clock, ask.id, RequestAuthority.register, ask),
+        await self._shell.act_async(
+            ask.id,
+            RequestAuthority.register,
+            ask,
+            creates=True,
         )
 
     async def circulate(self, id: RequestId) -> None:
@@ -51,7 +54,7 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        await self._shell.start(acting(id, RequestAuthority.circulate))
+        await self._shell.act_async(id, RequestAuthority.circulate)
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
@@ -66,7 +69,7 @@ class AsyncApprovalRegistry(RequestReads):
             checks.instance("id", id, RequestId)
         if type(vote) is not Vote:
             checks.instance("vote", vote, Vote)
-        await self._shell.start(acting(id, RequestAuthority.endorse, vote))
+        await self._shell.act_async(id, RequestAuthority.endorse, vote)
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
@@ -81,7 +84,7 @@ class AsyncApprovalRegistry(RequestReads):
             checks.instance("id", id, RequestId)
         if type(vote) is not Vote:
             checks.instance("vote", vote, Vote)
-        await self._shell.start(acting(id, RequestAuthority.grant, vote))
+        await self._shell.act_async(id, RequestAuthority.grant, vote)
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
@@ -96,7 +99,7 @@ class AsyncApprovalRegistry(RequestReads):
         if type(by) is not PersonId:
             checks.instance("by", by, PersonId)
         checks.text("reason", reason)
-        await self._shell.start(acting(id, RequestAuthority.deny, by, reason))
+        await self._shell.act_async(id, RequestAuthority.deny, by, reason)
 
     async def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
@@ -109,7 +112,7 @@ class AsyncApprovalRegistry(RequestReads):
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
         checks.count("at_ms", at_ms)
-        await self._shell.start(acting(id, RequestAuthority.expire, at_ms))
+        await self._shell.act_async(id, RequestAuthority.expire, at_ms)
 
     async def withdraw(self, id: RequestId) -> None:
         """Take it back.
@@ -122,7 +125,7 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        await self._shell.start(acting(id, RequestAuthority.withdraw))
+        await self._shell.act_async(id, RequestAuthority.withdraw)
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         """Hand over what was decided.

@@ -94,8 +94,7 @@ class RequestReads:
             DecisionBatch,
             epoch_id,
         )
-        retention: Retention[RequestId] = Retention(authority.decisions_max)
-        parts = FeedParts(feed, retention)
+        parts = FeedParts(feed, Retention(authority.decisions_max))
         self._feed = feed
         listing = Listing(authority.records, listing_keys)
         hooks = Hooks(lock, snapshot_of, body_of, on_effect)

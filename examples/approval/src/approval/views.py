@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from typing import Any, TypeAlias
 
 from attrs import frozen
+from opslifecycle.drafts import draft_of, finish
 from opslifecycle.errors import InternalError
 from opslifecycle.feed import FeedBatch
 from opslifecycle.hooks import EffectCall
@@ -35,19 +36,22 @@ class RequestSnapshot:
     decided_at_ms: int | None = None
 
 
+_SnapshotDraft = draft_of(RequestSnapshot)
+
+
 def snapshot_of(request: RequestRecord, watcher_count: int) -> RequestSnapshot:
     """The snapshot of one record."""
-    return RequestSnapshot(
-        id=request.id,
-        ask=request.ask,
-        status=request.status,
-        approvals=request.approvals,
-        quorum=request.kind.quorum,
-        last_vote=request.last_vote,
-        decision=request.terminal_outcome,
-        created_at_ms=request.created_at_ms,
-        decided_at_ms=request.decided_at_ms,
-    )
+    snapshot = _SnapshotDraft()
+    snapshot.id = request.id
+    snapshot.ask = request.ask
+    snapshot.status = request.status
+    snapshot.approvals = request.approvals
+    snapshot.quorum = request.kind.quorum
+    snapshot.last_vote = request.last_vote
+    snapshot.decision = request.terminal_outcome
+    snapshot.created_at_ms = request.created_at_ms
+    snapshot.decided_at_ms = request.decided_at_ms
+    return finish(snapshot, RequestSnapshot)
 
 
 #: One effect to carry out, with the request as it was right after the action.
@@ -69,6 +73,9 @@ class DecisionBatch(FeedBatch[DecisionEntry]):
     """Feed entries after a position, with the feed's edges at the same instant."""
 
 
+_EntryDraft = draft_of(DecisionEntry)
+
+
 def entry_of(request: RequestRecord) -> DecisionEntry:
     """The feed entry of a record that has ended."""
     sequence = request.sequence
@@ -77,12 +84,12 @@ def entry_of(request: RequestRecord) -> DecisionEntry:
         raise InternalError("an ended request has no sequence")
     if terminal_outcome is None:
         raise InternalError("an ended request has no terminal_outcome")
-    return DecisionEntry(
-        seq=sequence,
-        request_id=request.id,
-        title=request.ask.title,
-        decision=terminal_outcome,
-    )
+    entry = _EntryDraft()
+    entry.seq = sequence
+    entry.request_id = request.id
+    entry.title = request.ask.title
+    entry.decision = terminal_outcome
+    return finish(entry, DecisionEntry)
 
 
 def listing_keys(request: RequestRecord) -> tuple[Hashable, ...]:

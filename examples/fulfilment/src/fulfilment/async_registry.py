@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from opslifecycle import checks
-from opslifecycle.steps import acting, creating
 
 from .authority import OrderAuthority
 from .identifiers import OrderId
@@ -36,8 +35,12 @@ class AsyncFulfilmentRegistry(OrderReads):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("customer", customer)
-        await self._shell.start(
-            creating(self._shell.clock, id, OrderAuthority.register, id, customer),
+        await self._shell.act_async(
+            id,
+            OrderAuthority.register,
+            id,
+            customer,
+            creates=True,
         )
 
     async def place(self, id: OrderId) -> None:
@@ -50,7 +53,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.place))
+        await self._shell.act_async(id, OrderAuthority.place)
 
     async def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
@@ -62,7 +65,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.screen))
+        await self._shell.act_async(id, OrderAuthority.screen)
 
     async def hold(self, id: OrderId) -> None:
         """Clarify something.
@@ -74,7 +77,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.hold))
+        await self._shell.act_async(id, OrderAuthority.hold)
 
     async def release(self, id: OrderId) -> None:
         """Go on with it.
@@ -86,7 +89,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.release))
+        await self._shell.act_async(id, OrderAuthority.release)
 
     async def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
@@ -98,7 +101,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.accept))
+        await self._shell.act_async(id, OrderAuthority.accept)
 
     async def reject(self, id: OrderId) -> None:
         """Refuse it.
@@ -110,7 +113,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.reject))
+        await self._shell.act_async(id, OrderAuthority.reject)
 
     async def invoice(self, id: OrderId) -> None:
         """Send the bill.
@@ -122,7 +125,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.invoice))
+        await self._shell.act_async(id, OrderAuthority.invoice)
 
     async def remind(self, id: OrderId) -> None:
         """Ask for the money again.
@@ -134,7 +137,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.remind))
+        await self._shell.act_async(id, OrderAuthority.remind)
 
     async def pay(self, id: OrderId) -> None:
         """Note that the money came.
@@ -146,7 +149,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.pay))
+        await self._shell.act_async(id, OrderAuthority.pay)
 
     async def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
@@ -158,7 +161,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.charge_back))
+        await self._shell.act_async(id, OrderAuthority.charge_back)
 
     async def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
@@ -170,7 +173,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.allocate))
+        await self._shell.act_async(id, OrderAuthority.allocate)
 
     async def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
@@ -182,7 +185,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.backorder))
+        await self._shell.act_async(id, OrderAuthority.backorder)
 
     async def restock(self, id: OrderId) -> None:
         """Note that goods came in.
@@ -194,7 +197,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.restock))
+        await self._shell.act_async(id, OrderAuthority.restock)
 
     async def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
@@ -206,7 +209,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.deallocate))
+        await self._shell.act_async(id, OrderAuthority.deallocate)
 
     async def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
@@ -218,7 +221,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.start_picking))
+        await self._shell.act_async(id, OrderAuthority.start_picking)
 
     async def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
@@ -230,7 +233,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.pick_line))
+        await self._shell.act_async(id, OrderAuthority.pick_line)
 
     async def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
@@ -242,7 +245,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.short_pick))
+        await self._shell.act_async(id, OrderAuthority.short_pick)
 
     async def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
@@ -254,7 +257,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.finish_picking))
+        await self._shell.act_async(id, OrderAuthority.finish_picking)
 
     async def repick(self, id: OrderId) -> None:
         """Fetch them again.
@@ -266,7 +269,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.repick))
+        await self._shell.act_async(id, OrderAuthority.repick)
 
     async def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
@@ -278,7 +281,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.start_packing))
+        await self._shell.act_async(id, OrderAuthority.start_packing)
 
     async def damage(self, id: OrderId) -> None:
         """Find something broken.
@@ -290,7 +293,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.damage))
+        await self._shell.act_async(id, OrderAuthority.damage)
 
     async def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
@@ -302,7 +305,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.close_parcel))
+        await self._shell.act_async(id, OrderAuthority.close_parcel)
 
     async def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
@@ -314,7 +317,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.reopen))
+        await self._shell.act_async(id, OrderAuthority.reopen)
 
     async def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
@@ -326,7 +329,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.weigh))
+        await self._shell.act_async(id, OrderAuthority.weigh)
 
     async def label(self, id: OrderId) -> None:
         """Put the address on.
@@ -338,7 +341,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.label))
+        await self._shell.act_async(id, OrderAuthority.label)
 
     async def relabel(self, id: OrderId) -> None:
         """Put another address on.
@@ -350,7 +353,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.relabel))
+        await self._shell.act_async(id, OrderAuthority.relabel)
 
     async def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
@@ -362,7 +365,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.stage))
+        await self._shell.act_async(id, OrderAuthority.stage)
 
     async def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
@@ -374,7 +377,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.unstage))
+        await self._shell.act_async(id, OrderAuthority.unstage)
 
     async def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
@@ -386,7 +389,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.hand_over))
+        await self._shell.act_async(id, OrderAuthority.hand_over)
 
     async def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
@@ -398,7 +401,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.refuse_pickup))
+        await self._shell.act_async(id, OrderAuthority.refuse_pickup)
 
     async def depart(self, id: OrderId) -> None:
         """Note that it left.
@@ -410,7 +413,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.depart))
+        await self._shell.act_async(id, OrderAuthority.depart)
 
     async def scan(self, id: OrderId) -> None:
         """Note where it is.
@@ -422,7 +425,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.scan))
+        await self._shell.act_async(id, OrderAuthority.scan)
 
     async def reroute(self, id: OrderId) -> None:
         """Send it another way.
@@ -434,7 +437,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.reroute))
+        await self._shell.act_async(id, OrderAuthority.reroute)
 
     async def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
@@ -446,7 +449,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.enter_customs))
+        await self._shell.act_async(id, OrderAuthority.enter_customs)
 
     async def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
@@ -458,7 +461,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.ask_papers))
+        await self._shell.act_async(id, OrderAuthority.ask_papers)
 
     async def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
@@ -470,7 +473,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.clear_customs))
+        await self._shell.act_async(id, OrderAuthority.clear_customs)
 
     async def seize(self, id: OrderId) -> None:
         """Lose it to customs.
@@ -482,7 +485,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.seize))
+        await self._shell.act_async(id, OrderAuthority.seize)
 
     async def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
@@ -494,7 +497,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.arrive))
+        await self._shell.act_async(id, OrderAuthority.arrive)
 
     async def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
@@ -506,7 +509,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.sort))
+        await self._shell.act_async(id, OrderAuthority.sort)
 
     async def load(self, id: OrderId) -> None:
         """Put it into the van.
@@ -518,7 +521,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.load))
+        await self._shell.act_async(id, OrderAuthority.load)
 
     async def unload(self, id: OrderId) -> None:
         """Take it out of the van.
@@ -530,7 +533,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.unload))
+        await self._shell.act_async(id, OrderAuthority.unload)
 
     async def attempt(self, id: OrderId) -> None:
         """Ring in vain.
@@ -542,7 +545,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.attempt))
+        await self._shell.act_async(id, OrderAuthority.attempt)
 
     async def retry(self, id: OrderId) -> None:
         """Try again.
@@ -554,7 +557,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.retry))
+        await self._shell.act_async(id, OrderAuthority.retry)
 
     async def store(self, id: OrderId) -> None:
         """Keep it at a shop.
@@ -566,7 +569,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.store))
+        await self._shell.act_async(id, OrderAuthority.store)
 
     async def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
@@ -578,7 +581,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.notify_pickup))
+        await self._shell.act_async(id, OrderAuthority.notify_pickup)
 
     async def deliver(self, id: OrderId) -> None:
         """Hand it over.
@@ -590,7 +593,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.deliver))
+        await self._shell.act_async(id, OrderAuthority.deliver)
 
     async def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
@@ -602,7 +605,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.collect_parcel))
+        await self._shell.act_async(id, OrderAuthority.collect_parcel)
 
     async def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
@@ -614,7 +617,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.return_to_sender))
+        await self._shell.act_async(id, OrderAuthority.return_to_sender)
 
     async def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
@@ -626,7 +629,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.scan_return))
+        await self._shell.act_async(id, OrderAuthority.scan_return)
 
     async def receive_return(self, id: OrderId) -> None:
         """Have it back.
@@ -638,7 +641,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.receive_return))
+        await self._shell.act_async(id, OrderAuthority.receive_return)
 
     async def inspect(self, id: OrderId) -> None:
         """Look at what came back.
@@ -650,7 +653,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.inspect))
+        await self._shell.act_async(id, OrderAuthority.inspect)
 
     async def resend(self, id: OrderId) -> None:
         """Send it again.
@@ -662,7 +665,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.resend))
+        await self._shell.act_async(id, OrderAuthority.resend)
 
     async def start_refund(self, id: OrderId) -> None:
         """Send the money back.
@@ -674,7 +677,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.start_refund))
+        await self._shell.act_async(id, OrderAuthority.start_refund)
 
     async def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
@@ -686,7 +689,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.retry_refund))
+        await self._shell.act_async(id, OrderAuthority.retry_refund)
 
     async def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
@@ -698,7 +701,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.refund))
+        await self._shell.act_async(id, OrderAuthority.refund)
 
     async def lose(self, id: OrderId) -> None:
         """Give it up.
@@ -711,7 +714,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.lose))
+        await self._shell.act_async(id, OrderAuthority.lose)
 
     async def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
@@ -723,7 +726,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.cancel_draft))
+        await self._shell.act_async(id, OrderAuthority.cancel_draft)
 
     async def cancel(self, id: OrderId) -> None:
         """Call it off.
@@ -736,7 +739,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.cancel))
+        await self._shell.act_async(id, OrderAuthority.cancel)
 
     async def write_off(self, id: OrderId) -> None:
         """Close the books on it.
@@ -748,7 +751,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.start(acting(id, OrderAuthority.write_off))
+        await self._shell.act_async(id, OrderAuthority.write_off)
 
     async def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
@@ -764,7 +767,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("note", note)
-        await self._shell.start(acting(id, OrderAuthority.annotate, note))
+        await self._shell.act_async(id, OrderAuthority.annotate, note)
 
     async def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

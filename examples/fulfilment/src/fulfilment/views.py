@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from attrs import frozen
+from opslifecycle.drafts import draft_of, finish
 
 from .authority import OrderRecord
 from .enums import OrderStatus
@@ -29,17 +30,20 @@ class OrderSnapshot:
     ended_at_ms: int | None = None
 
 
+_SnapshotDraft = draft_of(OrderSnapshot)
+
+
 def snapshot_of(order: OrderRecord, watcher_count: int) -> OrderSnapshot:
     """The snapshot of one record."""
-    return OrderSnapshot(
-        id=order.id,
-        customer=order.customer,
-        status=order.status,
-        changes=order.changes,
-        last_note=order.last_note,
-        placed_at_ms=order.placed_at_ms,
-        ended_at_ms=order.ended_at_ms,
-    )
+    snapshot = _SnapshotDraft()
+    snapshot.id = order.id
+    snapshot.customer = order.customer
+    snapshot.status = order.status
+    snapshot.changes = order.changes
+    snapshot.last_note = order.last_note
+    snapshot.placed_at_ms = order.placed_at_ms
+    snapshot.ended_at_ms = order.ended_at_ms
+    return finish(snapshot, OrderSnapshot)
 
 
 def listing_keys(order: OrderRecord) -> tuple[Hashable, ...]:

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from opslifecycle import checks
-from opslifecycle.steps import acting, creating
 
 from .authority import LampAuthority
 from .identifiers import LampId
@@ -36,9 +35,7 @@ class AsyncLampRegistry(LampReads):
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
         checks.text("room", room)
-        await self._shell.start(
-            creating(self._shell.clock, id, LampAuthority.register, id, room),
-        )
+        await self._shell.act_async(id, LampAuthority.register, id, room, creates=True)
 
     async def light(self, id: LampId) -> None:
         """Switch it on.
@@ -50,7 +47,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.start(acting(id, LampAuthority.light))
+        await self._shell.act_async(id, LampAuthority.light)
 
     async def darken(self, id: LampId) -> None:
         """Switch it off.
@@ -62,7 +59,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.start(acting(id, LampAuthority.darken))
+        await self._shell.act_async(id, LampAuthority.darken)
 
     async def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
@@ -74,7 +71,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.start(acting(id, LampAuthority.wear_out))
+        await self._shell.act_async(id, LampAuthority.wear_out)
 
     async def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from attrs import frozen
+from opslifecycle.drafts import draft_of, finish
 
 from .authority import LampRecord
 from .enums import LampStatus
@@ -26,14 +27,17 @@ class LampSnapshot:
     switched: int
 
 
+_SnapshotDraft = draft_of(LampSnapshot)
+
+
 def snapshot_of(lamp: LampRecord, watcher_count: int) -> LampSnapshot:
     """The snapshot of one record."""
-    return LampSnapshot(
-        id=lamp.id,
-        room=lamp.room,
-        status=lamp.status,
-        switched=lamp.switched,
-    )
+    snapshot = _SnapshotDraft()
+    snapshot.id = lamp.id
+    snapshot.room = lamp.room
+    snapshot.status = lamp.status
+    snapshot.switched = lamp.switched
+    return finish(snapshot, LampSnapshot)
 
 
 def listing_keys(lamp: LampRecord) -> tuple[Hashable, ...]:
