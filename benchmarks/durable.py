@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,6 +55,42 @@ async def lifecycles(path: Path, durability: Durability, in_flight: int, count: 
         start = time.perf_counter()
         await asyncio.gather(*(one_after_another(number) for number in range(in_flight)))
         return (time.perf_counter() - start) / count
+
+
+async def answers(in_flight: int, count: int) -> float:
+    """Seconds for three answers from a thread that does nothing, each awaited before the next.
+
+    What acknowledging costs by itself, when a thread commits: nothing is decided, kept or told.
+    """
+    asked: queue.SimpleQueue[asyncio.Future[None] | None] = queue.SimpleQueue()
+    loop = asyncio.get_running_loop()
+
+    def finish(futures: list[asyncio.Future[None]]) -> None:
+        for future in futures:
+            future.set_result(None)
+
+    def answer() -> None:
+        while (first := asked.get()) is not None:
+            together = [first]
+            with contextlib.suppress(queue.Empty):
+                while (more := asked.get_nowait()) is not None:
+                    together.append(more)
+            loop.call_soon_threadsafe(finish, together)
+
+    async def one_after_another(number: int) -> None:
+        for _ in range(3 * len(range(number, count, in_flight))):
+            future = loop.create_future()
+            asked.put(future)
+            await future
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    start = time.perf_counter()
+    await asyncio.gather(*(one_after_another(number) for number in range(in_flight)))
+    seconds = time.perf_counter() - start
+    asked.put(None)
+    thread.join()
+    return seconds / count
 
 
 def raw(path: Path, durability: Durability, in_flight: int, rows: list[tuple[Any, ...]]) -> float:
@@ -138,6 +176,7 @@ def _in_flight(durability: Durability, in_flight: int) -> Named:
     def make() -> Contest:
         contestants = {
             "raw SQLite": _raw(durability, in_flight),
+            "three answers": lambda: asyncio.run(answers(in_flight, COUNT)),
             "registry": _ours(durability, in_flight),
         }
         return Contest(name, "lifecycle", contestants)
