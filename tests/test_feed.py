@@ -161,6 +161,15 @@ class TestWaiting:
         feed.wait_for_advance(5)
         assert feed.waits == {}
 
+    def test_giving_one_up_leaves_another_at_the_same_place(self) -> None:
+        registry = Registry()
+        feed = registry.completion_feed()
+        given_up, kept = feed.wait_for_advance(0), feed.wait_for_advance(0)
+        assert given_up.cancel()
+        completed(registry)
+        assert kept.result(0) == 1
+        assert feed.waits == {}
+
     def test_close_ends_waits_and_subscriptions_after_what_is_there(self) -> None:
         registry = Registry()
         feed = registry.completion_feed()

@@ -169,6 +169,37 @@ class TestWatch:
 
         asyncio.run(scenario())
 
+    def test_cancelling_one_watch_leaves_the_others(self) -> None:
+        async def scenario() -> None:
+            registry = Registry()
+            id = running(registry)
+            given_up, kept = registry.register_watcher(id), registry.register_watcher(id)
+            tasks = [asyncio.ensure_future(_awaited(each)) for each in (given_up, kept, kept)]
+            await asyncio.sleep(0)
+            assert given_up.cancel()
+            assert watchers(registry, id) == 1
+            await asyncio.sleep(0)
+            tasks[1].cancel()
+            await asyncio.sleep(0)
+            assert [task.done() for task in tasks] == [True, True, False]
+            assert not kept.done()
+            registry.mark_retired(id)
+            assert await tasks[2] == kept.result() == Retired()
+            assert tasks[0].cancelled()
+            with pytest.raises(asyncio.CancelledError):
+                given_up.result()
+
+        asyncio.run(scenario())
+
+    def test_a_new_watch_after_the_last_was_given_up_is_told(self) -> None:
+        registry = Registry()
+        id = running(registry)
+        assert registry.register_watcher(id).cancel()
+        watch = registry.register_watcher(id)
+        assert watchers(registry, id) == 1
+        registry.mark_retired(id)
+        assert watch.result() == Retired()
+
     def test_a_dropped_watch_no_longer_counts_and_holds_nothing(self) -> None:
         registry = Registry()
         id = running(registry)
@@ -176,7 +207,7 @@ class TestWatch:
         for _ in range(100):
             registry.register_watcher(id)
         assert watchers(registry, id) == 1
-        assert len(registry._shell.effects.watchers.cells[id]) == 1
+        assert registry._shell.effects.watchers.cells[id].wanted == 1
         del kept
         assert registry._shell.effects.watchers.cells == {}
 

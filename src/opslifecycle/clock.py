@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
+
+
+class Timed(Protocol):
+    """Who is told the time: a monotonic one, and what is added to it to give the time of day."""
+
+    now_ms: int
+    clock_offset_ms: int
 
 
 class Clock:
@@ -30,6 +38,14 @@ class Clock:
     def monotonic_ms(self) -> int:
         """Whole milliseconds since the arbitrary start."""
         return self.monotonic_ns() // 1_000_000
+
+    def set(self, timed: Timed, now_ms: int) -> None:
+        """Tell the time, of which the monotonic part is read already.
+
+        Whoever is told often enough needs it at most once for a millisecond.
+        """
+        timed.now_ms = now_ms
+        timed.clock_offset_ms = self.wall_ms() - now_ms
 
 
 SYSTEM_CLOCK = Clock()

@@ -262,7 +262,8 @@ class _Batch:
         """Decide commands in their order, all at the time of this instant."""
         staged, settle = self.staged, self._shell.effects.settle
         answers, every = self.answers, self.changes
-        staged.now_ms = self._shell.clock.monotonic_ms()
+        clock = self._shell.clock
+        clock.set(staged, clock.monotonic_ms())
         for step, _ in tickets:
             value, changes, durable = step(staged)
             answers.append(value)

@@ -101,7 +101,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         # The first row that is retained, and how many before it have left the lists.
         self._head = self._gone = 0
         #: The waits for an advance, by the position they stand at; empty if nobody waits.
-        self.waits: dict[int, dict[Cell[int], None]] = {}
+        self.waits: dict[int, Cell[int]] = {}
         self._closed = False
 
     @property
@@ -128,8 +128,11 @@ class CompletionFeed(Generic[EntryT, EpochT]):
                 return ended(self._position.watermark, self._lock, FeedAdvance)
             if self._closed:
                 raise RegistryClosedError
-            cell: Cell[int] = Cell(self, after)
-            self.waits.setdefault(after, {})[cell] = None
+            cell = self.waits.get(after)
+            if cell is None:
+                cell = self.waits[after] = Cell(self, after)
+            else:
+                cell.wanted += 1
         return FeedAdvance(cell, self._lock)
 
     def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:
@@ -164,8 +167,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         sequence = record.sequence
         wakers: list[Waker] = []
         for after in [after for after in self.waits if after < sequence]:
-            for cell in self.waits.pop(after):
-                wakers += cell.end(sequence)
+            wakers += self.waits.pop(after).end(sequence)
         return wakers
 
     def drop_oldest(self) -> None:
@@ -180,17 +182,13 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def close(self) -> Iterable[Waker]:
         """End every wait with RegistryClosedError. Called with the publication lock held."""
         self._closed = True
-        cells = [cell for waiting in self.waits.values() for cell in waiting]
+        cells = list(self.waits.values())
         self.waits.clear()
         return [waker for cell in cells for waker in cell.fail(RegistryClosedError())]
 
     def forget(self, cell: Cell[Any]) -> None:
         """Drop a wait that nobody wants any longer. Called with the publication lock held."""
-        cells = self.waits.get(cell.key)
-        if cells is not None:
-            cells.pop(cell, None)
-            if not cells:
-                del self.waits[cell.key]
+        del self.waits[cell.key]
 
     def _page(self, after: int, rows_max: int | None) -> FeedBatch[EntryT]:
         with self._lock:

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from opslifecycle.barriers import Satisfy
-from opslifecycle.clock import SYSTEM_CLOCK, Clock
+from opslifecycle.clock import SYSTEM_CLOCK, Clock, Timed
 from opslifecycle.commits import Committer
 from opslifecycle.effects import EffectRunner, RecordT
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
 from opslifecycle.publication import PublicationLock, Waker
-from opslifecycle.steps import Step, acting, creating
+from opslifecycle.steps import Step, acting
 from opslifecycle.tickets import Answered, Blocked, new_future
 from opslifecycle.waits import Cell, WaitT, ended, failed, wake_all
 
@@ -26,11 +26,9 @@ IdT = TypeVar("IdT", bound=Hashable)
 T = TypeVar("T")
 
 
-class Authority(Protocol[IdT, RecordT]):
+class Authority(Timed, Protocol[IdT, RecordT]):
     """What the shell needs of a generated authority besides its commands."""
 
-    now_ms: int
-    clock_offset_ms: int
     records: dict[IdT, RecordT]
 
 
@@ -71,7 +69,7 @@ class Shell(Generic[IdT, RecordT]):
             if self._closed is not None:
                 raise self._closed
             try:
-                self._authority.now_ms = self.clock.monotonic_ms()
+                self.clock.set(self._authority, self.clock.monotonic_ms())
                 value, changes, _ = step(self._authority)
                 for record, effects in changes:
                     wakers += self.effects.carry_out(self._authority, record, effects)
@@ -84,11 +82,11 @@ class Shell(Generic[IdT, RecordT]):
         return value
 
     def act(
-        self, id: IdT, decide: Callable[..., Any], *payload: Any, creates: bool = False
+        self, id: IdT, decide: Callable[..., Any], arguments: tuple[Any, ...], creates: bool = False
     ) -> None:
         """Run what makes or changes one record: what is done most, so with few calls."""
         if self._committer is not None:
-            self.run(self._step(id, decide, payload, creates=creates))
+            self.run(acting(id, decide, arguments, creates))
             return
         wakers: Iterable[Waker] = ()
         lock, clock = self.lock, self.clock
@@ -99,18 +97,16 @@ class Shell(Generic[IdT, RecordT]):
                 raise self._closed
             try:
                 authority = self._authority
-                authority.now_ms = now_ns() // 1_000_000
-                if creates:
-                    wall_ns = clock.wall_ns
-                    authority.clock_offset_ms = wall_ns() // 1_000_000 - authority.now_ms
-                    effects = decide(authority, *payload)
-                elif not payload:
-                    effects = decide(authority, id)
-                elif len(payload) == 1:
-                    # Spelled out, because handing on any number of arguments takes far longer.
-                    effects = decide(authority, id, payload[0])
+                now_ms = now_ns() // 1_000_000
+                if now_ms != authority.now_ms:
+                    clock.set(authority, now_ms)
+                # Spelled out, because handing on any number of arguments takes far longer.
+                if len(arguments) == 1:
+                    effects = decide(authority, arguments[0])
+                elif len(arguments) == 2:
+                    effects = decide(authority, arguments[0], arguments[1])
                 else:
-                    effects = decide(authority, id, *payload)
+                    effects = decide(authority, *arguments)
                 if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
                     wakers = self.effects.carry_out(authority, authority.records[id], effects)
             except BaseException:
@@ -126,20 +122,13 @@ class Shell(Generic[IdT, RecordT]):
             raise effects
 
     def act_async(
-        self, id: IdT, decide: Callable[..., Any], *payload: Any, creates: bool = False
+        self, id: IdT, decide: Callable[..., Any], arguments: tuple[Any, ...], creates: bool = False
     ) -> Awaitable[Any]:
         """As `act`, without blocking the event loop; see `start`."""
         if self._committer is None:
-            self.act(id, decide, *payload, creates=creates)
+            self.act(id, decide, arguments, creates)
             return Answered(None)
-        return self.start(self._step(id, decide, payload, creates=creates))
-
-    def _step(
-        self, id: IdT, decide: Callable[..., Any], payload: tuple[Any, ...], *, creates: bool
-    ) -> Step:
-        if creates:
-            return creating(self.clock, id, decide, *payload)
-        return acting(id, decide, *payload)
+        return self.start(acting(id, decide, arguments, creates))
 
     def start(self, step: Step) -> Awaitable[Any]:
         """Run a command without blocking the event loop: its value is to be awaited.

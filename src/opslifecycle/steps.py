@@ -6,7 +6,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from opslifecycle.clock import Clock
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
 
 #: A record, and the effects that follow for it.
@@ -20,27 +19,14 @@ Step = Callable[[Any], Answer]
 _NOTHING: tuple[Change, ...] = ()
 
 
-def acting(id: Any, decide: Callable[..., Any], *payload: Any) -> Step:
-    """One action on one record. What ends nothing rides with the next commit."""
+def acting(id: Any, decide: Callable[..., Any], arguments: tuple[Any, ...], creates: bool) -> Step:
+    """What makes or changes one record; if it makes none and ends none, it rides along."""
 
     def step(authority: Any) -> Answer:
-        effects = decide(authority, id, *payload)
+        effects = decide(authority, *arguments)
         if effects.__class__ is not tuple:
             return effects, _NOTHING, False
-        return None, ((authority.records[id], effects),), bool(effects)
-
-    return step
-
-
-def creating(clock: Clock, id: Any, decide: Callable[..., Any], *payload: Any) -> Step:
-    """The making of a record, stamped with the wall clock."""
-
-    def step(authority: Any) -> Answer:
-        authority.clock_offset_ms = clock.wall_ms() - authority.now_ms
-        effects = decide(authority, *payload)
-        if effects.__class__ is not tuple:
-            return effects, _NOTHING, False
-        return None, ((authority.records[id], effects),), True
+        return None, ((authority.records[id], effects),), creates or bool(effects)
 
     return step
 

@@ -1,8 +1,9 @@
 """One-shot waits: awaitable from any event loop, with a blocking `result()` for threads.
 
-A wait has two halves. The registry keeps the cell; the caller keeps the `Wait`. When the last
-reference to the `Wait` goes, its cell is forgotten: that is how a dropped watch stops counting. An
-await in progress has the `Wait` in its frame, so it cannot go while somebody waits for it.
+A wait has two halves. The registry keeps the cell, one for all who wait for the same; each caller
+keeps a `Wait`. When the last reference to a `Wait` goes, it is given up: that is how a dropped
+watch stops counting. An await in progress has the `Wait` in its frame, so it cannot go while
+somebody waits for it.
 """
 
 from __future__ import annotations
@@ -42,22 +43,28 @@ class Ended(Protocol):
 
 
 class CellOwner(Protocol):
-    """Who keeps a cell; told when nobody waits for it any longer."""
+    """Who keeps a cell; told when nobody wants it any longer."""
 
     def forget(self, cell: Cell[Any]) -> None: ...
 
 
 class Cell(Generic[T]):
-    """The registry's half of a wait. Every method is called with the publication lock held."""
+    """The registry's half of a wait, or of many waits for the same.
 
-    __slots__ = ("key", "owner", "state", "value", "waiters")
+    Every method is called with the publication lock held.
+    """
+
+    __slots__ = ("key", "owner", "state", "value", "waiters", "wanted")
 
     def __init__(self, owner: CellOwner | None, key: Any = None) -> None:
         self.state = _PENDING
         self.value: T | OpsLifecycleError | None = None
         self.owner = owner
         self.key = key
-        self.waiters: dict[Waker, None] | None = None
+        #: How many waits for it have not been given up.
+        self.wanted = 1
+        #: Whom to wake, by the wait that they wait through.
+        self.waiters: dict[Wait[T], dict[Waker, None]] | None = None
 
     def end(
         self, value: T | OpsLifecycleError | None, state: _State = _RESOLVED
@@ -69,19 +76,20 @@ class Cell(Generic[T]):
         self.waiters = None
         self.owner = None
         self.key = None
-        return waiters or ()
+        if waiters is None:
+            return ()
+        return [waker for wakers in waiters.values() for waker in wakers]
 
     def fail(self, error: OpsLifecycleError) -> Iterable[Waker]:
         """End the wait with an error; gives whom to wake once the lock is free."""
         return self.end(error, _State.FAILED)
 
-    def withdraw(self) -> Iterable[Waker]:
-        """End the wait because its caller gave it up, and have its owner forget it."""
-        if self.state is not _PENDING:
-            return ()
-        if self.owner is not None:
+    def give_up(self) -> Iterable[Waker]:
+        """Somebody wants it no longer; if that was the last one, its owner forgets it."""
+        self.wanted -= 1
+        if not self.wanted and self.owner is not None:
             self.owner.forget(self)
-        return self.end(None, _State.CANCELLED)
+        return ()
 
 
 class NotCopyable:
@@ -125,11 +133,14 @@ class Wait(NotCopyable, Generic[T]):
         Afterwards `await` and `result()` raise CancelledError, for those who wait already too.
         """
         with self._lock:
-            pending = self._cell.state is _PENDING
-            wakers = self._cell.withdraw()
-        for wake in wakers:
-            wake()
-        return pending
+            cell = self._cell
+            if cell.state is not _PENDING:
+                return False
+            self._cell = _GIVEN_UP
+            cell.give_up()
+            wakers = cell.waiters.pop(self, {}) if cell.waiters is not None else {}
+        wake_all(wakers)
+        return True
 
     def result(self, timeout: float | None = None) -> T:
         """Block this thread until it ends, for at most `timeout` seconds.
@@ -165,7 +176,7 @@ class Wait(NotCopyable, Generic[T]):
     def __del__(self) -> None:
         cell = self._cell
         if cell.state is _PENDING:
-            self._lock.defer(cell.withdraw)
+            self._lock.defer(cell.give_up)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._cell.state.value}>"
@@ -186,11 +197,12 @@ class Wait(NotCopyable, Generic[T]):
 
     def _enlist(self, waker: Waker) -> bool:
         with self._lock:
-            if self._cell.state is not _PENDING:
+            cell = self._cell
+            if cell.state is not _PENDING:
                 return False
-            if self._cell.waiters is None:
-                self._cell.waiters = {}
-            self._cell.waiters[waker] = None
+            if cell.waiters is None:
+                cell.waiters = {}
+            cell.waiters.setdefault(self, {})[waker] = None
             return True
 
     def _delist(self, waker: Waker) -> None:
@@ -198,8 +210,11 @@ class Wait(NotCopyable, Generic[T]):
             # Whoever ended it has let go of the wakers.
             return
         with self._lock:
-            if self._cell.waiters is not None:
-                self._cell.waiters.pop(waker, None)
+            waiters = self._cell.waiters
+            if waiters is not None and self in waiters:
+                del waiters[self][waker]
+                if not waiters[self]:
+                    del waiters[self]
 
     def value(self) -> T:
         """What it has ended with; raises what it has failed with."""
@@ -212,6 +227,11 @@ class Wait(NotCopyable, Generic[T]):
         from opslifecycle.cancellation import WaitCancelledError
 
         raise WaitCancelledError
+
+
+#: What a wait is left with that was given up.
+_GIVEN_UP: Cell[Any] = Cell(None)
+_GIVEN_UP.end(None, _State.CANCELLED)
 
 
 class _LoopWaker:

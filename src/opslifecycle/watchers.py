@@ -14,49 +14,47 @@ OutcomeT = TypeVar("OutcomeT")
 
 
 class Watchers(Generic[IdT, OutcomeT]):
-    """One-shot watchers by id. Every method is called with the publication lock held."""
+    """Who watches what, by id: one cell for all watches of the same.
+
+    Every method is called with the publication lock held.
+    """
 
     __slots__ = ("cells",)
 
     def __init__(self) -> None:
-        #: The pending watches; empty if nobody watches anything.
-        self.cells: dict[IdT, dict[Cell[OutcomeT], None]] = {}
+        #: What is watched; empty if nothing is.
+        self.cells: dict[IdT, Cell[OutcomeT]] = {}
 
     def add(self, id: IdT) -> Cell[OutcomeT]:
-        """A new pending watch of `id`."""
-        cell: Cell[OutcomeT] = Cell(self, id)
-        self.cells.setdefault(id, {})[cell] = None
+        """The cell of `id`, for one more pending watch."""
+        cell = self.cells.get(id)
+        if cell is None:
+            cell = self.cells[id] = Cell(self, id)
+        else:
+            cell.wanted += 1
         return cell
 
     def count(self, id: IdT) -> int:
         """How many watches of `id` are pending and still wanted."""
-        return len(self.cells.get(id, ()))
+        cell = self.cells.get(id)
+        return 0 if cell is None else cell.wanted
 
     def resolve(self, record: Ended) -> Iterable[Waker]:
-        """Give every watch of a record its outcome."""
-        wakers: list[Waker] = []
-        outcome = record.terminal_outcome
-        for cell in self.cells.pop(record.id, ()):
-            wakers += cell.end(outcome)
-        return wakers
+        """Give the watches of a record its outcome."""
+        cell = self.cells.pop(record.id, None)
+        return () if cell is None else cell.end(record.terminal_outcome)
 
     def close(self, record: Ended) -> Iterable[Waker]:
-        """End every watch of a record with ChannelClosedError."""
-        wakers: list[Waker] = []
-        for cell in self.cells.pop(record.id, ()):
-            wakers += cell.fail(ChannelClosedError())
-        return wakers
+        """End the watches of a record with ChannelClosedError."""
+        cell = self.cells.pop(record.id, None)
+        return () if cell is None else cell.fail(ChannelClosedError())
 
     def close_all(self) -> Iterable[Waker]:
         """End every watch with ChannelClosedError."""
-        cells = [cell for watching in self.cells.values() for cell in watching]
+        cells = list(self.cells.values())
         self.cells.clear()
         return [waker for cell in cells for waker in cell.fail(ChannelClosedError())]
 
     def forget(self, cell: Cell[Any]) -> None:
-        """Stop counting a watch that nobody wants any longer."""
-        cells = self.cells.get(cell.key)
-        if cells is not None:
-            cells.pop(cell, None)
-            if not cells:
-                del self.cells[cell.key]
+        """Forget what nobody watches any longer."""
+        del self.cells[cell.key]

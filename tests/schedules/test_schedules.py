@@ -39,7 +39,7 @@ def an_await_that_does_not_look_again(patch: pytest.MonkeyPatch) -> None:
         with self._lock:
             if self._cell.waiters is None:
                 self._cell.waiters = {}
-            self._cell.waiters[waker] = None
+            self._cell.waiters.setdefault(self, {})[waker] = None
             return True
 
     patch.setattr(Wait, "_enlist", enlist)

@@ -251,24 +251,24 @@ GIVEN = result()
 
 
 def _steps(registry: Registry, id: OperationId, slot: OperationId) -> list[Any]:
-    from opslifecycle.steps import acting, collecting, creating
+    from opslifecycle.steps import acting, collecting
 
     from opslifecycle.generated import OperationAuthority as Authority
     from opslifecycle.generated import OperationEffect
 
-    clock, first = registry._shell.clock, spec()
-    create = creating(clock, id, Authority.register, spec(id=id), None)
+    first = spec()
+    create = acting(id, Authority.register, (spec(id=id), None), creates=True)
     return [
-        creating(clock, first.id, Authority.register, first, None),
+        acting(first.id, Authority.register, (first, None), creates=True),
         create,
-        acting(id, Authority.start),
-        acting(id, Authority.complete, GIVEN),
-        acting(id, Authority.retire_completed),
+        acting(id, Authority.start, (id,), creates=False),
+        acting(id, Authority.complete, (id, GIVEN), creates=False),
+        acting(id, Authority.retire_completed, (id,), creates=False),
         collecting(Authority.collect_completed, (OperationEffect.ERASE,)),
-        acting(id, Authority.start),
+        acting(id, Authority.start, (id,), creates=False),
         create,
-        acting(slot, Authority.complete, GIVEN),
-        creating(clock, slot, Authority.register, spec(SLOT, id=slot), None),
+        acting(slot, Authority.complete, (slot, GIVEN), creates=False),
+        acting(slot, Authority.register, (spec(SLOT, id=slot), None), creates=True),
     ]
 
 

@@ -99,10 +99,9 @@ class RegistryLowering:
             given = [name if name in words else "None" for name in command.params]
             types = {str(name): command.params[name] for name in words}
             more = [f"The new {self._names.entity} is {command.to}.", self._raises(command.checks)]
-            arguments = [self._program.create_id.text, f"{self._names.authority}.register", *given]
             yield self._method(
                 str(method), types, "None", command.summary, more,
-                self._call(self._act_code, [*arguments, "creates=True"]),
+                self._act(self._program.create_id.text, "register", given, "creates=True"),
                 abstract=method not in create.optional_methods,
             )  # fmt: skip
         for action in self._program.actions:
@@ -119,17 +118,16 @@ class RegistryLowering:
             more = [self._legal(rollback), self._raises(rollback.checks)]
             yield self._method(
                 rollback.name, self._of_one({}), "None", rollback.summary, more,
-                self._call(self._act_code, ["id", f"{self._names.authority}.{rollback.name}"]),
+                self._act("id", rollback.name, ["id"]),
             )  # fmt: skip
 
     def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
         declared = next(a for n, a in self._machine.actions.items() if n == action.name)
         for method in declared.methods:
             more = [self._legal(action), self._raises(action.checks)]
-            arguments = ["id", f"{self._names.authority}.{action.name}", *action.params]
             yield self._method(
                 str(method), self._of_one(action.params), "None", action.summary, more,
-                self._call(self._act_code, arguments), abstract=True,
+                self._act("id", action.name, ["id", *action.params]), abstract=True,
             )  # fmt: skip
 
     def _legal(self, command: Command) -> str:
@@ -287,6 +285,15 @@ class RegistryLowering:
     def _call(self, before: str, arguments: list[str]) -> list[str]:
         lines = layout.call(before, arguments, "", indent=8, width=self._width)
         return [line[8:] for line in lines]
+
+    def _act(self, id: str, command: str, given: list[str], *more: str) -> list[str]:
+        """Lines that have the shell act on one record with a command of the authority."""
+        arguments = [
+            Code(id), Code(f"{self._names.authority}.{command}"),
+            layout.called("", [Code(each) for each in given]), *map(Code, more),
+        ]  # fmt: skip
+        whole = layout.called(self._act_code, arguments)
+        return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
 
     def _run(self, step: str, arguments: list[str], *, assigns: str = "") -> list[str]:
         """Lines that run a step, and wait for it or await it."""

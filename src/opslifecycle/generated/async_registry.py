@@ -44,7 +44,12 @@ class AsyncRegistry(OperationReads):
         """
         if type(spec) is not OperationSpec:
             checks.instance("spec", spec, OperationSpec)
-        await self._shell.act_async(spec.id, OperationAuthority.register, spec, None, creates=True)
+        await self._shell.act_async(
+            spec.id,
+            OperationAuthority.register,
+            (spec, None),
+            creates=True,
+        )
 
     async def register_operation_with_admission_limit(
         self,
@@ -65,8 +70,7 @@ class AsyncRegistry(OperationReads):
         await self._shell.act_async(
             spec.id,
             OperationAuthority.register,
-            spec,
-            max_concurrent,
+            (spec, max_concurrent),
             creates=True,
         )
 
@@ -80,7 +84,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.act_async(id, OperationAuthority.start)
+        await self._shell.act_async(id, OperationAuthority.start, (id,))
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -93,7 +97,7 @@ class AsyncRegistry(OperationReads):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        await self._shell.act_async(id, OperationAuthority.fail, error)
+        await self._shell.act_async(id, OperationAuthority.fail, (id, error))
 
     async def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -106,7 +110,7 @@ class AsyncRegistry(OperationReads):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        await self._shell.act_async(id, OperationAuthority.fail, error)
+        await self._shell.act_async(id, OperationAuthority.fail, (id, error))
 
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -122,7 +126,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             checks.instance("handle", handle, OperationPeerHandle)
-        await self._shell.act_async(id, OperationAuthority.peer_ready, handle)
+        await self._shell.act_async(id, OperationAuthority.peer_ready, (id, handle))
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -137,7 +141,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             checks.instance("update", update, OperationProgressUpdate)
-        await self._shell.act_async(id, OperationAuthority.progress_reported, update)
+        await self._shell.act_async(id, OperationAuthority.progress_reported, (id, update))
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -151,7 +155,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(result) is not OperationResult:
             checks.instance("result", result, OperationResult)
-        await self._shell.act_async(id, OperationAuthority.complete, result)
+        await self._shell.act_async(id, OperationAuthority.complete, (id, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -166,7 +170,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        await self._shell.act_async(id, OperationAuthority.abort, reason)
+        await self._shell.act_async(id, OperationAuthority.abort, (id, reason))
 
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -180,7 +184,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        await self._shell.act_async(id, OperationAuthority.cancel, reason)
+        await self._shell.act_async(id, OperationAuthority.cancel, (id, reason))
 
     async def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -193,7 +197,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.act_async(id, OperationAuthority.retire_requested)
+        await self._shell.act_async(id, OperationAuthority.retire_requested, (id,))
 
     async def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -206,7 +210,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.act_async(id, OperationAuthority.retire_completed)
+        await self._shell.act_async(id, OperationAuthority.retire_completed, (id,))
 
     async def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -234,7 +238,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.act_async(id, OperationAuthority.rollback_unreturned_operation)
+        await self._shell.act_async(id, OperationAuthority.rollback_unreturned_operation, (id,))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.

@@ -46,7 +46,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(spec) is not OperationSpec:
             checks.instance("spec", spec, OperationSpec)
-        self._shell.act(spec.id, OperationAuthority.register, spec, None, creates=True)
+        self._shell.act(spec.id, OperationAuthority.register, (spec, None), creates=True)
 
     def register_operation_with_admission_limit(
         self,
@@ -64,7 +64,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
             checks.count("max_concurrent", max_concurrent)
-        self._shell.act(spec.id, OperationAuthority.register, spec, max_concurrent, creates=True)
+        self._shell.act(spec.id, OperationAuthority.register, (spec, max_concurrent), creates=True)
 
     def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
@@ -76,7 +76,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        self._shell.act(id, OperationAuthority.start)
+        self._shell.act(id, OperationAuthority.start, (id,))
 
     def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -89,7 +89,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        self._shell.act(id, OperationAuthority.fail, error)
+        self._shell.act(id, OperationAuthority.fail, (id, error))
 
     def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -102,7 +102,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        self._shell.act(id, OperationAuthority.fail, error)
+        self._shell.act(id, OperationAuthority.fail, (id, error))
 
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -118,7 +118,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             checks.instance("handle", handle, OperationPeerHandle)
-        self._shell.act(id, OperationAuthority.peer_ready, handle)
+        self._shell.act(id, OperationAuthority.peer_ready, (id, handle))
 
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -133,7 +133,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             checks.instance("update", update, OperationProgressUpdate)
-        self._shell.act(id, OperationAuthority.progress_reported, update)
+        self._shell.act(id, OperationAuthority.progress_reported, (id, update))
 
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -147,7 +147,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if type(result) is not OperationResult:
             checks.instance("result", result, OperationResult)
-        self._shell.act(id, OperationAuthority.complete, result)
+        self._shell.act(id, OperationAuthority.complete, (id, result))
 
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -162,7 +162,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        self._shell.act(id, OperationAuthority.abort, reason)
+        self._shell.act(id, OperationAuthority.abort, (id, reason))
 
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -176,7 +176,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        self._shell.act(id, OperationAuthority.cancel, reason)
+        self._shell.act(id, OperationAuthority.cancel, (id, reason))
 
     def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -189,7 +189,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        self._shell.act(id, OperationAuthority.retire_requested)
+        self._shell.act(id, OperationAuthority.retire_requested, (id,))
 
     def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -202,7 +202,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        self._shell.act(id, OperationAuthority.retire_completed)
+        self._shell.act(id, OperationAuthority.retire_completed, (id,))
 
     def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -230,7 +230,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        self._shell.act(id, OperationAuthority.rollback_unreturned_operation)
+        self._shell.act(id, OperationAuthority.rollback_unreturned_operation, (id,))
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.

@@ -40,7 +40,7 @@ class AsyncApprovalRegistry(RequestReads):
         await self._shell.act_async(
             ask.id,
             RequestAuthority.register,
-            ask,
+            (ask,),
             creates=True,
         )
 
@@ -54,7 +54,7 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        await self._shell.act_async(id, RequestAuthority.circulate)
+        await self._shell.act_async(id, RequestAuthority.circulate, (id,))
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
@@ -69,7 +69,7 @@ class AsyncApprovalRegistry(RequestReads):
             checks.instance("id", id, RequestId)
         if type(vote) is not Vote:
             checks.instance("vote", vote, Vote)
-        await self._shell.act_async(id, RequestAuthority.endorse, vote)
+        await self._shell.act_async(id, RequestAuthority.endorse, (id, vote))
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
@@ -84,7 +84,7 @@ class AsyncApprovalRegistry(RequestReads):
             checks.instance("id", id, RequestId)
         if type(vote) is not Vote:
             checks.instance("vote", vote, Vote)
-        await self._shell.act_async(id, RequestAuthority.grant, vote)
+        await self._shell.act_async(id, RequestAuthority.grant, (id, vote))
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
@@ -99,7 +99,7 @@ class AsyncApprovalRegistry(RequestReads):
         if type(by) is not PersonId:
             checks.instance("by", by, PersonId)
         checks.text("reason", reason)
-        await self._shell.act_async(id, RequestAuthority.deny, by, reason)
+        await self._shell.act_async(id, RequestAuthority.deny, (id, by, reason))
 
     async def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
@@ -112,7 +112,7 @@ class AsyncApprovalRegistry(RequestReads):
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
         checks.count("at_ms", at_ms)
-        await self._shell.act_async(id, RequestAuthority.expire, at_ms)
+        await self._shell.act_async(id, RequestAuthority.expire, (id, at_ms))
 
     async def withdraw(self, id: RequestId) -> None:
         """Take it back.
@@ -125,7 +125,7 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        await self._shell.act_async(id, RequestAuthority.withdraw)
+        await self._shell.act_async(id, RequestAuthority.withdraw, (id,))
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         """Hand over what was decided.

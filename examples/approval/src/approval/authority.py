@@ -107,9 +107,9 @@ class RequestRecord:
 class RequestAuthority:
     """Decides what is legal, on the records it holds.
 
-    `now_ms` and `clock_offset_ms` are set by the shell before each command: a monotonic
-    time, and what is added to it to give the time of day. `ended` holds the terminal
-    records, oldest first.
+    `now_ms` and `clock_offset_ms` are set by the shell before a command, unless they
+    are right: a monotonic time, and what is added to it to give the time of day.
+    `ended` holds the terminal records, oldest first.
     """
 
     __slots__ = (

@@ -38,8 +38,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         await self._shell.act_async(
             id,
             OrderAuthority.register,
-            id,
-            customer,
+            (id, customer),
             creates=True,
         )
 
@@ -53,7 +52,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.place)
+        await self._shell.act_async(id, OrderAuthority.place, (id,))
 
     async def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
@@ -65,7 +64,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.screen)
+        await self._shell.act_async(id, OrderAuthority.screen, (id,))
 
     async def hold(self, id: OrderId) -> None:
         """Clarify something.
@@ -77,7 +76,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.hold)
+        await self._shell.act_async(id, OrderAuthority.hold, (id,))
 
     async def release(self, id: OrderId) -> None:
         """Go on with it.
@@ -89,7 +88,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.release)
+        await self._shell.act_async(id, OrderAuthority.release, (id,))
 
     async def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
@@ -101,7 +100,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.accept)
+        await self._shell.act_async(id, OrderAuthority.accept, (id,))
 
     async def reject(self, id: OrderId) -> None:
         """Refuse it.
@@ -113,7 +112,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.reject)
+        await self._shell.act_async(id, OrderAuthority.reject, (id,))
 
     async def invoice(self, id: OrderId) -> None:
         """Send the bill.
@@ -125,7 +124,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.invoice)
+        await self._shell.act_async(id, OrderAuthority.invoice, (id,))
 
     async def remind(self, id: OrderId) -> None:
         """Ask for the money again.
@@ -137,7 +136,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.remind)
+        await self._shell.act_async(id, OrderAuthority.remind, (id,))
 
     async def pay(self, id: OrderId) -> None:
         """Note that the money came.
@@ -149,7 +148,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.pay)
+        await self._shell.act_async(id, OrderAuthority.pay, (id,))
 
     async def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
@@ -161,7 +160,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.charge_back)
+        await self._shell.act_async(id, OrderAuthority.charge_back, (id,))
 
     async def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
@@ -173,7 +172,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.allocate)
+        await self._shell.act_async(id, OrderAuthority.allocate, (id,))
 
     async def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
@@ -185,7 +184,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.backorder)
+        await self._shell.act_async(id, OrderAuthority.backorder, (id,))
 
     async def restock(self, id: OrderId) -> None:
         """Note that goods came in.
@@ -197,7 +196,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.restock)
+        await self._shell.act_async(id, OrderAuthority.restock, (id,))
 
     async def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
@@ -209,7 +208,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.deallocate)
+        await self._shell.act_async(id, OrderAuthority.deallocate, (id,))
 
     async def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
@@ -221,7 +220,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.start_picking)
+        await self._shell.act_async(id, OrderAuthority.start_picking, (id,))
 
     async def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
@@ -233,7 +232,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.pick_line)
+        await self._shell.act_async(id, OrderAuthority.pick_line, (id,))
 
     async def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
@@ -245,7 +244,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.short_pick)
+        await self._shell.act_async(id, OrderAuthority.short_pick, (id,))
 
     async def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
@@ -257,7 +256,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.finish_picking)
+        await self._shell.act_async(id, OrderAuthority.finish_picking, (id,))
 
     async def repick(self, id: OrderId) -> None:
         """Fetch them again.
@@ -269,7 +268,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.repick)
+        await self._shell.act_async(id, OrderAuthority.repick, (id,))
 
     async def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
@@ -281,7 +280,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.start_packing)
+        await self._shell.act_async(id, OrderAuthority.start_packing, (id,))
 
     async def damage(self, id: OrderId) -> None:
         """Find something broken.
@@ -293,7 +292,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.damage)
+        await self._shell.act_async(id, OrderAuthority.damage, (id,))
 
     async def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
@@ -305,7 +304,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.close_parcel)
+        await self._shell.act_async(id, OrderAuthority.close_parcel, (id,))
 
     async def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
@@ -317,7 +316,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.reopen)
+        await self._shell.act_async(id, OrderAuthority.reopen, (id,))
 
     async def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
@@ -329,7 +328,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.weigh)
+        await self._shell.act_async(id, OrderAuthority.weigh, (id,))
 
     async def label(self, id: OrderId) -> None:
         """Put the address on.
@@ -341,7 +340,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.label)
+        await self._shell.act_async(id, OrderAuthority.label, (id,))
 
     async def relabel(self, id: OrderId) -> None:
         """Put another address on.
@@ -353,7 +352,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.relabel)
+        await self._shell.act_async(id, OrderAuthority.relabel, (id,))
 
     async def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
@@ -365,7 +364,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.stage)
+        await self._shell.act_async(id, OrderAuthority.stage, (id,))
 
     async def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
@@ -377,7 +376,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.unstage)
+        await self._shell.act_async(id, OrderAuthority.unstage, (id,))
 
     async def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
@@ -389,7 +388,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.hand_over)
+        await self._shell.act_async(id, OrderAuthority.hand_over, (id,))
 
     async def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
@@ -401,7 +400,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.refuse_pickup)
+        await self._shell.act_async(id, OrderAuthority.refuse_pickup, (id,))
 
     async def depart(self, id: OrderId) -> None:
         """Note that it left.
@@ -413,7 +412,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.depart)
+        await self._shell.act_async(id, OrderAuthority.depart, (id,))
 
     async def scan(self, id: OrderId) -> None:
         """Note where it is.
@@ -425,7 +424,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.scan)
+        await self._shell.act_async(id, OrderAuthority.scan, (id,))
 
     async def reroute(self, id: OrderId) -> None:
         """Send it another way.
@@ -437,7 +436,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.reroute)
+        await self._shell.act_async(id, OrderAuthority.reroute, (id,))
 
     async def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
@@ -449,7 +448,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.enter_customs)
+        await self._shell.act_async(id, OrderAuthority.enter_customs, (id,))
 
     async def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
@@ -461,7 +460,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.ask_papers)
+        await self._shell.act_async(id, OrderAuthority.ask_papers, (id,))
 
     async def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
@@ -473,7 +472,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.clear_customs)
+        await self._shell.act_async(id, OrderAuthority.clear_customs, (id,))
 
     async def seize(self, id: OrderId) -> None:
         """Lose it to customs.
@@ -485,7 +484,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.seize)
+        await self._shell.act_async(id, OrderAuthority.seize, (id,))
 
     async def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
@@ -497,7 +496,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.arrive)
+        await self._shell.act_async(id, OrderAuthority.arrive, (id,))
 
     async def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
@@ -509,7 +508,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.sort)
+        await self._shell.act_async(id, OrderAuthority.sort, (id,))
 
     async def load(self, id: OrderId) -> None:
         """Put it into the van.
@@ -521,7 +520,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.load)
+        await self._shell.act_async(id, OrderAuthority.load, (id,))
 
     async def unload(self, id: OrderId) -> None:
         """Take it out of the van.
@@ -533,7 +532,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.unload)
+        await self._shell.act_async(id, OrderAuthority.unload, (id,))
 
     async def attempt(self, id: OrderId) -> None:
         """Ring in vain.
@@ -545,7 +544,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.attempt)
+        await self._shell.act_async(id, OrderAuthority.attempt, (id,))
 
     async def retry(self, id: OrderId) -> None:
         """Try again.
@@ -557,7 +556,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.retry)
+        await self._shell.act_async(id, OrderAuthority.retry, (id,))
 
     async def store(self, id: OrderId) -> None:
         """Keep it at a shop.
@@ -569,7 +568,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.store)
+        await self._shell.act_async(id, OrderAuthority.store, (id,))
 
     async def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
@@ -581,7 +580,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.notify_pickup)
+        await self._shell.act_async(id, OrderAuthority.notify_pickup, (id,))
 
     async def deliver(self, id: OrderId) -> None:
         """Hand it over.
@@ -593,7 +592,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.deliver)
+        await self._shell.act_async(id, OrderAuthority.deliver, (id,))
 
     async def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
@@ -605,7 +604,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.collect_parcel)
+        await self._shell.act_async(id, OrderAuthority.collect_parcel, (id,))
 
     async def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
@@ -617,7 +616,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.return_to_sender)
+        await self._shell.act_async(id, OrderAuthority.return_to_sender, (id,))
 
     async def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
@@ -629,7 +628,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.scan_return)
+        await self._shell.act_async(id, OrderAuthority.scan_return, (id,))
 
     async def receive_return(self, id: OrderId) -> None:
         """Have it back.
@@ -641,7 +640,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.receive_return)
+        await self._shell.act_async(id, OrderAuthority.receive_return, (id,))
 
     async def inspect(self, id: OrderId) -> None:
         """Look at what came back.
@@ -653,7 +652,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.inspect)
+        await self._shell.act_async(id, OrderAuthority.inspect, (id,))
 
     async def resend(self, id: OrderId) -> None:
         """Send it again.
@@ -665,7 +664,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.resend)
+        await self._shell.act_async(id, OrderAuthority.resend, (id,))
 
     async def start_refund(self, id: OrderId) -> None:
         """Send the money back.
@@ -677,7 +676,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.start_refund)
+        await self._shell.act_async(id, OrderAuthority.start_refund, (id,))
 
     async def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
@@ -689,7 +688,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.retry_refund)
+        await self._shell.act_async(id, OrderAuthority.retry_refund, (id,))
 
     async def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
@@ -701,7 +700,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.refund)
+        await self._shell.act_async(id, OrderAuthority.refund, (id,))
 
     async def lose(self, id: OrderId) -> None:
         """Give it up.
@@ -714,7 +713,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.lose)
+        await self._shell.act_async(id, OrderAuthority.lose, (id,))
 
     async def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
@@ -726,7 +725,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.cancel_draft)
+        await self._shell.act_async(id, OrderAuthority.cancel_draft, (id,))
 
     async def cancel(self, id: OrderId) -> None:
         """Call it off.
@@ -739,7 +738,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.cancel)
+        await self._shell.act_async(id, OrderAuthority.cancel, (id,))
 
     async def write_off(self, id: OrderId) -> None:
         """Close the books on it.
@@ -751,7 +750,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.write_off)
+        await self._shell.act_async(id, OrderAuthority.write_off, (id,))
 
     async def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
@@ -767,7 +766,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("note", note)
-        await self._shell.act_async(id, OrderAuthority.annotate, note)
+        await self._shell.act_async(id, OrderAuthority.annotate, (id, note))
 
     async def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

@@ -37,7 +37,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("customer", customer)
-        self._shell.act(id, OrderAuthority.register, id, customer, creates=True)
+        self._shell.act(id, OrderAuthority.register, (id, customer), creates=True)
 
     def place(self, id: OrderId) -> None:
         """Order it.
@@ -49,7 +49,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.place)
+        self._shell.act(id, OrderAuthority.place, (id,))
 
     def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
@@ -61,7 +61,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.screen)
+        self._shell.act(id, OrderAuthority.screen, (id,))
 
     def hold(self, id: OrderId) -> None:
         """Clarify something.
@@ -73,7 +73,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.hold)
+        self._shell.act(id, OrderAuthority.hold, (id,))
 
     def release(self, id: OrderId) -> None:
         """Go on with it.
@@ -85,7 +85,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.release)
+        self._shell.act(id, OrderAuthority.release, (id,))
 
     def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
@@ -97,7 +97,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.accept)
+        self._shell.act(id, OrderAuthority.accept, (id,))
 
     def reject(self, id: OrderId) -> None:
         """Refuse it.
@@ -109,7 +109,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.reject)
+        self._shell.act(id, OrderAuthority.reject, (id,))
 
     def invoice(self, id: OrderId) -> None:
         """Send the bill.
@@ -121,7 +121,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.invoice)
+        self._shell.act(id, OrderAuthority.invoice, (id,))
 
     def remind(self, id: OrderId) -> None:
         """Ask for the money again.
@@ -133,7 +133,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.remind)
+        self._shell.act(id, OrderAuthority.remind, (id,))
 
     def pay(self, id: OrderId) -> None:
         """Note that the money came.
@@ -145,7 +145,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.pay)
+        self._shell.act(id, OrderAuthority.pay, (id,))
 
     def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
@@ -157,7 +157,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.charge_back)
+        self._shell.act(id, OrderAuthority.charge_back, (id,))
 
     def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
@@ -169,7 +169,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.allocate)
+        self._shell.act(id, OrderAuthority.allocate, (id,))
 
     def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
@@ -181,7 +181,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.backorder)
+        self._shell.act(id, OrderAuthority.backorder, (id,))
 
     def restock(self, id: OrderId) -> None:
         """Note that goods came in.
@@ -193,7 +193,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.restock)
+        self._shell.act(id, OrderAuthority.restock, (id,))
 
     def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
@@ -205,7 +205,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.deallocate)
+        self._shell.act(id, OrderAuthority.deallocate, (id,))
 
     def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
@@ -217,7 +217,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.start_picking)
+        self._shell.act(id, OrderAuthority.start_picking, (id,))
 
     def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
@@ -229,7 +229,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.pick_line)
+        self._shell.act(id, OrderAuthority.pick_line, (id,))
 
     def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
@@ -241,7 +241,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.short_pick)
+        self._shell.act(id, OrderAuthority.short_pick, (id,))
 
     def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
@@ -253,7 +253,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.finish_picking)
+        self._shell.act(id, OrderAuthority.finish_picking, (id,))
 
     def repick(self, id: OrderId) -> None:
         """Fetch them again.
@@ -265,7 +265,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.repick)
+        self._shell.act(id, OrderAuthority.repick, (id,))
 
     def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
@@ -277,7 +277,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.start_packing)
+        self._shell.act(id, OrderAuthority.start_packing, (id,))
 
     def damage(self, id: OrderId) -> None:
         """Find something broken.
@@ -289,7 +289,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.damage)
+        self._shell.act(id, OrderAuthority.damage, (id,))
 
     def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
@@ -301,7 +301,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.close_parcel)
+        self._shell.act(id, OrderAuthority.close_parcel, (id,))
 
     def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
@@ -313,7 +313,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.reopen)
+        self._shell.act(id, OrderAuthority.reopen, (id,))
 
     def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
@@ -325,7 +325,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.weigh)
+        self._shell.act(id, OrderAuthority.weigh, (id,))
 
     def label(self, id: OrderId) -> None:
         """Put the address on.
@@ -337,7 +337,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.label)
+        self._shell.act(id, OrderAuthority.label, (id,))
 
     def relabel(self, id: OrderId) -> None:
         """Put another address on.
@@ -349,7 +349,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.relabel)
+        self._shell.act(id, OrderAuthority.relabel, (id,))
 
     def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
@@ -361,7 +361,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.stage)
+        self._shell.act(id, OrderAuthority.stage, (id,))
 
     def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
@@ -373,7 +373,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.unstage)
+        self._shell.act(id, OrderAuthority.unstage, (id,))
 
     def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
@@ -385,7 +385,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.hand_over)
+        self._shell.act(id, OrderAuthority.hand_over, (id,))
 
     def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
@@ -397,7 +397,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.refuse_pickup)
+        self._shell.act(id, OrderAuthority.refuse_pickup, (id,))
 
     def depart(self, id: OrderId) -> None:
         """Note that it left.
@@ -409,7 +409,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.depart)
+        self._shell.act(id, OrderAuthority.depart, (id,))
 
     def scan(self, id: OrderId) -> None:
         """Note where it is.
@@ -421,7 +421,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.scan)
+        self._shell.act(id, OrderAuthority.scan, (id,))
 
     def reroute(self, id: OrderId) -> None:
         """Send it another way.
@@ -433,7 +433,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.reroute)
+        self._shell.act(id, OrderAuthority.reroute, (id,))
 
     def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
@@ -445,7 +445,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.enter_customs)
+        self._shell.act(id, OrderAuthority.enter_customs, (id,))
 
     def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
@@ -457,7 +457,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.ask_papers)
+        self._shell.act(id, OrderAuthority.ask_papers, (id,))
 
     def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
@@ -469,7 +469,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.clear_customs)
+        self._shell.act(id, OrderAuthority.clear_customs, (id,))
 
     def seize(self, id: OrderId) -> None:
         """Lose it to customs.
@@ -481,7 +481,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.seize)
+        self._shell.act(id, OrderAuthority.seize, (id,))
 
     def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
@@ -493,7 +493,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.arrive)
+        self._shell.act(id, OrderAuthority.arrive, (id,))
 
     def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
@@ -505,7 +505,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.sort)
+        self._shell.act(id, OrderAuthority.sort, (id,))
 
     def load(self, id: OrderId) -> None:
         """Put it into the van.
@@ -517,7 +517,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.load)
+        self._shell.act(id, OrderAuthority.load, (id,))
 
     def unload(self, id: OrderId) -> None:
         """Take it out of the van.
@@ -529,7 +529,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.unload)
+        self._shell.act(id, OrderAuthority.unload, (id,))
 
     def attempt(self, id: OrderId) -> None:
         """Ring in vain.
@@ -541,7 +541,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.attempt)
+        self._shell.act(id, OrderAuthority.attempt, (id,))
 
     def retry(self, id: OrderId) -> None:
         """Try again.
@@ -553,7 +553,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.retry)
+        self._shell.act(id, OrderAuthority.retry, (id,))
 
     def store(self, id: OrderId) -> None:
         """Keep it at a shop.
@@ -565,7 +565,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.store)
+        self._shell.act(id, OrderAuthority.store, (id,))
 
     def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
@@ -577,7 +577,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.notify_pickup)
+        self._shell.act(id, OrderAuthority.notify_pickup, (id,))
 
     def deliver(self, id: OrderId) -> None:
         """Hand it over.
@@ -589,7 +589,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.deliver)
+        self._shell.act(id, OrderAuthority.deliver, (id,))
 
     def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
@@ -601,7 +601,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.collect_parcel)
+        self._shell.act(id, OrderAuthority.collect_parcel, (id,))
 
     def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
@@ -613,7 +613,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.return_to_sender)
+        self._shell.act(id, OrderAuthority.return_to_sender, (id,))
 
     def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
@@ -625,7 +625,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.scan_return)
+        self._shell.act(id, OrderAuthority.scan_return, (id,))
 
     def receive_return(self, id: OrderId) -> None:
         """Have it back.
@@ -637,7 +637,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.receive_return)
+        self._shell.act(id, OrderAuthority.receive_return, (id,))
 
     def inspect(self, id: OrderId) -> None:
         """Look at what came back.
@@ -649,7 +649,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.inspect)
+        self._shell.act(id, OrderAuthority.inspect, (id,))
 
     def resend(self, id: OrderId) -> None:
         """Send it again.
@@ -661,7 +661,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.resend)
+        self._shell.act(id, OrderAuthority.resend, (id,))
 
     def start_refund(self, id: OrderId) -> None:
         """Send the money back.
@@ -673,7 +673,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.start_refund)
+        self._shell.act(id, OrderAuthority.start_refund, (id,))
 
     def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
@@ -685,7 +685,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.retry_refund)
+        self._shell.act(id, OrderAuthority.retry_refund, (id,))
 
     def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
@@ -697,7 +697,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.refund)
+        self._shell.act(id, OrderAuthority.refund, (id,))
 
     def lose(self, id: OrderId) -> None:
         """Give it up.
@@ -710,7 +710,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.lose)
+        self._shell.act(id, OrderAuthority.lose, (id,))
 
     def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
@@ -722,7 +722,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.cancel_draft)
+        self._shell.act(id, OrderAuthority.cancel_draft, (id,))
 
     def cancel(self, id: OrderId) -> None:
         """Call it off.
@@ -735,7 +735,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.cancel)
+        self._shell.act(id, OrderAuthority.cancel, (id,))
 
     def write_off(self, id: OrderId) -> None:
         """Close the books on it.
@@ -747,7 +747,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.write_off)
+        self._shell.act(id, OrderAuthority.write_off, (id,))
 
     def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
@@ -763,7 +763,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("note", note)
-        self._shell.act(id, OrderAuthority.annotate, note)
+        self._shell.act(id, OrderAuthority.annotate, (id, note))
 
     def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

@@ -35,7 +35,12 @@ class AsyncLampRegistry(LampReads):
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
         checks.text("room", room)
-        await self._shell.act_async(id, LampAuthority.register, id, room, creates=True)
+        await self._shell.act_async(
+            id,
+            LampAuthority.register,
+            (id, room),
+            creates=True,
+        )
 
     async def light(self, id: LampId) -> None:
         """Switch it on.
@@ -47,7 +52,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.act_async(id, LampAuthority.light)
+        await self._shell.act_async(id, LampAuthority.light, (id,))
 
     async def darken(self, id: LampId) -> None:
         """Switch it off.
@@ -59,7 +64,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.act_async(id, LampAuthority.darken)
+        await self._shell.act_async(id, LampAuthority.darken, (id,))
 
     async def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
@@ -71,7 +76,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.act_async(id, LampAuthority.wear_out)
+        await self._shell.act_async(id, LampAuthority.wear_out, (id,))
 
     async def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

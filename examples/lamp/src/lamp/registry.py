@@ -37,7 +37,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
         checks.text("room", room)
-        self._shell.act(id, LampAuthority.register, id, room, creates=True)
+        self._shell.act(id, LampAuthority.register, (id, room), creates=True)
 
     def light(self, id: LampId) -> None:
         """Switch it on.
@@ -49,7 +49,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        self._shell.act(id, LampAuthority.light)
+        self._shell.act(id, LampAuthority.light, (id,))
 
     def darken(self, id: LampId) -> None:
         """Switch it off.
@@ -61,7 +61,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        self._shell.act(id, LampAuthority.darken)
+        self._shell.act(id, LampAuthority.darken, (id,))
 
     def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
@@ -73,7 +73,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        self._shell.act(id, LampAuthority.wear_out)
+        self._shell.act(id, LampAuthority.wear_out, (id,))
 
     def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.
