@@ -28,6 +28,7 @@ BUILT_IN = frozenset(
     | {"close_watchers", "fail_barriers", "erase"}
 )
 _OF_THE_FEED = {"append_to_feed", "evict_oldest"}
+_OF_WATCHERS = {"wake_watchers", "close_watchers"}
 
 
 RecordT = TypeVar("RecordT", bound=Ended)
@@ -48,7 +49,8 @@ class _Plan:
     """What some effects come to, for one record after another."""
 
     __slots__ = (
-        "_evicts", "_hooks", "_own", "_retention", "_rows", "_tellers", "appends", "erases",
+        "_evicts", "_hooks", "_own", "_retention", "_rows", "_tellers", "_watching", "appends",
+        "erases",
     )  # fmt: skip
 
     def __init__(
@@ -58,12 +60,14 @@ class _Plan:
         tellers: list[Teller],
         parts: FeedParts | None,
         hooks: Hooks | None,
+        watching: Callable[[Any], int],
     ) -> None:
         self.appends = "append_to_feed" in names
         self.erases = "erase" in names
         self._evicts = "evict_oldest" in names
         self._own = own
         self._hooks = hooks if own else None
+        self._watching = watching
         self._retention = parts.retention if parts and self.appends | self._evicts else None
         self._rows = parts.feed.rows if parts and self.appends else None
         self._tellers = tellers
@@ -72,7 +76,7 @@ class _Plan:
         """Take out of the records what is to leave; gives those whose feed rows leave, in order."""
         evicted: Sequence[Any] = ()
         if self._hooks is not None:
-            self._hooks.note(authority, record, self._own)
+            self._hooks.note(authority, record, self._own, self._watching(record.id))
         retention = self._retention
         if retention is not None:
             if self.appends:
@@ -108,6 +112,7 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
     ) -> None:
         self._parts = parts
         self._hooks = hooks
+        self._watching = watchers.count
         self._tellers: dict[str, Teller] = {
             "count_in_barriers": (barriers.by_member, barriers.count),
             "wake_watchers": (watchers.cells, watchers.resolve),
@@ -123,8 +128,16 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
             raise InternalError("a feed effect without a feed")
         own = tuple(effect for effect in effects if effect.value not in BUILT_IN)
         tellers = [self._tellers[name] for name in names if name in self._tellers]
-        plan = self[effects] = _Plan(set(names), own, tellers, self._parts, self._hooks)
+        # Nobody watches any longer what they are told of now.
+        told = not _OF_WATCHERS.isdisjoint(names)
+        watching = _nobody if told else self._watching
+        plan = _Plan(set(names), own, tellers, self._parts, self._hooks, watching)
+        self[effects] = plan
         return plan
+
+
+def _nobody(id: Any) -> int:
+    return 0
 
 
 class EffectRunner(Generic[IdT, RecordT]):

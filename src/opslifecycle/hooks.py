@@ -76,12 +76,16 @@ class Hooks:
 
     # For whoever decides ------------------------------------------------------------------------
 
-    def note(self, authority: Any, record: Any, effects: Iterable[Enum]) -> None:
+    def note(
+        self, authority: Any, record: Any, effects: Iterable[Enum], watcher_count: int
+    ) -> None:
         """Remember effects of a record as it is now, until they are published or dropped."""
         for effect in effects:
             authority.effects_given += 1
             number = authority.effects_given
-            call: EffectCall[Any, Any] = EffectCall(number, effect, self._snapshot_of(record, 0))
+            call: EffectCall[Any, Any] = EffectCall(
+                number, effect, self._snapshot_of(record, watcher_count)
+            )
             body = self._body_of(record) if self._body_of is not None else "null"
             text = f'{{"effect":"{effect.value}","record_id":"{record.id}","record":{body}}}'
             self._noted.append((call, text))

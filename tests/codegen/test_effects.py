@@ -97,6 +97,21 @@ def test_they_come_in_order_with_what_was_then(parcels: Any, kept: bool) -> None
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_watches_of_that_moment_are_counted(parcels: Any, kept: bool) -> None:
+    store = MemoryStore() if kept else None
+    with parcels.ParcelRegistry(store=store) as registry:
+        id = parcels.ParcelId.new()
+        registry.accept(id, "here")
+        watches = [registry.watch(id) for _ in range(2)]
+        registry.move(id)
+        watches.pop()
+        registry.deliver(id)
+        counts = [call.snapshot.watcher_count for call in registry.pending_effects()]
+        assert counts == [0, 2, 0]
+        assert watches[0].done()
+
+
 def test_what_was_not_delivered_is_delivered_by_the_next_process(
     parcels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
