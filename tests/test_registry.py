@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import pickle
-import sys
 from typing import Any
 
-import opslifecycle
 import pytest
 from opslifecycle import (
     AlreadyRegisteredError,
@@ -26,22 +21,18 @@ from opslifecycle import (
     OperationProgressUpdate,
     OperationSpec,
     OperationStatus,
-    OpsLifecycleRegistry,
     OwnerRetiredError,
     Registry,
-    RegistryClosedError,
     RunId,
     SessionChild,
     SessionId,
     Terminated,
-    UnsupportedError,
 )
 from opslifecycle.clock import Clock
 
 from tests.builders import (
     ACTIONS,
     CHILD,
-    HANDLE,
     SLOT,
     TOOL,
     UPDATE,
@@ -353,159 +344,3 @@ class TestBadArguments:
             call(Registry())
         assert caught.value.field == field
         assert isinstance(caught.value, ValueError)
-
-
-class TestClosing:
-    def test_reads_go_on_and_nothing_else(self) -> None:
-        registry = Registry()
-        live, ended = running(registry), completed(registry)
-        registry.close()
-        registry.close()
-        assert registry.snapshot(live) is not None
-        assert len(registry.list_operations()) == 2
-        assert registry.completion_feed().watermark == 1
-        assert registry.completion_cursor(_CONSUMER) == 0
-        calls: list[Any] = [
-            lambda: registry.register_operation(spec()),
-            lambda: registry.terminate_owner("x"),
-            lambda: registry.retire_owner("x"),
-            lambda: registry.collect_completed(),
-            lambda: registry.advance_completion_cursor(_CONSUMER, 0),
-            lambda: registry.rollback_unreturned_operation(live),
-            lambda: registry.register_watcher(live),
-            lambda: registry.register_watcher(ended),
-            lambda: registry.wait_all(RunId.new(), [live]).result(0),
-            lambda: registry.completion_feed().wait_for_advance(1),
-            *(lambda act=act: act(registry, live) for act in ACTIONS.values()),
-        ]
-        for call in calls:
-            with pytest.raises(RegistryClosedError):
-                call()
-
-    def test_the_context_manager_closes(self) -> None:
-        with Registry() as registry:
-            watch = registry.register_watcher(running(registry))
-        with pytest.raises(ChannelClosedError):
-            watch.result(0)
-
-    def test_a_lost_registry_ends_its_waits(self) -> None:
-        registry = Registry()
-        id = running(registry)
-        watch = registry.register_watcher(id)
-        barrier = registry.wait_all(RunId.new(), [id])
-        advance = registry.completion_feed().wait_for_advance(0)
-        del registry
-        gc.collect()
-        with pytest.raises(ChannelClosedError):
-            watch.result(0)
-        with pytest.raises(RegistryClosedError):
-            barrier.result(0)
-        with pytest.raises(RegistryClosedError):
-            advance.result(0)
-
-    def test_a_broken_command_closes_the_registry(self) -> None:
-        registry = Registry()
-        id, other = running(registry), running(registry)
-        watch = registry.register_watcher(other)
-        registry._authority.records[id].kind = None  # type: ignore[assignment]
-        with pytest.raises(AttributeError):
-            registry.mark_retired(id)
-        with pytest.raises(RegistryClosedError):
-            registry.mark_retired(other)
-        with pytest.raises(ChannelClosedError):
-            watch.result(0)
-
-    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
-    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-    def test_a_forked_child_refuses_to_work(self) -> None:
-        registry = Registry()
-        id = running(registry)
-        child = os.fork()
-        if child == 0:
-            try:
-                registry.mark_retired(id)
-            except RegistryClosedError:
-                os._exit(7)
-            os._exit(1)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 7
-        registry.mark_retired(id)
-
-
-class Seam(OpsLifecycleRegistry):
-    """An implementation that offers nothing beyond what it must."""
-
-    def register_operation(self, spec: Any) -> None: ...
-    def provisioning_succeeded(self, id: Any) -> None: ...
-    def provisioning_failed(self, id: Any, error: Any) -> None: ...
-    def peer_ready(self, id: Any, handle: Any) -> None: ...
-    def register_watcher(self, id: Any) -> Any: ...
-    def report_progress(self, id: Any, update: Any) -> None: ...
-    def complete_operation(self, id: Any, result: Any) -> None: ...
-    def fail_operation(self, id: Any, error: Any) -> None: ...
-    def abort_provisioning(self, id: Any, reason: Any = None) -> None: ...
-    def cancel_operation(self, id: Any, reason: Any = None) -> None: ...
-    def request_retire(self, id: Any) -> None: ...
-    def mark_retired(self, id: Any) -> None: ...
-    def snapshot(self, id: Any) -> Any: ...
-    def list_operations(self, **filters: Any) -> Any: ...
-    def terminate_owner(self, reason: Any) -> None: ...
-
-
-def test_the_seam_refuses_what_is_not_offered() -> None:
-    seam = Seam()
-    id = OperationId.new()
-    assert seam.completion_feed() is None
-    assert seam.completion_cursor(_CONSUMER) is None
-    calls: dict[str, Any] = {
-        "classify_operation_terminality": (id, OperationStatus.RUNNING),
-        "classify_operation_public_result": (id,),
-        "classify_operation_completion_wake": (id, TOOL),
-        "classify_operation_transition_idempotence": (id, None),
-        "register_operation_with_admission_limit": (None, 1),
-        "collect_completed": (),
-        "advance_completion_cursor": (_CONSUMER, 1),
-        "wait_all": (RunId.new(), []),
-        "retire_owner": ("x",),
-        "rollback_unreturned_operation": (id,),
-    }
-    for name, arguments in calls.items():
-        with pytest.raises(UnsupportedError) as caught:
-            getattr(seam, name)(*arguments)
-        assert str(caught.value) == f"operation not supported: {name}"
-
-
-def test_everything_public_is_there_and_errors_pickle() -> None:
-    for name in opslifecycle.__all__:
-        assert getattr(opslifecycle, name) is not None
-    id = OperationId.new()
-    for error in (
-        OperationNotFoundError(id),
-        InvalidTransitionError(id, OperationStatus.RUNNING, "x"),
-        MaxConcurrentExceededError(1, 2),
-        InvalidSpecError("field", "reason"),
-        OwnerRetiredError(),
-    ):
-        copy = pickle.loads(pickle.dumps(error))
-        assert (copy, str(copy)) == (error, str(error))
-
-
-def test_importing_loads_neither_asyncio_nor_cattrs() -> None:
-    import subprocess
-
-    script = (
-        "import sys, opslifecycle; print(*({'asyncio', 'cattrs', 'sqlite3'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == []
-
-
-def test_handles_are_kept_once_accepted() -> None:
-    registry = Registry()
-    id = running(registry, CHILD)
-    registry.peer_ready(id, HANDLE)
-    found = registry.snapshot(id)
-    assert found is not None
-    assert (found.peer_ready, found.peer_handle) == (True, HANDLE)

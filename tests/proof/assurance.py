@@ -126,7 +126,8 @@ def steps(examples: int) -> Layer:
     os.environ["OPSLIFECYCLE_EXAMPLES"] = str(examples)
     from hypothesis.stateful import run_state_machine_as_test
 
-    from tests.proof.test_stateful import HAPPENED, RegistryAndFile, TestRegistryAndFile
+    from tests.proof.both_sides import HAPPENED
+    from tests.proof.test_stateful import RegistryAndFile, TestRegistryAndFile
 
     started = time.perf_counter()
     run_state_machine_as_test(RegistryAndFile, settings=TestRegistryAndFile.settings)

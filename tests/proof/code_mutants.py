@@ -32,7 +32,7 @@ SECONDS_MAX = 90
 
 #: The tests that every mutant meets first, because they are quick.
 FIRST = ["tests/test_edges.py", "tests/test_identifiers.py", "tests/test_lease.py",
-         "tests/test_registry.py", "tests/test_waits.py",
+         "tests/test_registry.py", "tests/test_closing.py", "tests/test_waits.py",
          "tests/test_feed.py", "tests/test_values.py", "tests/stores",
          "tests/generated"]  # fmt: skip
 _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looking.py",

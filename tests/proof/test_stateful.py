@@ -7,11 +7,8 @@ a failure prints as a program that can be run as it is.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import tempfile
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     rule,
     run_state_machine_as_test,
@@ -30,7 +26,6 @@ from opslifecycle import (
     ChannelClosedError,
     CompletionCursorConsumer,
     MemoryStore,
-    OpsLifecycleError,
     Registry,
     RunId,
     SqliteStore,
@@ -46,18 +41,11 @@ from opslifecycle_codegen.proof.state import Answer, Call, State
 from opslifecycle_codegen.proof.values import Values
 from opslifecycle_codegen.slice_rules import CRASH
 
-from tests.proof.machines import edited
+from tests.proof.both_sides import HAPPENED, IDS, PROGRAM, Asked, BothSides
 from tests.proof.twin import Twin
 
-IDS = tuple(f"{number:02}" for number in range(50))
-PROGRAM = edited()
-#: What happened in all runs together: each call accepted, each guard that refused one.
-HAPPENED: Counter[str] = Counter()
 STEPS_MIN = 2_000
 METHODS = {str(n): [str(m) for m in each.methods] for n, each in PROGRAM.machine.actions.items()}
-
-#: A call, and what the interpreter answers to it in a state.
-Asked = tuple[Call, Callable[[State], Answer]]
 
 
 def _answering(answer: Callable[..., Answer], call: Call, *more: str) -> Asked:
@@ -70,7 +58,7 @@ def _stays(answer: Answer) -> bool:
     return answer.state is not None and not answer.ended and "erase" not in effects
 
 
-class RegistryAndFile(RuleBasedStateMachine):
+class RegistryAndFile(BothSides):
     """A registry, and the interpreter that says what it has to do."""
 
     @initialize(
@@ -306,123 +294,6 @@ class RegistryAndFile(RuleBasedStateMachine):
             answer = interpreter.crash(state._replace(registry=registry), Call(CRASH, None))
             assert answer.state is not None
             yield answer.state
-
-    # Asking both --------------------------------------------------------------------------------
-
-    def _ask(
-        self, call: Call, answer_of: Callable[[State], Answer], given: list[Any] | None = None,
-        *, thread: bool = False,
-    ) -> None:  # fmt: skip
-        answer = answer_of(self.state)
-        if given is None:
-            given = self._given(call)
-        ask = getattr(self.registry, call.method)
-        found = self._call(lambda: ask(*given), thread=thread)
-        self._same(call, answer, found)
-        if answer.state is not None:
-            self.state = answer.state
-        self._look()
-
-    def _given(self, call: Call) -> list[Any]:
-        types = {n: t for a in (PROGRAM.create, *PROGRAM.actions) for n, t in a.params.items()}
-        given: list[Any] = [self.twin.ids[call.id]] if call.id is not None else []
-        for name, value in call.arguments:
-            if name != "max_concurrent" or call.method.endswith("limit"):
-                given.append(self.twin.real(types[name], value))
-        return given
-
-    def _call(self, ask: Callable[[], Any], *, thread: bool = False) -> Any:
-        """What a call gives, or the error that it is refused with; from another thread if asked."""
-        found: list[Any] = []
-
-        def run() -> None:
-            try:
-                answer = ask()
-                if inspect.iscoroutine(answer):
-                    assert self.runner is not None
-                    answer = self.runner.run(answer)
-                found.append(answer)
-            except OpsLifecycleError as error:
-                found.append(error)
-
-        if thread and self.runner is None:
-            worker = threading.Thread(target=run)
-            worker.start()
-            worker.join()
-        else:
-            run()
-        (result,) = found
-        return result
-
-    def _same(self, call: Call, answer: Answer, found: Any) -> None:
-        self._count(call, answer)
-        if answer.refusal is None:
-            assert not isinstance(found, OpsLifecycleError), (call, found)
-            return
-        assert type(found).__name__ == answer.refusal.error, (call, found, answer)
-        assert (found.guard or "") == answer.refusal.guard
-        if call.id is not None and hasattr(found, "id"):
-            assert found.id == self.twin.ids[call.id]
-
-    def _count(self, call: Call, answer: Answer | None = None) -> None:
-        refusal = answer.refusal if answer is not None else None
-        HAPPENED["accepted" if refusal is None else "refused"] += 1
-        HAPPENED[call.method if refusal is None else refusal.guard or refusal.error] += 1
-
-    def _look(self) -> None:
-        """Everything that can be seen is what the interpreter says."""
-        state, twin, registry = self.state, self.twin, self.registry
-        layout = list(PROGRAM.symbols.entity_fields)
-        for id, plain in zip(IDS, state.records, strict=True):
-            snapshot = registry.snapshot(twin.ids[id])
-            assert (snapshot is None) is (plain is None), id
-            if snapshot is None or plain is None:
-                continue
-            assert snapshot.status.value == plain[1]
-            assert snapshot.peer_ready is plain[layout.index("peer_ready")]
-            assert snapshot.progress_count == plain[layout.index("progress_count")]
-            outcome = plain[layout.index("terminal_outcome")]
-            assert type(snapshot.terminal_outcome).__name__ == (
-                "NoneType" if outcome is None else outcome[0]
-            )
-            assert snapshot.watcher_count == (1 if state.watched[IDS.index(id)] else 0)
-        assert self._seen_feed() == self._expected_feed()
-        batch = registry.completion_feed().list_since(0)
-        place = self.slice.interpreter.registry_place
-        assert batch.watermark == state.registry[place("watermark")]
-        assert batch.dropped_through == state.registry[place("dropped_through")]
-        cursors = [registry.completion_cursor(each) for each in CompletionCursorConsumer]
-        assert tuple(cursors) == state.cursors
-        self._look_at_waits()
-        assert registry.broken_invariants() == []
-
-    def _seen_feed(self) -> list[Any]:
-        entries = self.registry.completion_feed().list_since(0).entries
-        return [(row.seq, row.operation_id) for row in entries]
-
-    def _expected_feed(self) -> list[Any]:
-        seq = list(PROGRAM.symbols.row_fields).index("seq")
-        return [(row[seq], self.twin.ids[row[-1]]) for row in self.state.rows]
-
-    def _look_at_waits(self) -> None:
-        for id, watch in list(self.watches.items()):
-            assert watch.done() is not self.state.watched[IDS.index(id)]
-            if watch.done():
-                del self.watches[id]
-        for key, wait in list(self.waits.items()):
-            assert wait.done() is (self.state.barriers[key] == ())
-            if wait.done():
-                del self.waits[key]
-
-    def _close(self) -> None:
-        self._call(self.registry.close)
-
-    def teardown(self) -> None:
-        if hasattr(self, "registry"):
-            self._close()
-            self.folder.cleanup()
-            if self.runner is not None:
-                self.runner.close()
 
 
 TestRegistryAndFile = RegistryAndFile.TestCase

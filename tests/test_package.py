@@ -1,0 +1,112 @@
+"""What the package offers: its names, its seam, and what importing it costs."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from typing import Any
+
+import opslifecycle
+import pytest
+from opslifecycle import (
+    CompletionCursorConsumer,
+    InvalidSpecError,
+    InvalidTransitionError,
+    MaxConcurrentExceededError,
+    OperationId,
+    OperationNotFoundError,
+    OperationStatus,
+    OpsLifecycleRegistry,
+    OwnerRetiredError,
+    Registry,
+    RunId,
+    UnsupportedError,
+)
+
+from tests.builders import (
+    CHILD,
+    HANDLE,
+    TOOL,
+    running,
+)
+
+_CONSUMER = CompletionCursorConsumer.AGENT_APPLIED
+
+
+class Seam(OpsLifecycleRegistry):
+    """An implementation that offers nothing beyond what it must."""
+
+    def register_operation(self, spec: Any) -> None: ...
+    def provisioning_succeeded(self, id: Any) -> None: ...
+    def provisioning_failed(self, id: Any, error: Any) -> None: ...
+    def peer_ready(self, id: Any, handle: Any) -> None: ...
+    def register_watcher(self, id: Any) -> Any: ...
+    def report_progress(self, id: Any, update: Any) -> None: ...
+    def complete_operation(self, id: Any, result: Any) -> None: ...
+    def fail_operation(self, id: Any, error: Any) -> None: ...
+    def abort_provisioning(self, id: Any, reason: Any = None) -> None: ...
+    def cancel_operation(self, id: Any, reason: Any = None) -> None: ...
+    def request_retire(self, id: Any) -> None: ...
+    def mark_retired(self, id: Any) -> None: ...
+    def snapshot(self, id: Any) -> Any: ...
+    def list_operations(self, **filters: Any) -> Any: ...
+    def terminate_owner(self, reason: Any) -> None: ...
+
+
+def test_the_seam_refuses_what_is_not_offered() -> None:
+    seam = Seam()
+    id = OperationId.new()
+    assert seam.completion_feed() is None
+    assert seam.completion_cursor(_CONSUMER) is None
+    calls: dict[str, Any] = {
+        "classify_operation_terminality": (id, OperationStatus.RUNNING),
+        "classify_operation_public_result": (id,),
+        "classify_operation_completion_wake": (id, TOOL),
+        "classify_operation_transition_idempotence": (id, None),
+        "register_operation_with_admission_limit": (None, 1),
+        "collect_completed": (),
+        "advance_completion_cursor": (_CONSUMER, 1),
+        "wait_all": (RunId.new(), []),
+        "retire_owner": ("x",),
+        "rollback_unreturned_operation": (id,),
+    }
+    for name, arguments in calls.items():
+        with pytest.raises(UnsupportedError) as caught:
+            getattr(seam, name)(*arguments)
+        assert str(caught.value) == f"operation not supported: {name}"
+
+
+def test_everything_public_is_there_and_errors_pickle() -> None:
+    for name in opslifecycle.__all__:
+        assert getattr(opslifecycle, name) is not None
+    id = OperationId.new()
+    for error in (
+        OperationNotFoundError(id),
+        InvalidTransitionError(id, OperationStatus.RUNNING, "x"),
+        MaxConcurrentExceededError(1, 2),
+        InvalidSpecError("field", "reason"),
+        OwnerRetiredError(),
+    ):
+        copy = pickle.loads(pickle.dumps(error))
+        assert (copy, str(copy)) == (error, str(error))
+
+
+def test_importing_loads_neither_asyncio_nor_cattrs() -> None:
+    import subprocess
+
+    script = (
+        "import sys, opslifecycle; print(*({'asyncio', 'cattrs', 'sqlite3'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_handles_are_kept_once_accepted() -> None:
+    registry = Registry()
+    id = running(registry, CHILD)
+    registry.peer_ready(id, HANDLE)
+    found = registry.snapshot(id)
+    assert found is not None
+    assert (found.peer_ready, found.peer_handle) == (True, HANDLE)
