@@ -68,7 +68,7 @@ class _Plan:
         self._own = own
         self._hooks = hooks if own else None
         self._watching = watching
-        self._retention = parts.retention if parts and self.appends | self._evicts else None
+        self._retention = parts.retention if parts is not None else None
         self._rows = parts.feed.rows if parts and self.appends else None
         self._tellers = tellers
 

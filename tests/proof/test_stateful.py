@@ -193,6 +193,11 @@ class RegistryAndFile(BothSides):
         return [*calls, _answering(interpreter.rollback, call)]
 
     @rule(at=st.integers(0, 49))
+    def register_without_room(self, at: int) -> None:
+        _, with_limit_0, *_ = self._calls_of(IDS[at], 0)
+        self._ask(*with_limit_0)
+
+    @rule(at=st.integers(0, 49))
     def watch(self, at: int) -> None:
         id = self._known(at)
         answer = self.slice.interpreter.watch(self.state, Call("register_watcher", id))
