@@ -405,6 +405,10 @@ def test_a_wait_that_has_ended_holds_nothing_of_the_registry() -> None:
     id = running(registry)
     watch, barrier = registry.register_watcher(id), registry.wait_all(RunId.new(), [id])
     cells: list[Any] = [watch._cell, barrier._cell]
-    registry.mark_retired(id)
-    assert [watch.done(), barrier.done()] == [True, True]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(each.result, 30) for each in (watch, barrier)]
+        while not all(cell.waiters for cell in cells):
+            pass
+        registry.mark_retired(id)
+        assert [each.exception(30) for each in waiting] == [None, None]
     assert [(cell.key, cell.owner, cell.waiters) for cell in cells] == [(None, None, None)] * 2
