@@ -245,7 +245,8 @@ class _Variant:
         tag = _tag_of(data, self._union)
         if tag != self._tag:
             raise InvalidValueError(self._union.tag, f"expected {self._tag}, got {tag!r:.80}")
-        rest = {key: value for key, value in data.items() if key != self._union.tag}
+        rest = dict(data)
+        del rest[self._union.tag]
         if self._flat is None:
             return self._from_dict(rest, self._variant)
         outer = {key: value for key, value in rest.items() if key in self._own}
@@ -262,9 +263,9 @@ class _Variant:
 
 def _strict(scalar: type) -> Callable[[Any, Any], Any]:
     names = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
+    accepted = (int, float) if scalar is float else (scalar,)
 
     def structure_scalar(data: Any, _: Any) -> Any:
-        accepted = (int, float) if scalar is float else (scalar,)
         if type(data) not in accepted or (scalar is float and not isfinite(data)):
             raise InvalidValueError("", f"expected {names[scalar]}, got {data!r:.80}")
         return scalar(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import attrs
 from opslifecycle.sqlite_layout import POSITION_BITS, checksum_of_row
@@ -26,16 +27,8 @@ class Chain:
     feed: dict[int, int] = attrs.Factory(dict)
 
 
-@attrs.frozen
-class Row:
-    """One row of the chain."""
-
-    position: int
-    kind: str
-    id: str
-    sequence: int | None
-    body: str | None
-    checksum: int
+#: One row of the chain: its position, kind, id, sequence, body and checksum.
+Row: TypeAlias = tuple[int, str, str, int | None, str | None, int]
 
 
 class Writer:
@@ -103,14 +96,15 @@ class Writer:
 
     def retire(self, row: Row) -> None:
         """Let the oldest row go; what of it is still needed is appended again."""
-        self.base, self.base_checksum = row.position, row.checksum
-        if row.body is None:
+        position, _, id, sequence, body, checksum = row
+        self.base, self.base_checksum = position, checksum
+        if body is None:
             return
-        if self.latest(row.id) == row.position:
-            self.put([(row.id, row.sequence, row.body)])
-        elif row.sequence is not None and self._feeds(row.sequence, row.position):
+        if self.latest(id) == position:
+            self.put([(id, sequence, body)])
+        elif sequence is not None and self._feeds(sequence, position):
             # The record has gone; the row stays for the feed alone.
-            self.row(row.id, row.sequence, row.body)
+            self.row(id, sequence, body)
 
     def _feeds(self, sequence: int, position: int) -> bool:
         at = self._feed.get(sequence, self._chain.feed.get(sequence))

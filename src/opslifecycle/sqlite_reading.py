@@ -62,7 +62,7 @@ class Replay:
             self._begin(Chain(base, base_checksum, base, base_checksum))
             self._written_by = written_by
         for row in self._verified(database, number, head, head_checksum):
-            self._take(row)
+            self._take(*row)
         self.chain.base, self.chain.base_checksum = base, base_checksum
         return int(version)
 
@@ -84,23 +84,31 @@ class Replay:
             rule = f"the registry's state is no JSON: {error}"
             raise StoreDamagedError(self._path, self.chain.head, rule) from None
 
-    def _take(self, row: Row) -> None:
+    def _take(
+        self,
+        position: int,
+        kind: str,
+        id: str,
+        sequence: int | None,
+        body: str | None,
+        checksum: int,
+    ) -> None:
         chain = self.chain
-        chain.head, chain.head_checksum = row.position, row.checksum
-        if row.kind == "erase":
-            self._records.pop(row.id, None)
-            chain.latest.pop(row.id, None)
-        elif row.body is None:
-            raise StoreDamagedError(self._path, row.position, f"a {row.kind} row without a body")
-        elif row.kind == "state":
-            self._state = row.body
+        chain.head, chain.head_checksum = position, checksum
+        if kind == "erase":
+            self._records.pop(id, None)
+            chain.latest.pop(id, None)
+        elif body is None:
+            raise StoreDamagedError(self._path, position, f"a {kind} row without a body")
+        elif kind == "state":
+            self._state = body
         else:
-            if row.kind == "put":
-                self._records[row.id] = row.body
-                chain.latest[row.id] = row.position
-            if row.sequence is not None:
-                self._rows[row.sequence] = (row.id, row.body)
-                chain.feed[row.sequence] = row.position
+            if kind == "put":
+                self._records[id] = body
+                chain.latest[id] = position
+            if sequence is not None:
+                self._rows[sequence] = (id, body)
+                chain.feed[sequence] = position
 
     def _verified(
         self, database: sqlite3.Connection, number: int, head: int, head_checksum: int
@@ -119,7 +127,7 @@ class Replay:
             checksum = checksum_of_row(checksum, position, kind, id, sequence, body)
             if checksum != row_checksum:
                 raise StoreDamagedError(self._path, position, "the row was altered")
-            yield Row(position, kind, id, sequence, body, checksum)
+            yield position, kind, id, sequence, body, checksum
         if position < head:
             raise StoreDamagedError(self._path, position + 1, "rows are missing at the end")
         if (position, checksum) != (head, head_checksum):

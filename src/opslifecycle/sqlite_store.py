@@ -21,7 +21,7 @@ from opslifecycle.errors import (
     RegistryOwnedError,
     StoreDamagedError,
 )
-from opslifecycle.sqlite_chain import Chain, Row, Writer
+from opslifecycle.sqlite_chain import Chain, Writer
 from opslifecycle.sqlite_layout import (
     LAYOUT,
     POSITION_BITS,
@@ -209,7 +209,7 @@ class SqliteStore(Store):
             (first + writer.base, first + min(writer.base + count, self._chain.head)),
         ).fetchall()
         for key, *values in oldest:
-            writer.retire(Row(key & POSITION_MASK, *values))
+            writer.retire((key & POSITION_MASK, *values))
 
     def _let_go(self, database: sqlite3.Connection, writer: Writer) -> None:
         """Delete the rows before the chain's new base."""

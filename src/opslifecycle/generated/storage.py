@@ -326,8 +326,9 @@ def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> list
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
         authority.cursors[consumer] = structure(at, int)
+    by_text: dict[str, OperationRecord] = {}
     for id, body in stored.records.items():
-        operation = record_of(id, body)
+        operation = by_text[id] = record_of(id, body)
         authority.records[operation.id] = operation
     authority.active_count = sum(1 for o in authority.records.values() if not o.status.terminal)
     authority.owner_retired = False
@@ -335,7 +336,7 @@ def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> list
     for sequence in sorted(stored.rows):
         id, body = stored.rows[sequence]
         if stored.records.get(id) == body:
-            rows.append(authority.records[OperationId(id)])
+            rows.append(by_text[id])
         else:
             # The record has gone, and another may have its id: the row keeps it.
             rows.append(record_of(id, body))

@@ -241,17 +241,18 @@ def restore(
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
         authority.cursors[consumer] = structure(at, int)
+    by_text: dict[str, RequestRecord] = {}
     for id, body in stored.records.items():
         if is_effect(id):
             continue
-        request = record_of(id, body)
+        request = by_text[id] = record_of(id, body)
         authority.records[request.id] = request
 
     rows: list[RequestRecord] = []
     for sequence in sorted(stored.rows):
         id, body = stored.rows[sequence]
         if stored.records.get(id) == body:
-            rows.append(authority.records[RequestId(id)])
+            rows.append(by_text[id])
         else:
             # The record has gone, and another may have its id: the row keeps it.
             rows.append(record_of(id, body))
