@@ -231,6 +231,8 @@ class TestWatch:
             watch = registry.register_watcher(id)
             with pytest.raises(EventLoopBlockedError):
                 watch.result(1)
+            with pytest.raises(TimeoutError):
+                watch.result(0)
             registry.mark_retired(id)
             assert watch.result() == Retired()
 
