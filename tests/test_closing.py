@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from typing import Any
@@ -72,6 +73,19 @@ class TestClosing:
             barrier.result(0)
         with pytest.raises(RegistryClosedError):
             advance.result(0)
+
+    def test_who_awaits_a_watch_of_a_lost_registry_is_woken(self) -> None:
+        async def scenario() -> None:
+            registry = Registry()
+            watch = registry.register_watcher(running(registry))
+            waiting = asyncio.ensure_future(asyncio.wait_for(watch, 30))
+            await asyncio.sleep(0)
+            del registry
+            gc.collect()
+            with pytest.raises(ChannelClosedError):
+                await waiting
+
+        asyncio.run(scenario())
 
     def test_a_broken_command_closes_the_registry(self) -> None:
         registry = Registry()

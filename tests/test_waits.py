@@ -39,6 +39,11 @@ def watchers(registry: Registry, id: OperationId) -> int:
     return found.watcher_count
 
 
+def waiters_of(watch: Any) -> list[Any]:
+    """Whom its end wakes, by wait."""
+    return list(watch._cell.waiters.values())
+
+
 class TestWatch:
     def test_every_watcher_gets_the_outcome(self) -> None:
         registry = Registry()
@@ -111,9 +116,15 @@ class TestWatch:
             with pytest.raises(asyncio.CancelledError):
                 await first
             assert watchers(registry, id) == 1
-            assert len(watch._cell.waiters or ()) == 1
+            assert [len(each) for each in waiters_of(watch)] == [1]
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            assert waiters_of(watch) == []
+            third = asyncio.ensure_future(_awaited(watch))
+            await asyncio.sleep(0)
             registry.mark_retired(id)
-            assert await second == Retired()
+            assert await third == Retired()
 
         asyncio.run(scenario())
 

@@ -210,11 +210,12 @@ class Wait(NotCopyable, Generic[T]):
             # Whoever ended it has let go of the wakers.
             return
         with self._lock:
-            waiters = self._cell.waiters
-            if waiters is not None and self in waiters:
-                del waiters[self][waker]
-                if not waiters[self]:
-                    del waiters[self]
+            cell = self._cell
+            if cell.state is _PENDING:
+                assert cell.waiters is not None
+                del cell.waiters[self][waker]
+                if not cell.waiters[self]:
+                    del cell.waiters[self]
 
     def value(self) -> T:
         """What it has ended with; raises what it has failed with."""
