@@ -78,12 +78,12 @@ class TestClosing:
         async def scenario() -> None:
             registry = Registry()
             watch = registry.register_watcher(running(registry))
-            waiting = asyncio.ensure_future(asyncio.wait_for(watch, 30))
+            waiting = asyncio.ensure_future(watch)
             await asyncio.sleep(0)
             del registry
             gc.collect()
             with pytest.raises(ChannelClosedError):
-                await waiting
+                await asyncio.wait_for(waiting, 30)
 
         asyncio.run(scenario())
 
