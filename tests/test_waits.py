@@ -68,6 +68,7 @@ class TestWatch:
             with pytest.raises(TimeoutError):
                 watch.result(timeout)
         assert not watch.done()
+        assert waiters_of(watch) == []
         registry.mark_retired(id)
         assert watch.result(0) == Retired()
 
