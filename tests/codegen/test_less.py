@@ -82,7 +82,7 @@ def test_records_without_anything_that_stays_as_it_began_are_kept(tmp_path: Path
         ("  address: {type: text, starts: address}\n", ""),
         ("{accept: [id, address]}", "{accept: [id]}"),
         ("{id: ParcelId, address: text}", "{id: ParcelId}"),
-        ("address: parcel.address, ", ""),
+        ("    address: parcel.address\n", ""),
     )
     script = (
         "from parcel import *\n"

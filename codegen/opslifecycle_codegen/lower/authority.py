@@ -6,7 +6,8 @@ from attrs import frozen
 
 from opslifecycle_codegen import layout
 from opslifecycle_codegen.layout import Code
-from opslifecycle_codegen.lower.methods import DECISION, Constants, Method, MethodLowering
+from opslifecycle_codegen.lower.constants import Constants
+from opslifecycle_codegen.lower.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.lower.names import PublicNames
 from opslifecycle_codegen.lower.questions import QuestionLowering
 from opslifecycle_codegen.lower.state import StateLowering, record_parameters
@@ -34,14 +35,15 @@ class AuthorityView:
 
 def authority_view(program: Program, names: PublicNames, width: int) -> AuthorityView:
     """The authority of a program."""
-    constants = Constants(program)
+    constants = Constants(program, taken="_NO_EFFECTS")
     questions = QuestionLowering(program, names, width, constants)
     first = CommandLowering(program, names, width, constants)
+    state = StateLowering(program, names, width, constants)
     drafts = [*first.methods(), *questions.methods(), *first.shell_methods()]
-    members = constants.choose(drafts)
+    _, record_body = state.record_init()
+    members = constants.choose([*record_body, *(line for each in drafts for line in each.body)])
     commands = CommandLowering(program, names, width, constants)
     methods = [*commands.methods(), *questions.methods(), *commands.shell_methods()]
-    state = StateLowering(program, names, width)
     record_init, record_body = state.record_init()
     init, init_body = state.init()
     return AuthorityView(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from attrs import frozen
 
 from opslifecycle_codegen import layout
 from opslifecycle_codegen.layout import Code
+from opslifecycle_codegen.lower.constants import Constants
 from opslifecycle_codegen.lower.names import PublicNames
 from opslifecycle_codegen.program import Assignment, Check, Command, Program
-from opslifecycle_codegen.symbols import snake
 
 DECISION = "Effects | OpsLifecycleError"
 
@@ -22,42 +20,6 @@ class Method:
     signature: list[str]
     doc: list[str]
     body: list[str]
-
-
-class Constants:
-    """Members that methods name, and the constants of the module that stand for them.
-
-    They are quicker to read than a member of a class. What they are called decides where lines are
-    broken, so methods are made twice: first to see which members they name.
-    """
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._constants: dict[str, str] = {}
-        self._named: re.Pattern[str] | None = None
-
-    def choose(self, methods: list[Method]) -> list[str]:
-        """Choose constants for what some methods name; gives their definitions."""
-        members = [
-            (info.name, member.constant)
-            for info in self._program.symbols.enums.values()
-            for member in info.members.values()
-        ]
-        text = "\n".join(line for method in methods for line in method.body)
-        used = [(e, m) for e, m in members if re.search(rf"\b{e}\.{m}\b", text)]
-        plain = [member for _, member in used]
-        for enum, member in used:
-            clear = plain.count(member) == 1
-            constant = f"_{member}" if clear else f"_{snake(enum).upper()}_{member}"
-            self._constants[f"{enum}.{member}"] = constant
-        if used:
-            names = "|".join(re.escape(name) for name in self._constants)
-            self._named = re.compile(rf"\b(?:{names})\b(?!\w)")
-        return [f"{constant} = {member}" for member, constant in self._constants.items()]
-
-    def short(self, code: Code) -> Code:
-        """Code with constants for members, once they are chosen."""
-        return code.renamed(self._named, self._constants) if self._named is not None else code
 
 
 class MethodLowering:

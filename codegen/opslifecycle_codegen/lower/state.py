@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 
 from opslifecycle_codegen import layout
+from opslifecycle_codegen.layout import Code
+from opslifecycle_codegen.lower.constants import Constants
 from opslifecycle_codegen.lower.names import PublicNames
 from opslifecycle_codegen.program import Program
 
@@ -35,8 +37,11 @@ def record_parameters(program: Program) -> list[tuple[str, str]]:
 class StateLowering:
     """Turns the fields of a program into slots and constructors."""
 
-    def __init__(self, program: Program, names: PublicNames, width: int) -> None:
+    def __init__(
+        self, program: Program, names: PublicNames, width: int, constants: Constants
+    ) -> None:
         self._program = program
+        self._constants = constants
         self._machine = program.machine
         self._names = names
         self._width = width
@@ -56,7 +61,8 @@ class StateLowering:
     def record_init(self) -> tuple[list[str], list[str]]:
         """The constructor of a record: its signature and its body."""
         types = self._program.symbols.entity_fields
-        status = f"{self._names.status}.{self._program.create.to.upper()}"
+        short = self._constants.short
+        status = short(Code(f"{self._names.status}.{self._program.create.to.upper()}")).text
         parameters = [
             "self",
             *(f"{name}: {type}" for name, type in record_parameters(self._program)),
@@ -70,7 +76,7 @@ class StateLowering:
             if field.stamped == "created":
                 body.append(f"self.{name} = {name}")
             elif name in self._program.starts:
-                start = self._program.starts[name]
+                start = short(self._program.starts[name])
                 lines = layout.statement(f"self.{name} = ", start, "", indent=8, width=self._width)
                 body += [line[8:] for line in lines]
             else:

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from opslifecycle_codegen import layout
 from opslifecycle_codegen.layout import Code
+from opslifecycle_codegen.lower.constants import Constants
 from opslifecycle_codegen.lower.json_text import JsonTexts, TextFunction, fragments
 from opslifecycle_codegen.lower.migration import (
     EditFunction,
@@ -24,6 +25,7 @@ from opslifecycle_codegen.types import COUNT, Type
 class StorageView:
     """The storage module as the template prints it."""
 
+    members: list[str]
     slots: list[str]
     texts: list[TextFunction]
     constant: list[str]
@@ -53,6 +55,7 @@ class StorageLowering:
         self._width = width
         self._types = program.symbols.entity_fields
         self._texts = JsonTexts(program.symbols, width)
+        self._constants = Constants(program, taken="_KNOWN")
 
     def view(self) -> StorageView | None:
         """The storage of a machine; None for one that recovers nothing."""
@@ -60,6 +63,8 @@ class StorageLowering:
         if recovery is None:
             return None
         constant, body = self._constant(), self._body()
+        members = self._constants.choose([recovery.keeps.text, self._put().text])
+        keeps, put = (self._constants.short(each) for each in (recovery.keeps, self._put()))
         migrations = MigrationLowering(self._program, self._width)
         steps = migrations.steps()
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
@@ -77,8 +82,9 @@ class StorageLowering:
                 *((name, self._program.symbols.registry_fields[name].python) for name in fields),
                 *([("effects_given", "int")] if self._machine.effects else []),
             ],
-            keeps=layout.statement("return ", recovery.keeps, "", indent=4, width=self._width),
-            sequence=layout.statement("return ", self._put(), "", indent=4, width=self._width),
+            members=members,
+            keeps=layout.statement("return ", keeps, "", indent=4, width=self._width),
+            sequence=layout.statement("return ", put, "", indent=4, width=self._width),
             restore=layout.call(
                 "def restore",
                 [f"authority: {self._names.authority}", "stored: Stored", "clock: Clock"],

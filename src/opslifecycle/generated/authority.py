@@ -61,6 +61,7 @@ Effects: TypeAlias = tuple[OperationEffect, ...]
 _EMIT = OperationCompletionFeedClass.EMIT
 _DISCARD = OperationDurabilityClass.DISCARD
 _ABSENT = OperationStatus.ABSENT
+_PROVISIONING = OperationStatus.PROVISIONING
 _RUNNING = OperationStatus.RUNNING
 _RETIRING = OperationStatus.RETIRING
 _COMPLETED = OperationStatus.COMPLETED
@@ -139,7 +140,7 @@ class OperationRecord:
         spec: OperationSpec,
     ) -> None:
         self.id = id
-        self.status = OperationStatus.PROVISIONING
+        self.status = _PROVISIONING
         self.clock_offset_ms = clock_offset_ms
         self.spec = spec
         self.kind = spec.kind

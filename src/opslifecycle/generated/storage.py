@@ -39,6 +39,9 @@ from .values import (
 VERSION = 1
 DIGEST = "0f2d9c7456815a53798c3a5e83f7f7876cf4bf2ccdf76c6a75ee076d04bacecc"
 
+_EMIT = OperationCompletionFeedClass.EMIT
+_RETAIN = OperationDurabilityClass.RETAIN
+
 
 def copy_of(operation: OperationRecord) -> OperationRecord:
     """A copy of a record, for a batch to change."""
@@ -95,7 +98,7 @@ def absorb(authority: OperationAuthority, staged: OperationAuthority) -> None:
 
 def keeps(operation: OperationRecord) -> bool:
     """Whether a store keeps a record."""
-    return operation.kind.durability_class is OperationDurabilityClass.RETAIN
+    return operation.kind.durability_class is _RETAIN
 
 
 def _operation_source_text(value: OperationSource) -> str:
@@ -224,11 +227,7 @@ def put_of(operation: OperationRecord) -> Put:
     """A record for a store."""
     return (
         str(operation.id),
-        (
-            operation.sequence
-            if operation.kind.completion_feed_class is OperationCompletionFeedClass.EMIT
-            else None
-        ),
+        operation.sequence if operation.kind.completion_feed_class is _EMIT else None,
         body_of(operation),
     )
 

@@ -39,6 +39,7 @@ Effects: TypeAlias = tuple[RequestEffect, ...]
 
 _WHENEVER = Urgency.WHENEVER
 _NONE = RequestStatus.NONE
+_DRAFTED = RequestStatus.DRAFTED
 _CIRCULATING = RequestStatus.CIRCULATING
 _GRANTED = RequestStatus.GRANTED
 _DENIED = RequestStatus.DENIED
@@ -91,7 +92,7 @@ class RequestRecord:
         ask: Ask,
     ) -> None:
         self.id = id
-        self.status = RequestStatus.DRAFTED
+        self.status = _DRAFTED
         self.clock_offset_ms = clock_offset_ms
         self.ask = ask
         self.kind = ask.kind

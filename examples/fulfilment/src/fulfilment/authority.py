@@ -22,6 +22,7 @@ from .identifiers import OrderId
 
 Effects: TypeAlias = tuple[OrderEffect, ...]
 
+_DRAFTED = OrderStatus.DRAFTED
 _PLACED = OrderStatus.PLACED
 _SCREENED = OrderStatus.SCREENED
 _HELD = OrderStatus.HELD
@@ -200,7 +201,7 @@ class OrderRecord:
         customer: str,
     ) -> None:
         self.id = id
-        self.status = OrderStatus.DRAFTED
+        self.status = _DRAFTED
         self.clock_offset_ms = clock_offset_ms
         self.terminal_outcome: OrderStatus | None = None
         self.customer = customer

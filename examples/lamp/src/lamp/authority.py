@@ -49,7 +49,7 @@ class LampRecord:
 
     def __init__(self, id: LampId, room: str) -> None:
         self.id = id
-        self.status = LampStatus.DARK
+        self.status = _DARK
         self.terminal_outcome: LampStatus | None = None
         self.room = room
         self.switched = 0
