@@ -16,6 +16,8 @@ GROWTH = [
     ("feed length", "", "an end, by retained rows"),
 ]
 
+COLORS = {"raw SQLite": "tab:gray", "three answers": "tab:green", "registry": "tab:blue"}
+
 
 def _number(name: str) -> int:
     found = re.search(r"\d[\d,]*", name)
@@ -56,7 +58,7 @@ def in_flight(data: dict[str, dict[str, float]], path: Path) -> None:
     figure, axes = _figure("Durable lifecycles", "in flight", "per second")
     axes.set_yscale("log")
     for durability, style in (("process", "--"), ("power", "-")):
-        for contestant, color in (("raw SQLite", "tab:gray"), ("registry", "tab:blue")):
+        for contestant, color in COLORS.items():
             points = sorted(
                 (_number(contest), 1 / values[contestant])
                 for contest, values in data.items()

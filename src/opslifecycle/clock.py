@@ -39,7 +39,7 @@ class Clock:
         """Whole milliseconds since the arbitrary start."""
         return self.monotonic_ns() // 1_000_000
 
-    def set(self, timed: Timed, now_ms: int) -> None:
+    def tell(self, timed: Timed, now_ms: int) -> None:
         """Tell the time, of which the monotonic part is read already.
 
         Whoever is told often enough needs it at most once for a millisecond.

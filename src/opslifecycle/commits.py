@@ -263,7 +263,7 @@ class _Batch:
         staged, settle = self.staged, self._shell.effects.settle
         answers, every = self.answers, self.changes
         clock = self._shell.clock
-        clock.set(staged, clock.monotonic_ms())
+        clock.tell(staged, clock.monotonic_ms())
         for step, _ in tickets:
             value, changes, durable = step(staged)
             answers.append(value)

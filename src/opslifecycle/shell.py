@@ -69,7 +69,7 @@ class Shell(Generic[IdT, RecordT]):
             if self._closed is not None:
                 raise self._closed
             try:
-                self.clock.set(self._authority, self.clock.monotonic_ms())
+                self.clock.tell(self._authority, self.clock.monotonic_ms())
                 value, changes, _ = step(self._authority)
                 for record, effects in changes:
                     wakers += self.effects.carry_out(self._authority, record, effects)
@@ -99,7 +99,7 @@ class Shell(Generic[IdT, RecordT]):
                 authority = self._authority
                 now_ms = now_ns() // 1_000_000
                 if now_ms != authority.now_ms:
-                    clock.set(authority, now_ms)
+                    clock.tell(authority, now_ms)
                 # Spelled out, because handing on any number of arguments takes far longer.
                 if len(arguments) == 1:
                     effects = decide(authority, arguments[0])
