@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import durable, memory, peers_contest, starting
 from benchmarks.measuring import Measured, Named, Ratio, figure_text, held
-from benchmarks.page import data_of, write_page
+from benchmarks.page import data_of, without_words, write_page
 from benchmarks.revisions import answer, beside, revision
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +58,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.page and (options.only or options.against or options.peers is None):
         parser.error("a page needs every contest of this revision alone: no --only, and --peers")
+    if options.page and (wordless := without_words(RATIOS)):
+        parser.error(f"words.yaml does not say why these may not be met: {', '.join(wordless)}")
     if options.against and options.peers:
         parser.error("peers are the same at every revision: --against, or --peers")
     return options

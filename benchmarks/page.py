@@ -36,6 +36,12 @@ def data_of(measured: Sequence[Measured], ratios: Sequence[Ratio], rounds: int) 
     return {"machine": _machine(), "rounds": rounds, "contests": contests, "ratios": found}
 
 
+def without_words(ratios: Sequence[Ratio]) -> list[str]:
+    """The ratios of which nobody has written why they may not be as wished."""
+    known = yaml.safe_load(_WORDS.read_text(encoding="utf-8"))["why_not"]
+    return [each.name for each in ratios if each.contest not in known]
+
+
 def write_page(docs: Path, data: Data, ratios: Sequence[Ratio], peers: Path) -> None:
     """Write docs/performance.md, its data and its pictures."""
     folder = docs / "performance"
