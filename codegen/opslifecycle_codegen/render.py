@@ -92,6 +92,7 @@ class Renderer:
     def _modules(self) -> dict[str, dict[str, Any]]:
         program, names, width = self._program, self._names, self._width
         authority = authority_view(program, names, width)
+        registry = RegistryLowering(program, names, width)
         modules: dict[str, dict[str, Any]] = {
             "identifiers": {"ids": list(program.symbols.ids.items())},
             "enums": {
@@ -109,11 +110,12 @@ class Renderer:
             "views": self._views(),
             "handles": self._handles(),
             "invariants": self._invariants(),
-            "seam": {"methods": RegistryLowering(program, names, width).methods()},
+            "seam": {"methods": registry.methods()},
             "reads": self._reads(),
-            "registry": {"methods": RegistryLowering(program, names, width).methods()},
+            "registry": {"methods": registry.methods(), "acted": registry.acted()},
             "async_registry": {
-                "async_methods": RegistryLowering(program, names, width, awaits=True).methods()
+                "async_methods": RegistryLowering(program, names, width, awaits=True).methods(),
+                "acted": registry.acted(),
             },
             "storage": self._storage(),
         }
@@ -234,6 +236,7 @@ class Renderer:
             "feed": machine.feed,
             "feed_type": lowering.feed_type(),
             "rows_max": program.rows_max.text if program.rows_max else "",
+            "watch": program.watch.name if program.watch is not None else "",
             "unset": ["UNSET"] * len(settings),
             "own_effects": bool(machine.effects),
             "effect_call": call,

@@ -90,6 +90,12 @@ class RegistryLowering:
     def methods(self) -> list[PublicMethod]:
         return [*self._commands(), *self._features(), *self._classifiers()]
 
+    def acted(self) -> list[str]:
+        """The commands that act on one record: what is done most, so each has a name of its own."""
+        offered = [str(name) for name, each in self._machine.actions.items() if each.methods]
+        rollback = [self._program.rollback.name] if self._program.rollback is not None else []
+        return ["register", *offered, *rollback]
+
     # Commands -----------------------------------------------------------------------------------
 
     def _commands(self) -> Iterator[PublicMethod]:
@@ -151,7 +157,7 @@ class RegistryLowering:
                 program.watch.name, self._of_one({}), names.watch, program.watch.summary,
                 ["Resolved already if it has ended.", self._raises(program.watch.checks)],
                 self._call("return self._shell.watch", [
-                    "id", f"{names.authority}.{program.watch.name}", names.watch,
+                    "id", f"_{program.watch.name}", names.watch,
                 ]),
                 abstract=True,
             )  # fmt: skip
@@ -289,7 +295,7 @@ class RegistryLowering:
     def _act(self, id: str, command: str, given: list[str], *more: str) -> list[str]:
         """Lines that have the shell act on one record with a command of the authority."""
         arguments = [
-            Code(id), Code(f"{self._names.authority}.{command}"),
+            Code(id), Code(f"_{command}"),
             layout.called("", [Code(each) for each in given]), *map(Code, more),
         ]  # fmt: skip
         whole = layout.called(self._act_code, arguments)

@@ -25,6 +25,18 @@ from .values import (
     OperationTerminalOutcome,
 )
 
+_register = OperationAuthority.register
+_start = OperationAuthority.start
+_fail = OperationAuthority.fail
+_peer_ready = OperationAuthority.peer_ready
+_progress_reported = OperationAuthority.progress_reported
+_complete = OperationAuthority.complete
+_abort = OperationAuthority.abort
+_cancel = OperationAuthority.cancel
+_retire_requested = OperationAuthority.retire_requested
+_retire_completed = OperationAuthority.retire_completed
+_rollback_unreturned_operation = OperationAuthority.rollback_unreturned_operation
+
 
 class AsyncRegistry(OperationReads):
     """The lifecycle of long-running asynchronous operations.
@@ -44,12 +56,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(spec) is not OperationSpec:
             checks.instance("spec", spec, OperationSpec)
-        await self._shell.act_async(
-            spec.id,
-            OperationAuthority.register,
-            (spec, None),
-            creates=True,
-        )
+        await self._shell.act_async(spec.id, _register, (spec, None), creates=True)
 
     async def register_operation_with_admission_limit(
         self,
@@ -67,12 +74,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
             checks.count("max_concurrent", max_concurrent)
-        await self._shell.act_async(
-            spec.id,
-            OperationAuthority.register,
-            (spec, max_concurrent),
-            creates=True,
-        )
+        await self._shell.act_async(spec.id, _register, (spec, max_concurrent), creates=True)
 
     async def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
@@ -84,7 +86,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.act_async(id, OperationAuthority.start, (id,))
+        await self._shell.act_async(id, _start, (id,))
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -97,7 +99,7 @@ class AsyncRegistry(OperationReads):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        await self._shell.act_async(id, OperationAuthority.fail, (id, error))
+        await self._shell.act_async(id, _fail, (id, error))
 
     async def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -110,7 +112,7 @@ class AsyncRegistry(OperationReads):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        await self._shell.act_async(id, OperationAuthority.fail, (id, error))
+        await self._shell.act_async(id, _fail, (id, error))
 
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -126,7 +128,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             checks.instance("handle", handle, OperationPeerHandle)
-        await self._shell.act_async(id, OperationAuthority.peer_ready, (id, handle))
+        await self._shell.act_async(id, _peer_ready, (id, handle))
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -141,7 +143,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             checks.instance("update", update, OperationProgressUpdate)
-        await self._shell.act_async(id, OperationAuthority.progress_reported, (id, update))
+        await self._shell.act_async(id, _progress_reported, (id, update))
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -155,7 +157,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if type(result) is not OperationResult:
             checks.instance("result", result, OperationResult)
-        await self._shell.act_async(id, OperationAuthority.complete, (id, result))
+        await self._shell.act_async(id, _complete, (id, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -170,7 +172,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        await self._shell.act_async(id, OperationAuthority.abort, (id, reason))
+        await self._shell.act_async(id, _abort, (id, reason))
 
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -184,7 +186,7 @@ class AsyncRegistry(OperationReads):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        await self._shell.act_async(id, OperationAuthority.cancel, (id, reason))
+        await self._shell.act_async(id, _cancel, (id, reason))
 
     async def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -197,7 +199,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.act_async(id, OperationAuthority.retire_requested, (id,))
+        await self._shell.act_async(id, _retire_requested, (id,))
 
     async def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -210,7 +212,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.act_async(id, OperationAuthority.retire_completed, (id,))
+        await self._shell.act_async(id, _retire_completed, (id,))
 
     async def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -238,7 +240,7 @@ class AsyncRegistry(OperationReads):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        await self._shell.act_async(id, OperationAuthority.rollback_unreturned_operation, (id,))
+        await self._shell.act_async(id, _rollback_unreturned_operation, (id,))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.

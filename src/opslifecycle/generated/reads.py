@@ -51,6 +51,8 @@ from .views import (
 
 DEFAULT_MAX_COMPLETED = 256
 
+_register_watcher = OperationAuthority.register_watcher
+
 
 class OperationReads:
     """The part of a registry that never blocks."""
@@ -161,7 +163,7 @@ class OperationReads:
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        return self._shell.watch(id, OperationAuthority.register_watcher, OperationCompletionWatch)
+        return self._shell.watch(id, _register_watcher, OperationCompletionWatch)
 
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
         """One operation as it was at one instant.

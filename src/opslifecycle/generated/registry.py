@@ -26,6 +26,18 @@ from .values import (
     OperationTerminalOutcome,
 )
 
+_register = OperationAuthority.register
+_start = OperationAuthority.start
+_fail = OperationAuthority.fail
+_peer_ready = OperationAuthority.peer_ready
+_progress_reported = OperationAuthority.progress_reported
+_complete = OperationAuthority.complete
+_abort = OperationAuthority.abort
+_cancel = OperationAuthority.cancel
+_retire_requested = OperationAuthority.retire_requested
+_retire_completed = OperationAuthority.retire_completed
+_rollback_unreturned_operation = OperationAuthority.rollback_unreturned_operation
+
 
 class Registry(OperationReads, OpsLifecycleRegistry):
     """The lifecycle of long-running asynchronous operations.
@@ -46,7 +58,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(spec) is not OperationSpec:
             checks.instance("spec", spec, OperationSpec)
-        self._shell.act(spec.id, OperationAuthority.register, (spec, None), creates=True)
+        self._shell.act(spec.id, _register, (spec, None), creates=True)
 
     def register_operation_with_admission_limit(
         self,
@@ -64,7 +76,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
             checks.count("max_concurrent", max_concurrent)
-        self._shell.act(spec.id, OperationAuthority.register, (spec, max_concurrent), creates=True)
+        self._shell.act(spec.id, _register, (spec, max_concurrent), creates=True)
 
     def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
@@ -76,7 +88,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        self._shell.act(id, OperationAuthority.start, (id,))
+        self._shell.act(id, _start, (id,))
 
     def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -89,7 +101,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        self._shell.act(id, OperationAuthority.fail, (id, error))
+        self._shell.act(id, _fail, (id, error))
 
     def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -102,7 +114,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
         checks.text("error", error)
-        self._shell.act(id, OperationAuthority.fail, (id, error))
+        self._shell.act(id, _fail, (id, error))
 
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -118,7 +130,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             checks.instance("handle", handle, OperationPeerHandle)
-        self._shell.act(id, OperationAuthority.peer_ready, (id, handle))
+        self._shell.act(id, _peer_ready, (id, handle))
 
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -133,7 +145,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             checks.instance("update", update, OperationProgressUpdate)
-        self._shell.act(id, OperationAuthority.progress_reported, (id, update))
+        self._shell.act(id, _progress_reported, (id, update))
 
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -147,7 +159,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if type(result) is not OperationResult:
             checks.instance("result", result, OperationResult)
-        self._shell.act(id, OperationAuthority.complete, (id, result))
+        self._shell.act(id, _complete, (id, result))
 
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -162,7 +174,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        self._shell.act(id, OperationAuthority.abort, (id, reason))
+        self._shell.act(id, _abort, (id, reason))
 
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -176,7 +188,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
             checks.instance("id", id, OperationId)
         if reason is not None:
             checks.text("reason", reason)
-        self._shell.act(id, OperationAuthority.cancel, (id, reason))
+        self._shell.act(id, _cancel, (id, reason))
 
     def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -189,7 +201,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        self._shell.act(id, OperationAuthority.retire_requested, (id,))
+        self._shell.act(id, _retire_requested, (id,))
 
     def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -202,7 +214,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        self._shell.act(id, OperationAuthority.retire_completed, (id,))
+        self._shell.act(id, _retire_completed, (id,))
 
     def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -230,7 +242,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             checks.instance("id", id, OperationId)
-        self._shell.act(id, OperationAuthority.rollback_unreturned_operation, (id,))
+        self._shell.act(id, _rollback_unreturned_operation, (id,))
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.

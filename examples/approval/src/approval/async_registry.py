@@ -18,6 +18,14 @@ from .identifiers import PersonId, RequestId
 from .reads import RequestReads
 from .values import Ask, Decision, Vote
 
+_register = RequestAuthority.register
+_circulate = RequestAuthority.circulate
+_endorse = RequestAuthority.endorse
+_grant = RequestAuthority.grant
+_deny = RequestAuthority.deny
+_expire = RequestAuthority.expire
+_withdraw = RequestAuthority.withdraw
+
 
 class AsyncApprovalRegistry(RequestReads):
     """A request that several people must approve before it expires.
@@ -37,12 +45,7 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(ask) is not Ask:
             checks.instance("ask", ask, Ask)
-        await self._shell.act_async(
-            ask.id,
-            RequestAuthority.register,
-            (ask,),
-            creates=True,
-        )
+        await self._shell.act_async(ask.id, _register, (ask,), creates=True)
 
     async def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
@@ -54,7 +57,7 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        await self._shell.act_async(id, RequestAuthority.circulate, (id,))
+        await self._shell.act_async(id, _circulate, (id,))
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
@@ -69,7 +72,7 @@ class AsyncApprovalRegistry(RequestReads):
             checks.instance("id", id, RequestId)
         if type(vote) is not Vote:
             checks.instance("vote", vote, Vote)
-        await self._shell.act_async(id, RequestAuthority.endorse, (id, vote))
+        await self._shell.act_async(id, _endorse, (id, vote))
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
@@ -84,7 +87,7 @@ class AsyncApprovalRegistry(RequestReads):
             checks.instance("id", id, RequestId)
         if type(vote) is not Vote:
             checks.instance("vote", vote, Vote)
-        await self._shell.act_async(id, RequestAuthority.grant, (id, vote))
+        await self._shell.act_async(id, _grant, (id, vote))
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
@@ -99,7 +102,7 @@ class AsyncApprovalRegistry(RequestReads):
         if type(by) is not PersonId:
             checks.instance("by", by, PersonId)
         checks.text("reason", reason)
-        await self._shell.act_async(id, RequestAuthority.deny, (id, by, reason))
+        await self._shell.act_async(id, _deny, (id, by, reason))
 
     async def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
@@ -112,7 +115,7 @@ class AsyncApprovalRegistry(RequestReads):
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
         checks.count("at_ms", at_ms)
-        await self._shell.act_async(id, RequestAuthority.expire, (id, at_ms))
+        await self._shell.act_async(id, _expire, (id, at_ms))
 
     async def withdraw(self, id: RequestId) -> None:
         """Take it back.
@@ -125,7 +128,7 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        await self._shell.act_async(id, RequestAuthority.withdraw, (id,))
+        await self._shell.act_async(id, _withdraw, (id,))
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         """Hand over what was decided.

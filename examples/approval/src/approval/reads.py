@@ -46,6 +46,8 @@ from .views import (
 
 DEFAULT_DECISIONS_MAX = 1000
 
+_watch = RequestAuthority.watch
+
 
 class RequestReads:
     """The part of a registry that never blocks."""
@@ -160,7 +162,7 @@ class RequestReads:
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        return self._shell.watch(id, RequestAuthority.watch, RequestWatch)
+        return self._shell.watch(id, _watch, RequestWatch)
 
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
         """One request as it was at one instant.

@@ -19,6 +19,14 @@ from .reads import RequestReads
 from .seam import AbstractRequestRegistry
 from .values import Ask, Decision, Vote
 
+_register = RequestAuthority.register
+_circulate = RequestAuthority.circulate
+_endorse = RequestAuthority.endorse
+_grant = RequestAuthority.grant
+_deny = RequestAuthority.deny
+_expire = RequestAuthority.expire
+_withdraw = RequestAuthority.withdraw
+
 
 class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     """A request that several people must approve before it expires.
@@ -39,7 +47,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         """
         if type(ask) is not Ask:
             checks.instance("ask", ask, Ask)
-        self._shell.act(ask.id, RequestAuthority.register, (ask,), creates=True)
+        self._shell.act(ask.id, _register, (ask,), creates=True)
 
     def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
@@ -51,7 +59,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        self._shell.act(id, RequestAuthority.circulate, (id,))
+        self._shell.act(id, _circulate, (id,))
 
     def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
@@ -66,7 +74,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
             checks.instance("id", id, RequestId)
         if type(vote) is not Vote:
             checks.instance("vote", vote, Vote)
-        self._shell.act(id, RequestAuthority.endorse, (id, vote))
+        self._shell.act(id, _endorse, (id, vote))
 
     def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
@@ -81,7 +89,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
             checks.instance("id", id, RequestId)
         if type(vote) is not Vote:
             checks.instance("vote", vote, Vote)
-        self._shell.act(id, RequestAuthority.grant, (id, vote))
+        self._shell.act(id, _grant, (id, vote))
 
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
@@ -96,7 +104,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         if type(by) is not PersonId:
             checks.instance("by", by, PersonId)
         checks.text("reason", reason)
-        self._shell.act(id, RequestAuthority.deny, (id, by, reason))
+        self._shell.act(id, _deny, (id, by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
@@ -109,7 +117,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
         checks.count("at_ms", at_ms)
-        self._shell.act(id, RequestAuthority.expire, (id, at_ms))
+        self._shell.act(id, _expire, (id, at_ms))
 
     def withdraw(self, id: RequestId) -> None:
         """Take it back.
@@ -122,7 +130,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         """
         if type(id) is not RequestId:
             checks.instance("id", id, RequestId)
-        self._shell.act(id, RequestAuthority.withdraw, (id,))
+        self._shell.act(id, _withdraw, (id,))
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         """Hand over what was decided.

@@ -15,6 +15,68 @@ from .authority import OrderAuthority
 from .identifiers import OrderId
 from .reads import OrderReads
 
+_register = OrderAuthority.register
+_place = OrderAuthority.place
+_screen = OrderAuthority.screen
+_hold = OrderAuthority.hold
+_release = OrderAuthority.release
+_accept = OrderAuthority.accept
+_reject = OrderAuthority.reject
+_invoice = OrderAuthority.invoice
+_remind = OrderAuthority.remind
+_pay = OrderAuthority.pay
+_charge_back = OrderAuthority.charge_back
+_allocate = OrderAuthority.allocate
+_backorder = OrderAuthority.backorder
+_restock = OrderAuthority.restock
+_deallocate = OrderAuthority.deallocate
+_start_picking = OrderAuthority.start_picking
+_pick_line = OrderAuthority.pick_line
+_short_pick = OrderAuthority.short_pick
+_finish_picking = OrderAuthority.finish_picking
+_repick = OrderAuthority.repick
+_start_packing = OrderAuthority.start_packing
+_damage = OrderAuthority.damage
+_close_parcel = OrderAuthority.close_parcel
+_reopen = OrderAuthority.reopen
+_weigh = OrderAuthority.weigh
+_label = OrderAuthority.label
+_relabel = OrderAuthority.relabel
+_stage = OrderAuthority.stage
+_unstage = OrderAuthority.unstage
+_hand_over = OrderAuthority.hand_over
+_refuse_pickup = OrderAuthority.refuse_pickup
+_depart = OrderAuthority.depart
+_scan = OrderAuthority.scan
+_reroute = OrderAuthority.reroute
+_enter_customs = OrderAuthority.enter_customs
+_ask_papers = OrderAuthority.ask_papers
+_clear_customs = OrderAuthority.clear_customs
+_seize = OrderAuthority.seize
+_arrive = OrderAuthority.arrive
+_sort = OrderAuthority.sort
+_load = OrderAuthority.load
+_unload = OrderAuthority.unload
+_attempt = OrderAuthority.attempt
+_retry = OrderAuthority.retry
+_store = OrderAuthority.store
+_notify_pickup = OrderAuthority.notify_pickup
+_deliver = OrderAuthority.deliver
+_collect_parcel = OrderAuthority.collect_parcel
+_return_to_sender = OrderAuthority.return_to_sender
+_scan_return = OrderAuthority.scan_return
+_receive_return = OrderAuthority.receive_return
+_inspect = OrderAuthority.inspect
+_resend = OrderAuthority.resend
+_start_refund = OrderAuthority.start_refund
+_retry_refund = OrderAuthority.retry_refund
+_refund = OrderAuthority.refund
+_lose = OrderAuthority.lose
+_cancel_draft = OrderAuthority.cancel_draft
+_cancel = OrderAuthority.cancel
+_write_off = OrderAuthority.write_off
+_annotate = OrderAuthority.annotate
+
 
 class AsyncFulfilmentRegistry(OrderReads):
     """An order from the first click to the doorstep, or back.
@@ -35,12 +97,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("customer", customer)
-        await self._shell.act_async(
-            id,
-            OrderAuthority.register,
-            (id, customer),
-            creates=True,
-        )
+        await self._shell.act_async(id, _register, (id, customer), creates=True)
 
     async def place(self, id: OrderId) -> None:
         """Order it.
@@ -52,7 +109,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.place, (id,))
+        await self._shell.act_async(id, _place, (id,))
 
     async def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
@@ -64,7 +121,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.screen, (id,))
+        await self._shell.act_async(id, _screen, (id,))
 
     async def hold(self, id: OrderId) -> None:
         """Clarify something.
@@ -76,7 +133,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.hold, (id,))
+        await self._shell.act_async(id, _hold, (id,))
 
     async def release(self, id: OrderId) -> None:
         """Go on with it.
@@ -88,7 +145,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.release, (id,))
+        await self._shell.act_async(id, _release, (id,))
 
     async def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
@@ -100,7 +157,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.accept, (id,))
+        await self._shell.act_async(id, _accept, (id,))
 
     async def reject(self, id: OrderId) -> None:
         """Refuse it.
@@ -112,7 +169,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.reject, (id,))
+        await self._shell.act_async(id, _reject, (id,))
 
     async def invoice(self, id: OrderId) -> None:
         """Send the bill.
@@ -124,7 +181,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.invoice, (id,))
+        await self._shell.act_async(id, _invoice, (id,))
 
     async def remind(self, id: OrderId) -> None:
         """Ask for the money again.
@@ -136,7 +193,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.remind, (id,))
+        await self._shell.act_async(id, _remind, (id,))
 
     async def pay(self, id: OrderId) -> None:
         """Note that the money came.
@@ -148,7 +205,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.pay, (id,))
+        await self._shell.act_async(id, _pay, (id,))
 
     async def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
@@ -160,7 +217,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.charge_back, (id,))
+        await self._shell.act_async(id, _charge_back, (id,))
 
     async def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
@@ -172,7 +229,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.allocate, (id,))
+        await self._shell.act_async(id, _allocate, (id,))
 
     async def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
@@ -184,7 +241,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.backorder, (id,))
+        await self._shell.act_async(id, _backorder, (id,))
 
     async def restock(self, id: OrderId) -> None:
         """Note that goods came in.
@@ -196,7 +253,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.restock, (id,))
+        await self._shell.act_async(id, _restock, (id,))
 
     async def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
@@ -208,7 +265,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.deallocate, (id,))
+        await self._shell.act_async(id, _deallocate, (id,))
 
     async def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
@@ -220,7 +277,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.start_picking, (id,))
+        await self._shell.act_async(id, _start_picking, (id,))
 
     async def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
@@ -232,7 +289,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.pick_line, (id,))
+        await self._shell.act_async(id, _pick_line, (id,))
 
     async def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
@@ -244,7 +301,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.short_pick, (id,))
+        await self._shell.act_async(id, _short_pick, (id,))
 
     async def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
@@ -256,7 +313,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.finish_picking, (id,))
+        await self._shell.act_async(id, _finish_picking, (id,))
 
     async def repick(self, id: OrderId) -> None:
         """Fetch them again.
@@ -268,7 +325,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.repick, (id,))
+        await self._shell.act_async(id, _repick, (id,))
 
     async def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
@@ -280,7 +337,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.start_packing, (id,))
+        await self._shell.act_async(id, _start_packing, (id,))
 
     async def damage(self, id: OrderId) -> None:
         """Find something broken.
@@ -292,7 +349,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.damage, (id,))
+        await self._shell.act_async(id, _damage, (id,))
 
     async def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
@@ -304,7 +361,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.close_parcel, (id,))
+        await self._shell.act_async(id, _close_parcel, (id,))
 
     async def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
@@ -316,7 +373,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.reopen, (id,))
+        await self._shell.act_async(id, _reopen, (id,))
 
     async def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
@@ -328,7 +385,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.weigh, (id,))
+        await self._shell.act_async(id, _weigh, (id,))
 
     async def label(self, id: OrderId) -> None:
         """Put the address on.
@@ -340,7 +397,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.label, (id,))
+        await self._shell.act_async(id, _label, (id,))
 
     async def relabel(self, id: OrderId) -> None:
         """Put another address on.
@@ -352,7 +409,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.relabel, (id,))
+        await self._shell.act_async(id, _relabel, (id,))
 
     async def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
@@ -364,7 +421,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.stage, (id,))
+        await self._shell.act_async(id, _stage, (id,))
 
     async def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
@@ -376,7 +433,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.unstage, (id,))
+        await self._shell.act_async(id, _unstage, (id,))
 
     async def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
@@ -388,7 +445,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.hand_over, (id,))
+        await self._shell.act_async(id, _hand_over, (id,))
 
     async def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
@@ -400,7 +457,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.refuse_pickup, (id,))
+        await self._shell.act_async(id, _refuse_pickup, (id,))
 
     async def depart(self, id: OrderId) -> None:
         """Note that it left.
@@ -412,7 +469,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.depart, (id,))
+        await self._shell.act_async(id, _depart, (id,))
 
     async def scan(self, id: OrderId) -> None:
         """Note where it is.
@@ -424,7 +481,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.scan, (id,))
+        await self._shell.act_async(id, _scan, (id,))
 
     async def reroute(self, id: OrderId) -> None:
         """Send it another way.
@@ -436,7 +493,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.reroute, (id,))
+        await self._shell.act_async(id, _reroute, (id,))
 
     async def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
@@ -448,7 +505,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.enter_customs, (id,))
+        await self._shell.act_async(id, _enter_customs, (id,))
 
     async def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
@@ -460,7 +517,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.ask_papers, (id,))
+        await self._shell.act_async(id, _ask_papers, (id,))
 
     async def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
@@ -472,7 +529,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.clear_customs, (id,))
+        await self._shell.act_async(id, _clear_customs, (id,))
 
     async def seize(self, id: OrderId) -> None:
         """Lose it to customs.
@@ -484,7 +541,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.seize, (id,))
+        await self._shell.act_async(id, _seize, (id,))
 
     async def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
@@ -496,7 +553,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.arrive, (id,))
+        await self._shell.act_async(id, _arrive, (id,))
 
     async def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
@@ -508,7 +565,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.sort, (id,))
+        await self._shell.act_async(id, _sort, (id,))
 
     async def load(self, id: OrderId) -> None:
         """Put it into the van.
@@ -520,7 +577,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.load, (id,))
+        await self._shell.act_async(id, _load, (id,))
 
     async def unload(self, id: OrderId) -> None:
         """Take it out of the van.
@@ -532,7 +589,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.unload, (id,))
+        await self._shell.act_async(id, _unload, (id,))
 
     async def attempt(self, id: OrderId) -> None:
         """Ring in vain.
@@ -544,7 +601,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.attempt, (id,))
+        await self._shell.act_async(id, _attempt, (id,))
 
     async def retry(self, id: OrderId) -> None:
         """Try again.
@@ -556,7 +613,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.retry, (id,))
+        await self._shell.act_async(id, _retry, (id,))
 
     async def store(self, id: OrderId) -> None:
         """Keep it at a shop.
@@ -568,7 +625,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.store, (id,))
+        await self._shell.act_async(id, _store, (id,))
 
     async def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
@@ -580,7 +637,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.notify_pickup, (id,))
+        await self._shell.act_async(id, _notify_pickup, (id,))
 
     async def deliver(self, id: OrderId) -> None:
         """Hand it over.
@@ -592,7 +649,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.deliver, (id,))
+        await self._shell.act_async(id, _deliver, (id,))
 
     async def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
@@ -604,7 +661,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.collect_parcel, (id,))
+        await self._shell.act_async(id, _collect_parcel, (id,))
 
     async def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
@@ -616,7 +673,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.return_to_sender, (id,))
+        await self._shell.act_async(id, _return_to_sender, (id,))
 
     async def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
@@ -628,7 +685,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.scan_return, (id,))
+        await self._shell.act_async(id, _scan_return, (id,))
 
     async def receive_return(self, id: OrderId) -> None:
         """Have it back.
@@ -640,7 +697,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.receive_return, (id,))
+        await self._shell.act_async(id, _receive_return, (id,))
 
     async def inspect(self, id: OrderId) -> None:
         """Look at what came back.
@@ -652,7 +709,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.inspect, (id,))
+        await self._shell.act_async(id, _inspect, (id,))
 
     async def resend(self, id: OrderId) -> None:
         """Send it again.
@@ -664,7 +721,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.resend, (id,))
+        await self._shell.act_async(id, _resend, (id,))
 
     async def start_refund(self, id: OrderId) -> None:
         """Send the money back.
@@ -676,7 +733,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.start_refund, (id,))
+        await self._shell.act_async(id, _start_refund, (id,))
 
     async def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
@@ -688,7 +745,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.retry_refund, (id,))
+        await self._shell.act_async(id, _retry_refund, (id,))
 
     async def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
@@ -700,7 +757,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.refund, (id,))
+        await self._shell.act_async(id, _refund, (id,))
 
     async def lose(self, id: OrderId) -> None:
         """Give it up.
@@ -713,7 +770,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.lose, (id,))
+        await self._shell.act_async(id, _lose, (id,))
 
     async def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
@@ -725,7 +782,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.cancel_draft, (id,))
+        await self._shell.act_async(id, _cancel_draft, (id,))
 
     async def cancel(self, id: OrderId) -> None:
         """Call it off.
@@ -738,7 +795,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.cancel, (id,))
+        await self._shell.act_async(id, _cancel, (id,))
 
     async def write_off(self, id: OrderId) -> None:
         """Close the books on it.
@@ -750,7 +807,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        await self._shell.act_async(id, OrderAuthority.write_off, (id,))
+        await self._shell.act_async(id, _write_off, (id,))
 
     async def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
@@ -766,7 +823,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("note", note)
-        await self._shell.act_async(id, OrderAuthority.annotate, (id, note))
+        await self._shell.act_async(id, _annotate, (id, note))
 
     async def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

@@ -29,6 +29,8 @@ from .invariants import INVARIANTS
 from .storage import STORAGE, put_of, restore, state_of
 from .views import OrderSnapshot, listing_keys, listing_order, snapshot_of
 
+_watch = OrderAuthority.watch
+
 
 class OrderReads:
     """The part of a registry that never blocks."""
@@ -105,7 +107,7 @@ class OrderReads:
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        return self._shell.watch(id, OrderAuthority.watch, OrderWatch)
+        return self._shell.watch(id, _watch, OrderWatch)
 
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
         """One order as it was at one instant.

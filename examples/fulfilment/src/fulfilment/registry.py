@@ -16,6 +16,68 @@ from .identifiers import OrderId
 from .reads import OrderReads
 from .seam import AbstractOrderRegistry
 
+_register = OrderAuthority.register
+_place = OrderAuthority.place
+_screen = OrderAuthority.screen
+_hold = OrderAuthority.hold
+_release = OrderAuthority.release
+_accept = OrderAuthority.accept
+_reject = OrderAuthority.reject
+_invoice = OrderAuthority.invoice
+_remind = OrderAuthority.remind
+_pay = OrderAuthority.pay
+_charge_back = OrderAuthority.charge_back
+_allocate = OrderAuthority.allocate
+_backorder = OrderAuthority.backorder
+_restock = OrderAuthority.restock
+_deallocate = OrderAuthority.deallocate
+_start_picking = OrderAuthority.start_picking
+_pick_line = OrderAuthority.pick_line
+_short_pick = OrderAuthority.short_pick
+_finish_picking = OrderAuthority.finish_picking
+_repick = OrderAuthority.repick
+_start_packing = OrderAuthority.start_packing
+_damage = OrderAuthority.damage
+_close_parcel = OrderAuthority.close_parcel
+_reopen = OrderAuthority.reopen
+_weigh = OrderAuthority.weigh
+_label = OrderAuthority.label
+_relabel = OrderAuthority.relabel
+_stage = OrderAuthority.stage
+_unstage = OrderAuthority.unstage
+_hand_over = OrderAuthority.hand_over
+_refuse_pickup = OrderAuthority.refuse_pickup
+_depart = OrderAuthority.depart
+_scan = OrderAuthority.scan
+_reroute = OrderAuthority.reroute
+_enter_customs = OrderAuthority.enter_customs
+_ask_papers = OrderAuthority.ask_papers
+_clear_customs = OrderAuthority.clear_customs
+_seize = OrderAuthority.seize
+_arrive = OrderAuthority.arrive
+_sort = OrderAuthority.sort
+_load = OrderAuthority.load
+_unload = OrderAuthority.unload
+_attempt = OrderAuthority.attempt
+_retry = OrderAuthority.retry
+_store = OrderAuthority.store
+_notify_pickup = OrderAuthority.notify_pickup
+_deliver = OrderAuthority.deliver
+_collect_parcel = OrderAuthority.collect_parcel
+_return_to_sender = OrderAuthority.return_to_sender
+_scan_return = OrderAuthority.scan_return
+_receive_return = OrderAuthority.receive_return
+_inspect = OrderAuthority.inspect
+_resend = OrderAuthority.resend
+_start_refund = OrderAuthority.start_refund
+_retry_refund = OrderAuthority.retry_refund
+_refund = OrderAuthority.refund
+_lose = OrderAuthority.lose
+_cancel_draft = OrderAuthority.cancel_draft
+_cancel = OrderAuthority.cancel
+_write_off = OrderAuthority.write_off
+_annotate = OrderAuthority.annotate
+
 
 class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     """An order from the first click to the doorstep, or back.
@@ -37,7 +99,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("customer", customer)
-        self._shell.act(id, OrderAuthority.register, (id, customer), creates=True)
+        self._shell.act(id, _register, (id, customer), creates=True)
 
     def place(self, id: OrderId) -> None:
         """Order it.
@@ -49,7 +111,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.place, (id,))
+        self._shell.act(id, _place, (id,))
 
     def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
@@ -61,7 +123,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.screen, (id,))
+        self._shell.act(id, _screen, (id,))
 
     def hold(self, id: OrderId) -> None:
         """Clarify something.
@@ -73,7 +135,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.hold, (id,))
+        self._shell.act(id, _hold, (id,))
 
     def release(self, id: OrderId) -> None:
         """Go on with it.
@@ -85,7 +147,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.release, (id,))
+        self._shell.act(id, _release, (id,))
 
     def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
@@ -97,7 +159,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.accept, (id,))
+        self._shell.act(id, _accept, (id,))
 
     def reject(self, id: OrderId) -> None:
         """Refuse it.
@@ -109,7 +171,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.reject, (id,))
+        self._shell.act(id, _reject, (id,))
 
     def invoice(self, id: OrderId) -> None:
         """Send the bill.
@@ -121,7 +183,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.invoice, (id,))
+        self._shell.act(id, _invoice, (id,))
 
     def remind(self, id: OrderId) -> None:
         """Ask for the money again.
@@ -133,7 +195,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.remind, (id,))
+        self._shell.act(id, _remind, (id,))
 
     def pay(self, id: OrderId) -> None:
         """Note that the money came.
@@ -145,7 +207,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.pay, (id,))
+        self._shell.act(id, _pay, (id,))
 
     def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
@@ -157,7 +219,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.charge_back, (id,))
+        self._shell.act(id, _charge_back, (id,))
 
     def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
@@ -169,7 +231,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.allocate, (id,))
+        self._shell.act(id, _allocate, (id,))
 
     def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
@@ -181,7 +243,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.backorder, (id,))
+        self._shell.act(id, _backorder, (id,))
 
     def restock(self, id: OrderId) -> None:
         """Note that goods came in.
@@ -193,7 +255,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.restock, (id,))
+        self._shell.act(id, _restock, (id,))
 
     def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
@@ -205,7 +267,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.deallocate, (id,))
+        self._shell.act(id, _deallocate, (id,))
 
     def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
@@ -217,7 +279,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.start_picking, (id,))
+        self._shell.act(id, _start_picking, (id,))
 
     def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
@@ -229,7 +291,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.pick_line, (id,))
+        self._shell.act(id, _pick_line, (id,))
 
     def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
@@ -241,7 +303,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.short_pick, (id,))
+        self._shell.act(id, _short_pick, (id,))
 
     def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
@@ -253,7 +315,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.finish_picking, (id,))
+        self._shell.act(id, _finish_picking, (id,))
 
     def repick(self, id: OrderId) -> None:
         """Fetch them again.
@@ -265,7 +327,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.repick, (id,))
+        self._shell.act(id, _repick, (id,))
 
     def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
@@ -277,7 +339,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.start_packing, (id,))
+        self._shell.act(id, _start_packing, (id,))
 
     def damage(self, id: OrderId) -> None:
         """Find something broken.
@@ -289,7 +351,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.damage, (id,))
+        self._shell.act(id, _damage, (id,))
 
     def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
@@ -301,7 +363,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.close_parcel, (id,))
+        self._shell.act(id, _close_parcel, (id,))
 
     def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
@@ -313,7 +375,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.reopen, (id,))
+        self._shell.act(id, _reopen, (id,))
 
     def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
@@ -325,7 +387,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.weigh, (id,))
+        self._shell.act(id, _weigh, (id,))
 
     def label(self, id: OrderId) -> None:
         """Put the address on.
@@ -337,7 +399,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.label, (id,))
+        self._shell.act(id, _label, (id,))
 
     def relabel(self, id: OrderId) -> None:
         """Put another address on.
@@ -349,7 +411,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.relabel, (id,))
+        self._shell.act(id, _relabel, (id,))
 
     def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
@@ -361,7 +423,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.stage, (id,))
+        self._shell.act(id, _stage, (id,))
 
     def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
@@ -373,7 +435,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.unstage, (id,))
+        self._shell.act(id, _unstage, (id,))
 
     def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
@@ -385,7 +447,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.hand_over, (id,))
+        self._shell.act(id, _hand_over, (id,))
 
     def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
@@ -397,7 +459,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.refuse_pickup, (id,))
+        self._shell.act(id, _refuse_pickup, (id,))
 
     def depart(self, id: OrderId) -> None:
         """Note that it left.
@@ -409,7 +471,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.depart, (id,))
+        self._shell.act(id, _depart, (id,))
 
     def scan(self, id: OrderId) -> None:
         """Note where it is.
@@ -421,7 +483,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.scan, (id,))
+        self._shell.act(id, _scan, (id,))
 
     def reroute(self, id: OrderId) -> None:
         """Send it another way.
@@ -433,7 +495,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.reroute, (id,))
+        self._shell.act(id, _reroute, (id,))
 
     def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
@@ -445,7 +507,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.enter_customs, (id,))
+        self._shell.act(id, _enter_customs, (id,))
 
     def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
@@ -457,7 +519,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.ask_papers, (id,))
+        self._shell.act(id, _ask_papers, (id,))
 
     def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
@@ -469,7 +531,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.clear_customs, (id,))
+        self._shell.act(id, _clear_customs, (id,))
 
     def seize(self, id: OrderId) -> None:
         """Lose it to customs.
@@ -481,7 +543,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.seize, (id,))
+        self._shell.act(id, _seize, (id,))
 
     def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
@@ -493,7 +555,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.arrive, (id,))
+        self._shell.act(id, _arrive, (id,))
 
     def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
@@ -505,7 +567,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.sort, (id,))
+        self._shell.act(id, _sort, (id,))
 
     def load(self, id: OrderId) -> None:
         """Put it into the van.
@@ -517,7 +579,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.load, (id,))
+        self._shell.act(id, _load, (id,))
 
     def unload(self, id: OrderId) -> None:
         """Take it out of the van.
@@ -529,7 +591,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.unload, (id,))
+        self._shell.act(id, _unload, (id,))
 
     def attempt(self, id: OrderId) -> None:
         """Ring in vain.
@@ -541,7 +603,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.attempt, (id,))
+        self._shell.act(id, _attempt, (id,))
 
     def retry(self, id: OrderId) -> None:
         """Try again.
@@ -553,7 +615,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.retry, (id,))
+        self._shell.act(id, _retry, (id,))
 
     def store(self, id: OrderId) -> None:
         """Keep it at a shop.
@@ -565,7 +627,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.store, (id,))
+        self._shell.act(id, _store, (id,))
 
     def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
@@ -577,7 +639,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.notify_pickup, (id,))
+        self._shell.act(id, _notify_pickup, (id,))
 
     def deliver(self, id: OrderId) -> None:
         """Hand it over.
@@ -589,7 +651,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.deliver, (id,))
+        self._shell.act(id, _deliver, (id,))
 
     def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
@@ -601,7 +663,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.collect_parcel, (id,))
+        self._shell.act(id, _collect_parcel, (id,))
 
     def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
@@ -613,7 +675,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.return_to_sender, (id,))
+        self._shell.act(id, _return_to_sender, (id,))
 
     def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
@@ -625,7 +687,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.scan_return, (id,))
+        self._shell.act(id, _scan_return, (id,))
 
     def receive_return(self, id: OrderId) -> None:
         """Have it back.
@@ -637,7 +699,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.receive_return, (id,))
+        self._shell.act(id, _receive_return, (id,))
 
     def inspect(self, id: OrderId) -> None:
         """Look at what came back.
@@ -649,7 +711,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.inspect, (id,))
+        self._shell.act(id, _inspect, (id,))
 
     def resend(self, id: OrderId) -> None:
         """Send it again.
@@ -661,7 +723,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.resend, (id,))
+        self._shell.act(id, _resend, (id,))
 
     def start_refund(self, id: OrderId) -> None:
         """Send the money back.
@@ -673,7 +735,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.start_refund, (id,))
+        self._shell.act(id, _start_refund, (id,))
 
     def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
@@ -685,7 +747,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.retry_refund, (id,))
+        self._shell.act(id, _retry_refund, (id,))
 
     def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
@@ -697,7 +759,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.refund, (id,))
+        self._shell.act(id, _refund, (id,))
 
     def lose(self, id: OrderId) -> None:
         """Give it up.
@@ -710,7 +772,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.lose, (id,))
+        self._shell.act(id, _lose, (id,))
 
     def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
@@ -722,7 +784,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.cancel_draft, (id,))
+        self._shell.act(id, _cancel_draft, (id,))
 
     def cancel(self, id: OrderId) -> None:
         """Call it off.
@@ -735,7 +797,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.cancel, (id,))
+        self._shell.act(id, _cancel, (id,))
 
     def write_off(self, id: OrderId) -> None:
         """Close the books on it.
@@ -747,7 +809,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
-        self._shell.act(id, OrderAuthority.write_off, (id,))
+        self._shell.act(id, _write_off, (id,))
 
     def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
@@ -763,7 +825,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         if type(id) is not OrderId:
             checks.instance("id", id, OrderId)
         checks.text("note", note)
-        self._shell.act(id, OrderAuthority.annotate, (id, note))
+        self._shell.act(id, _annotate, (id, note))
 
     def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

@@ -15,6 +15,11 @@ from .authority import LampAuthority
 from .identifiers import LampId
 from .reads import LampReads
 
+_register = LampAuthority.register
+_light = LampAuthority.light
+_darken = LampAuthority.darken
+_wear_out = LampAuthority.wear_out
+
 
 class AsyncLampRegistry(LampReads):
     """A lamp that is switched on and off until it breaks.
@@ -35,12 +40,7 @@ class AsyncLampRegistry(LampReads):
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
         checks.text("room", room)
-        await self._shell.act_async(
-            id,
-            LampAuthority.register,
-            (id, room),
-            creates=True,
-        )
+        await self._shell.act_async(id, _register, (id, room), creates=True)
 
     async def light(self, id: LampId) -> None:
         """Switch it on.
@@ -52,7 +52,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.act_async(id, LampAuthority.light, (id,))
+        await self._shell.act_async(id, _light, (id,))
 
     async def darken(self, id: LampId) -> None:
         """Switch it off.
@@ -64,7 +64,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.act_async(id, LampAuthority.darken, (id,))
+        await self._shell.act_async(id, _darken, (id,))
 
     async def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
@@ -76,7 +76,7 @@ class AsyncLampRegistry(LampReads):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        await self._shell.act_async(id, LampAuthority.wear_out, (id,))
+        await self._shell.act_async(id, _wear_out, (id,))
 
     async def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

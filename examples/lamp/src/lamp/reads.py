@@ -28,6 +28,8 @@ from .identifiers import LampId
 from .storage import STORAGE, put_of, restore, state_of
 from .views import LampSnapshot, listing_keys, listing_order, snapshot_of
 
+_watch = LampAuthority.watch
+
 
 class LampReads:
     """The part of a registry that never blocks."""
@@ -104,7 +106,7 @@ class LampReads:
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        return self._shell.watch(id, LampAuthority.watch, LampWatch)
+        return self._shell.watch(id, _watch, LampWatch)
 
     def snapshot(self, id: LampId) -> LampSnapshot | None:
         """One lamp as it was at one instant.

@@ -16,6 +16,11 @@ from .identifiers import LampId
 from .reads import LampReads
 from .seam import AbstractLampRegistry
 
+_register = LampAuthority.register
+_light = LampAuthority.light
+_darken = LampAuthority.darken
+_wear_out = LampAuthority.wear_out
+
 
 class LampRegistry(LampReads, AbstractLampRegistry):
     """A lamp that is switched on and off until it breaks.
@@ -37,7 +42,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
         checks.text("room", room)
-        self._shell.act(id, LampAuthority.register, (id, room), creates=True)
+        self._shell.act(id, _register, (id, room), creates=True)
 
     def light(self, id: LampId) -> None:
         """Switch it on.
@@ -49,7 +54,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        self._shell.act(id, LampAuthority.light, (id,))
+        self._shell.act(id, _light, (id,))
 
     def darken(self, id: LampId) -> None:
         """Switch it off.
@@ -61,7 +66,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        self._shell.act(id, LampAuthority.darken, (id,))
+        self._shell.act(id, _darken, (id,))
 
     def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
@@ -73,7 +78,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             checks.instance("id", id, LampId)
-        self._shell.act(id, LampAuthority.wear_out, (id,))
+        self._shell.act(id, _wear_out, (id,))
 
     def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.
