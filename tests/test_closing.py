@@ -30,9 +30,13 @@ class TestClosing:
     def test_reads_go_on_and_nothing_else(self) -> None:
         registry = Registry()
         live, ended = running(registry), completed(registry)
+        watch = registry.register_watcher(live)
         registry.close()
         registry.close()
-        assert registry.snapshot(live) is not None
+        found = registry.snapshot(live)
+        assert found is not None
+        assert watch.done()
+        assert found.watcher_count == 0
         assert len(registry.list_operations()) == 2
         assert registry.completion_feed().watermark == 1
         assert registry.completion_cursor(_CONSUMER) == 0
