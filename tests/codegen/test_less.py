@@ -75,6 +75,24 @@ def test_effects_need_no_store(tmp_path: Path) -> None:
     assert printed(folder, script) == ["1 print_label 0", "2 tell_receiver 1"]
 
 
+def test_what_was_live_stays_so_where_the_machine_says_nothing_else(tmp_path: Path) -> None:
+    folder = compiled(
+        tmp_path, PARCEL, ("recovery: {keeps: 'true', do: lose}", "recovery: {keeps: 'true'}")
+    )
+    script = (
+        "from parcel import *\n"
+        "from opslifecycle import InvalidValueError, SqliteStore\n"
+        "id = ParcelId.new()\n"
+        "with ParcelRegistry(store=SqliteStore('parcels.db')) as parcels:\n"
+        "    parcels.accept(id, 'here')\n"
+        "with ParcelRegistry(store=SqliteStore('parcels.db')) as parcels:\n"
+        "    print(parcels.snapshot(id).status.value)\n"
+        "try: ParcelRegistry(store=SqliteStore('parcels.db', interrupted='terminate'))\n"
+        "except InvalidValueError as error: print(error.field)\n"
+    )
+    assert printed(folder, script) == ["accepted", "interrupted"]
+
+
 def test_records_without_anything_that_stays_as_it_began_are_kept(tmp_path: Path) -> None:
     folder = compiled(
         tmp_path,

@@ -53,7 +53,8 @@ THEN = {
     "sqlite_inbox": ["tests/cli/test_looking.py"], "sqlite_layout": _SQLITE,
     "sqlite_reading": _SQLITE, "sqlite_statements": _SQLITE,
     "sqlite_store": [*_SQLITE, "tests/test_crash_images.py"], "sqlite_upgrade": _SQLITE,
-    "staging": ["tests/test_faults.py"], "steps": [*_EFFECTS], "store": _SQLITE,
+    "staging": ["tests/test_faults.py"], "steps": [*_EFFECTS, "tests/codegen/test_less.py"],
+    "store": _SQLITE,
     "tickets": _RACES, "token": [], "waits": _RACES, "watchers": _RACES,
 }  # fmt: skip
 

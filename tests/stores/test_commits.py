@@ -21,6 +21,7 @@ from opslifecycle import (
     OperationId,
     OperationNotFoundError,
     OperationStatus,
+    OwnerRetiredError,
     OwnershipLostError,
     PersistenceError,
     Registry,
@@ -273,6 +274,13 @@ def _steps(registry: Registry, id: OperationId, slot: OperationId) -> list[Any]:
 
 
 class TestRidingAlong:
+    def test_what_is_refused_is_not_kept(self, registry: Registry, gate: Gate) -> None:
+        registry.retire_owner("done")
+        before = len(gate.commits)
+        with pytest.raises(OwnerRetiredError):
+            registry.collect_completed()
+        assert len(gate.commits) == before
+
     def test_what_was_written_with_another_command_is_not_written_again(
         self, registry: Registry, gate: Gate
     ) -> None:
