@@ -295,6 +295,18 @@ class TestListing:
             assert len(registry.list_operations(terminal=False)) == round + 1
 
 
+@pytest.mark.parametrize("count", range(5))
+def test_commands_may_take_any_number_of_arguments(count: int) -> None:
+    given: list[Any] = []
+
+    def decide(authority: Any, *arguments: int) -> tuple[()]:
+        given.extend(arguments)
+        return ()
+
+    Registry()._shell.act(OperationId.new(), decide, tuple(range(count)))
+    assert given == list(range(count))
+
+
 class TestTimes:
     def test_one_anchor_and_monotonic_offsets(self) -> None:
         registry, clock = with_clock()

@@ -25,6 +25,7 @@ from opslifecycle import (
     RegistryClosedError,
     Retired,
     RunId,
+    Terminated,
     WaitAllSatisfied,
     WaitAlreadyActiveError,
 )
@@ -157,6 +158,16 @@ class TestWatch:
         ended = registry.register_watcher(id)
         assert not ended.cancel()
         assert ended.result() == Retired()
+
+    def test_a_thread_is_woken_when_all_are_ended(self) -> None:
+        registry = Registry()
+        watch = registry.register_watcher(running(registry))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(watch.result, 30)
+            while not watch._cell.waiters:
+                pass
+            registry.terminate_owner("enough")
+            assert waiting.result(60) == Terminated("enough")
 
     def test_a_thread_may_wait_for_as_long_as_it_takes(self) -> None:
         registry = Registry()
