@@ -303,7 +303,8 @@ def test_commands_may_take_any_number_of_arguments(count: int) -> None:
         given.extend(arguments)
         return ()
 
-    Registry()._shell.act(OperationId.new(), decide, tuple(range(count)))
+    registry = Registry()
+    registry._shell.act(OperationId.new(), decide, tuple(range(count)))
     assert given == list(range(count))
 
 
