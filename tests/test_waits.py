@@ -159,15 +159,16 @@ class TestWatch:
         assert not ended.cancel()
         assert ended.result() == Retired()
 
-    def test_a_thread_is_woken_when_all_are_ended(self) -> None:
-        registry = Registry()
-        watch = registry.register_watcher(running(registry))
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(watch.result, 30)
-            while not watch._cell.waiters:
-                pass
+    def test_a_task_is_woken_when_all_are_ended(self) -> None:
+        async def scenario() -> None:
+            registry = Registry()
+            watch = registry.register_watcher(running(registry))
+            waiting = asyncio.ensure_future(_awaited(watch))
+            await asyncio.sleep(0)
             registry.terminate_owner("enough")
-            assert waiting.result(60) == Terminated("enough")
+            assert await asyncio.wait_for(waiting, 30) == Terminated("enough")
+
+        asyncio.run(scenario())
 
     def test_a_thread_may_wait_for_as_long_as_it_takes(self) -> None:
         registry = Registry()

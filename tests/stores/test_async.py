@@ -42,6 +42,18 @@ class TestAsync:
 
         asyncio.run(scenario())
 
+    def test_what_ends_nothing_rides_along(self, gate: Gate) -> None:
+        async def scenario() -> None:
+            async with AsyncRegistry(store=gate) as registry:
+                made = spec()
+                await registry.register_operation(made)
+                await registry.provisioning_succeeded(made.id)
+                assert len(gate.commits) == 1
+                await registry.mark_retired(made.id)
+                assert len(gate.commits) == 2
+
+        asyncio.run(scenario())
+
     def test_the_loop_goes_on_while_a_commit_is_held(self, gate: Gate) -> None:
         async def scenario() -> None:
             async with AsyncRegistry(store=gate) as registry:
