@@ -19,6 +19,7 @@ from opslifecycle import (
     DuplicateWaitOperationError,
     EventLoopBlockedError,
     InvalidValueError,
+    OperationCompletionWatch,
     OperationId,
     OperationNotFoundError,
     Registry,
@@ -234,6 +235,20 @@ class TestWatch:
         assert registry._shell.effects.watchers.cells[id].wanted == 1
         del kept
         assert registry._shell.effects.watchers.cells == {}
+
+    def test_a_watch_dropped_while_another_is_taken_no_longer_counts(self) -> None:
+        registry = Registry()
+        id = running(registry)
+        dropped = [registry.register_watcher(id)]
+
+        def admit(authority: Any, id: OperationId) -> Any:
+            # As if the garbage were collected in the middle of it.
+            dropped.clear()
+            return authority.records[id]
+
+        watch = registry._shell.watch(running(registry), admit, OperationCompletionWatch)
+        assert watchers(registry, id) == 0
+        assert not watch.done()
 
     def test_an_await_in_progress_keeps_the_watch(self) -> None:
         async def scenario() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import subprocess
 import sys
@@ -285,6 +286,38 @@ def test_closing_waits_for_the_call_in_progress(parcels: Any) -> None:
         assert begun.wait(30)
     assert ended.is_set()
     assert registry.pending_effects() == ()
+
+
+def test_closing_without_a_store_leaves_the_loop_running(parcels: Any) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def handle(call: Any) -> None:
+        begun.set()
+        assert release.wait(30)
+
+    async def scenario() -> None:
+        registry = parcels.AsyncParcelRegistry(on_effect=handle)
+        await registry.accept(parcels.ParcelId.new(), "here")
+        assert await asyncio.to_thread(begun.wait, 30)
+        closing = asyncio.ensure_future(registry.close())
+        await asyncio.sleep(0.01)
+        assert not closing.done()
+        release.set()
+        await closing
+
+    asyncio.run(scenario())
+
+
+def test_a_lost_registry_leaves_no_thread(parcels: Any) -> None:
+    before, heard = set(threading.enumerate()), Heard()
+    registry = parcels.ParcelRegistry(on_effect=heard)
+    registry.accept(parcels.ParcelId.new(), "here")
+    heard.wait_for(1)
+    (thread,) = set(threading.enumerate()) - before
+    del registry
+    gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_a_handler_may_close_the_registry(parcels: Any) -> None:
