@@ -70,7 +70,7 @@ class TestRetention:
             completed(registry)
             assert sequences(registry) == list(range(max(1, count - 9), count + 1))
         assert registry.broken_invariants() == []
-        assert len(registry.completion_feed().rows) < 100
+        assert len(registry.completion_feed()._rows) < 100
 
     def test_slots_leave_gaps_in_the_numbers_only(self) -> None:
         registry = Registry()
@@ -159,7 +159,7 @@ class TestWaiting:
         feed = registry.completion_feed()
         assert feed.wait_for_advance(0).cancel()
         feed.wait_for_advance(5)
-        assert feed.waits == {}
+        assert feed._waits == {}
 
     def test_giving_one_up_leaves_another_at_the_same_place(self) -> None:
         registry = Registry()
@@ -168,7 +168,7 @@ class TestWaiting:
         assert given_up.cancel()
         completed(registry)
         assert kept.result(0) == 1
-        assert feed.waits == {}
+        assert feed._waits == {}
 
     def test_close_ends_waits_and_subscriptions_after_what_is_there(self) -> None:
         registry = Registry()

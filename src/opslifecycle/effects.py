@@ -69,7 +69,7 @@ class _Plan:
         self._hooks = hooks if own else None
         self._watching = watching
         self._retention = parts.retention if parts is not None else None
-        self._rows = parts.feed.rows if parts and self.appends else None
+        self._rows = parts.feed._rows if parts and self.appends else None
         self._tellers = tellers
 
     def settle(self, authority: Any, record: Any) -> Sequence[Any]:
@@ -120,7 +120,7 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
             "fail_barriers": (barriers.by_member, barriers.fail_member),
         }
         if parts is not None:
-            self._tellers["append_to_feed"] = (parts.feed.waits, parts.feed.advance)
+            self._tellers["append_to_feed"] = (parts.feed._waits, parts.feed.advance)
 
     def __missing__(self, effects: tuple[Enum, ...]) -> _Plan:
         names = [effect.value for effect in effects]
@@ -215,7 +215,7 @@ class EffectRunner(Generic[IdT, RecordT]):
             return
         for record in rows:
             self._parts.retention.append(record)
-            self._parts.feed.rows.append(record)
+            self._parts.feed._rows.append(record)
         for record in self._parts.retention.overdue():
             authority.evict(record.sequence, record.id)
             self._parts.feed.drop_oldest()

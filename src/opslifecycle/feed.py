@@ -76,7 +76,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     __slots__ = (
         "__weakref__", "_batch", "_closed", "_entry_of", "_gone", "_head", "_lock", "_made",
-        "_position", "epoch_id", "rows", "waits",
+        "_position", "_rows", "_waits", "epoch_id",
     )  # fmt: skip
 
     def __init__(
@@ -92,16 +92,16 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         self._lock = lock
         self._position = position
         self._batch = batch
-        #: The ended records that entries are made from, as their sequences rise; whoever publishes
-        #: appends to it.
-        self.rows: list[Any] = []
+        # The ended records that entries are made from, as their sequences rise. Whoever publishes
+        # appends to it, without a call that every end would pay for.
+        self._rows: list[Any] = []
         # The entries of the first rows, once somebody has read them: whoever ends a record does not
         # pay for readers that may never come.
         self._made: list[EntryT | None] = []
         # The first row that is retained, and how many before it have left the lists.
         self._head = self._gone = 0
-        #: The waits for an advance, by the position they stand at; empty if nobody waits.
-        self.waits: dict[int, Cell[int]] = {}
+        # The waits for an advance, by the position they stand at; empty if nobody waits.
+        self._waits: dict[int, Cell[int]] = {}
         self._closed = False
 
     @property
@@ -128,9 +128,9 @@ class CompletionFeed(Generic[EntryT, EpochT]):
                 return ended(self._position.watermark, self._lock, FeedAdvance)
             if self._closed:
                 raise RegistryClosedError
-            cell = self.waits.get(after)
+            cell = self._waits.get(after)
             if cell is None:
-                cell = self.waits[after] = Cell(self, after)
+                cell = self._waits[after] = Cell(self, after)
             else:
                 cell.wanted += 1
         return FeedAdvance(cell, self._lock)
@@ -156,25 +156,25 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     def entries(self) -> Sequence[EntryT]:
         """The retained entries, oldest first. Called with the publication lock held."""
-        return self._entries(self._made_in(self._head, len(self.rows)), self.records())
+        return self._entries(self._made_in(self._head, len(self._rows)), self.records())
 
     def records(self) -> Sequence[Any]:
         """What the retained entries are made from. Called with the publication lock held."""
-        return self.rows[self._head :]
+        return self._rows[self._head :]
 
     def advance(self, record: Any) -> Iterable[Waker]:
         """End the waits for a row that is there now. Called with the publication lock held."""
         sequence = record.sequence
         wakers: list[Waker] = []
-        for after in [after for after in self.waits if after < sequence]:
-            wakers += self.waits.pop(after).end(sequence)
+        for after in [after for after in self._waits if after < sequence]:
+            wakers += self._waits.pop(after).end(sequence)
         return wakers
 
     def drop_oldest(self) -> None:
         """Let the oldest row go, in amortised constant time. Called with the lock held."""
         self._head += 1
-        if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self.rows):
-            del self.rows[: self._head]
+        if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._rows):
+            del self._rows[: self._head]
             del self._made[: self._head]
             self._gone += self._head
             self._head = 0
@@ -182,22 +182,22 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def close(self) -> Iterable[Waker]:
         """End every wait with RegistryClosedError. Called with the publication lock held."""
         self._closed = True
-        cells = list(self.waits.values())
-        self.waits.clear()
+        cells = list(self._waits.values())
+        self._waits.clear()
         return [waker for cell in cells for waker in cell.fail(RegistryClosedError())]
 
     def forget(self, cell: Cell[Any]) -> None:
         """Drop a wait that nobody wants any longer. Called with the publication lock held."""
-        del self.waits[cell.key]
+        del self._waits[cell.key]
 
     def _page(self, after: int, rows_max: int | None) -> FeedBatch[EntryT]:
         with self._lock:
-            start = bisect_right(self.rows, after, lo=self._head, key=_SEQUENCE)
-            stop = len(self.rows)
+            start = bisect_right(self._rows, after, lo=self._head, key=_SEQUENCE)
+            stop = len(self._rows)
             if rows_max is not None:
                 stop = min(stop, start + rows_max)
             made = self._made_in(start, stop)
-            records = () if all(made) else self.rows[start:stop]
+            records = () if all(made) else self._rows[start:stop]
             place = self._gone + start
             watermark, dropped_through = self._position.watermark, self._position.dropped_through
         if records:
