@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from opslifecycle import (
     ChannelClosedError,
     CompletionCursorConsumer,
+    MemoryStore,
     Registry,
     RegistryClosedError,
     RunId,
@@ -24,6 +27,23 @@ from tests.builders import (
 )
 
 _CONSUMER = CompletionCursorConsumer.AGENT_APPLIED
+
+
+REFUSED, NOT_REFUSED = 7, 1
+
+
+def forked(call: Callable[[], object]) -> int:
+    """How a child ends that calls something of its parent's, within some seconds."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        try:
+            call()
+        except RegistryClosedError:
+            os._exit(REFUSED)
+        os._exit(NOT_REFUSED)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 class TestClosing:
@@ -108,13 +128,17 @@ class TestClosing:
     def test_a_forked_child_refuses_to_work(self) -> None:
         registry = Registry()
         id = running(registry)
-        child = os.fork()
-        if child == 0:
-            try:
-                registry.mark_retired(id)
-            except RegistryClosedError:
-                os._exit(7)
-            os._exit(1)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 7
+        assert forked(lambda: registry.mark_retired(id)) == REFUSED
         registry.mark_retired(id)
+
+    def test_a_forked_child_leaves_the_store_to_its_parent(self) -> None:
+        with Registry(store=MemoryStore()) as registry:
+            id = running(registry)
+            assert forked(lambda: registry.mark_retired(id)) == REFUSED
+            registry.mark_retired(id)
+
+    def test_a_child_forked_in_the_middle_of_something_does_not_hang(self) -> None:
+        registry = Registry()
+        id = running(registry)
+        with registry._shell.lock:
+            assert forked(lambda: registry.mark_retired(id)) == REFUSED

@@ -160,6 +160,9 @@ class TestWaiting:
         assert feed.wait_for_advance(0).cancel()
         feed.wait_for_advance(5)
         assert feed._waits == {}
+        both = [feed.wait_for_advance(0) for _ in range(2)]
+        assert [each.cancel() for each in both] == [True, True]
+        assert feed._waits == {}
 
     def test_giving_one_up_leaves_another_at_the_same_place(self) -> None:
         registry = Registry()

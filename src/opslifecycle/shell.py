@@ -261,8 +261,6 @@ class Shell(Generic[IdT, RecordT]):
         """Refuse to work in a forked child: the parent goes on owning what is shared."""
         self.lock.renew()
         self._committer = None
-        if self.effects.hooks is not None:
-            self.effects.hooks.stop(wait=False)
         self.end_waits()
 
 
