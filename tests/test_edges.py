@@ -244,10 +244,11 @@ class TestEntries:
         feed = registry.completion_feed()
         make = feed._entry_of
 
+        ending = iter(range(meanwhile))
+
         def slow(record: Any) -> Any:
-            # Somebody ends so many operations meanwhile that the lists are cut.
-            feed._entry_of = make
-            for _ in range(meanwhile):
+            # At the first, somebody ends so many operations meanwhile that the lists are cut.
+            for _ in ending:
                 completed(registry)
             return make(record)
 
@@ -305,7 +306,7 @@ def test_a_feed_effect_needs_a_feed() -> None:
     runner: EffectRunner[Any, Any] = EffectRunner(Listing({}, lambda record: ()), None)
     for effect in Effect:
         with pytest.raises(InternalError):
-            runner.settle(None, [(None, (effect,))])
+            runner.settle(None, [(None, (effect,))], runner.begin())
 
 
 def test_a_union_is_told_by_the_names_of_its_classes() -> None:

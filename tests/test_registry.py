@@ -327,6 +327,18 @@ class TestTimes:
         (row,) = registry.completion_feed().list_since(0).entries
         assert row.completed_at_ms == found.completed_at_ms
 
+    def test_each_millisecond_counts(self) -> None:
+        registry, clock = with_clock()
+        id = registered(registry)
+        for _ in range(2):
+            clock.wall += 1
+            clock.monotonic += 1
+            registry.register_operation(spec())
+        registry.provisioning_succeeded(id)
+        found = registry.snapshot(id)
+        assert found is not None
+        assert found.started_at_ms == found.created_at_ms + 2
+
 
 class TestBadArguments:
     @pytest.mark.parametrize(

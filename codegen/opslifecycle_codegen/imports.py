@@ -34,7 +34,6 @@ _THIRD_PARTY = {
     "Identifier": "opslifecycle.identifiers",
     "Permission": "opslifecycle.permissions",
     "PublicationLock": "opslifecycle.publication",
-    "Retention": "opslifecycle.retention",
     "SYSTEM_CLOCK": "opslifecycle.clock", "Clock": "opslifecycle.clock",
     "Committer": "opslifecycle.commits", "Storage": "opslifecycle.commits",
     "json_text": "opslifecycle.conversion", "structure": "opslifecycle.conversion",

@@ -39,13 +39,15 @@ class Clock:
         """Whole milliseconds since the arbitrary start."""
         return self.monotonic_ns() // 1_000_000
 
-    def tell(self, timed: Timed, now_ms: int) -> None:
-        """Tell the time, of which the monotonic part is read already.
+    def tell(self, timed: Timed) -> int:
+        """Tell the time, in whole milliseconds; gives the `monotonic_ns()` until which it is right.
 
-        Whoever is told often enough needs it at most once for a millisecond.
+        So whoever is told often enough needs it once for a millisecond.
         """
+        now_ms = self.monotonic_ms()
         timed.now_ms = now_ms
         timed.clock_offset_ms = self.wall_ms() - now_ms
+        return (now_ms + 1) * 1_000_000
 
 
 SYSTEM_CLOCK = Clock()

@@ -3,7 +3,7 @@
 A batch is decided on top of what is published, each command on its own predecessors. What is to be
 kept goes to the store in one commit; only when the store has it does anybody see it, or get an
 answer. If the store fails, the batch is dropped whole: nothing was changed, so nothing has to be
-undone but the order of retention.
+undone.
 """
 
 from __future__ import annotations
@@ -174,7 +174,8 @@ class Committer:
                 self._store.append(commit)
             wakers = self._publish(decided, commit)
         except PersistenceError as error:
-            decided.undo()
+            if self._shell.effects.hooks is not None:
+                self._shell.effects.hooks.drop()
             answer_all(batch, [error.again() for _ in batch])
             return
         except BaseException as error:
@@ -195,7 +196,7 @@ class Committer:
             self._delivered.clear()
         with self._shell.lock:
             self._storage.absorb(self._authority, decided.staged)
-            return self._shell.effects.publish(decided.changes, decided.evicted)
+            return self._shell.effects.publish(decided.changes, decided.retention.evicted)
 
     def _commit_of(self, decided: _Batch) -> Commit | None:
         """What the store has to keep of a batch; None if nothing of it must be durable now."""
@@ -217,7 +218,7 @@ class Committer:
                     continue
             if id(record) not in puts:
                 puts[id(record)] = put_of(record)
-        for evicted in decided.evicted:
+        for evicted in decided.retention.evicted:
             if evicted.id not in staged:
                 erased[str(evicted.id)] = None
         hooks = self._shell.effects.hooks
@@ -254,7 +255,7 @@ class _Batch:
         self.staged = staged
         self.answers: list[Any] = []
         self.changes: list[Change] = []
-        self.evicted: list[Any] = []
+        self.retention = shell.effects.begin()
         self.durable = False
         self.moved = False
 
@@ -262,8 +263,7 @@ class _Batch:
         """Decide commands in their order, all at the time of this instant."""
         staged, settle = self.staged, self._shell.effects.settle
         answers, every = self.answers, self.changes
-        clock = self._shell.clock
-        clock.tell(staged, clock.monotonic_ms())
+        self._shell.clock.tell(staged)
         for step, _ in tickets:
             value, changes, durable = step(staged)
             answers.append(value)
@@ -272,17 +272,11 @@ class _Batch:
             if durable:
                 self.durable = True
                 if changes:
-                    self.evicted += settle(staged, changes)
+                    settle(staged, changes, self.retention)
                 else:
                     self.moved = True
 
     def some_left(self) -> bool:
         """Whether a record has left."""
         erases = self._shell.effects.erases
-        return bool(self.evicted) or any(erases(each) for _, each in self.changes)
-
-    def undo(self) -> None:
-        """Take back what was done to the order of retention."""
-        effects = self._shell.effects
-        admitted = sum(effects.feeds(each) for _, each in self.changes)
-        effects.undo(admitted, self.evicted)
+        return bool(self.retention.evicted) or any(erases(each) for _, each in self.changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterable, Sized
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -39,65 +39,26 @@ Teller = tuple[Sized, Callable[[Any], Iterable[Waker]]]
 
 @attrs.frozen
 class FeedParts:
-    """A machine's feed, and which of its rows are kept."""
+    """A machine's feed, and how many of its rows are kept: first in, first out."""
 
     feed: CompletionFeed[Any, Any]
-    retention: Retention
+    rows_max: int
 
 
+@attrs.frozen
 class _Plan:
     """What some effects come to, for one record after another."""
 
-    __slots__ = (
-        "_evicts", "_hooks", "_own", "_retention", "_rows", "_tellers", "_watching", "appends",
-        "erases",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        names: set[str],
-        own: tuple[Enum, ...],
-        tellers: list[Teller],
-        parts: FeedParts | None,
-        hooks: Hooks | None,
-        watching: Callable[[Any], int],
-    ) -> None:
-        self.appends = "append_to_feed" in names
-        self.erases = "erase" in names
-        self._evicts = "evict_oldest" in names
-        self._own = own
-        self._hooks = hooks if own else None
-        self._watching = watching
-        self._retention = parts.retention if parts is not None else None
-        self._rows = parts.feed._rows if parts and self.appends else None
-        self._tellers = tellers
-
-    def settle(self, authority: Any, record: Any) -> Sequence[Any]:
-        """Take out of the records what is to leave; gives those whose feed rows leave, in order."""
-        evicted: Sequence[Any] = ()
-        if self._hooks is not None:
-            self._hooks.note(authority, record, self._own, self._watching(record.id))
-        retention = self._retention
-        if retention is not None:
-            if self.appends:
-                retention.append(record)
-            if self._evicts and len(retention) > retention.rows_max:
-                evicted = retention.overdue()
-                for row in evicted:
-                    authority.evict(row.sequence, row.id)
-        if self.erases:
-            authority.erase(record.id)
-        return evicted
-
-    def tell(self, record: Any) -> list[Waker]:
-        """Let everybody see what became of a record; gives whom to wake."""
-        if self._rows is not None:
-            self._rows.append(record)
-        wakers: list[Waker] = []
-        for waiting, tell in self._tellers:
-            if waiting:
-                wakers += tell(record)
-        return wakers
+    #: The machine's own, if anybody carries them out.
+    own: tuple[Enum, ...]
+    #: The rows of the feed, if one more is appended to them.
+    rows: list[Any] | None
+    tellers: list[Teller]
+    erases: bool
+    #: The feed whose oldest rows leave, if they do.
+    evicts_from: CompletionFeed[Any, Any] | None
+    #: How many watch the record.
+    watching: Callable[[Any], int]
 
 
 class _Plans(dict[tuple[Enum, ...], _Plan]):
@@ -107,11 +68,11 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
         self,
         watchers: Watchers[Any, Any],
         barriers: Barriers[Any, Any],
-        parts: FeedParts | None,
-        hooks: Hooks | None,
+        feed: CompletionFeed[Any, Any] | None,
+        hooked: bool,
     ) -> None:
-        self._parts = parts
-        self._hooks = hooks
+        self._feed = feed
+        self._hooked = hooked
         self._watching = watchers.count
         self._tellers: dict[str, Teller] = {
             "count_in_barriers": (barriers.by_member, barriers.count),
@@ -119,20 +80,25 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
             "close_watchers": (watchers.cells, watchers.close),
             "fail_barriers": (barriers.by_member, barriers.fail_member),
         }
-        if parts is not None:
-            self._tellers["append_to_feed"] = (parts.feed._waits, parts.feed.advance)
+        if feed is not None:
+            self._tellers["append_to_feed"] = (feed._waits, feed.advance)
 
     def __missing__(self, effects: tuple[Enum, ...]) -> _Plan:
         names = [effect.value for effect in effects]
-        if self._parts is None and not _OF_THE_FEED.isdisjoint(names):
+        if self._feed is None and not _OF_THE_FEED.isdisjoint(names):
             raise InternalError("a feed effect without a feed")
-        own = tuple(effect for effect in effects if effect.value not in BUILT_IN)
-        tellers = [self._tellers[name] for name in names if name in self._tellers]
+        own = [effect for effect in effects if effect.value not in BUILT_IN]
+        appends = "append_to_feed" in names
         # Nobody watches any longer what they are told of now.
         told = not _OF_WATCHERS.isdisjoint(names)
-        watching = _nobody if told else self._watching
-        plan = _Plan(set(names), own, tellers, self._parts, self._hooks, watching)
-        self[effects] = plan
+        plan = self[effects] = _Plan(
+            own=tuple(own) if self._hooked else (),
+            rows=self._feed._rows if self._feed is not None and appends else None,
+            tellers=[self._tellers[name] for name in names if name in self._tellers],
+            erases="erase" in names,
+            evicts_from=self._feed if "evict_oldest" in names else None,
+            watching=_nobody if told else self._watching,
+        )
         return plan
 
 
@@ -159,47 +125,81 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.barriers: Barriers[IdT, Any] = Barriers()
         self.listing = listing
         self.hooks = hooks
-        self._parts = parts
-        self._plans = _Plans(self.watchers, self.barriers, parts, hooks)
+        self._feed = parts.feed if parts is not None else None
+        self._rows_max = parts.rows_max if parts is not None else 0
+        self._plans = _Plans(self.watchers, self.barriers, self._feed, hooks is not None)
 
     def carry_out(self, authority: Any, record: RecordT, effects: tuple[Enum, ...]) -> list[Waker]:
-        """Settle and publish what follows for one record."""
+        """Settle and publish what follows for one record, in few calls: every end pays for them."""
         plan = self._plans[effects]
-        evicted = plan.settle(authority, record)
-        wakers = plan.tell(record)
+        if plan.own:
+            self._note(authority, record, plan)
+        wakers: list[Waker] = []
+        if plan.rows is not None:
+            plan.rows.append(record)
+        for waiting, tell in plan.tellers:
+            if waiting:
+                wakers += tell(record)
+        feed = plan.evicts_from
+        if feed is not None and len(feed._rows) - feed._head > self._rows_max:
+            self._evict(authority, feed)
+        if plan.erases:
+            authority.erase(record.id)
         if self.listing.is_built:
             self.listing.note(record.id)
-        if evicted or self.hooks is not None:
-            self._finish(evicted)
+        if self.hooks is not None:
+            self.hooks.publish()
         return wakers
 
-    def settle(self, authority: Any, changes: Iterable[Change]) -> list[Any]:
-        """Take out of the records what is to leave; gives those whose feed rows leave, in order."""
-        evicted: list[Any] = []
+    def _evict(self, authority: Any, feed: CompletionFeed[Any, Any]) -> None:
+        row = feed.drop_oldest()
+        authority.evict(row.sequence, row.id)
+        if self.listing.is_built:
+            self.listing.note(row.id)
+
+    def begin(self) -> Retention:
+        """The rows of the feed, for a batch to begin with."""
+        if self._feed is None:
+            return Retention((), 0, 0)
+        return Retention(self._feed._rows, self._feed._head, self._rows_max)
+
+    def settle(self, authority: Any, changes: Iterable[Change], retention: Retention) -> None:
+        """Take out of the records what is to leave, and of the rows of a batch."""
         for record, effects in changes:
-            if effects:
-                evicted += self._plans[effects].settle(authority, record)
-        return evicted
+            plan = self._plans[effects]
+            if plan.own:
+                self._note(authority, record, plan)
+            if plan.rows is not None:
+                retention.append(record)
+            if plan.evicts_from is not None:
+                retention.evict(authority)
+            if plan.erases:
+                authority.erase(record.id)
+
+    def _note(self, authority: Any, record: RecordT, plan: _Plan) -> None:
+        assert self.hooks is not None
+        self.hooks.note(authority, record, plan.own, plan.watching(record.id))
 
     def publish(self, changes: Iterable[Change], evicted: Iterable[Any]) -> list[Waker]:
         """Let everybody see some changes, in their order, and what was evicted after them."""
         wakers: list[Waker] = []
         for record, effects in changes:
-            if effects:
-                wakers += self._plans[effects].tell(record)
+            plan = self._plans[effects]
+            if plan.rows is not None:
+                plan.rows.append(record)
+            for waiting, tell in plan.tellers:
+                if waiting:
+                    wakers += tell(record)
             if self.listing.is_built:
                 self.listing.note(record.id)
-        self._finish(evicted)
-        return wakers
-
-    def _finish(self, evicted: Iterable[Any]) -> None:
         for record in evicted:
-            assert self._parts is not None
-            self._parts.feed.drop_oldest()
+            assert self._feed is not None
+            self._feed.drop_oldest()
             if self.listing.is_built:
                 self.listing.note(record.id)
         if self.hooks is not None:
             self.hooks.publish()
+        return wakers
 
     def erases(self, effects: tuple[Enum, ...]) -> bool:
         """Whether a record leaves by some effects."""
@@ -207,29 +207,20 @@ class EffectRunner(Generic[IdT, RecordT]):
 
     def feeds(self, effects: tuple[Enum, ...]) -> bool:
         """Whether a feed row is among some effects."""
-        return self._plans[effects].appends
+        return self._plans[effects].rows is not None
 
-    def restore(self, authority: Any, rows: Iterable[Any]) -> None:
+    def restore(self, authority: Any, rows: list[Any]) -> None:
         """Take over feed rows, oldest first, and let go of what is over the limit."""
-        if self._parts is None:
+        if self._feed is None:
             return
-        for record in rows:
-            self._parts.retention.append(record)
-            self._parts.feed._rows.append(record)
-        for record in self._parts.retention.overdue():
+        over = max(0, len(rows) - self._rows_max)
+        for record in rows[:over]:
             authority.evict(record.sequence, record.id)
-            self._parts.feed.drop_oldest()
+        self._feed._rows += rows[over:]
 
     def end(self) -> list[Waker]:
         """End every wait."""
         wakers = [*self.watchers.close_all(), *self.barriers.fail_all(RegistryClosedError)]
-        if self._parts is not None:
-            wakers.extend(self._parts.feed.close())
+        if self._feed is not None:
+            wakers.extend(self._feed.close())
         return wakers
-
-    def undo(self, admitted: int, evicted: list[Any]) -> None:
-        """Forget what a failed batch has noted, and has done to the order of retention."""
-        if self.hooks is not None:
-            self.hooks.drop()
-        if self._parts is not None:
-            self._parts.retention.undo(admitted, evicted)

@@ -170,14 +170,19 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             wakers += self._waits.pop(after).end(sequence)
         return wakers
 
-    def drop_oldest(self) -> None:
-        """Let the oldest row go, in amortised constant time. Called with the lock held."""
+    def drop_oldest(self) -> Any:
+        """Let the oldest row go, in amortised constant time, and give its record.
+
+        Called with the publication lock held.
+        """
+        record = self._rows[self._head]
         self._head += 1
         if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._rows):
             del self._rows[: self._head]
             del self._made[: self._head]
             self._gone += self._head
             self._head = 0
+        return record
 
     def close(self) -> Iterable[Waker]:
         """End every wait with RegistryClosedError. Called with the publication lock held."""
@@ -215,8 +220,9 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         return made + [None] * (stop - start - len(made))
 
     def _entries(self, made: list[EntryT | None], records: Sequence[Any]) -> list[EntryT]:
+        entry_of = self._entry_of
         return [
-            self._entry_of(record) if entry is None else entry
+            entry_of(record) if entry is None else entry
             for entry, record in zip(made, records, strict=True)
         ]
 

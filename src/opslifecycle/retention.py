@@ -1,32 +1,37 @@
-"""Which feed rows are kept: first in, first out. Knows nothing of watchers or barriers."""
+"""Which feed rows a batch keeps: first in, first out. Knows nothing of watchers or barriers."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 
-class Retention(deque[Any]):
-    """The records in the order in which their feed rows leave; new ones are appended.
+class Retention:
+    """The rows of a feed as a batch has them: those that are published, and then its own.
 
-    Called by whoever decides.
+    What is published stays as it is; `evicted` is what is to leave it with the batch, oldest first.
     """
 
-    __slots__ = ("rows_max",)
+    __slots__ = ("_own", "_published", "_retained_from", "_rows_max", "evicted")
 
-    def __init__(self, rows_max: int) -> None:
-        super().__init__()
-        self.rows_max = rows_max
+    def __init__(self, published: Sequence[Any], retained_from: int, rows_max: int) -> None:
+        self._published = published
+        self._retained_from = retained_from
+        self._rows_max = rows_max
+        self._own: list[Any] = []
+        self.evicted: list[Any] = []
 
-    def overdue(self) -> list[Any]:
-        """Let go of what is over the limit, oldest first."""
-        let_go = []
-        while len(self) > self.rows_max:
-            let_go.append(self.popleft())
-        return let_go
+    def append(self, record: Any) -> None:
+        """Keep one more."""
+        self._own.append(record)
 
-    def undo(self, admitted: int, let_go: list[Any]) -> None:
-        """Take back so many admissions, and what was let go since, given oldest first."""
-        self.extendleft(reversed(let_go))
-        for _ in range(admitted):
-            self.pop()
+    def evict(self, authority: Any) -> None:
+        """Let go of what is over the limit."""
+        published = len(self._published)
+        while (
+            published + len(self._own) - (oldest := self._retained_from + len(self.evicted))
+            > self._rows_max
+        ):
+            row = self._published[oldest] if oldest < published else self._own[oldest - published]
+            authority.evict(row.sequence, row.id)
+            self.evicted.append(row)

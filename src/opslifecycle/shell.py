@@ -47,6 +47,8 @@ class Shell(Generic[IdT, RecordT]):
         self.clock = clock
         self.effects = effects
         self._authority = authority
+        # Until when the time that the authority was told is right.
+        self._told_until_ns = 0
         self._committer = committer
         self._closed: type[OpsLifecycleError] | None = None
         if committer is not None:
@@ -69,7 +71,7 @@ class Shell(Generic[IdT, RecordT]):
             if self._closed is not None:
                 raise self._closed
             try:
-                self.clock.tell(self._authority, self.clock.monotonic_ms())
+                self.clock.tell(self._authority)
                 value, changes, _ = step(self._authority)
                 for record, effects in changes:
                     wakers += self.effects.carry_out(self._authority, record, effects)
@@ -89,17 +91,16 @@ class Shell(Generic[IdT, RecordT]):
             self.run(acting(id, decide, arguments, creates))
             return
         wakers: Iterable[Waker] = ()
-        lock, clock = self.lock, self.clock
-        mutex, now_ns = lock.mutex, clock.monotonic_ns
+        lock, now_ns = self.lock, self.clock.monotonic_ns
+        mutex = lock.mutex
         mutex.acquire()
         try:
             if self._closed is not None:
                 raise self._closed
             try:
                 authority = self._authority
-                now_ms = now_ns() // 1_000_000
-                if now_ms != authority.now_ms:
-                    clock.tell(authority, now_ms)
+                if now_ns() >= self._told_until_ns:
+                    self._told_until_ns = self.clock.tell(authority)
                 # Spelled out, because handing on any number of arguments takes far longer.
                 if len(arguments) == 1:
                     effects = decide(authority, arguments[0])
@@ -143,7 +144,9 @@ class Shell(Generic[IdT, RecordT]):
 
     # Waits --------------------------------------------------------------------------------------
 
-    def watch(self, id: IdT, admit: Callable[[Any, IdT], Any], kind: type[WaitT]) -> WaitT:
+    def watch(
+        self, id: IdT, admit: Callable[[Any, IdT], OpsLifecycleError | None], kind: type[WaitT]
+    ) -> WaitT:
         """A watch of one record, resolved already if it has ended."""
         lock = self.lock
         mutex = lock.mutex

@@ -7,7 +7,7 @@ from tests.proof import code_mutants
 #: One of each kind of mistake, each in another module.
 OF_THE_SHELL = [
     "watchers.Watchers.forget: without `del self.cells[cell.key]`",
-    "retention.Retention.overdue: other comparison in `len(self) > self.rows_max`",
+    "retention.Retention.evict: other comparison in `oldest < published`",
     "barriers.Barriers.count: other comparison in `barrier.unfinished == 0`",
     "waits.Wait.done: nothing for `return self._cell.state is not _PENDING`",
 ]

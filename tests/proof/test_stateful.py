@@ -325,7 +325,7 @@ def test_enough_has_happened() -> None:
 
 @pytest.mark.parametrize(
     ("owner", "method"),
-    [(Retention, "overdue"), (Watchers, "close"), (Barriers, "fail_member"), (Barriers, "count")],
+    [(Retention, "evict"), (Watchers, "close"), (Barriers, "fail_member"), (Barriers, "count")],
 )
 def test_a_shell_that_forgets_something_is_noticed(
     monkeypatch: pytest.MonkeyPatch, owner: type, method: str

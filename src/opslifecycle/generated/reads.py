@@ -20,7 +20,6 @@ from opslifecycle.feed import CompletionFeed
 from opslifecycle.listing import Listing
 from opslifecycle.permissions import Permission
 from opslifecycle.publication import PublicationLock
-from opslifecycle.retention import Retention
 from opslifecycle.settings import UNSET, setting
 from opslifecycle.shell import Shell
 from opslifecycle.steps import recovering
@@ -99,7 +98,7 @@ class OperationReads:
             CompletionBatch,
             epoch_id,
         )
-        parts = FeedParts(feed, Retention(authority.max_completed))
+        parts = FeedParts(feed, authority.max_completed)
         self._feed = feed
         listing = Listing(authority.records, listing_keys)
         effects = EffectRunner(listing, parts)

@@ -21,7 +21,6 @@ from opslifecycle.hooks import Hooks, check_handler
 from opslifecycle.listing import Listing
 from opslifecycle.permissions import Permission
 from opslifecycle.publication import PublicationLock
-from opslifecycle.retention import Retention
 from opslifecycle.settings import UNSET, setting
 from opslifecycle.shell import Shell
 from opslifecycle.steps import recovering
@@ -96,7 +95,7 @@ class RequestReads:
             DecisionBatch,
             epoch_id,
         )
-        parts = FeedParts(feed, Retention(authority.decisions_max))
+        parts = FeedParts(feed, authority.decisions_max)
         self._feed = feed
         listing = Listing(authority.records, listing_keys)
         hooks = Hooks(lock, snapshot_of, body_of, on_effect)
