@@ -241,10 +241,9 @@ class TestWatch:
         id = running(registry)
         dropped = [registry.register_watcher(id)]
 
-        def admit(authority: Any, id: OperationId) -> Any:
+        def admit(authority: Any, id: OperationId) -> None:
             # As if the garbage were collected in the middle of it.
             dropped.clear()
-            return authority.records[id]
 
         watch = registry._shell.watch(running(registry), admit, OperationCompletionWatch)
         assert watchers(registry, id) == 0

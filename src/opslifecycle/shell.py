@@ -154,11 +154,13 @@ class Shell(Generic[IdT, RecordT]):
         try:
             if self._closed is not None:
                 raise self._closed
-            record = admit(self._authority, id)
-            if isinstance(record, OpsLifecycleError):
-                raise record
-            if record.terminal_outcome is not None:
-                return ended(record.terminal_outcome, lock, kind)
+            authority = self._authority
+            rejection = admit(authority, id)
+            if rejection is not None:
+                raise rejection
+            outcome = authority.records[id].terminal_outcome
+            if outcome is not None:
+                return ended(outcome, lock, kind)
             cell = self.effects.watchers.add(id)
         finally:
             mutex.release()

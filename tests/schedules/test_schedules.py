@@ -12,7 +12,6 @@ from typing import Any
 import attrs
 import pytest
 from opslifecycle.commits import Committer
-from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.feed import CompletionFeed
 from opslifecycle.shell import Shell
 from opslifecycle.waits import Wait, ended
@@ -49,11 +48,12 @@ def a_watch_admitted_outside_the_lock(patch: pytest.MonkeyPatch) -> None:
     """It ends between the look at the record and the place among the watchers."""
 
     def watch(self: Shell[Any, Any], id: Any, admit: Any, kind: Any) -> Any:
-        record = admit(self._authority, id)
-        if isinstance(record, OpsLifecycleError):
-            raise record
-        if record.terminal_outcome is not None:
-            return ended(record.terminal_outcome, self.lock, kind)
+        rejection = admit(self._authority, id)
+        if rejection is not None:
+            raise rejection
+        outcome = self._authority.records[id].terminal_outcome
+        if outcome is not None:
+            return ended(outcome, self.lock, kind)
         with self.lock:
             cell = self.effects.watchers.add(id)
         return kind(cell, self.lock)

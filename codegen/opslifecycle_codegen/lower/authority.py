@@ -9,6 +9,7 @@ from opslifecycle_codegen.layout import Code
 from opslifecycle_codegen.lower.constants import Constants
 from opslifecycle_codegen.lower.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.lower.names import PublicNames
+from opslifecycle_codegen.lower.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.lower.questions import QuestionLowering
 from opslifecycle_codegen.lower.state import StateLowering, record_parameters
 from opslifecycle_codegen.program import (
@@ -31,6 +32,7 @@ class AuthorityView:
     init: list[str]
     init_body: list[str]
     methods: list[Method]
+    outcomes: list[OutcomeView]
 
 
 def authority_view(program: Program, names: PublicNames, width: int) -> AuthorityView:
@@ -48,7 +50,7 @@ def authority_view(program: Program, names: PublicNames, width: int) -> Authorit
     init, init_body = state.init()
     return AuthorityView(
         [*members, *state.constants(commands.effects)], state.record_slots(), record_init,
-        record_body, state.slots(), init, init_body, methods,
+        record_body, state.slots(), init, init_body, methods, commands.outcomes.views(),
     )  # fmt: skip
 
 
@@ -61,6 +63,7 @@ class CommandLowering(MethodLowering):
         super().__init__(program, names, width, constants)
         #: The constants of the module that hold the effects of commands.
         self.effects: dict[tuple[str, ...], str] = {}
+        self.outcomes = Outcomes(program, width)
 
     def methods(self) -> list[Method]:
         program = self._program
@@ -108,7 +111,7 @@ class CommandLowering(MethodLowering):
         body += self._stamps(command.name)
         if terminal:
             status = Code(f"{self._names.status}.{command.to.upper()}")
-            outcome = command.outcome or Code("None")
+            outcome = self.outcomes.of(command)
             ending = layout.called("self._end", [Code(entity), status, outcome])
             body += self._statement("return ", ending)
         else:
@@ -134,7 +137,7 @@ class CommandLowering(MethodLowering):
         if each.unless is not None:
             body += [*self._statement("if ", each.unless, ":"), "    return []"]
         status = f"{self._names.status}.{command.to.upper()}"
-        outcome = command.outcome or Code("None")
+        outcome = self.outcomes.of(command)
         ending = layout.called("self._end", [Code(entity), Code(status), outcome])
         body += [
             "live = [each.id for each in self.records.values() if not each.status.terminal]",

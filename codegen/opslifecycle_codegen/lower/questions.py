@@ -27,8 +27,8 @@ class QuestionLowering(MethodLowering):
         return [*methods, *(self._classifier(rule) for rule in program.classifiers)]
 
     def _watch(self, command: Command) -> Method:
-        returns = f"{self._names.record} | OpsLifecycleError"
-        body = [*self._checks(command.checks), f"return {self._entity}"]
+        returns = "OpsLifecycleError | None"
+        body = [*self._checks(command.checks), "return None"]
         doc = self._doc(command.summary)
         return self._method(command.name, [f"id: {self._names.id}"], returns, doc, body)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from opslifecycle.drafts import draft_of, finish
 from opslifecycle.errors import InvalidSpecError, OpsLifecycleError
 from opslifecycle.permissions import Permission
 
@@ -260,7 +261,7 @@ class OperationAuthority:
             return OperationNotFoundError(id).by("registered")
         if operation.status not in _FROM_LIVE:
             return InvalidTransitionError(id, operation.status, "fail_operation").by("legal_status")
-        return self._end(operation, _FAILED, Failed(error))
+        return self._end(operation, _FAILED, _failed(error))
 
     def peer_ready(
         self,
@@ -330,7 +331,7 @@ class OperationAuthority:
                 operation.status,
                 "complete_operation",
             ).by("legal_status")
-        return self._end(operation, _COMPLETED, Completed(result))
+        return self._end(operation, _COMPLETED, _completed(result))
 
     def abort(self, id: OperationId, reason: str | None) -> Effects | OpsLifecycleError:
         """End an operation that has not begun.
@@ -348,7 +349,7 @@ class OperationAuthority:
                 operation.status,
                 "abort_provisioning",
             ).by("legal_status")
-        return self._end(operation, _ABORTED, Aborted(reason))
+        return self._end(operation, _ABORTED, _aborted(reason))
 
     def cancel(self, id: OperationId, reason: str | None) -> Effects | OpsLifecycleError:
         """End an operation on request.
@@ -366,7 +367,7 @@ class OperationAuthority:
                 operation.status,
                 "cancel_operation",
             ).by("legal_status")
-        return self._end(operation, _CANCELLED, Cancelled(reason))
+        return self._end(operation, _CANCELLED, _cancelled(reason))
 
     def retire_requested(self, id: OperationId) -> Effects | OpsLifecycleError:
         """Ask an operation to wind down.
@@ -413,7 +414,7 @@ class OperationAuthority:
                 operation.status,
                 "terminate_owner",
             ).by("legal_status")
-        return self._end(operation, _TERMINATED, Terminated(reason))
+        return self._end(operation, _TERMINATED, _terminated(reason))
 
     def terminate_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
         """End every live operation by force; later registrations are accepted.
@@ -427,7 +428,7 @@ class OperationAuthority:
         ended: list[tuple[OperationRecord, Effects]] = []
         for id in live:
             operation = self.records[id]
-            effects = self._end(operation, _TERMINATED, Terminated(reason))
+            effects = self._end(operation, _TERMINATED, _terminated(reason))
             ended.append((operation, effects))
         return ended
 
@@ -444,7 +445,7 @@ class OperationAuthority:
         ended: list[tuple[OperationRecord, Effects]] = []
         for id in live:
             operation = self.records[id]
-            effects = self._end(operation, _TERMINATED, Terminated(reason))
+            effects = self._end(operation, _TERMINATED, _terminated(reason))
             ended.append((operation, effects))
         return ended
 
@@ -505,12 +506,12 @@ class OperationAuthority:
         self.cursors[consumer] = reached
         return reached
 
-    def register_watcher(self, id: OperationId) -> OperationRecord | OpsLifecycleError:
+    def register_watcher(self, id: OperationId) -> OpsLifecycleError | None:
         """Watch an operation for its end."""
         operation = self.records.get(id)
         if operation is None:
             return OperationNotFoundError(id).by("registered")
-        return operation
+        return None
 
     def cursor_of(self, consumer: CompletionCursorConsumer) -> int:
         """Where a consumer's cursor stands."""
@@ -660,3 +661,53 @@ class OperationAuthority:
         if operation.kind.durability_class is _DISCARD:
             return _EFFECTS_4
         return _EFFECTS_5
+
+
+_FailedDraft = draft_of(Failed)
+
+
+def _failed(error: str) -> Failed:
+    """Failed, of what is checked already."""
+    outcome = _FailedDraft()
+    outcome.error = error
+    return finish(outcome, Failed)
+
+
+_CompletedDraft = draft_of(Completed)
+
+
+def _completed(result: OperationResult) -> Completed:
+    """Completed, of what is checked already."""
+    outcome = _CompletedDraft()
+    outcome.result = result
+    return finish(outcome, Completed)
+
+
+_AbortedDraft = draft_of(Aborted)
+
+
+def _aborted(reason: str | None) -> Aborted:
+    """Aborted, of what is checked already."""
+    outcome = _AbortedDraft()
+    outcome.reason = reason
+    return finish(outcome, Aborted)
+
+
+_CancelledDraft = draft_of(Cancelled)
+
+
+def _cancelled(reason: str | None) -> Cancelled:
+    """Cancelled, of what is checked already."""
+    outcome = _CancelledDraft()
+    outcome.reason = reason
+    return finish(outcome, Cancelled)
+
+
+_TerminatedDraft = draft_of(Terminated)
+
+
+def _terminated(reason: str) -> Terminated:
+    """Terminated, of what is checked already."""
+    outcome = _TerminatedDraft()
+    outcome.reason = reason
+    return finish(outcome, Terminated)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from opslifecycle.drafts import draft_of, finish
 from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.permissions import Permission
 
@@ -216,7 +217,7 @@ class RequestAuthority:
             return QuorumMissingError(id, approvals, request.kind.quorum).by("enough")
         request.approvals += 1
         request.last_vote = vote
-        return self._end(request, _GRANTED, Granted(vote))
+        return self._end(request, _GRANTED, _granted(vote))
 
     def deny(
         self,
@@ -233,7 +234,7 @@ class RequestAuthority:
             return RequestNotFoundError(id).by("known")
         if request.status not in _FROM_CIRCULATING:
             return WrongStageError(id, request.status, "deny").by("possible")
-        return self._end(request, _DENIED, Denied(by, reason))
+        return self._end(request, _DENIED, _denied(by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> Effects | OpsLifecycleError:
         """Note that the time is up.
@@ -247,7 +248,7 @@ class RequestAuthority:
             return WrongStageError(id, request.status, "expire").by("possible")
         if at_ms < request.ask.expires_at_ms:
             return NotExpiredError(id, request.ask.expires_at_ms).by("overdue")
-        return self._end(request, _EXPIRED, Expired(at_ms))
+        return self._end(request, _EXPIRED, _expired(at_ms))
 
     def withdraw(self, id: RequestId) -> Effects | OpsLifecycleError:
         """Take it back.
@@ -280,12 +281,12 @@ class RequestAuthority:
         self.cursors[consumer] = reached
         return reached
 
-    def watch(self, id: RequestId) -> RequestRecord | OpsLifecycleError:
+    def watch(self, id: RequestId) -> OpsLifecycleError | None:
         """Wait for a decision."""
         request = self.records.get(id)
         if request is None:
             return RequestNotFoundError(id).by("known")
-        return request
+        return None
 
     def cursor_of(self, consumer: DecisionReader) -> int:
         """Where a consumer's cursor stands."""
@@ -439,3 +440,34 @@ class RequestAuthority:
             self.watermark = self.decisions
             return _EFFECTS_1
         return _EFFECTS_2
+
+
+_GrantedDraft = draft_of(Granted)
+
+
+def _granted(last: Vote) -> Granted:
+    """Granted, of what is checked already."""
+    outcome = _GrantedDraft()
+    outcome.last = last
+    return finish(outcome, Granted)
+
+
+_DeniedDraft = draft_of(Denied)
+
+
+def _denied(by: PersonId, reason: str) -> Denied:
+    """Denied, of what is checked already."""
+    outcome = _DeniedDraft()
+    outcome.by = by
+    outcome.reason = reason
+    return finish(outcome, Denied)
+
+
+_ExpiredDraft = draft_of(Expired)
+
+
+def _expired(at_ms: int) -> Expired:
+    """Expired, of what is checked already."""
+    outcome = _ExpiredDraft()
+    outcome.at_ms = at_ms
+    return finish(outcome, Expired)

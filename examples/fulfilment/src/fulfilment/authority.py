@@ -1079,12 +1079,12 @@ class OrderAuthority:
         order.last_note = note
         return _NO_EFFECTS
 
-    def watch(self, id: OrderId) -> OrderRecord | OpsLifecycleError:
+    def watch(self, id: OrderId) -> OpsLifecycleError | None:
         """Wait for the end of an order."""
         order = self.records.get(id)
         if order is None:
             return OrderNotFoundError(id).by("known")
-        return order
+        return None
 
     def _refused(
         self,

@@ -128,12 +128,12 @@ class LampAuthority:
             return LampError(id, lamp.status, "note_broken").by("possible")
         return self._end(lamp, _BROKEN, _BROKEN)
 
-    def watch(self, id: LampId) -> LampRecord | OpsLifecycleError:
+    def watch(self, id: LampId) -> OpsLifecycleError | None:
         """Wait until it is broken."""
         lamp = self.records.get(id)
         if lamp is None:
             return LampNotFoundError(id).by("known")
-        return lamp
+        return None
 
     def _refused(
         self,

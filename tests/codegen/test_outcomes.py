@@ -1,0 +1,46 @@
+"""Outcomes: filled as they are if the registry has checked what they are made of, else checked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.codegen.projects import edit, project
+from tests.codegen.test_less import SHIPPED, compiled, printed
+
+_START = (
+    "from ops_lifecycle import *\n"
+    "from opslifecycle import InvalidValueError\n"
+    "registry, id = Registry(), OperationId.new()\n"
+    "kind = OperationKind.BACKGROUND_TOOL_OP\n"
+    "registry.register_operation(OperationSpec(id, kind, SessionId.new(), 'n', 'l'))\n"
+)
+
+
+def test_fields_may_be_called_like_what_fills_them(tmp_path: Path) -> None:
+    folder = compiled(
+        tmp_path,
+        SHIPPED,
+        ("an error., fields: {error: text}", "an error., fields: {finish: text, outcome: text}"),
+        ("outcome: Failed(error)", "outcome: Failed(error, error)"),
+    )
+    script = _START + (
+        "registry.fail_operation(id, 'no')\n"
+        "print(registry.snapshot(id).terminal_outcome)\n"
+    )  # fmt: skip
+    assert printed(folder, script) == ["Failed(finish='no', outcome='no')"]
+
+
+def test_what_is_computed_is_checked(tmp_path: Path) -> None:
+    machine = tmp_path / SHIPPED.name
+    shutil.copy(SHIPPED, machine)
+    old = "on request., fields: {reason: optional text}"
+    edit(machine, old, "on request., fields: {reports: count, reason: optional text}")
+    computed = "Cancelled(operation.progress_count - 1, reason)"
+    edit(machine, "outcome: Cancelled(reason)", f"outcome: {computed}")
+    folder = project(tmp_path / "project", machine)
+    script = _START + (
+        "try: registry.cancel_operation(id)\n"
+        "except InvalidValueError as error: print(error)\n"
+    )  # fmt: skip
+    assert printed(folder, script) == ["reports: expected an integer of at least 0, got -1"]
