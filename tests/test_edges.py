@@ -235,6 +235,14 @@ def test_an_index_keeps_nothing_of_what_has_left() -> None:
     assert all(listing._buckets.values())
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_an_index_keeps_nothing_of_what_was_evicted(stored: bool) -> None:
+    with Registry(max_completed=1, store=MemoryStore() if stored else None) as registry:
+        for _ in range(3):
+            last = completed(registry)
+            assert [each.id for each in registry.list_operations(terminal=True)] == [last]
+
+
 class TestEntries:
     """Entries are made by their first reader, who may be overtaken by rows that leave."""
 
