@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import shutil
 import sqlite3
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 
 from opslifecycle import AsyncRegistry, OperationResult, Registry, SqliteStore
 
+from benchmarks.awaited import PARTS, awaited, connected, keep, timed
 from benchmarks.measuring import Contest, Named, Ratio
 from benchmarks.memory import specs
 
@@ -57,57 +56,12 @@ async def lifecycles(path: Path, durability: Durability, in_flight: int, count: 
         return (time.perf_counter() - start) / count
 
 
-async def answers(in_flight: int, count: int) -> float:
-    """Seconds for three answers from a thread that does nothing, each awaited before the next.
-
-    What acknowledging costs by itself, when a thread commits: nothing is decided, kept or told.
-    """
-    asked: queue.SimpleQueue[asyncio.Future[None] | None] = queue.SimpleQueue()
-    loop = asyncio.get_running_loop()
-
-    def finish(futures: list[asyncio.Future[None]]) -> None:
-        for future in futures:
-            future.set_result(None)
-
-    def answer() -> None:
-        while (first := asked.get()) is not None:
-            together = [first]
-            with contextlib.suppress(queue.Empty):
-                while (more := asked.get_nowait()) is not None:
-                    together.append(more)
-            loop.call_soon_threadsafe(finish, together)
-
-    async def one_after_another(number: int) -> None:
-        for _ in range(3 * len(range(number, count, in_flight))):
-            future = loop.create_future()
-            asked.put(future)
-            await future
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    start = time.perf_counter()
-    await asyncio.gather(*(one_after_another(number) for number in range(in_flight)))
-    seconds = time.perf_counter() - start
-    asked.put(None)
-    thread.join()
-    return seconds / count
-
-
 def raw(path: Path, durability: Durability, in_flight: int, rows: list[tuple[Any, ...]]) -> float:
     """Seconds to write rows into the same table, so many in each transaction."""
-    database = sqlite3.connect(path, isolation_level=None)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
-    database.execute(
-        "CREATE TABLE log (key INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL,"
-        " sequence INTEGER, body TEXT, checksum INTEGER NOT NULL)"
-    )
+    database = connected(path, durability)
     start = time.perf_counter()
     for place in range(0, len(rows), in_flight):
-        database.execute("BEGIN IMMEDIATE")
-        part = rows[place : place + in_flight]
-        database.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", part)
-        database.execute("COMMIT")
+        keep(database, rows[place : place + in_flight])
     seconds = time.perf_counter() - start
     database.close()
     return seconds
@@ -130,15 +84,31 @@ def _ours(durability: Durability, in_flight: int) -> Callable[[], float]:
     return run
 
 
-def _raw(durability: Durability, in_flight: int) -> Callable[[], float]:
-    count = COUNT_ALONE if in_flight == 1 else COUNT
+def _rows(durability: Durability, in_flight: int, count: int) -> list[tuple[Any, ...]]:
+    """What so many lifecycles leave in a store."""
     with folder() as where:
         asyncio.run(lifecycles(where / "ours.db", durability, in_flight, count))
-        rows = _rows_of(where / "ours.db")
+        return _rows_of(where / "ours.db")
+
+
+def _raw(durability: Durability, in_flight: int) -> Callable[[], float]:
+    count = COUNT_ALONE if in_flight == 1 else COUNT
+    rows = _rows(durability, in_flight, count)
 
     def run() -> float:
         with folder() as where:
             return raw(where / "raw.db", durability, in_flight, rows) / count
+
+    return run
+
+
+def _awaited(durability: Durability, in_flight: int) -> Callable[[], float]:
+    count = COUNT_ALONE if in_flight == 1 else COUNT
+    rows = _rows(durability, in_flight, count)
+
+    def run() -> float:
+        with folder() as where, contextlib.closing(connected(where / "raw.db", durability)) as raw:
+            return asyncio.run(awaited(raw, in_flight, rows, count))
 
     return run
 
@@ -176,12 +146,31 @@ def _in_flight(durability: Durability, in_flight: int) -> Named:
     def make() -> Contest:
         contestants = {
             "raw SQLite": _raw(durability, in_flight),
-            "three answers": lambda: asyncio.run(answers(in_flight, COUNT)),
+            "raw SQLite, awaited": _awaited(durability, in_flight),
             "registry": _ours(durability, in_flight),
         }
         return Contest(name, "lifecycle", contestants)
 
     return name, make
+
+
+def _part(name: str) -> Callable[[], float]:
+    whole = _ours("power", 100)
+
+    def run() -> float:
+        with timed(name) as seconds:
+            whole()
+            return seconds() / COUNT
+
+    return run
+
+
+def _taken_apart() -> Contest:
+    """Each part in a run of its own; what they leave of the whole is the loop and its tasks."""
+    parts = {name: _part(name) for name in PARTS}
+    alone = {"three answers alone": lambda: asyncio.run(awaited(None, 100, [], COUNT))}
+    whole = {"registry": _ours("power", 100)}
+    return Contest("taken apart: power, 100 in flight", "lifecycle", {**parts, **alone, **whole})
 
 
 contests: list[Named] = [
@@ -190,6 +179,7 @@ contests: list[Named] = [
         for durability in ("process", "power")
         for number in IN_FLIGHT
     ),
+    ("taken apart: power, 100 in flight", _taken_apart),
     ("recovery", lambda: Contest("recovery", "operation", _recovery())),
 ]
 

@@ -16,7 +16,7 @@ GROWTH = [
     ("feed length", "", "an end, by retained rows"),
 ]
 
-COLORS = {"raw SQLite": "tab:gray", "three answers": "tab:green", "registry": "tab:blue"}
+COLORS = {"raw SQLite": "tab:gray", "raw SQLite, awaited": "tab:green", "registry": "tab:blue"}
 
 
 def _number(name: str) -> int:
