@@ -67,7 +67,7 @@ class TestOverlay:
             elif change == "pop":
                 assert overlay.pop(key, "none") == expected.pop(key, "none")
             elif change == "get":
-                assert overlay.get(key) == expected.get(key)
+                assert overlay.get(key, "none") == expected.get(key, "none")
             elif key in expected:
                 del overlay[key], expected[key]
             else:

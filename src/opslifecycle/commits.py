@@ -207,7 +207,7 @@ class Committer:
         puts: dict[int, Put] = {}
         erased: dict[str, None] = {}
         keeps, put_of = self._storage.keeps, self._storage.put_of
-        some_left = decided.some_left()
+        some_left = decided.retention.erased or decided.retention.evicted
         for record, effects in decided.changes:
             if not keeps(record):
                 continue
@@ -275,8 +275,3 @@ class _Batch:
                     settle(staged, changes, self.retention)
                 else:
                     self.moved = True
-
-    def some_left(self) -> bool:
-        """Whether a record has left."""
-        erases = self._shell.effects.erases
-        return bool(self.retention.evicted) or any(erases(each) for _, each in self.changes)

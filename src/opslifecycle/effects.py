@@ -166,6 +166,8 @@ class EffectRunner(Generic[IdT, RecordT]):
     def settle(self, authority: Any, changes: Iterable[Change], retention: Retention) -> None:
         """Take out of the records what is to leave, and of the rows of a batch."""
         for record, effects in changes:
+            if not effects:
+                continue
             plan = self._plans[effects]
             if plan.own:
                 self._note(authority, record, plan)
@@ -175,6 +177,7 @@ class EffectRunner(Generic[IdT, RecordT]):
                 retention.evict(authority)
             if plan.erases:
                 authority.erase(record.id)
+                retention.erased = True
 
     def _note(self, authority: Any, record: RecordT, plan: _Plan) -> None:
         assert self.hooks is not None
@@ -200,10 +203,6 @@ class EffectRunner(Generic[IdT, RecordT]):
         if self.hooks is not None:
             self.hooks.publish()
         return wakers
-
-    def erases(self, effects: tuple[Enum, ...]) -> bool:
-        """Whether a record leaves by some effects."""
-        return self._plans[effects].erases
 
     def feeds(self, effects: tuple[Enum, ...]) -> bool:
         """Whether a feed row is among some effects."""

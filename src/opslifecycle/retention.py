@@ -10,9 +10,10 @@ class Retention:
     """The rows of a feed as a batch has them: those that are published, and then its own.
 
     What is published stays as it is; `evicted` is what is to leave it with the batch, oldest first.
+    `erased` says whether a record has left by its own effects.
     """
 
-    __slots__ = ("_own", "_published", "_retained_from", "_rows_max", "evicted")
+    __slots__ = ("_own", "_published", "_retained_from", "_rows_max", "erased", "evicted")
 
     def __init__(self, published: Sequence[Any], retained_from: int, rows_max: int) -> None:
         self._published = published
@@ -20,6 +21,7 @@ class Retention:
         self._rows_max = rows_max
         self._own: list[Any] = []
         self.evicted: list[Any] = []
+        self.erased = False
 
     def append(self, record: Any) -> None:
         """Keep one more."""

@@ -129,7 +129,9 @@ class Shell(Generic[IdT, RecordT]):
         if self._committer is None:
             self.act(id, decide, arguments, creates)
             return Answered(None)
-        return self.start(acting(id, decide, arguments, creates))
+        future = new_future()
+        self._committer.submit(acting(id, decide, arguments, creates), future)
+        return future
 
     def start(self, step: Step) -> Awaitable[Any]:
         """Run a command without blocking the event loop: its value is to be awaited.

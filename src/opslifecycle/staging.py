@@ -21,6 +21,8 @@ class Overlay(dict[K, V]):
     (`values`) are for reading only.
     """
 
+    __slots__ = ("_base", "_copy", "_gone")
+
     def __init__(self, base: dict[K, V], copy: Callable[[V], V] | None = None) -> None:
         super().__init__()
         self._base = base
@@ -38,7 +40,7 @@ class Overlay(dict[K, V]):
         if found is not None:
             return found
         found = self._base.get(key)
-        if found is None or key in self._gone:
+        if found is None or (self._gone and key in self._gone):
             return default
         if self._copy is not None:
             found = self._copy(found)

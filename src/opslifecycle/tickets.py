@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.steps import Step
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
+@final
 class Blocked:
     """A thread that is blocked until its command is answered."""
 
@@ -73,7 +74,7 @@ def answer_all(tickets: Iterable[Ticket], answers: Iterable[Any]) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
     last, together = None, []
     for (_, waiting), answer in zip(tickets, answers, strict=True):
-        if isinstance(waiting, Blocked):
+        if type(waiting) is Blocked:
             waiting.settle(answer)
             continue
         loop = waiting.get_loop()
@@ -94,7 +95,7 @@ def _finish(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
         if future.done():
             # Whoever awaited it was cancelled.
             continue
-        if isinstance(answer, OpsLifecycleError):
+        if answer is not None and isinstance(answer, OpsLifecycleError):
             future.set_exception(answer)
         else:
             future.set_result(answer)
