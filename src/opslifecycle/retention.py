@@ -30,10 +30,8 @@ class Retention:
     def evict(self, authority: Any) -> None:
         """Let go of what is over the limit."""
         published = len(self._published)
-        while (
-            published + len(self._own) - (oldest := self._retained_from + len(self.evicted))
-            > self._rows_max
-        ):
+        every = published + len(self._own)
+        while every - (oldest := self._retained_from + len(self.evicted)) > self._rows_max:
             row = self._published[oldest] if oldest < published else self._own[oldest - published]
             authority.evict(row.sequence, row.id)
             self.evicted.append(row)
