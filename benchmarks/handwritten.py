@@ -26,6 +26,7 @@ from opslifecycle import (
     OpsLifecycleError,
     OwnerRetiredError,
 )
+from opslifecycle.drafts import draft_of
 
 PROVISIONING = OperationStatus.PROVISIONING
 RUNNING = OperationStatus.RUNNING
@@ -36,6 +37,9 @@ SLOT = OperationKind.BACKGROUND_TOOL_CAPACITY_SLOT
 KEPT = ("append", "count", "wake", "evict")
 ERASED = ("count", "wake", "erase")
 NOTHING: tuple[str, ...] = ()
+
+# As quickly as the authority fills its outcomes: a limit must not lag behind what it limits.
+_CompletedDraft = draft_of(Completed)
 
 Decision = tuple[str, ...] | OpsLifecycleError
 
@@ -144,7 +148,10 @@ class Handwritten:
         if status is not RUNNING and status is not RETIRING:
             return InvalidTransitionError(id, status, "complete_operation")
         record.status = COMPLETED
-        record.outcome = Completed(result)
+        outcome = _CompletedDraft()
+        outcome.result = result
+        outcome.__class__ = Completed
+        record.outcome = outcome
         record.completed_ms = record.clock_offset_ms + self.now_ms
         self.active -= 1
         self.sequence += 1
