@@ -31,5 +31,4 @@ def draft_of(kind: type[Any]) -> type[Any]:
 def finish(draft: Any, kind: type[T]) -> T:
     """The frozen value that a draft was filled for."""
     draft.__class__ = kind
-    value: T = draft
-    return value
+    return draft  # type: ignore[no-any-return]
