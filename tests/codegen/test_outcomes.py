@@ -21,14 +21,14 @@ def test_fields_may_be_called_like_what_fills_them(tmp_path: Path) -> None:
     folder = compiled(
         tmp_path,
         SHIPPED,
-        ("an error., fields: {error: text}", "an error., fields: {finish: text, outcome: text}"),
+        ("an error., fields: {error: text}", "an error., fields: {made: text, outcome: text}"),
         ("outcome: Failed(error)", "outcome: Failed(error, error)"),
     )
     script = _START + (
         "registry.fail_operation(id, 'no')\n"
         "print(registry.snapshot(id).terminal_outcome)\n"
     )  # fmt: skip
-    assert printed(folder, script) == ["Failed(finish='no', outcome='no')"]
+    assert printed(folder, script) == ["Failed(made='no', outcome='no')"]
 
 
 def test_what_is_computed_is_checked(tmp_path: Path) -> None:

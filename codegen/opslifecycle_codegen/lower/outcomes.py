@@ -10,7 +10,7 @@ from opslifecycle_codegen.program import Command, Program
 from opslifecycle_codegen.symbols import RecordInfo, snake
 
 #: What the functions call otherwise.
-_TAKEN = {"finish", "outcome"}
+_TAKEN = {"made", "outcome"}
 
 
 @frozen

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from opslifecycle.drafts import draft_of, finish
+from opslifecycle.drafts import draft_of
 from opslifecycle.errors import InvalidSpecError, OpsLifecycleError
 from opslifecycle.permissions import Permission
 
@@ -670,7 +670,9 @@ def _failed(error: str) -> Failed:
     """Failed, of what is checked already."""
     outcome = _FailedDraft()
     outcome.error = error
-    return finish(outcome, Failed)
+    outcome.__class__ = Failed
+    made: Failed = outcome
+    return made
 
 
 _CompletedDraft = draft_of(Completed)
@@ -680,7 +682,9 @@ def _completed(result: OperationResult) -> Completed:
     """Completed, of what is checked already."""
     outcome = _CompletedDraft()
     outcome.result = result
-    return finish(outcome, Completed)
+    outcome.__class__ = Completed
+    made: Completed = outcome
+    return made
 
 
 _AbortedDraft = draft_of(Aborted)
@@ -690,7 +694,9 @@ def _aborted(reason: str | None) -> Aborted:
     """Aborted, of what is checked already."""
     outcome = _AbortedDraft()
     outcome.reason = reason
-    return finish(outcome, Aborted)
+    outcome.__class__ = Aborted
+    made: Aborted = outcome
+    return made
 
 
 _CancelledDraft = draft_of(Cancelled)
@@ -700,7 +706,9 @@ def _cancelled(reason: str | None) -> Cancelled:
     """Cancelled, of what is checked already."""
     outcome = _CancelledDraft()
     outcome.reason = reason
-    return finish(outcome, Cancelled)
+    outcome.__class__ = Cancelled
+    made: Cancelled = outcome
+    return made
 
 
 _TerminatedDraft = draft_of(Terminated)
@@ -710,4 +718,6 @@ def _terminated(reason: str) -> Terminated:
     """Terminated, of what is checked already."""
     outcome = _TerminatedDraft()
     outcome.reason = reason
-    return finish(outcome, Terminated)
+    outcome.__class__ = Terminated
+    made: Terminated = outcome
+    return made

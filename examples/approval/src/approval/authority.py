@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from opslifecycle.drafts import draft_of, finish
+from opslifecycle.drafts import draft_of
 from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.permissions import Permission
 
@@ -449,7 +449,9 @@ def _granted(last: Vote) -> Granted:
     """Granted, of what is checked already."""
     outcome = _GrantedDraft()
     outcome.last = last
-    return finish(outcome, Granted)
+    outcome.__class__ = Granted
+    made: Granted = outcome
+    return made
 
 
 _DeniedDraft = draft_of(Denied)
@@ -460,7 +462,9 @@ def _denied(by: PersonId, reason: str) -> Denied:
     outcome = _DeniedDraft()
     outcome.by = by
     outcome.reason = reason
-    return finish(outcome, Denied)
+    outcome.__class__ = Denied
+    made: Denied = outcome
+    return made
 
 
 _ExpiredDraft = draft_of(Expired)
@@ -470,4 +474,6 @@ def _expired(at_ms: int) -> Expired:
     """Expired, of what is checked already."""
     outcome = _ExpiredDraft()
     outcome.at_ms = at_ms
-    return finish(outcome, Expired)
+    outcome.__class__ = Expired
+    made: Expired = outcome
+    return made
