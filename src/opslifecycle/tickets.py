@@ -95,6 +95,7 @@ def _finish(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
         if future.done():
             # Whoever awaited it was cancelled.
             continue
+        # Most answers are None, of which asking for the class would take longest.
         if answer is not None and isinstance(answer, OpsLifecycleError):
             future.set_exception(answer)
         else:
