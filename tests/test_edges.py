@@ -314,7 +314,7 @@ def test_a_feed_effect_needs_a_feed() -> None:
     runner: EffectRunner[Any, Any] = EffectRunner(Listing({}, lambda record: ()), None)
     for effect in Effect:
         with pytest.raises(InternalError):
-            runner.settle(None, [(None, (effect,))], runner.begin())
+            runner.settle(None, None, (effect,), runner.begin())
 
 
 def test_a_union_is_told_by_the_names_of_its_classes() -> None:

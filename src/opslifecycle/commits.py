@@ -24,12 +24,10 @@ from opslifecycle.errors import (
 from opslifecycle.publication import Waker
 from opslifecycle.steps import Change, Step
 from opslifecycle.store import Commit, Identity, Put, Store
-from opslifecycle.tickets import Blocked, Ticket, answer_all
+from opslifecycle.tickets import Ticket, answer_all
 from opslifecycle.waits import wake_all
 
 if TYPE_CHECKING:
-    import asyncio
-
     from opslifecycle.shell import Shell
 
 T = TypeVar("T")
@@ -78,11 +76,11 @@ class Committer:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, step: Step, waiting: Blocked | asyncio.Future[Any]) -> None:
-        """Queue a command behind all that came before it, with whoever waits for its answer."""
+    def submit(self, ticket: Ticket) -> None:
+        """Queue a command behind all that came before it."""
         if self._ended is not None:
             raise self._ended
-        self._queue.put((step, waiting))
+        self._queue.put(ticket)
         if self._ended is not None:
             # The thread may have looked for the last time before this came.
             self._refuse_rest()
@@ -261,17 +259,40 @@ class _Batch:
 
     def decide(self, tickets: Sequence[Ticket]) -> None:
         """Decide commands in their order, all at the time of this instant."""
-        staged, settle = self.staged, self._shell.effects.settle
-        answers, every = self.answers, self.changes
+        staged, records, settle = self.staged, self.staged.records, self._shell.effects.settle
+        answers, changes = self.answers, self.changes
         self._shell.clock.tell(staged)
-        for step, _ in tickets:
-            value, changes, durable = step(staged)
-            answers.append(value)
-            if changes:
-                every += changes
-            if durable:
+        for _, id, decide, arguments, creates in tickets:
+            if id is None:
+                self._step(decide)
+                continue
+            # Spelled out, because handing on any number of arguments takes far longer.
+            if len(arguments) == 1:
+                effects = decide(staged, arguments[0])
+            elif len(arguments) == 2:
+                effects = decide(staged, arguments[0], arguments[1])
+            else:
+                effects = decide(staged, *arguments)
+            if effects.__class__ is not tuple:
+                answers.append(effects)
+                continue
+            answers.append(None)
+            record = records[id]
+            changes.append((record, effects))
+            # What makes no record and ends none rides along.
+            if effects:
                 self.durable = True
-                if changes:
-                    settle(staged, changes, self.retention)
-                else:
-                    self.moved = True
+                settle(staged, record, effects, self.retention)
+            elif creates:
+                self.durable = True
+
+    def _step(self, step: Step) -> None:
+        value, changes, durable = step(self.staged)
+        self.answers.append(value)
+        self.changes += changes
+        if durable:
+            self.durable = True
+            self.moved = self.moved or not changes
+        for record, effects in changes:
+            if effects:
+                self._shell.effects.settle(self.staged, record, effects, self.retention)

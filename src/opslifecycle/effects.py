@@ -163,21 +163,20 @@ class EffectRunner(Generic[IdT, RecordT]):
             return Retention((), 0, 0)
         return Retention(self._feed._rows, self._feed._head, self._rows_max)
 
-    def settle(self, authority: Any, changes: Iterable[Change], retention: Retention) -> None:
+    def settle(
+        self, authority: Any, record: RecordT, effects: tuple[Enum, ...], retention: Retention
+    ) -> None:
         """Take out of the records what is to leave, and of the rows of a batch."""
-        for record, effects in changes:
-            if not effects:
-                continue
-            plan = self._plans[effects]
-            if plan.own:
-                self._note(authority, record, plan)
-            if plan.rows is not None:
-                retention.append(record)
-            if plan.evicts_from is not None:
-                retention.evict(authority)
-            if plan.erases:
-                authority.erase(record.id)
-                retention.erased = True
+        plan = self._plans[effects]
+        if plan.own:
+            self._note(authority, record, plan)
+        if plan.rows is not None:
+            retention.append(record)
+        if plan.evicts_from is not None:
+            retention.evict(authority)
+        if plan.erases:
+            authority.erase(record.id)
+            retention.erased = True
 
     def _note(self, authority: Any, record: RecordT, plan: _Plan) -> None:
         assert self.hooks is not None

@@ -18,8 +18,8 @@ from opslifecycle.commits import Committer
 from opslifecycle.effects import EffectRunner, RecordT
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
 from opslifecycle.publication import PublicationLock, Waker
-from opslifecycle.steps import Step, acting
-from opslifecycle.tickets import Answered, Blocked, new_future
+from opslifecycle.steps import Step
+from opslifecycle.tickets import Answered, Blocked, new_future, ticket_of
 from opslifecycle.waits import Cell, WaitT, ended, failed, wake_all
 
 IdT = TypeVar("IdT", bound=Hashable)
@@ -64,7 +64,7 @@ class Shell(Generic[IdT, RecordT]):
         """
         if self._committer is not None:
             waiting = Blocked()
-            self._committer.submit(step, waiting)
+            self._committer.submit(ticket_of(waiting, step))
             return waiting.join()
         wakers: list[Waker] = []
         with self.lock:
@@ -88,7 +88,9 @@ class Shell(Generic[IdT, RecordT]):
     ) -> None:
         """Run what makes or changes one record: what is done most, so with few calls."""
         if self._committer is not None:
-            self.run(acting(id, decide, arguments, creates))
+            waiting = Blocked()
+            self._committer.submit((waiting, id, decide, arguments, creates))
+            waiting.join()
             return
         wakers: Iterable[Waker] = ()
         lock, now_ns = self.lock, self.clock.monotonic_ns
@@ -130,7 +132,7 @@ class Shell(Generic[IdT, RecordT]):
             self.act(id, decide, arguments, creates)
             return Answered(None)
         future = new_future()
-        self._committer.submit(acting(id, decide, arguments, creates), future)
+        self._committer.submit((future, id, decide, arguments, creates))
         return future
 
     def start(self, step: Step) -> Awaitable[Any]:
@@ -141,7 +143,7 @@ class Shell(Generic[IdT, RecordT]):
         if self._committer is None:
             return Answered(self.run(step))
         future = new_future()
-        self._committer.submit(step, future)
+        self._committer.submit(ticket_of(future, step))
         return future
 
     # Waits --------------------------------------------------------------------------------------

@@ -19,18 +19,6 @@ Step = Callable[[Any], Answer]
 _NOTHING: tuple[Change, ...] = ()
 
 
-def acting(id: Any, decide: Callable[..., Any], arguments: tuple[Any, ...], creates: bool) -> Step:
-    """What makes or changes one record; if it makes none and ends none, it rides along."""
-
-    def step(authority: Any) -> Answer:
-        effects = decide(authority, *arguments)
-        if effects.__class__ is not tuple:
-            return effects, _NOTHING, False
-        return None, ((authority.records[id], effects),), creates or bool(effects)
-
-    return step
-
-
 def acting_on_all(decide: Callable[..., Any], *payload: Any) -> Step:
     """A command that ends many records, or none."""
 

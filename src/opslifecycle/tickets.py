@@ -61,9 +61,19 @@ def new_future() -> asyncio.Future[Any]:
     return _running_loop[0]().create_future()
 
 
-#: A command and who waits for it: a blocked thread, or a task that awaits a future of its loop.
-#: A plain tuple, because one is made for every command.
-Ticket: TypeAlias = "tuple[Step, Blocked | asyncio.Future[Any]]"
+#: Who waits for the answer of a command: a blocked thread, or a task by a future of its loop.
+Waiting: TypeAlias = "Blocked | asyncio.Future[Any]"
+
+#: A command: who waits for it, the id of the one record that it makes or changes, what decides it
+#: with which arguments, and whether it makes the record. Without an id it is a step, which says by
+#: itself what has changed. One flat tuple, because the collector of garbage comes by the more often
+#: the more is made for every command.
+Ticket: TypeAlias = "tuple[Waiting, Any, Callable[..., Any], tuple[Any, ...], bool]"
+
+
+def ticket_of(waiting: Waiting, step: Step) -> Ticket:
+    """The ticket of a step."""
+    return waiting, None, step, (), False
 
 
 def answer_all(tickets: Iterable[Ticket], answers: Iterable[Any]) -> None:
@@ -71,27 +81,30 @@ def answer_all(tickets: Iterable[Ticket], answers: Iterable[Any]) -> None:
 
     An error is an answer like any other, of which each ticket is given one of its own.
     """
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    last, together = None, []
-    for (_, waiting), answer in zip(tickets, answers, strict=True):
+    by_loop: dict[asyncio.AbstractEventLoop, tuple[list[asyncio.Future[Any]], list[Any]]] = {}
+    last = None
+    for ticket, answer in zip(tickets, answers, strict=True):
+        waiting = ticket[0]
         if type(waiting) is Blocked:
             waiting.settle(answer)
             continue
         loop = waiting.get_loop()
         if loop is not last:
-            last, together = loop, by_loop.setdefault(loop, [])
-        together.append((waiting, answer))
-    for loop, together in by_loop.items():
+            last = loop
+            futures, theirs = by_loop.setdefault(loop, ([], []))
+        futures.append(waiting)
+        theirs.append(answer)
+    for loop, (futures, theirs) in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_finish, together)
+            loop.call_soon_threadsafe(_finish, futures, theirs)
         except RuntimeError:
             # A closed loop runs nothing any more, so nobody is left to be answered there.
             if not loop.is_closed():
                 raise
 
 
-def _finish(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, answer in answers:
+def _finish(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
+    for future, answer in zip(futures, answers, strict=True):
         if future.done():
             # Whoever awaited it was cancelled.
             continue

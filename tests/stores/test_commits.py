@@ -84,9 +84,7 @@ class TestGroupCommit:
         gate.hold()
 
         async def scenario() -> list[Any]:
-            run = registry._shell.start
-            steps = _steps(registry, id, slot)
-            tasks = [asyncio.ensure_future(run(step)) for step in steps]
+            tasks = [asyncio.ensure_future(each) for each in _asked_at_once(registry, id, slot)]
             await asyncio.sleep(0.05)
             gate.open_gate.set()
             return await asyncio.gather(*tasks, return_exceptions=True)
@@ -251,25 +249,25 @@ class TestGroupCommit:
 GIVEN = result()
 
 
-def _steps(registry: Registry, id: OperationId, slot: OperationId) -> list[Any]:
-    from opslifecycle.steps import acting, collecting
+def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> list[Any]:
+    from opslifecycle.steps import collecting
 
     from opslifecycle.generated import OperationAuthority as Authority
     from opslifecycle.generated import OperationEffect
 
-    first = spec()
-    create = acting(id, Authority.register, (spec(id=id), None), creates=True)
+    act, first, second = registry._shell.act_async, spec(), spec(id=id)
+    collect = collecting(Authority.collect_completed, (OperationEffect.ERASE,))
     return [
-        acting(first.id, Authority.register, (first, None), creates=True),
-        create,
-        acting(id, Authority.start, (id,), creates=False),
-        acting(id, Authority.complete, (id, GIVEN), creates=False),
-        acting(id, Authority.retire_completed, (id,), creates=False),
-        collecting(Authority.collect_completed, (OperationEffect.ERASE,)),
-        acting(id, Authority.start, (id,), creates=False),
-        create,
-        acting(slot, Authority.complete, (slot, GIVEN), creates=False),
-        acting(slot, Authority.register, (spec(SLOT, id=slot), None), creates=True),
+        act(first.id, Authority.register, (first, None), creates=True),
+        act(id, Authority.register, (second, None), creates=True),
+        act(id, Authority.start, (id,)),
+        act(id, Authority.complete, (id, GIVEN)),
+        act(id, Authority.retire_completed, (id,)),
+        registry._shell.start(collect),
+        act(id, Authority.start, (id,)),
+        act(id, Authority.register, (second, None), creates=True),
+        act(slot, Authority.complete, (slot, GIVEN)),
+        act(slot, Authority.register, (spec(SLOT, id=slot), None), creates=True),
     ]
 
 
