@@ -6,6 +6,7 @@ python -m tests.counts --record
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import sqlite3
@@ -16,9 +17,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from opslifecycle import OperationResult, OperationSpec, Registry, SqliteStore
+from opslifecycle import (
+    AsyncRegistry,
+    MemoryStore,
+    OperationResult,
+    OperationSpec,
+    Registry,
+    SqliteStore,
+)
 
 from tests.builders import result, spec
+from tests.stores.gate import Gate
 
 FIGURES = Path(__file__).with_name("counts.json")
 LIFECYCLES, WARM_UP = 200, 50
@@ -115,9 +124,33 @@ def _rows(path: Path) -> int:
     return int(count)
 
 
+async def _queued() -> float:
+    gate = Gate(MemoryStore())
+    async with AsyncRegistry(store=gate) as registry:
+        gate.hold()
+        first = asyncio.create_task(registry.register_operation(spec()))
+        await asyncio.to_thread(gate.waiting.wait)
+        work = [spec() for _ in range(LIFECYCLES)]
+        gc.collect()
+        gc.disable()
+        before = len(gc.get_objects())
+        tasks = [asyncio.create_task(registry.register_operation(each)) for each in work]
+        await asyncio.sleep(0)
+        found = len(gc.get_objects()) - before
+        gc.enable()
+        gate.open_gate.set()
+        await asyncio.gather(first, *tasks)
+    return found / LIFECYCLES
+
+
+def objects() -> Figures:
+    """Objects that the collector of garbage looks at, for each command that waits for a commit."""
+    return {"objects of a queued command": asyncio.run(_queued())}
+
+
 def counted() -> Figures:
     """Every figure."""
-    return {**blocks(), **statements(), **calls()}
+    return {**blocks(), **objects(), **statements(), **calls()}
 
 
 def grown(found: Figures, known: Figures) -> list[str]:
