@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from opslifecycle import (
     InvalidTransitionError,
     InvalidValueError,
     MaxConcurrentExceededError,
+    MemoryStore,
     OperationId,
     OperationKind,
     OperationNotFoundError,
@@ -26,6 +28,7 @@ from opslifecycle import (
     RunId,
     SessionChild,
     SessionId,
+    Store,
     Terminated,
 )
 from opslifecycle.clock import Clock
@@ -295,16 +298,19 @@ class TestListing:
             assert len(registry.list_operations(terminal=False)) == round + 1
 
 
+@pytest.mark.parametrize("make_store", [lambda: None, MemoryStore])
 @pytest.mark.parametrize("count", range(5))
-def test_commands_may_take_any_number_of_arguments(count: int) -> None:
+def test_commands_may_take_any_number_of_arguments(
+    count: int, make_store: Callable[[], Store | None]
+) -> None:
     given: list[Any] = []
 
     def decide(authority: Any, *arguments: int) -> tuple[()]:
         given.extend(arguments)
         return ()
 
-    registry = Registry()
-    registry._shell.act(OperationId.new(), decide, tuple(range(count)))
+    with Registry(store=make_store()) as registry:
+        registry._shell.act(running(registry), decide, tuple(range(count)))
     assert given == list(range(count))
 
 

@@ -169,7 +169,7 @@ class TestDoctor:
         cli("run", "--", "true")
         done = cli("doctor")
         assert done.returncode == 0
-        assert "sound, 1 operations" in done.stdout
+        assert "sound, 1 operation" in done.stdout
 
     @pytest.mark.parametrize("command", ["ls", "doctor", "tail"])
     def test_what_is_no_store(self, store: Path, command: str) -> None:

@@ -239,14 +239,18 @@ def doctor(ctx: click.Context, store: Path) -> None:
             registry = source.registry(name)
             wrong = _broken_invariants(registry)
             broken += bool(wrong)
-            held = len(registry.stored.records)
-            verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held} operations"
+            held = _count(len(registry.stored.records), "operation", "operations")
+            verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held}"
             print(f"{name}: {verdict}")
-        counted = f"{len(names)} registr{'y' if len(names) == 1 else 'ies'}"
+        counted = _count(len(names), "registry", "registries")
         print(f"{counted}, {len(INVARIANTS)} invariants each, {broken} broken")
         if not names:
             print("there was nothing to check", file=sys.stderr)
         ctx.exit(1 if broken or not names else 0)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _broken_invariants(registry: StoredRegistry) -> list[str]:
