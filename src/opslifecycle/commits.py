@@ -225,7 +225,7 @@ class Committer:
             return None
         for unwritten in self._unwritten:
             current = staged.get(unwritten)
-            if self._keeps(current) and id(current) not in puts:
+            if id(current) not in puts and self._keeps(current):
                 puts[id(current)] = self._storage.put_of(current)
         erased.update(dict.fromkeys(self._delivered))
         return self._commit_on(decided.staged, (*puts.values(), *calls), tuple(erased))
