@@ -266,24 +266,17 @@ class _Batch:
             if id is None:
                 self._step(decide)
                 continue
-            # Spelled out, because handing on any number of arguments takes far longer.
-            if len(arguments) == 1:
-                effects = decide(staged, arguments[0])
-            elif len(arguments) == 2:
-                effects = decide(staged, arguments[0], arguments[1])
-            else:
-                effects = decide(staged, *arguments)
+            effects = decide(staged, *arguments)
             if effects.__class__ is not tuple:
                 answers.append(effects)
                 continue
             answers.append(None)
             record = records[id]
             changes.append((record, effects))
-            # What makes no record and ends none rides along.
             if effects:
-                self.durable = True
                 settle(staged, record, effects, self.retention)
-            elif creates:
+            if effects or creates:
+                # What makes no record and ends none rides along.
                 self.durable = True
 
     def _step(self, step: Step) -> None:
