@@ -22,7 +22,7 @@ check: $(READY)
 
 generate: $(READY)
 	$(BIN)/opslifecycle-codegen generate
-	$(BIN)/python -m opslifecycle_codegen.reference docs/reference
+	$(BIN)/python -m opslifecycle_codegen.emit.reference docs/reference
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W -q docs build/docs

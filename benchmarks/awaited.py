@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from opslifecycle import commits, sqlite_store
-from opslifecycle.sqlite_chain import Writer
+from opslifecycle.shell import commits
+from opslifecycle.stores.sqlite import store as sqlite_store
+from opslifecycle.stores.sqlite.chain import Writer
 
 Row = tuple[Any, ...]
 Asked = tuple[asyncio.Future[None], Row | None]

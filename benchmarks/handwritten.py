@@ -26,7 +26,7 @@ from opslifecycle import (
     OpsLifecycleError,
     OwnerRetiredError,
 )
-from opslifecycle.drafts import draft_of
+from opslifecycle.values.drafts import draft_of
 
 PROVISIONING = OperationStatus.PROVISIONING
 RUNNING = OperationStatus.RUNNING

@@ -22,7 +22,7 @@ from opslifecycle import (
 from benchmarks.handwritten import Handwritten, Record
 from benchmarks.measuring import Contest, Named, Ratio
 from benchmarks.plain import Plain
-from opslifecycle.generated import OperationAuthority
+from opslifecycle.operations import OperationAuthority
 
 OWNER = SessionId.new()
 KIND = OperationKind.BACKGROUND_TOOL_OP

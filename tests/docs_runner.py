@@ -45,7 +45,7 @@ def _commands(content: str) -> list[tuple[str, list[str]]]:
 def _run(command: str, expected: list[str], folder: Path, *, fails: bool) -> None:
     words = shlex.split(command, comments=True)
     modules = {
-        "opslifecycle-codegen": ["-m", "opslifecycle_codegen.main"],
+        "opslifecycle-codegen": ["-m", "opslifecycle_codegen.cli.main"],
         "opslifecycle": ["-m", "opslifecycle.cli.main"],
         "python": [],
     }

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from opslifecycle import AsyncRegistry, SqliteStore
-from opslifecycle.store import Commit
+from opslifecycle.stores.base import Commit
 
 from tests.builders import result, spec
 

@@ -9,7 +9,7 @@ import json
 import os
 
 import pytest
-from opslifecycle.watchers import Watchers
+from opslifecycle.sync.watchers import Watchers
 
 from tests.counts import FIGURES, calls, counted, grown
 

@@ -19,10 +19,10 @@ from opslifecycle import (
     Registry,
     SqliteStore,
     Terminated,
-    lease,
-    sqlite_chain,
-    sqlite_store,
 )
+from opslifecycle.stores.sqlite import chain as sqlite_chain
+from opslifecycle.stores.sqlite import lease
+from opslifecycle.stores.sqlite import store as sqlite_store
 
 from tests.builders import result, spec
 from tests.crash_images import Image, images, lay

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from opslifecycle_codegen.reference import PAGES
+from opslifecycle_codegen.emit.reference import PAGES
 
 from tests.docs_runner import run_page
 

@@ -31,15 +31,15 @@ from opslifecycle import (
     StoreDamagedError,
     StoreVersionError,
     Terminated,
-    checks,
     errors,
     structure,
 )
-from opslifecycle.effects import EffectRunner
 from opslifecycle.errors import PersistenceError
-from opslifecycle.listing import Listing
-from opslifecycle.staging import Overlay, merge
-from opslifecycle.store import Commit, Identity, Stored
+from opslifecycle.shell.effects import EffectRunner
+from opslifecycle.shell.listing import Listing
+from opslifecycle.shell.overlay import Overlay, merge
+from opslifecycle.stores.base import Commit, Identity, Stored
+from opslifecycle.values import checks
 
 from tests.builders import completed, registered, spec
 

@@ -14,9 +14,9 @@ from opslifecycle import (
     Retired,
     SqliteStore,
     Terminated,
-    sqlite_chain,
-    sqlite_store,
 )
+from opslifecycle.stores.sqlite import chain as sqlite_chain
+from opslifecycle.stores.sqlite import store as sqlite_store
 
 from tests.builders import completed, running, spec
 from tests.files import Fault, Files, Operation

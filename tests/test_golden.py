@@ -24,7 +24,7 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("layout_*.db"))
 
 
 def test_there_is_one_for_every_layout() -> None:
-    from opslifecycle.sqlite_layout import LAYOUT
+    from opslifecycle.stores.sqlite.schema import LAYOUT
 
     assert [path.stem for path in GOLDEN] == [f"layout_{n}" for n in range(1, LAYOUT + 1)]
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from opslifecycle import OperationId, SessionId, identifiers
-from opslifecycle.identifiers import _Uuid7Maker
+from opslifecycle import OperationId, SessionId
+from opslifecycle.values import identifiers
+from opslifecycle.values.identifiers import _Uuid7Maker
 
 
 class Still:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from opslifecycle import lease
+from opslifecycle.stores.sqlite import lease
 
 HOST = socket.gethostname()
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")

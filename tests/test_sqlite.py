@@ -26,9 +26,9 @@ from opslifecycle import (
     StoreDamagedError,
     StoreVersionError,
 )
-from opslifecycle import lease as leases
+from opslifecycle.stores.sqlite import lease as leases
 
-from opslifecycle.generated.storage import STORAGE
+from opslifecycle.operations.storage import STORAGE
 from tests.builders import completed, running, spec
 from tests.torture import torture
 
@@ -323,7 +323,7 @@ class TestDamage:
         query(newer, "PRAGMA user_version = 99")
         with pytest.raises(StoreVersionError, match="layout 99"):
             Registry(store=SqliteStore(newer))
-        from opslifecycle.store import Identity
+        from opslifecycle.stores.base import Identity
 
         store = SqliteStore(path)
         with pytest.raises(StoreVersionError, match="ops_lifecycle version 1"):

@@ -14,7 +14,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*/src"))
 def test_basedpyright_finds_nothing_in_strict_mode(tmp_path: Path) -> None:
     assert len(EXAMPLES) >= 3
     config = {
-        "include": [str(path) for path in (*EXAMPLES, ROOT / "src/opslifecycle/generated")],
+        "include": [str(path) for path in (*EXAMPLES, ROOT / "src/opslifecycle/operations")],
         "extraPaths": [str(path) for path in (ROOT / "src", *EXAMPLES)],
         "pythonVersion": "3.11",
         "typeCheckingMode": "strict",

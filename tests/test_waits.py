@@ -30,7 +30,7 @@ from opslifecycle import (
     WaitAllSatisfied,
     WaitAlreadyActiveError,
 )
-from opslifecycle.barriers import Barriers
+from opslifecycle.sync.barriers import Barriers
 
 from tests.builders import SLOT, completed, registered, result, running, spec
 

@@ -32,7 +32,7 @@ def test_begin_edit_generate_check_test_and_run(tmp_path: Path) -> None:
     (wheel,) = wheels.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True)
     folder.mkdir()
-    codegen = ("-m", "opslifecycle_codegen.main")
+    codegen = ("-m", "opslifecycle_codegen.cli.main")
     where = python(folder, site, "-c", "import opslifecycle; print(opslifecycle.__file__)")
     assert where.startswith(str(site))
 

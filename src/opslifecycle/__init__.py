@@ -1,12 +1,11 @@
 """A registry for long-running asynchronous operations: nothing is lost, nothing ends twice.
 
-The lifecycle is declared in `machine/ops_lifecycle.yaml` and compiled to `opslifecycle.generated`.
+The lifecycle is declared in `machine/ops_lifecycle.yaml` and compiled to `opslifecycle.operations`.
 This module is the whole public surface.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from opslifecycle.conversion import register_type, structure, unstructure
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
@@ -25,11 +24,12 @@ from opslifecycle.errors import (
     StoreVersionError,
     UnsupportedError,
 )
-from opslifecycle.feed import CompletionFeed, CompletionFeedGap
-from opslifecycle.permissions import Permission
-from opslifecycle.store import MemoryStore, Store
+from opslifecycle.shell.feed import CompletionFeed, CompletionFeedGap
+from opslifecycle.shell.permissions import Permission
+from opslifecycle.stores.base import MemoryStore, Store
+from opslifecycle.values.conversion import register_type, structure, unstructure
 
-from opslifecycle.generated import (
+from opslifecycle.operations import (
     DEFAULT_MAX_COMPLETED,
     Aborted,
     AlreadyPeerReadyError,
@@ -85,7 +85,7 @@ from opslifecycle.generated import (
 )
 
 if TYPE_CHECKING:
-    from opslifecycle.sqlite_store import SqliteStore
+    from opslifecycle.stores.sqlite.store import SqliteStore
 
 __all__ = [
     "DEFAULT_MAX_COMPLETED",
@@ -171,7 +171,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Loaded when it is first used, so that importing the package does not load sqlite3.
     if name == "SqliteStore":
-        from opslifecycle.sqlite_store import SqliteStore
+        from opslifecycle.stores.sqlite.store import SqliteStore
 
         return SqliteStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

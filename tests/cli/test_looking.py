@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 from opslifecycle import PersistenceError, RegistryOwnedError
-from opslifecycle.sqlite_forgetting import forget
-from opslifecycle.sqlite_reading import StoreReader
+from opslifecycle.stores.sqlite.admin import forget
+from opslifecycle.stores.sqlite.reader import StoreReader
 
-from opslifecycle.generated.storage import STORAGE
+from opslifecycle.operations.storage import STORAGE
 from tests.cli.processes import alive
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]

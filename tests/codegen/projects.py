@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from opslifecycle_codegen.main import main
+from opslifecycle_codegen.cli.main import main
 
 CONFIG = """
 [tool.opslifecycle-codegen]

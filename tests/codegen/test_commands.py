@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from opslifecycle_codegen.main import main
+from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, project
 
@@ -241,7 +241,7 @@ class TestFmt:
 
 def test_watch_generates_at_every_change(tmp_path: Path) -> None:
     folder = project(tmp_path, TURNSTILE)
-    command = [sys.executable, "-m", "opslifecycle_codegen.main", "watch"]
+    command = [sys.executable, "-m", "opslifecycle_codegen.cli.main", "watch"]
     with subprocess.Popen(command, cwd=folder, stdout=-1, stderr=-1, text=True) as process:
         machine = folder / "machine/turnstile.yaml"
         for summary in ("Another machine.", "Yet another."):
@@ -259,7 +259,7 @@ def test_watch_generates_at_every_change(tmp_path: Path) -> None:
 
 
 def test_help_names_every_command() -> None:
-    command = [sys.executable, "-m", "opslifecycle_codegen.main", "--help"]
+    command = [sys.executable, "-m", "opslifecycle_codegen.cli.main", "--help"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"}
     )

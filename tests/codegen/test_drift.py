@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from opslifecycle_codegen.main import main
+from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import CONFIG, assert_clean, edit, generated, project
 
@@ -152,7 +152,7 @@ class TestCheck:
             shutil.copy(machine, folder / "machine")
             config = CONFIG.format(name=machine.stem, width=100)
             (folder / "pyproject.toml").write_text(config, encoding="utf-8")
-            command = [sys.executable, "-m", "opslifecycle_codegen.main", "generate"]
+            command = [sys.executable, "-m", "opslifecycle_codegen.cli.main", "generate"]
             environment = {**os.environ, "PYTHONHASHSEED": seed}
             subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
             outputs.append([path.read_bytes() for path in generated(folder)])

@@ -19,11 +19,10 @@ from opslifecycle import (
     MemoryStore,
     PersistenceError,
     SqliteStore,
-    commits,
-    hooks,
 )
-from opslifecycle.store import Commit
-from opslifecycle_codegen.main import main
+from opslifecycle.shell import commits, outbox
+from opslifecycle.stores.base import Commit
+from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, project
 
@@ -260,7 +259,7 @@ def test_a_handler_that_always_fails_is_left_alone_for_longer_and_longer(
     def fail(call: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(hooks, "_RETRY_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(outbox, "_RETRY_SECONDS_MAX", 0.5)
     store = MemoryStore()
     with parcels.ParcelRegistry(store=store, on_effect=fail) as registry:
         registry._hooks._stopped = Stopped()

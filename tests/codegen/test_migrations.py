@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from opslifecycle_codegen.main import main
+from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, generated, project
 

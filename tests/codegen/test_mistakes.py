@@ -9,16 +9,16 @@ import re
 from pathlib import Path, PurePosixPath
 
 import pytest
-from opslifecycle_codegen.analyze import analyze
-from opslifecycle_codegen.config import MachineConfig
-from opslifecycle_codegen.diagnostics import Diagnostics, InvalidMachineError
-from opslifecycle_codegen.explain import explained
-from opslifecycle_codegen.findings import RULES
-from opslifecycle_codegen.parser import parse
-from opslifecycle_codegen.project import program_of
-from opslifecycle_codegen.reader import read
-from opslifecycle_codegen.render import Renderer
-from opslifecycle_codegen.report import tell_findings
+from opslifecycle_codegen.analysis.analyze import analyze
+from opslifecycle_codegen.base.config import MachineConfig
+from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
+from opslifecycle_codegen.base.rule_catalogue import RULES
+from opslifecycle_codegen.cli.explain import explained
+from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.cli.report import tell_findings
+from opslifecycle_codegen.emit.render import Renderer
+from opslifecycle_codegen.source.parser import parse
+from opslifecycle_codegen.source.reader import read
 
 TURNSTILE = (Path(__file__).parent / "turnstile.yaml").read_text(encoding="utf-8")
 

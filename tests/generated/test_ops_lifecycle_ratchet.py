@@ -14,11 +14,11 @@ import json
 from pathlib import Path
 
 import pytest
-from opslifecycle.closed_set import ClosedSet
 from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.values.closed_set import ClosedSet
 
-from opslifecycle.generated.authority import OperationAuthority, OperationRecord
-from opslifecycle.generated.enums import (
+from opslifecycle.operations.authority import OperationAuthority, OperationRecord
+from opslifecycle.operations.enums import (
     CompletionCursorConsumer,
     OperationCompletionFeedClass,
     OperationCompletionWakeClass,
@@ -29,8 +29,8 @@ from opslifecycle.generated.enums import (
     OperationStatus,
     OperationTerminalOutcomeKind,
 )
-from opslifecycle.generated.identifiers import OperationId, SessionId
-from opslifecycle.generated.values import (
+from opslifecycle.operations.identifiers import OperationId, SessionId
+from opslifecycle.operations.values import (
     OperationPeerHandle,
     OperationProgressUpdate,
     OperationResult,

@@ -30,15 +30,15 @@ from unittest import mock
 
 import jinja2
 from attrs import frozen
-from opslifecycle_codegen.analyze import analyze
-from opslifecycle_codegen.config import MachineConfig, load_config
-from opslifecycle_codegen.diagnostics import Diagnostics, InvalidMachineError
-from opslifecycle_codegen.main import main as codegen
-from opslifecycle_codegen.parser import parse
-from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.project import compile_all
-from opslifecycle_codegen.reader import Node, read
-from opslifecycle_codegen.render import Renderer
+from opslifecycle_codegen.analysis.analyze import analyze
+from opslifecycle_codegen.base.config import MachineConfig, load_config
+from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
+from opslifecycle_codegen.cli.main import main as codegen
+from opslifecycle_codegen.cli.project import compile_all
+from opslifecycle_codegen.emit.render import Renderer
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.source.parser import parse
+from opslifecycle_codegen.source.reader import Node, read
 
 from tests.proof import mutants as of_the_machine
 from tests.proof.machines import ROOT
@@ -46,7 +46,7 @@ from tests.proof.machines import ROOT
 PROJECTS = [ROOT, *sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))]
 SOURCE = ROOT / "machine/ops_lifecycle.yaml"
 CODEGEN = ROOT / "codegen"
-TEMPLATES = CODEGEN / "opslifecycle_codegen/templates"
+TEMPLATES = CODEGEN / "opslifecycle_codegen/emit/templates"
 #: Tests of machines whose files are not committed: with less than most, effects, migrations.
 TESTS = [f"tests/codegen/test_{name}.py" for name in ("less", "effects", "migrations", "drift")]
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from opslifecycle_codegen.proof import prove
-from opslifecycle_codegen.proof.search import Search
-from opslifecycle_codegen.proof.slices import slices
+from opslifecycle_codegen.modelcheck import prove
+from opslifecycle_codegen.modelcheck.search import Search
+from opslifecycle_codegen.modelcheck.slices import slices
 
 from tests.proof.machines import ROOT, SLICES, edited, slice_of
 
@@ -70,7 +70,7 @@ def search(name: str) -> Layer:
 
 def asked_of_spin(name: str) -> Layer:
     """The states of one slice, counted by SPIN."""
-    from opslifecycle_codegen.proof.task import compared_with_spin
+    from opslifecycle_codegen.modelcheck.task import compared_with_spin
 
     started = time.perf_counter()
     slice = slice_of(edited(), name)
@@ -80,7 +80,7 @@ def asked_of_spin(name: str) -> Layer:
 
 def shown() -> Layer:
     """The claims for any number of operations."""
-    from opslifecycle_codegen.symbolic.induction import induction
+    from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 
     started = time.perf_counter()
     found = induction(edited())

@@ -12,8 +12,8 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
 from opslifecycle import CompletionCursorConsumer, OpsLifecycleError
-from opslifecycle_codegen.proof.slices import Slice
-from opslifecycle_codegen.proof.state import Answer, Call, State
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
 from tests.proof.machines import edited
 from tests.proof.twin import Twin

@@ -3,7 +3,7 @@
 A mutant is a module with one node of its tree changed. It stands in a copy of the package, which
 the test run and every process that it starts import; the run stops at the first test that fails.
 
-python -m tests.proof.code_mutants [--share 0.1] [--module waits] [--one NAME]
+python -m tests.proof.code_mutants [--share 0.1] [--module sync.waits] [--one NAME]
 """
 
 from __future__ import annotations
@@ -41,22 +41,42 @@ _RACES = ["tests/schedules", "tests/test_hammer.py"]
 _EFFECTS = ["tests/codegen/test_effects.py"]
 #: What those meet that live on, by module; the longest run last.
 THEN = {
-    "barriers": _RACES, "capture": ["tests/test_golden.py"], "checks": [], "clock": [],
-    "closed_set": [], "drafts": [], "commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
-    "conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
-    "effects": [*_EFFECTS, *_RACES], "errors": ["tests/test_types.py"],
-    "feed": [*_RACES], "hooks": _EFFECTS, "identifiers": [], "lease": _SQLITE,
-    "listing": _RACES, "migration": [*_EFFECTS, "tests/codegen/test_migrations.py"],
-    "publication": _RACES,
-    "retention": _RACES, "settings": [], "shell": [*_EFFECTS, *_RACES],
-    "sqlite_chain": _SQLITE, "sqlite_forgetting": _SQLITE,
-    "sqlite_inbox": ["tests/cli/test_looking.py"], "sqlite_layout": _SQLITE,
-    "sqlite_reading": _SQLITE, "sqlite_statements": _SQLITE,
-    "sqlite_store": [*_SQLITE, "tests/test_crash_images.py"], "sqlite_upgrade": _SQLITE,
-    "staging": ["tests/test_faults.py"], "steps": [*_EFFECTS, "tests/codegen/test_less.py"],
-    "store": _SQLITE,
-    "tickets": _RACES, "token": [], "waits": _RACES, "watchers": _RACES,
-}  # fmt: skip
+    "sync.barriers": _RACES,
+    "shell.capture": ["tests/test_golden.py"],
+    "values.checks": [],
+    "clock": [],
+    "values.closed_set": [],
+    "values.drafts": [],
+    "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
+    "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
+    "shell.effects": [*_EFFECTS, *_RACES],
+    "errors": ["tests/test_types.py"],
+    "shell.feed": [*_RACES],
+    "shell.outbox": _EFFECTS,
+    "values.identifiers": [],
+    "stores.sqlite.lease": _SQLITE,
+    "shell.listing": _RACES,
+    "stores.migration": [*_EFFECTS, "tests/codegen/test_migrations.py"],
+    "sync.publication": _RACES,
+    "shell.retention": _RACES,
+    "shell.settings": [],
+    "shell.engine": [*_EFFECTS, *_RACES],
+    "stores.sqlite.chain": _SQLITE,
+    "stores.sqlite.admin": _SQLITE,
+    "stores.sqlite.inbox": ["tests/cli/test_looking.py"],
+    "stores.sqlite.schema": _SQLITE,
+    "stores.sqlite.reader": _SQLITE,
+    "stores.sqlite.statements": _SQLITE,
+    "stores.sqlite.store": [*_SQLITE, "tests/test_crash_images.py"],
+    "stores.sqlite.upgrade": _SQLITE,
+    "shell.overlay": ["tests/test_faults.py"],
+    "shell.steps": [*_EFFECTS, "tests/codegen/test_less.py"],
+    "stores.base": _SQLITE,
+    "shell.tickets": _RACES,
+    "values.token": [],
+    "sync.waits": _RACES,
+    "sync.watchers": _RACES,
+}
 
 #: Mutants that do the same in other ways, each with the reason.
 EQUIVALENT: dict[str, str] = {
@@ -108,8 +128,13 @@ def mutants(module: str) -> list[Mutant]:
     return found
 
 
+def path_of(package: Path, module: str) -> Path:
+    """The file of a module, which is named from the package on."""
+    return package / f"{module.replace('.', '/')}.py"
+
+
 def _tree(module: str) -> ast.Module:
-    return ast.parse((SHELL / f"{module}.py").read_text(encoding="utf-8"))
+    return ast.parse(path_of(SHELL, module).read_text(encoding="utf-8"))
 
 
 @frozen
@@ -233,7 +258,7 @@ def killer(mutant: Mutant) -> str | None:
 def _passes(mutant: Mutant, tests: Sequence[str]) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         package = shutil.copytree(SHELL, Path(folder) / "opslifecycle")
-        (package / f"{mutant.module}.py").write_text(mutant.source(), encoding="utf-8")
+        path_of(package, mutant.module).write_text(mutant.source(), encoding="utf-8")
         environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
         try:
             done = subprocess.run(
@@ -268,7 +293,12 @@ def every() -> list[Mutant]:
 
 def modules() -> set[str]:
     """The modules of the shell."""
-    return {path.stem for path in Path(SHELL).glob("*.py")}
+    files = [path.relative_to(SHELL).with_suffix("") for path in SHELL.rglob("*.py")]
+    return {
+        ".".join(file.parts)
+        for file in files
+        if file.parts[0] not in ("cli", "operations") and file.stem != "__init__"
+    }
 
 
 def main() -> int:

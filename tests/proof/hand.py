@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.proof.interpreter import Interpreter
-from opslifecycle_codegen.proof.state import Call, State
-from opslifecycle_codegen.slice_rules import CRASH
+from opslifecycle_codegen.analysis.slice_rules import CRASH
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.interpreter import Interpreter
+from opslifecycle_codegen.modelcheck.state import Call, State
 
 from tests.test_contract_table import CELLS, KIND_CLASSES, LABELS, STATUS_CLASSES
 

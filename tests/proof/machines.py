@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.project import program_of
-from opslifecycle_codegen.proof.search import Search
-from opslifecycle_codegen.proof.slices import Slice, slices
+from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.search import Search
+from opslifecycle_codegen.modelcheck.slices import Slice, slices
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "machine/ops_lifecycle.yaml").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import frozen
-from opslifecycle_codegen.reader import Mapping, Node, Scalar, Sequence, read
+from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence, read
 
 from tests.proof.machines import SHIPPED
 

@@ -18,14 +18,14 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 
 from attrs import frozen
-from opslifecycle_codegen.analyze import analyze
-from opslifecycle_codegen.diagnostics import Diagnostics, InvalidMachineError
-from opslifecycle_codegen.parser import parse
-from opslifecycle_codegen.program import Program
-from opslifecycle_codegen.proof import figures
-from opslifecycle_codegen.proof.search import Search
-from opslifecycle_codegen.proof.slices import slices
-from opslifecycle_codegen.symbolic.induction import induction
+from opslifecycle_codegen.analysis.analyze import analyze
+from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck import figures
+from opslifecycle_codegen.modelcheck.search import Search
+from opslifecycle_codegen.modelcheck.slices import slices
+from opslifecycle_codegen.modelcheck.symbolic.induction import induction
+from opslifecycle_codegen.source.parser import parse
 
 from tests.proof.hand import broken_cell
 from tests.proof.machines import ROOT

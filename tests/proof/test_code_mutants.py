@@ -6,10 +6,10 @@ from tests.proof import code_mutants
 
 #: One of each kind of mistake, each in another module.
 OF_THE_SHELL = [
-    "watchers.Watchers.forget: without `del self.cells[cell.key]`",
-    "retention.Retention.evict: other comparison in `oldest < published`",
-    "barriers.Barriers.count: other comparison in `barrier.unfinished == 0`",
-    "waits.Wait.done: nothing for `return self._cell.state is not _PENDING`",
+    "sync.watchers.Watchers.forget: without `del self.cells[cell.key]`",
+    "shell.retention.Retention.evict: other comparison in `oldest < published`",
+    "sync.barriers.Barriers.count: other comparison in `barrier.unfinished == 0`",
+    "sync.waits.Wait.done: nothing for `return self._cell.state is not _PENDING`",
 ]
 
 
@@ -24,14 +24,16 @@ def test_mutants_of_the_shell_are_noticed() -> None:
 
 
 def test_every_module_of_the_shell_is_mutated_or_has_nothing_to_mutate() -> None:
-    # The first two are lists of names, the third has one class without a method.
+    # A list of fields, and one class without a method.
     assert code_mutants.modules() - set(code_mutants.THEN) == {
-        "__init__", "permissions", "cancellation"
+        "shell.permissions", "sync.cancellation"
     }  # fmt: skip
     known = {each.name for module in code_mutants.THEN for each in code_mutants.mutants(module)}
     assert set(code_mutants.EQUIVALENT) <= known
 
 
 def test_a_module_as_it_is_lives() -> None:
-    source = (code_mutants.SHELL / "token.py").read_text(encoding="utf-8")
-    assert code_mutants.killer(code_mutants.Mutant("token", "nothing", lambda: source)) is None
+    source = code_mutants.path_of(code_mutants.SHELL, "values.token").read_text(encoding="utf-8")
+    assert (
+        code_mutants.killer(code_mutants.Mutant("values.token", "nothing", lambda: source)) is None
+    )

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from opslifecycle import OperationLifecycleAction, OpsLifecycleError
-from opslifecycle_codegen.proof.slices import Slice
-from opslifecycle_codegen.proof.state import Answer, Call, State
-from opslifecycle_codegen.slice_rules import CRASH, CRASH_DISCARDING
-from opslifecycle_codegen.types import TEXT, Type
+from opslifecycle_codegen.analysis.slice_rules import CRASH, CRASH_DISCARDING
+from opslifecycle_codegen.ir.types import TEXT, Type
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
-from opslifecycle.generated import views
+from opslifecycle.operations import views
 from tests.proof.machines import SLICES, edited, search, slice_of
 from tests.proof.twin import UNKNOWN, Twin
 

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from opslifecycle_codegen.main import main
-from opslifecycle_codegen.project import program_of
-from opslifecycle_codegen.proof.slices import Slice
-from opslifecycle_codegen.proof.state import Call, Draft, State
-from opslifecycle_codegen.symbolic.induction import induction
-from opslifecycle_codegen.symbolic.logic import outside
+from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import Call, Draft, State
+from opslifecycle_codegen.modelcheck.symbolic.induction import induction
+from opslifecycle_codegen.modelcheck.symbolic.logic import outside
 
 from tests.proof.machines import ROOT, edited, search
 

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from opslifecycle_codegen.diagnostics import InvalidMachineError
-from opslifecycle_codegen.main import main
-from opslifecycle_codegen.proof import figures, prove, symmetry
-from opslifecycle_codegen.proof.claims import ENDS_STAND, WATCHES_ARE_OF_THE_LIVE
-from opslifecycle_codegen.proof.search import Found, Search
-from opslifecycle_codegen.proof.story import source_of_test, story
+from opslifecycle_codegen.base.diagnostics import InvalidMachineError
+from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.modelcheck import figures, prove, symmetry
+from opslifecycle_codegen.modelcheck.claims import ENDS_STAND, WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.search import Found, Search
+from opslifecycle_codegen.modelcheck.story import source_of_test, story
 
 from tests.proof.machines import ROOT, SHIPPED, SLICES, edited, search, slice_of
 from tests.test_contract_table import CELLS, LABELS

@@ -13,13 +13,13 @@ import attrs
 import pytest
 from opslifecycle import MemoryStore, OperationStatus, Registry, RuntimeEpochId
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.store import Commit
-from opslifecycle_codegen.proof.slices import Slice
-from opslifecycle_codegen.proof.state import Call, State
-from opslifecycle_codegen.slice_rules import CRASH, CRASH_DISCARDING
+from opslifecycle.stores.base import Commit
+from opslifecycle_codegen.analysis.slice_rules import CRASH, CRASH_DISCARDING
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import Call, State
 
-from opslifecycle.generated import OperationAuthority, OperationRecord
-from opslifecycle.generated.storage import STORAGE, keeps, put_of, state_of
+from opslifecycle.operations import OperationAuthority, OperationRecord
+from opslifecycle.operations.storage import STORAGE, keeps, put_of, state_of
 from tests.builders import spec
 from tests.proof.machines import edited, search, slice_of
 from tests.proof.twin import Twin

@@ -31,15 +31,15 @@ from opslifecycle import (
     SqliteStore,
     Store,
 )
-from opslifecycle.barriers import Barriers
-from opslifecycle.retention import Retention
-from opslifecycle.watchers import Watchers
-from opslifecycle_codegen.proof.claims import Claims
-from opslifecycle_codegen.proof.interpreter import Interpreter
-from opslifecycle_codegen.proof.slices import Slice, default_slice
-from opslifecycle_codegen.proof.state import Answer, Call, State
-from opslifecycle_codegen.proof.values import Values
-from opslifecycle_codegen.slice_rules import CRASH
+from opslifecycle.shell.retention import Retention
+from opslifecycle.sync.barriers import Barriers
+from opslifecycle.sync.watchers import Watchers
+from opslifecycle_codegen.analysis.slice_rules import CRASH
+from opslifecycle_codegen.modelcheck.claims import Claims
+from opslifecycle_codegen.modelcheck.interpreter import Interpreter
+from opslifecycle_codegen.modelcheck.slices import Slice, default_slice
+from opslifecycle_codegen.modelcheck.state import Answer, Call, State
+from opslifecycle_codegen.modelcheck.values import Values
 
 from tests.proof.both_sides import HAPPENED, IDS, PROGRAM, Asked, BothSides
 from tests.proof.twin import Twin

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import opslifecycle
-from opslifecycle_codegen.proof.slices import Slice
-from opslifecycle_codegen.proof.state import State
-from opslifecycle_codegen.proof.values import OPAQUE
-from opslifecycle_codegen.types import Type
+from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import State
+from opslifecycle_codegen.modelcheck.values import OPAQUE
 
-from opslifecycle.generated import authority as generated
+from opslifecycle.operations import authority as generated
 
 UNKNOWN = "unknown"
 

@@ -23,7 +23,7 @@ from opslifecycle import (
     RegistryClosedError,
     RunId,
 )
-from opslifecycle.store import Commit
+from opslifecycle.stores.base import Commit
 
 from tests.builders import spec
 from tests.schedules.scheduling import Schedule

@@ -17,10 +17,10 @@ from queue import Empty
 from types import SimpleNamespace
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-import opslifecycle.commits
-import opslifecycle.publication
-import opslifecycle.tickets
-import opslifecycle.waits
+import opslifecycle.shell.commits
+import opslifecycle.shell.tickets
+import opslifecycle.sync.publication
+import opslifecycle.sync.waits
 import pytest
 from attrs import define, field, frozen
 
@@ -202,10 +202,14 @@ class Schedule:
         locks = SimpleNamespace(Lock=lock, TIMEOUT_MAX=threading.TIMEOUT_MAX)
         threads = SimpleNamespace(Thread=thread, current_thread=lambda: self._current)
         with pytest.MonkeyPatch.context() as patch:
-            for module in (opslifecycle.publication, opslifecycle.tickets, opslifecycle.waits):
+            for module in (
+                opslifecycle.sync.publication,
+                opslifecycle.shell.tickets,
+                opslifecycle.sync.waits,
+            ):
                 patch.setattr(module, "threading", locks)
-            patch.setattr(opslifecycle.commits, "threading", threads)
-            patch.setattr(opslifecycle.commits, "SimpleQueue", lambda: _Queue(self))
+            patch.setattr(opslifecycle.shell.commits, "threading", threads)
+            patch.setattr(opslifecycle.shell.commits, "SimpleQueue", lambda: _Queue(self))
             yield
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 import pytest
-from opslifecycle.commits import Committer
-from opslifecycle.feed import CompletionFeed
-from opslifecycle.shell import Shell
-from opslifecycle.waits import Wait, ended
+from opslifecycle.shell.commits import Committer
+from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.feed import CompletionFeed
+from opslifecycle.sync.waits import Wait, ended
 
 from tests.schedules import scenarios
 from tests.schedules.exploring import Scenario, ScenarioError, explore, replay, sample

@@ -10,8 +10,8 @@ from opslifecycle import (
     MemoryStore,
     Registry,
     SqliteStore,
-    commits,
 )
+from opslifecycle.shell import commits
 
 from tests.stores.gate import Gate, MakeStore
 

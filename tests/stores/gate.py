@@ -13,7 +13,7 @@ from opslifecycle import (
     Registry,
     Store,
 )
-from opslifecycle.store import Commit, Identity, Stored
+from opslifecycle.stores.base import Commit, Identity, Stored
 
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
 REASON = "the process that owned this operation ended before it did"

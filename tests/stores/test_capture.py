@@ -13,8 +13,8 @@ from opslifecycle import (
     StoreDamagedError,
     StoreVersionError,
     Terminated,
-    capture,
 )
+from opslifecycle.shell import capture
 
 from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, running, spec
 from tests.stores.gate import AGENT, REASON, MakeStore, snapshot

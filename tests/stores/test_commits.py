@@ -28,9 +28,9 @@ from opslifecycle import (
     RegistryClosedError,
     Retired,
     RunId,
-    commits,
 )
-from opslifecycle.steps import Answer
+from opslifecycle.shell import commits
+from opslifecycle.shell.steps import Answer
 
 from tests.builders import SLOT, completed, registered, result, running, spec
 from tests.stores.gate import Gate, MakeStore, snapshot, statuses
@@ -250,10 +250,10 @@ GIVEN = result()
 
 
 def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> list[Any]:
-    from opslifecycle.steps import collecting
+    from opslifecycle.shell.steps import collecting
 
-    from opslifecycle.generated import OperationAuthority as Authority
-    from opslifecycle.generated import OperationEffect
+    from opslifecycle.operations import OperationAuthority as Authority
+    from opslifecycle.operations import OperationEffect
 
     act, first, second = registry._shell.act_async, spec(), spec(id=id)
     collect = collecting(Authority.collect_completed, (OperationEffect.ERASE,))

@@ -17,8 +17,8 @@ from opslifecycle import (
     Retired,
     SqliteStore,
     Terminated,
-    commits,
 )
+from opslifecycle.shell import commits
 
 from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, registered, result, running, spec
 from tests.stores.gate import AGENT, REASON, Gate, MakeStore, snapshot, statuses

@@ -28,7 +28,7 @@ from opslifecycle.cli.display import Display, Lines, LiveTable, Silence
 from opslifecycle.cli.looking import cancel, collect, doctor, ls, show, tail, wait
 from opslifecycle.cli.runner import Runner
 from opslifecycle.cli.stores import prepared, store_option, told_errors
-from opslifecycle.sqlite_inbox import Inbox
+from opslifecycle.stores.sqlite.inbox import Inbox
 from rich.console import Console
 
 _REFRESH_SECONDS = 0.1

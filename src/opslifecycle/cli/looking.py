@@ -28,17 +28,17 @@ from opslifecycle.cli.records import (
 )
 from opslifecycle.cli.stores import store_option, told_errors
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.conversion import data_of
-from opslifecycle.sqlite_forgetting import forget
-from opslifecycle.sqlite_inbox import Inbox
-from opslifecycle.sqlite_reading import StoredRegistry
+from opslifecycle.stores.sqlite.admin import forget
+from opslifecycle.stores.sqlite.inbox import Inbox
+from opslifecycle.stores.sqlite.reader import StoredRegistry
+from opslifecycle.values.conversion import data_of
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from opslifecycle.generated import INVARIANTS, OperationAuthority
-from opslifecycle.generated.storage import record_of, restore
-from opslifecycle.generated.views import entry_of
+from opslifecycle.operations import INVARIANTS, OperationAuthority
+from opslifecycle.operations.storage import record_of, restore
+from opslifecycle.operations.views import entry_of
 
 _LOOK_SECONDS = 0.2
 _TIMED_OUT = 124

@@ -12,10 +12,10 @@ import attrs
 from opslifecycle import OperationLifecycleSnapshot, OpsLifecycleError
 from opslifecycle import unstructure as to_json
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.sqlite_reading import StoredRegistry, StoreReader
+from opslifecycle.stores.sqlite.reader import StoredRegistry, StoreReader
 
-from opslifecycle.generated.storage import STORAGE, record_of
-from opslifecycle.generated.views import snapshot_of
+from opslifecycle.operations.storage import STORAGE, record_of
+from opslifecycle.operations.views import snapshot_of
 
 #: What is shown for an operation that is live in a store whose owner is gone.
 INTERRUPTED = "interrupted"

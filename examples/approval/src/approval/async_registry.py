@@ -9,8 +9,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from opslifecycle import checks
-from opslifecycle.steps import advancing, collecting
+from opslifecycle.shell.steps import advancing, collecting
+from opslifecycle.values import checks
 
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestEffect

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from opslifecycle.drafts import draft_of
 from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.permissions import Permission
+from opslifecycle.shell.permissions import Permission
+from opslifecycle.values.drafts import draft_of
 
 from .enums import DecisionReader, RequestEffect, RequestStatus, Standing, Urgency
 from .errors import (

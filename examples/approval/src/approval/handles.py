@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from attrs import frozen
-from opslifecycle.token import ObligationToken, mint
-from opslifecycle.waits import Wait
+from opslifecycle.sync.waits import Wait
+from opslifecycle.values.token import ObligationToken, mint
 
 from .identifiers import BatchId, RequestId, WaitId
 from .values import Decision

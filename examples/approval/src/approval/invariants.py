@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opslifecycle.barriers import Barrier
+from opslifecycle.sync.barriers import Barrier
 
 from .authority import RequestAuthority
 from .enums import RequestStatus

@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Self
 
-from opslifecycle import checks, conversion
-from opslifecycle.capture import fill, reading, seal, unseal
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.commits import Committer
-from opslifecycle.effects import EffectRunner, FeedParts
-from opslifecycle.feed import CompletionFeed
-from opslifecycle.hooks import Hooks, check_handler
-from opslifecycle.listing import Listing
-from opslifecycle.permissions import Permission
-from opslifecycle.publication import PublicationLock
-from opslifecycle.settings import UNSET, setting
-from opslifecycle.shell import Shell
-from opslifecycle.steps import recovering
-from opslifecycle.store import EMPTY, Interrupted, Store, Stored
+from opslifecycle.shell.capture import fill, reading, seal, unseal
+from opslifecycle.shell.commits import Committer
+from opslifecycle.shell.effects import EffectRunner, FeedParts
+from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.feed import CompletionFeed
+from opslifecycle.shell.listing import Listing
+from opslifecycle.shell.outbox import Hooks, check_handler
+from opslifecycle.shell.permissions import Permission
+from opslifecycle.shell.settings import UNSET, setting
+from opslifecycle.shell.steps import recovering
+from opslifecycle.stores.base import EMPTY, Interrupted, Store, Stored
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.values import checks, conversion
 
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency

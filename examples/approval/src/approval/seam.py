@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from opslifecycle.errors import UnsupportedError
-from opslifecycle.feed import CompletionFeed
+from opslifecycle.shell.feed import CompletionFeed
 
 from .enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency
 from .handles import BatchWait, RequestWatch

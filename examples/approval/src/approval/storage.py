@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from opslifecycle import conversion
 from opslifecycle.clock import Clock
-from opslifecycle.commits import Storage
-from opslifecycle.conversion import json_text, structure
-from opslifecycle.hooks import EffectCall, is_effect
-from opslifecycle.staging import Overlay, merge
-from opslifecycle.store import Identity, Put, Stored
+from opslifecycle.shell.commits import Storage
+from opslifecycle.shell.outbox import EffectCall, is_effect
+from opslifecycle.shell.overlay import Overlay, merge
+from opslifecycle.stores.base import Identity, Put, Stored
+from opslifecycle.values import conversion
+from opslifecycle.values.conversion import json_text, structure
 
 from .authority import RequestAuthority, RequestRecord
 from .enums import DecisionReader, RequestEffect, RequestStatus

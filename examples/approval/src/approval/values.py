@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, TypeAlias
 
 from attrs import frozen
-from opslifecycle import checks, conversion
+from opslifecycle.values import checks, conversion
 
 from .enums import RequestKind
 from .identifiers import PersonId, RequestId

@@ -10,10 +10,10 @@ from collections.abc import Hashable
 from typing import Any, TypeAlias
 
 from attrs import frozen
-from opslifecycle.drafts import draft_of, finish
 from opslifecycle.errors import InternalError
-from opslifecycle.feed import FeedBatch
-from opslifecycle.hooks import EffectCall
+from opslifecycle.shell.feed import FeedBatch
+from opslifecycle.shell.outbox import EffectCall
+from opslifecycle.values.drafts import draft_of, finish
 
 from .authority import RequestRecord
 from .enums import RequestEffect, RequestStatus

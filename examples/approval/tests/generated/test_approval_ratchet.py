@@ -14,8 +14,8 @@ import json
 from pathlib import Path
 
 import pytest
-from opslifecycle.closed_set import ClosedSet
 from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.values.closed_set import ClosedSet
 
 from approval.authority import RequestAuthority, RequestRecord
 from approval.enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.permissions import Permission
+from opslifecycle.shell.permissions import Permission
 
 from .enums import OrderEffect, OrderStatus
 from .errors import OrderExistsError, OrderNotFoundError, WrongStageError

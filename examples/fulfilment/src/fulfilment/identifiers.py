@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from opslifecycle.identifiers import Identifier
+from opslifecycle.values.identifiers import Identifier
 
 
 class OrderId(Identifier):

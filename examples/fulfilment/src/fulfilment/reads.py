@@ -9,17 +9,17 @@ from __future__ import annotations
 import weakref
 from typing import Any, Self
 
-from opslifecycle import checks
-from opslifecycle.capture import fill, reading, seal, unseal
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.commits import Committer
-from opslifecycle.effects import EffectRunner
-from opslifecycle.listing import Listing
-from opslifecycle.permissions import Permission
-from opslifecycle.publication import PublicationLock
-from opslifecycle.shell import Shell
-from opslifecycle.steps import recovering
-from opslifecycle.store import EMPTY, Interrupted, Put, Store, Stored
+from opslifecycle.shell.capture import fill, reading, seal, unseal
+from opslifecycle.shell.commits import Committer
+from opslifecycle.shell.effects import EffectRunner
+from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.listing import Listing
+from opslifecycle.shell.permissions import Permission
+from opslifecycle.shell.steps import recovering
+from opslifecycle.stores.base import EMPTY, Interrupted, Put, Store, Stored
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.values import checks
 
 from .authority import OrderAuthority
 from .enums import OrderStatus

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from opslifecycle import checks
+from opslifecycle.values import checks
 
 from .authority import OrderAuthority
 from .identifiers import OrderId

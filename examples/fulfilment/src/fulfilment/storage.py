@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from opslifecycle import conversion
 from opslifecycle.clock import Clock
-from opslifecycle.commits import Storage
-from opslifecycle.conversion import json_text, structure
-from opslifecycle.staging import Overlay, merge
-from opslifecycle.store import Identity, Put, Stored
+from opslifecycle.shell.commits import Storage
+from opslifecycle.shell.overlay import Overlay, merge
+from opslifecycle.stores.base import Identity, Put, Stored
+from opslifecycle.values import conversion
+from opslifecycle.values.conversion import json_text, structure
 
 from .authority import OrderAuthority, OrderRecord
 from .enums import OrderStatus

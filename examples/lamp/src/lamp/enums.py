@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from opslifecycle.closed_set import ClosedSet
+from opslifecycle.values.closed_set import ClosedSet
 
 
 class LampStatus(ClosedSet):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from opslifecycle.waits import Wait
+from opslifecycle.sync.waits import Wait
 
 from .enums import LampStatus
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from attrs import frozen
-from opslifecycle.drafts import draft_of, finish
+from opslifecycle.values.drafts import draft_of, finish
 
 from .authority import LampRecord
 from .enums import LampStatus

@@ -1,0 +1,1 @@
+"""A parsed machine to a checked program."""

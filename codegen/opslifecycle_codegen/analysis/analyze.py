@@ -1,0 +1,342 @@
+"""Stage 3, analyze: a machine to a program, or every mistake in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from opslifecycle_codegen.analysis import rules
+from opslifecycle_codegen.analysis.commands import Commands
+from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.overlaps import judge
+from opslifecycle_codegen.analysis.resolve import Resolver
+from opslifecycle_codegen.analysis.waivers import waive
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
+from opslifecycle_codegen.compat.migrations import migrations_of
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.program import (
+    Command,
+    EndStep,
+    ForAll,
+    Program,
+    Recovery,
+    Rule,
+    Views,
+)
+from opslifecycle_codegen.ir.scope import Binding, Scope, Typed
+from opslifecycle_codegen.ir.symbols import ViewInfo
+from opslifecycle_codegen.ir.types import (
+    BARRIER,
+    BOOL,
+    COUNT,
+    ENTITY,
+    REGISTRY,
+    ROW,
+    UNKNOWN,
+    Type,
+    collection,
+    optional,
+)
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Expr, Name, Text
+
+
+def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
+    """The program of a machine; raises InvalidMachineError with every mistake found."""
+    program = _Analyzer(machine, diagnostics).run()
+    waive(machine, diagnostics)
+    diagnostics.stop_if_any()
+    return program
+
+
+class _Analyzer:
+    def __init__(self, machine: model.Machine, diagnostics: Diagnostics) -> None:
+        self._machine = machine
+        self._diagnostics = diagnostics
+        self._resolver = Resolver(machine, diagnostics)
+        self._symbols = self._resolver.run()
+        self._commands = Commands(machine, self._symbols, self._resolver, diagnostics)
+
+    def run(self) -> Program:
+        machine, commands = self._machine, self._commands
+        create, create_id = commands.create(machine.create)
+        actions = tuple(commands.action(name, each) for name, each in machine.actions.items())
+        program = Program(
+            machine=machine,
+            symbols=self._symbols,
+            create=create,
+            create_id=create_id,
+            starts=self._starts(create),
+            actions=actions,
+            on_terminal=tuple(self._end_step(step) for step in machine.on_terminal),
+            for_all=tuple(self._for_all(n, e, actions) for n, e in machine.for_all_live.items()),
+            rollback=commands.rollback(machine.rollback) if machine.rollback else None,
+            collect=commands.collect(machine.collect) if machine.collect else None,
+            watch=commands.watch(machine.watch) if machine.watch else None,
+            cursors=commands.cursors(machine.cursors) if machine.cursors else None,
+            barrier=commands.barrier(machine.barrier) if machine.barrier else None,
+            rows_max=self._rows_max(),
+            recovery=self._recovery(actions),
+            views=self._views(),
+            classifiers=tuple(self._classifier(n, e) for n, e in machine.classifiers.items()),
+            invariants=tuple(self._claim(n, e) for n, e in machine.invariants.items()),
+            steps=tuple(self._step(n, e) for n, e in machine.steps.items()),
+            always=self._always(),
+            registry_starts=self._registry_starts(),
+            facts={
+                str(name): self._commands.guards.fact_types(each)
+                for name, each in machine.rejections.items()
+            },
+            migrations=migrations_of(machine, self._symbols, self._diagnostics),
+        )
+        rules.check(program, self._resolver, commands, self._diagnostics)
+        if any(finding.rule not in WAIVABLE for finding in self._diagnostics.findings):
+            # Guards that are wrong themselves are not to be judged as well.
+            return program
+        return evolve(program, judged=judge(program, commands, self._diagnostics))
+
+    def _compile(self, expr: Expr, scope: Scope, wanted: Type | None = None) -> Typed:
+        typed = compile_expression(expr, scope, self._diagnostics, wanted)
+        return typed or Typed(wanted or UNKNOWN, Code("None"))
+
+    def _starts(self, create: Command) -> dict[str, Code]:
+        scope = self._commands.base_scope(create.params)
+        scope = scope.with_names({"id": Binding(self._symbols.entity_fields["id"], "id")})
+        starts = {}
+        for name, field in self._machine.fields.items():
+            type = self._symbols.entity_fields[name]
+            if field.starts is not None:
+                starts[str(name)] = self._compile(field.starts, scope, type).code
+            elif not type.optional and field.stamped != "created":
+                message = f"{name} needs a value to start with, or an optional type"
+                self._diagnostics.add(field.mark, "missing-key", message)
+            known = ["created", "terminal", *self._machine.actions]
+            if field.stamped is not None and field.stamped not in known:
+                message = f"{str(field.stamped)!r} stamps nothing"
+                hint = nearest(field.stamped, known)
+                self._diagnostics.add(field.stamped.mark, "unknown-name", message, hint)
+        return starts
+
+    def _registry_starts(self) -> dict[str, Code]:
+        scope = Scope(self._symbols, {})
+        return {
+            str(name): self._compile(field.starts, scope, self._symbols.registry_fields[name]).code
+            for name, field in self._machine.registry.items()
+        }
+
+    def _record_scope(self) -> Scope:
+        entity = self._machine.entity
+        return Scope(self._symbols, {entity: Binding(ENTITY, entity)})
+
+    def _end_step(self, step: model.Step) -> EndStep:
+        scope = self._record_scope().with_names({"registry": Binding(REGISTRY, "self")})
+        test = self._compile(step.if_, scope, BOOL).code.text if step.if_ is not None else ""
+        updates = self._commands.changes.updates(step.update, scope)
+        return EndStep(test, updates, self._commands.changes.effects(step.effects))
+
+    def _for_all(
+        self, name: Name, declared: model.ForAllLive, actions: tuple[Command, ...]
+    ) -> ForAll:
+        action = next((each for each in actions if each.name == declared.do), None)
+        scope = self._commands.base_scope({})
+        unless = self._compile(declared.unless, scope, BOOL).code if declared.unless else None
+        updates = self._commands.changes.updates(declared.update, scope)
+        if action is None:
+            hint = nearest(declared.do, self._machine.actions)
+            message = f"there is no action {str(declared.do)!r}"
+            self._diagnostics.add(declared.do.mark, "unknown-action", message, hint)
+            action = Command(str(name), str(name), "", {})
+        elif set(action.from_statuses) != set(self._symbols.status_groups["live"]):
+            message = f"{action.name} is not legal from every live status"
+            self._diagnostics.add(declared.do.mark, "not-total", message)
+        elif action.to not in self._symbols.status_groups["terminal"] or action.updates:
+            message = f"{action.name} must lead to an end and update nothing itself"
+            self._diagnostics.add(declared.do.mark, "not-total", message)
+        elif self._machine.actions[Name(action.name, declared.mark)].checks is not None:
+            message = f"{action.name} has checks of its own, so it might be refused"
+            self._diagnostics.add(declared.do.mark, "not-total", message)
+        command = Command(
+            str(name), str(name), declared.summary, action.params, to=action.to,
+            outcome=action.outcome,
+        )  # fmt: skip
+        return ForAll(command, action.name, unless, updates, declared.optional)
+
+    def _recovery(self, actions: tuple[Command, ...]) -> Recovery | None:
+        declared = self._machine.recovery
+        if declared is None:
+            return None
+        keeps = self._compile(declared.keeps, self._record_scope(), BOOL)
+        command = self._interrupted(declared, declared.do, actions) if declared.do else None
+        return Recovery(keeps.code, command, self._recovered_fields())
+
+    def _interrupted(
+        self, declared: model.Recovery, do: Name, actions: tuple[Command, ...]
+    ) -> ForAll:
+        """The command that ends what was live when its process was gone."""
+        name = Name("recover_interrupted", declared.mark)
+        doing = model.ForAllLive(
+            mark=declared.mark, do=do,
+            summary=Text("End what was live when its process was gone.", declared.mark),
+        )  # fmt: skip
+        for_all = self._for_all(name, doing, actions)
+        codes = {}
+        for param, type in for_all.command.params.items():
+            expr = next((e for n, e in declared.with_.items() if n == param), None)
+            if expr is None:
+                message = f"{do} takes {param}: say it under `with`"
+                self._diagnostics.add(declared.mark, "missing-key", message)
+            else:
+                codes[param] = self._compile(expr, Scope(self._symbols, {}), type).code.text
+        for given in declared.with_:
+            if given not in for_all.command.params:
+                hint = nearest(given, for_all.command.params)
+                message = f"{do} does not take {str(given)!r}"
+                self._diagnostics.add(given.mark, "unknown-name", message, hint)
+        names = {
+            param: Binding(type, codes.get(param, "None"))
+            for param, type in for_all.command.params.items()
+        }
+        action = next((a for n, a in self._machine.actions.items() if n == do), None)
+        outcome = for_all.command.outcome
+        if action is not None and action.outcome is not None:
+            outcome = self._compile(action.outcome, Scope(self._symbols, names)).code
+        command = evolve(for_all.command, params={}, outcome=outcome)
+        return evolve(for_all, command=command)
+
+    def _recovered_fields(self) -> dict[str, Code]:
+        """Registry fields that are not stored, but follow from the records at recovery."""
+        many = Binding(collection(ENTITY), "authority.records.values()")
+        scope = Scope(self._symbols, {f"{self._machine.entity}s": many})
+        return {
+            str(name): self._compile(
+                field.recovered_as, scope, self._symbols.registry_fields[name]
+            ).code
+            for name, field in self._machine.registry.items()
+            if field.recovered_as is not None
+        }
+
+    def _rows_max(self) -> Code | None:
+        if self._machine.feed is None:
+            return None
+        names = {"registry": Binding(REGISTRY, "authority")}
+        return self._compile(self._machine.feed.rows_max, Scope(self._symbols, names), COUNT).code
+
+    # Views --------------------------------------------------------------------------------------
+
+    def _views(self) -> Views:
+        machine, scope = self._machine, self._record_scope()
+        counted = scope.with_names({"watcher_count": Binding(COUNT, "watcher_count")})
+        left_out = machine.snapshot.json == "leave_out_none"
+        snapshot = tuple(
+            self._view(name, each, counted, left_out)
+            for name, each in machine.snapshot.fields.items()
+        )
+        entry, needs = self._entry()
+        order, filters = [], []
+        if machine.listing is not None:
+            order = [self._compile(expr, scope).code for expr in machine.listing.order]
+            for name, expr in machine.listing.filters.items():
+                typed = self._compile(expr, scope)
+                filters.append((str(name), typed.type, typed.code))
+        return Views(snapshot, entry, needs, tuple(order), tuple(filters))
+
+    def _view(
+        self, name: Name, declared: model.ViewField, scope: Scope, left_out: bool
+    ) -> tuple[ViewInfo, Code]:
+        typed = self._compile(declared.is_, scope)
+        rule = declared.json
+        if rule not in (None, "leave_out_none", "keep_none"):
+            message = f"json: {str(rule)!r} is no rule; there are leave_out_none and keep_none"
+            self._diagnostics.add(declared.mark, "unknown-name", message)
+        keep = rule == "keep_none" or (rule is None and not left_out)
+        return ViewInfo(str(name), typed.type, declared.is_, keep), typed.code
+
+    def _entry(self) -> tuple[tuple[tuple[ViewInfo, Code], ...], tuple[str, ...]]:
+        """The feed entry: of an ended record, so what an end gives is there."""
+        feed = self._machine.feed
+        if feed is None:
+            return (), ()
+        entity = self._machine.entity
+        given = ["sequence", "terminal_outcome"]
+        given += [str(n) for n, f in self._machine.fields.items() if f.stamped == "terminal"]
+        constants = {}
+        for name in given:
+            type = self._symbols.entity_fields.get(name, UNKNOWN).required
+            constants[f"{entity}.{name}"] = Binding(type, name)
+        used: set[str] = set()
+        scope = self._record_scope()
+        scope = Scope(self._symbols, scope.names, constants, {}, used)
+        fields = tuple(
+            self._view(name, each, scope, False) for name, each in feed.entry.fields.items()
+        )
+        self._symbols.row_fields = {info.name: info.type for info, _ in fields}
+        if self._symbols.row_fields.get("seq") != COUNT:
+            message = "a feed entry needs the field seq, the sequence of its record"
+            self._diagnostics.add(feed.entry.mark, "missing-field", message)
+        needs = tuple(name for name in given if f"{entity}.{name}" in used)
+        return fields, needs
+
+    # Rules --------------------------------------------------------------------------------------
+
+    def _classifier(self, name: Name, declared: model.Classifier) -> Rule:
+        params = self._commands.params(declared.takes, "id")
+        used: set[str] = set()
+        scope = self._commands.base_scope(params, operation=optional(ENTITY))
+        scope = Scope(self._symbols, scope.names, used=used)
+        typed = self._compile(declared.gives, scope)
+        return Rule(str(name), declared.summary, typed.code, typed.type, params, frozenset(used))
+
+    def _state_names(self) -> Mapping[str, Binding]:
+        names = {
+            f"{self._machine.entity}s": Binding(collection(ENTITY), "authority.records.values()"),
+            "registry": Binding(REGISTRY, "authority"),
+        }
+        if self._machine.feed is not None:
+            names["feed"] = Binding(collection(ROW), "rows")
+        if self._machine.barrier is not None:
+            names["barriers"] = Binding(collection(BARRIER), "barriers")
+        if self._symbols.cursor_enum:
+            enum = Type("enum", self._symbols.cursor_enum)
+            names["cursors"] = Binding(Type("counts", inner=enum), "authority.cursors")
+        return names
+
+    def _claim(self, name: Name, declared: model.Claim) -> Rule:
+        used: set[str] = set()
+        scope = Scope(self._symbols, dict(self._state_names()), used=used)
+        typed = self._compile(declared.holds, scope, BOOL)
+        return Rule(str(name), declared.summary, typed.code, BOOL, {}, frozenset(used))
+
+    def _step(self, name: Name, declared: model.Claim) -> Rule:
+        names = {
+            "before": Binding(REGISTRY, "before"),
+            "after": Binding(REGISTRY, "after"),
+        }
+        constants = {}
+        if self._symbols.cursor_enum:
+            enum = Type("counts", inner=Type("enum", self._symbols.cursor_enum))
+            constants = {
+                f"{when}.cursors": Binding(enum, f"{when}.cursors") for when in ("before", "after")
+            }
+        scope = Scope(self._symbols, names, constants)
+        typed = self._compile(declared.holds, scope, BOOL)
+        return Rule(str(name), declared.summary, typed.code, BOOL, {}, frozenset())
+
+    def _always(self) -> dict[tuple[str, str], Code]:
+        """Fields that the constructor sets, whatever the caller wrote; and defaults."""
+        codes = {}
+        for record in self._symbols.records.values():
+            names = {
+                info.name: Binding(info.type, f"self.{info.name}")
+                for info in record.fields.values()
+            }
+            scope = Scope(self._symbols, names)
+            for info in record.fields.values():
+                if info.declared.always is not None:
+                    typed = self._compile(info.declared.always, scope, info.type)
+                    codes[record.name, info.name] = typed.code
+                if info.declared.default is not None:
+                    bare = Scope(self._symbols, {})
+                    self._compile(info.declared.default, bare, info.type)
+        return codes

@@ -1,0 +1,94 @@
+"""Stage 3, analyze: what a command changes. Updates of fields, and effects by name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+
+from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.program import Assignment
+from opslifecycle_codegen.ir.scope import Scope
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import ENTITY, Type
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Expr, Name, Text
+
+#: What the shell can carry out; a machine names these and no others.
+EFFECTS = (
+    "append_to_feed",
+    "count_in_barriers",
+    "wake_watchers",
+    "evict_oldest",
+    "close_watchers",
+    "fail_barriers",
+    "erase",
+)
+
+
+class Changes:
+    """Compiles updates and effects, and remembers which effects are used."""
+
+    def __init__(self, machine: model.Machine, symbols: Symbols, found: Diagnostics) -> None:
+        self._machine = machine
+        self._symbols = symbols
+        self._diagnostics = found
+        self.used_effects: set[str] = set()
+
+    def updates(self, declared: Mapping[Text, Expr], scope: Scope) -> tuple[Assignment, ...]:
+        """Updates in their order, each `registry.field` or `entity.field` to a new value."""
+        return tuple(
+            assignment
+            for target, expr in declared.items()
+            if (assignment := self._update(target, expr, scope)) is not None
+        )
+
+    def _update(self, target: Text, expr: Expr, scope: Scope) -> Assignment | None:
+        owner, _, field = str(target).partition(".")
+        entity = self._machine.entity
+        fields: Mapping[str, Type] = {
+            "registry": self._symbols.registry_fields,
+            str(entity): self._symbols.entity_fields,
+        }.get(owner, {})
+        settable = {
+            name: type
+            for name, type in fields.items()
+            if name not in ("id", "status", "terminal_outcome")
+            and (owner != "registry" or name in self._machine.registry)
+        }
+        if field not in settable or (owner == entity and entity not in scope.names):
+            hint = nearest(target, [f"{owner}.{name}" for name in settable])
+            message = f"{str(target)!r} cannot be updated here"
+            self._diagnostics.add(target.mark, "unknown-name", message, hint)
+            return None
+        if owner == entity and scope.narrowed.get(owner, scope.names[owner].type) != ENTITY:
+            message = f"{entity} may be None here: no check makes sure that it exists"
+            self._diagnostics.add(target.mark, "may-be-none", message)
+        typed = compile_expression(expr, scope, self._diagnostics, settable[field])
+        if typed is None:
+            return None
+        code_target = f"self.{field}" if owner == "registry" else f"{owner}.{field}"
+        return _augmented(code_target, typed.code)
+
+    def effects(self, names: Sequence[Name]) -> tuple[str, ...]:
+        """Effects by name, each known to the shell."""
+        known = [*EFFECTS, *self._machine.effects]
+        for name in names:
+            if name not in known:
+                message = f"there is no effect {str(name)!r}"
+                self._diagnostics.add(name.mark, "unknown-effect", message, nearest(name, known))
+            needs_feed = name in ("append_to_feed", "evict_oldest")
+            if needs_feed and self._machine.feed is None:
+                self._diagnostics.add(name.mark, "missing-feed", f"{name} needs a feed")
+            self.used_effects.add(str(name))
+        return tuple(str(name) for name in names)
+
+
+def _augmented(target: str, code: Code) -> Assignment:
+    """`x = x + 1` as `x += 1`."""
+    tree = ast.parse(code.text, mode="eval").body
+    if isinstance(tree, ast.BinOp) and ast.unparse(tree.left) == target:
+        operator = "+=" if isinstance(tree.op, ast.Add) else "-="
+        return Assignment(target, operator, Code(ast.unparse(tree.right)))
+    return Assignment(target, "=", code)

@@ -1,0 +1,239 @@
+"""Stage 3, analyze: commands. Each compiles its guards and its changes in a scope of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from opslifecycle_codegen.analysis.changes import Changes
+from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.guards import Guards
+from opslifecycle_codegen.analysis.resolve import Resolver, action_label
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.emit.layout import Code, quoted
+from opslifecycle_codegen.ir.program import BarrierAdmission, Check, Command
+from opslifecycle_codegen.ir.scope import Binding, Scope
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import (
+    ACTION,
+    ENTITY,
+    REGISTRY,
+    STATUSES,
+    TEXT,
+    Type,
+    fits,
+    optional,
+)
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Name, Text, TypeExpr, Words
+
+#: What a barrier is checked for when it is asked for, each once, in the order of the machine.
+BARRIER_CHECKS = ("repeated", "busy", "unknown")
+
+
+class Commands:
+    """Compiles commands."""
+
+    def __init__(
+        self, machine: model.Machine, symbols: Symbols, resolver: Resolver, found: Diagnostics
+    ) -> None:
+        self._machine = machine
+        self._symbols = symbols
+        self._resolver = resolver
+        self._diagnostics = found
+        self.guards = Guards(machine, resolver, found)
+        self.changes = Changes(machine, symbols, found)
+
+    # Scopes -------------------------------------------------------------------------------------
+
+    def base_scope(self, params: Mapping[str, Type], *, operation: Type | None = None) -> Scope:
+        """The names that a command's expressions may use."""
+        entity = self._machine.entity
+        names = {"registry": Binding(REGISTRY, "self")}
+        if operation is not None:
+            names["id"] = Binding(self._symbols.entity_fields["id"], "id")
+            names[entity] = Binding(operation, entity)
+        names.update({name: Binding(type, name) for name, type in params.items()})
+        return Scope(self._symbols, names)
+
+    def _action_scope(self, scope: Scope, label_code: str, from_code: str) -> Scope:
+        names = {"action": Binding(ACTION, "action")}
+        constants = {
+            "action.label": Binding(TEXT, label_code),
+            "action.from_statuses": Binding(STATUSES, from_code),
+        }
+        scope = scope.with_names(names)
+        return Scope(scope.symbols, scope.names, constants)
+
+    def params(self, takes: Mapping[Name, TypeExpr], *reserved_too: str) -> dict[str, Type]:
+        """The types of what a command takes."""
+        reserved = {"registry", "self", self._machine.entity, *reserved_too}
+        for name in takes:
+            if name in reserved:
+                message = f"a parameter cannot be called {str(name)!r}"
+                self._diagnostics.add(name.mark, "name-collision", message)
+        return {str(name): self._resolver.type_of(type) for name, type in takes.items()}
+
+    # Commands -----------------------------------------------------------------------------------
+
+    def create(self, declared: model.Create) -> tuple[Command, Code]:
+        """The command that makes a record, and the code of its id."""
+        params = self.params(declared.takes)
+        scope = self.base_scope(params)
+        made = compile_expression(
+            declared.id, scope, self._diagnostics, self._symbols.entity_fields["id"]
+        )
+        scope = self.base_scope(params, operation=optional(ENTITY))
+        checks, scope = self.guards.checks(declared.checks, scope)
+        updates = self.changes.updates(declared.update, scope)
+        target = self._resolver.statuses([declared.to])
+        if target and target[0] in self._symbols.status_groups["terminal"]:
+            message = f"a new {self._machine.entity} cannot begin at an end"
+            self._diagnostics.add(declared.to.mark, "terminal-start", message)
+        command = Command(
+            "register",
+            "register",
+            declared.summary,
+            params,
+            checks,
+            updates,
+            self.changes.effects(declared.effects),
+            to=str(declared.to),
+        )
+        return command, made.code if made else Code("id")
+
+    def action(self, name: Name, declared: model.Action) -> Command:
+        """One action on a record."""
+        params = self.params(declared.takes, "id", "action")
+        label = action_label(name, declared)
+        sources = self._resolver.statuses(declared.from_)
+        self._refuse_terminal_exit(declared.from_, sources)
+        scope = self.base_scope(params, operation=optional(ENTITY))
+        names = declared.checks if declared.checks is not None else self._machine.checks
+        # For any action that has these guards: no parameters, and its label and statuses are given.
+        any_action = self._action_scope(
+            self.base_scope({}, operation=optional(ENTITY)), "label", "from_statuses"
+        )
+        foreseeable, depends_on = self.guards.foreseen(names, any_action)
+        scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
+        checks, scope = self.guards.checks(names, scope)
+        self._require_status_check(name, names)
+        updates = self.changes.updates(declared.update, scope)
+        targets = self._resolver.statuses([declared.to] if declared.to else [])
+        terminal = bool(targets) and targets[0] in self._symbols.status_groups["terminal"]
+        outcome = self._outcome(name, declared, scope, terminal)
+        effects = self.changes.effects(declared.effects)
+        return Command(
+            str(name), label, declared.summary, params, checks, updates, effects,
+            targets[0] if targets else "", outcome, sources,
+            self._resolver.statuses(declared.idempotent_in), foreseeable, depends_on,
+        )  # fmt: skip
+
+    def rollback(self, declared: model.Rollback) -> Command:
+        """The command that erases a live record."""
+        sources = self._resolver.statuses(declared.from_)
+        self._refuse_terminal_exit(declared.from_, sources)
+        scope = self.base_scope({}, operation=optional(ENTITY))
+        label = str(declared.method)
+        scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
+        names = declared.checks if declared.checks is not None else self._machine.checks
+        checks, scope = self.guards.checks(names, scope)
+        self._require_status_check(declared.method, names)
+        if "erase" not in declared.effects:
+            self._diagnostics.add(declared.mark, "missing-effect", "a rollback needs erase")
+        updates = self.changes.updates(declared.update, scope)
+        effects = self.changes.effects(declared.effects)
+        return Command(
+            label, label, declared.summary, {}, checks, updates, effects, from_statuses=sources
+        )
+
+    def watch(self, declared: model.Watch) -> Command:
+        """The admission of a watcher; a read, so what always comes first does not come here."""
+        scope = self.base_scope({}, operation=optional(ENTITY))
+        checks, scope = self.guards.checks(declared.checks, scope, always_first=False)
+        if scope.narrowed.get(self._machine.entity) != ENTITY:
+            message = "nothing makes sure that the record exists"
+            self._diagnostics.add(declared.mark, "may-be-none", message)
+        name = str(declared.method)
+        return Command(name, name, declared.summary, {}, checks)
+
+    def collect(self, declared: model.Collect) -> Command:
+        """The command that hands over and erases what has ended."""
+        checks, _ = self.guards.checks([], self.base_scope({}))
+        name = str(declared.method)
+        return Command(name, name, declared.summary, {}, checks)
+
+    def cursors(self, declared: model.Cursors) -> Command:
+        """The advance of a cursor."""
+        count = self._resolver.type_of(TypeExpr("count", declared.mark))
+        params = {"consumer": Type("enum", self._symbols.cursor_enum), "cursor": count}
+        scope = self.base_scope(params)
+        checks, scope = self.guards.checks([], scope)
+        refusal, error = self.guards.refusal(declared.beyond, scope, self._diagnostics)
+        past = Check((), Code("cursor > self.watermark"), refusal, error, reads_record=False)
+        name = str(declared.advance)
+        return Command(name, name, "Move a consumer's cursor forward.", params, (*checks, past))
+
+    def barrier(self, declared: model.Barrier) -> BarrierAdmission:
+        """The admission of a barrier: what it is refused with, in order."""
+        first, scope = self.guards.checks([], self.base_scope({}))
+        id_scope = scope.with_names({"id": Binding(self._symbols.entity_fields["id"], "id")})
+        given = [(name, refusal) for each in declared.checks for name, refusal in each.items()]
+        names = [str(name) for name, _ in given]
+        for name, _ in given:
+            if name not in BARRIER_CHECKS or names.count(name) > 1:
+                hint = nearest(name, BARRIER_CHECKS)
+                message = f"a barrier is checked once for each of {', '.join(BARRIER_CHECKS)}"
+                self._diagnostics.add(name.mark, "unknown-name", message, hint)
+        for check in BARRIER_CHECKS:
+            if check not in names:
+                message = f"a barrier must say how {check} is refused"
+                self._diagnostics.add(declared.mark, "missing-key", message)
+        refusals = tuple(
+            (
+                str(name),
+                *self.guards.refusal(
+                    refusal, scope if name == "busy" else id_scope, self._diagnostics
+                ),
+            )
+            for name, refusal in given
+        )
+        return BarrierAdmission(first, refusals)
+
+    # Their parts --------------------------------------------------------------------------------
+
+    def _outcome(
+        self, name: Name, declared: model.Action, scope: Scope, terminal: bool
+    ) -> Code | None:
+        wanted = self._symbols.entity_fields["terminal_outcome"].required
+        from_status = "terminal_outcome" not in self._machine.fields
+        if declared.outcome is None:
+            if terminal and not from_status:
+                message = f"{name} leads to an end: it needs an outcome"
+                self._diagnostics.add(declared.mark, "missing-key", message)
+            if not terminal:
+                return None
+            return Code(f"{self._symbols.status_enum}.{str(declared.to).upper()}")
+        if not terminal:
+            message = f"{name} does not lead to an end: it has no outcome"
+            self._diagnostics.add(declared.outcome.mark, "wrong-shape", message)
+            return None
+        typed = compile_expression(declared.outcome, scope, self._diagnostics, wanted)
+        if typed is not None and not fits(typed.type, wanted):
+            return None
+        return typed.code if typed else None
+
+    def _refuse_terminal_exit(self, words: Words, sources: tuple[str, ...]) -> None:
+        terminal = self._symbols.status_groups["terminal"]
+        for status in sources:
+            if status in terminal:
+                message = f"{status} is an end: nothing leads away from it"
+                self._diagnostics.add(words[0].mark, "terminal-exit", message)
+
+    def _require_status_check(self, name: Text, checks: Sequence[Name]) -> None:
+        for each in checks:
+            guard = self._machine.guards.get(each)
+            # A guard that does not exist is a mistake of its own, reported where it is named.
+            if guard is None or "action.from" in guard.when:
+                return
+        message = f"none of the checks of {name} asks for its `from` (action.from_statuses)"
+        self._diagnostics.add(name.mark, "status-unchecked", message)

@@ -1,0 +1,358 @@
+"""Expressions: a typed subset of Python's grammar, checked and printed as code.
+
+Nothing is ever evaluated. Every construct that is not named here is refused with its place. Types
+follow tests: after `x is not None`, or where an earlier guard has made sure of it, x is no longer
+optional.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from attrs import evolve
+
+from opslifecycle_codegen.analysis.calls import check_call
+from opslifecycle_codegen.analysis.negation import negation
+from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark, nearest
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.scope import Scope, Typed
+from opslifecycle_codegen.ir.types import (
+    BARRIER,
+    BOOL,
+    COUNT,
+    FLOAT,
+    NONE,
+    STATUSES,
+    TEXT,
+    UNKNOWN,
+    Type,
+    fits,
+    join,
+)
+from opslifecycle_codegen.source.words import Expr
+
+_CHARACTERS_MAX = 1000
+_COMPARISONS = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
+}  # fmt: skip
+
+
+class _Refused(Exception):
+    """A mistake was reported; the expression has no type."""
+
+
+def compile_expression(
+    expr: Expr,
+    scope: Scope,
+    diagnostics: Diagnostics,
+    wanted: Type | None = None,
+    *,
+    negated: bool = False,
+) -> Typed | None:
+    """Check an expression and print it, or its negation; None if it is wrong, which is reported."""
+    checker = Checker(expr, diagnostics, negated=negated)
+    try:
+        tree = checker.parse()
+        if negated:
+            tree = negation(tree)
+        typed = checker.check(tree, scope, wanted)
+        if wanted is not None and not fits(typed.type, wanted):
+            raise checker.refuse(tree, "wrong-type", f"expected {wanted}, found {typed.type}")
+    except _Refused:
+        return None
+    return typed
+
+
+def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool) -> Scope:
+    """The scope that holds once an expression is known to be true, or false."""
+    checker = Checker(expr, Diagnostics())
+    try:
+        return checker.narrow(checker.parse(), scope, truth)
+    except _Refused:
+        return scope
+
+
+class Checker:
+    """Checks one expression, and reports its first mistake."""
+
+    def __init__(self, expr: Expr, diagnostics: Diagnostics, *, negated: bool = False) -> None:
+        self._expr = expr
+        self._diagnostics = diagnostics
+        # A test is told as it was written, not as its opposite that is printed.
+        self._negated = negated
+
+    def parse(self) -> ast.expr:
+        if len(self._expr) > _CHARACTERS_MAX:
+            message = f"an expression has at most {_CHARACTERS_MAX} characters"
+            self._diagnostics.add(self._expr.mark, "expression-size", message)
+            raise _Refused
+        try:
+            return ast.parse(self._expr.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            reason = error.msg if isinstance(error, SyntaxError) else "too deep"
+            column = (error.offset or 1) - 1 if isinstance(error, SyntaxError) else 0
+            mark = self._expr.mark.shifted(column if self._expr.precise else 0)
+            self._diagnostics.add(mark, "expression-syntax", f"no expression: {reason}")
+            raise _Refused from None
+
+    def refuse(self, node: ast.expr, rule: str, message: str, hint: str = "") -> _Refused:
+        """Report a mistake at a node; what it gives is to be raised."""
+        self._diagnostics.add(self._mark(node), rule, message, hint)
+        return _Refused()
+
+    def _mark(self, node: ast.expr) -> Mark:
+        columns = node.col_offset if self._expr.precise and node.lineno == 1 else 0
+        return self._expr.mark.shifted(columns)
+
+    # Checking -----------------------------------------------------------------------------------
+
+    def check(self, node: ast.expr, scope: Scope, wanted: Type | None = None) -> Typed:
+        """The type and code of one node."""
+        checks: dict[type[ast.expr], Callable[..., Typed]] = {
+            ast.Name: self._name,
+            ast.Attribute: self._attribute,
+            ast.Constant: self._constant,
+            ast.Compare: self._compare,
+            ast.BoolOp: self._bool_op,
+            ast.UnaryOp: self._unary,
+            ast.BinOp: self._arithmetic,
+            ast.IfExp: self._conditional,
+            ast.Call: self._call,
+            ast.Subscript: self._subscript,
+        }
+        check = checks.get(type(node))
+        if check is None:
+            kind = type(node).__name__
+            raise self.refuse(
+                node, "expression-form", f"{kind} has no meaning in an expression here"
+            )
+        return check(node, scope, wanted)
+
+    def _name(self, node: ast.Name, scope: Scope, wanted: Type | None) -> Typed:
+        if node.id in ("true", "false"):
+            return Typed(BOOL, Code(node.id.capitalize()))
+        binding = scope.names.get(node.id)
+        if binding is not None:
+            scope.used.add(node.id)
+            return Typed(scope.narrowed.get(node.id, binding.type), Code(binding.code))
+        if wanted is not None and wanted.required.kind == "enum":
+            return self._member(node, node.id, wanted.required, scope)
+        if scope.symbols.type_named(node.id) is not None:
+            message = f"{node.id} is a type, not a value"
+            raise self.refuse(node, "wrong-type", message, f"a member is written {node.id}.member")
+        hint = nearest(node.id, scope.names)
+        raise self.refuse(node, "unknown-name", f"there is no {node.id!r} here", hint)
+
+    def _member(self, node: ast.expr, word: str, enum: Type, scope: Scope) -> Typed:
+        info = scope.symbols.enums[enum.name]
+        if word not in info.members:
+            hint = nearest(word, info.members)
+            raise self.refuse(node, "unknown-member", f"{enum.name} has no member {word!r}", hint)
+        return Typed(enum, Code(f"{enum.name}.{info.members[word].constant}"))
+
+    def _attribute(self, node: ast.Attribute, scope: Scope, wanted: Type | None) -> Typed:
+        path = ast.unparse(node)
+        if isinstance(node.value, ast.Name) and node.value.id not in scope.names:
+            enum = scope.symbols.type_named(node.value.id)
+            if enum is not None and enum.kind == "enum":
+                return self._member(node, node.attr, enum, scope)
+        constant = scope.constants.get(path)
+        if constant is not None:
+            scope.used.add(path)
+            return Typed(scope.narrowed.get(path, constant.type), Code(constant.code))
+        base = self.check(node.value, scope)
+        if base.type.optional:
+            message = f"{ast.unparse(node.value)} may be None here"
+            raise self.refuse(node, "may-be-none", message, "ask `is not None` first")
+        if base.type == UNKNOWN:
+            return base
+        known = scope.attributes_of(base.type)
+        if node.attr not in known:
+            hint = nearest(node.attr, known)
+            raise self.refuse(node, "unknown-name", f"{base.type} has no {node.attr!r}", hint)
+        call = "_ids()" if base.type == BARRIER and node.attr == "unfinished" else ""
+        code = Code(f"{base.code.at(layout.ATOM)}.{node.attr}{call}")
+        return Typed(scope.narrowed.get(path, known[node.attr]), code)
+
+    def _constant(self, node: ast.Constant, scope: Scope, wanted: Type | None) -> Typed:
+        value = node.value
+        if value is None:
+            return Typed(NONE, Code("None"))
+        if isinstance(value, bool):
+            return Typed(BOOL, Code(str(value)))
+        if isinstance(value, int):
+            return Typed(COUNT, Code(str(value)))
+        if isinstance(value, float):
+            return Typed(FLOAT, Code(repr(value)))
+        if isinstance(value, str):
+            return Typed(TEXT, Code(layout.quoted(value)))
+        raise self.refuse(node, "expression-form", f"{value!r} has no meaning here")
+
+    def _bool_op(self, node: ast.BoolOp, scope: Scope, wanted: Type | None) -> Typed:
+        is_and = isinstance(node.op, ast.And)
+        codes = []
+        for operand in node.values:
+            typed = self.check(operand, scope)
+            self.want(operand, typed, BOOL)
+            codes.append(typed.code)
+            scope = self.narrow(operand, scope, truth=is_and)
+        if is_and:
+            return Typed(BOOL, layout.joined("and", codes, layout.AND))
+        # A formatter keeps the brackets that make `and` inside `or` plain to see, and a linter asks
+        # for them.
+        bracketed = [
+            evolve(c, binds=layout.CONDITIONAL) if c.binds == layout.AND else c for c in codes
+        ]
+        return Typed(BOOL, layout.joined("or", bracketed, layout.OR))
+
+    def _unary(self, node: ast.UnaryOp, scope: Scope, wanted: Type | None) -> Typed:
+        if not isinstance(node.op, ast.Not):
+            raise self.refuse(
+                node, "expression-form", "of the unary operators only `not` has a meaning"
+            )
+        typed = self.check(node.operand, scope)
+        self.want(node.operand, typed, BOOL)
+        return Typed(BOOL, Code(f"not {typed.code.at(layout.NOT)}", layout.NOT))
+
+    def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Typed:
+        operator = {ast.Add: "+", ast.Sub: "-"}.get(type(node.op))
+        if operator is None:
+            raise self.refuse(
+                node, "expression-form", "of the operators only + and - have a meaning"
+            )
+        left, right = self.check(node.left, scope), self.check(node.right, scope)
+        for side, typed in ((node.left, left), (node.right, right)):
+            if not typed.type.numeric:
+                raise self.refuse(side, "wrong-type", f"expected a number, found {typed.type}")
+        result = FLOAT if FLOAT in (left.type, right.type) else COUNT
+        text = f"{left.code.at(layout.SUM)} {operator} {right.code.at(layout.ATOM)}"
+        return Typed(result, Code(text, layout.SUM))
+
+    def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Typed:
+        test = self.check(node.test, scope)
+        self.want(node.test, test, BOOL)
+        then = self.check(node.body, self.narrow(node.test, scope, truth=True), wanted)
+        otherwise = self.check(node.orelse, self.narrow(node.test, scope, truth=False), wanted)
+        type = join(then.type, otherwise.type)
+        if type is None:
+            message = f"one side is {then.type}, the other {otherwise.type}"
+            raise self.refuse(node, "wrong-type", message)
+        return Typed(type, layout.conditional(then.code, test.code, otherwise.code))
+
+    def _call(self, node: ast.Call, scope: Scope, wanted: Type | None) -> Typed:
+        return check_call(self, node, scope)
+
+    def _subscript(self, node: ast.Subscript, scope: Scope, wanted: Type | None) -> Typed:
+        base = self.check(node.value, scope)
+        if base.type.kind != "counts" or base.type.inner is None:
+            raise self.refuse(node, "expression-form", f"{base.type} cannot be subscripted")
+        key = self.check(node.slice, scope, base.type.inner)
+        self.want(node.slice, key, base.type.inner)
+        return Typed(COUNT, Code(f"{base.code.text}[{key.code.text}]"))
+
+    def want(self, node: ast.expr, typed: Typed, wanted: Type) -> None:
+        """Refuse a node whose type does not fit."""
+        if not fits(typed.type, wanted):
+            raise self.refuse(node, "wrong-type", f"expected {wanted}, found {typed.type}")
+
+    # Comparisons --------------------------------------------------------------------------------
+
+    def _compare(self, node: ast.Compare, scope: Scope, wanted: Type | None) -> Typed:
+        left = self.check(node.left, scope)
+        if isinstance(node.ops[0], ast.Is | ast.IsNot | ast.In | ast.NotIn):
+            if len(node.ops) > 1:
+                raise self.refuse(node, "expression-form", "`is` and `in` cannot be chained")
+            return Typed(BOOL, self._membership(node, left, scope))
+        text = left.code.at(layout.SUM)
+        code = left.code
+        for operator, operand in zip(node.ops, node.comparators, strict=True):
+            spelled = _COMPARISONS.get(type(operator))
+            if spelled is None:
+                raise self.refuse(operand, "expression-form", "`is` and `in` cannot be chained")
+            right = self.check(operand, scope, left.type)
+            self._comparable(operand, left.type, right.type, ordered=spelled not in ("==", "!="))
+            last = right.code if right.code.binds >= layout.SUM else Code(f"({right.code.text})")
+            code = last.after(f"{text} {spelled} ", layout.COMPARE)
+            text = code.text
+            left = right
+        return Typed(BOOL, code)
+
+    def _comparable(self, node: ast.expr, left: Type, right: Type, *, ordered: bool) -> None:
+        if ordered and not (left.numeric and right.numeric):
+            odd = right if left.numeric else left
+            raise self.refuse(node, "wrong-type", f"expected numbers to compare, found {odd}")
+        if join(left, right) is None:
+            raise self.refuse(node, "wrong-type", f"{left} is never equal to {right}")
+
+    def _membership(self, node: ast.Compare, left: Typed, scope: Scope) -> Code:
+        operator, right = node.ops[0], node.comparators[0]
+        negated = isinstance(operator, ast.IsNot | ast.NotIn)
+        if isinstance(operator, ast.In | ast.NotIn):
+            among = self._among(right, left, scope)
+            spelled = "not in" if negated else "in"
+            return Code(f"{left.code.at(layout.SUM)} {spelled} {among}", layout.COMPARE)
+        spelled = "is not" if negated else "is"
+        if isinstance(right, ast.Constant) and right.value is None:
+            if not left.type.optional and left.type != NONE:
+                message = f"{ast.unparse(node.left)} is never None here"
+                rule = "always-true" if negated is not self._negated else "always-false"
+                raise self.refuse(node, rule, message)
+            return Code(f"{left.code.at(layout.SUM)} {spelled} None", layout.COMPARE)
+        if isinstance(right, ast.Name):
+            named = scope.symbols.type_named(right.id)
+            if named is not None and named.kind in ("variant", "union"):
+                union = named if named.kind == "union" else named.inner
+                if left.type.required not in (union, named):
+                    message = f"{left.type} is never {right.id}"
+                    raise self.refuse(right, "wrong-type", message)
+                test = f"isinstance({left.code.text}, {right.id})"
+                return Code(f"not {test}", layout.NOT) if negated else Code(test)
+        if left.type.required.kind != "enum":
+            message = f"expected None, a variant or a member after `is`, with {left.type} before it"
+            raise self.refuse(right, "wrong-type", message)
+        member = self.check(right, scope, left.type.required)
+        self._comparable(right, left.type, member.type, ordered=False)
+        return Code(f"{left.code.at(layout.SUM)} {spelled} {member.code.text}", layout.COMPARE)
+
+    def _among(self, node: ast.expr, left: Typed, scope: Scope) -> str:
+        if isinstance(node, ast.List | ast.Tuple):
+            items = [self.check(item, scope, left.type) for item in node.elts]
+            for item, typed in zip(node.elts, items, strict=True):
+                self._comparable(item, left.type, typed.type, ordered=False)
+            inside = ", ".join(item.code.text for item in items)
+            return f"({inside}{',' if len(items) == 1 else ''})"
+        right = self.check(node, scope)
+        if right.type == STATUSES and left.type == scope.symbols.status_type:
+            return right.code.at(layout.SUM)
+        inner = right.type.inner if right.type.kind == "collection" else None
+        if inner is None or not fits(left.type, inner):
+            raise self.refuse(node, "wrong-type", f"{left.type} cannot be in {right.type}")
+        return right.code.at(layout.SUM)
+
+    # Narrowing ----------------------------------------------------------------------------------
+
+    def narrow(self, node: ast.expr, scope: Scope, truth: bool) -> Scope:
+        """What is known once `node` has turned out true, or false."""
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return self.narrow(node.operand, scope, not truth)
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) is truth:
+            for operand in node.values:
+                scope = self.narrow(operand, scope, truth)
+            return scope
+        if not isinstance(node, ast.Compare) or len(node.ops) != 1:
+            return scope
+        operator, right = node.ops[0], node.comparators[0]
+        if not isinstance(operator, ast.Is | ast.IsNot):
+            return scope
+        holds = isinstance(operator, ast.Is) is truth
+        path = ast.unparse(node.left)
+        current = self.check(node.left, scope).type
+        if isinstance(right, ast.Constant) and right.value is None:
+            return scope.with_narrowed(path, NONE if holds else current.required)
+        if isinstance(right, ast.Name) and holds:
+            named = scope.symbols.type_named(right.id)
+            if named is not None and named.kind in ("variant", "union"):
+                return scope.with_narrowed(path, named)
+        return scope

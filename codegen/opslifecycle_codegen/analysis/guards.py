@@ -1,0 +1,121 @@
+"""Stage 3, analyze: guards. Tests in their order, and what a command is refused with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opslifecycle_codegen.analysis.expressions import compile_expression, narrowed_by
+from opslifecycle_codegen.analysis.resolve import Resolver
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.emit.layout import Code, called
+from opslifecycle_codegen.ir.program import Check
+from opslifecycle_codegen.ir.scope import Binding, Scope
+from opslifecycle_codegen.ir.types import BOOL, TEXT, Type
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Name
+
+#: Rejections that every machine has, with their facts.
+BUILT_IN_REJECTIONS: dict[str, tuple[str, dict[str, Type]]] = {
+    "invalid_spec": ("InvalidSpecError", {"field": TEXT, "reason": TEXT}),
+}
+
+
+class Guards:
+    """Compiles guards and refusals, and remembers which of them are used."""
+
+    def __init__(self, machine: model.Machine, resolver: Resolver, found: Diagnostics) -> None:
+        self._machine = machine
+        self._resolver = resolver
+        self._diagnostics = found
+        self.used: set[str] = set()
+        self.used_rejections: set[str] = set()
+
+    def checks(
+        self, names: Sequence[Name], scope: Scope, *, always_first: bool = True
+    ) -> tuple[tuple[Check, ...], Scope]:
+        """The checks of guards in their order, and the scope of what follows them."""
+        checks = []
+        for name in [*(self._machine.always_first if always_first else []), *names]:
+            guard = self._machine.guards.get(name)
+            if guard is None:
+                hint = nearest(name, self._machine.guards)
+                message = f"there is no guard {str(name)!r}"
+                self._diagnostics.add(name.mark, "unknown-guard", message, hint)
+                continue
+            self.used.add(str(name))
+            check, scope = self._check(name, guard, scope, self._diagnostics)
+            checks.append(check)
+        return tuple(checks), scope
+
+    def foreseen(
+        self, names: Sequence[Name], scope: Scope
+    ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+        """The checks that this scope suffices for, and the names of the guards that need more."""
+        checks, later = [], []
+        for name in [*self._machine.always_first, *names]:
+            guard = self._machine.guards.get(name)
+            if guard is None:
+                continue
+            unheard = Diagnostics()
+            check, narrowed = self._check(name, guard, scope, unheard)
+            if unheard.findings:
+                later.append(str(name))
+            else:
+                checks.append(check)
+                scope = narrowed
+        return tuple(checks), tuple(later)
+
+    def _check(
+        self, name: Name, guard: model.Guard, scope: Scope, diagnostics: Diagnostics
+    ) -> tuple[Check, Scope]:
+        used: set[str] = set()
+        scope = Scope(scope.symbols, scope.names, scope.constants, scope.narrowed, used)
+        lets = []
+        for local, expr in guard.let.items():
+            typed = compile_expression(expr, scope, diagnostics)
+            if typed is not None:
+                lets.append((str(local), typed.code))
+                scope = scope.with_names({str(local): Binding(typed.type, str(local))})
+        test = compile_expression(guard.when, scope, diagnostics, BOOL, negated=True)
+        failed = narrowed_by(guard.when, scope, diagnostics, truth=False)
+        refusal, error = self.refusal(guard.otherwise, failed, diagnostics)
+        scope = narrowed_by(guard.when, scope, diagnostics, truth=True)
+        code = test.code if test else Code("")
+        reads = self._machine.entity in used
+        return Check(tuple(lets), code, refusal, error, reads, str(name)), scope
+
+    def refusal(
+        self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics
+    ) -> tuple[Code, str]:
+        """The code that makes a refusal's error, and the name of the error."""
+        name = refusal.name
+        self.used_rejections.add(str(name))
+        declared = self._machine.rejections.get(name)
+        if declared is not None:
+            error = str(declared.error)
+            facts = self.fact_types(declared)
+        elif name in BUILT_IN_REJECTIONS:
+            error, facts = BUILT_IN_REJECTIONS[name]
+        else:
+            hint = nearest(name, [*self._machine.rejections, *BUILT_IN_REJECTIONS])
+            message = f"there is no rejection {str(name)!r}"
+            diagnostics.add(refusal.mark, "unknown-rejection", message, hint)
+            return Code(""), ""
+        for fact in refusal.facts:
+            if fact not in facts:
+                message = f"{name} has no fact {str(fact)!r}"
+                diagnostics.add(fact.mark, "unknown-name", message, nearest(fact, facts))
+        codes = []
+        for fact_name, type in facts.items():
+            expr = refusal.facts.get(Name(fact_name, refusal.mark))
+            if expr is None:
+                message = f"{name} needs the fact {fact_name!r}"
+                diagnostics.add(refusal.mark, "missing-key", message)
+                continue
+            typed = compile_expression(expr, scope, diagnostics, type)
+            codes.append(typed.code if typed else Code(""))
+        return called(error, codes), error
+
+    def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
+        """The types of the facts that a rejection carries."""
+        return {str(name): self._resolver.type_of(type) for name, type in rejection.facts.items()}

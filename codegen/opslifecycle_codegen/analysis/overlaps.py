@@ -1,0 +1,138 @@
+"""Stage 3, analyze: guards that decide nothing, and steps that get in each other's way."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from opslifecycle_codegen.analysis.commands import Commands
+from opslifecycle_codegen.analysis.domains import Domains, Undecided
+from opslifecycle_codegen.base.diagnostics import Diagnostics
+from opslifecycle_codegen.ir.program import Command, Judged, Program
+from opslifecycle_codegen.ir.scope import Binding, Scope
+from opslifecycle_codegen.ir.types import ENTITY, REGISTRY, optional
+from opslifecycle_codegen.source.model import Guard
+from opslifecycle_codegen.source.words import Name, Text
+
+
+def judge(program: Program, commands: Commands, diagnostics: Diagnostics) -> Judged:
+    """Report dead guards and overlapping steps; gives how much could be decided."""
+    overlaps = _Overlaps(program, commands, diagnostics)
+    overlaps.run()
+    return Judged(overlaps.decided, tuple(overlaps.undecided))
+
+
+class _Overlaps:
+    def __init__(self, program: Program, commands: Commands, diagnostics: Diagnostics) -> None:
+        self._program = program
+        self._machine = program.machine
+        self._commands = commands
+        self._diagnostics = diagnostics
+        self.decided = 0
+        self.undecided: list[str] = []
+        groups = program.symbols.status_groups
+        self._statuses = [*groups["live"], *groups["terminal"]]
+
+    def run(self) -> None:
+        refused: dict[str, bool] = {}
+        for command, names in self._commands_with_guards():
+            for place, name in enumerate(names):
+                refuses, passes = self._tried(command, names[:place], name)
+                refused[str(name)] = refused.get(str(name), False) or refuses
+                if not passes:
+                    message = f"nothing ever passes {name} in {command.name}"
+                    self._diagnostics.add(name.mark, "dead-guard", message, of=str(name))
+        for guard, ever in refused.items():
+            if not ever:
+                mark = next(key.mark for key in self._machine.guards if key == guard)
+                message = f"{guard} never refuses anything where it is asked"
+                hint = "what it asks for is so already, by the guards before it"
+                self._diagnostics.add(mark, "dead-guard", message, hint, of=guard)
+        self._steps()
+
+    def _commands_with_guards(self) -> list[tuple[Command, list[Name]]]:
+        program, machine, first = self._program, self._machine, self._machine.always_first
+        found = [(program.create, [*first, *machine.create.checks])]
+        for action in program.actions:
+            declared = next(a for n, a in machine.actions.items() if n == action.name)
+            own = declared.checks if declared.checks is not None else machine.checks
+            found.append((action, [*first, *own]))
+        if machine.rollback is not None and program.rollback is not None:
+            declared_checks = machine.rollback.checks
+            own = declared_checks if declared_checks is not None else machine.checks
+            found.append((program.rollback, [*first, *own]))
+        if machine.watch is not None and program.watch is not None:
+            # A watch is a read: what always comes first does not come there.
+            found.append((program.watch, list(machine.watch.checks)))
+        return found
+
+    def _scope(self, command: Command) -> Scope:
+        return self._commands.base_scope(command.params, operation=optional(ENTITY))
+
+    def _tried(self, command: Command, before: Sequence[Name], name: Name) -> tuple[bool, bool]:
+        """Whether a guard ever refuses and ever passes, behind some others.
+
+        What cannot be decided may do both, so that nothing is taken as proved.
+        """
+        guards = self._machine.guards
+        if name not in guards or any(each not in guards for each in before):
+            return True, True
+        domains = Domains(self._scope(command), {f"{self._machine.entity}.status": self._statuses})
+        try:
+            earlier = [_condition(guards[each]) for each in before]
+            own = _condition(guards[name])
+            cases = list(domains.cases([*earlier, own]))
+        except (SyntaxError, Undecided):
+            self.undecided.append(f"{name} in {command.name}")
+            return True, True
+        sources = command.from_statuses
+        reached = [c for c in cases if all(domains.holds(e, c, sources) for e in earlier)]
+        results = {domains.holds(own, case, sources) for case in reached}
+        if domains.opaque and len(results) == 2:
+            # It depends on something that was not tried, so nothing is proved either way.
+            self.undecided.append(f"{name} in {command.name}")
+        else:
+            self.decided += 1
+        return False in results, True in results
+
+    def _steps(self) -> None:
+        """Steps of an end that set one field, where both may happen."""
+        steps = self._machine.on_terminal
+        for place, step in enumerate(steps):
+            for other in steps[place + 1 :]:
+                shared = [target for target in other.update if target in step.update]
+                if shared and self._together(step.if_, other.if_):
+                    self._overlap(shared[0])
+
+    def _overlap(self, target: Text) -> None:
+        message = f"{target} is set by two steps that may both happen: the later one wins"
+        self._diagnostics.add(target.mark, "overlapping-steps", message, of=str(target))
+
+    def _together(self, one: Text | None, other: Text | None) -> bool:
+        tests = [ast.parse(str(e).strip(), mode="eval").body for e in (one, other) if e is not None]
+        entity = self._machine.entity
+        names: dict[str, Binding] = {
+            entity: Binding(ENTITY, entity), "registry": Binding(REGISTRY, "self")
+        }  # fmt: skip
+        domains = Domains(Scope(self._program.symbols, names), {})
+        try:
+            cases: list[dict[str, Any]] = list(domains.cases(tests))
+        except Undecided:
+            self.undecided.append("steps of an end")
+            return False
+        self.decided += 1
+        return any(all(domains.holds(test, case, ()) for test in tests) for case in cases)
+
+
+def _condition(guard: Guard) -> ast.expr:
+    """What must hold, with what `let` binds written out."""
+    bound = {str(n): ast.parse(str(e).strip(), mode="eval").body for n, e in guard.let.items()}
+
+    class Bound(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return bound.get(node.id, node)
+
+    tree = ast.parse(str(guard.when).strip(), mode="eval").body
+    written: ast.expr = Bound().visit(tree)
+    return written

@@ -1,0 +1,306 @@
+"""Stage 3, analyze, first half: declared names to typed symbols."""
+
+from __future__ import annotations
+
+from opslifecycle_codegen.analysis.resolve_values import resolve_values
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.emit.layout import quoted
+from opslifecycle_codegen.ir.symbols import (
+    EnumInfo,
+    MemberInfo,
+    PropertyInfo,
+    Symbols,
+    pascal,
+)
+from opslifecycle_codegen.ir.types import (
+    BOOL,
+    COUNT,
+    NAME,
+    SCALARS,
+    STATUSES,
+    TEXT,
+    UNKNOWN,
+    Type,
+    fits,
+    optional,
+)
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.parser import is_name
+from opslifecycle_codegen.source.reader import Node, Scalar
+from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, TypeName
+
+_ACTION_PROPERTIES = {
+    "label": PropertyInfo(TEXT, "What messages call it."),
+    "from_statuses": PropertyInfo(STATUSES, "The statuses it is legal from."),
+    "idempotent_in": PropertyInfo(STATUSES, "Where rejecting it counts as a success."),
+}
+
+
+class Resolver:
+    """Looks up types and statuses by name, and reports those that there are not."""
+
+    def __init__(self, machine: model.Machine, diagnostics: Diagnostics) -> None:
+        self._machine = machine
+        self._diagnostics = diagnostics
+        self._symbols = Symbols()
+
+    def run(self) -> Symbols:
+        """The symbols of the machine, as far as its declarations make sense."""
+        symbols, machine = self._symbols, self._machine
+        entity = pascal(machine.entity)
+        names = machine.names
+        symbols.status_enum = (names and names.status) or f"{entity}Status"
+        symbols.ids = {name: declared.summary for name, declared in machine.ids.items()}
+        self._declare_enum_names()
+        resolve_values(self._machine, symbols, self.type_of, self._diagnostics)
+        self._enums()
+        self._statuses()
+        self._actions_enum()
+        self._entity()
+        return symbols
+
+    def type_of(self, text: TypeExpr) -> Type:
+        """The type that a text names; UNKNOWN, with the mistake reported, if there is none."""
+        word = text.strip()
+        if word.startswith("optional "):
+            return optional(self.type_of(TypeExpr(word[9:].strip(), text.mark.shifted(9))))
+        found = SCALARS.get(word) or self._symbols.type_named(word)
+        if found is None:
+            known = [*SCALARS, *self._symbols.type_names()]
+            self._diagnostics.add(
+                text.mark, "unknown-type", f"there is no type {word!r}", nearest(word, known)
+            )
+            return UNKNOWN
+        return found
+
+    # Closed sets --------------------------------------------------------------------------------
+
+    def _declare_enum_names(self) -> None:
+        for name, declared in self._machine.enums.items():
+            self._symbols.enums[name] = EnumInfo(name, declared.summary, {})
+        status = self._symbols.status_enum
+        self._symbols.enums[status] = EnumInfo(status, "", {})
+
+    def _enums(self) -> None:
+        for name, declared in self._machine.enums.items():
+            if declared.members_from is None:
+                self._enum(name, declared)
+            elif declared.members or declared.properties:
+                message = f"{name} takes its members from elsewhere and declares some of its own"
+                self._diagnostics.add(declared.mark, "wrong-shape", message)
+            elif declared.members_from in self._symbols.unions:
+                self._enum_of_union(name, declared)
+            elif declared.members_from != "actions":
+                hint = nearest(declared.members_from, ["actions", *self._symbols.unions])
+                message = f"members cannot come from {declared.members_from!r}"
+                self._diagnostics.add(declared.members_from.mark, "unknown-name", message, hint)
+
+    def _enum(self, name: str, declared: model.Enum) -> None:
+        if not declared.members:
+            self._diagnostics.add(declared.mark, "empty-set", f"{name} has no members")
+        properties = self._properties(declared.properties)
+        members = {
+            str(wire): MemberInfo(
+                wire, member.summary, self._values_of(member, member.properties, properties)
+            )
+            for wire, member in declared.members.items()
+        }
+        self._symbols.enums[name] = EnumInfo(name, declared.summary, members, properties)
+
+    def _enum_of_union(self, name: str, declared: model.Enum) -> None:
+        union = self._symbols.unions[str(declared.members_from)]
+        members = {
+            variant.tag_value: MemberInfo(variant.tag_value, variant.summary)
+            for variant in union.variants.values()
+        }
+        self._symbols.enums[name] = EnumInfo(name, declared.summary, members, source=union.name)
+
+    def _properties(self, declared: dict[Name, model.Property]) -> dict[str, PropertyInfo]:
+        return {
+            name: PropertyInfo(self.type_of(each.type), each.summary)
+            for name, each in declared.items()
+        }
+
+    def _values_of(
+        self,
+        member: Declared,
+        given: dict[Name, Node],
+        properties: dict[str, PropertyInfo],
+    ) -> dict[str, str]:
+        for key in given:
+            if key not in properties:
+                hint = nearest(key, ["summary", *properties])
+                message = f"no property {key!r} is declared"
+                self._diagnostics.add(key.mark, "unknown-key", message, hint)
+        values = {}
+        for name, info in properties.items():
+            node = given.get(Name(name, member.mark))
+            if node is None:
+                message = f"lacks the property {name!r}"
+                self._diagnostics.add(member.mark, "missing-key", message)
+            else:
+                values[name] = self._literal(node, info.type)
+        return values
+
+    def _literal(self, node: Node, type: Type) -> str:
+        """The code of a property's value."""
+        if isinstance(node, Scalar):
+            if type == BOOL and node.plain and node.text in ("true", "false"):
+                return node.text.capitalize()
+            if type == COUNT and node.plain and node.text.isdecimal():
+                return node.text
+            if type == TEXT or (type == NAME and is_name(node.text)):
+                return quoted(node.text)
+            if type.kind == "enum":
+                members = self._members_declared(type.name)
+                if node.text in members:
+                    return f"{type.name}.{node.text.upper()}"
+                hint = nearest(node.text, members)
+                message = f"{type.name} has no member {node.text!r}"
+                self._diagnostics.add(node.mark, "unknown-member", message, hint)
+                return "None"
+        self._diagnostics.add(node.mark, "wrong-type", f"expected a value of type {type}")
+        return "None"
+
+    def _members_declared(self, enum: str) -> list[str]:
+        for name, declared in self._machine.enums.items():
+            if name == enum:
+                return [str(member) for member in declared.members]
+        return []
+
+    def _statuses(self) -> None:
+        declared = self._machine.statuses
+        properties = {
+            "terminal": PropertyInfo(BOOL, "Whether it is an end."),
+            **self._properties(declared.properties),
+        }
+        members = {}
+        for wire, status in declared.members.items():
+            values = {"terminal": str(status.terminal)}
+            own = {name: info for name, info in properties.items() if name != "terminal"}
+            values.update(self._values_of(status, status.properties, own))
+            members[str(wire)] = MemberInfo(wire, status.summary, values)
+        name = self._symbols.status_enum
+        summary = f"Where the lifecycle of one {self._machine.entity.replace('_', ' ')} stands."
+        self._symbols.enums[name] = EnumInfo(name, summary, members, properties)
+        real = {wire: each for wire, each in declared.members.items() if not each.pseudo}
+        groups = self._symbols.status_groups
+        groups["live"] = tuple(wire for wire, each in real.items() if not each.terminal)
+        groups["terminal"] = tuple(wire for wire, each in real.items() if each.terminal)
+        for group, words in declared.groups.items():
+            if group in groups or group in members:
+                message = f"the group {group!r} has the name of a status or a built-in group"
+                self._diagnostics.add(group.mark, "name-collision", message)
+                continue
+            groups[group] = self.statuses(words)
+
+    def statuses(self, words: tuple[Text, ...] | list[Name]) -> tuple[str, ...]:
+        """The statuses that words name, groups spelled out, in the order of the declaration."""
+        known = self._symbols.enums[self._symbols.status_enum].members
+        declared = self._machine.statuses.members
+        found: set[str] = set()
+        for word in words:
+            if word in self._symbols.status_groups:
+                found.update(self._symbols.status_groups[word])
+            elif word not in known:
+                hint = nearest(word, [*known, *self._symbols.status_groups])
+                message = f"there is no status {str(word)!r}"
+                self._diagnostics.add(word.mark, "unknown-status", message, hint)
+            elif declared[Name(word, word.mark)].pseudo:
+                message = f"{word} is a pseudo status, which no record ever has"
+                self._diagnostics.add(word.mark, "pseudo-status", message)
+            else:
+                found.add(str(word))
+        return tuple(status for status in known if status in found)
+
+    def _actions_enum(self) -> None:
+        status = self._symbols.status_enum
+        for name, declared in self._machine.enums.items():
+            if declared.members_from != "actions":
+                continue
+            members = {}
+            for wire, action in self._machine.actions.items():
+                values = {
+                    "label": quoted(action_label(wire, action)),
+                    "from_statuses": _tuple_of(status, self.statuses(action.from_)),
+                    "idempotent_in": _tuple_of(status, self.statuses(action.idempotent_in)),
+                }
+                members[str(wire)] = MemberInfo(wire, action.summary, values)
+            self._symbols.enums[name] = EnumInfo(
+                name, declared.summary, members, _ACTION_PROPERTIES, "actions"
+            )
+
+    # The entity and the registry ----------------------------------------------------------------
+
+    def _entity(self) -> None:
+        machine, symbols = self._machine, self._symbols
+        id_name = f"{pascal(machine.entity)}Id"
+        if id_name not in symbols.ids:
+            message = f"a machine of {machine.entity} declares the identifier type {id_name}"
+            self._diagnostics.add(machine.entity.mark, "missing-id", message)
+        symbols.entity_fields = {"id": Type("id", id_name), "status": symbols.status_type}
+        for name, declared in machine.fields.items():
+            if name in symbols.entity_fields:
+                message = f"{name} is a field that every record has"
+                self._diagnostics.add(name.mark, "name-collision", message)
+            symbols.entity_fields[str(name)] = self.type_of(declared.type)
+        outcome = symbols.entity_fields.get("terminal_outcome")
+        if outcome is None:
+            symbols.entity_fields["terminal_outcome"] = optional(symbols.status_type)
+        for name, setting in machine.settings.items():
+            symbols.registry_fields[str(name)] = self.type_of(setting.type)
+        for name, registry_field in machine.registry.items():
+            if name in symbols.registry_fields:
+                message = f"{name} is a setting already"
+                self._diagnostics.add(name.mark, "name-collision", message)
+            symbols.registry_fields[str(name)] = self.type_of(registry_field.type)
+        self._require_feature_fields()
+        self._require_identifiers()
+
+    def _require_identifiers(self) -> None:
+        machine = self._machine
+        names = [machine.feed.epoch] if machine.feed is not None else []
+        if machine.barrier is not None:
+            names.append(machine.barrier.request_id)
+            names += [TypeName(key, key.mark) for key in machine.barrier.key.values()]
+            if len(machine.barrier.key) != 1:
+                message = "a barrier has one key: the name and the identifier type of who waits"
+                self._diagnostics.add(machine.barrier.mark, "wrong-shape", message)
+        for name in names:
+            if name not in machine.ids:
+                hint = nearest(name, machine.ids)
+                message = f"there is no identifier type {str(name)!r}"
+                self._diagnostics.add(name.mark, "unknown-type", message, hint)
+
+    def _require_feature_fields(self) -> None:
+        machine, symbols = self._machine, self._symbols
+        needed = [("feed", machine.feed, "registry", "watermark"),
+                  ("feed", machine.feed, "registry", "dropped_through"),
+                  ("cursors", machine.cursors, "registry", "watermark"),
+                  ("feed", machine.feed, "fields", "sequence"),
+                  ("collect", machine.collect, "fields", "sequence")]  # fmt: skip
+        for feature, declared, section, name in needed:
+            if declared is None:
+                continue
+            fields = symbols.registry_fields if section == "registry" else symbols.entity_fields
+            found = fields.get(name)
+            if found is None or not fits(found, optional(COUNT)):
+                wanted = "count" if section == "registry" else "optional count"
+                message = f"{feature} needs {section}.{name} of type {wanted}"
+                self._diagnostics.add(declared.mark, "missing-field", message)
+        if machine.cursors is not None:
+            symbols.cursor_enum = str(machine.cursors.consumer)
+            if symbols.cursor_enum not in symbols.enums:
+                hint = nearest(symbols.cursor_enum, symbols.enums)
+                message = f"there is no closed set {symbols.cursor_enum!r}"
+                self._diagnostics.add(machine.cursors.consumer.mark, "unknown-type", message, hint)
+
+
+def action_label(name: str, action: model.Action) -> str:
+    """What messages call an action: its label, else its first method, else its name."""
+    return str(action.label or (action.methods[0] if action.methods else name))
+
+
+def _tuple_of(enum: str, members: tuple[str, ...]) -> str:
+    inside = ", ".join(f"{enum}.{member.upper()}" for member in members)
+    return f"({inside}{',' if len(members) == 1 else ''})"

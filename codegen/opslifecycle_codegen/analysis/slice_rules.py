@@ -1,0 +1,83 @@
+"""What a slice may say: things that the machine has, and sizes that can be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.source.model import Machine
+from opslifecycle_codegen.source.reader import Node, Scalar
+from opslifecycle_codegen.source.words import Name, Text
+
+ENTITIES_MAX = 5
+#: What a slice can leave out beside methods: what ends a wait or a process.
+DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING = "drop_watch", "drop_barrier", "crash", "discard"
+HAPPENINGS = (DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING)
+
+
+def check_slices(program: Program, diagnostics: Diagnostics) -> None:
+    """Report what the slices of a machine name that there is not."""
+    machine = program.machine
+    for each in machine.proof.values():
+        if not 1 <= each.entities <= ENTITIES_MAX or not 1 <= each.keys <= ENTITIES_MAX:
+            message = f"a slice has 1 to {ENTITIES_MAX} entities, and as many keys"
+            diagnostics.add(each.mark, "wrong-shape", message)
+        _known(each.leaves_out, [*methods(program), *HAPPENINGS], "nothing is called", diagnostics)
+        _known(
+            each.settings, [str(n) for n in machine.settings], "there is no setting", diagnostics
+        )
+        _known(each.bounds, _counts(program), "there is no count", diagnostics)
+        params = {"consumer"} if machine.cursors is not None else set()
+        for command in (program.create, *program.actions, *(e.command for e in program.for_all)):
+            params |= set(command.params)
+        _known((Text(p.partition(".")[0], p.mark) for p in each.takes), params,
+               "nothing is taken that is called", diagnostics)  # fmt: skip
+        _check_settings(each.settings, machine, diagnostics)
+
+
+def _check_settings(
+    settings: Mapping[Name, Node], machine: Machine, diagnostics: Diagnostics
+) -> None:
+    """Each is a number that the registry would take as it is, or null."""
+    floors = {str(name): setting.at_least for name, setting in machine.settings.items()}
+    for name, node in settings.items():
+        text = node.text if isinstance(node, Scalar) else ""
+        floor = floors.get(str(name), 0)
+        if text == "null" or (text.isdecimal() and int(text) >= floor):
+            continue
+        wanted = f"a whole number from {floor} on" if floor else "a whole number"
+        diagnostics.add(node.mark, "wrong-shape", f"{name}: expected {wanted} or null")
+
+
+def methods(program: Program) -> list[str]:
+    """Every method that changes something or waits."""
+    machine = program.machine
+    found = [*machine.create.methods, *machine.for_all_live]
+    found += [method for action in machine.actions.values() for method in action.methods]
+    features = (machine.rollback, machine.collect, machine.watch, machine.barrier)
+    found += [each.method for each in features if each is not None]
+    return [str(n) for n in (*found, *([machine.cursors.advance] if machine.cursors else []))]
+
+
+def _counts(program: Program) -> list[str]:
+    owners = {
+        "registry": program.symbols.registry_fields,
+        str(program.machine.entity): program.symbols.entity_fields,
+    }
+    return [
+        f"{owner}.{name}"
+        for owner, fields in owners.items()
+        for name, type in fields.items()
+        if type.required.kind == "count" and name not in program.machine.settings
+    ]
+
+
+def _known(
+    given: Iterable[Text], known: Iterable[str], what: str, diagnostics: Diagnostics
+) -> None:
+    words = list(known)
+    for name in given:
+        if name not in words:
+            hint = nearest(name, words)
+            diagnostics.add(name.mark, "unknown-name", f"{what} {str(name)!r}", hint)

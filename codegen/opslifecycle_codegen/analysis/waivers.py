@@ -1,0 +1,23 @@
+"""Stage 3, analyze: findings that the machine says are meant."""
+
+from __future__ import annotations
+
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
+from opslifecycle_codegen.source import model
+
+
+def waive(machine: model.Machine, diagnostics: Diagnostics) -> None:
+    """Take back the findings that are waived, and report waivers that waive nothing."""
+    for waiver in machine.waivers:
+        if waiver.rule not in WAIVABLE:
+            hint = nearest(waiver.rule, WAIVABLE)
+            message = f"{waiver.rule} is no rule that can be waived"
+            diagnostics.add(waiver.rule.mark, "unknown-rule", message, hint)
+            continue
+        meant = [f for f in diagnostics.findings if (f.rule, f.of) == (waiver.rule, waiver.of)]
+        for finding in meant:
+            diagnostics.findings.remove(finding)
+        if not meant:
+            message = f"{waiver.rule} is not found of {waiver.of}"
+            diagnostics.add(waiver.mark, "unused-waiver", message)

@@ -1,0 +1,1 @@
+"""Configuration, diagnostics and the rule catalogue."""

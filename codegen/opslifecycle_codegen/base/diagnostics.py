@@ -1,0 +1,76 @@
+"""Findings with a place, collected so that one run reports all of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from attrs import field, frozen
+
+from opslifecycle_codegen.base.rule_catalogue import RULES
+
+
+@frozen(order=True)
+class Mark:
+    """A place in a source file; line and column count from 1."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+    def shifted(self, columns: int) -> Mark:
+        """The place so many columns further on the same line."""
+        return Mark(self.path, self.line, self.column + columns)
+
+
+@frozen(order=True)
+class Finding:
+    """One mistake: where it is, what it is, which rule it breaks, and what to do."""
+
+    mark: Mark
+    message: str
+    rule: str
+    hint: str = ""
+    #: What it is about, by the name that a waiver would give.
+    of: str = ""
+
+    def __str__(self) -> str:
+        hint = f"\n    hint: {self.hint}" if self.hint else ""
+        return f"{self.mark}: error: {self.message} [{self.rule}]{hint}"
+
+
+class InvalidMachineError(Exception):
+    """A machine with mistakes; `findings` has them all, in the order of the file."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = sorted(set(findings))
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+@frozen
+class Diagnostics:
+    """What has been found so far."""
+
+    findings: list[Finding] = field(factory=list)
+
+    def add(self, mark: Mark, rule: str, message: str, hint: str = "", of: str = "") -> None:
+        """Report a mistake and go on; `of` is what it is about, if it may be waived."""
+        assert rule in RULES, rule
+        self.findings.append(Finding(mark, message, rule, hint, of))
+
+    def stop_if_any(self) -> None:
+        """Raise InvalidMachineError if anything was found."""
+        if self.findings:
+            raise InvalidMachineError(self.findings)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the known word closest to `name`, or all of them if none is close."""
+    words = list(known)
+    close = difflib.get_close_matches(name, words, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known here: {', '.join(sorted(words))}" if words else "none are known here"

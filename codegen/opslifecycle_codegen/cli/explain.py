@@ -1,0 +1,99 @@
+"""A machine in words: what is allowed where, and what each action needs and does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opslifecycle_codegen.ir.program import Check, Command, Program
+
+
+def explained(program: Program) -> str:
+    """The whole machine."""
+    machine = program.machine
+    lines = [f"{machine.machine}, version {machine.version}: {machine.summary}", "", "Statuses"]
+    for status in _statuses(program):
+        lines += _status_lines(program, status)
+    lines += ["", "Actions"]
+    for command in (program.create, *program.actions):
+        lines += _command_lines(program, command)
+    judged = program.judged
+    if judged is not None:
+        lines += ["", f"Guards and ends: {judged.decided} decided by trying every case"]
+        lines += [f"  undecided: {name}" for name in judged.undecided]
+    return "\n".join(lines)
+
+
+def explained_status(program: Program, status: str) -> str:
+    """One status: what is allowed in it, and what each other action is refused with."""
+    lines = _status_lines(program, status)
+    for action in program.actions:
+        if status in action.from_statuses:
+            lines += _command_lines(program, action)
+        else:
+            already = " (counts as done already)" if status in action.idempotent_in else ""
+            refusals = " or ".join(_distinct(_of_status(action, program)))
+            lines.append(f"  {action.name}: refused with {refusals}{already}")
+    return "\n".join(lines)
+
+
+def _statuses(program: Program) -> list[str]:
+    groups = program.symbols.status_groups
+    return [*groups["live"], *groups["terminal"]]
+
+
+def _status_lines(program: Program, status: str) -> list[str]:
+    info = program.symbols.enums[program.symbols.status_enum].members[status]
+    terminal = status in program.symbols.status_groups["terminal"]
+    lines = [f"  {status}: {info.summary}{' An end.' if terminal else ''}"]
+    arrows = [
+        f"{action.name} → {action.to or 'stays'}"
+        for action in program.actions
+        if status in action.from_statuses
+    ]
+    into = _distinct(
+        command.name for command in (program.create, *program.actions) if command.to == status
+    )
+    if into:
+        lines.append(f"    reached by {', '.join(into)}")
+    if arrows:
+        lines.append(f"    allows {', '.join(arrows)}")
+    already = [a.name for a in program.actions if status in a.idempotent_in]
+    if already:
+        lines.append(f"    done already: {', '.join(already)}")
+    return lines
+
+
+def _command_lines(program: Program, command: Command) -> list[str]:
+    takes = ", ".join(f"{name}: {type}" for name, type in command.params.items())
+    lines = [f"  {command.name}({takes}): {command.summary}"]
+    if command.from_statuses:
+        lines.append(f"    from {', '.join(command.from_statuses)}")
+    lines.append(f"    to {command.to}" if command.to else "    changes no status")
+    lines += [f"    needs {_need(check, program)}" for check in command.checks]
+    lines += [
+        f"    sets {each.target} {each.operator} {each.code.text}" for each in command.updates
+    ]
+    if command.outcome is not None:
+        lines.append(f"    outcome {command.outcome.text}")
+    if command.effects:
+        lines.append(f"    effects {', '.join(command.effects)}")
+    return lines
+
+
+def _need(check: Check, program: Program) -> str:
+    guard = next((g for name, g in program.machine.guards.items() if name == check.guard), None)
+    condition = " ".join(str(guard.when).split()) if guard is not None else ""
+    return f"{check.guard}: {condition}, else {check.error}"
+
+
+def _of_status(action: Command, program: Program) -> Iterator[str]:
+    """The errors of the guards that ask for the status."""
+    guards = program.machine.guards
+    for check in action.checks:
+        when = next((str(g.when) for name, g in guards.items() if name == check.guard), "")
+        if "action.from_statuses" in when:
+            yield check.error
+
+
+def _distinct(names: Iterator[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,57 @@
+"""The command line: `opslifecycle-codegen`. Each command is a function of its options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from opslifecycle_codegen.base.config import InvalidConfigError
+from opslifecycle_codegen.base.diagnostics import InvalidMachineError
+from opslifecycle_codegen.cli.report import FORMATS, tell_findings
+from opslifecycle_codegen.cli.tasks import MISTAKE, TASKS
+from opslifecycle_codegen.compat.lock import InvalidLockError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status: 0 done, 1 drift, 2 a mistake, 3 a break."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except InvalidMachineError as error:
+        tell_findings(error.findings, options.project, options.format)
+        if options.format == "text":
+            count = len(error.findings)
+            print(
+                f"{count} mistake{'s' if count > 1 else ''}; nothing was written", file=sys.stderr
+            )
+    except (InvalidConfigError, InvalidLockError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename or options.project}: {error.strerror}", file=sys.stderr)
+    return MISTAKE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="opslifecycle-codegen",
+        description="Compile lifecycles declared in YAML, as pyproject.toml says.",
+    )
+    parser.add_argument(
+        "--project", type=Path, default=Path(), help="the folder of pyproject.toml (default: here)"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="how mistakes are told (default: text)"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for task in TASKS:
+        command = commands.add_parser(task.name, help=task.help, description=task.help)
+        for names, settings in task.options:
+            command.add_argument(*names, **settings)
+        command.set_defaults(run=task.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The machines of a project, compiled: what every command begins with. Writes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from attrs import frozen
+
+from opslifecycle_codegen.analysis.analyze import analyze
+from opslifecycle_codegen.base.config import InvalidConfigError, MachineConfig, load_config
+from opslifecycle_codegen.base.diagnostics import Diagnostics, Finding, InvalidMachineError, Mark
+from opslifecycle_codegen.compat import compare, lock
+from opslifecycle_codegen.compat.compare import Change
+from opslifecycle_codegen.emit import own_templates, write
+from opslifecycle_codegen.emit.render import Renderer
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.source.parser import parse
+from opslifecycle_codegen.source.reader import read
+
+
+@frozen
+class Compiled:
+    """One machine, compiled: its program, its files, and what changed since its lock."""
+
+    config: MachineConfig
+    program: Program
+    files: dict[PurePosixPath, str]
+    changes: list[Change]
+
+
+def program_of(source: bytes, path: str) -> Program:
+    """The program of one machine file; raises InvalidMachineError with every mistake in it."""
+    diagnostics = Diagnostics()
+    return analyze(parse(read(source, path), diagnostics), diagnostics)
+
+
+def compile_all(project: Path) -> list[Compiled]:
+    """Every machine of a project; raises InvalidMachineError with the mistakes of all of them."""
+    compiled, findings = [], []
+    for config in load_config(project / "pyproject.toml"):
+        try:
+            compiled.append(_compile(project, config))
+        except InvalidMachineError as error:
+            findings += error.findings
+    if findings:
+        raise InvalidMachineError(findings)
+    claims: dict[PurePosixPath, MachineConfig] = {}
+    for each in compiled:
+        for path in each.files:
+            if path in claims:
+                both = f"{claims[path].source} and {each.config.source}"
+                raise InvalidConfigError(f"{both} would both write {path}")
+            claims[path] = each.config
+    return compiled
+
+
+def _compile(project: Path, config: MachineConfig) -> Compiled:
+    path = str(config.source)
+    try:
+        source = (project / config.source).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        finding = Finding(Mark(path, 1, 1), "there is no such file", "no-source")
+        raise InvalidMachineError([finding]) from None
+    tree = read(source, path)
+    diagnostics = Diagnostics()
+    program = analyze(parse(tree, diagnostics), diagnostics)
+    renderer = Renderer(program, config, tree)
+    files = renderer.files()
+    if config.templates is not None and config.output is not None:
+        sources = _templates(project, config.templates)
+        files |= own_templates.rendered(sources, config.output, program, renderer.digest)
+    lock_path = project / config.lock
+    changes: list[Change] = []
+    if lock_path.exists():
+        old = lock.load(lock_path.read_text(encoding="utf-8"), str(config.lock))
+        changes = compare.changes(old, renderer.lock)
+        for change, hint in _unexplained(program, old, renderer.lock):
+            diagnostics.add(program.machine.mark, "breaking-change", change.text, hint)
+    diagnostics.stop_if_any()
+    return Compiled(config, program, files, changes)
+
+
+def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]:
+    """The templates in a folder, in the order of their names; raises InvalidMachineError."""
+    found = sorted((project / folder).glob(f"*{own_templates.SUFFIX}"))
+    if not found:
+        message = f"there is no template *{own_templates.SUFFIX} in this folder"
+        raise InvalidMachineError([Finding(Mark(str(folder), 1, 1), message, "template-error")])
+    return {folder / path.name: path.read_text(encoding="utf-8") for path in found}
+
+
+def _unexplained(
+    program: Program, old: dict[str, Any], new: dict[str, Any]
+) -> list[tuple[Change, str]]:
+    """The breaking changes that no migration answers for, each with what to do."""
+    version = program.machine.version
+    steps = program.migrations.steps
+    if version <= old["version"] or not any(step.version > old["version"] for step in steps):
+        hint = (
+            f"set version: {old['version'] + 1} and say under `migrations` "
+            "what becomes of what users have stored"
+        )
+        return [(change, hint) for change in compare.changes(old, new) if change.breaking]
+    hint = f"say so in the migration to version {version}: renames, removes, adds or refuses"
+    left = compare.changes(program.migrations.applied(old, new), new)
+    # What breaks source alone is accepted with the migration's reason.
+    return [
+        (change, hint)
+        for change in left
+        if change.kind == compare.PERSISTED
+        and not any(change.rule in s.accepts for s in steps if s.version > old["version"])
+    ]
+
+
+def orphans(project: Path, compiled: list[Compiled]) -> list[PurePosixPath]:
+    """Generated files that no machine claims."""
+    files = [path for each in compiled for path in each.files]
+    folders = {folder for each in compiled for folder in each.config.outputs()}
+    return write.orphans(project, sorted(folders), files)

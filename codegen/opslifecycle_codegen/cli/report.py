@@ -1,0 +1,83 @@
+"""How findings and changes are told: as text for people, as JSON, or as annotations for GitHub."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from opslifecycle_codegen.base.diagnostics import Finding
+
+FORMATS = ("text", "json", "github")
+
+
+def tell_findings(
+    findings: Sequence[Finding], root: Path, format: str, out: TextIO | None = None
+) -> None:
+    """Print findings, all in one format; `root` is the folder that their paths start from."""
+    out = out or sys.stderr
+    if format == "json":
+        print(json.dumps([_data(each) for each in findings], indent=2), file=sys.stdout)
+    elif format == "github":
+        for each in findings:
+            print(_annotation(each), file=sys.stdout)
+    else:
+        line_of = _lines(root)
+        for each in findings:
+            print(_text(each, line_of), file=out)
+
+
+def _data(finding: Finding) -> dict[str, str | int]:
+    return {
+        "path": finding.mark.path,
+        "line": finding.mark.line,
+        "column": finding.mark.column,
+        "rule": finding.rule,
+        "message": finding.message,
+        "hint": finding.hint,
+    }
+
+
+def _annotation(finding: Finding) -> str:
+    """A workflow command; what it gives a meaning to is escaped as it asks."""
+    mark, hint = finding.mark, f" ({finding.hint})" if finding.hint else ""
+    message = f"{finding.message}{hint}"
+    for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
+        message = message.replace(raw, escaped)
+    path = mark.path.replace("%", "%25").replace(",", "%2C").replace(":", "%3A")
+    where = f"file={path},line={mark.line},col={mark.column}"
+    return f"::error {where},title={finding.rule}::{message}"
+
+
+def _text(finding: Finding, line_of: Callable[[str, int], str]) -> str:
+    """The finding, the line it is in, and a caret under its place."""
+    mark = finding.mark
+    parts = [f"{mark}: error: {finding.message} [{finding.rule}]"]
+    line = line_of(mark.path, mark.line)
+    if line.strip():
+        margin = " " * len(str(mark.line))
+        # Tabs stay tabs, so that the caret stands under its place however wide they are shown.
+        before = "".join(c if c == "\t" else " " for c in line[: mark.column - 1])
+        parts += [f"  {mark.line} | {line}", f"  {margin} | {before}^"]
+    if finding.hint:
+        parts.append(f"    hint: {finding.hint}")
+    return "\n".join(parts)
+
+
+def _lines(root: Path) -> Callable[[str, int], str]:
+    """Gives a line of a file, without its end; empty if there is none."""
+    files: dict[str, list[str]] = {}
+
+    def line_of(path: str, line: int) -> str:
+        if path not in files:
+            try:
+                text = (root / path).read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                text = ""
+            files[path] = text.splitlines()
+        lines = files[path]
+        return lines[line - 1].rstrip()[:200] if 0 < line <= len(lines) else ""
+
+    return line_of

@@ -1,0 +1,265 @@
+"""What the command line can do: the name, the options and the function of each command."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from attrs import frozen
+
+from opslifecycle_codegen.base.config import InvalidConfigError, load_config
+from opslifecycle_codegen.base.diagnostics import InvalidMachineError, nearest
+from opslifecycle_codegen.cli.project import Compiled, compile_all, orphans
+from opslifecycle_codegen.cli.report import tell_findings
+from opslifecycle_codegen.emit import write
+
+_MEND = "opslifecycle-codegen generate"
+_LOOK_SECONDS = 0.3
+OK, DRIFT, MISTAKE, BREAK = 0, 1, 2, 3
+
+Options = argparse.Namespace
+
+
+@frozen
+class Task:
+    """One command of the command line."""
+
+    name: str
+    help: str
+    run: Callable[[Options], int]
+    options: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = ()
+
+
+def generate(options: Options) -> int:
+    """Write every file that differs from what its machine says, and remove what none claims."""
+    return _generate(options.project)
+
+
+def _generate(project: Path) -> int:
+    compiled = compile_all(project)
+    files = _files(compiled)
+    stale = write.stale(project, files)
+    write.write(project, {path: files[path] for path in stale})
+    gone = orphans(project, compiled)
+    for path in gone:
+        (project / path).unlink()
+    _tell_changes(compiled)
+    for path in stale:
+        print(f"wrote {path}")
+    for path in gone:
+        print(f"removed {path}")
+    print(f"{len(files)} files of {len(compiled)} machine(s) up to date")
+    return OK
+
+
+def check(options: Options) -> int:
+    """Compare every file with what its machine says; writes nothing."""
+    compiled = compile_all(options.project)
+    files = _files(compiled)
+    stale = write.stale(options.project, files)
+    gone = orphans(options.project, compiled)
+    _tell_changes(compiled)
+    for difference in stale.values():
+        print(difference, end="")
+    for path in gone:
+        print(f"{path} is generated, but no machine claims it")
+    if stale or gone:
+        wrong = len(stale) + len(gone)
+        print(f"{wrong} of {len(files)} generated files are out of date; run: {_MEND}")
+        return DRIFT
+    print(f"{len(files)} generated files of {len(compiled)} machine(s) are up to date")
+    return OK
+
+
+def watch(options: Options) -> int:
+    """Generate again whenever a machine or the configuration changes, until interrupted."""
+    seen: dict[Path, int] = {}
+    try:
+        while True:
+            now = _times(options.project)
+            if now != seen:
+                seen = now
+                _generate_once(options)
+            time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        return OK
+
+
+def _generate_once(options: Options) -> None:
+    """Generate, and tell mistakes instead of ending by them."""
+    try:
+        _generate(options.project)
+    except InvalidMachineError as error:
+        tell_findings(error.findings, options.project, options.format)
+    except InvalidConfigError as error:
+        print(f"error: {error}")
+
+
+def _times(project: Path) -> dict[Path, int]:
+    pyproject = project / "pyproject.toml"
+    paths = [pyproject]
+    try:
+        paths += [project / each.source for each in load_config(pyproject)]
+    except InvalidConfigError:
+        pass
+    return {path: path.stat().st_mtime_ns for path in paths if path.exists()}
+
+
+def explain(options: Options) -> int:
+    """Tell what a machine says: as a whole, or of one status."""
+    from opslifecycle_codegen.cli.explain import explained, explained_status
+
+    for each in _chosen(options):
+        if options.status is None:
+            print(explained(each.program))
+            continue
+        program = each.program
+        statuses = [
+            s for group in ("live", "terminal") for s in program.symbols.status_groups[group]
+        ]
+        if options.status not in statuses:
+            hint = nearest(options.status, statuses)
+            raise InvalidConfigError(f"there is no status {options.status!r}; {hint}")
+        print(explained_status(program, options.status))
+    return OK
+
+
+def diagram(options: Options) -> int:
+    """Print a machine's picture as Mermaid, or draw it with Graphviz."""
+    from opslifecycle_codegen.emit.diagram import draw, mermaid
+
+    chosen = _chosen(options)
+    if options.svg is None:
+        for each in chosen:
+            print("\n".join(mermaid(each.program)))
+        return OK
+    if len(chosen) > 1:
+        raise InvalidConfigError("several machines: say which one with --machine")
+    draw(chosen[0].program, options.svg)
+    print(f"wrote {options.svg}")
+    return OK
+
+
+def prove(options: Options) -> int:
+    """Search every state of a machine's slices for one that breaks a claim."""
+    from opslifecycle_codegen.modelcheck import task
+
+    return DRIFT if task.prove(_chosen(options), options) else OK
+
+
+def export(options: Options) -> int:
+    """Print a slice of a machine for another model checker."""
+    from opslifecycle_codegen.modelcheck import task
+
+    chosen = _chosen(options)
+    if len(chosen) > 1:
+        raise InvalidConfigError("several machines: say which one with --machine")
+    print(task.exported(chosen[0], options.slice, options.to), end="")
+    return OK
+
+
+def diff(options: Options) -> int:
+    """Tell what changed between two machines, and whom each change breaks."""
+    from opslifecycle_codegen.compat.versions import compared, machine_at
+
+    old, new = (machine_at(options.project, place) for place in (options.old, options.new))
+    verdict = compared(old, new)
+    verdict.tell(options.format)
+    return BREAK if verdict.broken else OK
+
+
+def schema(options: Options) -> int:
+    """Print the JSON Schema of machine files, for editors."""
+    import json
+
+    from opslifecycle_codegen.emit.schema import schema as schema_of
+
+    print(json.dumps(schema_of(), indent=2))
+    return OK
+
+
+def format_machines(options: Options) -> int:
+    """Lay machine files out evenly; nothing that they say changes."""
+    from opslifecycle_codegen.source.format import laid_out
+
+    late: list[PurePosixPath] = []
+    for config in load_config(options.project / "pyproject.toml"):
+        path = options.project / config.source
+        before = path.read_bytes()
+        after = laid_out(before, str(config.source))
+        if after == before:
+            continue
+        late.append(config.source)
+        if not options.check:
+            write.write(options.project, {config.source: after.decode("utf-8")})
+    for source in late:
+        print(f"{'would lay out' if options.check else 'laid out'} {source}")
+    return DRIFT if late and options.check else OK
+
+
+def init(options: Options) -> int:
+    """Begin a machine: a small one with comments, its configuration and its first test."""
+    from opslifecycle_codegen.cli.scaffold import begin
+
+    for path in begin(options.project, options.name):
+        print(f"wrote {path}")
+    return _generate(options.project)
+
+
+def _files(compiled: list[Compiled]) -> dict[PurePosixPath, str]:
+    return {path: text for each in compiled for path, text in each.files.items()}
+
+
+def _tell_changes(compiled: list[Compiled]) -> None:
+    for each in compiled:
+        for change in each.changes:
+            print(f"{each.config.source}: {change}")
+
+
+def _chosen(options: Options) -> list[Compiled]:
+    """The machine that is named, or all of them."""
+    compiled = compile_all(options.project)
+    if options.machine is None:
+        return compiled
+    chosen = [each for each in compiled if each.program.machine.machine == options.machine]
+    if not chosen:
+        known = [str(each.program.machine.machine) for each in compiled]
+        raise InvalidConfigError(
+            f"there is no machine {options.machine!r}; {nearest(options.machine, known)}"
+        )
+    return chosen
+
+
+_MACHINE = (("--machine",), {"metavar": "NAME", "help": "which machine (default: every one)"})
+
+TASKS = (
+    Task("init", "begin a machine: commented YAML, configuration, a first test", init,
+         ((("name",), {"metavar": "NAME", "help": "what the machine is called, in snake_case"}),)),
+    Task("generate", "write every generated file", generate),
+    Task("check", "compare every generated file with its source; write nothing", check),
+    Task("watch", "generate again at every change", watch),
+    Task("explain", "tell what a machine says, or what is allowed in one status", explain,
+         ((("status",), {"nargs": "?", "metavar": "STATUS"}), _MACHINE)),
+    Task("diagram", "print a machine's picture as Mermaid, or draw it as SVG", diagram,
+         (_MACHINE, (("--svg",), {"type": Path, "metavar": "FILE", "help": "needs Graphviz"}))),
+    Task("prove", "search every state of a machine for one that breaks a claim", prove,
+         (_MACHINE,
+          (("--all",), {"action": "store_true", "help": "the large slices, too"}),
+          (("--record",), {"action": "store_true", "help": "keep the figures with the machine"}),
+          (("--spin",), {"action": "store_true", "help": "have SPIN count the states as well"}),
+          (("--induction",), {"action": "store_true",
+                              "help": "show claims for any number of records, with z3"}))),
+    Task("export", "print a slice of a machine for another model checker", export,
+         ((("slice",), {"metavar": "SLICE", "help": "which slice of its `proof`"}), _MACHINE,
+          (("--to",), {"choices": ("promela", "tla"), "default": "promela",
+                       "help": "for SPIN or for TLA+ (default: promela)"}))),
+    Task("diff", "tell what changed between two machines, and whom it breaks", diff,
+         ((("old",), {"metavar": "OLD", "help": "a machine file, or REVISION:PATH of git"}),
+          (("new",), {"metavar": "NEW", "help": "likewise"}))),
+    Task("schema", "print the JSON Schema of machine files, for editors", schema),
+    Task("fmt", "lay machine files out evenly", format_machines,
+         ((("--check",), {"action": "store_true", "help": "only say what would change"}),)),
+)  # fmt: skip

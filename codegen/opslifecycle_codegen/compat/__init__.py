@@ -1,0 +1,1 @@
+"""Locks, comparisons and migrations of stored data."""

@@ -1,0 +1,130 @@
+"""What a machine does, as facts that two versions of it can be compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from opslifecycle_codegen.compat.compare import Change
+from opslifecycle_codegen.ir.program import Assignment, Command, Program
+
+
+@frozen
+class Fact:
+    """Something that a machine says, and the rules by which its changes are told.
+
+    An empty rule stands for a change that another fact tells already.
+    """
+
+    subject: str
+    value: str
+    added: str
+    removed: str
+    changed: str
+
+
+def behaviour_changes(old: Program, new: Program) -> list[Change]:
+    """What callers would notice, beside what the locks tell."""
+    before = {fact.subject: fact for fact in _facts(old)}
+    after = {fact.subject: fact for fact in _facts(new)}
+    found = []
+    for subject, fact in before.items():
+        now = after.get(subject)
+        if now is None and fact.removed:
+            found.append(Change(fact.removed, f"{subject} is gone"))
+        elif now is not None and now.value != fact.value:
+            found.append(Change(fact.changed, f"{subject} was {fact.value} and is {now.value}"))
+    for subject, fact in after.items():
+        if subject not in before and fact.added:
+            found.append(Change(fact.added, f"{subject} is new"))
+    return found
+
+
+def _facts(program: Program) -> Iterator[Fact]:
+    for command in (program.create, *program.actions):
+        yield from _command(command)
+    yield from _methods(program)
+    machine = program.machine
+    for name, guard in machine.guards.items():
+        when = " ".join(str(guard.when).split())
+        yield Fact(f"the guard {name}", when, "", "", "guard-changed")
+    for name, rejection in machine.rejections.items():
+        facts = ", ".join(f"{n}: {t}" for n, t in program.facts[name].items())
+        signature = f"{rejection.error}({facts})"
+        yield Fact(
+            f"the rejection {name}", signature, "rejection-added", "rejection-removed",
+            "rejection-changed",
+        )  # fmt: skip
+    steps = [
+        f"{f'if {step.test}: ' if step.test else ''}{_updates(step.updates)}"
+        f" effects {', '.join(step.effects) or 'none'}"
+        for step in program.on_terminal
+    ]
+    yield Fact("what every end does", "; ".join(steps) or "nothing", "", "", "end-changed")
+    for name, setting in machine.settings.items():
+        default = str(setting.default)
+        yield Fact(f"the default of {name}", default, "", "setting-removed", "default-changed")
+    recovery = program.recovery
+    if recovery is not None:
+        does = "nothing"
+        if recovery.command is not None:
+            outcome = recovery.command.command.outcome
+            does = f"{recovery.command.action} as {outcome.text if outcome else 'its status'}"
+        yield Fact(
+            "recovery", f"{does}, keeps {recovery.keeps.text}", "recovery-added",
+            "recovery-removed", "recovery-changed",
+        )  # fmt: skip
+    for rule in (*program.invariants, *program.steps):
+        claim = f"the claim {rule.name}"
+        yield Fact(claim, rule.code.text, "claim-added", "claim-removed", "claim-changed")
+
+
+def _command(command: Command) -> Iterator[Fact]:
+    name = f"the action {command.name}"
+    yield Fact(name, "", "action-added", "action-removed", "")
+    for status in command.from_statuses:
+        yield Fact(f"{name} from {status}", "legal", "status-allowed", "status-refused", "")
+    for status in command.idempotent_in:
+        subject = f"{name} in {status} as done already"
+        yield Fact(subject, "", "idempotence-added", "idempotence-removed", "")
+    yield Fact(f"where {name} leads", command.to or "nowhere", "", "", "target-changed")
+    guards = ", ".join(check.guard for check in command.checks)
+    yield Fact(f"what {name} is checked for", guards or "nothing", "", "", "checks-changed")
+    yield Fact(f"what {name} sets", _updates(command.updates), "", "", "update-changed")
+    effects = ", ".join(command.effects) or "none"
+    yield Fact(f"the effects of {name}", effects, "", "", "effects-changed")
+    outcome = command.outcome.text if command.outcome else "none"
+    yield Fact(f"the outcome of {name}", outcome, "", "", "outcome-changed")
+
+
+def _updates(updates: tuple[Assignment, ...]) -> str:
+    return ", ".join(f"{u.target} {u.operator} {u.code.text}" for u in updates) or "nothing"
+
+
+def _methods(program: Program) -> Iterator[Fact]:
+    """Public methods with their parameters."""
+    machine = program.machine
+    signatures: dict[str, str] = {}
+    for method, words in machine.create.methods.items():
+        params = program.create.params
+        signatures[str(method)] = ", ".join(f"{w}: {params[str(w)]}" for w in words)
+    for action in program.actions:
+        declared = next(a for n, a in machine.actions.items() if n == action.name)
+        parameters = ", ".join(["id", *(f"{n}: {t}" for n, t in action.params.items())])
+        signatures.update(dict.fromkeys(map(str, declared.methods), parameters))
+    for each in program.for_all:
+        parameters = ", ".join(f"{n}: {t}" for n, t in each.command.params.items())
+        signatures[each.command.name] = parameters
+    for rule in program.classifiers:
+        parameters = ", ".join(["id", *(f"{n}: {t}" for n, t in rule.params.items())])
+        signatures[rule.name] = f"{parameters}) -> ({rule.type}"
+    for feature in (machine.rollback, machine.collect, machine.watch, machine.feed,
+                    machine.barrier, machine.snapshot, machine.listing):  # fmt: skip
+        if feature is not None:
+            signatures[str(feature.method)] = ""
+    for name, signature in signatures.items():
+        yield Fact(
+            f"the method {name}", f"({signature})", "method-added", "method-removed",
+            "method-changed",
+        )  # fmt: skip

@@ -1,0 +1,104 @@
+"""The lock: what is on users' disks, as closed sets, spellings and field types."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.source.reader import Mapping, Node, Scalar
+
+FORMAT = 2
+
+
+class InvalidLockError(Exception):
+    """A lock file that cannot be read."""
+
+
+def lock_of(program: Program, digest: str) -> dict[str, Any]:
+    """The lock of a machine, as JSON data."""
+    symbols = program.symbols
+    values = {
+        name: {info.name: _spelled(info.type) for info in record.fields.values()}
+        for name, record in symbols.records.items()
+    }
+    values.update({name: {"python": module} for name, module in symbols.foreign.items()})
+    unions = {
+        name: {variant.tag_value: variant.name for variant in union.variants.values()}
+        for name, union in symbols.unions.items()
+    }
+    views = {"snapshot": {info.name: _spelled(info.type) for info, _ in program.views.snapshot}}
+    if program.views.entry:
+        views["feed_entry"] = {info.name: _spelled(info.type) for info, _ in program.views.entry}
+    return {
+        "format": FORMAT,
+        "machine": str(program.machine.machine),
+        "version": program.machine.version,
+        "digest": digest,
+        "closed_sets": {name: list(info.members) for name, info in symbols.enums.items()},
+        "statuses": symbols.status_enum,
+        "terminal_statuses": list(symbols.status_groups["terminal"]),
+        "values": values,
+        "unions": unions,
+        "stored": _stored(program),
+        "views": views,
+    }
+
+
+def _stored(program: Program) -> dict[str, dict[str, str]]:
+    """The fields that a store keeps of a record and of the registry; none without a store.
+
+    What a record can do without, because it begins with something, counts as optional here.
+    """
+    recovery, machine, symbols = program.recovery, program.machine, program.symbols
+    if recovery is None:
+        return {}
+    fields = {}
+    for name, field in machine.fields.items():
+        given = program.starts.get(name)
+        optional = given is not None and given.text not in program.create.params
+        type = _spelled(symbols.entity_fields[name])
+        fields[str(name)] = f"optional {type}" if optional and field.starts else type
+    registry = {}
+    for name in (*machine.settings, *machine.registry):
+        if name not in recovery.fields:
+            # Every one of them has a value to start with.
+            registry[str(name)] = f"optional {symbols.registry_fields[name].required}"
+    return {"fields": fields, "registry": registry}
+
+
+def dump(lock: dict[str, Any]) -> str:
+    """The text of a lock file."""
+    return json.dumps(lock, indent=2, ensure_ascii=False) + "\n"
+
+
+def load(text: str, path: str) -> dict[str, Any]:
+    """A lock read back; InvalidLockError says what is wrong with it."""
+    try:
+        lock = json.loads(text)
+    except ValueError as error:
+        raise InvalidLockError(f"{path}: no JSON: {error}") from None
+    if not isinstance(lock, dict) or lock.get("format") != FORMAT:
+        raise InvalidLockError(f"{path}: no lock of format {FORMAT}")
+    for key in ("closed_sets", "values", "unions", "stored", "views"):
+        if not isinstance(lock.get(key), dict):
+            raise InvalidLockError(f"{path}: the lock lacks {key!r}")
+    if not isinstance(lock.get("terminal_statuses"), list):
+        raise InvalidLockError(f"{path}: the lock lacks 'terminal_statuses'")
+    if not isinstance(lock.get("version"), int):
+        raise InvalidLockError(f"{path}: the lock lacks 'version'")
+    return lock
+
+
+def _spelled(type: Type) -> str:
+    return str(type)
+
+
+def canonical(node: Node) -> Any:
+    """A tree without places or comments, for the digest."""
+    if isinstance(node, Scalar):
+        return node.text
+    if isinstance(node, Mapping):
+        return {key.text: canonical(value) for key, value in node.items}
+    return [canonical(item) for item in node.items]

@@ -1,0 +1,232 @@
+"""Lowering of the authority: its record, its commands, its classifiers."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.constants import Constants
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
+from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
+from opslifecycle_codegen.emit.questions import QuestionLowering
+from opslifecycle_codegen.emit.state import StateLowering, record_parameters
+from opslifecycle_codegen.ir.program import (
+    Command,
+    EndStep,
+    ForAll,
+    Program,
+)
+
+
+@frozen
+class AuthorityView:
+    """The authority as the template prints it."""
+
+    constants: list[str]
+    record_slots: list[str]
+    record_init: list[str]
+    record_body: list[str]
+    slots: list[str]
+    init: list[str]
+    init_body: list[str]
+    methods: list[Method]
+    outcomes: list[OutcomeView]
+
+
+def authority_view(program: Program, names: PublicNames, width: int) -> AuthorityView:
+    """The authority of a program."""
+    constants = Constants(program, taken="_NO_EFFECTS")
+    questions = QuestionLowering(program, names, width, constants)
+    first = CommandLowering(program, names, width, constants)
+    state = StateLowering(program, names, width, constants)
+    drafts = [*first.methods(), *questions.methods(), *first.shell_methods()]
+    _, record_body = state.record_init()
+    members = constants.choose([*record_body, *(line for each in drafts for line in each.body)])
+    commands = CommandLowering(program, names, width, constants)
+    methods = [*commands.methods(), *questions.methods(), *commands.shell_methods()]
+    record_init, record_body = state.record_init()
+    init, init_body = state.init()
+    return AuthorityView(
+        [*members, *state.constants(commands.effects)], state.record_slots(), record_init,
+        record_body, state.slots(), init, init_body, methods, commands.outcomes.views(),
+    )  # fmt: skip
+
+
+class CommandLowering(MethodLowering):
+    """Turns the commands of a program into methods."""
+
+    def __init__(
+        self, program: Program, names: PublicNames, width: int, constants: Constants
+    ) -> None:
+        super().__init__(program, names, width, constants)
+        #: The constants of the module that hold the effects of commands.
+        self.effects: dict[tuple[str, ...], str] = {}
+        self.outcomes = Outcomes(program, width)
+
+    def methods(self) -> list[Method]:
+        program = self._program
+        methods = [
+            self._create(),
+            *(self._action(command) for command in program.actions),
+            *(self._for_all(each) for each in program.for_all),
+        ]
+        if program.recovery is not None and program.recovery.command is not None:
+            methods.append(self._for_all(program.recovery.command))
+        if program.rollback is not None:
+            methods.append(self._rollback(program.rollback))
+        if program.collect is not None:
+            methods.append(self._collect(program.collect))
+        if program.cursors is not None:
+            methods.append(self._advance(program.cursors))
+        return methods
+
+    def shell_methods(self) -> list[Method]:
+        """What the shell does through the authority, and what every end does."""
+        feed = [self._evict()] if self._machine.feed is not None else []
+        return [self._erase(), *feed, self._end()]
+
+    # Commands -----------------------------------------------------------------------------------
+
+    def _create(self) -> Method:
+        command, entity = self._program.create, self._entity
+        stamps = [n for n, f in self._machine.fields.items() if f.stamped == "created"]
+        given = {"clock_offset_ms": "self.clock_offset_ms"}
+        given.update({str(name): "self.clock_offset_ms + self.now_ms" for name in stamps})
+        arguments = [given.get(name, name) for name, _ in record_parameters(self._program)]
+        made = self._program.create_id.text
+        body = [*([] if made == "id" else [f"id = {made}"]), *self._checks(command.checks)]
+        record = layout.called(self._names.record, [Code(argument) for argument in arguments])
+        body += self._statement(f"{entity} = ", record)
+        body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
+        body.append(f"return {self._effects_constant(command.effects)}")
+        doc = self._doc(command.summary, f"The new {entity} is {command.to}.")
+        return self._method("register", self._params(command), DECISION, doc, body)
+
+    def _action(self, command: Command) -> Method:
+        entity = self._entity
+        body = [*self._checks(command.checks), *self._assign(command.updates)]
+        terminal = command.to in self._program.symbols.status_groups["terminal"]
+        body += self._stamps(command.name)
+        if terminal:
+            status = Code(f"{self._names.status}.{command.to.upper()}")
+            outcome = self.outcomes.of(command)
+            ending = layout.called("self._end", [Code(entity), status, outcome])
+            body += self._statement("return ", ending)
+        else:
+            if command.to:
+                status = Code(f"{self._names.status}.{command.to.upper()}")
+                body += self._statement(f"{entity}.status = ", status)
+            body.append(f"return {self._effects_constant(command.effects)}")
+        sources = " or ".join(command.from_statuses)
+        target = f", leads to {command.to}" if command.to else ", changes no status"
+        doc = self._doc(command.summary, f"Legal from {sources}{target}.")
+        parameters = [f"id: {self._names.id}", *self._params(command)]
+        return self._method(command.name, parameters, DECISION, doc, body)
+
+    def _effects_constant(self, effects: tuple[str, ...]) -> str:
+        if not effects:
+            return self.effects.setdefault((), "_NO_EFFECTS")
+        return self.effects.setdefault(effects, f"_EFFECTS_{len(self.effects)}")
+
+    def _for_all(self, each: ForAll) -> Method:
+        command, entity = each.command, self._entity
+        returns = f"list[tuple[{self._names.record}, Effects]]"
+        body: list[str] = []
+        if each.unless is not None:
+            body += [*self._statement("if ", each.unless, ":"), "    return []"]
+        status = f"{self._names.status}.{command.to.upper()}"
+        outcome = self.outcomes.of(command)
+        ending = layout.called("self._end", [Code(entity), Code(status), outcome])
+        body += [
+            "live = [each.id for each in self.records.values() if not each.status.terminal]",
+            "live.sort()",
+            *self._assign(each.updates),
+            f"ended: {returns} = []",
+            "for id in live:",
+            f"    {entity} = self.records[id]",
+            *self._statement("effects = ", ending, depth=1),
+            f"    ended.append(({entity}, effects))",
+            "return ended",
+        ]
+        doc = self._doc(command.summary, "Gives what ended, in the order of the ids.")
+        return self._method(command.name, self._params(command), returns, doc, body)
+
+    def _rollback(self, command: Command) -> Method:
+        body = [*self._checks(command.checks), *self._assign(command.updates)]
+        body.append(f"return {self._effects_constant(command.effects)}")
+        doc = self._doc(command.summary)
+        return self._method(command.name, [f"id: {self._names.id}"], DECISION, doc, body)
+
+    def _collect(self, command: Command) -> Method:
+        returns = f"list[{self._names.record}] | OpsLifecycleError"
+        body = [*self._checks(command.checks), "return list(self.ended.values())"]
+        return self._method(command.name, [], returns, self._doc(command.summary), body)
+
+    def _advance(self, command: Command) -> Method:
+        body = [
+            *self._checks(command.checks),
+            "reached = max(self.cursors[consumer], cursor)",
+            "self.cursors[consumer] = reached",
+            "return reached",
+        ]
+        doc = self._doc(command.summary, "Gives where it stands then; it never falls.")
+        parameters = self._params(command)
+        return self._method(command.name, parameters, "int | OpsLifecycleError", doc, body)
+
+    # What the shell asks for --------------------------------------------------------------------
+
+    def _erase(self) -> Method:
+        body = ["del self.records[id]", "self.ended.pop(id, None)"]
+        doc = self._doc("Let a record go, whole.")
+        return self._method("erase", [f"id: {self._names.id}"], "None", doc, body)
+
+    def _evict(self) -> Method:
+        entity = self._entity
+        body = [
+            "self.dropped_through = sequence",
+            f"{entity} = self.records.get(id)",
+            f"if {entity} is not None and {entity}.sequence == sequence:",
+            "    self.erase(id)",
+        ]
+        doc = self._doc(
+            "Drop the oldest feed row, and the record that wrote it.",
+            f"A later {entity} of the same id has another sequence, and stays.",
+        )
+        parameters = ["sequence: int", f"id: {self._names.id}"]
+        return self._method("evict", parameters, "None", doc, body)
+
+    def _end(self) -> Method:
+        entity, types = self._entity, self._program.symbols.entity_fields
+        body = [
+            f"{entity}.status = status",
+            f"{entity}.terminal_outcome = terminal_outcome",
+            *self._stamps("terminal"),
+            f"self.ended[{entity}.id] = {entity}",
+            *self._end_steps(list(self._program.on_terminal), {}, ()),
+        ]
+        parameters = [
+            f"{entity}: {self._names.record}",
+            f"status: {types['status'].python}",
+            f"terminal_outcome: {types['terminal_outcome'].required.python}",
+        ]
+        doc = self._doc("What every action that leads to a terminal status does.")
+        return self._method("_end", parameters, "Effects", doc, body)
+
+    def _end_steps(
+        self, steps: list[EndStep], known: dict[str, bool], effects: tuple[str, ...]
+    ) -> list[str]:
+        """Straight lines, then one branch for each test that is not decided yet."""
+        lines: list[str] = []
+        for place, step in enumerate(steps):
+            if step.test and step.test not in known:
+                rest = steps[place:]
+                holds = self._end_steps(rest, {**known, step.test: True}, effects)
+                fails = self._end_steps(rest, {**known, step.test: False}, effects)
+                test = self._statement("if ", Code(step.test), ":")
+                return [*lines, *test, *(f"    {line}" for line in holds), *fails]
+            if not step.test or known[step.test]:
+                lines += self._assign(step.updates)
+                effects = (*effects, *step.effects)
+        return [*lines, f"return {self._effects_constant(effects)}"]

@@ -1,0 +1,73 @@
+"""Lowering of the documentation: the table, the diagram, the closed sets."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.symbols import EnumInfo
+
+
+@frozen
+class MemberRow:
+    """One member of a closed set, with its properties as words."""
+
+    wire: str
+    summary: str
+    shown: list[str]
+
+
+@frozen
+class EnumTable:
+    """A closed set as a table."""
+
+    name: str
+    summary: str
+    properties: list[str]
+    members: list[MemberRow]
+
+
+def table(program: Program) -> list[tuple[str, list[str]]]:
+    """What every action does from every status."""
+    groups = program.symbols.status_groups
+    return [
+        (status, [_cell(action, status) for action in program.actions])
+        for status in [*groups["live"], *groups["terminal"]]
+    ]
+
+
+def _cell(action: Command, status: str) -> str:
+    if status in action.from_statuses:
+        return f"→ {action.to}" if action.to else "*stays*"
+    return "*already*" if status in action.idempotent_in else ""
+
+
+def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
+    """Each action with its methods, what it is for, and what it is refused with."""
+    rows = []
+    for command in program.actions:
+        declared = next(a for n, a in program.machine.actions.items() if n == command.name)
+        methods = ", ".join(f"`{method}`" for method in declared.methods) or "no method of its own"
+        errors = ", ".join(f"`{check.error}`" for check in command.checks)
+        rows.append((command.name, methods, command.summary, f"Refused with {errors}."))
+    return rows
+
+
+def enum_tables(program: Program) -> list[EnumTable]:
+    """The closed sets in the order of the machine, the statuses last."""
+    return [_enum_table(info) for info in program.symbols.enums.values()]
+
+
+def _enum_table(info: EnumInfo) -> EnumTable:
+    shown = [name for name, each in info.properties.items() if each.type.kind != "statuses"]
+    members = [
+        MemberRow(m.wire, m.summary, [_word(m.values[name]) for name in shown])
+        for m in info.members.values()
+    ]
+    return EnumTable(info.name, info.summary, shown, members)
+
+
+def _word(code: str) -> str:
+    if code in ("True", "False"):
+        return "yes" if code == "True" else "no"
+    return code.strip('"').rpartition(".")[2].lower()

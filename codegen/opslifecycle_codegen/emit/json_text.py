@@ -1,0 +1,180 @@
+"""Lowering of values to JSON texts: straight code for each type, for what is written often.
+
+An f-string is kept as a list of fragments. Where the whole does not fit on a line, each key stands
+on one of its own. What is None is left out: whoever reads the text back has None for it.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.ir.symbols import FieldInfo, RecordInfo, Symbols, UnionInfo, snake
+from opslifecycle_codegen.ir.types import Type
+
+#: Pieces of one f-string in single quotes, braces of the text doubled.
+Fragments = list[str]
+
+
+@frozen
+class TextFunction:
+    """A function that gives a value as JSON text."""
+
+    name: str
+    type: str
+    doc: str
+    body: list[str]
+
+
+def fragments(name: str, value: Fragments) -> Fragments:
+    """A key and its value."""
+    return [f'"{name}":', *value]
+
+
+class JsonTexts:
+    """The functions that the values of a machine need, made as they are asked for."""
+
+    def __init__(self, symbols: Symbols, width: int) -> None:
+        self._symbols = symbols
+        self._width = width
+        self._functions: dict[str, TextFunction] = {}
+
+    def functions(self) -> list[TextFunction]:
+        """The functions, each after those that it calls."""
+        return list(self._functions.values())
+
+    def of(self, code: str, type: Type) -> Fragments:
+        """The text of the value at `code`, which is not None."""
+        if type.kind == "bool":
+            return [f'{{"true" if {code} else "false"}}']
+        if type.kind in ("count", "float"):
+            return [f"{{{code}}}"]
+        if type.kind in ("text", "name"):
+            return [f"{{json_text({code})}}"]
+        if type.kind == "id":
+            return [f'"{{{code}}}"']
+        if type.kind == "foreign":
+            return [f"{{conversion.encoded({code})}}"]
+        if type.kind == "enum":
+            return [f'"{{{code}.wire}}"']
+        return [f"{{{self._function(type)}({code})}}"]
+
+    def _function(self, type: Type) -> str:
+        name = f"_{snake(type.name)}_text"
+        if name not in self._functions:
+            symbols = self._symbols
+            if type.name in symbols.unions:
+                body = self._union(symbols.unions[type.name])
+            else:
+                body = self._record(symbols.records[type.name], "value", [], indent=4)
+            doc = f"{type.name} as JSON text."
+            self._functions[name] = TextFunction(name, type.name, doc, body)
+        return name
+
+    def _union(self, union: UnionInfo) -> list[str]:
+        lines: list[str] = []
+        *others, last = union.variants.values()
+        for variant in others:
+            lines += [
+                f"    if isinstance(value, {variant.name}):",
+                *self._record(variant, "value", [_tag(union, variant)], indent=8),
+            ]
+        return lines + self._record(last, "value", [_tag(union, last)], indent=4)
+
+    def _record(
+        self, record: RecordInfo, code: str, keys: list[Fragments], *, indent: int
+    ) -> list[str]:
+        fields = self._fields(record, code)
+        return self.object(keys, [(info.name, path, info.type) for info, path in fields], indent)
+
+    def object(
+        self,
+        keys: list[Fragments],
+        fields: list[tuple[str, str, Type]],
+        indent: int,
+        *,
+        nulls: bool = False,
+    ) -> list[str]:
+        """Lines that return an object: keys that are there already, then fields by name and path.
+
+        Optional fields come last; with `nulls` they are written when they are None, too.
+        """
+        keys = keys + [fragments(n, self.of(path, t)) for n, path, t in fields if not t.optional]
+        sometimes = [each for each in fields if each[2].optional]
+        if not sometimes:
+            return self.assignment("", keys, "{{", indent=indent, end="}}")
+        margin = " " * indent
+        # Without anything that is always there, the first comma is cut off in the end.
+        lines = (
+            self.assignment("text", keys, "{{", indent=indent) if keys else [f'{margin}text = ""']
+        )
+        for name, path, type in sometimes:
+            key = fragments(name, self.of(path, type.required))
+            lines += [
+                f"{margin}if {path} is not None:",
+                *self.addition("text", key, indent=indent + 4),
+            ]
+            if nulls:
+                null = fragments(name, ["null"])
+                lines += [f"{margin}else:", *self.addition("text", null, indent=indent + 4)]
+        text = "{text}" if keys else "{{{text[1:]}"
+        return [*lines, f'{margin}return f"{text}}}}}"']
+
+    def _fields(self, record: RecordInfo, code: str) -> list[tuple[FieldInfo, str]]:
+        """The fields as they stand in the JSON, each with its path; a flat one gives its own."""
+        found = []
+        for info in record.fields.values():
+            path = f"{code}.{info.name}"
+            if info.name == record.flatten:
+                found += self._fields(self._symbols.records[info.type.name], path)
+            else:
+                found.append((info, path))
+        return found
+
+    # Statements ---------------------------------------------------------------------------------
+
+    def assignment(
+        self, target: str, keys: list[Fragments], start: str, *, indent: int, end: str = ""
+    ) -> list[str]:
+        """`target = f'…'`, or the return of it without a target."""
+        before = f"{target} = " if target else "return "
+        margin = " " * indent
+        texts = [
+            "".join([start if place == 0 else "", "," if place else "", *key])
+            for place, key in enumerate(keys)
+        ] or [start]
+        whole = f"{margin}{before}{_literal(''.join(texts) + end)}"
+        if len(whole) <= self._width:
+            return [whole]
+        joined = _literal("".join(texts) + end)
+        pieces = [_literal(text) for text in [*texts, *([end] if end else [])]]
+        if len(pieces) == 1 or indent + 4 + len(joined) <= self._width:
+            return layout.statement(
+                before, layout.literal(joined), "", indent=indent, width=self._width
+            )
+        return [f"{margin}{before}(", *(f"{margin}    {piece}" for piece in pieces), f"{margin})"]
+
+    def addition(self, target: str, key: Fragments, *, indent: int) -> list[str]:
+        """`target += f',…'`, or the key and the value one after the other."""
+        margin = " " * indent
+        whole = f"{margin}{target} += {_literal(',' + ''.join(key))}"
+        name, value = key[0], "".join(key[1:])
+        if len(whole) <= self._width:
+            return [whole]
+        alone = value.startswith("{") and value.endswith("}")
+        code = layout.literal(value[1:-1] if alone else _literal(value))
+        return [
+            f"{margin}{target} += {_literal(',' + name)}",
+            *layout.statement(f"{target} += ", code, "", indent=indent, width=self._width),
+        ]
+
+
+def _tag(union: UnionInfo, variant: RecordInfo) -> Fragments:
+    return [f'"{union.tag}":"{variant.tag_value}"']
+
+
+def _literal(text: str) -> str:
+    """A piece as a string literal: an f-string where something is filled in."""
+    if "{" not in text.replace("{{", ""):
+        return layout.quoted(text.replace("{{", "{").replace("}}", "}"))
+    return f"f'{text}'"

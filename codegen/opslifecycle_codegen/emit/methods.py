@@ -1,0 +1,88 @@
+"""What the methods of an authority are made of: signatures, guards in their order, statements."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.constants import Constants
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
+
+DECISION = "Effects | OpsLifecycleError"
+
+
+@frozen
+class Method:
+    """A method: its signature, docstring and body, as lines."""
+
+    signature: list[str]
+    doc: list[str]
+    body: list[str]
+
+
+class MethodLowering:
+    """Prints the parts of methods."""
+
+    def __init__(
+        self, program: Program, names: PublicNames, width: int, constants: Constants
+    ) -> None:
+        self._program = program
+        self._machine = program.machine
+        self._names = names
+        self._entity = names.entity
+        self._width = width
+        self._constants = constants
+
+    def _method(
+        self, name: str, parameters: list[str], returns: str, doc: list[str], body: list[str]
+    ) -> Method:
+        signature = layout.call(
+            f"def {name}", ["self", *parameters], f" -> {returns}:", indent=4, width=self._width
+        )
+        return Method(signature, doc, [f"        {line}" for line in body])
+
+    def _doc(self, summary: str, *more: str) -> list[str]:
+        return layout.docstring(summary, more, indent=4 + 4, width=self._width)
+
+    def _params(self, command: Command) -> list[str]:
+        return [f"{name}: {type.python}" for name, type in command.params.items()]
+
+    def _checks(self, checks: tuple[Check, ...], *, lookup: bool = True) -> list[str]:
+        """The guards in their order; the record is looked up where the first of them reads it."""
+        lines: list[str] = []
+        found = f"{self._entity} = self.records.get(id)"
+        for check in checks:
+            if lookup and check.reads_record and found not in lines:
+                lines.append(found)
+            for name, code in check.lets:
+                lines += self._statement(f"{name} = ", code)
+            lines += self._statement("if ", check.refuse_if, ":")
+            lines += self._refuse(check.refusal, depth=1, by=check.guard)
+        return lines
+
+    def _statement(self, before: str, code: Code, after: str = "", *, depth: int = 0) -> list[str]:
+        """A statement that stands so many blocks deep in a method."""
+        code, indent = self._constants.short(code), 8 + 4 * depth
+        lines = layout.statement(before, code, after, indent=indent, width=self._width)
+        return [line[8:] for line in lines]
+
+    def _refuse(self, refusal: Code, *, depth: int, by: str = "") -> list[str]:
+        after = f".by({layout.quoted(by)})" if by else ""
+        return self._statement("return ", refusal, after, depth=depth)
+
+    def _assign(self, updates: tuple[Assignment, ...]) -> list[str]:
+        return [
+            line
+            for each in updates
+            for line in self._statement(f"{each.target} {each.operator} ", each.code)
+        ]
+
+    def _stamps(self, when: str) -> list[str]:
+        entity = self._entity
+        return [
+            f"{entity}.{name} = {entity}.clock_offset_ms + self.now_ms"
+            for name, field in self._machine.fields.items()
+            if field.stamped == when
+        ]

@@ -1,0 +1,168 @@
+"""Lowering of migrations: what each does to the data of each part, as straight code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from opslifecycle_codegen.compat.migrations import RECORD, REGISTRY, Migration
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.symbols import snake
+from opslifecycle_codegen.ir.types import Type
+
+
+@frozen
+class EditFunction:
+    """A function that edits the data of one part in place."""
+
+    name: str
+    doc: str
+    body: list[str]
+
+
+@frozen
+class MigrationStep:
+    """One step of `migrate`."""
+
+    version: int
+    lines: list[str]
+
+
+class MigrationLowering:
+    """Turns the migrations of a program into functions."""
+
+    def __init__(self, program: Program, width: int) -> None:
+        self._program = program
+        self._symbols = program.symbols
+        self._width = width
+        self._functions: dict[str, EditFunction] = {}
+
+    def functions(self) -> list[EditFunction]:
+        """The functions, each after those that it calls."""
+        return list(self._functions.values())
+
+    def steps(self) -> list[MigrationStep]:
+        """The steps in their order."""
+        return [self._step(step) for step in self._program.migrations.steps]
+
+    def _step(self, step: Migration) -> MigrationStep:
+        version = step.version
+        if step.refuses:
+            found = f'f"{self._program.machine.machine} version {{version}}"'
+            known = layout.quoted(f"version {version} or later: {step.because}")
+            lines = layout.call(
+                "raise StoreVersionError", [found, known], "", indent=8, width=self._width
+            )
+            return MigrationStep(version, lines)
+        record = self._edit(step, RECORD, self._fields(RECORD), f"_record_{version}", "A record")
+        registry = self._edit(
+            step, REGISTRY, self._fields(REGISTRY), f"_registry_{version}", "The registry"
+        )
+        lines = layout.call(
+            "stored = migrated", ["stored", record or "None", registry or "None"], "",
+            indent=8, width=self._width,
+        )  # fmt: skip
+        return MigrationStep(version, lines)
+
+    def _fields(self, part: str) -> dict[str, Type]:
+        symbols = self._symbols
+        if part == RECORD:
+            return {n: t for n, t in symbols.entity_fields.items() if n != "id"}
+        if part == REGISTRY:
+            return symbols.registry_fields
+        return {info.name: info.type for info in symbols.records[part].fields.values()}
+
+    def _edit(
+        self, step: Migration, part: str, fields: Mapping[str, Type], name: str, what: str
+    ) -> str:
+        """The name of the function that edits a part; empty if nothing of it changes."""
+        if name in self._functions:
+            return name
+        body = [*self._own_edits(step, part), *self._inner_edits(step, part, fields)]
+        if part == REGISTRY and self._program.cursors is not None:
+            body += self._cursors(step)
+        if not body:
+            return ""
+        doc = f"{what} as version {step.version} spells it."
+        self._functions[name] = EditFunction(name, doc, [f"    {line}" for line in body])
+        return name
+
+    def _own_edits(self, step: Migration, part: str) -> list[str]:
+        quoted = layout.quoted
+        lines = [
+            f"rename(data, {quoted(old)}, {quoted(new)})"
+            for old, new in step.renames.get(part, {}).items()
+        ]
+        lines += [f"data.pop({quoted(name)}, None)" for name in step.removes.get(part, [])]
+        for name, value in step.adds.get(part, {}).items():
+            code = quoted(value) if isinstance(value, str) else repr(value)
+            lines.append(f"data.setdefault({quoted(name)}, {code})")
+        return lines
+
+    def _inner_edits(self, step: Migration, part: str, fields: Mapping[str, Type]) -> list[str]:
+        lines = []
+        for name, type in fields.items():
+            key = layout.quoted(self._program.migrations.spelled(part, name, step.version))
+            inner = type.required
+            if inner.kind == "enum" and step.edits(inner.name):
+                lines += self._respell(step, inner.name, key)
+            elif inner.kind in ("record", "union", "variant"):
+                function = self._type(step, inner)
+                if function:
+                    lines += [f"if {key} in data:", f"    {function}(data[{key}])"]
+        return lines
+
+    def _respell(self, step: Migration, part: str, key: str) -> list[str]:
+        renames, removes = step.renames.get(part, {}), step.removes.get(part, [])
+        pairs = ", ".join(f"{layout.quoted(o)}: {layout.quoted(n)}" for o, n in renames.items())
+        arguments = ["data", key, f"{{{pairs}}}"]
+        if removes:
+            gone = ", ".join(layout.quoted(name) for name in removes)
+            arguments.append(f"({gone}{',' if len(removes) == 1 else ''})")
+        lines = layout.call("respell", arguments, "", indent=4, width=self._width)
+        return [line[4:] for line in lines]
+
+    def _type(self, step: Migration, type: Type) -> str:
+        """The function for the values of a type; empty if nothing of them changes."""
+        name = f"_{snake(type.name)}_{step.version}"
+        if type.name in self._symbols.unions:
+            return self._union(step, type.name, name)
+        record = self._symbols.records[type.name]
+        fields = {n: t for n, t in self._fields(type.name).items() if n != record.flatten}
+        return self._edit(step, type.name, fields, name, type.name)
+
+    def _union(self, step: Migration, union: str, name: str) -> str:
+        if name in self._functions:
+            return name
+        info = self._symbols.unions[union]
+        tag = layout.quoted(info.tag)
+        body = self._respell(step, union, tag) if step.edits(union) else []
+        for variant in info.variants.values():
+            function = self._type(step, Type("record", variant.name))
+            flat = ""
+            if variant.flatten:
+                # A flat record lies among the variant's own fields.
+                flat = self._type(step, variant.fields[variant.flatten].type.required)
+            if function or flat:
+                value = self._program.migrations.spelled(union, variant.tag_value, step.version)
+                body.append(f"if data[{tag}] == {layout.quoted(value)}:")
+                body += [f"    {each}(data)" for each in (function, flat) if each]
+        if not body:
+            return ""
+        doc = f"{union} as version {step.version} spells it."
+        self._functions[name] = EditFunction(name, doc, [f"    {line}" for line in body])
+        return name
+
+    def _cursors(self, step: Migration) -> list[str]:
+        """Cursors are told by the members of a closed set, as keys."""
+        enum = self._symbols.cursor_enum
+        lines = [
+            f'rename(data["cursors"], {layout.quoted(old)}, {layout.quoted(new)})'
+            for old, new in step.renames.get(enum, {}).items()
+        ]
+        return lines + [
+            f'data["cursors"].pop({layout.quoted(name)}, None)'
+            for name in step.removes.get(enum, [])
+        ]

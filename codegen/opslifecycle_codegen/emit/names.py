@@ -1,0 +1,52 @@
+"""Public names of what is generated, declared or made from the entity's name."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from opslifecycle_codegen.ir.symbols import pascal
+from opslifecycle_codegen.source.model import Machine
+
+
+@frozen
+class PublicNames:
+    """The class names of one machine."""
+
+    entity: str
+    entities: str
+    id: str
+    seam: str
+    registry: str
+    async_registry: str
+    reads: str
+    snapshot: str
+    watch: str
+    status: str
+    effect: str
+    record: str
+    authority: str
+
+
+def public_names(machine: Machine) -> PublicNames:
+    """The declared names, and for those left out the ones made from the entity's name."""
+    title = pascal(machine.entity)
+    given = machine.names
+
+    def name(key: str, default: str) -> str:
+        return str((given and getattr(given, key)) or default)
+
+    return PublicNames(
+        entity=str(machine.entity),
+        entities=f"{machine.entity}s",
+        id=f"{title}Id",
+        seam=name("seam", f"Abstract{title}Registry"),
+        registry=name("registry", f"{title}Registry"),
+        async_registry=name("async_registry", f"Async{title}Registry"),
+        reads=name("reads", f"{title}Reads"),
+        snapshot=name("snapshot", f"{title}Snapshot"),
+        watch=name("watch", f"{title}Watch"),
+        status=name("status", f"{title}Status"),
+        effect=name("effect", f"{title}Effect"),
+        record=name("record", f"{title}Record"),
+        authority=name("authority", f"{title}Authority"),
+    )

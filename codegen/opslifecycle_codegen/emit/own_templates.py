@@ -1,0 +1,101 @@
+"""Templates of the project's own: outputs beside ours, printed from the same machine.
+
+They run in a sandbox, and see plain data: names, texts, lists and mappings.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import jinja2
+import jinja2.sandbox
+
+from opslifecycle_codegen.base.diagnostics import Finding, InvalidMachineError, Mark
+from opslifecycle_codegen.emit.diagram import mermaid
+from opslifecycle_codegen.ir.program import Program
+
+SUFFIX = ".j2"
+
+
+def rendered(
+    sources: Mapping[PurePosixPath, str], output: PurePosixPath, program: Program, digest: str
+) -> dict[PurePosixPath, str]:
+    """What the templates print, each into a file of its name; raises InvalidMachineError."""
+    environment = jinja2.sandbox.SandboxedEnvironment(
+        loader=jinja2.DictLoader({path.name: text for path, text in sources.items()}),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    context = _context(program, digest)
+    files, findings = {}, []
+    for path in sources:
+        try:
+            text = environment.get_template(path.name).render(context)
+        except jinja2.TemplateSyntaxError as error:
+            findings.append(_finding(path, error.lineno, str(error.message)))
+        except Exception as error:
+            findings.append(_finding(path, _line_of(error), f"{type(error).__name__}: {error}"))
+        else:
+            files[output / path.name.removesuffix(SUFFIX)] = text
+    if findings:
+        raise InvalidMachineError(findings)
+    return files
+
+
+def _finding(path: PurePosixPath, line: int, message: str) -> Finding:
+    return Finding(Mark(str(path), line, 1), message, "template-error")
+
+
+def _line_of(error: BaseException) -> int:
+    """Where in a template something failed: the innermost of its lines."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith("<")
+    ]
+    return (lines or [1])[-1] or 1
+
+
+def _context(program: Program, digest: str) -> dict[str, Any]:
+    machine, symbols = program.machine, program.symbols
+    groups = symbols.status_groups
+    statuses = symbols.enums[symbols.status_enum].members
+    return {
+        "machine": str(machine.machine),
+        "version": machine.version,
+        "entity": str(machine.entity),
+        "summary": str(machine.summary),
+        "digest": digest,
+        "statuses": [
+            {
+                "name": name,
+                "summary": str(statuses[name].summary),
+                "terminal": name in groups["terminal"],
+            }
+            for name in (*groups["live"], *groups["terminal"])
+        ],
+        "actions": [
+            {
+                "name": action.name,
+                "label": action.label,
+                "summary": str(action.summary),
+                "from": list(action.from_statuses),
+                "to": action.to or None,
+                "takes": {name: str(type) for name, type in action.params.items()},
+                "guards": [check.guard for check in action.checks],
+                "idempotent_in": list(action.idempotent_in),
+            }
+            for action in program.actions
+        ],
+        "enums": {
+            name: [{"name": m.wire, "summary": str(m.summary)} for m in info.members.values()]
+            for name, info in symbols.enums.items()
+        },
+        "mermaid": "\n".join(mermaid(program)),
+    }

@@ -1,0 +1,129 @@
+"""Lowering of what an authority can be asked without deciding anything."""
+
+from __future__ import annotations
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.methods import Method, MethodLowering
+from opslifecycle_codegen.ir.program import Command, Rule
+
+
+class QuestionLowering(MethodLowering):
+    """Turns admissions, permissions and classifiers into methods."""
+
+    def methods(self) -> list[Method]:
+        program = self._program
+        methods = []
+        if program.watch is not None:
+            methods.append(self._watch(program.watch))
+        if program.cursors is not None:
+            methods.append(self._cursor_of(program.cursors))
+        if program.barrier is not None:
+            methods.append(self._barrier())
+        refusers = self._refusers()
+        commands = {refusers[_guards(command)]: command for command in reversed(program.actions)}
+        methods += [self._refused(name, commands[name]) for name in refusers.values()]
+        methods.append(self._allowed(refusers))
+        return [*methods, *(self._classifier(rule) for rule in program.classifiers)]
+
+    def _watch(self, command: Command) -> Method:
+        returns = "OpsLifecycleError | None"
+        body = [*self._checks(command.checks), "return None"]
+        doc = self._doc(command.summary)
+        return self._method(command.name, [f"id: {self._names.id}"], returns, doc, body)
+
+    def _cursor_of(self, command: Command) -> Method:
+        parameters = [f"consumer: {command.params['consumer'].python}"]
+        doc = self._doc("Where a consumer's cursor stands.")
+        return self._method("cursor_of", parameters, "int", doc, ["return self.cursors[consumer]"])
+
+    def _barrier(self) -> Method:
+        barrier, declared = self._program.barrier, self._machine.barrier
+        assert barrier is not None
+        assert declared is not None
+        body = self._checks(barrier.first)
+        for kind, refusal, _ in barrier.refusals:
+            if kind == "repeated":
+                body += [
+                    f"seen: set[{self._names.id}] = set()",
+                    "for id in ids:",
+                    "    if id in seen:",
+                    *self._refuse(refusal, depth=2),
+                    "    seen.add(id)",
+                ]
+            elif kind == "busy":
+                body += [
+                    f"if active >= {declared.active_per_key_max}:",
+                    *self._refuse(refusal, depth=1),
+                ]
+            else:
+                body += [
+                    "for id in ids:",
+                    "    if id not in self.records:",
+                    *self._refuse(refusal, depth=2),
+                ]
+        body.append("return None")
+        parameters = [f"ids: Sequence[{self._names.id}]", "active: int"]
+        doc = self._doc(
+            "Admit a barrier, or say what it is refused with.",
+            "`active` counts the barriers of the same key.",
+        )
+        return self._method(str(declared.method), parameters, "OpsLifecycleError | None", doc, body)
+
+    def _refusers(self) -> dict[tuple[str, ...], str]:
+        """The method that asks each list of guards, shared by the actions that have it."""
+        found: dict[tuple[str, ...], str] = {}
+        for command in self._program.actions:
+            found.setdefault(_guards(command), f"_{command.name}_refused")
+        usual = [str(name) for name in (*self._machine.always_first, *self._machine.checks)]
+        if tuple(usual) in found:
+            found[tuple(usual)] = "_refused"
+        return found
+
+    def _refused(self, name: str, command: Command) -> Method:
+        body = [*self._checks(command.foreseeable), "return None"]
+        status = self._names.status
+        doc = self._doc(
+            "What an action would be refused with now; None if nothing is against it.",
+            f"It is checked for {', '.join(_guards(command)) or 'nothing'}.",
+        )
+        parameters = [
+            f"id: {self._names.id}", f"from_statuses: tuple[{status}, ...]", "label: str"
+        ]  # fmt: skip
+        return self._method(name, parameters, "OpsLifecycleError | None", doc, body)
+
+    def _allowed(self, refusers: dict[tuple[str, ...], str]) -> Method:
+        body = ["return ("]
+        for command in self._program.actions:
+            sources = self._program.symbols.status_constant(command.from_statuses)
+            asked = layout.called(
+                f"self.{refusers[_guards(command)]}",
+                [Code("id"), Code(sources), Code(layout.quoted(command.label))],
+            )
+            arguments = [Code(layout.quoted(command.name)), asked]
+            if command.depends_on:
+                names = [Code(layout.quoted(name)) for name in command.depends_on]
+                arguments.append(layout.called("", names))
+            code = layout.called("Permission", arguments)
+            body += self._statement("", code, ",", depth=1)
+        doc = self._doc("What may be asked of a record now, action by action.")
+        parameters = [f"id: {self._names.id}"]
+        returns = "tuple[Permission, ...]"
+        return self._method("allowed", parameters, returns, doc, [*body, ")"])
+
+    def _classifier(self, rule: Rule) -> Method:
+        body = []
+        if self._entity in rule.uses:
+            body.append(f"{self._entity} = self.records.get(id)")
+        body += self._statement("return ", rule.code)
+        parameters = [
+            f"id: {self._names.id}",
+            *(f"{name}: {type.python}" for name, type in rule.params.items()),
+        ]
+        doc = self._doc(rule.summary)
+        return self._method(rule.name, parameters, rule.type.python, doc, body)
+
+
+def _guards(command: Command) -> tuple[str, ...]:
+    """The guards of an action that can be asked beforehand."""
+    return tuple(check.guard for check in command.foreseeable)

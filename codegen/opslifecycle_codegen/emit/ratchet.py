@@ -1,0 +1,81 @@
+"""Lowering of the ratchet tests: what the machine claims, cell by cell, with sample payloads."""
+
+from __future__ import annotations
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.emit.state import record_parameters
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import COUNT, Type
+
+
+def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
+    """Every real status and every action whose only checks are the common ones."""
+    rows = []
+    groups = program.symbols.status_groups
+    for status in [*groups["live"], *groups["terminal"]]:
+        for action in program.actions:
+            legal = status in action.from_statuses
+            if legal and not _checks_only_the_status(program, action.name):
+                # Guards of its own may refuse a sample payload; the cell claims nothing there.
+                continue
+            target = f"{names.status}.{(action.to or status).upper()}" if legal else "None"
+            rows.append((status.upper(), action.name, target))
+    return rows
+
+
+def _checks_only_the_status(program: Program, name: str) -> bool:
+    return next(a.checks is None for n, a in program.machine.actions.items() if n == name)
+
+
+def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
+    """A call of each action of the authority, with samples."""
+    rows = []
+    for action in program.actions:
+        samples = [sample(type, program.symbols) for type in action.params.values()]
+        call = layout.called(f"authority.{action.name}", [Code("id"), *samples])
+        rows.append((action.name, layout.statement("return ", call, "", indent=12, width=width)))
+    return rows
+
+
+def record_sample(program: Program, names: PublicNames, width: int) -> list[str]:
+    """Lines that make a record."""
+    params = program.create.params
+    arguments = [
+        Code("id") if name == "id" else sample(params.get(name, COUNT), program.symbols)
+        for name, _ in record_parameters(program)
+    ]
+    made = layout.called(names.record, arguments)
+    return layout.statement(f"{names.entity} = ", made, "", indent=4, width=width)
+
+
+def authority_sample(program: Program) -> str:
+    """Arguments of an authority."""
+    symbols = program.symbols
+    return ", ".join(
+        f"{name}={sample(symbols.registry_fields[name], symbols).text}"
+        for name in program.machine.settings
+    )
+
+
+def sample(type: Type, symbols: Symbols) -> Code:
+    """The code of some value of a type."""
+    simple = {"bool": "True", "count": "1", "float": "1.0", "text": '"text"', "optional": "None"}
+    if type.kind in simple:
+        return Code(simple[type.kind])
+    if type.kind == "id":
+        return Code(f"{type.name}.new()")
+    if type.kind == "enum":
+        first = next(iter(symbols.enums[type.name].members.values()))
+        return Code(f"{type.name}.{first.constant}")
+    if type.kind == "foreign":
+        # Anything that passes for one: the authority reads nothing of it.
+        return Code(f"MagicMock(spec={type.name})")
+    if type.kind == "union":
+        variant = next(iter(symbols.unions[type.name].variants))
+        return sample(Type("variant", variant), symbols)
+    fields = symbols.records[type.name].fields.values()
+    given = [f for f in fields if not f.type.optional and f.declared.default is None]
+    return layout.called(type.name, [sample(field.type, symbols) for field in given])

@@ -1,0 +1,110 @@
+"""The pages of the language reference, printed from the tables that the compiler itself uses.
+
+python -m opslifecycle_codegen.emit.reference docs/reference
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from opslifecycle_codegen.analysis.changes import EFFECTS
+from opslifecycle_codegen.analysis.commands import BARRIER_CHECKS
+from opslifecycle_codegen.base.rule_catalogue import RULES, WAIVABLE
+from opslifecycle_codegen.compat import compare
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Declared
+
+_NOTE = "<!-- Printed by opslifecycle_codegen.emit.reference; make generate writes it anew. -->\n"
+
+
+def rules_page() -> str:
+    """Every rule by which a mistake or a change is told."""
+    lines = [_NOTE, "# Rules", "", "## Mistakes", "", "| rule | what it means | waivable |"]
+    lines.append("|---|---|---|")
+    for rule, meaning in RULES.items():
+        lines.append(f"| `{rule}` | {meaning} | {'yes' if rule in WAIVABLE else ''} |")
+    lines += ["", "## Changes between two versions", "", "| rule | whom it breaks |", "|---|---|"]
+    lines += [f"| `{rule}` | {kind} |" for rule, kind in compare.RULES.items()]
+    return "\n".join(lines) + "\n"
+
+
+def sections_page() -> str:
+    """Every section of a machine with its keys, and whether they may be left out."""
+    lines = [_NOTE, "# Sections", ""]
+    lines.append("A key in bold must be there. [The language](../language.md) says what they mean.")
+    for kind in _kinds(model.Machine, set()):
+        title = "A machine" if kind is model.Machine else kind.__name__
+        lines += ["", f"## {title}", "", "| key | holds |", "|---|---|"]
+        hints = typing.get_type_hints(kind)
+        for field in attrs.fields(kind):
+            if field.name == "mark":
+                continue
+            name = field.name.rstrip("_")
+            if field.metadata.get("rest"):
+                lines.append("| any declared property | its value |")
+                continue
+            key = f"**`{name}`**" if field.default is attrs.NOTHING else f"`{name}`"
+            lines.append(f"| {key} | {_words(hints[field.name])} |")
+    lines += ["", "## Effects of the shell", "", ", ".join(f"`{name}`" for name in EFFECTS)]
+    lines += ["", "## Checks of a barrier", "", ", ".join(f"`{n}`" for n in BARRIER_CHECKS)]
+    return "\n".join(lines) + "\n"
+
+
+def _kinds(kind: Any, seen: set[Any]) -> Iterator[Any]:
+    """A class of the grammar and those that it is made of, each once."""
+    if kind in seen:
+        return
+    seen.add(kind)
+    yield kind
+    for hint in typing.get_type_hints(kind).values():
+        for inner in _inner(hint):
+            yield from _kinds(inner, seen)
+
+
+def _inner(hint: Any) -> Iterator[Any]:
+    if isinstance(hint, type) and not typing.get_origin(hint) and issubclass(hint, Declared):
+        yield hint
+    for argument in typing.get_args(hint):
+        yield from _inner(argument)
+
+
+def _words(hint: Any) -> str:
+    """A type of the grammar in words."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        parts = [each for each in arguments if each is not type(None)]
+        return _words(parts[0]) if len(parts) == 1 else "any value"
+    if origin is dict:
+        return f"{_words(arguments[0])} → {_words(arguments[1])}"
+    if origin is list:
+        return f"a list of: {_words(arguments[0])}"
+    if isinstance(hint, type) and issubclass(hint, Declared):
+        return f"[{hint.__name__}](#{hint.__name__.lower()})"
+    plain = {
+        "bool": "true or false", "int": "a whole number", "Text": "a text",
+        "Name": "a snake_case name", "TypeName": "a PascalCase name", "Expr": "an expression",
+        "TypeExpr": "a type", "Words": "a name or a list of names",
+    }  # fmt: skip
+    return plain.get(getattr(hint, "__name__", ""), "any value")
+
+
+#: The pages by their file names.
+PAGES: dict[str, Callable[[], str]] = {"rules.md": rules_page, "sections.md": sections_page}
+
+
+def main() -> None:
+    """Write every page into a folder."""
+    folder = Path(sys.argv[1])
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,347 @@
+"""Lowering of the seam and the registry: one typed method for each thing that can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.emit.types import check_lines
+from opslifecycle_codegen.ir.program import Check, Command, Program
+from opslifecycle_codegen.ir.types import Type, optional
+
+
+@frozen
+class PublicMethod:
+    """A method of the seam and of the registry."""
+
+    name: str
+    abstract: bool
+    runs: bool
+    signature: list[str]
+    seam_signature: list[str]
+    doc: list[str]
+    body: list[str]
+    unsupported: str
+
+
+@frozen
+class SettingView:
+    """A setting: its parameter, the lines that check it, the authority's argument."""
+
+    name: str
+    parameter: str
+    checks: list[str]
+    chosen: list[str]
+    argument: str
+
+
+class RegistryLowering:
+    """Turns a program into the methods of its registry."""
+
+    def __init__(
+        self, program: Program, names: PublicNames, width: int, *, awaits: bool = False
+    ) -> None:
+        self._program = program
+        self._machine = program.machine
+        self._names = names
+        self._width = width
+        self._awaits = awaits
+        self._run_code = "await self._shell.start" if awaits else "self._shell.run"
+        self._act_code = "await self._shell.act_async" if awaits else "self._shell.act"
+
+    def settings(self) -> list[SettingView]:
+        """The constructor's parameters, in the order of the machine."""
+        fields = self._program.symbols.registry_fields
+        stored = self._program.recovery is not None
+        views = []
+        for name, setting in self._machine.settings.items():
+            type = fields[name]
+            constant = f"DEFAULT_{name.upper()}" if setting.default is not None else "None"
+            default = "UNSET" if stored else constant
+            floored = f"max({setting.at_least}, {name})" if setting.at_least else str(name)
+            checks = check_lines(str(name), str(name), type, indent=8)
+            if stored:
+                given = f"{name} is not UNSET" + (
+                    f" and {name} is not None" if type.optional else ""
+                )
+                inner = check_lines(str(name), str(name), type.required, indent=12)
+                checks = [f"        if {given}:", *inner]
+            views.append(
+                SettingView(
+                    name=str(name),
+                    parameter=f"{name}: {type.python} = {default}",
+                    checks=checks,
+                    chosen=layout.call(
+                        f"{name} = setting",
+                        [layout.quoted(name), str(name), "state", constant],
+                        "",
+                        indent=8,
+                        width=self._width,
+                    ),
+                    argument=f"{name}={floored}",
+                )
+            )
+        return views
+
+    def methods(self) -> list[PublicMethod]:
+        return [*self._commands(), *self._features(), *self._classifiers()]
+
+    def acted(self) -> list[str]:
+        """The commands that act on one record: what is done most, so each has a name of its own."""
+        offered = [str(name) for name, each in self._machine.actions.items() if each.methods]
+        rollback = [self._program.rollback.name] if self._program.rollback is not None else []
+        return ["register", *offered, *rollback]
+
+    # Commands -----------------------------------------------------------------------------------
+
+    def _commands(self) -> Iterator[PublicMethod]:
+        create = self._machine.create
+        command = self._program.create
+        for method, words in create.methods.items():
+            given = [name if name in words else "None" for name in command.params]
+            types = {str(name): command.params[name] for name in words}
+            more = [f"The new {self._names.entity} is {command.to}.", self._raises(command.checks)]
+            yield self._method(
+                str(method), types, "None", command.summary, more,
+                self._act(self._program.create_id.text, "register", given, "creates=True"),
+                abstract=method not in create.optional_methods,
+            )  # fmt: skip
+        for action in self._program.actions:
+            yield from self._action_methods(action)
+        for each in self._program.for_all:
+            arguments = [f"{self._names.authority}.{each.command.name}", *each.command.params]
+            more = ["One step for every observer."]
+            yield self._method(
+                each.command.name, each.command.params, "None", each.command.summary, more,
+                self._run("acting_on_all", arguments), abstract=not each.optional,
+            )  # fmt: skip
+        rollback = self._program.rollback
+        if rollback is not None:
+            more = [self._legal(rollback), self._raises(rollback.checks)]
+            yield self._method(
+                rollback.name, self._of_one({}), "None", rollback.summary, more,
+                self._act("id", rollback.name, ["id"]),
+            )  # fmt: skip
+
+    def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
+        declared = next(a for n, a in self._machine.actions.items() if n == action.name)
+        for method in declared.methods:
+            more = [self._legal(action), self._raises(action.checks)]
+            yield self._method(
+                str(method), self._of_one(action.params), "None", action.summary, more,
+                self._act("id", action.name, ["id", *action.params]), abstract=True,
+            )  # fmt: skip
+
+    def _legal(self, command: Command) -> str:
+        sources = " or ".join(command.from_statuses)
+        target = f"; leads to {command.to}" if command.to else ""
+        idempotent = command.idempotent_in
+        again = f" Rejected as already done from {', '.join(idempotent)}." if idempotent else ""
+        return f"Legal from {sources}{target}.{again}"
+
+    def _raises(self, checks: tuple[Check, ...]) -> str:
+        errors = dict.fromkeys(check.error for check in checks)
+        listed = ", ".join(["InvalidValueError", "RegistryClosedError", *errors])
+        return f"Raises, in this order of checking: {listed}."
+
+    # Features -----------------------------------------------------------------------------------
+
+    def _features(self) -> Iterator[PublicMethod]:
+        program, names, machine = self._program, self._names, self._machine
+        if program.watch is not None:
+            yield self._method(
+                program.watch.name, self._of_one({}), names.watch, program.watch.summary,
+                ["Resolved already if it has ended.", self._raises(program.watch.checks)],
+                self._call("return self._shell.watch", [
+                    "id", f"_{program.watch.name}", names.watch,
+                ]),
+                abstract=True,
+            )  # fmt: skip
+        yield self._method(
+            str(machine.snapshot.method), self._of_one({}), f"{names.snapshot} | None",
+            machine.snapshot.summary, ["None when the id is unknown."],
+            ["return self._shell.view(id, snapshot_of)"], abstract=True,
+        )  # fmt: skip
+        if machine.listing is not None:
+            yield self._listing()
+        if program.collect is not None:
+            outcome = program.outcome_type().python
+            yield self._method(
+                program.collect.name, {}, f"list[tuple[{names.id}, {outcome}]]",
+                program.collect.summary, [self._raises(program.collect.checks)],
+                [
+                    *self._run("collecting", [
+                        f"{names.authority}.{program.collect.name}", f"({names.effect}.ERASE,)",
+                    ], assigns="erased = "),
+                    f"collected: list[tuple[{names.id}, {outcome}]] = erased",
+                    "return collected",
+                ],
+            )  # fmt: skip
+        if machine.feed is not None:
+            yield self._feed()
+        if machine.cursors is not None:
+            yield from self._cursors()
+        if machine.barrier is not None:
+            yield self._barrier()
+
+    def _listing(self) -> PublicMethod:
+        listing = self._machine.listing
+        assert listing is not None
+        filters = {name: optional(type) for name, type, _ in self._program.views.filters}
+        wanted = ", ".join(filters) + ("," if len(filters) == 1 else "")
+        body = self._call(
+            "return self._shell.views", [f"({wanted})", "listing_order", "snapshot_of"]
+        )
+        return self._method(
+            str(listing.method), filters, f"list[{self._names.snapshot}]", listing.summary,
+            ["A filter that is None lets everything through."], body, abstract=True,
+            keyword_only=True,
+        )  # fmt: skip
+
+    def feed_type(self) -> str:
+        """The annotation of the feed."""
+        feed = self._machine.feed
+        return f"CompletionFeed[{feed.entry.name}, {feed.epoch}]" if feed else ""
+
+    def _feed(self) -> PublicMethod:
+        feed = self._machine.feed
+        assert feed is not None
+        return self._method(
+            str(feed.method), {}, self.feed_type(), feed.summary,
+            ["Reading goes on after the registry is closed."], ["return self._feed"],
+            none_without=True,
+        )  # fmt: skip
+
+    def _cursors(self) -> Iterator[PublicMethod]:
+        declared, command = self._machine.cursors, self._program.cursors
+        assert declared is not None
+        assert command is not None
+        consumer = {"consumer": command.params["consumer"]}
+        yield self._method(
+            str(declared.get), consumer, "int", "Where a consumer's cursor stands; 0 at first.", [],
+            [f"return self._shell.ask({self._names.authority}.cursor_of, consumer)"],
+            none_without=True,
+        )  # fmt: skip
+        arguments = [f"{self._names.authority}.{command.name}", "consumer", "cursor"]
+        types: dict[str, Type] = dict(command.params)
+        more = ["Gives where it stands then: a lower cursor changes nothing."]
+        body = self._run("advancing", arguments, assigns="reached: int = ")
+        if declared.cache is not None:
+            types["projection"] = optional(Type("record", str(declared.cache)))
+            more.append("`projection` is told once the authority has accepted, and never read.")
+            body += ["if projection is not None:", "    projection.record(consumer, reached)"]
+        more.append(self._raises(command.checks))
+        yield self._method(
+            str(declared.advance), types, "int", command.summary, more, [*body, "return reached"],
+        )  # fmt: skip
+
+    def _barrier(self) -> PublicMethod:
+        declared, barrier = self._machine.barrier, self._program.barrier
+        assert declared is not None
+        assert barrier is not None
+        (key, key_type) = next(iter(declared.key.items()))
+        checks = check_lines(str(key), str(key), Type("id", str(key_type)), indent=0)
+        body = [
+            *checks,
+            f'members = checks.many("ids", ids, {self._names.id})',
+            *self._call("return self._shell.wait_for_all", [
+                str(key), "members", f"{self._names.authority}.{declared.method}",
+                f"partial(satisfied, {declared.request_id}.new(), {key})", str(declared.wait),
+            ]),
+        ]  # fmt: skip
+        signature = layout.call(
+            f"def {declared.method}",
+            ["self", f"{key}: {key_type}", f"ids: Iterable[{self._names.id}]"],
+            f" -> {declared.wait}:", indent=4, width=self._width,
+        )  # fmt: skip
+        errors = ", ".join(error for _, _, error in barrier.refusals)
+        first = ", ".join(check.error for check in barrier.first)
+        doc = layout.docstring(
+            declared.summary,
+            [
+                "Acts at the call. What it is refused with comes through the wait, in this order: "
+                f"RegistryClosedError, {first}{', ' if first else ''}{errors}.",
+                "Outcomes come in the order asked.",
+            ],
+            indent=8, width=self._width,
+        )  # fmt: skip
+        lines = [f"        {line}" for line in body]
+        return PublicMethod(
+            str(declared.method), False, False, signature, signature, doc, lines,
+            f"raise UnsupportedError({layout.quoted(str(declared.method))})",
+        )  # fmt: skip
+
+    def _classifiers(self) -> Iterator[PublicMethod]:
+        for rule in self._program.classifiers:
+            arguments = [f"{self._names.authority}.{rule.name}", "id", *rule.params]
+            yield self._method(
+                rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
+                self._call("return self._shell.ask", arguments),
+            )  # fmt: skip
+
+    # Their parts --------------------------------------------------------------------------------
+
+    def _of_one(self, params: Mapping[str, Type]) -> dict[str, Type]:
+        return {"id": Type("id", self._names.id), **params}
+
+    def _call(self, before: str, arguments: list[str]) -> list[str]:
+        lines = layout.call(before, arguments, "", indent=8, width=self._width)
+        return [line[8:] for line in lines]
+
+    def _act(self, id: str, command: str, given: list[str], *more: str) -> list[str]:
+        """Lines that have the shell act on one record with a command of the authority."""
+        arguments = [
+            Code(id), Code(f"_{command}"),
+            layout.called("", [Code(each) for each in given]), *map(Code, more),
+        ]  # fmt: skip
+        whole = layout.called(self._act_code, arguments)
+        return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
+
+    def _run(self, step: str, arguments: list[str], *, assigns: str = "") -> list[str]:
+        """Lines that run a step, and wait for it or await it."""
+        call = layout.called(step, [Code(argument) for argument in arguments])
+        whole = layout.called(f"{assigns}{self._run_code}", [call])
+        return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
+
+    def _method(
+        self,
+        name: str,
+        types: Mapping[str, Type],
+        returns: str,
+        summary: str,
+        more: list[str],
+        body: list[str],
+        *,
+        abstract: bool = False,
+        keyword_only: bool = False,
+        none_without: bool = False,
+    ) -> PublicMethod:
+        parameters = ["self", *(["*"] if keyword_only else [])]
+        checks: list[str] = []
+        for param, type in types.items():
+            default = " = None" if type.optional else ""
+            parameters.append(f"{param}: {type.python}{default}")
+            checks += check_lines(param, param, type, indent=8)
+        runs = any(run in line for line in body for run in (self._run_code, self._act_code))
+        define = "async def" if runs and self._awaits else "def"
+        signature = layout.call(
+            f"{define} {name}", parameters, f" -> {returns}:", indent=4, width=self._width
+        )
+        doc = layout.docstring(summary, more, indent=8, width=self._width)
+        lines = [*checks, *(f"        {line}" for line in body)]
+        seam_signature = layout.call(
+            f"def {name}",
+            parameters,
+            f" -> {returns}{' | None' if none_without else ''}:",
+            indent=4,
+            width=self._width,
+        )
+        fallback = f"raise UnsupportedError({layout.quoted(name)})"
+        return PublicMethod(
+            name, abstract, runs, signature, seam_signature, doc, lines,
+            "return None" if none_without else fallback,
+        )  # fmt: skip

@@ -1,0 +1,104 @@
+"""The JSON Schema of machine files, made from the classes that the parser reads."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any
+
+import attrs
+
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
+from opslifecycle_codegen.source.reader import Node
+from opslifecycle_codegen.source.words import Declared, Expr, Name, Text, TypeName, Words
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema() -> dict[str, Any]:
+    """The schema of a machine file."""
+    definitions: dict[str, Any] = {}
+    root = _Definitions(definitions).of(model.Machine)
+    return {
+        "$schema": _DRAFT,
+        "title": "A machine of opslifecycle",
+        **root,
+        "$defs": definitions,
+    }
+
+
+class _Definitions:
+    def __init__(self, definitions: dict[str, Any]) -> None:
+        self._definitions = definitions
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        """The schema of an annotation of a field in `model`."""
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if kind == Node:
+            return {}
+        if origin in (types.UnionType, typing.Union):
+            return self.of(next(each for each in arguments if each is not type(None)))
+        if origin is dict:
+            key, value = arguments
+            pattern = self.of(key).get("pattern")
+            names = {"propertyNames": {"pattern": pattern}} if pattern else {}
+            return {"type": "object", **names, "additionalProperties": self.of(value)}
+        if origin is list:
+            return {"type": "array", "items": self.of(arguments[0])}
+        if kind is Words:
+            name = self.of(Name)
+            return {"anyOf": [name, {"type": "array", "items": name}]}
+        if kind is bool:
+            return {"type": "boolean"}
+        if kind is int:
+            return {"type": "integer", "minimum": 0}
+        if kind is model.Refusal:
+            facts = {"type": "object", "additionalProperties": self.of(Expr)}
+            one = {"type": "object", "minProperties": 1, "maxProperties": 1}
+            return {"anyOf": [self.of(Name), {**one, "additionalProperties": facts}]}
+        if issubclass(kind, Declared):
+            return self._declared(kind)
+        return _text(kind)
+
+    def _declared(self, kind: Any) -> dict[str, Any]:
+        if kind.__name__ not in self._definitions:
+            self._definitions[kind.__name__] = {}
+            self._definitions[kind.__name__] = self._object(kind)
+        return {"$ref": f"#/$defs/{kind.__name__}"}
+
+    def _object(self, kind: Any) -> dict[str, Any]:
+        hints = typing.get_type_hints(kind)
+        properties, required, rest = {}, [], False
+        for field in attrs.fields(kind):
+            if field.name == "mark":
+                continue
+            if field.metadata.get("rest"):
+                rest = True
+                continue
+            name = field.name.rstrip("_")
+            properties[name] = self.of(hints[field.name])
+            if field.default is attrs.NOTHING:
+                required.append(name)
+        found = {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": rest,
+        }
+        if kind.__doc__ and not kind.__doc__.startswith("Method generated"):
+            found["description"] = kind.__doc__.strip().splitlines()[0]
+        if kind.shorthand:
+            return {"anyOf": [properties[kind.shorthand.rstrip("_")], found]}
+        return found
+
+
+def _text(kind: Any) -> dict[str, Any]:
+    if kind is Name:
+        return {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
+    if kind is TypeName:
+        return {"type": "string", "pattern": f"^{TYPE_NAME_PATTERN}$"}
+    if kind is Expr or kind is Text:
+        # An editor sees a plain `true` or `1` as what it would be in YAML.
+        return {"type": ["string", "number", "boolean"]}
+    return {"type": "string"}

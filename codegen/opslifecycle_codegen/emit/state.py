@@ -1,0 +1,156 @@
+"""Lowering of what the authority holds: the record, the registry's fields, shared constants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.constants import Constants
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.ir.program import Program
+
+
+def has_stamps(program: Program) -> bool:
+    """Whether records carry times."""
+    return any(field.stamped for field in program.machine.fields.values())
+
+
+def record_parameters(program: Program) -> list[tuple[str, str]]:
+    """What a record is made from: its id, times, and what its fields start with."""
+    types = program.symbols.entity_fields
+    parameters = [("id", types["id"].python)]
+    if has_stamps(program):
+        parameters.append(("clock_offset_ms", "int"))
+    for name, field in program.machine.fields.items():
+        if field.stamped == "created":
+            parameters.append((str(name), "int"))
+    words = {word for code in program.starts.values() for word in re.findall(r"\w+", code.text)}
+    return parameters + [
+        (name, type.python)
+        for name, type in program.create.params.items()
+        if name in words and name != "id"
+    ]
+
+
+class StateLowering:
+    """Turns the fields of a program into slots and constructors."""
+
+    def __init__(
+        self, program: Program, names: PublicNames, width: int, constants: Constants
+    ) -> None:
+        self._program = program
+        self._constants = constants
+        self._machine = program.machine
+        self._names = names
+        self._width = width
+
+    # The record ---------------------------------------------------------------------------------
+
+    def record_slots(self) -> list[str]:
+        """The slots of a record."""
+        slots = list(self._program.symbols.entity_fields)
+        if has_stamps(self._program):
+            slots.append("clock_offset_ms")
+        if self._program.recovery is not None:
+            # What of the record never changes, once it has been written as text.
+            slots.append("constant_text")
+        return sorted(slots)
+
+    def record_init(self) -> tuple[list[str], list[str]]:
+        """The constructor of a record: its signature and its body."""
+        types = self._program.symbols.entity_fields
+        short = self._constants.short
+        status = short(Code(f"{self._names.status}.{self._program.create.to.upper()}")).text
+        parameters = [
+            "self",
+            *(f"{name}: {type}" for name, type in record_parameters(self._program)),
+        ]
+        body = ["self.id = id", f"self.status = {status}"]
+        if has_stamps(self._program):
+            body.append("self.clock_offset_ms = clock_offset_ms")
+        if "terminal_outcome" not in self._machine.fields:
+            body.append(f"self.terminal_outcome: {types['terminal_outcome'].python} = None")
+        for name, field in self._machine.fields.items():
+            if field.stamped == "created":
+                body.append(f"self.{name} = {name}")
+            elif name in self._program.starts:
+                start = short(self._program.starts[name])
+                lines = layout.statement(f"self.{name} = ", start, "", indent=8, width=self._width)
+                body += [line[8:] for line in lines]
+            else:
+                body.append(f"self.{name}: {types[name].python} = None")
+        if self._program.recovery is not None:
+            body.append("self.constant_text: str | None = None")
+        lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
+        return lines, body
+
+    # The authority ------------------------------------------------------------------------------
+
+    def constants(self, effects: Mapping[tuple[str, ...], str]) -> list[str]:
+        """The module's tuples of statuses and of effects."""
+        status = self._names.status
+        symbols = self._program.symbols
+        tuples = dict.fromkeys(symbols.status_groups.values())
+        for command in (*self._program.actions, self._program.rollback):
+            if command is not None:
+                tuples[command.from_statuses] = None
+        statuses = {symbols.status_constant(members): members for members in tuples}
+        used = self._used_constants()
+        lines = []
+        for name, members in statuses.items():
+            if name in used:
+                items = [f"{status}.{member.upper()}" for member in members]
+                lines += _tuple(f"{name} = ", items, self._width)
+        for members, name in effects.items():
+            items = [f"{self._names.effect}.{effect.upper()}" for effect in members]
+            lines += _tuple(f"{name}: Effects = ", items, self._width)
+        return lines
+
+    def _used_constants(self) -> set[str]:
+        text = " ".join(
+            check.refuse_if.text
+            for command in (*self._program.actions, self._program.rollback)
+            if command is not None
+            for check in command.checks
+        )
+        return set(text.replace("(", " ").replace(")", " ").split())
+
+    def slots(self) -> list[str]:
+        """The slots of the authority."""
+        names = [*self._machine.settings, *self._machine.registry]
+        built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
+        cursors = ["cursors"] if self._program.cursors is not None else []
+        effects = ["effects_given"] if self._machine.effects else []
+        return sorted([*map(str, names), *built_in, *cursors, *effects])
+
+    def init(self) -> tuple[list[str], list[str]]:
+        """The constructor of the authority: its signature and its body."""
+        fields = self._program.symbols.registry_fields
+        names = self._names
+        parameters = ["self", *(f"{n}: {fields[n].python}" for n in self._machine.settings)]
+        body = [f"self.{name} = {name}" for name in self._machine.settings]
+        for name, start in self._program.registry_starts.items():
+            body.append(f"self.{name} = {start.text}")
+        if self._program.cursors is not None:
+            enum = self._program.symbols.cursor_enum
+            body.append(f"self.cursors = dict.fromkeys({enum}, 0)")
+        body += [
+            f"self.records: dict[{names.id}, {names.record}] = {{}}",
+            f"self.ended: dict[{names.id}, {names.record}] = {{}}",
+            "self.now_ms = 0",
+            "self.clock_offset_ms = 0",
+        ]
+        if self._machine.effects:
+            # How many effects of the machine's own were given; the shell counts them.
+            body.append("self.effects_given = 0")
+        lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
+        return lines, body
+
+
+def _tuple(before: str, items: list[str], width: int) -> list[str]:
+    whole = f"{before}({', '.join(items)}{',' if len(items) == 1 else ''})"
+    if len(whole) <= width and len(items) < 2:
+        return [whole]
+    return [f"{before}(", *(f"    {item}," for item in items), ")"]

@@ -1,0 +1,292 @@
+"""Lowering of closed sets, values and errors."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.symbols import EnumInfo, FieldInfo, RecordInfo, Symbols, UnionInfo
+from opslifecycle_codegen.ir.types import Type
+
+
+@frozen
+class EnumView:
+    """A closed set as the template prints it."""
+
+    name: str
+    doc: list[str]
+    properties: list[tuple[str, str, list[str]]]
+    members: list[tuple[list[str], list[str]]]
+    unpack: list[str]
+
+
+def enum_views(program: Program, width: int) -> list[EnumView]:
+    """The closed sets, each after those that its properties are typed by."""
+    return [enum_view(info, program, width) for info in _in_order(program.symbols)]
+
+
+def _in_order(symbols: Symbols) -> Iterator[EnumInfo]:
+    done: set[str] = set()
+    waiting = list(symbols.enums.values())
+    while waiting:
+        for info in waiting:
+            needs = {p.type.name for p in info.properties.values() if p.type.kind == "enum"}
+            if info.source == "actions":
+                needs.add(symbols.status_enum)
+            if needs <= done:
+                break
+        else:
+            # A cycle of property types: Python could not define either first.
+            raise AssertionError([info.name for info in waiting])
+        waiting.remove(info)
+        done.add(info.name)
+        yield info
+
+
+def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
+    """One closed set."""
+    status = program.symbols.status_enum
+    properties = [
+        (name, _property_type(each.type, status), comment(each.summary, width))
+        for name, each in info.properties.items()
+    ]
+    members = []
+    for member in info.members.values():
+        values = [layout.quoted(member.wire), *(member.values[name] for name in info.properties)]
+        if info.properties:
+            lines = [f"    {member.constant} = ("]
+            for value in values:
+                lines += layout.statement("", _tuple_code(value), ",", indent=8, width=width)
+            lines.append("    )")
+        else:
+            lines = [f"    {member.constant} = {values[0]}"]
+        members.append((comment(member.summary, width), lines))
+    doc = layout.docstring(info.summary, indent=4, width=width)
+    return EnumView(info.name, doc, properties, members, _unpack(list(info.properties), width))
+
+
+def _tuple_code(value: str) -> Code:
+    if not value.startswith("("):
+        return Code(value)
+    items = value.strip("(),")
+    return layout.called("", [Code(item) for item in items.split(", ") if item])
+
+
+def _unpack(names: list[str], width: int) -> list[str]:
+    """Lines that give a member its properties."""
+    targets = [f"member.{name}" for name in names]
+    flat = f"        {', '.join(targets)} = properties"
+    if len(targets) > 1 and len(flat) <= width:
+        return [flat]
+    code = layout.called("", [Code(target) for target in targets])
+    return layout.statement("", code, " = properties", indent=8, width=width)
+
+
+def _property_type(type: Type, status: str) -> str:
+    return f"tuple[{status}, ...]" if type.kind == "statuses" else type.python
+
+
+def comment(text: str, width: int, indent: int = 4) -> list[str]:
+    """A `#:` comment, wrapped."""
+    margin = " " * indent + "#: "
+    return [margin + line for line in textwrap.wrap(" ".join(text.split()), width - len(margin))]
+
+
+# Values -------------------------------------------------------------------------------------------
+
+
+@frozen
+class RecordView:
+    """A value type as the template prints it."""
+
+    name: str
+    doc: list[str]
+    tag: str
+    fields: list[str]
+    checks: list[str]
+
+
+@frozen
+class UnionView:
+    """A union of variants, as the template prints it, after its variants."""
+
+    name: str
+    doc: list[str]
+    variants: list[RecordView]
+    alias: list[str]
+    declaration: list[str]
+
+
+def value_views(program: Program, width: int) -> list[RecordView | UnionView]:
+    """The value types in the order of the machine."""
+    views: list[RecordView | UnionView] = []
+    symbols = program.symbols
+    for name in program.machine.values:
+        if name in symbols.foreign:
+            continue
+        if name in symbols.unions:
+            views.append(_union_view(program, symbols.unions[name], width))
+        else:
+            views.append(_record_view(program, symbols.records[name], "", width))
+    return views
+
+
+def leave_out_declarations(program: Program, width: int) -> list[str]:
+    """Calls that say which fields of which value are left out of the JSON when None."""
+    lines: list[str] = []
+    for record in program.symbols.records.values():
+        names = [
+            layout.quoted(info.name)
+            for info in record.fields.values()
+            if info.declared.json == "leave_out_none"
+        ]
+        if names:
+            lines += leave_out(record.name, names, width)
+    return lines
+
+
+def leave_out(name: str, fields: list[str], width: int) -> list[str]:
+    """The call that declares fields which are left out of the JSON when None."""
+    items = ", ".join(fields)
+    whole = f"conversion.leave_out_none({name}, [{items}])"
+    if len(whole) <= width:
+        return [whole]
+    return [
+        "conversion.leave_out_none(",
+        f"    {name},",
+        "    [",
+        *(f"        {field}," for field in fields),
+        "    ],",
+        ")",
+    ]
+
+
+def _union_view(program: Program, union: UnionInfo, width: int) -> UnionView:
+    variants = []
+    for variant in union.variants.values():
+        if union.tag_enum:
+            tag = f"{union.tag}: ClassVar = {union.tag_enum}.{variant.tag_value.upper()}"
+        else:
+            tag = f"{union.tag}: ClassVar = {layout.quoted(variant.tag_value)}"
+        variants.append(_record_view(program, variant, tag, width))
+    names = [Code(name) for name in union.variants]
+    alias_code = layout.joined("|", names, layout.SUM)
+    alias = layout.statement(f"{union.name}: TypeAlias = ", alias_code, "", indent=0, width=width)
+    flattened = [v for v in union.variants.values() if v.flatten]
+    declaration = [
+        "conversion.declare_union(",
+        f"    {union.name},",
+        f"    tag={layout.quoted(union.tag)},",
+        "    variants={",
+        *(f"        {layout.quoted(v.tag_value)}: {v.name}," for v in union.variants.values()),
+        "    },",
+    ]
+    if flattened:
+        flat = ", ".join(f"{v.name}: {layout.quoted(v.flatten)}" for v in flattened)
+        declaration.append(f"    flatten={{{flat}}},")
+    declaration.append(")")
+    doc = [f"#: {line}" for line in textwrap.wrap(union.summary, width - 3)]
+    return UnionView(union.name, doc, variants, alias, declaration)
+
+
+def _record_view(program: Program, record: RecordInfo, tag: str, width: int) -> RecordView:
+    fields = [_field(info) for info in record.fields.values()]
+    lines: list[str] = []
+    for info in record.fields.values():
+        always = program.always.get((record.name, info.name))
+        if always is not None:
+            lines += [
+                "        object.__setattr__(",
+                "            self,",
+                f"            {layout.quoted(info.name)},",
+                *layout.statement("", always, ",", indent=12, width=width),
+                "        )",
+            ]
+        elif info.declared.checked_by is None:
+            lines += check_lines(info.name, f"self.{info.name}", info.type, indent=8)
+    more = [_derived_note(program, record)]
+    doc = layout.docstring(record.summary, more, indent=4, width=width)
+    return RecordView(record.name, doc, tag, fields, lines)
+
+
+def _derived_note(program: Program, record: RecordInfo) -> str:
+    derived = [name for owner, name in program.always if owner == record.name]
+    if not derived:
+        return ""
+    return f"Whatever the caller gives, {' and '.join(derived)} is derived from the other fields."
+
+
+def _field(info: FieldInfo) -> str:
+    if info.declared.default is not None:
+        default = {"true": "True", "false": "False"}.get(info.declared.default)
+        return f"{info.name}: {info.type.python} = {default or info.declared.default}"
+    if info.type.optional:
+        return f"{info.name}: {info.type.python} = None"
+    return f"{info.name}: {info.type.python}"
+
+
+def check_lines(name: str, code: str, type: Type, *, indent: int) -> list[str]:
+    """Lines that raise InvalidValueError unless the value at `code` has the type."""
+    margin = " " * indent
+    if type.optional:
+        inner = _check(name, code, type.required)
+        return [f"{margin}if {code} is not None:", f"{margin}    {inner}"]
+    check = _check(name, code, type)
+    if type.kind in ("id", "record", "enum"):
+        # What is right is the rule, and costs no call.
+        return [f"{margin}if type({code}) is not {type.name}:", f"{margin}    {check}"]
+    return [margin + check]
+
+
+def _check(name: str, code: str, type: Type) -> str:
+    """The call that raises InvalidValueError for a value of another type."""
+    label = layout.quoted(name)
+    scalar = {"text": "text", "name": "text", "count": "count", "bool": "flag", "float": "finite"}
+    if type.kind in scalar:
+        return f"checks.{scalar[type.kind]}({label}, {code})"
+    return f"checks.instance({label}, {code}, {type.name})"
+
+
+# Errors -------------------------------------------------------------------------------------------
+
+
+@frozen
+class ErrorView:
+    """A rejection's error class as the template prints it."""
+
+    name: str
+    doc: list[str]
+    facts: str
+    template: list[str]
+    fields: list[str]
+    init: list[str]
+    arguments: str
+
+
+def error_views(program: Program, width: int) -> list[ErrorView]:
+    """The rejections in the order of the machine."""
+    views = []
+    for name, rejection in program.machine.rejections.items():
+        facts = program.facts[name]
+        parameters = ["self", *(f"{fact}: {type.python}" for fact, type in facts.items())]
+        quoted = [layout.quoted(fact) for fact in facts]
+        template = layout.statement(
+            "template = ", layout.literal(layout.quoted(rejection.says)), "", indent=4, width=width
+        )
+        views.append(
+            ErrorView(
+                str(rejection.error),
+                layout.docstring(f"Rejected: {rejection.says}.", indent=4, width=width),
+                f"({', '.join(quoted)}{',' if len(quoted) == 1 else ''})",
+                template,
+                [f"{fact}: {type.python}" for fact, type in facts.items()],
+                layout.call("def __init__", parameters, " -> None:", indent=4, width=width),
+                ", ".join(facts),
+            )
+        )
+    return views

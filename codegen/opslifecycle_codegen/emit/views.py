@@ -1,0 +1,99 @@
+"""Lowering of what is read of records (snapshot, feed entry, listing) and of the invariants."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.types import leave_out
+from opslifecycle_codegen.ir.program import Program, Rule
+from opslifecycle_codegen.ir.symbols import ViewInfo
+
+
+@frozen
+class ViewView:
+    """A view as the template prints it: its fields, and how a record fills them."""
+
+    name: str
+    doc: list[str]
+    fields: list[str]
+    filling: list[str]
+    leave_out: list[str]
+
+
+@frozen
+class RuleView:
+    """An invariant or step property as a function."""
+
+    name: str
+    signature: list[str]
+    doc: list[str]
+    body: list[str]
+
+
+def snapshot_view(program: Program, name: str, width: int) -> ViewView:
+    """The snapshot of one record."""
+    summary = program.machine.snapshot.summary
+    return _view("snapshot", name, summary, program.views.snapshot, width)
+
+
+def entry_view(program: Program, width: int) -> ViewView | None:
+    """The feed entry of one record, if the machine has a feed."""
+    feed = program.machine.feed
+    if feed is None:
+        return None
+    name, summary = str(feed.entry.name), feed.entry.summary
+    return _view("entry", name, summary, program.views.entry, width)
+
+
+def _view(
+    draft: str, name: str, summary: str, fields: tuple[tuple[ViewInfo, Code], ...], width: int
+) -> ViewView:
+    declared, filling, left_out = [], [], []
+    for info, code in fields:
+        default = " = None" if info.type.optional else ""
+        declared.append(f"{info.name}: {info.type.python}{default}")
+        filling += layout.statement(f"{draft}.{info.name} = ", code, "", indent=4, width=width)
+        if info.type.optional and not info.keep_none:
+            left_out.append(layout.quoted(info.name))
+    return ViewView(
+        name,
+        layout.docstring(summary, indent=4, width=width),
+        declared,
+        filling,
+        leave_out(name, left_out, width) if left_out else [],
+    )
+
+
+def rule_views(
+    rules: tuple[Rule, ...], signature: str, parameters: list[str], width: int
+) -> list[RuleView]:
+    """Rules as functions of the same parameters."""
+    return [
+        RuleView(
+            rule.name,
+            layout.call(f"def {rule.name}", parameters, signature, indent=0, width=width),
+            layout.docstring(rule.summary, indent=4, width=width),
+            layout.statement("return ", rule.code, "", indent=4, width=width),
+        )
+        for rule in rules
+    ]
+
+
+def named_tuple(name: str, rules: tuple[Rule, ...], width: int) -> list[str]:
+    """Lines that give the functions of some rules together."""
+    code = layout.called("", [Code(rule.name) for rule in rules])
+    if len(rules) == 1:
+        return layout.statement(f"{name} = ", code, "", indent=0, width=width)
+    return [f"{name} = (", *(f"    {rule.name}," for rule in rules), ")"]
+
+
+def listing_parts(program: Program, width: int) -> tuple[list[str], list[str]]:
+    """Lines that return a record's listing keys, and its sort key; none without a listing."""
+    keys = [code for _, _, code in program.views.filters]
+    return _returned(keys, width), _returned(list(program.views.order), width)
+
+
+def _returned(items: list[Code], width: int) -> list[str]:
+    return layout.statement("return ", layout.called("", items), "", indent=4, width=width)

@@ -1,0 +1,1 @@
+"""The data types that analysis returns."""

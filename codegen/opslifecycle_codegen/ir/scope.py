@@ -1,0 +1,79 @@
+"""What names stand for while an expression is checked."""
+
+from __future__ import annotations
+
+from attrs import Factory, evolve, field, frozen
+
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import (
+    ACTION,
+    BARRIER,
+    ENTITY,
+    REGISTRY,
+    ROW,
+    STATUSES,
+    TEXT,
+    Type,
+    collection,
+)
+
+
+@frozen
+class Binding:
+    """What a name stands for: its type, and the code that reads it."""
+
+    type: Type
+    code: str
+
+
+@frozen
+class Scope:
+    """The names that an expression may use, and what tests have made sure of."""
+
+    symbols: Symbols
+    names: dict[str, Binding]
+    constants: dict[str, Binding] = Factory(dict)
+    narrowed: dict[str, Type] = Factory(dict)
+    used: set[str] = field(factory=set)
+
+    def attributes_of(self, base: Type) -> dict[str, Type]:
+        """What can be read of a value of a type."""
+        symbols = self.symbols
+        if base == ENTITY:
+            return symbols.entity_fields
+        if base == REGISTRY:
+            return symbols.registry_fields
+        if base == ROW:
+            return symbols.row_fields
+        if base == BARRIER:
+            return {"unfinished": collection(symbols.entity_fields["id"])}
+        if base == ACTION:
+            return {"label": TEXT, "from_statuses": STATUSES, "idempotent_in": STATUSES}
+        if base.kind == "enum":
+            properties = symbols.enums[base.name].properties
+            types = {name: info.type for name, info in properties.items()}
+            return {"value": TEXT, "generated_variant": TEXT, **types}
+        if base.kind in ("record", "variant"):
+            fields = symbols.records[base.name].fields
+            types = {name: info.type for name, info in fields.items()}
+            return {**types, **(self._tag_of(base.inner) if base.inner else {})}
+        return self._tag_of(base) if base.kind == "union" else {}
+
+    def _tag_of(self, union: Type) -> dict[str, Type]:
+        info = self.symbols.unions[union.name]
+        return {info.tag: Type("enum", info.tag_enum) if info.tag_enum else TEXT}
+
+    def with_names(self, names: dict[str, Binding]) -> Scope:
+        return evolve(self, names={**self.names, **names})
+
+    def with_narrowed(self, path: str, type: Type) -> Scope:
+        return evolve(self, narrowed={**self.narrowed, path: type})
+
+
+@frozen
+class Typed:
+    """A checked expression."""
+
+    type: Type
+    code: Code

@@ -1,0 +1,158 @@
+"""What a machine declares, resolved to types: the table that names are looked up in."""
+
+from __future__ import annotations
+
+import re
+
+from attrs import Factory, define, frozen
+
+from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.source.model import ValueField
+from opslifecycle_codegen.source.words import Expr
+
+# A longer name for some statuses says less than a short one and the list it stands for.
+_CONSTANT_CHARACTERS_MAX = 40
+
+
+@frozen
+class PropertyInfo:
+    """A typed property of every member of a closed set."""
+
+    type: Type
+    summary: str
+
+
+@frozen
+class MemberInfo:
+    """One member: its wire spelling, and the code of each property's value."""
+
+    wire: str
+    summary: str
+    values: dict[str, str] = Factory(dict)
+
+    @property
+    def constant(self) -> str:
+        return self.wire.upper()
+
+    @property
+    def variant(self) -> str:
+        return pascal(self.wire)
+
+
+@frozen
+class EnumInfo:
+    """A closed set; what each member is used for says `summary`."""
+
+    name: str
+    summary: str
+    members: dict[str, MemberInfo]
+    properties: dict[str, PropertyInfo] = Factory(dict)
+    source: str = ""
+
+
+@frozen
+class FieldInfo:
+    """A field of a value: its type, its source, and where it stands in JSON."""
+
+    name: str
+    type: Type
+    declared: ValueField
+
+
+@frozen
+class RecordInfo:
+    """A value type, or a variant of a union."""
+
+    name: str
+    summary: str
+    fields: dict[str, FieldInfo]
+    union: str = ""
+    tag_value: str = ""
+    flatten: str = ""
+
+
+@frozen
+class UnionInfo:
+    """A tagged union; `tag_enum` names the closed set of its tags, if there is one."""
+
+    name: str
+    summary: str
+    tag: str
+    variants: dict[str, RecordInfo]
+    tag_enum: str = ""
+
+
+@frozen
+class ViewInfo:
+    """A field of a view (snapshot, feed entry): its type and the expression that fills it."""
+
+    name: str
+    type: Type
+    expr: Expr
+    keep_none: bool = True
+
+
+@define
+class Symbols:
+    """Every declared name of a machine with its type."""
+
+    ids: dict[str, str] = Factory(dict)
+    enums: dict[str, EnumInfo] = Factory(dict)
+    records: dict[str, RecordInfo] = Factory(dict)
+    unions: dict[str, UnionInfo] = Factory(dict)
+    #: Classes of the program's own, by name: the module that each stands in.
+    foreign: dict[str, str] = Factory(dict)
+    entity_fields: dict[str, Type] = Factory(dict)
+    registry_fields: dict[str, Type] = Factory(dict)
+    row_fields: dict[str, Type] = Factory(dict)
+    status_enum: str = ""
+    status_groups: dict[str, tuple[str, ...]] = Factory(dict)
+    cursor_enum: str = ""
+    _long_constants: dict[tuple[str, ...], str] = Factory(dict)
+
+    def type_named(self, name: str) -> Type | None:
+        """The type that a declared name stands for."""
+        if name in self.ids:
+            return Type("id", name)
+        if name in self.enums:
+            return Type("enum", name)
+        if name in self.unions:
+            return Type("union", name)
+        if name in self.foreign:
+            return Type("foreign", name)
+        if name in self.records:
+            union = self.records[name].union
+            if union:
+                return Type("variant", name, Type("union", union))
+            return Type("record", name)
+        return None
+
+    def type_names(self) -> list[str]:
+        """Every name that stands for a type."""
+        return [*self.ids, *self.enums, *self.unions, *self.records, *self.foreign]
+
+    def status_constant(self, members: tuple[str, ...]) -> str:
+        """The name of the generated constant that holds these statuses."""
+        for group, grouped in self.status_groups.items():
+            if grouped == members:
+                return f"_FROM_{group.upper()}"
+        name = "_FROM_" + "_OR_".join(member.upper() for member in members)
+        if len(name) <= _CONSTANT_CHARACTERS_MAX:
+            return name
+        return self._long_constants.setdefault(
+            members, f"_FROM_STATUSES_{len(self._long_constants) + 1}"
+        )
+
+    @property
+    def status_type(self) -> Type:
+        return Type("enum", self.status_enum)
+
+
+def pascal(snake: str) -> str:
+    """`home_address` as `HomeAddress`."""
+    return "".join(part[:1].upper() + part[1:] for part in snake.split("_"))
+
+
+def snake(camel: str) -> str:
+    """`HomeAddress` as `home_address`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", camel).lower()

@@ -1,0 +1,80 @@
+"""Whether an end stays in reach, from wherever the machine claims that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import State
+
+#: A claim, and the place of the id that it is looked at for.
+Pair = tuple[str, int]
+
+
+class Endings:
+    """The steps between states, as far as they matter for what is claimed to stay in reach.
+
+    A record that leaves without an end has not reached it, whatever is made under its id later.
+    """
+
+    def __init__(self, slice: Slice) -> None:
+        program = slice.interpreter.program
+        self._claims = [
+            (str(name), _statuses(slice, each.from_), _statuses(slice, each.reaches))
+            for name, each in program.machine.eventually.items()
+        ]
+        self._terminal = frozenset(program.symbols.status_groups["terminal"])
+        self._ids = slice.interpreter.ids
+        #: For a state from which not every record has an end next to it: where it leads, and what
+        #: is next to it. Of the others nothing needs to be kept.
+        self._followers: dict[int, tuple[list[int], frozenset[Pair]]] = {}
+        self._waiting: dict[Pair, list[int]] = {}
+
+    def note(self, index: int, state: State, ended: set[str], followers: list[int]) -> None:
+        """What one state leads to; `ended` are the ids that some call brings to an end."""
+        near, far = set(), False
+        for claim, start, reaches in self._claims:
+            for place, record in enumerate(state.records):
+                if record is None:
+                    continue
+                ends = self._ids[place] in ended and reaches >= self._terminal
+                if record[1] in reaches or ends:
+                    near.add((claim, place))
+                    continue
+                far = True
+                if record[1] in start:
+                    self._waiting.setdefault((claim, place), []).append(index)
+        if far:
+            self._followers[index] = (followers, frozenset(near))
+
+    def broken(self, states: Sequence[State]) -> tuple[int, str] | None:
+        """The first state that an end is out of reach from, and the claim that it breaks."""
+        found: list[tuple[int, str]] = []
+        before: dict[int, list[int]] = {}
+        for index, (followers, _) in self._followers.items():
+            for follower in followers:
+                before.setdefault(follower, []).append(index)
+        for pair, waiting in self._waiting.items():
+            claim, place = pair
+            reaching = {
+                index
+                for index, state in enumerate(states)
+                if state.records[place] is not None
+                and (index not in self._followers or pair in self._followers[index][1])
+            }
+            rest = list(reaching)
+            while rest:
+                for index in before.get(rest.pop(), ()):
+                    if index not in reaching and states[index].records[place] is not None:
+                        reaching.add(index)
+                        rest.append(index)
+            found += [(index, claim) for index in waiting if index not in reaching]
+        return min(found, default=None)
+
+
+def _statuses(slice: Slice, words: tuple[str, ...]) -> frozenset[str]:
+    groups = slice.interpreter.program.symbols.status_groups
+    found: set[str] = set()
+    for word in words:
+        found.update(groups.get(str(word), (str(word),)))
+    return frozenset(found)

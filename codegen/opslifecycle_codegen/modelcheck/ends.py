@@ -1,0 +1,178 @@
+"""What every end does, the effects that are carried out then, and what a store keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import BOOL, ENTITY, REGISTRY, Type, collection
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
+from opslifecycle_codegen.modelcheck.guards import Clauses, Update
+from opslifecycle_codegen.modelcheck.state import Draft, State
+
+
+class Ends:
+    """Changes drafts as the machine's steps and effects say."""
+
+    def __init__(
+        self,
+        program: Program,
+        evaluator: Evaluator,
+        clauses: Clauses,
+        places: Mapping[str, int],
+    ) -> None:
+        self._program = program
+        self._evaluator = evaluator
+        self._places = places
+        self._entity = str(program.machine.entity)
+        self._fields = list(program.symbols.entity_fields)
+        self._registry = list(program.symbols.registry_fields)
+        self._terminal = program.symbols.status_groups["terminal"]
+        self._types = list(program.symbols.entity_fields.values())
+        self._kept: Callable[[Type, Any], Any] = lambda type, value: value
+        self._steps = self._read_steps(clauses)
+        self._read_feed()
+        self._read_recovery()
+
+    def _read_steps(
+        self, clauses: Clauses
+    ) -> list[tuple[Function | None, tuple[Update, ...], tuple[str, ...]]]:
+        types = {"registry": REGISTRY, self._entity: ENTITY}
+        return [
+            (
+                self._evaluator.function(step.if_, types, BOOL) if step.if_ is not None else None,
+                clauses.updates(step.update, types),
+                tuple(str(effect) for effect in step.effects),
+            )
+            for step in self._program.machine.on_terminal
+        ]
+
+    def _read_recovery(self) -> None:
+        recovery = self._program.machine.recovery
+        if recovery is None:
+            return
+        function = self._evaluator.function
+        self._keeps = function(recovery.keeps, {self._entity: ENTITY}, BOOL)
+        many = {f"{self._entity}s": collection(ENTITY)}
+        self._recovered_as = [
+            (self._registry.index(str(name)), function(field.recovered_as, many))
+            for name, field in self._program.machine.registry.items()
+            if field.recovered_as is not None
+        ]
+
+    def _read_feed(self) -> None:
+        feed = self._program.machine.feed
+        if feed is None:
+            return
+        types = {self._entity: ENTITY}
+        self._row = [self._evaluator.function(f.is_, types) for f in feed.entry.fields.values()]
+        self._seq = list(self._program.symbols.row_fields).index("seq")
+        self._rows_max = self._evaluator.function(feed.rows_max, {"registry": REGISTRY})
+
+    def keep_with(self, kept: Callable[[Type, Any], Any]) -> None:
+        """Keep values in records as `kept` makes them."""
+        self._kept = kept
+
+    def made(self, fields: Iterable[Any]) -> tuple[Any, ...]:
+        """A new record of these fields, as it is kept."""
+        return tuple(map(self._kept, self._types, fields))
+
+    def stamped(self, when: str) -> tuple[int, ...]:
+        """The places of the fields that take the time then; in a state all times are 0."""
+        return tuple(
+            self._fields.index(str(name))
+            for name, field in self._program.machine.fields.items()
+            if field.stamped == when
+        )
+
+    def is_ended(self, record: Sequence[Any]) -> bool:
+        """Whether a record's status is an end."""
+        return record[1] in self._terminal
+
+    def update(
+        self, draft: Draft, updates: tuple[Update, ...], names: Names, fields: list[Any]
+    ) -> tuple[Any, ...]:
+        """Carry out updates, each on what the ones before it have left; gives the record."""
+        for each in updates:
+            names = {**names, "registry": tuple(draft.registry)}
+            if fields:
+                names[self._entity] = tuple(fields)
+            target = fields if each.of_record else draft.registry
+            value = each.value(names)
+            if each.of_record:
+                value = self._kept(self._types[each.place], value)
+            target[each.place] = value
+        return tuple(fields)
+
+    def end(
+        self, draft: Draft, fields: list[Any], status: str, outcome: Any
+    ) -> tuple[list[Any], tuple[str, ...]]:
+        """Bring a record to an end; gives it, and the effects that follow."""
+        fields[1] = status
+        fields[self._fields.index("terminal_outcome")] = outcome
+        for place in self.stamped("terminal"):
+            fields[place] = 0
+        draft.ended.append(fields[0])
+        effects: list[str] = []
+        for test, updates, named in self._steps:
+            names = {"registry": tuple(draft.registry), self._entity: tuple(fields)}
+            if test is None or test(names):
+                fields = list(self.update(draft, updates, names, fields))
+                effects += named
+        return fields, tuple(effects)
+
+    # Effects ------------------------------------------------------------------------------------
+
+    def carry_out(self, draft: Draft, id: str, record: Any, effects: Sequence[str]) -> None:
+        """Carry out the effects of one record; a machine's own are the program's business."""
+        for effect in effects:
+            if effect == "append_to_feed":
+                names = {self._entity: record}
+                draft.rows.append((*(field(names) for field in self._row), id))
+            elif effect == "evict_oldest":
+                self._evict(draft)
+            elif effect == "erase":
+                self.erase(draft, id)
+            elif effect == "count_in_barriers":
+                draft.barriers = [
+                    tuple(rest for each in key if (rest := _without(each, id))[0])
+                    for key in draft.barriers
+                ]
+            elif effect == "fail_barriers":
+                draft.barriers = [
+                    tuple(each for each in key if id not in each[0]) for key in draft.barriers
+                ]
+            elif effect in ("wake_watchers", "close_watchers"):
+                draft.watched[self._places[id]] = False
+
+    def _evict(self, draft: Draft) -> None:
+        while len(draft.rows) > self._rows_max({"registry": tuple(draft.registry)}):
+            row = draft.rows.pop(0)
+            draft.registry[self._registry.index("dropped_through")] = row[self._seq]
+            wrote = draft.records[self._places[row[-1]]]
+            if wrote is not None and wrote[self._fields.index("sequence")] == row[self._seq]:
+                self.erase(draft, row[-1])
+
+    def erase(self, draft: Draft, id: str) -> None:
+        """Let a record go, whole."""
+        draft.records[self._places[id]] = None
+        if id in draft.ended:
+            draft.ended.remove(id)
+
+    # Recovery -----------------------------------------------------------------------------------
+
+    def recovered(self, state: State) -> Draft:
+        """What a store has kept, before anything is done to what was interrupted."""
+        draft = Draft(state)
+        for record in state.records:
+            if record is not None and not self._keeps({self._entity: record}):
+                self.erase(draft, record[0])
+        records = [record for record in draft.records if record is not None]
+        for place, value in self._recovered_as:
+            draft.registry[place] = value({f"{self._entity}s": records})
+        return draft
+
+
+def _without(barrier: tuple[Any, ...], id: str) -> tuple[Any, ...]:
+    return (tuple(each for each in barrier[0] if each != id),)

@@ -1,0 +1,151 @@
+"""Where the parts of plain values stand: fields by place, properties of members by table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.symbols import pascal
+from opslifecycle_codegen.ir.types import (
+    ACTION,
+    BARRIER,
+    BOOL,
+    COUNT,
+    ENTITY,
+    REGISTRY,
+    ROW,
+    STATUSES,
+    TEXT,
+    UNKNOWN,
+    Type,
+    collection,
+)
+from opslifecycle_codegen.source.reader import Node, Scalar
+
+#: An action as its checks see it: a tuple of these.
+ACTION_FIELDS = {"label": TEXT, "from_statuses": STATUSES, "idempotent_in": STATUSES}
+
+
+class Layouts:
+    """The shapes of one machine's values."""
+
+    def __init__(self, program: Program) -> None:
+        self._machine = program.machine
+        self._symbols = symbols = program.symbols
+        barrier = {"unfinished": collection(symbols.entity_fields["id"])}
+        self._fields: dict[str, Mapping[str, Type]] = {
+            ENTITY.kind: symbols.entity_fields,
+            REGISTRY.kind: symbols.registry_fields,
+            ROW.kind: symbols.row_fields,
+            BARRIER.kind: barrier,
+            ACTION.kind: ACTION_FIELDS,
+        }
+        self._tables: dict[tuple[str, str], tuple[dict[str, Any], Type]] = {}
+        self._declare_properties(program)
+
+    def _declare_properties(self, program: Program) -> None:
+        """Tables of the properties of members, taken from the machine as it is written."""
+        machine = self._machine
+        for name, enum in machine.enums.items():
+            for property in enum.properties:
+                values = {str(m): each.properties[property] for m, each in enum.members.items()}
+                self._declare(str(name), str(property), values)
+        statuses, status = machine.statuses, self._symbols.status_enum
+        for property in statuses.properties:
+            values = {str(m): each.properties[property] for m, each in statuses.members.items()}
+            self._declare(status, str(property), values)
+        terminal = {str(name): each.terminal for name, each in statuses.members.items()}
+        self._tables[status, "terminal"] = (terminal, BOOL)
+        for enum_name, info in self._symbols.enums.items():
+            if info.source != "actions":
+                continue
+            for action in program.actions:
+                facts = (action.label, action.from_statuses, action.idempotent_in)
+                for (field, type), fact in zip(ACTION_FIELDS.items(), facts, strict=True):
+                    table, _ = self._tables.setdefault((enum_name, field), ({}, type))
+                    table[action.name] = fact
+
+    def _declare(self, enum: str, property: str, nodes: Mapping[str, Node]) -> None:
+        type = self._symbols.enums[enum].properties[property].type
+        table = {member: _plain(node, type) for member, node in nodes.items()}
+        self._tables[enum, property] = (table, type)
+
+    # Closed sets --------------------------------------------------------------------------------
+
+    def is_enum(self, name: str) -> bool:
+        """Whether a closed set is called so."""
+        return name in self._symbols.enums
+
+    def members(self, enum: str) -> tuple[str, ...]:
+        """The members of a closed set."""
+        return tuple(self._symbols.enums[enum].members)
+
+    def property(self, enum: str, name: str) -> tuple[dict[str, Any], Type]:
+        """A property of every member; `value` and `generated_variant` are the spellings."""
+        if name in ("value", "generated_variant"):
+            spell = pascal if name == "generated_variant" else str
+            return {member: spell(member) for member in self.members(enum)}, TEXT
+        return self._tables[enum, name]
+
+    def places(self, counts: Type) -> dict[str, int]:
+        """Where each member's count stands."""
+        assert counts.inner is not None
+        return {member: at for at, member in enumerate(self.members(counts.inner.name))}
+
+    # Fields -------------------------------------------------------------------------------------
+
+    def fields(self, type: Type) -> Mapping[str, Type]:
+        """The fields of a value, a record, the registry, a row, a barrier or an action."""
+        if type.kind in ("record", "variant"):
+            infos = self._symbols.records[type.name].fields
+            return {name: info.type for name, info in infos.items()}
+        return self._fields[type.kind]
+
+    def field(self, type: Type, name: str) -> tuple[int, Type]:
+        """Where a field stands, and its type."""
+        fields = self.fields(type)
+        return list(fields).index(name), fields[name]
+
+    def fields_of(self, variant: str) -> list[Type]:
+        """The types of what a variant is made of."""
+        return [info.type for info in self._symbols.records[variant].fields.values()]
+
+    # Unions -------------------------------------------------------------------------------------
+
+    def variants(self, name: str) -> frozenset[str] | None:
+        """The variants that a union or variant stands for; None for anything else."""
+        if name in self._symbols.unions:
+            return frozenset(self._symbols.unions[name].variants)
+        record = self._symbols.records.get(name)
+        return frozenset({name}) if record is not None and record.union else None
+
+    def tags(self, type: Type, field: str) -> tuple[dict[str, str], Type] | None:
+        """What the tag is for each variant, if the field is the tag of a union."""
+        union = type.inner if type.kind == "variant" and type.inner is not None else type
+        info = self._symbols.unions[self._union_name(union)]
+        if info.tag != field:
+            return None
+        tags = {name: record.tag_value for name, record in info.variants.items()}
+        return tags, Type("enum", info.tag_enum) if info.tag_enum else TEXT
+
+    def variant_field(self, type: Type, field: str) -> tuple[dict[str, int], Type]:
+        """Where a field stands in each variant that has it, behind the name."""
+        info = self._symbols.unions[self._union_name(type)]
+        places, found = {}, UNKNOWN
+        for name, record in info.variants.items():
+            if field in record.fields:
+                places[name] = 1 + list(record.fields).index(field)
+                found = record.fields[field].type
+        return places, found
+
+    def _union_name(self, type: Type) -> str:
+        return self._symbols.records[type.name].union if type.kind == "variant" else type.name
+
+
+def _plain(node: Node, type: Type) -> Any:
+    """A property's value as it is written."""
+    assert isinstance(node, Scalar)
+    if type == BOOL:
+        return node.text == "true"
+    return int(node.text) if type == COUNT else node.text

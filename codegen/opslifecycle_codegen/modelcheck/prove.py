@@ -1,0 +1,82 @@
+"""`prove`: searches the slices of a machine, and tells what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.search import STATES_MAX, Found, Search
+from opslifecycle_codegen.modelcheck.slices import Slice, slices
+from opslifecycle_codegen.modelcheck.story import source_of_test, story
+
+
+def chosen(program: Program, *, large: bool) -> tuple[list[Slice], list[str]]:
+    """The slices to search, and the names of those that are left for another time."""
+    every = slices(program)
+    return (
+        [each for each in every if large or not each.declared.large],
+        [each.name for each in every if each.declared.large and not large],
+    )
+
+
+def searched(slice: Slice) -> tuple[Found, list[str]]:
+    """Search one slice; gives what was found, and how it is told."""
+    found = Search(slice).run()
+    symmetry = found.symmetry
+    lines = [f"{slice.name}: {slice.declared.summary}"]
+    count = len(slice.interpreter.ids)
+    lines.append(
+        f"  {found.states} states, {found.edges} steps, {found.refused} refusals, "
+        f"depth {found.depth}, {'closed' if found.closed else 'NOT CLOSED'}, {found.seconds:.1f} s"
+    )
+    lines.append(f"  of {count} {'id' if count == 1 else 'ids'} and {len(slice.calls)} calls")
+    for name, _, _, most in slice.bounds:
+        past = found.beyond.get(name, 0)
+        if past:
+            lines.append(f"  bound {name} <= {most}: {past} states past it were checked only")
+    if slice.declared.leaves_out:
+        lines.append(f"  left out: {', '.join(slice.declared.leaves_out)}")
+    for path, words in slice.declared.takes.items():
+        lines.append(f"  only {path}: {', '.join(words)}")
+    lines += [f"  taken as one, up to swaps: {name}" for name in symmetry.swapped]
+    lines += [f"  told apart: {reason}" for reason in symmetry.not_swapped]
+    return found, lines
+
+
+def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
+    """What is wrong with what was found in a slice: a broken claim, or too many states."""
+    if found.violation is not None:
+        yield f"{source}: {story(found.violation)}"
+        test = source_of_test(found.violation, module)
+        if test is not None:
+            yield f"as a test:\n\n{test}"
+    elif not found.closed:
+        yield f"{source}: {found.slice.name} has more than {STATES_MAX} states: make it smaller"
+
+
+def never(program: Program, found: list[Found]) -> list[str]:
+    """What no slice has shown: statuses, commands and guards that nothing was seen of."""
+    if not found:
+        return []
+    groups = program.symbols.status_groups
+    reached = {status for each in found for status in each.statuses}
+    fired = {method for each in found for method in each.fired}
+    refused = {guard for each in found for guard in each.refusals}
+    methods = dict.fromkeys(call.method for each in found for call in each.slice.calls)
+    methods |= dict.fromkeys(
+        str(e.methods[0]) for e in program.machine.actions.values() if e.methods
+    )
+    guards = [str(name) for name in program.machine.guards]
+    return [
+        *(f"no slice reaches {s}" for s in (*groups["live"], *groups["terminal"])
+          if s not in reached),
+        *(f"no slice lets {method} happen" for method in methods if method not in fired),
+        *(f"no slice is refused by the guard {guard}" for guard in guards if guard not in refused),
+    ]  # fmt: skip
+
+
+def claims_of(slice: Slice) -> list[str]:
+    """Every claim that is checked, those that every machine makes included."""
+    eventually = [str(name) for name in slice.interpreter.program.machine.eventually]
+    return [*slice.claims.names(), *eventually]

@@ -1,0 +1,207 @@
+"""Every state that can be reached, breadth first, so that what breaks a claim is found shortest."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from attrs import define, field
+
+from opslifecycle_codegen.modelcheck.endings import Endings
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import Answer, Call, State
+from opslifecycle_codegen.modelcheck.symmetry import Symmetry, symmetry_of
+
+#: On so many states the symmetry that was derived is tried as well.
+_TRIED_STATES = 200
+#: So many states are looked at; a machine that has more of them needs a smaller slice.
+STATES_MAX = 1_000_000
+
+
+@define
+class Violation:
+    """A claim that does not hold, and the shortest way there."""
+
+    slice: Slice
+    claim: str
+    calls: list[Call]
+
+
+@define
+class Found:
+    """What the search of one slice came to."""
+
+    slice: Slice
+    symmetry: Symmetry
+    states: int = 0
+    edges: int = 0
+    refused: int = 0
+    depth: int = 0
+    seconds: float = 0.0
+    #: States past a bound, which were checked and not gone on from, by the bound.
+    beyond: Counter[str] = field(factory=Counter)
+    fired: Counter[str] = field(factory=Counter)
+    refusals: Counter[str] = field(factory=Counter)
+    statuses: set[str] = field(factory=set)
+    violation: Violation | None = None
+    #: Whether every state was looked at; not so if there were more than allowed.
+    closed: bool = False
+
+    def figures(self) -> dict[str, int]:
+        """What is compared with what was committed."""
+        figures = {
+            "states": self.states, "steps": self.edges, "refused": self.refused,
+            "past_bounds": sum(self.beyond.values()), "depth": self.depth,
+        }  # fmt: skip
+        figures |= {f"accepted {method}": count for method, count in sorted(self.fired.items())}
+        figures |= {f"refused by {name}": n for name, n in sorted(self.refusals.items())}
+        return figures
+
+
+class Search:
+    """The search of one slice; states that differ by swaps only are taken as one."""
+
+    def __init__(
+        self, slice: Slice, symmetry: Symmetry | None = None, *, states_max: int = STATES_MAX
+    ) -> None:
+        self._slice = slice
+        self._states_max = states_max
+        self._claims = slice.claims
+        self._symmetry = symmetry_of(slice) if symmetry is None else symmetry
+        self.found = Found(slice, self._symmetry)
+        self.states: list[State] = []
+        self._seen: dict[State, int] = {}
+        self._outside: set[State] = set()
+        #: How each state was found: from which, by which call.
+        self._came: list[tuple[int, int]] = []
+        self._endings = Endings(slice)
+
+    def run(self) -> Found:
+        """Look at everything; stops at the first claim that is broken."""
+        started = time.perf_counter()
+        found = self.found
+        self._add(self._symmetry.canonical(self._slice.interpreter.initial()), -1, -1)
+        level = 0
+        while level < len(self.states) <= self._states_max and found.violation is None:
+            upto = len(self.states)
+            for index in range(level, upto):
+                if found.violation is None:
+                    self._expand(index)
+            level = upto
+            found.depth += upto < len(self.states)
+        found.closed = found.violation is None and level == len(self.states)
+        if found.closed:
+            self._check_ends()
+        found.states = len(self.states)
+        found.seconds = time.perf_counter() - started
+        return found
+
+    def _expand(self, index: int) -> None:
+        state, found = self.states[index], self.found
+        if index < _TRIED_STATES:
+            self._try_symmetry(state)
+        ends: set[str] = set()
+        followers: list[int] = []
+        for number, answer_of in enumerate(self._slice.answers):
+            answer = answer_of(state)
+            if answer.state is None:
+                found.refused += 1
+                assert answer.refusal is not None
+                found.refusals[answer.refusal.guard or answer.refusal.error] += 1
+                continue
+            found.edges += 1
+            found.fired[self._slice.calls[number].method] += 1
+            if answer.ended:
+                ends.update(answer.ended)
+            if answer.state == state:
+                continue
+            self._step(index, number, answer, followers)
+        self._endings.note(index, state, ends, followers)
+
+    def _step(self, index: int, number: int, answer: Answer, followers: list[int]) -> None:
+        state = self.states[index]
+        assert answer.state is not None
+        broken = self._claims.broken_between(state, answer.state)
+        if broken is not None:
+            self._violate(broken, index, number)
+        after = self._symmetry.canonical(answer.state)
+        known = self._seen.get(after)
+        if known is None:
+            known = self._add(after, index, number)
+        if known >= 0:
+            followers.append(known)
+
+    def _add(self, state: State, parent: int, number: int) -> int:
+        """A state that was not seen before; -1 if it is past a bound."""
+        past = self._slice.beyond(state)
+        if past is not None and state in self._outside:
+            return -1
+        broken = self._claims.broken_by(state)
+        if broken is not None:
+            self._violate(broken, parent, number)
+        if past is not None:
+            self._outside.add(state)
+            self.found.beyond[past] += 1
+            return -1
+        for record in state.records:
+            if record is not None:
+                self.found.statuses.add(record[1])
+        self._seen[state] = len(self.states)
+        self.states.append(state)
+        self._came.append((parent, number))
+        return len(self.states) - 1
+
+    def _violate(self, claim: str, parent: int, number: int) -> None:
+        if self.found.violation is not None:
+            return
+        calls: list[Call] = []
+        if number >= 0:
+            calls, state = self._way_to(parent)
+            calls.append(self._breaking(claim, state, self._slice.calls[number]))
+        self.found.violation = Violation(self._slice, claim, calls)
+
+    def _way_to(self, index: int) -> tuple[list[Call], State]:
+        """The calls that lead to a state, or to one that differs from it by swaps only."""
+        indexes = [index]
+        while indexes[-1] > 0:
+            indexes.append(self._came[indexes[-1]][0])
+        calls: list[Call] = []
+        state = self._slice.interpreter.initial()
+        for wanted in reversed(indexes[:-1]):
+            # After a swap the same call may have to be made of another id.
+            first = self._slice.calls[self._came[wanted][1]]
+            for call in (first, *self._slice.calls):
+                after = self._slice.answer(state, call).state
+                if after is not None and self._symmetry.canonical(after) == self.states[wanted]:
+                    calls.append(call)
+                    state = after
+                    break
+        return calls, state
+
+    def _breaking(self, claim: str, state: State, first: Call) -> Call:
+        """The call that breaks a claim in a state."""
+        for call in (first, *self._slice.calls):
+            after = self._slice.answer(state, call).state
+            if after is not None and claim in (
+                self._claims.broken_by(after),
+                self._claims.broken_between(state, after),
+            ):
+                return call
+        return first
+
+    def _check_ends(self) -> None:
+        broken = self._endings.broken(self.states)
+        if broken is not None:
+            index, claim = broken
+            self.found.violation = Violation(self._slice, claim, self._way_to(index)[0])
+
+    def _try_symmetry(self, state: State) -> None:
+        """What may be swapped leads to the same states, or it may not be swapped."""
+        followers = self._followers(state)
+        for swapped in self._symmetry.swaps(state):
+            if self._followers(swapped) != followers:
+                raise AssertionError(f"not symmetric in {self._symmetry.swapped}: {state}")
+
+    def _followers(self, state: State) -> set[State]:
+        answers = (answer_of(state).state for answer_of in self._slice.answers)
+        return {self._symmetry.canonical(after) for after in answers if after is not None}

@@ -1,0 +1,205 @@
+"""Slices: how much of a machine is looked at. So many ids, these settings, calls with values."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import frozen
+
+from opslifecycle_codegen.analysis.slice_rules import (
+    CRASH,
+    CRASH_DISCARDING,
+    DROP_BARRIER,
+    DROP_WATCH,
+)
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.claims import Claims
+from opslifecycle_codegen.modelcheck.interpreter import Interpreter
+from opslifecycle_codegen.modelcheck.state import Answer, Call, State
+from opslifecycle_codegen.modelcheck.values import Values
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.reader import Node, Scalar
+from opslifecycle_codegen.source.words import Text
+
+#: How far counts go where a slice does not say.
+COUNTS_MAX = 3
+
+Answering = Callable[[State], Answer]
+
+
+@frozen
+class Slice:
+    """One slice, ready to be explored."""
+
+    name: str
+    declared: model.Slice
+    interpreter: Interpreter
+    claims: Claims
+    values: Values
+    calls: tuple[Call, ...]
+    answers: tuple[Answering, ...]
+    bounds: tuple[tuple[str, bool, int, int], ...]
+
+    def answer(self, state: State, call: Call) -> Answer:
+        """What one of the slice's calls comes to."""
+        return self.answers[self.calls.index(call)](state)
+
+    def beyond(self, state: State) -> str | None:
+        """The bound that a state is past, if any: it is checked, and not gone on from."""
+        for name, of_record, place, most in self.bounds:
+            if not of_record:
+                if state.registry[place] > most:
+                    return name
+                continue
+            for record in state.records:
+                if record is not None and (record[place] or 0) > most:
+                    return name
+        return None
+
+
+def default_slice(program: Program) -> model.Slice:
+    """What a machine is proved with that declares nothing: two records, everything on."""
+    mark = program.machine.mark
+    return model.Slice(
+        mark=mark, summary=Text("Two records and everything on, by default.", mark),
+        entities=2,
+    )  # fmt: skip
+
+
+def slices(program: Program) -> list[Slice]:
+    """Every slice of a machine, in the order of its file."""
+    declared = {str(name): each for name, each in program.machine.proof.items()}
+    if not declared:
+        declared = {"default": default_slice(program)}
+    return [_slice(name, each, program) for name, each in declared.items()]
+
+
+def _slice(name: str, declared: model.Slice, program: Program) -> Slice:
+    ids = tuple("abcdef"[: declared.entities])
+    settings = {
+        str(setting): each.default if each.default is not None or each.type[:8] == "optional"
+        else each.at_least
+        for setting, each in program.machine.settings.items()
+    }  # fmt: skip
+    settings |= {str(setting): _number(node) for setting, node in declared.settings.items()}
+    interpreter = Interpreter(program, ids, declared.keys, settings)
+    # What claims look at is known before values are chosen.
+    claims = Claims(interpreter)
+    takes = {str(path): [str(w) for w in words] for path, words in declared.takes.items()}
+    values = Values(program, interpreter.evaluator, ids, declared.counts_max, takes)
+    interpreter.ends.keep_with(values.kept)
+    pairs = [
+        (call, answer)
+        for call, answer in _calls(interpreter, values, declared)
+        if call.method not in declared.leaves_out
+    ]
+    return Slice(
+        name, declared, interpreter, claims, values, tuple(call for call, _ in pairs),
+        tuple(_bound(answer, call) for call, answer in pairs), _bounds(program, declared),
+    )  # fmt: skip
+
+
+def _bound(answer: Callable[[State, Call], Answer], call: Call) -> Answering:
+    return lambda state: answer(state, call)
+
+
+def _number(node: Node) -> int | None:
+    assert isinstance(node, Scalar)
+    return None if node.text == "null" else int(node.text)
+
+
+def _bounds(program: Program, declared: model.Slice) -> tuple[tuple[str, bool, int, int], ...]:
+    """How far each count goes: as declared, or as far as by default."""
+    entity = str(program.machine.entity)
+    given = {str(path): most for path, most in declared.bounds.items()}
+    bounds = []
+    for owner, fields in (
+        ("registry", program.symbols.registry_fields),
+        (entity, program.symbols.entity_fields),
+    ):
+        for place, (name, type) in enumerate(fields.items()):
+            setting = owner == "registry" and name in program.machine.settings
+            if type.required.kind == "count" and not setting:
+                path = f"{owner}.{name}"
+                most = given.get(path, COUNTS_MAX)
+                bounds.append((path, owner == entity, place, most))
+    return tuple(bounds)
+
+
+def _calls(
+    interpreter: Interpreter, values: Values, declared: model.Slice
+) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
+    """Everything that may be asked for in a slice, with who answers it."""
+    program = interpreter.program
+    machine, ids = program.machine, interpreter.ids
+    for method, words in machine.create.methods.items():
+        params = {str(word): program.create.params[str(word)] for word in words}
+        rest: tuple[tuple[str, Any], ...] = tuple(
+            (name, None) for name in program.create.params if name not in params
+        )
+        for arguments in values.arguments(params):
+            yield Call(str(method), None, (*arguments, *rest)), interpreter.create
+    for action in program.actions:
+        methods = next(e.methods for n, e in machine.actions.items() if n == action.name)
+        for id in ids if methods else ():
+            for arguments in values.arguments(action.params):
+                yield Call(str(methods[0]), id, arguments), _acting(interpreter, action.name)
+    for each in program.for_all:
+        for arguments in values.arguments(each.command.params):
+            yield Call(each.command.name, None, arguments), interpreter.for_all
+    if machine.rollback is not None:
+        for id in ids:
+            yield Call(str(machine.rollback.method), id), interpreter.rollback
+    if machine.collect is not None:
+        yield Call(str(machine.collect.method), None), interpreter.collect
+    yield from _cursors(interpreter, declared)
+    yield from _waits(interpreter)
+    if machine.recovery is not None:
+        yield Call(CRASH, None), interpreter.crash
+        if program.discards():
+            yield Call(CRASH_DISCARDING, None), interpreter.crash
+
+
+def _acting(interpreter: Interpreter, name: str) -> Callable[[State, Call], Answer]:
+    return lambda state, call: interpreter.act(state, call, name)
+
+
+def _cursors(
+    interpreter: Interpreter, declared: model.Slice
+) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
+    machine = interpreter.program.machine
+    if machine.cursors is None:
+        return
+    most = next(
+        (most for path, most in declared.bounds.items() if path == "registry.watermark"),
+        COUNTS_MAX,
+    )
+    consumers = interpreter.layouts.members(str(machine.cursors.consumer))
+    wanted = declared.takes.get(Text("consumer", declared.mark))
+    for consumer in consumers:
+        if wanted is not None and consumer not in wanted:
+            continue
+        for cursor in range(most + 2):
+            arguments = (("consumer", consumer), ("cursor", cursor))
+            yield Call(str(machine.cursors.advance), None, arguments), interpreter.advance
+
+
+def _waits(
+    interpreter: Interpreter,
+) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
+    machine, ids = interpreter.program.machine, interpreter.ids
+    if machine.watch is not None:
+        for id in ids:
+            yield Call(str(machine.watch.method), id), interpreter.watch
+            yield Call(DROP_WATCH, id), interpreter.drop_watch
+    if machine.barrier is None:
+        return
+    asked = [each for size in range(len(ids) + 1) for each in itertools.permutations(ids, size)]
+    asked += [(ids[0], *each, ids[0]) for each in itertools.permutations(ids[1:], len(ids) - 1)]
+    for key in range(interpreter.keys):
+        for each in asked:
+            arguments = (("key", key), ("ids", each))
+            yield Call(str(machine.barrier.method), None, arguments), interpreter.wait_for_all
+        yield Call(DROP_BARRIER, None, (("key", key),)), interpreter.drop_barrier

@@ -1,0 +1,155 @@
+"""How a broken claim is told: call by call with what each changed, and as a test that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from opslifecycle_codegen.analysis.slice_rules import (
+    CRASH,
+    CRASH_DISCARDING,
+    DROP_BARRIER,
+    DROP_WATCH,
+)
+from opslifecycle_codegen.emit.names import public_names
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import COUNT, Type
+from opslifecycle_codegen.modelcheck.search import Violation
+from opslifecycle_codegen.modelcheck.state import Call, State
+from opslifecycle_codegen.modelcheck.values import OPAQUE, spelled
+
+_NO_METHODS = {
+    CRASH: "the process ends, and the next one recovers",
+    CRASH_DISCARDING: "the process ends, and the next one discards what was interrupted",
+    DROP_BARRIER: "nobody wants the barrier any longer",
+    DROP_WATCH: "nobody wants the watch any longer",
+}
+
+
+def story(violation: Violation) -> str:
+    """A violation in words: the calls, and what each of them changed."""
+    slice = violation.slice
+    count = len(violation.calls)
+    lines = [f"{slice.name}: {violation.claim} does not hold after {count} calls"]
+    state = slice.interpreter.initial()
+    for number, call in enumerate(violation.calls, 1):
+        lines.append(f"  {number}. {told(call)}")
+        after = slice.answer(state, call).state
+        assert after is not None
+        lines += [
+            f"       {change}" for change in _changes(slice.interpreter.program, state, after)
+        ]
+        state = after
+    return "\n".join(lines)
+
+
+def told(call: Call) -> str:
+    """One call, as short as it can be told."""
+    given = [call.id] if call.id is not None else []
+    for name, value in call.arguments:
+        if isinstance(value, tuple) and name != "ids":
+            inside = ", ".join(spelled(each) for each in value if each not in (None, OPAQUE))
+            given.append(f"{name}: {inside}")
+        elif name == "ids":
+            given.append(f"[{', '.join(value)}]")
+        elif value != OPAQUE:
+            given.append(f"{name}: {spelled(value)}")
+    text = f"{call.method}({', '.join(given)})"
+    return f"{text}: {_NO_METHODS[call.method]}" if call.method in _NO_METHODS else text
+
+
+def _changes(program: Program, before: State, after: State) -> Iterator[str]:
+    """What differs between two states."""
+    fields = program.symbols.registry_fields
+    for name, old, new in zip(fields, before.registry, after.registry, strict=True):
+        if old != new:
+            yield f"{name}: {old} → {new}"
+    for old, new in zip(before.records, after.records, strict=True):
+        if old is None or new is None:
+            if old is not new:
+                known = old if new is None else new
+                assert known is not None
+                yield f"{known[0]}: {'is gone' if new is None else f'is there, {new[1]}'}"
+            continue
+        for name, was, now in zip(program.symbols.entity_fields, old, new, strict=True):
+            if was != now:
+                yield f"{old[0]}.{name}: {spelled(was)} → {spelled(now)}"
+    for name in ("rows", "cursors", "barriers", "watched"):
+        if getattr(before, name) != getattr(after, name):
+            yield f"{name}: {getattr(before, name)} → {getattr(after, name)}"
+
+
+def source_of_test(violation: Violation, module: str) -> str | None:
+    """A test of the generated registry that fails as long as the claim is broken.
+
+    None for a claim that no single state shows, and for a way on which a wait is given up.
+    """
+    slice = violation.slice
+    program, ids = slice.interpreter.program, slice.interpreter.ids
+    methods = {call.method for call in violation.calls}
+    shown = violation.claim in {str(name) for name in program.machine.invariants}
+    if not shown or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
+        return None
+    names = public_names(program.machine)
+    settings = {str(n): slice.interpreter.setting(str(n)) for n in program.machine.settings}
+    given = ", ".join(f"{name}={value}" for name, value in settings.items())
+    store = "store=MemoryStore()" if CRASH in methods else ""
+    making = f"{names.registry}({', '.join(each for each in (given, store) if each)})"
+    lines = [f"from {module} import *", ""]
+    if store:
+        lines.insert(0, "from opslifecycle import MemoryStore")
+        making = making.replace("MemoryStore()", "store")
+    lines += ["", f"def test_{violation.claim}() -> None:"]
+    lines += [f"    {id} = {names.id}.new()" for id in ids]
+    lines += ["    store = MemoryStore()"] if store else []
+    lines += ["    waits = []", f"    registry = {making}"]
+    for call in violation.calls:
+        if call.method == CRASH:
+            lines += ["    registry.close()", f"    registry = {making}"]
+        else:
+            lines.append(f"    {_python_call(program, call)}")
+    lines.append("    assert registry.broken_invariants() == []")
+    return "\n".join(lines) + "\n"
+
+
+def _python_call(program: Program, call: Call) -> str:
+    machine = program.machine
+    if machine.watch is not None and call.method == machine.watch.method:
+        return f"waits.append(registry.{call.method}({call.id}))"
+    if machine.barrier is not None and call.method == machine.barrier.method:
+        (key,) = machine.barrier.key.values()
+        asked = ", ".join(dict(call.arguments)["ids"])
+        return f"waits.append(registry.{call.method}({key}.new(), [{asked}]))"
+    params: dict[str, Type] = dict(program.create.params)
+    for command in (*program.actions, *(each.command for each in program.for_all)):
+        params |= command.params
+    enum = Type("enum", program.symbols.cursor_enum)
+    params |= {"consumer": enum, "cursor": COUNT}
+    given = [call.id] if call.id is not None else []
+    wanted = next((w for m, w in program.machine.create.methods.items() if m == call.method), None)
+    for name, value in call.arguments:
+        if wanted is None or name in wanted:
+            given.append(python_of(program, params[name], value))
+    return f"registry.{call.method}({', '.join(given)})"
+
+
+def python_of(program: Program, type: Type, value: Any) -> str:
+    """The expression that makes a value."""
+    inner, symbols = type.required, program.symbols
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if inner == symbols.entity_fields["id"] and value != OPAQUE:
+        return str(value)
+    if inner.kind == "id":
+        return f"{inner.name}.new()"
+    if inner.kind == "enum":
+        return f"{inner.name}.{value.upper()}"
+    if inner.kind in ("record", "union"):
+        name, fields = (inner.name, value) if inner.kind == "record" else (value[0], value[1:])
+        infos = symbols.records[name].fields.values()
+        made = [
+            f"{info.name}={python_of(program, info.type, each)}"
+            for info, each in zip(infos, fields, strict=True)
+        ]
+        return f"{name}({', '.join(made)})"
+    return repr(value)

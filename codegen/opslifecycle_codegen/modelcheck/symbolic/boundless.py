@@ -1,0 +1,296 @@
+"""A world with any number of records: a few that are named, and counts of the rest.
+
+A call changes the record that it is about and the writer of the row that is evicted for it; a claim
+speaks of a few records, rows and barriers at a time. So it is enough to look at arbitrary ones of
+those: what is not named stays as it was, and only counts of it are known.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+
+from attrs import define, field
+
+from opslifecycle_codegen.ir.types import (
+    BARRIER,
+    BOOL,
+    COUNT,
+    ENTITY,
+    REGISTRY,
+    ROW,
+    Type,
+    collection,
+)
+from opslifecycle_codegen.modelcheck.symbolic.formulas import Known, Many
+from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
+from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, maybe, merged
+from opslifecycle_codegen.modelcheck.symbolic.terms import (
+    Formula,
+    at_most,
+    below,
+    both,
+    either,
+    negated,
+    pick,
+    plus,
+    same,
+    variable,
+)
+
+#: The record that a call is about, the writer of the oldest row, and two that a claim speaks of.
+NAMED = 4
+
+Row = tuple[Formula, Fields, Formula]
+Barrier = tuple[Formula, list[Formula], Formula]
+
+
+@define
+class Boundless:
+    """Named records, arbitrary rows and barriers, and how many others satisfy what."""
+
+    registry: Fields
+    records: list[Maybe]
+    #: Whether each row is retained, its fields and who wrote it; the first is the oldest.
+    rows: list[Row]
+    rows_count: Formula
+    cursors: list[Formula]
+    #: Whether each barrier is active, which of the named it waits for, and how many others.
+    barriers: list[Barrier]
+    watched: list[Formula]
+    #: How many of the rest satisfy what, by the condition.
+    counted: dict[str, Formula] = field(factory=dict)
+    #: Which of the rest have been erased, and what was counted of them before; None if untouched.
+    erased: Callable[[Maybe], Formula] | None = None
+    before: Boundless | None = None
+
+    def copy(self) -> Boundless:
+        """The same, to be changed."""
+        return Boundless(
+            self.registry, list(self.records), list(self.rows), self.rows_count,
+            list(self.cursors), list(self.barriers), list(self.watched), self.counted,
+        )  # fmt: skip
+
+    def without(self, erased: Callable[[Maybe], Formula]) -> Boundless:
+        """The same, to be changed, when of the rest those have been erased, too."""
+        world = self.copy()
+        world.counted, world.erased, world.before = {}, erased, self
+        return world
+
+
+class Unnamed:
+    """Makes such worlds, says what is known of them, and carries out effects."""
+
+    def __init__(self, rules: Rules, valid: Callable[[Formula], bool]) -> None:
+        self.rules = rules
+        #: Whether a formula holds whatever its variables are; asks a solver.
+        self._valid = valid
+        #: What holds of every value that was made: the range of its type.
+        self.ranges: list[Formula] = []
+        feed = rules.machine.feed
+        self._row_types = list(rules.symbols.row_fields.values()) if feed is not None else []
+
+    # Values -------------------------------------------------------------------------------------
+
+    def fresh(self, type: Type, name: str) -> Shape:
+        """Any value of a type."""
+        return self.rules.shapes.made(type, name, self._leaf)
+
+    def _leaf(self, name: str, type: Type) -> Formula:
+        made = variable(name, is_bool=type == BOOL)
+        size = None
+        if type.kind == "enum":
+            size = len(self.rules.layouts.members(type.name))
+        elif type.kind == "variants":
+            size = len(self.rules.shapes.variants(type.name))
+        if size is not None:
+            self.ranges.append(both(at_most(0, made), below(made, size)))
+        elif type == COUNT:
+            self.ranges.append(at_most(0, made))
+        return made
+
+    def world(self) -> Boundless:
+        """Any world."""
+        rules, symbols = self.rules, self.rules.symbols
+        registry = tuple(self.fresh(t, f"registry_{n}") for n, t in symbols.registry_fields.items())
+        records = [
+            Maybe(self._leaf(f"{at}_there", BOOL), tuple(
+                at if name == "id" else self.fresh(type, f"{at}_{name}")
+                for name, type in symbols.entity_fields.items()
+            ))
+            for at in range(NAMED)
+        ]  # fmt: skip
+        rows = [self._row(name) for name in ("oldest", "row")] if self._row_types else []
+        count = self._leaf("rows_count", COUNT) if rows else 0
+        barriers = [self.barrier("barrier")] if rules.machine.barrier is not None else []
+        enum = symbols.cursor_enum
+        names = rules.layouts.members(enum) if enum else ()
+        cursors = [self._leaf(f"cursor_{name}", COUNT) for name in names]
+        watched = [self._leaf(f"{at}_watched", BOOL) for at in range(NAMED)]
+        return Boundless(registry, records, rows, count, cursors, barriers, watched)
+
+    def _row(self, name: str) -> Row:
+        types = self.rules.symbols.row_fields
+        fields = tuple(self.fresh(type, f"{name}_{field}") for field, type in types.items())
+        wrote = variable(f"{name}_by", is_bool=False)
+        return self._leaf(f"{name}_there", BOOL), fields, wrote
+
+    def barrier(self, name: str) -> Barrier:
+        """Any barrier."""
+        members: list[Formula] = [self._leaf(f"{name}_{at}", BOOL) for at in range(NAMED)]
+        return self._leaf(f"{name}_there", BOOL), members, self._leaf(f"{name}_rest", COUNT)
+
+    def names(self, world: Boundless) -> dict[str, Known]:
+        """What the names of claims stand for."""
+        rules = self.rules
+        barriers = tuple(
+            (there, (Many(tuple((e, at) for at, e in enumerate(members)), _count(rest)),))
+            for there, members, rest in world.barriers
+        )
+        records = tuple((each.there, Maybe(True, each.value)) for each in world.records)
+        rest = self._rest(world)
+        return {
+            "registry": Known(REGISTRY, world.registry),
+            f"{rules.entity}s": Known(collection(ENTITY), Many(records, rest)),
+            "feed": Known(collection(ROW), Many(tuple((r[0], r[1]) for r in world.rows))),
+            "barriers": Known(collection(BARRIER), Many(barriers)),
+            **rules.cursors(world.cursors),
+        }
+
+    def _rest(self, world: Boundless) -> Callable[[str], Formula]:
+        """How many records that are not named satisfy the conditions of a generator."""
+
+        def count(generator: str) -> Formula:
+            tree = ast.parse(generator, mode="eval").body
+            assert isinstance(tree, ast.GeneratorExp)
+            part = tree.generators[0]
+            target = ast.unparse(part.target)
+            tests = [ast.unparse(test) for test in part.ifs]
+            return self._counted(world, target, " and ".join(f"({test})" for test in tests))
+
+        return count
+
+    def _counted(self, world: Boundless, target: str, test: str) -> Formula:
+        """How many of the rest satisfy a test: after an erasure as many as before, or fewer."""
+        key = f"{target}: {test}"
+        if key in world.counted:
+            return world.counted[key]
+        if world.erased is None or world.before is None:
+            found = self._leaf(f"rest_{len(world.counted)}", COUNT)
+        else:
+            earlier = self._counted(world.before, target, test)
+            found = earlier
+            any_record = self._any_record()
+            names = {target: Known(ENTITY, any_record)}
+            holds = self.rules.formulas.truth(test, names) if test else True
+            if not self._valid(negated(both(holds, world.erased(any_record)))):
+                found = self._leaf(f"rest_after_{len(world.counted)}", COUNT)
+                self.ranges.append(at_most(found, earlier))
+        world.counted[key] = found
+        return found
+
+    def _any_record(self) -> Maybe:
+        types = self.rules.symbols.entity_fields
+        return Maybe(True, tuple(self.fresh(type, f"any_{name}") for name, type in types.items()))
+
+    def known(self, world: Boundless) -> Iterator[Formula]:
+        """What holds of every world, besides the machine's own claims."""
+        yield from self.orders(world)
+        if world.rows:
+            (oldest, _, by), (other, _, _), *_ = world.rows
+            yield same(oldest, below(0, world.rows_count))
+            yield either(negated(other), below(1, world.rows_count))
+            yield both(at_most(0, by), below(by, NAMED))
+
+    def orders(self, world: Boundless) -> Iterator[Formula]:
+        """Rows are in the order of their sequences, and no more than may be retained."""
+        feed = self.rules.machine.feed
+        if feed is None:
+            return
+        place = list(self.rules.symbols.row_fields).index("seq")
+        for at, (there, row, _) in enumerate(world.rows):
+            for later, after, _ in world.rows[at + 1 :]:
+                yield either(
+                    negated(both(there, later)),
+                    below(maybe(row[place]).value, maybe(after[place]).value),
+                )
+        yield at_most(world.rows_count, self._rows_max(world))
+
+    def _rows_max(self, world: Boundless) -> Formula:
+        feed = self.rules.machine.feed
+        assert feed is not None
+        names = {"registry": Known(REGISTRY, world.registry)}
+        most: Formula = self.rules.formulas.shape(feed.rows_max, names).shape
+        return most
+
+    # Effects ------------------------------------------------------------------------------------
+
+    def carry_out(
+        self, world: Boundless, record: Fields, effects: tuple[tuple[Formula, str], ...]
+    ) -> None:
+        """Carry out the effects of the record that a call is about, which is the first named."""
+        for when, effect in effects:
+            if effect == "append_to_feed":
+                self._append(world, when, record)
+            elif effect == "evict_oldest":
+                self._evict(world, when)
+            elif effect == "erase":
+                self.erase(world, when, 0)
+            elif effect in ("count_in_barriers", "fail_barriers"):
+                whole = effect == "fail_barriers"
+                world.barriers = [_without(each, when, whole=whole) for each in world.barriers]
+            elif effect in ("wake_watchers", "close_watchers"):
+                world.watched[0] = both(world.watched[0], negated(when))
+
+    def _append(self, world: Boundless, when: Formula, record: Fields) -> None:
+        feed = self.rules.machine.feed
+        assert feed is not None
+        names = {self.rules.entity: Known(ENTITY, Maybe(True, record))}
+        row = tuple(
+            self.rules.formulas.shape(each.is_, names, type).shape
+            for each, type in zip(feed.entry.fields.values(), self._row_types, strict=True)
+        )
+        world.rows.append((when, row, 0))
+        world.rows_count = plus(world.rows_count, pick(when, 1, 0))
+
+    def _evict(self, world: Boundless, when: Formula) -> None:
+        """Let the oldest row go if there are too many; that one is enough has to be shown."""
+        full = both(when, below(self._rows_max(world), world.rows_count))
+        # The oldest is the one that was, or the new one where there was none.
+        there, fields, by = world.rows[0]
+        for new_there, new_fields, new_by in world.rows[2:]:
+            fields = merged(there, fields, new_fields)
+            by = pick(there, by, new_by)
+            there = either(there, new_there)
+        sequence = maybe(fields[list(self.rules.symbols.row_fields).index("seq")]).value
+        place = self.rules.registry_fields.index("dropped_through")
+        dropped = pick(full, sequence, world.registry[place])
+        world.registry = (*world.registry[:place], dropped, *world.registry[place + 1 :])
+        before = world.rows[0][0]
+        world.rows = [
+            (both(row[0], negated(both(full, before if at == 0 else negated(before)))), *row[1:])
+            if at != 1 else row
+            for at, row in enumerate(world.rows)
+        ]  # fmt: skip
+        world.rows_count = plus(world.rows_count, pick(full, -1, 0))
+        for at, record in enumerate(world.records):
+            own = maybe(record.value[self.rules.fields.index("sequence")])
+            self.erase(world, both(full, same(by, at), own.there, same(own.value, sequence)), at)
+
+    def erase(self, world: Boundless, when: Formula, place: int) -> None:
+        """Let a named record go."""
+        record = world.records[place]
+        world.records[place] = Maybe(both(record.there, negated(when)), record.value)
+
+
+def _count(rest: Formula) -> Callable[[str], Formula]:
+    return lambda generator: rest
+
+
+def _without(barrier: Barrier, when: Formula, *, whole: bool) -> Barrier:
+    """A barrier without the first named; gone if that leaves nothing to wait for."""
+    there, members, rest = barrier
+    held = both(when, there, members[0])
+    left = [both(members[0], negated(when)), *members[1:]]
+    empty = both(*(negated(each) for each in left), same(rest, 0))
+    return both(there, negated(held if whole else both(held, empty))), left, rest

@@ -1,0 +1,208 @@
+"""What each call makes of a world of formulas, and when it is not refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opslifecycle_codegen.analysis.slice_rules import (
+    CRASH,
+    CRASH_DISCARDING,
+    DROP_BARRIER,
+    DROP_WATCH,
+)
+from opslifecycle_codegen.ir.types import REGISTRY, Type
+from opslifecycle_codegen.modelcheck.state import Call
+from opslifecycle_codegen.modelcheck.symbolic.formulas import Known
+from opslifecycle_codegen.modelcheck.symbolic.rules import Acted, Rules
+from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, merged
+from opslifecycle_codegen.modelcheck.symbolic.terms import (
+    Formula,
+    below,
+    both,
+    either,
+    negated,
+    pick,
+)
+from opslifecycle_codegen.modelcheck.symbolic.world import Effects, World
+
+
+class Calls:
+    """The calls of one slice."""
+
+    def __init__(self, rules: Rules, effects: Effects, ids: tuple[str, ...]) -> None:
+        self._rules = rules
+        self._effects = effects
+        self._ids = ids
+        self._ways = self._handlers()
+
+    def made(self, world: World, call: Call) -> Formula:
+        """Change a world as a call does; gives when the call is not refused."""
+        return self._ways[call.method](world, call)
+
+    def _handlers(self) -> dict[str, Callable[[World, Call], Formula]]:
+        """Who makes what of each method."""
+        program, machine = self._rules.program, self._rules.machine
+        ways: dict[str, Callable[[World, Call], Formula]] = {
+            CRASH: self._crash, CRASH_DISCARDING: self._crash,
+            DROP_WATCH: self._drop_watch, DROP_BARRIER: self._drop_barrier,
+        }  # fmt: skip
+        ways |= {str(method): self._create for method in machine.create.methods}
+        for name, action in machine.actions.items():
+            ways |= {str(method): self._acting(str(name)) for method in action.methods}
+        ways |= {each.command.name: self._for_all for each in program.for_all}
+        for declared, way in (
+            (machine.rollback, self._rollback), (machine.collect, self._collect),
+            (machine.watch, self._watch), (machine.barrier, self._wait),
+        ):  # fmt: skip
+            if declared is not None:
+                ways[str(declared.method)] = way
+        if machine.cursors is not None:
+            ways[str(machine.cursors.advance)] = self._advance
+        return ways
+
+    def _arguments(self, call: Call, params: dict[str, Type]) -> dict[str, Shape]:
+        given = dict(call.arguments)
+        return {n: self._rules.shapes.constant(t, given.get(n)) for n, t in params.items()}
+
+    def _settle(self, world: World, place: int, acted: Acted, when: Formula = True) -> None:
+        """Put what an action has left in its place; its effects come afterwards."""
+        old = world.records[place]
+        there = either(old.there, when)
+        world.registry = merged(when, acted.registry, world.registry)
+        world.records[place] = Maybe(there, merged(when, acted.record, old.value))
+        if acted.terminal:
+            self._effects.note_end(world, when, place)
+
+    def _create(self, world: World, call: Call) -> Formula:
+        arguments = self._arguments(call, self._rules.program.create.params)
+        place = self._rules.new_id(arguments)
+        assert isinstance(place, int)
+        enabled = self._rules.may_create(world.registry, world.records[place], place, arguments)
+        acted = self._rules.created(world.registry, place, arguments)
+        self._settle(world, place, acted)
+        self._effects.carry_out(world, place, acted.record, acted.effects)
+        return enabled
+
+    def _acting(self, name: str) -> Callable[[World, Call], Formula]:
+        def act(world: World, call: Call) -> Formula:
+            place = self._place(call)
+            record = world.records[place]
+            arguments = self._arguments(call, self._rules.action(name)[0].params)
+            enabled = self._rules.may_act(name, world.registry, record, place, arguments)
+            acted = self._rules.acted(name, world.registry, record.value, arguments)
+            self._settle(world, place, acted)
+            self._effects.carry_out(world, place, acted.record, acted.effects)
+            return enabled
+
+        return act
+
+    def _place(self, call: Call) -> int:
+        return self._ids.index(str(call.id))
+
+    def _for_all(self, world: World, call: Call) -> Formula:
+        rules = self._rules
+        each = next(e for e in rules.program.for_all if e.command.name == call.method)
+        declared = next(e for n, e in rules.machine.for_all_live.items() if n == call.method)
+        names = {"registry": Known(REGISTRY, world.registry)}
+        unless = rules.formulas.truth(declared.unless, names) if declared.unless else False
+        world.registry, _ = rules.updated(declared.update, names, world.registry)
+        self._end_all(world, each.action, self._arguments(call, each.command.params))
+        return negated(unless)
+
+    def _end_all(self, world: World, action: str, arguments: dict[str, Shape]) -> None:
+        """End every live record in the order of their ids, then carry all effects out."""
+        changed = []
+        for place, record in enumerate(list(world.records)):
+            live = both(record.there, self._rules.is_in("live", record.value))
+            acted = self._rules.acted(action, world.registry, record.value, arguments)
+            self._settle(world, place, acted, live)
+            changed.append((place, acted, live))
+        for place, acted, live in changed:
+            effects = tuple((both(live, when), effect) for when, effect in acted.effects)
+            self._effects.carry_out(world, place, acted.record, effects)
+
+    def _rollback(self, world: World, call: Call) -> Formula:
+        place = self._place(call)
+        enabled = self._rules.may_roll_back(world.registry, world.records[place], place)
+        self._roll_back(world, place, True)
+        return enabled
+
+    def _roll_back(self, world: World, place: int, when: Formula) -> None:
+        acted = self._rules.rolled_back(world.registry, world.records[place])
+        world.registry = merged(when, acted.registry, world.registry)
+        effects = tuple((both(when, always), effect) for always, effect in acted.effects)
+        self._effects.carry_out(world, place, acted.record, effects)
+
+    def _collect(self, world: World, call: Call) -> Formula:
+        enabled = self._rules.always(world.registry)
+        for place, record in enumerate(list(world.records)):
+            ended = both(record.there, self._rules.is_in("terminal", record.value))
+            self._effects.erase(world, ended, place)
+        return enabled
+
+    def _advance(self, world: World, call: Call) -> Formula:
+        given, rules = dict(call.arguments), self._rules
+        place = rules.layouts.members(rules.symbols.cursor_enum).index(given["consumer"])
+        watermark = world.registry[rules.registry_fields.index("watermark")]
+        enabled = both(
+            self._rules.always(world.registry), negated(below(watermark, given["cursor"]))
+        )
+        stands, wanted = world.cursors[place], given["cursor"]
+        world.cursors[place] = pick(below(stands, wanted), wanted, stands)
+        return enabled
+
+    # Waits and recovery -------------------------------------------------------------------------
+
+    def _watch(self, world: World, call: Call) -> Formula:
+        place = self._place(call)
+        record = world.records[place]
+        live = self._rules.is_in("live", record.value)
+        world.watched[place] = either(world.watched[place], live)
+        return self._rules.may_watch(world.registry, record, place)
+
+    def _drop_watch(self, world: World, call: Call) -> Formula:
+        world.watched[self._place(call)] = False
+        return True
+
+    def _wait(self, world: World, call: Call) -> Formula:
+        given = dict(call.arguments)
+        asked = [self._ids.index(id) for id in given["ids"]]
+        slots = world.barriers[given["key"]]
+        known = [world.records[place].there for place in asked]
+        free = negated(slots[-1][0])
+        enabled = both(
+            self._rules.always(world.registry), len(set(asked)) == len(asked), free, *known
+        )
+        members: list[Formula] = [False] * len(self._ids)
+        for place in asked:
+            members[place] = self._rules.is_in("live", world.records[place].value)
+        world.barriers[given["key"]] = self._effects.waiting(slots, members)
+        return enabled
+
+    def _drop_barrier(self, world: World, call: Call) -> Formula:
+        key = dict(call.arguments)["key"]
+        world.barriers[key] = self._effects.dropped(world.barriers[key])
+        return True
+
+    def _crash(self, world: World, call: Call) -> Formula:
+        rules = self._rules
+        recovery = rules.machine.recovery
+        assert recovery is not None
+        for place, record in enumerate(list(world.records)):
+            gone = both(record.there, negated(rules.is_kept(record)))
+            self._effects.erase(world, gone, place)
+        world.registry = rules.recovered(world.registry, rules.many(world.records))
+        zero = self._effects.fresh(lambda type, name: rules.shapes.zero(type))
+        world.barriers, world.watched = zero.barriers, zero.watched
+        if call.method == CRASH_DISCARDING:
+            for place, record in enumerate(list(world.records)):
+                live = both(record.there, rules.is_in("live", record.value))
+                self._roll_back(world, place, live)
+        elif recovery.do is not None:
+            command, _ = rules.action(str(recovery.do))
+            given = {str(name): text for name, text in recovery.with_.items()}
+            self._end_all(world, command.name, {
+                name: rules.formulas.shape(given[name], {}, type).shape if name in given else None
+                for name, type in command.params.items()
+            })  # fmt: skip
+        return True

@@ -1,0 +1,296 @@
+"""Claims shown for any number of records: they hold at first, and every call preserves them.
+
+All claims that the logic can speak of are assumed together before a call and shown one by one after
+it. A call that could never be made would show anything, so each is shown to be possible as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from attrs import define, field
+
+from opslifecycle_codegen.analysis.slice_rules import CRASH, DROP_BARRIER, DROP_WATCH
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import COUNT, REGISTRY, Type
+from opslifecycle_codegen.modelcheck.claims import WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.layouts import Layouts
+from opslifecycle_codegen.modelcheck.symbolic.boundless import Boundless, Unnamed
+from opslifecycle_codegen.modelcheck.symbolic.formulas import Known
+from opslifecycle_codegen.modelcheck.symbolic.logic import outside
+from opslifecycle_codegen.modelcheck.symbolic.rules import Acted, Rules
+from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape
+from opslifecycle_codegen.modelcheck.symbolic.solver import Solver
+from opslifecycle_codegen.modelcheck.symbolic.terms import (
+    Formula,
+    at_most,
+    below,
+    both,
+    either,
+    negated,
+    pick,
+    same,
+)
+
+IN_ORDER = "rows_are_in_order_and_not_too_many"
+_TOLD_MAX = 20
+
+
+@define
+class Shown:
+    """What was shown, and what was not."""
+
+    #: How many claims hold at first, and after each call.
+    proved: int = 0
+    possible: list[str] = field(factory=list)
+    #: What z3 has found a counterexample to, told with it.
+    failed: list[str] = field(factory=list)
+    #: Claims that the logic cannot speak of, with the reason.
+    outside: dict[str, str] = field(factory=dict)
+    claims: list[str] = field(factory=list)
+
+
+def induction(program: Program) -> Shown:
+    """Show the claims of a machine; raises ImportError where z3 is not installed."""
+    return _Induction(program).shown()
+
+
+class _Induction:
+    def __init__(self, program: Program) -> None:
+        self._solver = Solver()
+        self._rules = rules = Rules(program, Layouts(program), ("a",))
+        self._unnamed = Unnamed(rules, self._solver.valid)
+        self._world = self._unnamed.world()
+        machine = program.machine
+        every = {str(n): c.holds for n, c in [*machine.invariants.items(), *machine.steps.items()]}
+        reasons = {name: outside(text, program) for name, text in every.items()}
+        self.outside = {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def shown(self) -> Shown:
+        """Everything."""
+        found = Shown(outside=self.outside)
+        before = dict(self._claims(self._world))
+        found.claims = [*before, *(n for n, _ in self._steps(self._world, self._world))]
+        self._show(found, "the beginning", self._given(), dict(self._claims(self._initial())))
+        for name, change in self._calls():
+            world = self._world.copy()
+            answer = change(world)
+            enabled, world = answer if isinstance(answer, tuple) else (answer, world)
+            after = dict(self._claims(world)) | dict(self._steps(self._world, world))
+            given = [*self._given(), *before.values(), enabled]
+            if self._solver.example(given, False) is None:
+                found.failed.append(f"{name} is never possible")
+                continue
+            found.possible.append(name)
+            self._show(found, name, given, after)
+        return found
+
+    def _show(
+        self, found: Shown, call: str, given: list[Formula], claims: dict[str, Formula]
+    ) -> None:
+        for claim, formula in claims.items():
+            example = self._solver.example(given, formula)
+            if example is None:
+                found.proved += 1
+                continue
+            found.failed.append(f"{claim} is not preserved by {call}: {_told(example)}")
+
+    def _given(self) -> list[Formula]:
+        settings = []
+        for name, setting in self._rules.machine.settings.items():
+            value = self._world.registry[self._rules.registry_fields.index(str(name))]
+            least = value.value if isinstance(value, Maybe) else value
+            settings.append(at_most(setting.at_least, least))
+        return [*self._unnamed.ranges, *self._unnamed.known(self._world), *settings]
+
+    # Claims -------------------------------------------------------------------------------------
+
+    def _claims(self, world: Boundless) -> Iterator[tuple[str, Formula]]:
+        names = self._unnamed.names(world)
+        for name, claim in self._rules.machine.invariants.items():
+            if str(name) not in self.outside:
+                yield str(name), self._rules.formulas.truth(claim.holds, names)
+        yield WATCHES_ARE_OF_THE_LIVE, both(*(
+            either(negated(watched), both(record.there, self._live(record)))
+            for watched, record in zip(world.watched, world.records, strict=True)
+        ))  # fmt: skip
+        if self._rules.machine.feed is not None:
+            yield IN_ORDER, both(*self._unnamed.orders(world))
+
+    def _steps(self, before: Boundless, after: Boundless) -> Iterator[tuple[str, Formula]]:
+        stepping = self._rules.steps(
+            (before.registry, before.cursors), (after.registry, after.cursors)
+        )
+        yield from ((name, each) for name, each in stepping if name not in self.outside)
+
+    def _live(self, record: Maybe) -> Formula:
+        return self._rules.is_in("live", record.value)
+
+    def _initial(self) -> Boundless:
+        """A new registry: nothing is there, and settings are anything."""
+        rules, world = self._rules, self._world.copy()
+        world.registry = tuple(
+            rules.formulas.shape(declared[0].starts, {}, type).shape if declared else value
+            for value, (name, type) in zip(
+                world.registry, rules.symbols.registry_fields.items(), strict=True
+            )
+            for declared in [[f for n, f in rules.machine.registry.items() if n == name]]
+        )
+        world.records = [Maybe(False, each.value) for each in world.records]
+        world.rows = [(False, *row[1:]) for row in world.rows]
+        world.rows_count = 0
+        world.cursors = [0 for _ in world.cursors]
+        world.barriers, world.watched = [], [False for _ in world.watched]
+        world.counted = _Nothing()
+        return world
+
+    # Calls --------------------------------------------------------------------------------------
+
+    def _calls(
+        self,
+    ) -> Iterator[tuple[str, Callable[[Boundless], Formula | tuple[Formula, Boundless]]]]:
+        """Every call, of the first of the named records, with any arguments."""
+        program, machine = self._rules.program, self._rules.machine
+        yield str(next(iter(machine.create.methods))), self._create
+        for action in program.actions:
+            yield action.name, self._acting(action.name, guarded=True)
+        for name, each in machine.for_all_live.items():
+            yield f"each step of {name}", self._acting(str(each.do), guarded=False)
+            if each.update:
+                yield f"the update of {name}", self._updating(str(name))
+        if machine.rollback is not None:
+            yield str(machine.rollback.method), self._rollback
+        if machine.collect is not None:
+            yield str(machine.collect.method), self._collect
+        if machine.watch is not None:
+            yield str(machine.watch.method), self._watch
+            yield DROP_WATCH, self._drop_watch
+        if machine.cursors is not None:
+            for place, consumer in enumerate(self._world.cursors):
+                reader = getattr(consumer, "name", "")
+                yield f"{machine.cursors.advance} of {reader}", self._advancing(place)
+        if machine.barrier is not None:
+            yield str(machine.barrier.method), self._wait
+            yield DROP_BARRIER, self._drop_barrier
+        if machine.recovery is not None:
+            yield CRASH, self._crash
+
+    def _arguments(self, params: dict[str, Type]) -> dict[str, Shape]:
+        return {name: self._unnamed.fresh(type, f"given_{name}") for name, type in params.items()}
+
+    def _put(self, world: Boundless, acted: Acted) -> None:
+        world.registry = acted.registry
+        world.records[0] = Maybe(True, acted.record)
+        self._unnamed.carry_out(world, acted.record, acted.effects)
+
+    def _create(self, world: Boundless) -> Formula:
+        arguments = self._arguments(self._rules.program.create.params)
+        enabled = self._rules.may_create(world.registry, world.records[0], 0, arguments)
+        self._put(world, self._rules.created(world.registry, 0, arguments))
+        return both(enabled, same(self._rules.new_id(arguments), 0))
+
+    def _acting(self, name: str, *, guarded: bool) -> Callable[[Boundless], Formula]:
+        def act(world: Boundless) -> Formula:
+            rules, record = self._rules, world.records[0]
+            arguments = self._arguments(rules.action(name)[0].params)
+            enabled = both(record.there, self._live(record))
+            if guarded:
+                enabled = rules.may_act(name, world.registry, record, 0, arguments)
+            self._put(world, rules.acted(name, world.registry, record.value, arguments))
+            return enabled
+
+        return act
+
+    def _updating(self, name: str) -> Callable[[Boundless], Formula]:
+        def update(world: Boundless) -> Formula:
+            every = {str(n): each for n, each in self._rules.machine.for_all_live.items()}
+            declared = every[name]
+            names = {"registry": Known(REGISTRY, world.registry)}
+            world.registry, _ = self._rules.updated(declared.update, names, world.registry)
+            return True
+
+        return update
+
+    def _rollback(self, world: Boundless) -> Formula:
+        record = world.records[0]
+        enabled = self._rules.may_roll_back(world.registry, record, 0)
+        self._put(world, self._rules.rolled_back(world.registry, record))
+        return enabled
+
+    def _collect(self, world: Boundless) -> tuple[Formula, Boundless]:
+        def ended(record: Maybe) -> Formula:
+            return self._rules.is_in("terminal", record.value)
+
+        after = world.without(ended)
+        for place, record in enumerate(list(after.records)):
+            self._unnamed.erase(after, ended(record), place)
+        return self._rules.always(world.registry), after
+
+    def _watch(self, world: Boundless) -> Formula:
+        record = world.records[0]
+        world.watched[0] = either(world.watched[0], self._live(record))
+        return self._rules.may_watch(world.registry, record, 0)
+
+    def _drop_watch(self, world: Boundless) -> Formula:
+        world.watched[0] = False
+        return True
+
+    def _advancing(self, place: int) -> Callable[[Boundless], Formula]:
+        def advance(world: Boundless) -> Formula:
+            cursor = self._unnamed.fresh(COUNT, "given_cursor")
+            watermark = world.registry[self._rules.registry_fields.index("watermark")]
+            stands = world.cursors[place]
+            world.cursors[place] = pick(below(stands, cursor), cursor, stands)
+            return both(self._rules.always(world.registry), at_most(cursor, watermark))
+
+        return advance
+
+    def _wait(self, world: Boundless) -> Formula:
+        """A barrier over any of the named, all registered, and any number of others."""
+        _, asked, rest = self._unnamed.barrier("asked")
+        known = [
+            either(negated(each), record.there)
+            for each, record in zip(asked, world.records, strict=True)
+        ]
+        members = [
+            both(each, self._live(record))
+            for each, record in zip(asked, world.records, strict=True)
+        ]
+        waits = either(*members, below(0, rest))
+        world.barriers = [*world.barriers, (waits, members, rest)]
+        return both(self._rules.always(world.registry), *known)
+
+    def _drop_barrier(self, world: Boundless) -> Formula:
+        world.barriers = []
+        return True
+
+    def _crash(self, world: Boundless) -> tuple[Formula, Boundless]:
+        """What the next process finds; what it ends then are steps of their own."""
+        rules = self._rules
+
+        def erased(record: Maybe) -> Formula:
+            return negated(rules.is_kept(record))
+
+        after = world.without(erased)
+        for place, record in enumerate(list(after.records)):
+            self._unnamed.erase(after, erased(record), place)
+        after.registry = rules.recovered(after.registry, self._unnamed.names(after))
+        after.barriers, after.watched = [], [False for _ in after.watched]
+        return True, after
+
+
+def _told(example: dict[str, str]) -> str:
+    """A counterexample: what is not zero in it, and not all of that."""
+    given = [f"{name}={value}" for name, value in example.items() if value not in ("0", "False")]
+    rest = len(given) - _TOLD_MAX
+    return ", ".join(given[:_TOLD_MAX]) + (f" and {rest} more" if rest > 0 else "")
+
+
+class _Nothing(dict[str, Formula]):
+    """Counts of a rest that is empty."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> Formula:
+        return 0

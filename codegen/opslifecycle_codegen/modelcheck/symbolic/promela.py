@@ -1,0 +1,94 @@
+"""A slice as a model for SPIN: an atomic step for each call, claims asserted in each state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.symbolic.printing import (
+    Printer,
+    Spelling,
+    header,
+    members,
+    told,
+)
+from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, Transition
+from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term
+
+_SPELLING = Spelling(
+    {"and": "&&", "or": "||", "==": "==", "<": "<", "<=": "<=", "+": "+", "-": "-"},
+    "!",
+    lambda test, then, otherwise: f"({test} -> {then} : {otherwise})",
+    ("false", "true"),
+    # As much as fits into a short.
+    number_max=2**15 - 1,
+)
+
+
+def promela(slice: Slice, relation: Relation, source: str) -> str:
+    """The model, as text."""
+    every = [each for _, each in [*relation.claims, *relation.variables]] + [relation.past]
+    for transition in relation.transitions:
+        every += [transition.enabled, *(formula for _, formula in transition.after)]
+    lines = ["/*", *(f" * {line}" for line in header(slice, source)), " */", ""]
+    lines += [f"#define {label} {number}" for label, number in members(every).items()]
+    lines.append("")
+    for term, value in relation.variables:
+        kind = "bool" if term.is_bool else "short"
+        lines.append(f"{kind} {term.name} = {Printer(_SPELLING, []).text(value)};")
+    lines += ["/* One state stands for all past a bound, which are not gone on from. */"]
+    lines += ["bool past = false;", ""]
+    steps = [_step(each) for each in relation.transitions]
+    check, checking = _check(relation)
+    names = [name for name, _ in [*relation.claims, *relation.steps]]
+    lines.append(f"hidden int {', '.join(names)};")
+    temporary = max(count for _, count in [*steps, (check, checking)])
+    lines += [f"hidden int {', '.join(f't{number + 1}' for number in range(temporary))};"]
+    lines += ["", "active proctype registry() {", "end:", "  do", "  :: atomic {", "    if"]
+    lines += [line for text, _ in steps for line in text]
+    lines += ["    fi;", *check, "  }", "  od", "}", ""]
+    return "\n".join(lines)
+
+
+def _step(transition: Transition) -> tuple[list[str], int]:
+    """One call as an alternative, and how many temporary variables it needs."""
+    after = dict(transition.after)
+    asserted = [(name, formula) for name, formula in transition.steps if formula is not True]
+    printer = Printer(_SPELLING, [*after.values(), *(formula for _, formula in asserted)])
+    # Nothing may stand before what says whether a step is possible, so it has no shared parts.
+    enabled = Printer(_SPELLING, []).text(transition.enabled)
+    lines = [f"    :: d_step {{ !past && {enabled} -> /* {told(transition.call)} */"]
+    lines += [f"      {name} = {text};" for name, text in printer.definitions]
+    lines += _asserted(printer, asserted)
+    count = len(printer.definitions)
+    assignments = []
+    for term, formula in after.items():
+        text = printer.text(formula)
+        if isinstance(formula, Term) and not text.startswith("t"):
+            # All are worked out before any is changed.
+            count += 1
+            lines.append(f"      t{count} = {text};")
+            text = f"t{count}"
+        assignments.append(f"      {term.name} = {text};")
+    return [*lines, *assignments, "      skip }"], count
+
+
+def _check(relation: Relation) -> tuple[list[str], int]:
+    """What is asserted of each state, and where a state past a bound goes."""
+    printer = Printer(_SPELLING, [*(each for _, each in relation.claims), relation.past])
+    lines = ["    d_step {"]
+    lines += [f"      {name} = {text};" for name, text in printer.definitions]
+    lines += _asserted(printer, relation.claims)
+    lines += ["      if", f"      :: {printer.text(relation.past)} ->"]
+    lines += [f"        {term.name} = 0;" for term, _ in relation.variables]
+    lines += ["        past = true", "      :: else", "      fi }"]
+    return lines, len(printer.definitions)
+
+
+def _asserted(printer: Printer, claims: Iterable[tuple[str, Formula]]) -> list[str]:
+    """Claims, each by a variable of its name, which is what SPIN tells if it does not hold."""
+    return [
+        line
+        for name, claim in claims
+        for line in (f"      {name} = {printer.text(claim)};", f"      assert({name});")
+    ]

@@ -1,0 +1,189 @@
+"""A slice as a transition system: variables, how they begin, what each call makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+from opslifecycle_codegen.ir.types import BOOL, Type
+from opslifecycle_codegen.modelcheck.claims import WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import Call
+from opslifecycle_codegen.modelcheck.symbolic.calls import Calls
+from opslifecycle_codegen.modelcheck.symbolic.rules import Rules
+from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, maybe
+from opslifecycle_codegen.modelcheck.symbolic.terms import (
+    Formula,
+    Term,
+    below,
+    both,
+    either,
+    negated,
+    variable,
+)
+from opslifecycle_codegen.modelcheck.symbolic.world import Effects, World
+
+
+@frozen
+class Transition:
+    """One call: when it is not refused, and what each variable that may change becomes."""
+
+    call: Call
+    enabled: Formula
+    after: tuple[tuple[Term, Formula], ...]
+    #: What must hold between before and after, by its name.
+    steps: tuple[tuple[str, Formula], ...]
+
+
+@frozen
+class Relation:
+    """A transition system over whole numbers and truth values."""
+
+    variables: tuple[tuple[Term, Formula], ...]
+    transitions: tuple[Transition, ...]
+    claims: tuple[tuple[str, Formula], ...]
+    #: What must hold of every step, over the variables and, with a stroke behind, those after it.
+    steps: tuple[tuple[str, Formula], ...]
+    #: Holds where a count is past its bound: such a state is checked, and not gone on from.
+    past: Formula
+
+
+def relation(slice: Slice) -> Relation:
+    """The transition system of a slice, without the variables that never change."""
+    names = _Maker(slice, frozenset()).names()
+    idle = frozenset(name for name in names if name)
+    while changing := _Maker(slice, idle).changing(names) & idle:
+        idle -= changing
+    return _Maker(slice, idle).made()
+
+
+class _Maker:
+    def __init__(self, slice: Slice, idle: frozenset[str]) -> None:
+        interpreter = slice.interpreter
+        self._slice = slice
+        self._rules = rules = Rules(interpreter.program, interpreter.layouts, interpreter.ids)
+        rules.kept = self._kept
+        self._effects = Effects(rules, slice)
+        self._idle = idle
+        self._world = self._effects.fresh(lambda type, name: self._unknown(type, name, ""))
+        self._leaves = [_variable(leaf) for leaf in self._effects.leaves(self._world)]
+        self._calls = Calls(rules, self._effects, interpreter.ids)
+
+    def _unknown(self, type: Type, name: str, stroke: str) -> Shape:
+        """A value of variables; what never changes is nothing, as it began."""
+
+        def leaf(name: str, type: Type) -> Formula:
+            if name in self._idle:
+                return False if type == BOOL else 0
+            return variable(name + stroke, is_bool=type == BOOL)
+
+        return self._rules.shapes.made(type, name, leaf)
+
+    def _kept(self, type: Type, shape: Shape) -> Shape:
+        """A value as a record of a slice keeps it: zero where no rule looks."""
+        if type.required.kind != "record" or shape is None:
+            return shape
+        if isinstance(shape, Maybe):
+            return Maybe(shape.there, self._kept(type.required, shape.value))
+        name = type.required.name
+        looked_at = self._slice.interpreter.evaluator.looked_at_in_records
+        named = self._rules.layouts.fields(type.required).items()
+        return tuple(
+            value if (name, field) in looked_at
+            else None if each.optional else self._rules.shapes.zero(each)
+            for value, (field, each) in zip(shape, named, strict=True)
+        )  # fmt: skip
+
+    def made(self) -> Relation:
+        """The whole of it."""
+        initial = self._effects.leaves(self._initial())
+        begins = zip(self._leaves, initial, strict=True)
+        return Relation(
+            tuple((leaf, value) for leaf, value in begins if leaf is not None),
+            tuple(self._transition(call) for call in self._slice.calls),
+            tuple(self._claims()),
+            tuple(self._steps(self._effects.fresh(lambda t, name: self._unknown(t, name, "'")))),
+            self._past(),
+        )
+
+    def names(self) -> list[str]:
+        """The name of the variable that stands at each leaf, if it begins as nothing."""
+        initial = self._effects.leaves(self._initial())
+        return [
+            leaf.name if leaf is not None and not isinstance(value, Term) and value == 0 else ""
+            for leaf, value in zip(self._leaves, initial, strict=True)
+        ]
+
+    def changing(self, names: list[str]) -> set[str]:
+        """Which of these ever become anything but what they are now."""
+        found = set()
+        for call in self._slice.calls:
+            world = self._world.copy()
+            self._calls.made(world, call)
+            leaves = zip(
+                names, self._effects.leaves(self._world), self._effects.leaves(world), strict=True
+            )
+            found |= {name for name, old, new in leaves if new is not old and new != old}
+        return found
+
+    def _initial(self) -> World:
+        rules = self._rules
+        world = self._effects.fresh(lambda type, name: rules.shapes.zero(type))
+        settings = {str(name) for name in rules.machine.settings}
+        world.registry = tuple(
+            kept if name in settings
+            else rules.formulas.shape(self._declared(name).starts, {}, type).shape
+            for kept, (name, type) in zip(
+                world.registry, rules.symbols.registry_fields.items(), strict=True
+            )
+        )  # fmt: skip
+        return world
+
+    def _declared(self, name: str) -> Any:
+        return next(each for key, each in self._rules.machine.registry.items() if key == name)
+
+    def _claims(self) -> Iterator[tuple[str, Formula]]:
+        names = self._effects.names(self._world)
+        for name, claim in self._rules.machine.invariants.items():
+            yield str(name), self._rules.formulas.truth(claim.holds, names)
+        yield WATCHES_ARE_OF_THE_LIVE, both(*(
+            either(negated(watched), both(record.there, self._rules.is_in("live", record.value)))
+            for watched, record in zip(self._world.watched, self._world.records, strict=True)
+        ))  # fmt: skip
+
+    def _past(self) -> Formula:
+        found = []
+        for _, of_record, place, most in self._slice.bounds:
+            if not of_record:
+                found.append(below(most, self._world.registry[place]))
+                continue
+            for record in self._world.records:
+                value = maybe(record.value[place])
+                found.append(both(record.there, value.there, below(most, value.value)))
+        return either(*found)
+
+    # Transitions --------------------------------------------------------------------------------
+
+    def _transition(self, call: Call) -> Transition:
+        world = self._world.copy()
+        enabled = self._calls.made(world, call)
+        leaves = zip(
+            self._leaves, self._effects.leaves(self._world), self._effects.leaves(world),
+            strict=True,
+        )  # fmt: skip
+        changed = [(leaf, new) for leaf, old, new in leaves if leaf is not None and new is not old]
+        return Transition(call, enabled, tuple(changed), tuple(self._steps(world)))
+
+    def _steps(self, world: World) -> Iterator[tuple[str, Formula]]:
+        before = self._world.registry, self._world.cursors
+        return self._rules.steps(before, (world.registry, world.cursors))
+
+
+def _variable(leaf: Formula) -> Term | None:
+    """The variable that a leaf of the world's own is; None where it is known."""
+    while isinstance(leaf, Term) and leaf.op != "var":
+        # It stands behind the condition that its owner is there.
+        leaf = leaf.args[-1] if leaf.op == "and" else leaf.args[1]
+    return leaf if isinstance(leaf, Term) else None

@@ -1,0 +1,228 @@
+"""Values as formulas: what a type's value looks like when its parts are not known yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import frozen
+
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import BOOL, Type
+from opslifecycle_codegen.modelcheck.layouts import Layouts
+from opslifecycle_codegen.modelcheck.symbolic.terms import (
+    Formula,
+    Member,
+    both,
+    either,
+    negated,
+    pick,
+    same,
+)
+from opslifecycle_codegen.modelcheck.values import OPAQUE, OTHER
+
+
+@frozen
+class Maybe:
+    """A value, or None where `there` does not hold."""
+
+    there: Formula
+    value: Any
+
+
+@frozen
+class Sum:
+    """A value of a union: which variant it is, and the fields of each."""
+
+    variant: Formula
+    fields: tuple[tuple[Any, ...], ...]
+
+
+#: A formula; `Maybe`; `Sum`; a tuple of the fields of a value; None.
+Shape = Any
+
+
+class Shapes:
+    """Makes, merges and takes apart the values of one machine's types."""
+
+    def __init__(self, symbols: Symbols, layouts: Layouts, ids: tuple[str, ...]) -> None:
+        self._symbols = symbols
+        self._layouts = layouts
+        self._ids = ids
+        self._texts: dict[str, int] = {OPAQUE: 0, OTHER: 1}
+
+    # Types --------------------------------------------------------------------------------------
+
+    def fields(self, type: Type) -> list[Type]:
+        """The types of a value's fields."""
+        return list(self._layouts.fields(type).values())
+
+    def union_of(self, type: Type) -> str:
+        """The union that a type is, or that a variant is one of."""
+        return type.inner.name if type.inner is not None else type.name
+
+    def union_with(self, variant: str) -> str:
+        """The union that has a variant."""
+        return self._symbols.records[variant].union
+
+    def variants(self, union: str) -> list[str]:
+        """The variants of a union, in the order of their numbers."""
+        return list(self._symbols.unions[union].variants)
+
+    def _variant_fields(self, union: str) -> list[list[Type]]:
+        records = self._symbols.unions[union].variants.values()
+        return [[info.type for info in record.fields.values()] for record in records]
+
+    def made(self, type: Type, name: str, leaf: Callable[[str, Type], Formula]) -> Shape:
+        """A value of a type whose leaves are made by name and type."""
+        if type.optional:
+            there = leaf(f"{name}_given", BOOL)
+            return Maybe(there, self.made(type.required, name, leaf))
+        if type.kind in ("union", "variant"):
+            union = self.union_of(type)
+            fields = [
+                tuple(
+                    self.made(info.type, f"{name}_{variant}_{field}", leaf)
+                    for field, info in self._symbols.records[variant].fields.items()
+                )
+                for variant in self.variants(union)
+            ]
+            return Sum(leaf(f"{name}_is", Type("variants", union)), tuple(fields))
+        if type.kind == "record":
+            named = self._layouts.fields(type).items()
+            return tuple(self.made(each, f"{name}_{field}", leaf) for field, each in named)
+        return leaf(name, type)
+
+    def zero(self, type: Type) -> Shape:
+        """The value that stands where there is none."""
+        return self.made(type, "", lambda n, t: False if t == BOOL else 0)
+
+    def leaves(self, type: Type, shape: Shape) -> Iterator[Formula]:
+        """The formulas of a value, zero where a part is not there: equal values, equal leaves."""
+        if type.optional:
+            if shape is None:
+                shape = Maybe(False, self.zero(type.required))
+            elif not isinstance(shape, Maybe):
+                shape = Maybe(True, shape)
+            yield shape.there
+            for leaf in self.leaves(type.required, shape.value):
+                yield _if_there(shape.there, leaf)
+        elif type.kind in ("union", "variant"):
+            yield shape.variant
+            for number, types in enumerate(self._variant_fields(self.union_of(type))):
+                chosen = same(shape.variant, number)
+                for each, value in zip(types, shape.fields[number], strict=True):
+                    for leaf in self.leaves(each, value):
+                        yield _if_there(chosen, leaf)
+        elif type.kind == "record":
+            for each, value in zip(self.fields(type), shape, strict=True):
+                yield from self.leaves(each, value)
+        else:
+            yield shape
+
+    # Values -------------------------------------------------------------------------------------
+
+    def text(self, text: str) -> int:
+        """The number of a text."""
+        return self._texts.setdefault(text, len(self._texts))
+
+    def member(self, enum: str, name: str) -> Member:
+        """The number of a member of a closed set."""
+        return Member(self._layouts.members(enum).index(name), f"{enum}_{name}")
+
+    def constant(self, type: Type, value: Any) -> Shape:
+        """A plain value, as the interpreter has it, as a shape."""
+        inner = type.required
+        if type.optional and value is None:
+            return None
+        if inner.kind == "enum":
+            return self.member(inner.name, value)
+        if inner == self._symbols.entity_fields["id"]:
+            # One that no rule looks at stands for any.
+            return self._ids.index(value) if value in self._ids else 0
+        if inner.kind == "float":
+            return 0
+        if isinstance(value, str):
+            return self.text(value)
+        if inner.kind == "union":
+            number = self.variants(inner.name).index(value[0])
+            types = self._variant_fields(inner.name)
+            given = tuple(map(self.constant, types[number], value[1:]))
+            return self.variant(inner.name, number, given)
+        if inner.kind == "record":
+            return tuple(map(self.constant, self.fields(inner), value))
+        return value
+
+    def variant(self, union: str, number: int, given: tuple[Shape, ...]) -> Sum:
+        """A variant made of its fields."""
+        fields = [
+            given if at == number else tuple(self.zero(each) for each in types)
+            for at, types in enumerate(self._variant_fields(union))
+        ]
+        label = f"{union}_{self.variants(union)[number]}"
+        return Sum(Member(number, label), tuple(fields))
+
+    def table(self, enum: str, property: str) -> tuple[dict[str, Any], Type]:
+        """A property of every member, as shapes."""
+        table, type = self._layouts.property(enum, property)
+        if type.kind == "statuses":
+            return table, type
+        return {name: self.constant(type, value) for name, value in table.items()}, type
+
+
+def _if_there(there: Formula, leaf: Formula) -> Formula:
+    nothing: Formula = False if isinstance(leaf, bool) or getattr(leaf, "is_bool", False) else 0
+    return pick(there, leaf, nothing)
+
+
+def merged(test: Formula, then: Shape, otherwise: Shape) -> Shape:
+    """The one if the test holds, else the other; part by part."""
+    if test is True or then is otherwise:
+        return then
+    if test is False:
+        return otherwise
+    if isinstance(then, Maybe) or isinstance(otherwise, Maybe) or None in (then, otherwise):
+        return _merged_maybe(test, then, otherwise)
+    if isinstance(then, Sum):
+        pairs = zip(then.fields, otherwise.fields, strict=True)
+        variant = pick(test, then.variant, otherwise.variant)
+        return Sum(variant, tuple(merged(test, *each) for each in pairs))
+    if isinstance(then, tuple):
+        return tuple(merged(test, *each) for each in zip(then, otherwise, strict=True))
+    return pick(test, then, otherwise)
+
+
+def _merged_maybe(test: Formula, then: Shape, otherwise: Shape) -> Shape:
+    one, other = maybe(then), maybe(otherwise)
+    there = pick(test, one.there, other.there)
+    if there is False:
+        return None
+    if then is None or otherwise is None:
+        return Maybe(there, other.value if then is None else one.value)
+    return Maybe(there, merged(test, one.value, other.value))
+
+
+def maybe(shape: Shape) -> Maybe:
+    """A value that may be None, said as one."""
+    if isinstance(shape, Maybe):
+        return shape
+    return Maybe(shape is not None, shape)
+
+
+def equal(one: Shape, other: Shape) -> Formula:
+    """Two values of one type are equal."""
+    if isinstance(one, Maybe) or isinstance(other, Maybe) or one is None or other is None:
+        a, b = maybe(one), maybe(other)
+        if a.value is None or b.value is None:
+            return both(negated(a.there), negated(b.there))
+        inner = equal(a.value, b.value)
+        return either(both(negated(a.there), negated(b.there)), both(a.there, b.there, inner))
+    if isinstance(one, Sum):
+        parts = [
+            either(negated(same(one.variant, number)), equal(*each))
+            for number, each in enumerate(zip(one.fields, other.fields, strict=True))
+        ]
+        return both(same(one.variant, other.variant), *parts)
+    if isinstance(one, tuple):
+        return both(*(equal(*each) for each in zip(one, other, strict=True)))
+    return same(one, other)

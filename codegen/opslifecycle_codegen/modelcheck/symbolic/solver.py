@@ -1,0 +1,66 @@
+"""Formulas handed to z3, where it is installed (`pip install z3-solver`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term, is_bool
+
+#: Told where there is nothing to ask; never taken for a success.
+SKIPPED = "SKIPPED: needs z3 (pip install z3-solver)"
+
+
+class Solver:
+    """Asks z3 about formulas; ImportError where it is not installed."""
+
+    def __init__(self) -> None:
+        import z3
+
+        self._z3: Any = z3
+        self._known: dict[int, Any] = {}
+
+    def valid(self, formula: Formula) -> bool:
+        """Whether a formula holds whatever its variables are."""
+        return self.example([], formula) is None
+
+    def example(self, given: Iterable[Formula], formula: Formula) -> dict[str, str] | None:
+        """Values under which the given formulas hold and this one does not; None if none are."""
+        solver = self._z3.Solver()
+        solver.add(*(self._of(each) for each in given))
+        solver.add(self._z3.Not(self._of(formula)))
+        answer = solver.check()
+        if answer == self._z3.unsat:
+            return None
+        if answer == self._z3.unknown:
+            return {"z3": f"unknown: {solver.reason_unknown()}"}
+        model = solver.model()
+        return {each.name(): str(model[each]) for each in sorted(model.decls(), key=str)}
+
+    def _of(self, formula: Formula) -> Any:
+        z3 = self._z3
+        if not isinstance(formula, Term):
+            return z3.BoolVal(formula) if isinstance(formula, bool) else z3.IntVal(int(formula))
+        found = self._known.get(id(formula))
+        if found is None:
+            found = self._known[id(formula)] = self._made(formula)
+        return found
+
+    def _made(self, term: Term) -> Any:
+        z3 = self._z3
+        if term.op == "var":
+            return z3.Bool(term.name) if is_bool(term) else z3.Int(term.name)
+        parts = [self._of(each) for each in term.args]
+        if term.op == "and":
+            return z3.And(*parts)
+        if term.op == "or":
+            return z3.Or(*parts)
+        if term.op == "not":
+            return z3.Not(parts[0])
+        if term.op == "ite":
+            return z3.If(*parts)
+        one, other = parts
+        return {
+            "==": lambda: one == other, "<": lambda: one < other, "<=": lambda: one <= other,
+            "+": lambda: one + other, "-": lambda: one - other,
+        }[term.op]()  # fmt: skip

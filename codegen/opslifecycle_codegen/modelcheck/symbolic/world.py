@@ -1,0 +1,302 @@
+"""The whole state of a slice as formulas, and what effects do to it.
+
+Each list of the state has so many slots, the taken ones first; an effect happens where its
+condition holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import define, frozen
+
+from opslifecycle_codegen.ir.types import BARRIER, ENTITY, REGISTRY, ROW, Type, collection
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.symbolic.formulas import Known, Many
+from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
+from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, maybe, merged
+from opslifecycle_codegen.modelcheck.symbolic.terms import (
+    Formula,
+    both,
+    either,
+    negated,
+    pick,
+    same,
+)
+
+#: A slot of a list: whether it is taken, and by what.
+Slot = tuple[Formula, Any]
+
+
+@define
+class World:
+    """Everything at one instant, in the order of `State`."""
+
+    registry: Fields
+    records: list[Maybe]
+    ended: list[Slot]
+    rows: list[Slot]
+    cursors: list[Formula]
+    #: For each key, barriers as whether each id is an unfinished member.
+    barriers: list[list[Slot]]
+    watched: list[Formula]
+
+    def copy(self) -> World:
+        """The same, to be changed."""
+        return World(
+            self.registry, list(self.records), list(self.ended), list(self.rows),
+            list(self.cursors), [list(each) for each in self.barriers], list(self.watched),
+        )  # fmt: skip
+
+
+@frozen
+class Sizes:
+    """How many slots each list has."""
+
+    ids: int
+    rows: int
+    keys: int
+    barriers: int
+
+
+class Effects:
+    """Makes worlds of one slice, and changes them."""
+
+    def __init__(self, rules: Rules, slice: Slice) -> None:
+        self.rules = rules
+        self.slice = slice
+        self._rows_max = self._constant_rows_max()
+        barrier = rules.machine.barrier
+        sequences = next((m for n, _, _, m in slice.bounds if n.endswith("next_completion_seq")), 0)
+        ids = len(slice.interpreter.ids)
+        self.sizes = Sizes(
+            ids,
+            min(self._rows_max + 1, sequences + ids) if rules.machine.feed is not None else 0,
+            slice.interpreter.keys if barrier is not None else 0,
+            barrier.active_per_key_max if barrier is not None else 0,
+        )
+        self._row_types = [*rules.symbols.row_fields.values(), rules.symbols.entity_fields["id"]]
+
+    def _constant_rows_max(self) -> int:
+        feed = self.rules.machine.feed
+        if feed is None:
+            return 0
+        registry = tuple(self._settings(name) for name in self.rules.registry_fields)
+        known = {"registry": Known(REGISTRY, registry)}
+        found = self.rules.formulas.shape(feed.rows_max, known).shape
+        assert isinstance(found, int)
+        return found
+
+    def _settings(self, name: str) -> Shape:
+        settings = {str(each) for each in self.rules.machine.settings}
+        return self.slice.interpreter.setting(name) if name in settings else 0
+
+    # Worlds -------------------------------------------------------------------------------------
+
+    def fresh(self, make: Callable[[Type, str], Shape]) -> World:
+        """A world of variables, each made of its type and name; settings are what they are."""
+        rules, sizes = self.rules, self.sizes
+        settings = {str(each) for each in rules.machine.settings}
+        registry = tuple(
+            self._settings(name) if name in settings else make(type, f"registry_{name}")
+            for name, type in rules.symbols.registry_fields.items()
+        )
+        boolean, id_type = Type("bool"), rules.symbols.entity_fields["id"]
+        ids = self.slice.interpreter.ids
+        records = [
+            Maybe(make(boolean, f"{id}_there"), tuple(
+                at if name == "id" else make(type, f"{id}_{name}")
+                for name, type in rules.symbols.entity_fields.items()
+            ))
+            for at, id in enumerate(ids)
+        ]  # fmt: skip
+        return World(
+            registry,
+            records,
+            [
+                (make(boolean, f"ended{n}_there"), make(id_type, f"ended{n}"))
+                for n in range(sizes.ids)
+            ],
+            [(make(boolean, f"row{n}_there"), self._row(n, make)) for n in range(sizes.rows)],
+            [make(Type("count"), name) for name in self._consumers()],
+            [
+                [(make(boolean, f"barrier{key}_{n}_there"),
+                  [make(boolean, f"barrier{key}_{n}_{id}") for id in ids])
+                 for n in range(sizes.barriers)]
+                for key in range(sizes.keys)
+            ],
+            [make(boolean, f"{id}_watched") for id in ids],
+        )  # fmt: skip
+
+    def _row(self, number: int, make: Callable[[Type, str], Shape]) -> Fields:
+        names = [*self.rules.symbols.row_fields, "by"]
+        return tuple(
+            make(type, f"row{number}_{name}")
+            for name, type in zip(names, self._row_types, strict=True)
+        )
+
+    def _consumers(self) -> list[str]:
+        enum = self.rules.symbols.cursor_enum
+        return [f"cursor_{name}" for name in self.rules.layouts.members(enum)] if enum else []
+
+    def leaves(self, world: World) -> Iterator[Formula]:
+        """The formulas of a world, zero where a part is not there: equal states, equal leaves."""
+        rules = self.rules
+        for name, shape in zip(rules.registry_fields, world.registry, strict=True):
+            yield from rules.shapes.leaves(rules.symbols.registry_fields[name], shape)
+        types = list(rules.symbols.entity_fields.values())
+        for record in world.records:
+            yield record.there
+            for type, shape in list(zip(types, record.value, strict=True))[1:]:
+                for leaf in rules.shapes.leaves(type, shape):
+                    yield self._there(record.there, leaf)
+        for there, id in world.ended:
+            yield there
+            yield self._there(there, id)
+        for there, row in world.rows:
+            yield there
+            for type, shape in zip(self._row_types, row, strict=True):
+                for leaf in rules.shapes.leaves(type, shape):
+                    yield self._there(there, leaf)
+        yield from world.cursors
+        for key in world.barriers:
+            for there, members in key:
+                yield there
+                for each in members:
+                    yield both(there, each)
+        yield from world.watched
+
+    @staticmethod
+    def _there(there: Formula, leaf: Formula) -> Formula:
+        truth = isinstance(leaf, bool) or getattr(leaf, "is_bool", False)
+        return pick(there, leaf, False if truth else 0)
+
+    def names(self, world: World) -> dict[str, Known]:
+        """What the names of claims stand for in a world."""
+        rules = self.rules
+        barriers = tuple(
+            (there, (Many(tuple((each, at) for at, each in enumerate(members))),))
+            for key in world.barriers for there, members in key
+        )  # fmt: skip
+        return {
+            "registry": Known(REGISTRY, world.registry),
+            "feed": Known(collection(ROW), Many(tuple(world.rows))),
+            "barriers": Known(collection(BARRIER), Many(barriers)),
+            **rules.many(world.records),
+            **rules.cursors(world.cursors),
+        }
+
+    # Effects ------------------------------------------------------------------------------------
+
+    def carry_out(
+        self, world: World, place: int, record: Fields, effects: tuple[tuple[Formula, str], ...]
+    ) -> None:
+        """Carry out the effects of the record at a place, each where its condition holds."""
+        for when, effect in effects:
+            if effect == "append_to_feed":
+                self._append(world, when, place, record)
+            elif effect == "evict_oldest":
+                self._evict(world, when)
+            elif effect == "erase":
+                self.erase(world, when, place)
+            elif effect in ("count_in_barriers", "fail_barriers"):
+                world.barriers = [
+                    self._without(key, when, place, whole=effect == "fail_barriers")
+                    for key in world.barriers
+                ]
+            elif effect in ("wake_watchers", "close_watchers"):
+                world.watched[place] = both(world.watched[place], negated(when))
+
+    def note_end(self, world: World, when: Formula, place: int) -> None:
+        """Put an id behind those that have ended before it."""
+        world.ended = _appended(world.ended, when, place)
+
+    def waiting(self, slots: list[Slot], members: list[Formula]) -> list[Slot]:
+        """A barrier behind the others, if it waits for anything."""
+        return _appended(slots, either(*members), members)
+
+    def dropped(self, slots: list[Slot]) -> list[Slot]:
+        """Barriers without the last one."""
+        behind = [*(there for there, _ in slots[1:]), False]
+        gone = [both(slot[0], negated(after)) for slot, after in zip(slots, behind, strict=True)]
+        return _removed(slots, gone, [False] * self.sizes.ids)
+
+    def _append(self, world: World, when: Formula, place: int, record: Fields) -> None:
+        feed = self.rules.machine.feed
+        assert feed is not None
+        names = {self.rules.entity: Known(ENTITY, Maybe(True, record))}
+        row = [
+            self.rules.formulas.shape(field.is_, names, type).shape
+            for field, type in zip(feed.entry.fields.values(), self._row_types, strict=False)
+        ]
+        world.rows = _appended(world.rows, when, (*row, place))
+
+    def _evict(self, world: World, when: Formula) -> None:
+        if len(world.rows) <= self._rows_max:
+            return
+        full = both(when, world.rows[self._rows_max][0])
+        row = world.rows[0][1]
+        sequence = maybe(row[list(self.rules.symbols.row_fields).index("seq")]).value
+        registry = list(world.registry)
+        dropped = self.rules.registry_fields.index("dropped_through")
+        registry[dropped] = pick(full, sequence, registry[dropped])
+        world.registry = tuple(registry)
+        empty = (False, self._row(0, lambda type, name: self.rules.shapes.zero(type)))
+        world.rows = [
+            (pick(full, after[0], slot[0]), merged(full, after[1], slot[1]))
+            for slot, after in zip(world.rows, [*world.rows[1:], empty], strict=True)
+        ]
+        for place, record in enumerate(world.records):
+            own = maybe(record.value[self.rules.fields.index("sequence")])
+            wrote = both(full, same(row[-1], place), own.there, same(own.value, sequence))
+            self.erase(world, wrote, place)
+
+    def erase(self, world: World, when: Formula, place: int) -> None:
+        """Let a record go, whole."""
+        record = world.records[place]
+        world.records[place] = Maybe(both(record.there, negated(when)), record.value)
+        gone = [both(when, there, same(id, place)) for there, id in world.ended]
+        world.ended = _removed(world.ended, gone, 0)
+
+    def _without(self, slots: list[Slot], when: Formula, place: int, *, whole: bool) -> list[Slot]:
+        """Barriers without a member; without the barriers that it leaves nothing to wait for."""
+        found, gone = [], []
+        for there, members in slots:
+            rest = list(members)
+            rest[place] = both(members[place], negated(when))
+            held = both(when, there, members[place])
+            gone.append(held if whole else both(held, negated(either(*rest))))
+            found.append((there, members if whole else rest))
+        return _removed(found, gone, [False] * self.sizes.ids)
+
+
+def _appended(slots: list[Slot], when: Formula, value: Any) -> list[Slot]:
+    """The value in the first slot that is free."""
+    before: Formula = True
+    found = []
+    for there, old in slots:
+        here = both(when, before, negated(there))
+        found.append((either(there, here), _merged(here, value, old)))
+        before = there
+    return found
+
+
+def _removed(slots: list[Slot], gone: list[Formula], empty: Any) -> list[Slot]:
+    """Without some slots, the rest moved up; one after another from the last."""
+    for at in reversed(range(len(slots))):
+        after = [*slots[at + 1 :], (False, empty)]
+        slots = [
+            *slots[:at],
+            *(
+                (pick(gone[at], new[0], old[0]), _merged(gone[at], new[1], old[1]))
+                for old, new in zip(slots[at:], after, strict=True)
+            ),
+        ]
+    return slots
+
+
+def _merged(test: Formula, then: Any, otherwise: Any) -> Any:
+    if isinstance(then, list):
+        return [pick(test, *each) for each in zip(then, otherwise, strict=True)]
+    return merged(test, then, otherwise)

@@ -1,0 +1,150 @@
+"""Which parts of a state may be swapped without a rule noticing: derived, and then tried.
+
+What cannot be told apart need not be looked at twice. Ids may be swapped unless a command goes
+through them in their order; barrier keys are nowhere named; the readers of cursors may be swapped
+unless a rule names one of them, or reads a property.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import frozen
+
+from opslifecycle_codegen.analysis.slice_rules import CRASH
+from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.state import State
+
+Swap = Callable[[State], State]
+
+
+@frozen
+class Symmetry:
+    """What may be swapped, why the rest may not, and the swaps themselves."""
+
+    swapped: tuple[str, ...]
+    not_swapped: tuple[str, ...]
+    _keys: bool
+    _consumers: bool
+    _ids: tuple[Swap, ...]
+
+    def canonical(self, state: State) -> State:
+        """The one state that stands for all that differ by swaps only."""
+        if self._keys:
+            barriers = tuple(sorted(state.barriers))
+            if barriers != state.barriers:
+                state = state._replace(barriers=barriers)
+        if self._consumers:
+            state = state._replace(cursors=tuple(sorted(state.cursors)))
+        if len(self._ids) > 1:
+            state = min((swap(state) for swap in self._ids), key=_order)
+        return state
+
+    def swaps(self, state: State) -> Iterable[State]:
+        """Some states that should be told apart by nothing from this one."""
+        if self._keys and len(state.barriers) > 1:
+            yield state._replace(barriers=tuple(reversed(state.barriers)))
+        if self._consumers:
+            yield state._replace(cursors=(*state.cursors[1:], state.cursors[0]))
+        for swap in self._ids[1:]:
+            yield swap(state)
+
+
+#: Tells every state from every other.
+NOTHING_SWAPPED = Symmetry((), (), keys=False, consumers=False, ids=(lambda state: state,))
+
+
+def symmetry_of(slice: Slice) -> Symmetry:
+    """What the rules of a slice leave indistinguishable."""
+    interpreter = slice.interpreter
+    program = interpreter.program
+    swapped, kept = [], []
+    keys = interpreter.keys > 1
+    if keys:
+        swapped.append("barrier keys")
+    enum = program.symbols.cursor_enum
+    consumers = bool(enum) and enum not in interpreter.evaluator.told_apart
+    if enum and "consumer" in {str(path) for path in slice.declared.takes}:
+        consumers = False
+        kept.append(f"{enum}: the slice names some of them")
+    elif enum:
+        note = f"{enum}: a rule tells them apart"
+        swapped.append(enum) if consumers else kept.append(note)
+    in_order = [
+        call.method for call in slice.calls if call.id is None and call.method in _in_order(slice)
+    ]
+    swaps: tuple[Swap, ...] = (lambda state: state,)
+    if in_order and len(interpreter.ids) > 1:
+        kept.append(f"ids: {', '.join(dict.fromkeys(in_order))} goes through them in order")
+    elif len(interpreter.ids) > 1 and program.machine.eventually:
+        kept.append(f"ids: {', '.join(program.machine.eventually)} follows each of them")
+    elif len(interpreter.ids) > 1:
+        swapped.append("ids")
+        swaps = tuple(
+            _swapping(slice, dict(zip(interpreter.ids, order, strict=True)))
+            for order in itertools.permutations(interpreter.ids)
+        )
+    return Symmetry(tuple(swapped), tuple(kept), keys, consumers, swaps)
+
+
+def _in_order(slice: Slice) -> set[str]:
+    """The commands that go through records in the order of their ids."""
+    program = slice.interpreter.program
+    found = {each.command.name for each in program.for_all}
+    if program.recovery is not None and program.recovery.command is not None:
+        found.add(CRASH)
+    return found
+
+
+def _swapping(slice: Slice, to: dict[str, str]) -> Swap:
+    """The swap of ids, carried out wherever a value has one."""
+    symbols = slice.interpreter.program.symbols
+    id_type = symbols.entity_fields["id"]
+    back = {new: slice.interpreter.ids.index(old) for old, new in to.items()}
+    of_records = [_mapped(type, id_type, to) for type in symbols.entity_fields.values()]
+    of_rows = [
+        *(_mapped(type, id_type, to) for type in symbols.row_fields.values()),
+        to.__getitem__,
+    ]
+
+    def swap(state: State) -> State:
+        old = [state.records[back[id]] for id in slice.interpreter.ids]
+        return state._replace(
+            records=tuple(
+                None if r is None else tuple(f(v) for f, v in zip(of_records, r, strict=True))
+                for r in old
+            ),
+            ended=tuple(to[id] for id in state.ended),
+            rows=tuple(
+                tuple(f(v) for f, v in zip(of_rows, row, strict=True)) for row in state.rows
+            ),
+            barriers=tuple(
+                tuple((tuple(sorted(to[id] for id in each[0])),) for each in key)
+                for key in state.barriers
+            ),
+            watched=tuple(state.watched[back[id]] for id in slice.interpreter.ids),
+        )
+
+    return swap
+
+
+def _mapped(type: Type, id_type: Type, to: dict[str, str]) -> Callable[[Any], Any]:
+    """The function that swaps the ids in values of a type."""
+    if type.required == id_type:
+        return lambda value: to.get(value, value)
+    if type.required.kind in ("record", "union"):
+        return lambda value: _deep(value, to)
+    return lambda value: value
+
+
+def _deep(value: Any, to: dict[str, str]) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_deep(each, to) for each in value)
+    return to.get(value, value) if isinstance(value, str) else value
+
+
+def _order(state: State) -> str:
+    return repr(state)

@@ -1,0 +1,124 @@
+"""The values that calls are tried with: all that a rule could tell apart, and one of the rest."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import BOOL, COUNT, FLOAT, NAME, TEXT, Type
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator
+
+#: What stands for any text, identifier or object that no rule looks into.
+OPAQUE = "x"
+#: Another one, where a rule compares them.
+OTHER = "y"
+
+
+class Values:
+    """The values of types, as far as rules look at them."""
+
+    def __init__(
+        self,
+        program: Program,
+        evaluator: Evaluator,
+        ids: Sequence[str],
+        counts_max: int,
+        takes: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._symbols = program.symbols
+        self._evaluator = evaluator
+        self._ids = tuple(ids)
+        self._counts_max = counts_max
+        self._takes = takes
+        self._always = {
+            (record.name, info.name): evaluator.function(
+                info.declared.always, {n: i.type for n, i in record.fields.items()}, info.type
+            )
+            for record in self._symbols.records.values()
+            for info in record.fields.values()
+            if info.declared.always is not None
+        }
+
+    def arguments(self, params: Mapping[str, Type]) -> Iterator[tuple[tuple[str, Any], ...]]:
+        """Every combination of what a command may take."""
+        looked_at = self._evaluator.names_looked_at
+        domains = [self.of(type, name, looked=name in looked_at) for name, type in params.items()]
+        for combination in itertools.product(*domains):
+            yield tuple(zip(params, combination, strict=True))
+
+    def of(
+        self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None
+    ) -> list[Any]:
+        """The values of a type at a place; a single one if no rule looks there."""
+        found = self._all(type, path, looked=looked)
+        if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
+            found.append(OTHER)
+        if path in self._takes:
+            return [each for each in found if spelled(each) in self._takes[path]]
+        return found if looked or type.kind == "record" else found[:1]
+
+    def _all(self, type: Type, path: str, *, looked: bool) -> list[Any]:
+        inner = type.required
+        if type.optional:
+            return [None, *self._all(inner, path, looked=looked)]
+        if inner == self._symbols.entity_fields["id"]:
+            return list(self._ids) if looked else [OPAQUE]
+        if inner == BOOL:
+            return [False, True]
+        if inner.kind == "enum":
+            return list(self._symbols.enums[inner.name].members)
+        if inner == COUNT:
+            return list(range(self._counts_max + 1))
+        if inner == FLOAT:
+            return [0.0]
+        if inner in (TEXT, NAME) or inner.kind in ("id", "foreign"):
+            return [OPAQUE]
+        if inner.kind == "union":
+            variants = self._symbols.unions[inner.name].variants
+            return [(name, *value) for name in variants for value in self._fields(name, path)[:1]]
+        return [tuple(value) for value in self._fields(inner.name, path)]
+
+    def _fields(self, record: str, path: str) -> list[list[Any]]:
+        """Every combination of the fields of a value; what its constructor sets, it sets."""
+        infos = self._symbols.records[record].fields
+        looked_at = self._evaluator.looked_at
+        domains = [
+            self.of(
+                info.type, f"{path}.{name}", looked=(record, name) in looked_at,
+                source=(record, name),
+            )
+            if (record, name) not in self._always else [None]
+            for name, info in infos.items()
+        ]  # fmt: skip
+        made = []
+        for combination in itertools.product(*domains):
+            fields = list(combination)
+            for place, name in enumerate(infos):
+                if (record, name) in self._always:
+                    named = dict(zip(infos, fields, strict=True))
+                    fields[place] = self._always[record, name](named)
+            made.append(fields)
+        return made
+
+    def kept(self, type: Type, value: Any) -> Any:
+        """A value as a record keeps it: what no rule looks at in records is one and the same."""
+        if value is None or type.required.kind != "record":
+            return value
+        record = type.required.name
+        looked_at = self._evaluator.looked_at_in_records
+        infos = self._symbols.records[record].fields
+        return tuple(
+            each if (record, name) in looked_at else self._all(info.type, "", looked=False)[0]
+            for each, (name, info) in zip(value, infos.items(), strict=True)
+        )
+
+
+def spelled(value: Any) -> str:
+    """A value as a slice names it: a member, a number, a variant by its name, or none."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value[0] if isinstance(value, tuple) else value)

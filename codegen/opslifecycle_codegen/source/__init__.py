@@ -1,0 +1,1 @@
+"""YAML text to a parsed machine, with positions."""

@@ -1,0 +1,44 @@
+"""Machine files laid out evenly, with their comments; what they say stays the same."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+
+from opslifecycle_codegen.base.config import InvalidConfigError
+from opslifecycle_codegen.compat.lock import canonical
+from opslifecycle_codegen.source.reader import read
+
+_WIDTH = 100
+_COMMENT = re.compile(r"(?:^|\s)#.*$", re.MULTILINE)
+
+
+def laid_out(source: bytes, path: str) -> bytes:
+    """The file with even indentation and line breaks.
+
+    Raises InvalidMachineError for what is no machine file, and InvalidConfigError where laying it
+    out would change or lose something.
+    """
+    before = read(source, path)
+    try:
+        from ruamel.yaml import YAML
+    except ModuleNotFoundError:
+        message = "fmt needs ruamel.yaml; pip install 'opslifecycle[codegen]'"
+        raise InvalidConfigError(message) from None
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = _WIDTH
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    out = io.StringIO()
+    yaml.dump(yaml.load(source.decode("utf-8-sig")), out)
+    text = "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+    after = text.encode("utf-8")
+    same = canonical(read(after, path)) == canonical(before)
+    if not same or _comments(source.decode("utf-8-sig")) != _comments(text):
+        raise InvalidConfigError(f"{path}: it cannot be laid out without changing what it says")
+    return after
+
+
+def _comments(text: str) -> Counter[str]:
+    return Counter(comment.strip() for comment in _COMMENT.findall(text))

@@ -1,0 +1,220 @@
+"""Stage 1, read: YAML text to a tree of nodes with their places, and nothing YAML would guess.
+
+The tree is built from parser events, without recursion, so that hostile nesting costs nothing. What
+YAML 1.1 would quietly turn into something else (`on`, `010`, `1:30`) is refused, and so are
+anchors, tags and duplicate keys: a machine says what it says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+from attrs import define, frozen
+
+from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError, Mark
+
+SOURCE_BYTES_MAX = 1_000_000
+_DEPTH_MAX = 40
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_GUESSED_BOOLEAN = re.compile(r"(?i:yes|no|on|off|y|n)|TRUE|True|FALSE|False")
+_GUESSED_NUMBER = re.compile(
+    r"[-+]?(0[0-7_]+|0[xXbB][0-9a-fA-F_]+|[0-9]+(:[0-5]?[0-9])+|[0-9]+_[0-9_]+)"
+)
+_GUESSED_NULL = re.compile(r"~|Null|NULL")
+
+
+@frozen
+class Scalar:
+    """A single value; `plain` says that it stood there without quotes."""
+
+    mark: Mark
+    text: str
+    plain: bool
+    one_line: bool
+
+
+@define
+class Sequence:
+    """A list."""
+
+    mark: Mark
+    items: list[Node]
+
+
+@define
+class Mapping:
+    """Keys and values, in the order of the file."""
+
+    mark: Mark
+    items: list[tuple[Scalar, Node]]
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def read(source: bytes, path: str) -> Mapping:
+    """The tree of one machine file; raises InvalidMachineError with every mistake found."""
+    diagnostics = Diagnostics()
+    start = Mark(path, 1, 1)
+    if len(source) > SOURCE_BYTES_MAX:
+        message = f"the file has {len(source)} bytes; a machine has at most {SOURCE_BYTES_MAX}"
+        diagnostics.add(start, "yaml-size", message)
+        diagnostics.stop_if_any()
+    text = _decode(source, path)
+    try:
+        root = _Builder(path, diagnostics).build(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        if "maximum nesting depth" in str(error.problem):
+            # The quick parser reads far ahead before it tells anything; the other one does not.
+            _Builder(path, diagnostics).build(text, yaml.SafeLoader)
+            diagnostics.stop_if_any()
+        at = error.problem_mark or error.context_mark
+        mark = Mark(path, at.line + 1, at.column + 1) if at else start
+        problem = " ".join(part for part in (error.context, error.problem) if part)
+        diagnostics.add(mark, "yaml-syntax", problem, _syntax_hint(problem))
+        raise InvalidMachineError(diagnostics.findings) from None
+    diagnostics.stop_if_any()
+    if not isinstance(root, Mapping):
+        message = "expected a mapping that declares a machine"
+        diagnostics.add(root.mark if root else start, "yaml-shape", message)
+    diagnostics.stop_if_any()
+    assert isinstance(root, Mapping)
+    return root
+
+
+def _decode(source: bytes, path: str) -> str:
+    try:
+        text = source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, column = _place(source[: error.start].decode("utf-8", "replace"))
+        diagnostics = Diagnostics()
+        diagnostics.add(Mark(path, line, column), "yaml-encoding", "this is not UTF-8")
+        raise InvalidMachineError(diagnostics.findings) from None
+    unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if unprintable is not None:
+        line, column = _place(text[: unprintable.start()])
+        diagnostics = Diagnostics()
+        message = f"the character {unprintable.group()!r} cannot stand in YAML"
+        diagnostics.add(Mark(path, line, column), "yaml-encoding", message)
+        raise InvalidMachineError(diagnostics.findings) from None
+    return text
+
+
+def _place(before: str) -> tuple[int, int]:
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def _syntax_hint(problem: str) -> str:
+    if "mapping values are not allowed" in problem:
+        return "quote a value that holds ': '"
+    if "flow" in problem or "block mapping" in problem or "expected <block end>" in problem:
+        return "inside {} or [] quote a value that holds '[', ']', '{', '}', ',' or '? '"
+    if "'\\t'" in problem or "tab" in problem:
+        return "indent with spaces"
+    return ""
+
+
+class _Builder:
+    """Builds nodes from parser events."""
+
+    def __init__(self, path: str, diagnostics: Diagnostics) -> None:
+        self._path = path
+        self._diagnostics = diagnostics
+        self._open: list[Sequence | Mapping] = []
+        self._keys: list[Scalar | None] = []
+        self._root: Node | None = None
+        self._documents = 0
+
+    def build(self, text: str, loader: Any) -> Node | None:
+        for event in yaml.parse(text, Loader=loader):
+            mark = self._mark(event)
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._documents += 1
+                if self._documents > 1:
+                    self._add(mark, "yaml-shape", "a second document; a file declares one machine")
+                    return self._root
+            elif isinstance(event, yaml.NodeEvent):
+                self._refuse_indirection(event, mark)
+                if not self._enter(event, mark):
+                    return None
+            elif isinstance(event, yaml.CollectionEndEvent):
+                self._keys.pop()
+                self._attach(self._open.pop())
+        return self._root
+
+    def _mark(self, event: yaml.Event) -> Mark:
+        start = event.start_mark
+        assert start is not None
+        return Mark(self._path, start.line + 1, start.column + 1)
+
+    def _enter(self, event: yaml.NodeEvent, mark: Mark) -> bool:
+        if isinstance(event, yaml.SequenceStartEvent):
+            self._open.append(Sequence(mark, []))
+            self._keys.append(None)
+        elif isinstance(event, yaml.MappingStartEvent):
+            self._open.append(Mapping(mark, []))
+            self._keys.append(None)
+        elif isinstance(event, yaml.ScalarEvent):
+            one_line = "\n" not in event.value and event.style not in ("|", ">")
+            scalar = Scalar(mark, event.value, event.style in (None, ""), one_line)
+            self._refuse_guess(scalar)
+            self._attach(scalar)
+        if len(self._open) > _DEPTH_MAX:
+            message = f"nested deeper than {_DEPTH_MAX} levels"
+            self._add(mark, "yaml-depth", message)
+            return False
+        return True
+
+    def _attach(self, node: Node) -> None:
+        if not self._open:
+            self._root = node
+            return
+        parent = self._open[-1]
+        if isinstance(parent, Sequence):
+            parent.items.append(node)
+            return
+        key = self._keys[-1]
+        if key is not None:
+            parent.items.append((key, node))
+            self._keys[-1] = None
+            return
+        if not isinstance(node, Scalar):
+            self._add(node.mark, "yaml-shape", "a key must be a word, not a list or a mapping")
+            node = Scalar(node.mark, "", plain=True, one_line=True)
+        for other, _ in parent.items:
+            if other.text == node.text and node.text:
+                message = f"the key {node.text!r} stands here twice"
+                self._add(node.mark, "yaml-duplicate", message, f"first at line {other.mark.line}")
+        self._keys[-1] = node
+
+    def _refuse_indirection(self, event: yaml.NodeEvent, mark: Mark) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            self._add(mark, "yaml-alias", f"an alias (*{event.anchor})", "write it out")
+            self._attach(Scalar(mark, "", plain=True, one_line=True))
+        elif event.anchor is not None:
+            self._add(mark, "yaml-alias", f"an anchor (&{event.anchor})", "write it out")
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            self._add(mark, "yaml-tag", f"the tag {tag!r} has no meaning here")
+
+    def _refuse_guess(self, scalar: Scalar) -> None:
+        if not scalar.plain:
+            return
+        text = scalar.text
+        if _GUESSED_BOOLEAN.fullmatch(text):
+            hint = f"quote it to mean the word: '{text}'; otherwise write true or false"
+            self._add(scalar.mark, "yaml-guess", f"YAML reads {text} as a boolean", hint)
+        elif _GUESSED_NUMBER.fullmatch(text):
+            hint = "write a decimal number without underscores"
+            self._add(scalar.mark, "yaml-guess", f"YAML reads {text} as another number", hint)
+        elif _GUESSED_NULL.fullmatch(text):
+            self._add(scalar.mark, "yaml-guess", f"YAML reads {text} as nothing", "leave it out")
+        elif text == "<<":
+            self._add(scalar.mark, "yaml-alias", "a merge key", "write it out")
+
+    def _add(self, mark: Mark, rule: str, message: str, hint: str = "") -> None:
+        self._diagnostics.add(mark, rule, message, hint)

@@ -1,0 +1,56 @@
+"""The words of a machine file: texts with their places, and what every declaration has."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from attrs import frozen
+
+from opslifecycle_codegen.base.diagnostics import Mark
+
+
+class Text(str):
+    """A text of the file, with its place."""
+
+    mark: Mark
+    precise: bool
+
+    def __new__(cls, text: str, mark: Mark, *, precise: bool = True) -> Text:
+        self = super().__new__(cls, text)
+        self.mark = mark
+        self.precise = precise
+        return self
+
+
+class Name(Text):
+    """A snake_case word: [a-z][a-z0-9_]*, no Python keyword."""
+
+
+class TypeName(Text):
+    """A PascalCase word: [A-Z][A-Za-z0-9]*."""
+
+
+class Expr(Text):
+    """An expression."""
+
+
+class TypeExpr(Text):
+    """A type: a scalar, a declared name, or `optional` and one of these."""
+
+
+class Words(tuple[Text, ...]):
+    """One word or a list of words."""
+
+    __slots__ = ()
+
+
+#: Marks a field that takes every key which no other field names.
+REST = {"rest": True}
+
+
+@frozen(kw_only=True)
+class Declared:
+    """A base for what is declared: it has a place."""
+
+    mark: Mark
+    shorthand: ClassVar[str] = ""

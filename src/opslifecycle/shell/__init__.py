@@ -1,0 +1,1 @@
+"""The engine around a generated authority."""

@@ -1,0 +1,104 @@
+"""A whole registry as one JSON document, for backups and bug reports; and how registries begin."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
+from opslifecycle.stores.base import Commit, Data, Identity, Put, Store, Stored
+from opslifecycle.values.conversion import data_of, text_of
+
+_FORMAT = 2
+_WHERE = "the capture"
+
+
+def seal(identity: Identity, records: Sequence[Put], rows: Sequence[Put], state: str) -> Data:
+    """The document, with what it was made by and a checksum.
+
+    A feed row whose record is still there is told by its sequence and id alone.
+    """
+    held = {id: text for id, _, text in records}
+    body = {
+        "format": _FORMAT,
+        "machine": identity.machine,
+        "version": identity.version,
+        "digest": identity.digest,
+        "state": json.loads(state),
+        "records": [{"id": id, **json.loads(text)} for id, _, text in records],
+        "rows": [
+            {"sequence": sequence, "id": id}
+            if held.get(id) == text
+            else {"sequence": sequence, "id": id, "body": json.loads(text)}
+            for id, sequence, text in rows
+        ],
+    }
+    return {**body, "checksum": _checksum(body)}
+
+
+def unseal(document: Any, identity: Identity, **replaced: str) -> Stored:
+    """What a document holds, with some fields of the registry replaced.
+
+    Raises StoreVersionError for another machine or version, StoreDamagedError for anything altered.
+    """
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise StoreVersionError("something else", f"a capture of format {_FORMAT}")
+    identity.refuse_unreadable(document.get("machine"), document.get("version"), _WHERE)
+    body = {key: value for key, value in document.items() if key != "checksum"}
+    try:
+        if document.get("checksum") != _checksum(body):
+            raise StoreDamagedError(_WHERE, 0, "its checksum does not fit its content")
+        records = {each.pop("id"): text_of(each) for each in map(dict, body["records"])}
+        rows = {
+            each["sequence"]: (
+                each["id"],
+                text_of(each["body"]) if "body" in each else records[each["id"]],
+            )
+            for each in body["rows"]
+        }
+        stored = Stored(records, rows, text_of({**body["state"], **replaced}))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise StoreDamagedError(_WHERE, 0, f"its shape is wrong: {error}") from None
+    return identity.adopt(int(body["version"]), stored)
+
+
+def fill(store: Store, identity: Identity, stored: Stored) -> None:
+    """Open a new store and keep everything in it; raises InvalidValueError if it is not new."""
+    found = store.open(identity)
+    try:
+        if found.state is not None or found.records:
+            raise InvalidValueError("store", f"{store.name} holds a registry already")
+        rows = {row: sequence for sequence, row in stored.rows.items()}
+        puts = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
+        # Rows whose record has gone come first, so that a later record of the same id stands.
+        gone = [(id, sequence, body) for (id, body), sequence in rows.items()]
+        erased = tuple(id for id, _, _ in gone if id not in stored.records)
+        state = stored.state or "{}"
+        dropped_through = int(data_of(state).get("dropped_through", 0))
+        store.append(Commit((*gone, *puts), erased, dropped_through, state))
+    except BaseException:
+        store.close()
+        raise
+
+
+@contextlib.contextmanager
+def reading(store: Store | None) -> Iterator[None]:
+    """Gives the store up, and tells damage, if what it holds cannot be taken over."""
+    try:
+        yield
+    except BaseException as error:
+        if store is not None:
+            store.close()
+        if isinstance(error, InvalidValueError | LookupError | TypeError):
+            where = _WHERE if store is None else store.name
+            raise StoreDamagedError(where, 0, str(error)) from error
+        raise
+
+
+def _checksum(body: Data) -> str:
+    import hashlib  # here, because few captures are made, and every program imports this module
+
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

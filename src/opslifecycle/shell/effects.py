@@ -1,0 +1,224 @@
+"""What follows a decision: first for the records themselves, then for everybody who looks on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sized
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+from opslifecycle.errors import InternalError, RegistryClosedError
+from opslifecycle.shell.feed import CompletionFeed
+from opslifecycle.shell.listing import Listing
+from opslifecycle.shell.retention import Retention
+from opslifecycle.shell.steps import Change
+from opslifecycle.sync.barriers import Barriers
+from opslifecycle.sync.publication import Waker
+from opslifecycle.sync.waits import Ended
+from opslifecycle.sync.watchers import Watchers
+
+if TYPE_CHECKING:
+    from opslifecycle.shell.outbox import Hooks
+
+IdT = TypeVar("IdT", bound=Hashable)
+
+#: What the shell carries out itself; every other effect is the machine's own.
+BUILT_IN = frozenset(
+    {"append_to_feed", "count_in_barriers", "wake_watchers", "evict_oldest"}
+    | {"close_watchers", "fail_barriers", "erase"}
+)
+_OF_THE_FEED = {"append_to_feed", "evict_oldest"}
+_OF_WATCHERS = {"wake_watchers", "close_watchers"}
+
+
+RecordT = TypeVar("RecordT", bound=Ended)
+
+#: A teller lets those who wait for a record know; it is asked only if anybody waits for anything.
+Teller = tuple[Sized, Callable[[Any], Iterable[Waker]]]
+
+
+@attrs.frozen
+class FeedParts:
+    """A machine's feed, and how many of its rows are kept: first in, first out."""
+
+    feed: CompletionFeed[Any, Any]
+    rows_max: int
+
+
+@attrs.frozen
+class _Plan:
+    """What some effects come to, for one record after another."""
+
+    #: The machine's own, if anybody carries them out.
+    own: tuple[Enum, ...]
+    #: The rows of the feed, if one more is appended to them.
+    rows: list[Any] | None
+    tellers: list[Teller]
+    erases: bool
+    #: The feed whose oldest rows leave, if they do.
+    evicts_from: CompletionFeed[Any, Any] | None
+    #: How many watch the record.
+    watching: Callable[[Any], int]
+
+
+class _Plans(dict[tuple[Enum, ...], _Plan]):
+    """Plans by their effects. The authority gives one of a few shared tuples, each planned once."""
+
+    def __init__(
+        self,
+        watchers: Watchers[Any, Any],
+        barriers: Barriers[Any, Any],
+        feed: CompletionFeed[Any, Any] | None,
+        hooked: bool,
+    ) -> None:
+        self._feed = feed
+        self._hooked = hooked
+        self._watching = watchers.count
+        self._tellers: dict[str, Teller] = {
+            "count_in_barriers": (barriers.by_member, barriers.count),
+            "wake_watchers": (watchers.cells, watchers.resolve),
+            "close_watchers": (watchers.cells, watchers.close),
+            "fail_barriers": (barriers.by_member, barriers.fail_member),
+        }
+        if feed is not None:
+            self._tellers["append_to_feed"] = (feed._waits, feed.advance)
+
+    def __missing__(self, effects: tuple[Enum, ...]) -> _Plan:
+        names = [effect.value for effect in effects]
+        if self._feed is None and not _OF_THE_FEED.isdisjoint(names):
+            raise InternalError("a feed effect without a feed")
+        own = [effect for effect in effects if effect.value not in BUILT_IN]
+        appends = "append_to_feed" in names
+        # Nobody watches any longer what they are told of now.
+        told = not _OF_WATCHERS.isdisjoint(names)
+        plan = self[effects] = _Plan(
+            own=tuple(own) if self._hooked else (),
+            rows=self._feed._rows if self._feed is not None and appends else None,
+            tellers=[self._tellers[name] for name in names if name in self._tellers],
+            erases="erase" in names,
+            evicts_from=self._feed if "evict_oldest" in names else None,
+            watching=_nobody if told else self._watching,
+        )
+        return plan
+
+
+def _nobody(id: Any) -> int:
+    return 0
+
+
+class EffectRunner(Generic[IdT, RecordT]):
+    """Carries out effects, in two parts.
+
+    `settle` is for whoever decides: what leaves the records, so that the next command of the same
+    batch finds it gone. `publish` is for everybody else, once what was decided is kept; it is
+    called with the publication lock held, and gives whom to wake. `carry_out` is both, where
+    nothing is kept in between.
+    """
+
+    def __init__(
+        self,
+        listing: Listing[IdT, RecordT],
+        parts: FeedParts | None,
+        hooks: Hooks | None = None,
+    ) -> None:
+        self.watchers: Watchers[IdT, Any] = Watchers()
+        self.barriers: Barriers[IdT, Any] = Barriers()
+        self.listing = listing
+        self.hooks = hooks
+        self._feed = parts.feed if parts is not None else None
+        self._rows_max = parts.rows_max if parts is not None else 0
+        self._plans = _Plans(self.watchers, self.barriers, self._feed, hooks is not None)
+
+    def carry_out(self, authority: Any, record: RecordT, effects: tuple[Enum, ...]) -> list[Waker]:
+        """Settle and publish what follows for one record, in few calls: every end pays for them."""
+        plan = self._plans[effects]
+        if plan.own:
+            self._note(authority, record, plan)
+        wakers: list[Waker] = []
+        if plan.rows is not None:
+            plan.rows.append(record)
+        for waiting, tell in plan.tellers:
+            if waiting:
+                wakers += tell(record)
+        feed = plan.evicts_from
+        if feed is not None and len(feed._rows) - feed._head > self._rows_max:
+            self._evict(authority, feed)
+        if plan.erases:
+            authority.erase(record.id)
+        if self.listing.is_built:
+            self.listing.note(record.id)
+        if self.hooks is not None:
+            self.hooks.publish()
+        return wakers
+
+    def _evict(self, authority: Any, feed: CompletionFeed[Any, Any]) -> None:
+        row = feed.drop_oldest()
+        authority.evict(row.sequence, row.id)
+        if self.listing.is_built:
+            self.listing.note(row.id)
+
+    def begin(self) -> Retention:
+        """The rows of the feed, for a batch to begin with."""
+        if self._feed is None:
+            return Retention((), 0, 0)
+        return Retention(self._feed._rows, self._feed._head, self._rows_max)
+
+    def settle(
+        self, authority: Any, record: RecordT, effects: tuple[Enum, ...], retention: Retention
+    ) -> None:
+        """Take out of the records what is to leave, and of the rows of a batch."""
+        plan = self._plans[effects]
+        if plan.own:
+            self._note(authority, record, plan)
+        if plan.rows is not None:
+            retention.append(record)
+        if plan.evicts_from is not None:
+            retention.evict(authority)
+        if plan.erases:
+            authority.erase(record.id)
+            retention.erased = True
+
+    def _note(self, authority: Any, record: RecordT, plan: _Plan) -> None:
+        assert self.hooks is not None
+        self.hooks.note(authority, record, plan.own, plan.watching(record.id))
+
+    def publish(self, changes: Iterable[Change], evicted: Iterable[Any]) -> list[Waker]:
+        """Let everybody see some changes, in their order, and what was evicted after them."""
+        wakers: list[Waker] = []
+        for record, effects in changes:
+            plan = self._plans[effects]
+            if plan.rows is not None:
+                plan.rows.append(record)
+            for waiting, tell in plan.tellers:
+                if waiting:
+                    wakers += tell(record)
+            if self.listing.is_built:
+                self.listing.note(record.id)
+        for record in evicted:
+            assert self._feed is not None
+            self._feed.drop_oldest()
+            if self.listing.is_built:
+                self.listing.note(record.id)
+        if self.hooks is not None:
+            self.hooks.publish()
+        return wakers
+
+    def feeds(self, effects: tuple[Enum, ...]) -> bool:
+        """Whether a feed row is among some effects."""
+        return self._plans[effects].rows is not None
+
+    def restore(self, authority: Any, rows: list[Any]) -> None:
+        """Take over feed rows, oldest first, and let go of what is over the limit."""
+        if self._feed is None:
+            return
+        over = max(0, len(rows) - self._rows_max)
+        for record in rows[:over]:
+            authority.evict(record.sequence, record.id)
+        self._feed._rows += rows[over:]
+
+    def end(self) -> list[Waker]:
+        """End every wait."""
+        wakers = [*self.watchers.close_all(), *self.barriers.fail_all(RegistryClosedError)]
+        if self._feed is not None:
+            wakers.extend(self._feed.close())
+        return wakers

@@ -1,0 +1,285 @@
+"""The shell: runs commands on the authority and publishes what follows, as one step for everybody.
+
+Without a store, the calling thread decides and publishes inside one short critical section. With
+one, commands go through a committer: decided in a batch, kept, then published. Either way the shell
+decides nothing itself: it asks the authority, and raises what the authority rejects with.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from opslifecycle.clock import SYSTEM_CLOCK, Clock, Timed
+from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
+from opslifecycle.shell.commits import Committer
+from opslifecycle.shell.effects import EffectRunner, RecordT
+from opslifecycle.shell.steps import Step
+from opslifecycle.shell.tickets import Answered, Blocked, new_future, ticket_of
+from opslifecycle.sync.barriers import Satisfy
+from opslifecycle.sync.publication import PublicationLock, Waker
+from opslifecycle.sync.waits import Cell, WaitT, ended, failed, wake_all
+
+IdT = TypeVar("IdT", bound=Hashable)
+T = TypeVar("T")
+
+
+class Authority(Timed, Protocol[IdT, RecordT]):
+    """What the shell needs of a generated authority besides its commands."""
+
+    records: dict[IdT, RecordT]
+
+
+class Shell(Generic[IdT, RecordT]):
+    """The state around one authority, behind one lock."""
+
+    def __init__(
+        self,
+        authority: Authority[IdT, RecordT],
+        lock: PublicationLock,
+        effects: EffectRunner[IdT, RecordT],
+        committer: Committer | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.lock = lock
+        self.clock = clock
+        self.effects = effects
+        self._authority = authority
+        # Until when the time that the authority was told is right.
+        self._told_until_ns = 0
+        self._committer = committer
+        self._closed: type[OpsLifecycleError] | None = None
+        if committer is not None:
+            committer.attach(self)
+        _SHELLS.add(self)
+
+    # Commands -----------------------------------------------------------------------------------
+
+    def run(self, step: Step) -> Any:
+        """Run a command and give its value; raises what it is rejected with.
+
+        With a store this blocks until the command is durable, in an event loop too.
+        """
+        if self._committer is not None:
+            waiting = Blocked()
+            self._committer.submit(ticket_of(waiting, step))
+            return waiting.join()
+        wakers: list[Waker] = []
+        with self.lock:
+            if self._closed is not None:
+                raise self._closed
+            try:
+                self.clock.tell(self._authority)
+                value, changes, _ = step(self._authority)
+                for record, effects in changes:
+                    wakers += self.effects.carry_out(self._authority, record, effects)
+            except BaseException:
+                self.break_off()
+                raise
+        wake_all(wakers)
+        if isinstance(value, OpsLifecycleError):
+            raise value
+        return value
+
+    def act(
+        self, id: IdT, decide: Callable[..., Any], arguments: tuple[Any, ...], creates: bool = False
+    ) -> None:
+        """Run what makes or changes one record: what is done most, so with few calls."""
+        if self._committer is not None:
+            waiting = Blocked()
+            self._committer.submit((waiting, id, decide, arguments, creates))
+            waiting.join()
+            return
+        wakers: Iterable[Waker] = ()
+        lock, now_ns = self.lock, self.clock.monotonic_ns
+        mutex = lock.mutex
+        mutex.acquire()
+        try:
+            if self._closed is not None:
+                raise self._closed
+            try:
+                authority = self._authority
+                if now_ns() >= self._told_until_ns:
+                    self._told_until_ns = self.clock.tell(authority)
+                # Spelled out, because handing on any number of arguments takes far longer.
+                if len(arguments) == 1:
+                    effects = decide(authority, arguments[0])
+                elif len(arguments) == 2:
+                    effects = decide(authority, arguments[0], arguments[1])
+                else:
+                    effects = decide(authority, *arguments)
+                if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
+                    wakers = self.effects.carry_out(authority, authority.records[id], effects)
+            except BaseException:
+                self.break_off()
+                raise
+        finally:
+            mutex.release()
+            if lock.deferred:
+                lock.settle()
+        if wakers:
+            wake_all(wakers)
+        if effects.__class__ is not tuple:
+            raise effects
+
+    def act_async(
+        self, id: IdT, decide: Callable[..., Any], arguments: tuple[Any, ...], creates: bool = False
+    ) -> Awaitable[Any]:
+        """As `act`, without blocking the event loop; as `start`, in one call less."""
+        if self._committer is None:
+            self.act(id, decide, arguments, creates)
+            return Answered(None)
+        future = new_future()
+        self._committer.submit((future, id, decide, arguments, creates))
+        return future
+
+    def start(self, step: Step) -> Awaitable[Any]:
+        """Run a command without blocking the event loop: its value is to be awaited.
+
+        Cancelling the task that awaits it does not undo the command.
+        """
+        if self._committer is None:
+            return Answered(self.run(step))
+        future = new_future()
+        self._committer.submit(ticket_of(future, step))
+        return future
+
+    # Waits --------------------------------------------------------------------------------------
+
+    def watch(
+        self, id: IdT, admit: Callable[[Any, IdT], OpsLifecycleError | None], kind: type[WaitT]
+    ) -> WaitT:
+        """A watch of one record, resolved already if it has ended."""
+        lock = self.lock
+        mutex = lock.mutex
+        mutex.acquire()
+        try:
+            if self._closed is not None:
+                raise self._closed
+            authority = self._authority
+            rejection = admit(authority, id)
+            if rejection is not None:
+                raise rejection
+            outcome = authority.records[id].terminal_outcome
+            if outcome is not None:
+                return ended(outcome, lock, kind)
+            cell = self.effects.watchers.add(id)
+        finally:
+            mutex.release()
+            if lock.deferred:
+                lock.settle()
+        return kind(cell, lock)
+
+    def wait_for_all(
+        self,
+        key: Hashable,
+        ids: Sequence[IdT],
+        admit: Callable[[Any, Sequence[IdT], int], OpsLifecycleError | None],
+        satisfy: Satisfy[IdT, Any],
+        kind: type[WaitT],
+    ) -> WaitT:
+        """A barrier over `ids`; what it is refused with comes through the wait."""
+        with self.lock:
+            if self._closed is not None:
+                return failed(self._closed(), self.lock, kind)
+            barriers = self.effects.barriers
+            rejection = admit(self._authority, ids, barriers.active(key))
+            if rejection is not None:
+                return failed(rejection, self.lock, kind)
+            records = self._authority.records
+            outcomes = {
+                id: outcome for id in ids if (outcome := records[id].terminal_outcome) is not None
+            }
+            cell: Cell[Any] = barriers.add(key, ids, outcomes, satisfy)
+        return kind(cell, self.lock)
+
+    # Reads --------------------------------------------------------------------------------------
+
+    def ask(self, question: Callable[..., T], *arguments: Any) -> T:
+        """Ask the authority something, of one instant."""
+        with self.lock:
+            return question(self._authority, *arguments)
+
+    def view(self, id: IdT, view_of: Callable[[RecordT, int], T]) -> T | None:
+        """A view of one record and its number of watchers; None when the id is unknown."""
+        with self.lock:
+            record = self._authority.records.get(id)
+            return None if record is None else view_of(record, self.effects.watchers.count(id))
+
+    def views(
+        self,
+        wanted: tuple[Any, ...],
+        order: Callable[[RecordT], Any],
+        view_of: Callable[[RecordT, int], T],
+    ) -> list[T]:
+        """Views of the records whose listing keys are those wanted, of one instant, in order."""
+        with self.lock:
+            records = self.effects.listing.select(wanted)
+            records.sort(key=order)
+            count = self.effects.watchers.count
+            return [view_of(record, count(record.id)) for record in records]
+
+    # Closing ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Refuse further work, finish what was asked for before, and end every wait."""
+        if self.effects.hooks is not None:
+            self.effects.hooks.stop(wait=True)
+        if self._committer is not None:
+            self._committer.close()
+        self.end(RegistryClosedError)
+
+    def end_waits(self, reason: type[OpsLifecycleError] = RegistryClosedError) -> Iterable[Waker]:
+        """Close, with the lock held already; gives whom to wake."""
+        if self._closed is not None:
+            return ()
+        self._closed = reason
+        return self.effects.end()
+
+    def break_off(self) -> None:
+        """Close once the lock is free: whatever interrupted a command half-way broke the state."""
+        self.lock.defer(self.end_waits)
+
+    async def close_async(self) -> None:
+        """As `close`, without blocking the event loop while the store is given up."""
+        if self._committer is None and self.effects.hooks is None:
+            self.close()
+            return
+        import asyncio
+
+        await asyncio.to_thread(self.close)
+
+    def end(self, reason: type[OpsLifecycleError]) -> None:
+        """Close for a reason, which every later command is told."""
+        with self.lock:
+            wakers = self.end_waits(reason)
+        wake_all(wakers)
+
+    def abandon(self) -> None:
+        """Close what its owner has dropped; called by a finalizer, so it waits for nothing."""
+        if self.effects.hooks is not None:
+            self.effects.hooks.stop(wait=False)
+        if self._committer is not None:
+            self._committer.stop()
+        else:
+            self.lock.defer(self.end_waits)
+
+    def disown(self) -> None:
+        """Refuse to work in a forked child: the parent goes on owning what is shared."""
+        self.lock.renew()
+        self._committer = None
+        self.end_waits()
+
+
+_SHELLS: weakref.WeakSet[Shell[Any, Any]] = weakref.WeakSet()
+
+
+def _disown_all() -> None:
+    for shell in list(_SHELLS):
+        shell.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)

@@ -1,0 +1,115 @@
+"""Commands on their way to the committer's thread, and whoever waits for their answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.shell.steps import Step
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+@final
+class Blocked:
+    """A thread that is blocked until its command is answered."""
+
+    __slots__ = ("_answer", "_gate")
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def join(self) -> Any:
+        """Block for the answer, in an event loop too; raises it if it is an error."""
+        self._gate.acquire()
+        if isinstance(self._answer, OpsLifecycleError):
+            raise self._answer
+        return self._answer
+
+    def settle(self, answer: Any) -> None:
+        """Answer the thread."""
+        self._answer = answer
+        self._gate.release()
+
+
+class Answered:
+    """An answer that is there already, to be awaited like one that is not."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._answer
+        yield
+
+
+_running_loop: list[Callable[[], asyncio.AbstractEventLoop]] = []
+
+
+def new_future() -> asyncio.Future[Any]:
+    """A future of the running loop; asyncio is imported when the first one is asked for."""
+    if not _running_loop:
+        import asyncio
+
+        _running_loop.append(asyncio.get_running_loop)
+    return _running_loop[0]().create_future()
+
+
+#: Who waits for the answer of a command: a blocked thread, or a task by a future of its loop.
+Waiting: TypeAlias = "Blocked | asyncio.Future[Any]"
+
+#: A command: who waits for it, the id of the one record that it makes or changes, what decides it
+#: with which arguments, and whether it makes the record. Without an id it is a step, which says by
+#: itself what has changed. One flat tuple, because the collector of garbage comes by the more often
+#: the more is made for every command.
+Ticket: TypeAlias = "tuple[Waiting, Any, Callable[..., Any], tuple[Any, ...], bool]"
+
+
+def ticket_of(waiting: Waiting, step: Step) -> Ticket:
+    """The ticket of a step."""
+    return waiting, None, step, (), False
+
+
+def answer_all(tickets: Iterable[Ticket], answers: Iterable[Any]) -> None:
+    """Give each ticket its answer: one call for each event loop, because each wakes its selector.
+
+    An error is an answer like any other, of which each ticket is given one of its own.
+    """
+    by_loop: dict[asyncio.AbstractEventLoop, tuple[list[asyncio.Future[Any]], list[Any]]] = {}
+    last = None
+    for ticket, answer in zip(tickets, answers, strict=True):
+        waiting = ticket[0]
+        if type(waiting) is Blocked:
+            waiting.settle(answer)
+            continue
+        loop = waiting.get_loop()
+        if loop is not last:
+            last = loop
+            futures, theirs = by_loop.setdefault(loop, ([], []))
+        futures.append(waiting)
+        theirs.append(answer)
+    for loop, (futures, theirs) in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_finish, futures, theirs)
+        except RuntimeError:
+            # A closed loop runs nothing any more, so nobody is left to be answered there.
+            if not loop.is_closed():
+                raise
+
+
+def _finish(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        if future.done():
+            # Whoever awaited it was cancelled.
+            continue
+        # Most answers are None, of which asking for the class would take longest.
+        if answer is not None and isinstance(answer, OpsLifecycleError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

@@ -1,0 +1,59 @@
+"""Edits of stored data, from which generated migrations are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from opslifecycle.errors import StoreVersionError
+from opslifecycle.shell.outbox import is_effect
+from opslifecycle.stores.base import Data, Stored
+from opslifecycle.values.conversion import text_of
+
+Edit = Callable[[Data], None]
+
+
+def migrated(stored: Stored, record: Edit | None, registry: Edit | None) -> Stored:
+    """What is stored, with every record and the registry's state edited."""
+    # A record is often kept twice, by its id and as a feed row, and is edited once.
+    known: dict[tuple[str, Edit], str] = {}
+
+    def effect(data: Data) -> None:
+        if record is not None:
+            record(data["record"])
+
+    def edited(text: str, edit: Edit | None) -> str:
+        if edit is None:
+            return text
+        if (text, edit) not in known:
+            data = json.loads(text)
+            edit(data)
+            known[text, edit] = text_of(data)
+        return known[text, edit]
+
+    return Stored(
+        {
+            id: edited(body, effect if is_effect(id) else record)
+            for id, body in stored.records.items()
+        },
+        {sequence: (id, edited(body, record)) for sequence, (id, body) in stored.rows.items()},
+        None if stored.state is None else edited(stored.state, registry),
+    )
+
+
+def rename(data: Data, old: str, new: str) -> None:
+    """Move what stands under one key to another, if it is there."""
+    if old in data:
+        data[new] = data.pop(old)
+
+
+def respell(data: Data, key: str, names: Mapping[str, str], gone: tuple[str, ...] = ()) -> None:
+    """Replace a member of a closed set by its new name.
+
+    Raises StoreVersionError for one that has gone: nothing says what it should become.
+    """
+    value = data.get(key)
+    if value in gone:
+        raise StoreVersionError(f"a version that still had {value!r}", "a machine without it")
+    if isinstance(value, str) and value in names:
+        data[key] = names[value]

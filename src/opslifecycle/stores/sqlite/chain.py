@@ -1,0 +1,125 @@
+"""The chain of a registry's rows: each covers its predecessor, old ones leave, new ones come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import attrs
+from opslifecycle.stores.base import Put
+from opslifecycle.stores.sqlite.schema import POSITION_BITS, checksum_of_row
+
+# How many rows a chain may be longer than twice what is needed of it, before old ones leave.
+_SPARE_ROWS = 256
+
+
+@attrs.define
+class Chain:
+    """Where the rows of a registry begin and end, and which of them are still needed."""
+
+    base: int = 0
+    base_checksum: int = 0
+    head: int = 0
+    head_checksum: int = 0
+    #: The row that says how a record now is, by its id.
+    latest: dict[str, int] = attrs.Factory(dict)
+    #: The row that a feed entry is made from, by its sequence, in their order.
+    feed: dict[int, int] = attrs.Factory(dict)
+
+
+#: One row of the chain: its position, kind, id, sequence, body and checksum.
+Row: TypeAlias = tuple[int, str, str, int | None, str | None, int]
+
+
+class Writer:
+    """A chain that grows at one end and shrinks at the other, in one transaction.
+
+    `values` are those of the new rows, one after another as the table has them. The chain itself
+    stays as it is until `keep`, because the transaction may fail.
+    """
+
+    def __init__(self, number: int, chain: Chain) -> None:
+        self._first = number << POSITION_BITS
+        self._chain = chain
+        self.base, self.base_checksum = chain.base, chain.base_checksum
+        self.head, self.head_checksum = chain.head, chain.head_checksum
+        self.values: list[int | str | None] = []
+        self._latest: dict[str, int | None] = {}
+        self._feed: dict[int, int] = {}
+        self._dropped_through = 0
+
+    def latest(self, id: str) -> int | None:
+        """Where the row stands that says how a record now is."""
+        return self._latest[id] if id in self._latest else self._chain.latest.get(id)
+
+    def put(self, puts: Iterable[Put]) -> None:
+        """Append how records now are, and the feed rows of those that have a sequence."""
+        head, checksum = self.head, self.head_checksum
+        for id, sequence, body in puts:
+            head += 1
+            checksum = checksum_of_row(checksum, head, "put", id, sequence, body)
+            self.values += (self._first + head, "put", id, sequence, body, checksum)
+            self._latest[id] = head
+            if sequence is not None:
+                self._feed[sequence] = head
+        self.head, self.head_checksum = head, checksum
+
+    def row(self, id: str, sequence: int, body: str) -> None:
+        """Append a feed row whose record has gone."""
+        self._add("row", id, sequence, body)
+        self._feed[sequence] = self.head
+
+    def erase(self, id: str) -> None:
+        """Append that a record has gone, if there is one."""
+        if self.latest(id) is not None:
+            self._add("erase", id, None, None)
+            self._latest[id] = None
+
+    def state(self, body: str) -> None:
+        """Append the registry's state, the last row of every commit."""
+        self._add("state", "", None, body)
+
+    def _add(self, kind: str, id: str, sequence: int | None, body: str | None) -> None:
+        head = self.head = self.head + 1
+        checksum = checksum_of_row(self.head_checksum, head, kind, id, sequence, body)
+        self.head_checksum = checksum
+        self.values += (self._first + head, kind, id, sequence, body, checksum)
+
+    def drop_feed(self, dropped_through: int) -> None:
+        """The feed rows up to a sequence are no longer needed."""
+        self._dropped_through = dropped_through
+
+    def is_long(self) -> bool:
+        """Whether most of the chain is no longer needed."""
+        needed = len(self._chain.latest) + len(self._chain.feed)
+        return self._chain.head - self._chain.base > 2 * needed + _SPARE_ROWS
+
+    def retire(self, row: Row) -> None:
+        """Let the oldest row go; what of it is still needed is appended again."""
+        position, _, id, sequence, body, checksum = row
+        self.base, self.base_checksum = position, checksum
+        if body is None:
+            return
+        if self.latest(id) == position:
+            self.put([(id, sequence, body)])
+        elif sequence is not None and self._feeds(sequence, position):
+            # The record has gone; the row stays for the feed alone.
+            self.row(id, sequence, body)
+
+    def _feeds(self, sequence: int, position: int) -> bool:
+        at = self._feed.get(sequence, self._chain.feed.get(sequence))
+        return sequence > self._dropped_through and at == position
+
+    def keep(self) -> None:
+        """The transaction has ended well: the chain is as it was written."""
+        chain = self._chain
+        chain.base, chain.base_checksum = self.base, self.base_checksum
+        chain.head, chain.head_checksum = self.head, self.head_checksum
+        for id, position in self._latest.items():
+            if position is None:
+                chain.latest.pop(id, None)
+            else:
+                chain.latest[id] = position
+        chain.feed.update(self._feed)
+        while chain.feed and (oldest := next(iter(chain.feed))) <= self._dropped_through:
+            del chain.feed[oldest]

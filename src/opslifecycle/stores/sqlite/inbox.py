@@ -1,0 +1,33 @@
+"""Requests to the owner of a registry, left in its store by other processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from opslifecycle.stores.sqlite.statements import Connection
+
+
+class Inbox:
+    """The requests in one store; raises PersistenceError when it cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ask(self, registry: str, id: str, reason: str) -> None:
+        """Ask for one record to be cancelled; asking again is fine."""
+        with Connection(self._path) as database:
+            database.execute(
+                "INSERT INTO inbox (registry, id, reason) VALUES (?, ?, ?)", (registry, id, reason)
+            )
+
+    def take(self, registry: str) -> list[tuple[str, str]]:
+        """The requests that came, each once."""
+        with Connection(self._path) as database:
+            if not database.execute(
+                "SELECT 1 FROM inbox WHERE registry = ? LIMIT 1", (registry,)
+            ).fetchone():
+                return []
+            found = database.execute(
+                "DELETE FROM inbox WHERE registry = ? RETURNING id, reason", (registry,)
+            )
+            return [(id, reason) for id, reason in found.fetchall()]

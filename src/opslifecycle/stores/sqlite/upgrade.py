@@ -1,0 +1,103 @@
+"""Stores of older layouts, read by the rules of their time and laid out anew.
+
+Layout 1 kept a registry's state in its own row, signed rows with blake2b over their whole text, and
+repeated the id inside each body. It was written before the first release, and is still opened.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from opslifecycle.errors import RegistryOwnedError, StoreDamagedError
+from opslifecycle.stores.sqlite import lease
+from opslifecycle.stores.sqlite.chain import Chain, Writer
+from opslifecycle.stores.sqlite.schema import LAYOUT, SCHEMA, checksum_of
+from opslifecycle.stores.sqlite.statements import append_rows
+from opslifecycle.values.conversion import text_of
+
+OLD_LAYOUTS = (1,)
+
+
+def upgrade(database: sqlite3.Connection, path: str) -> None:
+    """Lay a store of layout 1 out anew, inside the caller's transaction.
+
+    Raises RegistryOwnedError if somebody works with it, StoreDamagedError if it contradicts itself.
+    """
+    registries = database.execute("SELECT * FROM registries ORDER BY name").fetchall()
+    logs = [_read(database, path, number, each) for number, each in enumerate(registries, 1)]
+    for kind, name in database.execute(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('view', 'table') ORDER BY type DESC"
+        " , name"
+    ).fetchall():
+        database.execute(f"ALTER TABLE {name} RENAME TO old_{name}" if kind == "table"
+                         else f"DROP VIEW {name}")  # fmt: skip
+    for statement in _statements():
+        database.execute(statement)
+    for number, (registry, writer) in enumerate(zip(registries, logs, strict=True), 1):
+        name, machine, version, digest, *_, fence, _, _ = registry
+        signed = (name, machine, version, digest, 0, 0)
+        database.execute(
+            "INSERT INTO registries VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, NULL, 0)",
+            (number, *signed, checksum_of(*signed), fence),
+        )
+        append_rows(database, number, fence, writer.values)
+    database.execute("INSERT INTO inbox SELECT * FROM old_inbox")
+    for table in ("registries", "transitions", "inbox"):
+        database.execute(f"DROP TABLE old_{table}")
+    database.execute(f"PRAGMA user_version = {LAYOUT}")
+
+
+def _statements() -> list[str]:
+    """The statements of the schema; a trigger holds semicolons of its own."""
+    found, part = [], ""
+    for line in SCHEMA.splitlines(keepends=True):
+        part += line
+        if sqlite3.complete_statement(part):
+            found.append(part)
+            part = ""
+    return found
+
+
+def _read(
+    database: sqlite3.Connection, path: str, number: int, registry: tuple[str, ...]
+) -> Writer:
+    """The rows of one registry, each checked against its predecessor."""
+    (name, machine, version, digest, state, base, base_checksum, head, head_checksum, signature,
+     _, owner, expires_ms) = registry  # fmt: skip
+    if lease.is_held(owner, int(expires_ms)):
+        raise RegistryOwnedError(path, lease.holder_of(owner))
+    signed = (name, machine, version, digest, state, base, base_checksum, head, head_checksum)
+    if checksum_of(*signed) != signature:
+        raise StoreDamagedError(path, 0, "the registry's own row was altered")
+    writer = Writer(number, Chain())
+    position, checksum = int(base), base_checksum
+    for at, kind, id, sequence, body, row_checksum in database.execute(
+        "SELECT position, kind, id, sequence, body, checksum FROM transitions"
+        " WHERE registry = ? ORDER BY position",
+        (name,),
+    ):
+        position += 1
+        if at != position:
+            raise StoreDamagedError(path, position, "the row is missing")
+        checksum = checksum_of(checksum, position, kind, id, sequence, body)
+        if checksum != row_checksum:
+            raise StoreDamagedError(path, position, "the row was altered")
+        if kind == "erase":
+            writer.erase(id)
+        elif kind == "put":
+            writer.put([(id, sequence, _body(body))])
+        else:
+            writer.row(id, sequence, _body(body))
+    if (position, checksum) != (int(head), head_checksum):
+        raise StoreDamagedError(path, position + 1, "rows are missing at the end")
+    if state is not None:
+        writer.state(state)
+    return writer
+
+
+def _body(body: str) -> str:
+    """A body without the id, which stands in a column of its own."""
+    data = json.loads(body)
+    data.pop("id", None)
+    return text_of(data)

@@ -1,0 +1,1 @@
+"""The publication lock, and what callers wait on."""

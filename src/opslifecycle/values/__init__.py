@@ -1,0 +1,1 @@
+"""Immutable values of a machine: identifiers, argument checks, JSON conversion."""

@@ -1,0 +1,322 @@
+"""Values to JSON-ready data and back, by cattrs, with the rules that a machine declares.
+
+Generated modules declare their unions and left-out fields when they are imported; the converter is
+built when it is first used, so that importing the package does not load cattrs.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from json.encoder import encode_basestring
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import attrs
+from opslifecycle.errors import InvalidValueError
+from opslifecycle.values.identifiers import Identifier
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class _Union:
+    kind: Any
+    tag: str
+    variants: Mapping[str, type]
+    flatten: Mapping[type, str]
+
+
+_unions: list[_Union] = []
+_foreign: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {}
+_left_out: dict[type, frozenset[str]] = {}
+_converter: Converter | None = None
+_lock = threading.Lock()
+
+
+def declare_union(
+    kind: Any,
+    *,
+    tag: str,
+    variants: Mapping[str, type],
+    flatten: Mapping[type, str] | None = None,
+) -> None:
+    """Declare a tagged union: JSON objects of one of `variants`, told apart by the key `tag`.
+
+    The fields of the field that `flatten` names for a variant stand beside the tag.
+    """
+    global _converter
+    with _lock:
+        _unions.append(_Union(kind, tag, variants, flatten or {}))
+        _converter = None
+
+
+def leave_out_none(kind: type, fields: Sequence[str]) -> None:
+    """Declare fields that are left out of the JSON when they are None."""
+    global _converter
+    with _lock:
+        _left_out[kind] = frozenset(fields)
+        _converter = None
+
+
+def unstructure(value: Any) -> Any:
+    """A value as JSON-ready data: dicts, lists, texts, numbers, booleans and None."""
+    return _the_converter().unstructure(value)
+
+
+@overload
+def structure(data: Any, type: type[T]) -> T: ...
+@overload
+def structure(data: Any, type: Any) -> Any: ...
+def structure(data: Any, type: Any) -> Any:
+    """Data as a value of `type`, the reverse of `unstructure`.
+
+    Nothing is coerced and nothing is ignored: a wrong type, an unknown key, a missing one or an
+    unknown tag raises InvalidValueError, whose `field` is the path to it.
+    """
+    if data.__class__ is type and type in _EXACT:
+        return data
+    try:
+        return _the_converter().structure(data, type)
+    except Exception as error:
+        mistake = _first_mistake(error, "")
+        if mistake is None:
+            raise
+        raise mistake from None
+
+
+#: Types whose values are the data itself; a float has to be finite besides.
+_EXACT = frozenset({str, int, bool})
+
+#: A text as a JSON string, by the function that the json module itself uses.
+json_text: Callable[[str], str] = encode_basestring
+
+
+def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:
+    """A JSON object, with no keys but those known; raises InvalidValueError for anything else."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InvalidValueError("value", f"is no JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise InvalidValueError("value", f"expected an object, got {type(data).__name__}")
+    if known is not None:
+        for key in data:
+            if key not in known:
+                raise InvalidValueError(key, "is not known here")
+    return data
+
+
+def register_type(
+    kind: type[T], to_data: Callable[[T], Any], from_data: Callable[[Any], T]
+) -> None:
+    """Say how values of a class of the program's own become JSON-ready data, and back.
+
+    Classes that cattrs knows anyway (attrs, dataclasses, enums) need none of this. `from_data` may
+    raise ValueError or TypeError for what is no such value, which is then told with its path.
+    """
+    global _converter
+    with _lock:
+        _foreign[kind] = (to_data, from_data)
+        _converter = None
+
+
+def encoded(value: Any) -> str:
+    """A value as compact JSON text."""
+    return text_of(unstructure(value))
+
+
+def text_of(data: Any) -> str:
+    """Data as compact JSON text."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _the_converter() -> Converter:
+    global _converter
+    converter = _converter
+    if converter is None:
+        with _lock:
+            converter = _converter = _build()
+    return converter
+
+
+def _build() -> Converter:
+    from cattrs import Converter
+
+    # The data is JSON: tuples are lists there, and back.
+    converter = Converter(forbid_extra_keys=True, unstruct_collection_overrides={tuple: list})
+    for scalar in (str, bool, int, float):
+        converter.register_structure_hook(scalar, _strict(scalar))
+    converter.register_structure_hook_func(_is_subclass_of(Enum), _structure_enum)
+    converter.register_unstructure_hook(Identifier, str)
+    # By its class: a hook for texts would be found first, because identifiers are texts.
+    converter.register_structure_hook(Identifier, lambda data, kind: kind(data))
+    for kind, (to_data, from_data) in _foreign.items():
+        converter.register_unstructure_hook(kind, to_data)
+        converter.register_structure_hook(kind, _ignoring_type(from_data))
+    _add_records(converter)
+    for union in _unions:
+        _add_union(converter, union)
+    return converter
+
+
+def _ignoring_type(from_data: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda data, _: from_data(data)
+
+
+def _add_records(converter: Converter) -> None:
+    from cattrs.gen import make_dict_unstructure_fn, override
+
+    for kind, names in _left_out.items():
+        rules = {
+            field.name: override(omit_if_default=True)
+            for field in attrs.fields(kind)
+            if field.name in names
+        }
+        converter.register_unstructure_hook(
+            kind,
+            make_dict_unstructure_fn(kind, converter, **rules),  # type: ignore[arg-type]
+        )
+
+
+def _add_union(converter: Converter, union: _Union) -> None:
+    for tag, variant in union.variants.items():
+        hooks = _Variant(converter, union, tag, variant)
+        converter.register_unstructure_hook(variant, hooks.unstructure)
+        converter.register_structure_hook(variant, hooks.structure)
+
+    members = frozenset(typing.get_args(union.kind))
+
+    def is_this_union(kind: Any) -> bool:
+        if not isinstance(kind, types.UnionType) and typing.get_origin(kind) is not typing.Union:
+            return False
+        return frozenset(typing.get_args(kind)) - {type(None)} == members
+
+    def structure_union(data: Any, kind: Any) -> Any:
+        if data is None and type(None) in typing.get_args(kind):
+            return None
+        tag = _tag_of(data, union)
+        variant = union.variants.get(tag) if isinstance(tag, str) else None
+        if variant is None:
+            known = ", ".join(union.variants)
+            raise InvalidValueError(union.tag, f"expected one of {known}, got {tag!r:.80}")
+        return converter.structure(data, variant)
+
+    converter.register_structure_hook_func(is_this_union, structure_union)
+
+
+def _tag_of(data: Any, union: _Union) -> Any:
+    if not isinstance(data, dict):
+        raise InvalidValueError("", f"expected an object, got {type(data).__name__}")
+    if union.tag not in data:
+        raise InvalidValueError(union.tag, "is missing")
+    return data[union.tag]
+
+
+class _Variant:
+    """One variant of a union: its tag beside its fields, one of which may lie flat among them."""
+
+    def __init__(self, converter: Converter, union: _Union, tag: str, variant: type) -> None:
+        from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+        self._union = union
+        self._tag = tag
+        self._variant = variant
+        self._flat = union.flatten.get(variant)
+        self._own = {field.name for field in attrs.fields(variant)} - {self._flat}
+        self._to_dict: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
+            variant, converter
+        )
+        self._from_dict: Callable[[Any, Any], Any] = make_dict_structure_fn(variant, converter)
+
+    def unstructure(self, value: Any) -> dict[str, Any]:
+        data = self._to_dict(value)
+        inner = data.pop(self._flat) if self._flat is not None else {}
+        return {self._union.tag: self._tag, **data, **inner}
+
+    def structure(self, data: Any, _: Any) -> Any:
+        tag = _tag_of(data, self._union)
+        if tag != self._tag:
+            raise InvalidValueError(self._union.tag, f"expected {self._tag}, got {tag!r:.80}")
+        rest = dict(data)
+        del rest[self._union.tag]
+        if self._flat is None:
+            return self._from_dict(rest, self._variant)
+        outer = {key: value for key, value in rest.items() if key in self._own}
+        inner = {key: value for key, value in rest.items() if key not in self._own}
+        try:
+            return self._from_dict({**outer, self._flat: inner}, self._variant)
+        except Exception as error:
+            mistake = _first_mistake(error, "")
+            if mistake is None:
+                raise
+            field = mistake.field.removeprefix(f"{self._flat}.")
+            raise InvalidValueError(field, mistake.reason) from None
+
+
+def _strict(scalar: type) -> Callable[[Any, Any], Any]:
+    names = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
+    accepted = (int, float) if scalar is float else (scalar,)
+
+    def structure_scalar(data: Any, _: Any) -> Any:
+        if type(data) not in accepted or (scalar is float and not isfinite(data)):
+            raise InvalidValueError("", f"expected {names[scalar]}, got {data!r:.80}")
+        return scalar(data)
+
+    return structure_scalar
+
+
+def _structure_enum(data: Any, kind: type[Enum]) -> Enum:
+    try:
+        member = kind._value2member_map_.get(data)
+    except TypeError:
+        # What cannot be looked up is no member's value.
+        member = None
+    if member is not None:
+        return member
+    known = ", ".join(str(member.value) for member in kind)
+    raise InvalidValueError("", f"expected one of {known}, got {data!r:.80}")
+
+
+def _is_subclass_of(base: type) -> Callable[[Any], bool]:
+    return lambda kind: isinstance(kind, type) and issubclass(kind, base)
+
+
+def _first_mistake(error: BaseException, path: str) -> InvalidValueError | None:
+    """The first mistake in what cattrs raised, with its path; None if it is none of the data's."""
+    from cattrs import BaseValidationError, ForbiddenExtraKeysError
+    from cattrs.errors import AttributeValidationNote, IterableValidationNote
+
+    if isinstance(error, BaseValidationError):
+        for inner in error.exceptions:
+            step = path
+            for note in getattr(inner, "__notes__", ()):
+                if isinstance(note, AttributeValidationNote):
+                    step = f"{path}.{note.name}" if path else note.name
+                elif isinstance(note, IterableValidationNote):
+                    step = f"{path}[{note.index}]"
+            mistake = _first_mistake(inner, step)
+            if mistake is not None:
+                return mistake
+        return None
+    if isinstance(error, InvalidValueError):
+        # A value's own check names its field; a constructor of an identifier names its class.
+        inner_field = "" if error.field[:1].isupper() else error.field
+        field = ".".join(part for part in (path, inner_field) if part)
+        return type(error)(field or "value", error.reason)
+    if isinstance(error, ForbiddenExtraKeysError):
+        unknown = sorted(map(str, error.extra_fields))[0]
+        field = f"{path}.{unknown}" if path else unknown
+        return InvalidValueError(field, "is not known here")
+    if isinstance(error, KeyError):
+        return InvalidValueError(path, "is missing")
+    if isinstance(error, TypeError | AttributeError | ValueError):
+        return InvalidValueError(path or "value", f"has the wrong shape: {error}")
+    return None

@@ -1,0 +1,41 @@
+"""Obligation tokens: proofs that only a registry hands out."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, TypeVar
+
+from opslifecycle.sync.waits import NotCopyable
+
+TokenT = TypeVar("TokenT", bound="ObligationToken")
+
+
+class ObligationToken(NotCopyable):
+    """A base for tokens that prove something by being there.
+
+    Only the registry makes one: the constructor raises TypeError, and so do copying and pickling.
+    This guards against mistakes; it is no security boundary. Tokens are immutable and equal to
+    themselves.
+    """
+
+    __slots__: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        raise TypeError(f"{type(self).__name__} is made by the registry alone")
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={getattr(self, name)!r}" for name in type(self).__slots__)
+        return f"{type(self).__name__}({facts})"
+
+
+def mint(kind: type[TokenT], **facts: Any) -> TokenT:
+    """A token with its facts; for the shell alone."""
+    token = object.__new__(kind)
+    for name, value in facts.items():
+        object.__setattr__(token, name, value)
+    return token
