@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from opslifecycle.runtime import v1
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = ROOT / "src/opslifecycle"
@@ -115,11 +116,39 @@ def test_features_do_not_know_one_another() -> None:
         assert not known & (features - {name}), name
 
 
+def runtime_names(path: Path) -> set[str]:
+    """What a generated module uses of the runtime's surface."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "_rt"
+    }
+
+
+def test_generated_code_imports_the_runtime_surface_and_nothing_else_of_ours() -> None:
+    used: set[str] = set()
+    generated = [*GENERATED, *(ROOT / "tests/generated").glob("*.py")]
+    generated += (ROOT / "examples").glob("*/src/*/*.py")
+    assert len(generated) > 40
+    for path in generated:
+        imported = {m for m in imports_of(path) if m.split(".")[0] == "opslifecycle"}
+        allowed = {"opslifecycle.runtime", "opslifecycle.runtime.v1"}
+        own = {m for m in imported if m.startswith("opslifecycle.operations")}
+        assert imported - own <= allowed, path
+        used |= runtime_names(path)
+    assert used <= set(v1.__all__)
+    assert {"Shell", "Wait", "check_text", "json_text"} <= used
+
+
 def test_the_authority_is_pure() -> None:
     path = RUNTIME / "operations/authority.py"
-    allowed = {"__future__", "collections.abc", "operator", "typing", "opslifecycle.errors"}
-    allowed |= {"opslifecycle.values.drafts", "opslifecycle.shell.permissions"}
+    allowed = {"__future__", "collections.abc", "operator", "typing"}
+    allowed |= {"opslifecycle.runtime", "opslifecycle.runtime.v1"}
     assert {m for m in imports_of(path) if m.rpartition(".")[0] not in allowed} <= allowed
+    pure = {"InvalidSpecError", "OpsLifecycleError", "Permission", "draft_of"}
+    assert runtime_names(path) <= pure
 
 
 def test_only_the_clock_reads_time() -> None:

@@ -110,3 +110,15 @@ def test_handles_are_kept_once_accepted() -> None:
     found = registry.snapshot(id)
     assert found is not None
     assert (found.peer_ready, found.peer_handle) == (True, HANDLE)
+
+
+def test_code_generated_for_another_runtime_is_told_to_be_generated_again() -> None:
+    from opslifecycle import runtime
+
+    newer = f"v{runtime.RUNTIME_VERSION + 1}"
+    with pytest.raises(ImportError, match="run `opslifecycle-codegen generate`") as caught:
+        exec(f"from opslifecycle.runtime import {newer}")
+    assert isinstance(caught.value, runtime.RuntimeVersionError)
+    assert newer in str(caught.value)
+    with pytest.raises(AttributeError, match="no attribute 'other'"):
+        runtime.other  # noqa: B018

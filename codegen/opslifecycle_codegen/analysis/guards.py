@@ -114,7 +114,8 @@ class Guards:
                 continue
             typed = compile_expression(expr, scope, diagnostics, type)
             codes.append(typed.code if typed else Code(""))
-        return called(error, codes), error
+        code = f"_rt.{error}" if declared is None else error
+        return called(code, codes), error
 
     def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
         """The types of the facts that a rejection carries."""

@@ -160,7 +160,7 @@ class CommandLowering(MethodLowering):
         return self._method(command.name, [f"id: {self._names.id}"], DECISION, doc, body)
 
     def _collect(self, command: Command) -> Method:
-        returns = f"list[{self._names.record}] | OpsLifecycleError"
+        returns = f"list[{self._names.record}] | _rt.OpsLifecycleError"
         body = [*self._checks(command.checks), "return list(self.ended.values())"]
         return self._method(command.name, [], returns, self._doc(command.summary), body)
 
@@ -173,7 +173,7 @@ class CommandLowering(MethodLowering):
         ]
         doc = self._doc(command.summary, "Gives where it stands then; it never falls.")
         parameters = self._params(command)
-        return self._method(command.name, parameters, "int | OpsLifecycleError", doc, body)
+        return self._method(command.name, parameters, "int | _rt.OpsLifecycleError", doc, body)
 
     # What the shell asks for --------------------------------------------------------------------
 

@@ -19,44 +19,11 @@ _STANDARD = {
     "MagicMock": "unittest.mock",
     "json": "", "weakref": "",
 }  # fmt: skip
-_THIRD_PARTY = {
-    "define": "attrs", "frozen": "attrs", "pytest": "",
-    "checks": "opslifecycle.values", "conversion": "opslifecycle.values",
-    "Barrier": "opslifecycle.sync.barriers",
-    "ClosedSet": "opslifecycle.values.closed_set",
-    "InternalError": "opslifecycle.errors", "InvalidSpecError": "opslifecycle.errors",
-    "OpsLifecycleError": "opslifecycle.errors", "UnsupportedError": "opslifecycle.errors",
-    "InvalidValueError": "opslifecycle.errors", "StoreDamagedError": "opslifecycle.errors",
-    "StoreVersionError": "opslifecycle.errors",
-    "CompletionFeed": "opslifecycle.shell.feed", "FeedBatch": "opslifecycle.shell.feed",
-    "EffectCall": "opslifecycle.shell.outbox", "Hooks": "opslifecycle.shell.outbox",
-    "check_handler": "opslifecycle.shell.outbox", "is_effect": "opslifecycle.shell.outbox",
-    "Identifier": "opslifecycle.values.identifiers",
-    "Permission": "opslifecycle.shell.permissions",
-    "PublicationLock": "opslifecycle.sync.publication",
-    "SYSTEM_CLOCK": "opslifecycle.clock", "Clock": "opslifecycle.clock",
-    "Committer": "opslifecycle.shell.commits", "Storage": "opslifecycle.shell.commits",
-    "json_text": "opslifecycle.values.conversion", "structure": "opslifecycle.values.conversion",
-    "draft_of": "opslifecycle.values.drafts", "finish": "opslifecycle.values.drafts",
-    "EffectRunner": "opslifecycle.shell.effects", "FeedParts": "opslifecycle.shell.effects",
-    "Listing": "opslifecycle.shell.listing",
-    "migrated": "opslifecycle.stores.migration", "rename": "opslifecycle.stores.migration",
-    "respell": "opslifecycle.stores.migration",
-    "UNSET": "opslifecycle.shell.settings", "setting": "opslifecycle.shell.settings",
-    "Shell": "opslifecycle.shell.engine",
-    "Overlay": "opslifecycle.shell.overlay", "merge": "opslifecycle.shell.overlay",
-    "acting_on_all": "opslifecycle.shell.steps",
-    "advancing": "opslifecycle.shell.steps", "collecting": "opslifecycle.shell.steps",
-    "recovering": "opslifecycle.shell.steps",
-    "seal": "opslifecycle.shell.capture", "unseal": "opslifecycle.shell.capture",
-    "fill": "opslifecycle.shell.capture", "reading": "opslifecycle.shell.capture",
-    "EMPTY": "opslifecycle.stores.base", "Interrupted": "opslifecycle.stores.base",
-    "Data": "opslifecycle.stores.base",
-    "Identity": "opslifecycle.stores.base", "Put": "opslifecycle.stores.base",
-    "Store": "opslifecycle.stores.base", "Stored": "opslifecycle.stores.base",
-    "ObligationToken": "opslifecycle.values.token", "mint": "opslifecycle.values.token",
-    "Wait": "opslifecycle.sync.waits",
-}  # fmt: skip
+_THIRD_PARTY = {"define": "attrs", "frozen": "attrs", "pytest": ""}
+
+#: What generated code calls the surface of the runtime: no declared name begins with an underscore.
+RUNTIME = "_rt"
+_RUNTIME_IMPORT = f"from opslifecycle.runtime import v1 as {RUNTIME}"
 
 #: Names that no declared type may have: generated code uses them for something else.
 RESERVED_TYPE_NAMES = frozenset({*_STANDARD, *_THIRD_PARTY, *dir(builtins)})
@@ -81,7 +48,14 @@ def import_blocks(
     blocks = [
         "from __future__ import annotations",
         _import_block(used, {**_STANDARD, **standard}, width),
-        _import_block(used, _THIRD_PARTY, width),
+        "\n".join(
+            line
+            for line in (
+                _import_block(used, _THIRD_PARTY, width),
+                _RUNTIME_IMPORT if RUNTIME in used else "",
+            )
+            if line
+        ),
         *(_import_block(used, table, width) for table in sections),
     ]
     return "\n\n".join(block for block in blocks if block)

@@ -50,11 +50,11 @@ class JsonTexts:
         if type.kind in ("count", "float"):
             return [f"{{{code}}}"]
         if type.kind in ("text", "name"):
-            return [f"{{json_text({code})}}"]
+            return [f"{{_rt.json_text({code})}}"]
         if type.kind == "id":
             return [f'"{{{code}}}"']
         if type.kind == "foreign":
-            return [f"{{conversion.encoded({code})}}"]
+            return [f"{{_rt.encoded({code})}}"]
         if type.kind == "enum":
             return [f'"{{{code}.wire}}"']
         return [f"{{{self._function(type)}({code})}}"]

@@ -142,8 +142,17 @@ def call(before: str, items: Sequence[str], after: str, *, indent: int, width: i
     whole = f"{margin}{before}({', '.join(items)}){after}"
     if len(whole) <= width:
         return [whole]
-    body = [f"{margin}    {item}," for item in items]
+    body = [line for item in items for line in _item(item, indent + 4, width)]
     return [f"{margin}{before}(", *body, f"{margin}){after}"]
+
+
+def _item(item: str, indent: int, width: int) -> list[str]:
+    """A parameter or argument on a line of its own, broken in its subscript if it is too long."""
+    margin = " " * indent
+    lead, bracket, inner = item.partition("[")
+    if len(margin + item) < width or not bracket or not inner.endswith("]"):
+        return [f"{margin}{item},"]
+    return [f"{margin}{lead}[", f"{margin}    {inner[:-1]}", f"{margin}],"]
 
 
 def imports(module: str, names: Iterable[str], *, width: int) -> list[str]:

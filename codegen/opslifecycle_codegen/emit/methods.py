@@ -10,7 +10,7 @@ from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
 
-DECISION = "Effects | OpsLifecycleError"
+DECISION = "Effects | _rt.OpsLifecycleError"
 
 
 @frozen

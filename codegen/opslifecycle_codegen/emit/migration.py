@@ -53,7 +53,7 @@ class MigrationLowering:
             found = f'f"{self._program.machine.machine} version {{version}}"'
             known = layout.quoted(f"version {version} or later: {step.because}")
             lines = layout.call(
-                "raise StoreVersionError", [found, known], "", indent=8, width=self._width
+                "raise _rt.StoreVersionError", [found, known], "", indent=8, width=self._width
             )
             return MigrationStep(version, lines)
         record = self._edit(step, RECORD, self._fields(RECORD), f"_record_{version}", "A record")
@@ -61,7 +61,7 @@ class MigrationLowering:
             step, REGISTRY, self._fields(REGISTRY), f"_registry_{version}", "The registry"
         )
         lines = layout.call(
-            "stored = migrated", ["stored", record or "None", registry or "None"], "",
+            "stored = _rt.migrated", ["stored", record or "None", registry or "None"], "",
             indent=8, width=self._width,
         )  # fmt: skip
         return MigrationStep(version, lines)
@@ -92,7 +92,7 @@ class MigrationLowering:
     def _own_edits(self, step: Migration, part: str) -> list[str]:
         quoted = layout.quoted
         lines = [
-            f"rename(data, {quoted(old)}, {quoted(new)})"
+            f"_rt.rename(data, {quoted(old)}, {quoted(new)})"
             for old, new in step.renames.get(part, {}).items()
         ]
         lines += [f"data.pop({quoted(name)}, None)" for name in step.removes.get(part, [])]
@@ -121,7 +121,7 @@ class MigrationLowering:
         if removes:
             gone = ", ".join(layout.quoted(name) for name in removes)
             arguments.append(f"({gone}{',' if len(removes) == 1 else ''})")
-        lines = layout.call("respell", arguments, "", indent=4, width=self._width)
+        lines = layout.call("_rt.respell", arguments, "", indent=4, width=self._width)
         return [line[4:] for line in lines]
 
     def _type(self, step: Migration, type: Type) -> str:
@@ -159,7 +159,7 @@ class MigrationLowering:
         """Cursors are told by the members of a closed set, as keys."""
         enum = self._symbols.cursor_enum
         lines = [
-            f'rename(data["cursors"], {layout.quoted(old)}, {layout.quoted(new)})'
+            f'_rt.rename(data["cursors"], {layout.quoted(old)}, {layout.quoted(new)})'
             for old, new in step.renames.get(enum, {}).items()
         ]
         return lines + [

@@ -27,7 +27,7 @@ class QuestionLowering(MethodLowering):
         return [*methods, *(self._classifier(rule) for rule in program.classifiers)]
 
     def _watch(self, command: Command) -> Method:
-        returns = "OpsLifecycleError | None"
+        returns = "_rt.OpsLifecycleError | None"
         body = [*self._checks(command.checks), "return None"]
         doc = self._doc(command.summary)
         return self._method(command.name, [f"id: {self._names.id}"], returns, doc, body)
@@ -68,7 +68,9 @@ class QuestionLowering(MethodLowering):
             "Admit a barrier, or say what it is refused with.",
             "`active` counts the barriers of the same key.",
         )
-        return self._method(str(declared.method), parameters, "OpsLifecycleError | None", doc, body)
+        return self._method(
+            str(declared.method), parameters, "_rt.OpsLifecycleError | None", doc, body
+        )
 
     def _refusers(self) -> dict[tuple[str, ...], str]:
         """The method that asks each list of guards, shared by the actions that have it."""
@@ -90,7 +92,7 @@ class QuestionLowering(MethodLowering):
         parameters = [
             f"id: {self._names.id}", f"from_statuses: tuple[{status}, ...]", "label: str"
         ]  # fmt: skip
-        return self._method(name, parameters, "OpsLifecycleError | None", doc, body)
+        return self._method(name, parameters, "_rt.OpsLifecycleError | None", doc, body)
 
     def _allowed(self, refusers: dict[tuple[str, ...], str]) -> Method:
         body = ["return ("]
@@ -104,11 +106,11 @@ class QuestionLowering(MethodLowering):
             if command.depends_on:
                 names = [Code(layout.quoted(name)) for name in command.depends_on]
                 arguments.append(layout.called("", names))
-            code = layout.called("Permission", arguments)
+            code = layout.called("_rt.Permission", arguments)
             body += self._statement("", code, ",", depth=1)
         doc = self._doc("What may be asked of a record now, action by action.")
         parameters = [f"id: {self._names.id}"]
-        returns = "tuple[Permission, ...]"
+        returns = "tuple[_rt.Permission, ...]"
         return self._method("allowed", parameters, returns, doc, [*body, ")"])
 
     def _classifier(self, rule: Rule) -> Method:

@@ -61,11 +61,11 @@ class RegistryLowering:
         for name, setting in self._machine.settings.items():
             type = fields[name]
             constant = f"DEFAULT_{name.upper()}" if setting.default is not None else "None"
-            default = "UNSET" if stored else constant
+            default = "_rt.UNSET" if stored else constant
             floored = f"max({setting.at_least}, {name})" if setting.at_least else str(name)
             checks = check_lines(str(name), str(name), type, indent=8)
             if stored:
-                given = f"{name} is not UNSET" + (
+                given = f"{name} is not _rt.UNSET" + (
                     f" and {name} is not None" if type.optional else ""
                 )
                 inner = check_lines(str(name), str(name), type.required, indent=12)
@@ -76,7 +76,7 @@ class RegistryLowering:
                     parameter=f"{name}: {type.python} = {default}",
                     checks=checks,
                     chosen=layout.call(
-                        f"{name} = setting",
+                        f"{name} = _rt.setting",
                         [layout.quoted(name), str(name), "state", constant],
                         "",
                         indent=8,
@@ -117,7 +117,7 @@ class RegistryLowering:
             more = ["One step for every observer."]
             yield self._method(
                 each.command.name, each.command.params, "None", each.command.summary, more,
-                self._run("acting_on_all", arguments), abstract=not each.optional,
+                self._run("_rt.acting_on_all", arguments), abstract=not each.optional,
             )  # fmt: skip
         rollback = self._program.rollback
         if rollback is not None:
@@ -174,7 +174,7 @@ class RegistryLowering:
                 program.collect.name, {}, f"list[tuple[{names.id}, {outcome}]]",
                 program.collect.summary, [self._raises(program.collect.checks)],
                 [
-                    *self._run("collecting", [
+                    *self._run("_rt.collecting", [
                         f"{names.authority}.{program.collect.name}", f"({names.effect}.ERASE,)",
                     ], assigns="erased = "),
                     f"collected: list[tuple[{names.id}, {outcome}]] = erased",
@@ -205,7 +205,7 @@ class RegistryLowering:
     def feed_type(self) -> str:
         """The annotation of the feed."""
         feed = self._machine.feed
-        return f"CompletionFeed[{feed.entry.name}, {feed.epoch}]" if feed else ""
+        return f"_rt.CompletionFeed[{feed.entry.name}, {feed.epoch}]" if feed else ""
 
     def _feed(self) -> PublicMethod:
         feed = self._machine.feed
@@ -229,7 +229,7 @@ class RegistryLowering:
         arguments = [f"{self._names.authority}.{command.name}", "consumer", "cursor"]
         types: dict[str, Type] = dict(command.params)
         more = ["Gives where it stands then: a lower cursor changes nothing."]
-        body = self._run("advancing", arguments, assigns="reached: int = ")
+        body = self._run("_rt.advancing", arguments, assigns="reached: int = ")
         if declared.cache is not None:
             types["projection"] = optional(Type("record", str(declared.cache)))
             more.append("`projection` is told once the authority has accepted, and never read.")
@@ -247,7 +247,7 @@ class RegistryLowering:
         checks = check_lines(str(key), str(key), Type("id", str(key_type)), indent=0)
         body = [
             *checks,
-            f'members = checks.many("ids", ids, {self._names.id})',
+            f'members = _rt.check_many("ids", ids, {self._names.id})',
             *self._call("return self._shell.wait_for_all", [
                 str(key), "members", f"{self._names.authority}.{declared.method}",
                 f"partial(satisfied, {declared.request_id}.new(), {key})", str(declared.wait),
@@ -272,7 +272,7 @@ class RegistryLowering:
         lines = [f"        {line}" for line in body]
         return PublicMethod(
             str(declared.method), False, False, signature, signature, doc, lines,
-            f"raise UnsupportedError({layout.quoted(str(declared.method))})",
+            f"raise _rt.UnsupportedError({layout.quoted(str(declared.method))})",
         )  # fmt: skip
 
     def _classifiers(self) -> Iterator[PublicMethod]:
@@ -340,7 +340,7 @@ class RegistryLowering:
             indent=4,
             width=self._width,
         )
-        fallback = f"raise UnsupportedError({layout.quoted(name)})"
+        fallback = f"raise _rt.UnsupportedError({layout.quoted(name)})"
         return PublicMethod(
             name, abstract, runs, signature, seam_signature, doc, lines,
             "return None" if none_without else fallback,

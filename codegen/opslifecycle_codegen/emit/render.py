@@ -187,7 +187,7 @@ class Renderer:
         program, names, width = self._program, self._names, self._width
         rows = program.machine.feed.entry.name if program.machine.feed else "object"
         outcome = program.outcome_type().python
-        barriers = f"Sequence[Barrier[{names.id}, {outcome}]]"
+        barriers = f"Sequence[_rt.Barrier[{names.id}, {outcome}]]"
         state = [
             f"authority: {names.authority}",
             f"rows: Sequence[{rows}]",
@@ -210,13 +210,13 @@ class Renderer:
         stored = program.recovery is not None
         parameters = [setting.parameter for setting in settings]
         if stored:
-            parameters.append("store: Store | None = None")
+            parameters.append("store: _rt.Store | None = None")
         call = f"{self._names.effect}Call"
         if machine.effects:
             parameters.append(f"on_effect: Callable[[{call}], object] | None = None")
         star = ["self", "*", *parameters] if parameters else ["self"]
         bare = [parameter.partition(" = ")[0] for parameter in parameters[: len(settings)]]
-        begin = ["self", "store: Store | None", "stored: Stored"]
+        begin = ["self", "store: _rt.Store | None", "stored: _rt.Stored"]
         begin += bare
         if machine.effects:
             begin.append(f"on_effect: Callable[[{call}], object] | None")
@@ -237,7 +237,7 @@ class Renderer:
             "feed_type": lowering.feed_type(),
             "rows_max": program.rows_max.text if program.rows_max else "",
             "watch": program.watch.name if program.watch is not None else "",
-            "unset": ["UNSET"] * len(settings),
+            "unset": ["_rt.UNSET"] * len(settings),
             "own_effects": bool(machine.effects),
             "effect_call": call,
             "ends_interrupted": bool(program.recovery and program.recovery.command),

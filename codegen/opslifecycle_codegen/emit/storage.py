@@ -87,7 +87,7 @@ class StorageLowering:
             sequence=layout.statement("return ", put, "", indent=4, width=self._width),
             restore=layout.call(
                 "def restore",
-                [f"authority: {self._names.authority}", "stored: Stored", "clock: Clock"],
+                [f"authority: {self._names.authority}", "stored: _rt.Stored", "clock: _rt.Clock"],
                 f" -> list[{self._names.record}]:",
                 indent=0,
                 width=self._width,
@@ -222,7 +222,7 @@ class StorageLowering:
         made = []
         for name, _ in record_parameters(self._program):
             if name == "id":
-                made.append(f"structure(id, {self._types['id'].python})")
+                made.append(f"_rt.structure(id, {self._types['id'].python})")
             elif name == "clock_offset_ms":
                 made.append("0")
             elif name in self._types:
@@ -257,4 +257,4 @@ def _from_data(name: str, type: Type) -> str:
 
 
 def _structured(name: str, type: Type) -> Code:
-    return layout.called("structure", [Code(f"data[{layout.quoted(name)}]"), Code(type.python)])
+    return layout.called("_rt.structure", [Code(f"data[{layout.quoted(name)}]"), Code(type.python)])

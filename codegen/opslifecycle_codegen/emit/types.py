@@ -153,11 +153,11 @@ def leave_out_declarations(program: Program, width: int) -> list[str]:
 def leave_out(name: str, fields: list[str], width: int) -> list[str]:
     """The call that declares fields which are left out of the JSON when None."""
     items = ", ".join(fields)
-    whole = f"conversion.leave_out_none({name}, [{items}])"
+    whole = f"_rt.leave_out_none({name}, [{items}])"
     if len(whole) <= width:
         return [whole]
     return [
-        "conversion.leave_out_none(",
+        "_rt.leave_out_none(",
         f"    {name},",
         "    [",
         *(f"        {field}," for field in fields),
@@ -179,7 +179,7 @@ def _union_view(program: Program, union: UnionInfo, width: int) -> UnionView:
     alias = layout.statement(f"{union.name}: TypeAlias = ", alias_code, "", indent=0, width=width)
     flattened = [v for v in union.variants.values() if v.flatten]
     declaration = [
-        "conversion.declare_union(",
+        "_rt.declare_union(",
         f"    {union.name},",
         f"    tag={layout.quoted(union.tag)},",
         "    variants={",
@@ -248,8 +248,8 @@ def _check(name: str, code: str, type: Type) -> str:
     label = layout.quoted(name)
     scalar = {"text": "text", "name": "text", "count": "count", "bool": "flag", "float": "finite"}
     if type.kind in scalar:
-        return f"checks.{scalar[type.kind]}({label}, {code})"
-    return f"checks.instance({label}, {code}, {type.name})"
+        return f"_rt.check_{scalar[type.kind]}({label}, {code})"
+    return f"_rt.check_instance({label}, {code}, {type.name})"
 
 
 # Errors -------------------------------------------------------------------------------------------

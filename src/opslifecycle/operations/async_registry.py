@@ -9,8 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from opslifecycle.shell.steps import acting_on_all, advancing, collecting
-from opslifecycle.values import checks
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OperationAuthority
 from .enums import CompletionCursorConsumer, OperationEffect
@@ -55,7 +54,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         if type(spec) is not OperationSpec:
-            checks.instance("spec", spec, OperationSpec)
+            _rt.check_instance("spec", spec, OperationSpec)
         await self._shell.act_async(spec.id, _register, (spec, None), creates=True)
 
     async def register_operation_with_admission_limit(
@@ -71,9 +70,9 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         if type(spec) is not OperationSpec:
-            checks.instance("spec", spec, OperationSpec)
+            _rt.check_instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
-            checks.count("max_concurrent", max_concurrent)
+            _rt.check_count("max_concurrent", max_concurrent)
         await self._shell.act_async(spec.id, _register, (spec, max_concurrent), creates=True)
 
     async def provisioning_succeeded(self, id: OperationId) -> None:
@@ -85,7 +84,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         await self._shell.act_async(id, _start, (id,))
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
@@ -97,8 +96,8 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
-        checks.text("error", error)
+            _rt.check_instance("id", id, OperationId)
+        _rt.check_text("error", error)
         await self._shell.act_async(id, _fail, (id, error))
 
     async def fail_operation(self, id: OperationId, error: str) -> None:
@@ -110,8 +109,8 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
-        checks.text("error", error)
+            _rt.check_instance("id", id, OperationId)
+        _rt.check_text("error", error)
         await self._shell.act_async(id, _fail, (id, error))
 
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
@@ -125,9 +124,9 @@ class AsyncRegistry(OperationReads):
         InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
-            checks.instance("handle", handle, OperationPeerHandle)
+            _rt.check_instance("handle", handle, OperationPeerHandle)
         await self._shell.act_async(id, _peer_ready, (id, handle))
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
@@ -140,9 +139,9 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
-            checks.instance("update", update, OperationProgressUpdate)
+            _rt.check_instance("update", update, OperationProgressUpdate)
         await self._shell.act_async(id, _progress_reported, (id, update))
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
@@ -154,9 +153,9 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(result) is not OperationResult:
-            checks.instance("result", result, OperationResult)
+            _rt.check_instance("result", result, OperationResult)
         await self._shell.act_async(id, _complete, (id, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
@@ -169,9 +168,9 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if reason is not None:
-            checks.text("reason", reason)
+            _rt.check_text("reason", reason)
         await self._shell.act_async(id, _abort, (id, reason))
 
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
@@ -183,9 +182,9 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if reason is not None:
-            checks.text("reason", reason)
+            _rt.check_text("reason", reason)
         await self._shell.act_async(id, _cancel, (id, reason))
 
     async def request_retire(self, id: OperationId) -> None:
@@ -198,7 +197,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         await self._shell.act_async(id, _retire_requested, (id,))
 
     async def mark_retired(self, id: OperationId) -> None:
@@ -211,7 +210,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         await self._shell.act_async(id, _retire_completed, (id,))
 
     async def terminate_owner(self, reason: str) -> None:
@@ -219,16 +218,16 @@ class AsyncRegistry(OperationReads):
 
         One step for every observer.
         """
-        checks.text("reason", reason)
-        await self._shell.start(acting_on_all(OperationAuthority.terminate_owner, reason))
+        _rt.check_text("reason", reason)
+        await self._shell.start(_rt.acting_on_all(OperationAuthority.terminate_owner, reason))
 
     async def retire_owner(self, reason: str) -> None:
         """End every live operation by force, then refuse every further command.
 
         One step for every observer.
         """
-        checks.text("reason", reason)
-        await self._shell.start(acting_on_all(OperationAuthority.retire_owner, reason))
+        _rt.check_text("reason", reason)
+        await self._shell.start(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
 
     async def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
@@ -239,7 +238,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         await self._shell.act_async(id, _rollback_unreturned_operation, (id,))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
@@ -249,7 +248,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError.
         """
         erased = await self._shell.start(
-            collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
+            _rt.collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
         )
         collected: list[tuple[OperationId, OperationTerminalOutcome]] = erased
         return collected
@@ -270,12 +269,12 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, CursorOutOfRangeError.
         """
         if type(consumer) is not CompletionCursorConsumer:
-            checks.instance("consumer", consumer, CompletionCursorConsumer)
-        checks.count("cursor", cursor)
+            _rt.check_instance("consumer", consumer, CompletionCursorConsumer)
+        _rt.check_count("cursor", cursor)
         if projection is not None:
-            checks.instance("projection", projection, EpochCursorState)
+            _rt.check_instance("projection", projection, EpochCursorState)
         reached: int = await self._shell.start(
-            advancing(OperationAuthority.advance_completion_cursor, consumer, cursor),
+            _rt.advancing(OperationAuthority.advance_completion_cursor, consumer, cursor),
         )
         if projection is not None:
             projection.record(consumer, reached)

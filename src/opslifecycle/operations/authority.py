@@ -14,9 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from opslifecycle.errors import InvalidSpecError, OpsLifecycleError
-from opslifecycle.shell.permissions import Permission
-from opslifecycle.values.drafts import draft_of
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import (
     CompletionCursorConsumer,
@@ -198,7 +196,7 @@ class OperationAuthority:
         self,
         spec: OperationSpec,
         max_concurrent: int | None,
-    ) -> Effects | OpsLifecycleError:
+    ) -> Effects | _rt.OpsLifecycleError:
         """Register an operation.
 
         The new operation is provisioning.
@@ -212,7 +210,7 @@ class OperationAuthority:
         if spec.operation_source is not None and (
             not spec.kind.may_have_source or not isinstance(spec.operation_source, OperationSource)
         ):
-            return InvalidSpecError(
+            return _rt.InvalidSpecError(
                 "operation_source",
                 "this kind has no such source",
             ).by("source_fits_kind")
@@ -229,7 +227,7 @@ class OperationAuthority:
         self.active_count += 1
         return _NO_EFFECTS
 
-    def start(self, id: OperationId) -> Effects | OpsLifecycleError:
+    def start(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """Record that an operation is under way.
 
         Legal from provisioning, leads to running.
@@ -249,7 +247,7 @@ class OperationAuthority:
         operation.status = _RUNNING
         return _NO_EFFECTS
 
-    def fail(self, id: OperationId, error: str) -> Effects | OpsLifecycleError:
+    def fail(self, id: OperationId, error: str) -> Effects | _rt.OpsLifecycleError:
         """End an operation with an error.
 
         Legal from provisioning or running or retiring, leads to failed.
@@ -267,7 +265,7 @@ class OperationAuthority:
         self,
         id: OperationId,
         handle: OperationPeerHandle,
-    ) -> Effects | OpsLifecycleError:
+    ) -> Effects | _rt.OpsLifecycleError:
         """Record that an operation's peer can be reached.
 
         Legal from running or retiring, changes no status.
@@ -291,7 +289,7 @@ class OperationAuthority:
         self,
         id: OperationId,
         update: OperationProgressUpdate,
-    ) -> Effects | OpsLifecycleError:
+    ) -> Effects | _rt.OpsLifecycleError:
         """Count a report of progress and keep the latest.
 
         Legal from running or retiring, changes no status.
@@ -315,7 +313,7 @@ class OperationAuthority:
         operation.latest_progress = update
         return _NO_EFFECTS
 
-    def complete(self, id: OperationId, result: OperationResult) -> Effects | OpsLifecycleError:
+    def complete(self, id: OperationId, result: OperationResult) -> Effects | _rt.OpsLifecycleError:
         """End an operation with its result.
 
         Legal from running or retiring, leads to completed.
@@ -333,7 +331,7 @@ class OperationAuthority:
             ).by("legal_status")
         return self._end(operation, _COMPLETED, _completed(result))
 
-    def abort(self, id: OperationId, reason: str | None) -> Effects | OpsLifecycleError:
+    def abort(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
         """End an operation that has not begun.
 
         Legal from provisioning, leads to aborted.
@@ -351,7 +349,7 @@ class OperationAuthority:
             ).by("legal_status")
         return self._end(operation, _ABORTED, _aborted(reason))
 
-    def cancel(self, id: OperationId, reason: str | None) -> Effects | OpsLifecycleError:
+    def cancel(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
         """End an operation on request.
 
         Legal from provisioning or running or retiring, leads to cancelled.
@@ -369,7 +367,7 @@ class OperationAuthority:
             ).by("legal_status")
         return self._end(operation, _CANCELLED, _cancelled(reason))
 
-    def retire_requested(self, id: OperationId) -> Effects | OpsLifecycleError:
+    def retire_requested(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """Ask an operation to wind down.
 
         Legal from running, leads to retiring.
@@ -384,7 +382,7 @@ class OperationAuthority:
         operation.status = _RETIRING
         return _NO_EFFECTS
 
-    def retire_completed(self, id: OperationId) -> Effects | OpsLifecycleError:
+    def retire_completed(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """End an operation in good order.
 
         Legal from running or retiring, leads to retired.
@@ -398,7 +396,7 @@ class OperationAuthority:
             return InvalidTransitionError(id, operation.status, "mark_retired").by("legal_status")
         return self._end(operation, _RETIRED, Retired())
 
-    def terminate(self, id: OperationId, reason: str) -> Effects | OpsLifecycleError:
+    def terminate(self, id: OperationId, reason: str) -> Effects | _rt.OpsLifecycleError:
         """End an operation by force.
 
         Legal from provisioning or running or retiring, leads to terminated.
@@ -467,7 +465,7 @@ class OperationAuthority:
             ended.append((operation, effects))
         return ended
 
-    def rollback_unreturned_operation(self, id: OperationId) -> Effects | OpsLifecycleError:
+    def rollback_unreturned_operation(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """Erase a live operation as if it had never been registered."""
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -483,7 +481,7 @@ class OperationAuthority:
         self.active_count -= 1
         return _EFFECTS_1
 
-    def collect_completed(self) -> list[OperationRecord] | OpsLifecycleError:
+    def collect_completed(self) -> list[OperationRecord] | _rt.OpsLifecycleError:
         """Hand over the operations that have ended, oldest first, and erase them."""
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -493,7 +491,7 @@ class OperationAuthority:
         self,
         consumer: CompletionCursorConsumer,
         cursor: int,
-    ) -> int | OpsLifecycleError:
+    ) -> int | _rt.OpsLifecycleError:
         """Move a consumer's cursor forward.
 
         Gives where it stands then; it never falls.
@@ -506,7 +504,7 @@ class OperationAuthority:
         self.cursors[consumer] = reached
         return reached
 
-    def register_watcher(self, id: OperationId) -> OpsLifecycleError | None:
+    def register_watcher(self, id: OperationId) -> _rt.OpsLifecycleError | None:
         """Watch an operation for its end."""
         operation = self.records.get(id)
         if operation is None:
@@ -517,7 +515,7 @@ class OperationAuthority:
         """Where a consumer's cursor stands."""
         return self.cursors[consumer]
 
-    def wait_all(self, ids: Sequence[OperationId], active: int) -> OpsLifecycleError | None:
+    def wait_all(self, ids: Sequence[OperationId], active: int) -> _rt.OpsLifecycleError | None:
         """Admit a barrier, or say what it is refused with.
 
         `active` counts the barriers of the same key.
@@ -541,7 +539,7 @@ class OperationAuthority:
         id: OperationId,
         from_statuses: tuple[OperationStatus, ...],
         label: str,
-    ) -> OpsLifecycleError | None:
+    ) -> _rt.OpsLifecycleError | None:
         """What an action would be refused with now; None if nothing is against it.
 
         It is checked for owner_present, registered, legal_status.
@@ -560,7 +558,7 @@ class OperationAuthority:
         id: OperationId,
         from_statuses: tuple[OperationStatus, ...],
         label: str,
-    ) -> OpsLifecycleError | None:
+    ) -> _rt.OpsLifecycleError | None:
         """What an action would be refused with now; None if nothing is against it.
 
         It is checked for owner_present, registered, kind_expects_peer, not_yet_peer_ready,
@@ -579,19 +577,25 @@ class OperationAuthority:
             return InvalidTransitionError(id, operation.status, label).by("legal_status")
         return None
 
-    def allowed(self, id: OperationId) -> tuple[Permission, ...]:
+    def allowed(self, id: OperationId) -> tuple[_rt.Permission, ...]:
         """What may be asked of a record now, action by action."""
         return (
-            Permission("start", self._refused(id, _FROM_PROVISIONING, "provisioning_succeeded")),
-            Permission("fail", self._refused(id, _FROM_LIVE, "fail_operation")),
-            Permission("peer_ready", self._peer_ready_refused(id, _FROM_WORKING, "peer_ready")),
-            Permission("progress_reported", self._refused(id, _FROM_WORKING, "report_progress")),
-            Permission("complete", self._refused(id, _FROM_WORKING, "complete_operation")),
-            Permission("abort", self._refused(id, _FROM_PROVISIONING, "abort_provisioning")),
-            Permission("cancel", self._refused(id, _FROM_LIVE, "cancel_operation")),
-            Permission("retire_requested", self._refused(id, _FROM_RUNNING, "request_retire")),
-            Permission("retire_completed", self._refused(id, _FROM_WORKING, "mark_retired")),
-            Permission("terminate", self._refused(id, _FROM_LIVE, "terminate_owner")),
+            _rt.Permission(
+                "start",
+                self._refused(id, _FROM_PROVISIONING, "provisioning_succeeded"),
+            ),
+            _rt.Permission("fail", self._refused(id, _FROM_LIVE, "fail_operation")),
+            _rt.Permission("peer_ready", self._peer_ready_refused(id, _FROM_WORKING, "peer_ready")),
+            _rt.Permission(
+                "progress_reported",
+                self._refused(id, _FROM_WORKING, "report_progress"),
+            ),
+            _rt.Permission("complete", self._refused(id, _FROM_WORKING, "complete_operation")),
+            _rt.Permission("abort", self._refused(id, _FROM_PROVISIONING, "abort_provisioning")),
+            _rt.Permission("cancel", self._refused(id, _FROM_LIVE, "cancel_operation")),
+            _rt.Permission("retire_requested", self._refused(id, _FROM_RUNNING, "request_retire")),
+            _rt.Permission("retire_completed", self._refused(id, _FROM_WORKING, "mark_retired")),
+            _rt.Permission("terminate", self._refused(id, _FROM_LIVE, "terminate_owner")),
         )
 
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
@@ -663,7 +667,7 @@ class OperationAuthority:
         return _EFFECTS_5
 
 
-_FailedDraft = draft_of(Failed)
+_FailedDraft = _rt.draft_of(Failed)
 
 
 def _failed(error: str) -> Failed:
@@ -675,7 +679,7 @@ def _failed(error: str) -> Failed:
     return made
 
 
-_CompletedDraft = draft_of(Completed)
+_CompletedDraft = _rt.draft_of(Completed)
 
 
 def _completed(result: OperationResult) -> Completed:
@@ -687,7 +691,7 @@ def _completed(result: OperationResult) -> Completed:
     return made
 
 
-_AbortedDraft = draft_of(Aborted)
+_AbortedDraft = _rt.draft_of(Aborted)
 
 
 def _aborted(reason: str | None) -> Aborted:
@@ -699,7 +703,7 @@ def _aborted(reason: str | None) -> Aborted:
     return made
 
 
-_CancelledDraft = draft_of(Cancelled)
+_CancelledDraft = _rt.draft_of(Cancelled)
 
 
 def _cancelled(reason: str | None) -> Cancelled:
@@ -711,7 +715,7 @@ def _cancelled(reason: str | None) -> Cancelled:
     return made
 
 
-_TerminatedDraft = draft_of(Terminated)
+_TerminatedDraft = _rt.draft_of(Terminated)
 
 
 def _terminated(reason: str) -> Terminated:

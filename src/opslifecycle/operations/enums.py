@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from opslifecycle.values.closed_set import ClosedSet
+from opslifecycle.runtime import v1 as _rt
 
 
-class OperationPublicResultClass(ClosedSet):
+class OperationPublicResultClass(_rt.ClosedSet):
     """What an operation looks like from outside."""
 
     #: No operation has this id.
@@ -30,7 +30,7 @@ class OperationPublicResultClass(ClosedSet):
     CANCELLED = "cancelled"
 
 
-class OperationCompletionWakeClass(ClosedSet):
+class OperationCompletionWakeClass(_rt.ClosedSet):
     """Whether a completion wakes the owner."""
 
     #: The owner is woken.
@@ -40,7 +40,7 @@ class OperationCompletionWakeClass(ClosedSet):
     IGNORE = "ignore"
 
 
-class OperationCompletionFeedClass(ClosedSet):
+class OperationCompletionFeedClass(_rt.ClosedSet):
     """Whether a completion is shown in the feed."""
 
     #: It gets a feed entry.
@@ -50,7 +50,7 @@ class OperationCompletionFeedClass(ClosedSet):
     SUPPRESS = "suppress"
 
 
-class OperationDurabilityClass(ClosedSet):
+class OperationDurabilityClass(_rt.ClosedSet):
     """Whether an operation is kept once it has ended."""
 
     #: It is kept until it is collected or evicted.
@@ -60,7 +60,7 @@ class OperationDurabilityClass(ClosedSet):
     DISCARD = "discard"
 
 
-class OperationKind(ClosedSet):
+class OperationKind(_rt.ClosedSet):
     """What kind of work an operation tracks."""
 
     #: Whether the operation hands over a peer.
@@ -121,7 +121,7 @@ class OperationKind(ClosedSet):
     )
 
 
-class OperationTerminalOutcomeKind(ClosedSet):
+class OperationTerminalOutcomeKind(_rt.ClosedSet):
     """How an operation ended."""
 
     #: It gave a result.
@@ -143,7 +143,7 @@ class OperationTerminalOutcomeKind(ClosedSet):
     TERMINATED = "terminated"
 
 
-class CompletionCursorConsumer(ClosedSet):
+class CompletionCursorConsumer(_rt.ClosedSet):
     """Who reads the completion feed and keeps a cursor in it."""
 
     #: Its field in EpochCursorState.
@@ -174,7 +174,7 @@ class CompletionCursorConsumer(ClosedSet):
     )
 
 
-class OperationStatus(ClosedSet):
+class OperationStatus(_rt.ClosedSet):
     """Where the lifecycle of one operation stands."""
 
     #: Whether it is an end.
@@ -260,7 +260,7 @@ class OperationStatus(ClosedSet):
     )
 
 
-class OperationLifecycleAction(ClosedSet):
+class OperationLifecycleAction(_rt.ClosedSet):
     """What can be asked of an operation."""
 
     #: What messages call it.
@@ -395,7 +395,7 @@ class OperationLifecycleAction(ClosedSet):
     )
 
 
-class OperationEffect(ClosedSet):
+class OperationEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
     #: Show the end in the feed.

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import OperationStatus
 from .identifiers import OperationId, WaitRequestId
 
 
-class OwnerRetiredError(OpsLifecycleError):
+class OwnerRetiredError(_rt.OpsLifecycleError):
     """Rejected: operation owner is retired."""
 
     template = "operation owner is retired"
@@ -21,7 +21,7 @@ class OwnerRetiredError(OpsLifecycleError):
         super().__init__()
 
 
-class AlreadyRegisteredError(OpsLifecycleError):
+class AlreadyRegisteredError(_rt.OpsLifecycleError):
     """Rejected: operation already registered: {id}."""
 
     facts = ("id",)
@@ -33,7 +33,7 @@ class AlreadyRegisteredError(OpsLifecycleError):
         super().__init__(id)
 
 
-class OperationNotFoundError(OpsLifecycleError):
+class OperationNotFoundError(_rt.OpsLifecycleError):
     """Rejected: operation not found: {id}."""
 
     facts = ("id",)
@@ -45,7 +45,7 @@ class OperationNotFoundError(OpsLifecycleError):
         super().__init__(id)
 
 
-class InvalidTransitionError(OpsLifecycleError):
+class InvalidTransitionError(_rt.OpsLifecycleError):
     """Rejected: invalid lifecycle transition for {id}: {status.generated_variant} -> {action}."""
 
     facts = ("id", "status", "action")
@@ -59,7 +59,7 @@ class InvalidTransitionError(OpsLifecycleError):
         super().__init__(id, status, action)
 
 
-class PeerNotExpectedError(OpsLifecycleError):
+class PeerNotExpectedError(_rt.OpsLifecycleError):
     """Rejected: operation does not expect a peer handoff: {id}."""
 
     facts = ("id",)
@@ -71,7 +71,7 @@ class PeerNotExpectedError(OpsLifecycleError):
         super().__init__(id)
 
 
-class AlreadyPeerReadyError(OpsLifecycleError):
+class AlreadyPeerReadyError(_rt.OpsLifecycleError):
     """Rejected: operation is already peer-ready: {id}."""
 
     facts = ("id",)
@@ -83,7 +83,7 @@ class AlreadyPeerReadyError(OpsLifecycleError):
         super().__init__(id)
 
 
-class MaxConcurrentExceededError(OpsLifecycleError):
+class MaxConcurrentExceededError(_rt.OpsLifecycleError):
     """Rejected: max concurrent operations exceeded (limit: {limit}, active: {active})."""
 
     facts = ("limit", "active")
@@ -96,7 +96,7 @@ class MaxConcurrentExceededError(OpsLifecycleError):
         super().__init__(limit, active)
 
 
-class WaitAlreadyActiveError(OpsLifecycleError):
+class WaitAlreadyActiveError(_rt.OpsLifecycleError):
     """Rejected: wait_all already active."""
 
     template = "wait_all already active"
@@ -105,7 +105,7 @@ class WaitAlreadyActiveError(OpsLifecycleError):
         super().__init__()
 
 
-class WaitNotActiveError(OpsLifecycleError):
+class WaitNotActiveError(_rt.OpsLifecycleError):
     """Rejected: wait_all not active for request: {id}."""
 
     facts = ("id",)
@@ -117,7 +117,7 @@ class WaitNotActiveError(OpsLifecycleError):
         super().__init__(id)
 
 
-class DuplicateWaitOperationError(OpsLifecycleError):
+class DuplicateWaitOperationError(_rt.OpsLifecycleError):
     """Rejected: wait_all contains duplicate operation id: {id}."""
 
     facts = ("id",)
@@ -129,7 +129,7 @@ class DuplicateWaitOperationError(OpsLifecycleError):
         super().__init__(id)
 
 
-class CursorOutOfRangeError(OpsLifecycleError):
+class CursorOutOfRangeError(_rt.OpsLifecycleError):
     """Rejected: completion cursor {cursor} is past the watermark {watermark}."""
 
     facts = ("cursor", "watermark")

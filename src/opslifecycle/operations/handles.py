@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import assert_never
 
 from attrs import define, frozen
-from opslifecycle.sync.waits import Wait
-from opslifecycle.values.token import ObligationToken, mint
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import CompletionCursorConsumer
 from .identifiers import OperationId, RunId, WaitRequestId
 from .values import OperationTerminalOutcome
 
 
-class OperationCompletionWatch(Wait[OperationTerminalOutcome]):
+class OperationCompletionWatch(_rt.Wait[OperationTerminalOutcome]):
     """Waits for one operation to end; gives its outcome.
 
     A watch whose source is gone raises ChannelClosedError, never an invented outcome.
@@ -26,7 +25,7 @@ class OperationCompletionWatch(Wait[OperationTerminalOutcome]):
     __slots__ = ()
 
 
-class WaitAllSatisfied(ObligationToken):
+class WaitAllSatisfied(_rt.ObligationToken):
     """Proof that every one of the operations has ended; made by the registry alone."""
 
     __slots__ = ("operation_ids", "run_id", "wait_request_id")
@@ -44,7 +43,7 @@ class WaitAllResult:
     satisfied: WaitAllSatisfied
 
 
-class WaitAll(Wait[WaitAllResult]):
+class WaitAll(_rt.Wait[WaitAllResult]):
     """Waits for every one of some operations to end.
 
     Cancelling it, or letting the last reference go, clears the barrier; no token is made.
@@ -59,7 +58,7 @@ def satisfied(
     outcomes: list[tuple[OperationId, OperationTerminalOutcome]],
 ) -> WaitAllResult:
     """The result of a barrier, with its token."""
-    token = mint(
+    token = _rt.mint(
         WaitAllSatisfied,
         wait_request_id=wait_request_id,
         run_id=run_id,

@@ -6,34 +6,34 @@
 
 from __future__ import annotations
 
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.runtime import v1 as _rt
 
 
-class OperationId(Identifier):
+class OperationId(_rt.Identifier):
     """Names one operation."""
 
     __slots__ = ()
 
 
-class SessionId(Identifier):
+class SessionId(_rt.Identifier):
     """Names a session."""
 
     __slots__ = ()
 
 
-class RunId(Identifier):
+class RunId(_rt.Identifier):
     """Names one run of an agent or a job."""
 
     __slots__ = ()
 
 
-class WaitRequestId(Identifier):
+class WaitRequestId(_rt.Identifier):
     """Names one barrier."""
 
     __slots__ = ()
 
 
-class RuntimeEpochId(Identifier):
+class RuntimeEpochId(_rt.Identifier):
     """Names one life of the feed's numbering."""
 
     __slots__ = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 
-from opslifecycle.sync.barriers import Barrier
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OperationAuthority
 from .enums import CompletionCursorConsumer, OperationCompletionFeedClass, OperationStatus
@@ -25,7 +25,7 @@ def _distinct(values: Iterable[Hashable]) -> bool:
 def outcome_exactly_when_terminal(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """Outcome, sequence and time of the end are there exactly for terminal operations."""
     return all(
@@ -39,7 +39,7 @@ def outcome_exactly_when_terminal(
 def outcome_agrees_with_status(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """The outcome is the status's."""
     return all(
@@ -51,7 +51,7 @@ def outcome_agrees_with_status(
 def no_stored_status_is_pseudo(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """No record has a status that stands for the absence of one."""
     return all(o.status is not OperationStatus.ABSENT for o in authority.records.values())
@@ -60,7 +60,7 @@ def no_stored_status_is_pseudo(
 def active_count_is_the_live_ones(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """The count is the number of live operations."""
     return authority.active_count == sum(
@@ -71,7 +71,7 @@ def active_count_is_the_live_ones(
 def peers_only_where_expected(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """Only kinds with a peer are ever ready, and the ready ones have a handle."""
     return all(
@@ -84,7 +84,7 @@ def peers_only_where_expected(
 def sequences_are_unique(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """No two operations share a sequence number."""
     return _distinct(o.sequence for o in authority.records.values() if o.sequence is not None)
@@ -93,7 +93,7 @@ def sequences_are_unique(
 def sequences_were_given(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """Every sequence number is one that was given."""
     return all(
@@ -105,7 +105,7 @@ def sequences_were_given(
 def rows_are_public(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """Only public kinds are in the feed."""
     return all(row.kind.completion_feed_class is OperationCompletionFeedClass.EMIT for row in rows)
@@ -114,7 +114,7 @@ def rows_are_public(
 def rows_lie_between_gap_and_watermark(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """Every retained row is past what was dropped and not past the watermark."""
     return all(authority.dropped_through < row.seq <= authority.watermark for row in rows)
@@ -123,7 +123,7 @@ def rows_lie_between_gap_and_watermark(
 def rows_equal_their_operations(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """A row tells the outcome of the operation that wrote it."""
     return all(
@@ -137,7 +137,7 @@ def rows_equal_their_operations(
 def watermark_was_given(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """The watermark is a sequence number that was given."""
     return authority.watermark <= authority.next_completion_seq
@@ -146,7 +146,7 @@ def watermark_was_given(
 def gap_within_watermark(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """Nothing that was dropped is past the watermark."""
     return authority.dropped_through <= authority.watermark
@@ -155,7 +155,7 @@ def gap_within_watermark(
 def cursors_within_watermark(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """No cursor passes the watermark."""
     return all(authority.cursors[c] <= authority.watermark for c in CompletionCursorConsumer)
@@ -164,7 +164,7 @@ def cursors_within_watermark(
 def barriers_wait_for_something(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """An active barrier has unfinished members."""
     return all(sum(1 for _ in b.unfinished_ids()) > 0 for b in barriers)
@@ -173,7 +173,7 @@ def barriers_wait_for_something(
 def barrier_members_are_live(
     authority: OperationAuthority,
     rows: Sequence[CompletionEntry],
-    barriers: Sequence[Barrier[OperationId, OperationTerminalOutcome]],
+    barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
     """An unfinished member of a barrier is registered and live."""
     return all(

@@ -11,19 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Self
 
-from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.shell.capture import fill, reading, seal, unseal
-from opslifecycle.shell.commits import Committer
-from opslifecycle.shell.effects import EffectRunner, FeedParts
-from opslifecycle.shell.engine import Shell
-from opslifecycle.shell.feed import CompletionFeed
-from opslifecycle.shell.listing import Listing
-from opslifecycle.shell.permissions import Permission
-from opslifecycle.shell.settings import UNSET, setting
-from opslifecycle.shell.steps import recovering
-from opslifecycle.stores.base import EMPTY, Interrupted, Store, Stored
-from opslifecycle.sync.publication import PublicationLock
-from opslifecycle.values import checks, conversion
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OperationAuthority
 from .enums import (
@@ -59,63 +47,63 @@ class OperationReads:
     def __init__(
         self,
         *,
-        max_completed: int = UNSET,
-        max_concurrent: int | None = UNSET,
-        store: Store | None = None,
+        max_completed: int = _rt.UNSET,
+        max_concurrent: int | None = _rt.UNSET,
+        store: _rt.Store | None = None,
     ) -> None:
-        if max_completed is not UNSET:
-            checks.count("max_completed", max_completed)
-        if max_concurrent is not UNSET and max_concurrent is not None:
-            checks.count("max_concurrent", max_concurrent)
+        if max_completed is not _rt.UNSET:
+            _rt.check_count("max_completed", max_completed)
+        if max_concurrent is not _rt.UNSET and max_concurrent is not None:
+            _rt.check_count("max_concurrent", max_concurrent)
         if store is not None:
-            checks.instance("store", store, Store)
-        stored = store.open(STORAGE.identity) if store is not None else EMPTY
-        with reading(store):
+            _rt.check_instance("store", store, _rt.Store)
+        stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+        with _rt.reading(store):
             self._begin(store, stored, max_completed, max_concurrent)
         if store is not None and stored.state is not None:
             self._recover(store.interrupted)
 
     def _begin(
         self,
-        store: Store | None,
-        stored: Stored,
+        store: _rt.Store | None,
+        stored: _rt.Stored,
         max_completed: int,
         max_concurrent: int | None,
     ) -> None:
-        state = conversion.data_of(stored.state) if stored.state is not None else {}
-        max_completed = setting("max_completed", max_completed, state, DEFAULT_MAX_COMPLETED)
-        max_concurrent = setting("max_concurrent", max_concurrent, state, None)
-        lock = PublicationLock()
+        state = _rt.data_of(stored.state) if stored.state is not None else {}
+        max_completed = _rt.setting("max_completed", max_completed, state, DEFAULT_MAX_COMPLETED)
+        max_concurrent = _rt.setting("max_concurrent", max_concurrent, state, None)
+        lock = _rt.PublicationLock()
         authority = OperationAuthority(
             max_completed=max(1, max_completed),
             max_concurrent=max_concurrent,
         )
         epoch_id = RuntimeEpochId(state["epoch_id"]) if state else RuntimeEpochId.new()
-        feed: CompletionFeed[CompletionEntry, RuntimeEpochId] = CompletionFeed(
+        feed: _rt.CompletionFeed[CompletionEntry, RuntimeEpochId] = _rt.CompletionFeed(
             lock,
             authority,
             entry_of,
             CompletionBatch,
             epoch_id,
         )
-        parts = FeedParts(feed, authority.max_completed)
+        parts = _rt.FeedParts(feed, authority.max_completed)
         self._feed = feed
-        listing = Listing(authority.records, listing_keys)
-        effects = EffectRunner(listing, parts)
-        effects.restore(authority, restore(authority, stored, SYSTEM_CLOCK))
+        listing = _rt.Listing(authority.records, listing_keys)
+        effects = _rt.EffectRunner(listing, parts)
+        effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
         committer = None
         if store is not None:
-            committer = Committer(authority, store, STORAGE, str(epoch_id))
+            committer = _rt.Committer(authority, store, STORAGE, str(epoch_id))
         self._authority = authority
-        self._shell = Shell(authority, lock, effects, committer)
+        self._shell = _rt.Shell(authority, lock, effects, committer)
         # A registry that is dropped without being closed leaves nobody waiting for it.
         weakref.finalize(self, self._shell.abandon).atexit = False
 
-    def _recover(self, interrupted: Interrupted | None) -> None:
+    def _recover(self, interrupted: _rt.Interrupted | None) -> None:
         terminate = OperationAuthority.recover_interrupted
         discard = OperationAuthority.rollback_unreturned_operation
         try:
-            step = recovering(interrupted, terminate, discard)
+            step = _rt.recovering(interrupted, terminate, discard)
             if step is not None:
                 self._shell.run(step)
         except BaseException:
@@ -131,10 +119,10 @@ class OperationReads:
             records = [put_of(each) for each in self._authority.records.values()]
             rows = [put_of(each) for each in self._feed.records()]
             state = state_of(self._authority, str(self._feed.epoch_id))
-        return seal(STORAGE.identity, records, rows, state)
+        return _rt.seal(STORAGE.identity, records, rows, state)
 
     @classmethod
-    def restore(cls, document: Any, *, store: Store | None = None) -> Self:
+    def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
         """A registry from what `capture` gave, kept in `store` if that is given.
 
         What was live is treated as at recovery, and the feed starts a new epoch. Raises
@@ -142,13 +130,14 @@ class OperationReads:
         document that was altered, and InvalidValueError for a store that holds
         something already.
         """
-        stored = unseal(document, STORAGE.identity, epoch_id=str(RuntimeEpochId.new()))
+        epoch_id = str(RuntimeEpochId.new())
+        stored = _rt.unseal(document, STORAGE.identity, epoch_id=epoch_id)
         if store is not None:
-            checks.instance("store", store, Store)
-            fill(store, STORAGE.identity, stored)
+            _rt.check_instance("store", store, _rt.Store)
+            _rt.fill(store, STORAGE.identity, stored)
         self = cls.__new__(cls)
-        with reading(store):
-            self._begin(store, stored, UNSET, UNSET)
+        with _rt.reading(store):
+            self._begin(store, stored, _rt.UNSET, _rt.UNSET)
         self._recover(None if store is None else store.interrupted)
         return self
 
@@ -161,7 +150,7 @@ class OperationReads:
         OperationNotFoundError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         return self._shell.watch(id, _register_watcher, OperationCompletionWatch)
 
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
@@ -170,7 +159,7 @@ class OperationReads:
         None when the id is unknown.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         return self._shell.view(id, snapshot_of)
 
     def list_operations(
@@ -186,20 +175,20 @@ class OperationReads:
         A filter that is None lets everything through.
         """
         if status is not None:
-            checks.instance("status", status, OperationStatus)
+            _rt.check_instance("status", status, OperationStatus)
         if kind is not None:
-            checks.instance("kind", kind, OperationKind)
+            _rt.check_instance("kind", kind, OperationKind)
         if owner_session_id is not None:
-            checks.instance("owner_session_id", owner_session_id, SessionId)
+            _rt.check_instance("owner_session_id", owner_session_id, SessionId)
         if terminal is not None:
-            checks.flag("terminal", terminal)
+            _rt.check_flag("terminal", terminal)
         return self._shell.views(
             (status, kind, owner_session_id, terminal),
             listing_order,
             snapshot_of,
         )
 
-    def completion_feed(self) -> CompletionFeed[CompletionEntry, RuntimeEpochId]:
+    def completion_feed(self) -> _rt.CompletionFeed[CompletionEntry, RuntimeEpochId]:
         """Every public completion, in order.
 
         Reading goes on after the registry is closed.
@@ -209,7 +198,7 @@ class OperationReads:
     def completion_cursor(self, consumer: CompletionCursorConsumer) -> int:
         """Where a consumer's cursor stands; 0 at first."""
         if type(consumer) is not CompletionCursorConsumer:
-            checks.instance("consumer", consumer, CompletionCursorConsumer)
+            _rt.check_instance("consumer", consumer, CompletionCursorConsumer)
         return self._shell.ask(OperationAuthority.cursor_of, consumer)
 
     def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
@@ -222,8 +211,8 @@ class OperationReads:
         Outcomes come in the order asked.
         """
         if type(run_id) is not RunId:
-            checks.instance("run_id", run_id, RunId)
-        members = checks.many("ids", ids, OperationId)
+            _rt.check_instance("run_id", run_id, RunId)
+        members = _rt.check_many("ids", ids, OperationId)
         return self._shell.wait_for_all(
             run_id,
             members,
@@ -235,15 +224,15 @@ class OperationReads:
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
         """Whether a status is an end."""
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(status) is not OperationStatus:
-            checks.instance("status", status, OperationStatus)
+            _rt.check_instance("status", status, OperationStatus)
         return self._shell.ask(OperationAuthority.classify_operation_terminality, id, status)
 
     def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
         """What an operation looks like from outside."""
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         return self._shell.ask(OperationAuthority.classify_operation_public_result, id)
 
     def classify_operation_completion_wake(
@@ -253,9 +242,9 @@ class OperationReads:
     ) -> OperationCompletionWakeClass:
         """Whether a completion of this kind wakes the owner."""
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(kind) is not OperationKind:
-            checks.instance("kind", kind, OperationKind)
+            _rt.check_instance("kind", kind, OperationKind)
         return self._shell.ask(OperationAuthority.classify_operation_completion_wake, id, kind)
 
     def classify_operation_transition_idempotence(
@@ -265,22 +254,22 @@ class OperationReads:
     ) -> bool:
         """Whether rejecting this action on this operation counts as a success."""
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(action) is not OperationLifecycleAction:
-            checks.instance("action", action, OperationLifecycleAction)
+            _rt.check_instance("action", action, OperationLifecycleAction)
         return self._shell.ask(
             OperationAuthority.classify_operation_transition_idempotence,
             id,
             action,
         )
 
-    def allowed(self, id: OperationId) -> tuple[Permission, ...]:
+    def allowed(self, id: OperationId) -> tuple[_rt.Permission, ...]:
         """What may be asked of one operation now, action by action.
 
         For an action that is not legal its permission holds the error that it would
         raise, with its facts and the guard that refuses.
         """
-        checks.instance("id", id, OperationId)
+        _rt.check_instance("id", id, OperationId)
         return self._shell.ask(OperationAuthority.allowed, id)
 
     def broken_invariants(self) -> list[str]:

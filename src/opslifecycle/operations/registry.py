@@ -9,8 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from opslifecycle.shell.steps import acting_on_all, advancing, collecting
-from opslifecycle.values import checks
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OperationAuthority
 from .enums import CompletionCursorConsumer, OperationEffect
@@ -57,7 +56,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         if type(spec) is not OperationSpec:
-            checks.instance("spec", spec, OperationSpec)
+            _rt.check_instance("spec", spec, OperationSpec)
         self._shell.act(spec.id, _register, (spec, None), creates=True)
 
     def register_operation_with_admission_limit(
@@ -73,9 +72,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         if type(spec) is not OperationSpec:
-            checks.instance("spec", spec, OperationSpec)
+            _rt.check_instance("spec", spec, OperationSpec)
         if max_concurrent is not None:
-            checks.count("max_concurrent", max_concurrent)
+            _rt.check_count("max_concurrent", max_concurrent)
         self._shell.act(spec.id, _register, (spec, max_concurrent), creates=True)
 
     def provisioning_succeeded(self, id: OperationId) -> None:
@@ -87,7 +86,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         self._shell.act(id, _start, (id,))
 
     def provisioning_failed(self, id: OperationId, error: str) -> None:
@@ -99,8 +98,8 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
-        checks.text("error", error)
+            _rt.check_instance("id", id, OperationId)
+        _rt.check_text("error", error)
         self._shell.act(id, _fail, (id, error))
 
     def fail_operation(self, id: OperationId, error: str) -> None:
@@ -112,8 +111,8 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
-        checks.text("error", error)
+            _rt.check_instance("id", id, OperationId)
+        _rt.check_text("error", error)
         self._shell.act(id, _fail, (id, error))
 
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
@@ -127,9 +126,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
-            checks.instance("handle", handle, OperationPeerHandle)
+            _rt.check_instance("handle", handle, OperationPeerHandle)
         self._shell.act(id, _peer_ready, (id, handle))
 
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
@@ -142,9 +141,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
-            checks.instance("update", update, OperationProgressUpdate)
+            _rt.check_instance("update", update, OperationProgressUpdate)
         self._shell.act(id, _progress_reported, (id, update))
 
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
@@ -156,9 +155,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if type(result) is not OperationResult:
-            checks.instance("result", result, OperationResult)
+            _rt.check_instance("result", result, OperationResult)
         self._shell.act(id, _complete, (id, result))
 
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
@@ -171,9 +170,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if reason is not None:
-            checks.text("reason", reason)
+            _rt.check_text("reason", reason)
         self._shell.act(id, _abort, (id, reason))
 
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
@@ -185,9 +184,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         if reason is not None:
-            checks.text("reason", reason)
+            _rt.check_text("reason", reason)
         self._shell.act(id, _cancel, (id, reason))
 
     def request_retire(self, id: OperationId) -> None:
@@ -200,7 +199,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         self._shell.act(id, _retire_requested, (id,))
 
     def mark_retired(self, id: OperationId) -> None:
@@ -213,7 +212,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         self._shell.act(id, _retire_completed, (id,))
 
     def terminate_owner(self, reason: str) -> None:
@@ -221,16 +220,16 @@ class Registry(OperationReads, OpsLifecycleRegistry):
 
         One step for every observer.
         """
-        checks.text("reason", reason)
-        self._shell.run(acting_on_all(OperationAuthority.terminate_owner, reason))
+        _rt.check_text("reason", reason)
+        self._shell.run(_rt.acting_on_all(OperationAuthority.terminate_owner, reason))
 
     def retire_owner(self, reason: str) -> None:
         """End every live operation by force, then refuse every further command.
 
         One step for every observer.
         """
-        checks.text("reason", reason)
-        self._shell.run(acting_on_all(OperationAuthority.retire_owner, reason))
+        _rt.check_text("reason", reason)
+        self._shell.run(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
 
     def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
@@ -241,7 +240,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            checks.instance("id", id, OperationId)
+            _rt.check_instance("id", id, OperationId)
         self._shell.act(id, _rollback_unreturned_operation, (id,))
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
@@ -251,7 +250,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError.
         """
         erased = self._shell.run(
-            collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
+            _rt.collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
         )
         collected: list[tuple[OperationId, OperationTerminalOutcome]] = erased
         return collected
@@ -272,12 +271,12 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, CursorOutOfRangeError.
         """
         if type(consumer) is not CompletionCursorConsumer:
-            checks.instance("consumer", consumer, CompletionCursorConsumer)
-        checks.count("cursor", cursor)
+            _rt.check_instance("consumer", consumer, CompletionCursorConsumer)
+        _rt.check_count("cursor", cursor)
         if projection is not None:
-            checks.instance("projection", projection, EpochCursorState)
+            _rt.check_instance("projection", projection, EpochCursorState)
         reached: int = self._shell.run(
-            advancing(OperationAuthority.advance_completion_cursor, consumer, cursor),
+            _rt.advancing(OperationAuthority.advance_completion_cursor, consumer, cursor),
         )
         if projection is not None:
             projection.record(consumer, reached)

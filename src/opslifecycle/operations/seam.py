@@ -9,8 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from opslifecycle.errors import UnsupportedError
-from opslifecycle.shell.feed import CompletionFeed
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import (
     CompletionCursorConsumer,
@@ -61,7 +60,7 @@ class OpsLifecycleRegistry(ABC):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
-        raise UnsupportedError("register_operation_with_admission_limit")
+        raise _rt.UnsupportedError("register_operation_with_admission_limit")
 
     @abstractmethod
     def provisioning_succeeded(self, id: OperationId) -> None:
@@ -181,7 +180,7 @@ class OpsLifecycleRegistry(ABC):
 
         One step for every observer.
         """
-        raise UnsupportedError("retire_owner")
+        raise _rt.UnsupportedError("retire_owner")
 
     def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
@@ -191,7 +190,7 @@ class OpsLifecycleRegistry(ABC):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
-        raise UnsupportedError("rollback_unreturned_operation")
+        raise _rt.UnsupportedError("rollback_unreturned_operation")
 
     @abstractmethod
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
@@ -230,9 +229,9 @@ class OpsLifecycleRegistry(ABC):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError.
         """
-        raise UnsupportedError("collect_completed")
+        raise _rt.UnsupportedError("collect_completed")
 
-    def completion_feed(self) -> CompletionFeed[CompletionEntry, RuntimeEpochId] | None:
+    def completion_feed(self) -> _rt.CompletionFeed[CompletionEntry, RuntimeEpochId] | None:
         """Every public completion, in order.
 
         Reading goes on after the registry is closed.
@@ -258,7 +257,7 @@ class OpsLifecycleRegistry(ABC):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, CursorOutOfRangeError.
         """
-        raise UnsupportedError("advance_completion_cursor")
+        raise _rt.UnsupportedError("advance_completion_cursor")
 
     def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
         """Wait until every one of the operations has ended.
@@ -269,15 +268,15 @@ class OpsLifecycleRegistry(ABC):
 
         Outcomes come in the order asked.
         """
-        raise UnsupportedError("wait_all")
+        raise _rt.UnsupportedError("wait_all")
 
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
         """Whether a status is an end."""
-        raise UnsupportedError("classify_operation_terminality")
+        raise _rt.UnsupportedError("classify_operation_terminality")
 
     def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
         """What an operation looks like from outside."""
-        raise UnsupportedError("classify_operation_public_result")
+        raise _rt.UnsupportedError("classify_operation_public_result")
 
     def classify_operation_completion_wake(
         self,
@@ -285,7 +284,7 @@ class OpsLifecycleRegistry(ABC):
         kind: OperationKind,
     ) -> OperationCompletionWakeClass:
         """Whether a completion of this kind wakes the owner."""
-        raise UnsupportedError("classify_operation_completion_wake")
+        raise _rt.UnsupportedError("classify_operation_completion_wake")
 
     def classify_operation_transition_idempotence(
         self,
@@ -293,4 +292,4 @@ class OpsLifecycleRegistry(ABC):
         action: OperationLifecycleAction,
     ) -> bool:
         """Whether rejecting this action on this operation counts as a success."""
-        raise UnsupportedError("classify_operation_transition_idempotence")
+        raise _rt.UnsupportedError("classify_operation_transition_idempotence")

@@ -6,12 +6,7 @@
 
 from __future__ import annotations
 
-from opslifecycle.clock import Clock
-from opslifecycle.shell.commits import Storage
-from opslifecycle.shell.overlay import Overlay, merge
-from opslifecycle.stores.base import Identity, Put, Stored
-from opslifecycle.values import conversion
-from opslifecycle.values.conversion import json_text, structure
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OperationAuthority, OperationRecord
 from .enums import (
@@ -77,8 +72,8 @@ def stage(authority: OperationAuthority) -> OperationAuthority:
     staged.cursors = dict(authority.cursors)
     staged.now_ms = authority.now_ms
     staged.clock_offset_ms = authority.clock_offset_ms
-    staged.records = Overlay(authority.records, copy_of)
-    staged.ended = Overlay(authority.ended)
+    staged.records = _rt.Overlay(authority.records, copy_of)
+    staged.ended = _rt.Overlay(authority.ended)
     return staged
 
 
@@ -92,8 +87,8 @@ def absorb(authority: OperationAuthority, staged: OperationAuthority) -> None:
     authority.dropped_through = staged.dropped_through
     authority.owner_retired = staged.owner_retired
     authority.cursors.update(staged.cursors)
-    merge(staged.records)
-    merge(staged.ended)
+    _rt.merge(staged.records)
+    _rt.merge(staged.ended)
 
 
 def keeps(operation: OperationRecord) -> bool:
@@ -107,8 +102,8 @@ def _operation_source_text(value: OperationSource) -> str:
         return f'{{"kind":"session_child","session_id":"{value.session_id}"}}'
     return (
         '{"kind":"backend_peer"'
-        f',"peer_id":{json_text(value.peer_id)}'
-        f',"address":{json_text(value.address)}'
+        f',"peer_id":{_rt.json_text(value.peer_id)}'
+        f',"address":{_rt.json_text(value.address)}'
         "}"
     )
 
@@ -119,8 +114,8 @@ def _operation_spec_text(value: OperationSpec) -> str:
         f'{{"id":"{value.id}"'
         f',"kind":"{value.kind.wire}"'
         f',"owner_session_id":"{value.owner_session_id}"'
-        f',"display_name":{json_text(value.display_name)}'
-        f',"source_label":{json_text(value.source_label)}'
+        f',"display_name":{_rt.json_text(value.display_name)}'
+        f',"source_label":{_rt.json_text(value.source_label)}'
         f',"expect_peer_channel":{"true" if value.expect_peer_channel else "false"}'
     )
     if value.operation_source is not None:
@@ -133,9 +128,9 @@ def _operation_spec_text(value: OperationSpec) -> str:
 def _trusted_peer_descriptor_text(value: TrustedPeerDescriptor) -> str:
     """TrustedPeerDescriptor as JSON text."""
     return (
-        f'{{"name":{json_text(value.name)}'
-        f',"peer_id":{json_text(value.peer_id)}'
-        f',"address":{json_text(value.address)}'
+        f'{{"name":{_rt.json_text(value.name)}'
+        f',"peer_id":{_rt.json_text(value.peer_id)}'
+        f',"address":{_rt.json_text(value.address)}'
         "}"
     )
 
@@ -143,7 +138,7 @@ def _trusted_peer_descriptor_text(value: TrustedPeerDescriptor) -> str:
 def _operation_peer_handle_text(value: OperationPeerHandle) -> str:
     """OperationPeerHandle as JSON text."""
     return (
-        f'{{"peer_name":{json_text(value.peer_name)}'
+        f'{{"peer_name":{_rt.json_text(value.peer_name)}'
         f',"trusted_peer":{_trusted_peer_descriptor_text(value.trusted_peer)}'
         "}"
     )
@@ -151,7 +146,7 @@ def _operation_peer_handle_text(value: OperationPeerHandle) -> str:
 
 def _operation_progress_update_text(value: OperationProgressUpdate) -> str:
     """OperationProgressUpdate as JSON text."""
-    text = f'{{"message":{json_text(value.message)}'
+    text = f'{{"message":{_rt.json_text(value.message)}'
     if value.percent is not None:
         text += f',"percent":{value.percent}'
     return f"{text}}}"
@@ -163,27 +158,27 @@ def _operation_terminal_outcome_text(value: OperationTerminalOutcome) -> str:
         return (
             '{"outcome_type":"completed"'
             f',"id":"{value.result.id}"'
-            f',"content":{json_text(value.result.content)}'
+            f',"content":{_rt.json_text(value.result.content)}'
             f',"is_error":{"true" if value.result.is_error else "false"}'
             f',"duration_ms":{value.result.duration_ms}'
             f',"tokens_used":{value.result.tokens_used}'
             "}"
         )
     if isinstance(value, Failed):
-        return f'{{"outcome_type":"failed","error":{json_text(value.error)}}}'
+        return f'{{"outcome_type":"failed","error":{_rt.json_text(value.error)}}}'
     if isinstance(value, Aborted):
         text = '{"outcome_type":"aborted"'
         if value.reason is not None:
-            text += f',"reason":{json_text(value.reason)}'
+            text += f',"reason":{_rt.json_text(value.reason)}'
         return f"{text}}}"
     if isinstance(value, Cancelled):
         text = '{"outcome_type":"cancelled"'
         if value.reason is not None:
-            text += f',"reason":{json_text(value.reason)}'
+            text += f',"reason":{_rt.json_text(value.reason)}'
         return f"{text}}}"
     if isinstance(value, Retired):
         return '{"outcome_type":"retired"}'
-    return f'{{"outcome_type":"terminated","reason":{json_text(value.reason)}}}'
+    return f'{{"outcome_type":"terminated","reason":{_rt.json_text(value.reason)}}}'
 
 
 def body_of(operation: OperationRecord) -> str:
@@ -223,7 +218,7 @@ def body_of(operation: OperationRecord) -> str:
     return f"{text}}}"
 
 
-def put_of(operation: OperationRecord) -> Put:
+def put_of(operation: OperationRecord) -> _rt.Put:
     """A record for a store."""
     return (
         str(operation.id),
@@ -255,36 +250,36 @@ def record_of(id: str, body: str) -> OperationRecord:
 
     Raises InvalidValueError for what no record can be.
     """
-    data = conversion.data_of(body, _KNOWN)
+    data = _rt.data_of(body, _KNOWN)
     operation = OperationRecord(
-        structure(id, OperationId),
+        _rt.structure(id, OperationId),
         0,
-        structure(data["created_at_ms"], int),
-        structure(data["spec"], OperationSpec),
+        _rt.structure(data["created_at_ms"], int),
+        _rt.structure(data["spec"], OperationSpec),
     )
-    operation.status = structure(data["status"], OperationStatus)
+    operation.status = _rt.structure(data["status"], OperationStatus)
     if "peer_ready" in data:
-        operation.peer_ready = structure(data["peer_ready"], bool)
+        operation.peer_ready = _rt.structure(data["peer_ready"], bool)
     if "peer_handle" in data:
-        operation.peer_handle = structure(data["peer_handle"], OperationPeerHandle | None)
+        operation.peer_handle = _rt.structure(data["peer_handle"], OperationPeerHandle | None)
     if "progress_count" in data:
-        operation.progress_count = structure(data["progress_count"], int)
+        operation.progress_count = _rt.structure(data["progress_count"], int)
     if "latest_progress" in data:
-        operation.latest_progress = structure(
+        operation.latest_progress = _rt.structure(
             data["latest_progress"],
             OperationProgressUpdate | None,
         )
     if "terminal_outcome" in data:
-        operation.terminal_outcome = structure(
+        operation.terminal_outcome = _rt.structure(
             data["terminal_outcome"],
             OperationTerminalOutcome | None,
         )
     if "sequence" in data:
-        operation.sequence = structure(data["sequence"], int | None)
+        operation.sequence = _rt.structure(data["sequence"], int | None)
     if "started_at_ms" in data:
-        operation.started_at_ms = structure(data["started_at_ms"], int | None)
+        operation.started_at_ms = _rt.structure(data["started_at_ms"], int | None)
     if "completed_at_ms" in data:
-        operation.completed_at_ms = structure(data["completed_at_ms"], int | None)
+        operation.completed_at_ms = _rt.structure(data["completed_at_ms"], int | None)
     return operation
 
 
@@ -306,7 +301,11 @@ def state_of(authority: OperationAuthority, epoch_id: str) -> str:
     return f"{text}}}"
 
 
-def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> list[OperationRecord]:
+def restore(
+    authority: OperationAuthority,
+    stored: _rt.Stored,
+    clock: _rt.Clock,
+) -> list[OperationRecord]:
     """Take over the records and the fields that a store holds.
 
     Gives the records that the feed rows are made from, the oldest first. Raises
@@ -314,17 +313,17 @@ def restore(authority: OperationAuthority, stored: Stored, clock: Clock) -> list
     """
     if stored.state is None:
         return []
-    state = conversion.data_of(stored.state)
+    state = _rt.data_of(stored.state)
     if "next_completion_seq" in state:
-        authority.next_completion_seq = structure(state["next_completion_seq"], int)
+        authority.next_completion_seq = _rt.structure(state["next_completion_seq"], int)
     if "watermark" in state:
-        authority.watermark = structure(state["watermark"], int)
+        authority.watermark = _rt.structure(state["watermark"], int)
     if "dropped_through" in state:
-        authority.dropped_through = structure(state["dropped_through"], int)
+        authority.dropped_through = _rt.structure(state["dropped_through"], int)
     for consumer in CompletionCursorConsumer:
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
-        authority.cursors[consumer] = structure(at, int)
+        authority.cursors[consumer] = _rt.structure(at, int)
     by_text: dict[str, OperationRecord] = {}
     for id, body in stored.records.items():
         operation = by_text[id] = record_of(id, body)
@@ -364,8 +363,8 @@ def _sequence_of(operation: OperationRecord) -> int:
     return operation.sequence or 0
 
 
-STORAGE = Storage(
-    identity=Identity("ops_lifecycle", VERSION, DIGEST),
+STORAGE = _rt.Storage(
+    identity=_rt.Identity("ops_lifecycle", VERSION, DIGEST),
     stage=stage,
     absorb=absorb,
     keeps=keeps,

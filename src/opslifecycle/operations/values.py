@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, TypeAlias
 
 from attrs import frozen
-from opslifecycle.values import checks, conversion
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import OperationKind, OperationTerminalOutcomeKind
 from .identifiers import OperationId, SessionId
@@ -24,9 +24,9 @@ class TrustedPeerDescriptor:
     address: str
 
     def __attrs_post_init__(self) -> None:
-        checks.text("name", self.name)
-        checks.text("peer_id", self.peer_id)
-        checks.text("address", self.address)
+        _rt.check_text("name", self.name)
+        _rt.check_text("peer_id", self.peer_id)
+        _rt.check_text("address", self.address)
 
 
 @frozen
@@ -37,9 +37,9 @@ class OperationPeerHandle:
     trusted_peer: TrustedPeerDescriptor
 
     def __attrs_post_init__(self) -> None:
-        checks.text("peer_name", self.peer_name)
+        _rt.check_text("peer_name", self.peer_name)
         if type(self.trusted_peer) is not TrustedPeerDescriptor:
-            checks.instance("trusted_peer", self.trusted_peer, TrustedPeerDescriptor)
+            _rt.check_instance("trusted_peer", self.trusted_peer, TrustedPeerDescriptor)
 
 
 @frozen
@@ -50,9 +50,9 @@ class OperationProgressUpdate:
     percent: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        checks.text("message", self.message)
+        _rt.check_text("message", self.message)
         if self.percent is not None:
-            checks.finite("percent", self.percent)
+            _rt.check_finite("percent", self.percent)
 
 
 @frozen
@@ -67,11 +67,11 @@ class OperationResult:
 
     def __attrs_post_init__(self) -> None:
         if type(self.id) is not OperationId:
-            checks.instance("id", self.id, OperationId)
-        checks.text("content", self.content)
-        checks.flag("is_error", self.is_error)
-        checks.count("duration_ms", self.duration_ms)
-        checks.count("tokens_used", self.tokens_used)
+            _rt.check_instance("id", self.id, OperationId)
+        _rt.check_text("content", self.content)
+        _rt.check_flag("is_error", self.is_error)
+        _rt.check_count("duration_ms", self.duration_ms)
+        _rt.check_count("tokens_used", self.tokens_used)
 
 
 @frozen
@@ -84,7 +84,7 @@ class SessionChild:
 
     def __attrs_post_init__(self) -> None:
         if type(self.session_id) is not SessionId:
-            checks.instance("session_id", self.session_id, SessionId)
+            _rt.check_instance("session_id", self.session_id, SessionId)
 
 
 @frozen
@@ -97,14 +97,14 @@ class BackendPeer:
     address: str
 
     def __attrs_post_init__(self) -> None:
-        checks.text("peer_id", self.peer_id)
-        checks.text("address", self.address)
+        _rt.check_text("peer_id", self.peer_id)
+        _rt.check_text("address", self.address)
 
 
 #: Where an operation comes from.
 OperationSource: TypeAlias = SessionChild | BackendPeer
 
-conversion.declare_union(
+_rt.declare_union(
     OperationSource,
     tag="kind",
     variants={
@@ -124,7 +124,7 @@ class Completed:
 
     def __attrs_post_init__(self) -> None:
         if type(self.result) is not OperationResult:
-            checks.instance("result", self.result, OperationResult)
+            _rt.check_instance("result", self.result, OperationResult)
 
 
 @frozen
@@ -136,7 +136,7 @@ class Failed:
     error: str
 
     def __attrs_post_init__(self) -> None:
-        checks.text("error", self.error)
+        _rt.check_text("error", self.error)
 
 
 @frozen
@@ -149,7 +149,7 @@ class Aborted:
 
     def __attrs_post_init__(self) -> None:
         if self.reason is not None:
-            checks.text("reason", self.reason)
+            _rt.check_text("reason", self.reason)
 
 
 @frozen
@@ -162,7 +162,7 @@ class Cancelled:
 
     def __attrs_post_init__(self) -> None:
         if self.reason is not None:
-            checks.text("reason", self.reason)
+            _rt.check_text("reason", self.reason)
 
 
 @frozen
@@ -181,7 +181,7 @@ class Terminated:
     reason: str
 
     def __attrs_post_init__(self) -> None:
-        checks.text("reason", self.reason)
+        _rt.check_text("reason", self.reason)
 
 
 #: How an operation ended.
@@ -189,7 +189,7 @@ OperationTerminalOutcome: TypeAlias = (
     Completed | Failed | Aborted | Cancelled | Retired | Terminated
 )
 
-conversion.declare_union(
+_rt.declare_union(
     OperationTerminalOutcome,
     tag="outcome_type",
     variants={
@@ -222,13 +222,13 @@ class OperationSpec:
 
     def __attrs_post_init__(self) -> None:
         if type(self.id) is not OperationId:
-            checks.instance("id", self.id, OperationId)
+            _rt.check_instance("id", self.id, OperationId)
         if type(self.kind) is not OperationKind:
-            checks.instance("kind", self.kind, OperationKind)
+            _rt.check_instance("kind", self.kind, OperationKind)
         if type(self.owner_session_id) is not SessionId:
-            checks.instance("owner_session_id", self.owner_session_id, SessionId)
-        checks.text("display_name", self.display_name)
-        checks.text("source_label", self.source_label)
+            _rt.check_instance("owner_session_id", self.owner_session_id, SessionId)
+        _rt.check_text("display_name", self.display_name)
+        _rt.check_text("source_label", self.source_label)
         object.__setattr__(
             self,
             "child_session_id",
@@ -238,7 +238,7 @@ class OperationSpec:
                 else None
             ),
         )
-        checks.flag("expect_peer_channel", self.expect_peer_channel)
+        _rt.check_flag("expect_peer_channel", self.expect_peer_channel)
 
 
-conversion.leave_out_none(OperationSpec, ["operation_source"])
+_rt.leave_out_none(OperationSpec, ["operation_source"])

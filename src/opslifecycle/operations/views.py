@@ -10,10 +10,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from attrs import frozen
-from opslifecycle.errors import InternalError
-from opslifecycle.shell.feed import FeedBatch
-from opslifecycle.values import conversion
-from opslifecycle.values.drafts import draft_of, finish
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OperationRecord
 from .enums import OperationKind, OperationPublicResultClass, OperationStatus
@@ -53,7 +50,7 @@ class OperationLifecycleSnapshot:
     elapsed_ms: int | None = None
 
 
-conversion.leave_out_none(
+_rt.leave_out_none(
     OperationLifecycleSnapshot,
     [
         "operation_source",
@@ -66,7 +63,7 @@ conversion.leave_out_none(
 )
 
 
-_SnapshotDraft = draft_of(OperationLifecycleSnapshot)
+_SnapshotDraft = _rt.draft_of(OperationLifecycleSnapshot)
 
 
 def snapshot_of(operation: OperationRecord, watcher_count: int) -> OperationLifecycleSnapshot:
@@ -97,7 +94,7 @@ def snapshot_of(operation: OperationRecord, watcher_count: int) -> OperationLife
         if operation.completed_at_ms is not None
         else None
     )
-    return finish(snapshot, OperationLifecycleSnapshot)
+    return _rt.finish(snapshot, OperationLifecycleSnapshot)
 
 
 @frozen
@@ -113,11 +110,11 @@ class CompletionEntry:
 
 
 @frozen
-class CompletionBatch(FeedBatch[CompletionEntry]):
+class CompletionBatch(_rt.FeedBatch[CompletionEntry]):
     """Feed entries after a position, with the feed's edges at the same instant."""
 
 
-_EntryDraft = draft_of(CompletionEntry)
+_EntryDraft = _rt.draft_of(CompletionEntry)
 
 
 def entry_of(operation: OperationRecord) -> CompletionEntry:
@@ -126,11 +123,11 @@ def entry_of(operation: OperationRecord) -> CompletionEntry:
     terminal_outcome = operation.terminal_outcome
     completed_at_ms = operation.completed_at_ms
     if sequence is None:
-        raise InternalError("an ended operation has no sequence")
+        raise _rt.InternalError("an ended operation has no sequence")
     if terminal_outcome is None:
-        raise InternalError("an ended operation has no terminal_outcome")
+        raise _rt.InternalError("an ended operation has no terminal_outcome")
     if completed_at_ms is None:
-        raise InternalError("an ended operation has no completed_at_ms")
+        raise _rt.InternalError("an ended operation has no completed_at_ms")
     entry = _EntryDraft()
     entry.seq = sequence
     entry.operation_id = operation.id
@@ -138,7 +135,7 @@ def entry_of(operation: OperationRecord) -> CompletionEntry:
     entry.display_name = operation.spec.display_name
     entry.terminal_outcome = terminal_outcome
     entry.completed_at_ms = completed_at_ms
-    return finish(entry, CompletionEntry)
+    return _rt.finish(entry, CompletionEntry)
 
 
 def listing_keys(operation: OperationRecord) -> tuple[Hashable, ...]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from opslifecycle.shell.steps import advancing, collecting
-from opslifecycle.values import checks
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestEffect
@@ -44,7 +43,7 @@ class AsyncApprovalRegistry(RequestReads):
         RequestExistsError, AmountExceededError.
         """
         if type(ask) is not Ask:
-            checks.instance("ask", ask, Ask)
+            _rt.check_instance("ask", ask, Ask)
         await self._shell.act_async(ask.id, _register, (ask,), creates=True)
 
     async def circulate(self, id: RequestId) -> None:
@@ -56,7 +55,7 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         await self._shell.act_async(id, _circulate, (id,))
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
@@ -69,9 +68,9 @@ class AsyncApprovalRegistry(RequestReads):
         QuorumReachedError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         if type(vote) is not Vote:
-            checks.instance("vote", vote, Vote)
+            _rt.check_instance("vote", vote, Vote)
         await self._shell.act_async(id, _endorse, (id, vote))
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
@@ -84,9 +83,9 @@ class AsyncApprovalRegistry(RequestReads):
         QuorumMissingError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         if type(vote) is not Vote:
-            checks.instance("vote", vote, Vote)
+            _rt.check_instance("vote", vote, Vote)
         await self._shell.act_async(id, _grant, (id, vote))
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
@@ -98,10 +97,10 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         if type(by) is not PersonId:
-            checks.instance("by", by, PersonId)
-        checks.text("reason", reason)
+            _rt.check_instance("by", by, PersonId)
+        _rt.check_text("reason", reason)
         await self._shell.act_async(id, _deny, (id, by, reason))
 
     async def expire(self, id: RequestId, at_ms: int) -> None:
@@ -113,8 +112,8 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError, NotExpiredError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
-        checks.count("at_ms", at_ms)
+            _rt.check_instance("id", id, RequestId)
+        _rt.check_count("at_ms", at_ms)
         await self._shell.act_async(id, _expire, (id, at_ms))
 
     async def withdraw(self, id: RequestId) -> None:
@@ -127,7 +126,7 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         await self._shell.act_async(id, _withdraw, (id,))
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:
@@ -136,7 +135,7 @@ class AsyncApprovalRegistry(RequestReads):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError.
         """
         erased = await self._shell.start(
-            collecting(RequestAuthority.collect_decided, (RequestEffect.ERASE,)),
+            _rt.collecting(RequestAuthority.collect_decided, (RequestEffect.ERASE,)),
         )
         collected: list[tuple[RequestId, Decision]] = erased
         return collected
@@ -150,10 +149,10 @@ class AsyncApprovalRegistry(RequestReads):
         CursorError.
         """
         if type(consumer) is not DecisionReader:
-            checks.instance("consumer", consumer, DecisionReader)
-        checks.count("cursor", cursor)
+            _rt.check_instance("consumer", consumer, DecisionReader)
+        _rt.check_count("cursor", cursor)
         reached: int = await self._shell.start(
-            advancing(RequestAuthority.mark_read, consumer, cursor),
+            _rt.advancing(RequestAuthority.mark_read, consumer, cursor),
         )
         return reached
 

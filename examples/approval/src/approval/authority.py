@@ -14,9 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.shell.permissions import Permission
-from opslifecycle.values.drafts import draft_of
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import DecisionReader, RequestEffect, RequestStatus, Standing, Urgency
 from .errors import (
@@ -141,7 +139,7 @@ class RequestAuthority:
         self.clock_offset_ms = 0
         self.effects_given = 0
 
-    def register(self, ask: Ask) -> Effects | OpsLifecycleError:
+    def register(self, ask: Ask) -> Effects | _rt.OpsLifecycleError:
         """Draft a request.
 
         The new request is drafted.
@@ -165,7 +163,7 @@ class RequestAuthority:
         self.open_count += 1
         return _NO_EFFECTS
 
-    def circulate(self, id: RequestId) -> Effects | OpsLifecycleError:
+    def circulate(self, id: RequestId) -> Effects | _rt.OpsLifecycleError:
         """Put it before those who approve.
 
         Legal from drafted, leads to circulating.
@@ -178,7 +176,7 @@ class RequestAuthority:
         request.status = _CIRCULATING
         return _NO_EFFECTS
 
-    def endorse(self, id: RequestId, vote: Vote) -> Effects | OpsLifecycleError:
+    def endorse(self, id: RequestId, vote: Vote) -> Effects | _rt.OpsLifecycleError:
         """Approve it; others must follow.
 
         Legal from circulating, changes no status.
@@ -198,7 +196,7 @@ class RequestAuthority:
         request.last_vote = vote
         return _NO_EFFECTS
 
-    def grant(self, id: RequestId, vote: Vote) -> Effects | OpsLifecycleError:
+    def grant(self, id: RequestId, vote: Vote) -> Effects | _rt.OpsLifecycleError:
         """Approve it as the last one who has to.
 
         Legal from circulating, leads to granted.
@@ -224,7 +222,7 @@ class RequestAuthority:
         id: RequestId,
         by: PersonId,
         reason: str,
-    ) -> Effects | OpsLifecycleError:
+    ) -> Effects | _rt.OpsLifecycleError:
         """Say no.
 
         Legal from circulating, leads to denied.
@@ -236,7 +234,7 @@ class RequestAuthority:
             return WrongStageError(id, request.status, "deny").by("possible")
         return self._end(request, _DENIED, _denied(by, reason))
 
-    def expire(self, id: RequestId, at_ms: int) -> Effects | OpsLifecycleError:
+    def expire(self, id: RequestId, at_ms: int) -> Effects | _rt.OpsLifecycleError:
         """Note that the time is up.
 
         Legal from drafted or circulating, leads to expired.
@@ -250,7 +248,7 @@ class RequestAuthority:
             return NotExpiredError(id, request.ask.expires_at_ms).by("overdue")
         return self._end(request, _EXPIRED, _expired(at_ms))
 
-    def withdraw(self, id: RequestId) -> Effects | OpsLifecycleError:
+    def withdraw(self, id: RequestId) -> Effects | _rt.OpsLifecycleError:
         """Take it back.
 
         Legal from drafted or circulating, leads to withdrawn.
@@ -262,7 +260,7 @@ class RequestAuthority:
             return WrongStageError(id, request.status, "withdraw").by("possible")
         return self._end(request, _WITHDRAWN, Withdrawn())
 
-    def collect_decided(self) -> list[RequestRecord] | OpsLifecycleError:
+    def collect_decided(self) -> list[RequestRecord] | _rt.OpsLifecycleError:
         """Hand over what was decided."""
         return list(self.ended.values())
 
@@ -270,7 +268,7 @@ class RequestAuthority:
         self,
         consumer: DecisionReader,
         cursor: int,
-    ) -> int | OpsLifecycleError:
+    ) -> int | _rt.OpsLifecycleError:
         """Move a consumer's cursor forward.
 
         Gives where it stands then; it never falls.
@@ -281,7 +279,7 @@ class RequestAuthority:
         self.cursors[consumer] = reached
         return reached
 
-    def watch(self, id: RequestId) -> OpsLifecycleError | None:
+    def watch(self, id: RequestId) -> _rt.OpsLifecycleError | None:
         """Wait for a decision."""
         request = self.records.get(id)
         if request is None:
@@ -296,7 +294,7 @@ class RequestAuthority:
         self,
         ids: Sequence[RequestId],
         active: int,
-    ) -> OpsLifecycleError | None:
+    ) -> _rt.OpsLifecycleError | None:
         """Admit a barrier, or say what it is refused with.
 
         `active` counts the barriers of the same key.
@@ -318,7 +316,7 @@ class RequestAuthority:
         id: RequestId,
         from_statuses: tuple[RequestStatus, ...],
         label: str,
-    ) -> OpsLifecycleError | None:
+    ) -> _rt.OpsLifecycleError | None:
         """What an action would be refused with now; None if nothing is against it.
 
         It is checked for known, possible.
@@ -335,7 +333,7 @@ class RequestAuthority:
         id: RequestId,
         from_statuses: tuple[RequestStatus, ...],
         label: str,
-    ) -> OpsLifecycleError | None:
+    ) -> _rt.OpsLifecycleError | None:
         """What an action would be refused with now; None if nothing is against it.
 
         It is checked for known, possible, more_needed.
@@ -354,7 +352,7 @@ class RequestAuthority:
         id: RequestId,
         from_statuses: tuple[RequestStatus, ...],
         label: str,
-    ) -> OpsLifecycleError | None:
+    ) -> _rt.OpsLifecycleError | None:
         """What an action would be refused with now; None if nothing is against it.
 
         It is checked for known, possible, enough.
@@ -369,23 +367,27 @@ class RequestAuthority:
             return QuorumMissingError(id, approvals, request.kind.quorum).by("enough")
         return None
 
-    def allowed(self, id: RequestId) -> tuple[Permission, ...]:
+    def allowed(self, id: RequestId) -> tuple[_rt.Permission, ...]:
         """What may be asked of a record now, action by action."""
         return (
-            Permission("circulate", self._refused(id, _FROM_DRAFTED, "circulate")),
-            Permission(
+            _rt.Permission("circulate", self._refused(id, _FROM_DRAFTED, "circulate")),
+            _rt.Permission(
                 "endorse",
                 self._endorse_refused(id, _FROM_CIRCULATING, "endorse"),
                 ("somebody_else", "in_time"),
             ),
-            Permission(
+            _rt.Permission(
                 "grant",
                 self._grant_refused(id, _FROM_CIRCULATING, "grant"),
                 ("somebody_else", "in_time"),
             ),
-            Permission("deny", self._refused(id, _FROM_CIRCULATING, "deny")),
-            Permission("expire", self._refused(id, _FROM_LIVE, "expire"), ("overdue",)),
-            Permission("withdraw", self._refused(id, _FROM_LIVE, "withdraw")),
+            _rt.Permission("deny", self._refused(id, _FROM_CIRCULATING, "deny")),
+            _rt.Permission(
+                "expire",
+                self._refused(id, _FROM_LIVE, "expire"),
+                ("overdue",),
+            ),
+            _rt.Permission("withdraw", self._refused(id, _FROM_LIVE, "withdraw")),
         )
 
     def standing_of(self, id: RequestId) -> Standing:
@@ -442,7 +444,7 @@ class RequestAuthority:
         return _EFFECTS_2
 
 
-_GrantedDraft = draft_of(Granted)
+_GrantedDraft = _rt.draft_of(Granted)
 
 
 def _granted(last: Vote) -> Granted:
@@ -454,7 +456,7 @@ def _granted(last: Vote) -> Granted:
     return made
 
 
-_DeniedDraft = draft_of(Denied)
+_DeniedDraft = _rt.draft_of(Denied)
 
 
 def _denied(by: PersonId, reason: str) -> Denied:
@@ -467,7 +469,7 @@ def _denied(by: PersonId, reason: str) -> Denied:
     return made
 
 
-_ExpiredDraft = draft_of(Expired)
+_ExpiredDraft = _rt.draft_of(Expired)
 
 
 def _expired(at_ms: int) -> Expired:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from opslifecycle.values.closed_set import ClosedSet
+from opslifecycle.runtime import v1 as _rt
 
 
-class Urgency(ClosedSet):
+class Urgency(_rt.ClosedSet):
     """How soon somebody has to look at a request."""
 
     #: At once.
@@ -24,7 +24,7 @@ class Urgency(ClosedSet):
     WHENEVER = "whenever"
 
 
-class RequestKind(ClosedSet):
+class RequestKind(_rt.ClosedSet):
     """What is asked for."""
 
     #: How many people must approve.
@@ -73,7 +73,7 @@ class RequestKind(ClosedSet):
     )
 
 
-class DecisionReader(ClosedSet):
+class DecisionReader(_rt.ClosedSet):
     """Who follows the decisions."""
 
     #: Pays what was granted.
@@ -83,7 +83,7 @@ class DecisionReader(ClosedSet):
     AUDIT = "audit"
 
 
-class Standing(ClosedSet):
+class Standing(_rt.ClosedSet):
     """How a request looks to the one who made it."""
 
     #: There is none.
@@ -96,7 +96,7 @@ class Standing(ClosedSet):
     SETTLED = "settled"
 
 
-class RequestStatus(ClosedSet):
+class RequestStatus(_rt.ClosedSet):
     """Where the lifecycle of one request stands."""
 
     #: Whether it is an end.
@@ -161,7 +161,7 @@ class RequestStatus(ClosedSet):
     )
 
 
-class RequestEffect(ClosedSet):
+class RequestEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
     #: Show the end in the feed.

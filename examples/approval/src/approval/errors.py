@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import RequestStatus
 from .identifiers import RequestId
 
 
-class RequestExistsError(OpsLifecycleError):
+class RequestExistsError(_rt.OpsLifecycleError):
     """Rejected: request {id} exists."""
 
     facts = ("id",)
@@ -24,7 +24,7 @@ class RequestExistsError(OpsLifecycleError):
         super().__init__(id)
 
 
-class RequestNotFoundError(OpsLifecycleError):
+class RequestNotFoundError(_rt.OpsLifecycleError):
     """Rejected: there is no request {id}."""
 
     facts = ("id",)
@@ -36,7 +36,7 @@ class RequestNotFoundError(OpsLifecycleError):
         super().__init__(id)
 
 
-class WrongStageError(OpsLifecycleError):
+class WrongStageError(_rt.OpsLifecycleError):
     """Rejected: request {id} is {status.value}: it cannot {action}."""
 
     facts = ("id", "status", "action")
@@ -50,7 +50,7 @@ class WrongStageError(OpsLifecycleError):
         super().__init__(id, status, action)
 
 
-class AmountExceededError(OpsLifecycleError):
+class AmountExceededError(_rt.OpsLifecycleError):
     """Rejected: {amount} is more than the {allowed} that may be asked for."""
 
     facts = ("amount", "allowed")
@@ -63,7 +63,7 @@ class AmountExceededError(OpsLifecycleError):
         super().__init__(amount, allowed)
 
 
-class OwnRequestError(OpsLifecycleError):
+class OwnRequestError(_rt.OpsLifecycleError):
     """Rejected: nobody approves a request of their own: {id}."""
 
     facts = ("id",)
@@ -75,7 +75,7 @@ class OwnRequestError(OpsLifecycleError):
         super().__init__(id)
 
 
-class ExpiredError(OpsLifecycleError):
+class ExpiredError(_rt.OpsLifecycleError):
     """Rejected: request {id} expired at {expires_at_ms}."""
 
     facts = ("id", "expires_at_ms")
@@ -88,7 +88,7 @@ class ExpiredError(OpsLifecycleError):
         super().__init__(id, expires_at_ms)
 
 
-class NotExpiredError(OpsLifecycleError):
+class NotExpiredError(_rt.OpsLifecycleError):
     """Rejected: request {id} expires at {expires_at_ms}, not before."""
 
     facts = ("id", "expires_at_ms")
@@ -101,7 +101,7 @@ class NotExpiredError(OpsLifecycleError):
         super().__init__(id, expires_at_ms)
 
 
-class QuorumMissingError(OpsLifecycleError):
+class QuorumMissingError(_rt.OpsLifecycleError):
     """Rejected: request {id} has {approvals} approvals and needs {quorum}."""
 
     facts = ("id", "approvals", "quorum")
@@ -115,7 +115,7 @@ class QuorumMissingError(OpsLifecycleError):
         super().__init__(id, approvals, quorum)
 
 
-class QuorumReachedError(OpsLifecycleError):
+class QuorumReachedError(_rt.OpsLifecycleError):
     """Rejected: the approval would be the last of {quorum} for {id}: grant it."""
 
     facts = ("id", "quorum")
@@ -128,7 +128,7 @@ class QuorumReachedError(OpsLifecycleError):
         super().__init__(id, quorum)
 
 
-class CursorError(OpsLifecycleError):
+class CursorError(_rt.OpsLifecycleError):
     """Rejected: there is no decision {cursor} yet, only {watermark}."""
 
     facts = ("cursor", "watermark")
@@ -141,7 +141,7 @@ class CursorError(OpsLifecycleError):
         super().__init__(cursor, watermark)
 
 
-class WaitingAlreadyError(OpsLifecycleError):
+class WaitingAlreadyError(_rt.OpsLifecycleError):
     """Rejected: somebody waits for this batch already."""
 
     template = "somebody waits for this batch already"
@@ -150,7 +150,7 @@ class WaitingAlreadyError(OpsLifecycleError):
         super().__init__()
 
 
-class AskedTwiceError(OpsLifecycleError):
+class AskedTwiceError(_rt.OpsLifecycleError):
     """Rejected: request {id} is named twice."""
 
     facts = ("id",)

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 from attrs import frozen
-from opslifecycle.sync.waits import Wait
-from opslifecycle.values.token import ObligationToken, mint
+from opslifecycle.runtime import v1 as _rt
 
 from .identifiers import BatchId, RequestId, WaitId
 from .values import Decision
 
 
-class RequestWatch(Wait[Decision]):
+class RequestWatch(_rt.Wait[Decision]):
     """Waits for one request to end; gives its outcome.
 
     A watch whose source is gone raises ChannelClosedError, never an invented outcome.
@@ -23,7 +22,7 @@ class RequestWatch(Wait[Decision]):
     __slots__ = ()
 
 
-class BatchDecided(ObligationToken):
+class BatchDecided(_rt.ObligationToken):
     """Proof that every one of the requests has ended; made by the registry alone."""
 
     __slots__ = ("batch_id", "request_ids", "wait_request_id")
@@ -41,7 +40,7 @@ class BatchResult:
     satisfied: BatchDecided
 
 
-class BatchWait(Wait[BatchResult]):
+class BatchWait(_rt.Wait[BatchResult]):
     """Waits for every one of some requests to end.
 
     Cancelling it, or letting the last reference go, clears the barrier; no token is
@@ -57,7 +56,7 @@ def satisfied(
     outcomes: list[tuple[RequestId, Decision]],
 ) -> BatchResult:
     """The result of a barrier, with its token."""
-    token = mint(
+    token = _rt.mint(
         BatchDecided,
         wait_request_id=wait_request_id,
         batch_id=batch_id,

@@ -6,34 +6,34 @@
 
 from __future__ import annotations
 
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.runtime import v1 as _rt
 
 
-class RequestId(Identifier):
+class RequestId(_rt.Identifier):
     """Names one request."""
 
     __slots__ = ()
 
 
-class PersonId(Identifier):
+class PersonId(_rt.Identifier):
     """Names a person."""
 
     __slots__ = ()
 
 
-class BatchId(Identifier):
+class BatchId(_rt.Identifier):
     """Names a batch of requests that somebody waits for."""
 
     __slots__ = ()
 
 
-class WaitId(Identifier):
+class WaitId(_rt.Identifier):
     """Names one wait for a batch."""
 
     __slots__ = ()
 
 
-class FeedId(Identifier):
+class FeedId(_rt.Identifier):
     """Names one life of the feed's numbering."""
 
     __slots__ = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opslifecycle.sync.barriers import Barrier
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority
 from .enums import RequestStatus
@@ -20,7 +20,7 @@ from .views import DecisionEntry
 def open_ones_are_counted(
     authority: RequestAuthority,
     rows: Sequence[DecisionEntry],
-    barriers: Sequence[Barrier[RequestId, Decision]],
+    barriers: Sequence[_rt.Barrier[RequestId, Decision]],
 ) -> bool:
     """The count is the number of undecided requests."""
     return authority.open_count == sum(
@@ -31,7 +31,7 @@ def open_ones_are_counted(
 def grants_had_their_quorum(
     authority: RequestAuthority,
     rows: Sequence[DecisionEntry],
-    barriers: Sequence[Barrier[RequestId, Decision]],
+    barriers: Sequence[_rt.Barrier[RequestId, Decision]],
 ) -> bool:
     """What was granted had enough approvals, and nothing else has."""
     return all(
@@ -43,7 +43,7 @@ def grants_had_their_quorum(
 def amounts_are_within_limits(
     authority: RequestAuthority,
     rows: Sequence[DecisionEntry],
-    barriers: Sequence[Barrier[RequestId, Decision]],
+    barriers: Sequence[_rt.Barrier[RequestId, Decision]],
 ) -> bool:
     """Nobody asks for more than the kind allows."""
     return all(r.ask.amount <= r.kind.amount_max for r in authority.records.values())
@@ -52,7 +52,7 @@ def amounts_are_within_limits(
 def outcome_exactly_when_decided(
     authority: RequestAuthority,
     rows: Sequence[DecisionEntry],
-    barriers: Sequence[Barrier[RequestId, Decision]],
+    barriers: Sequence[_rt.Barrier[RequestId, Decision]],
 ) -> bool:
     """A decision is there exactly for what was decided."""
     return all(
@@ -64,7 +64,7 @@ def outcome_exactly_when_decided(
 def numbers_exactly_when_decided(
     authority: RequestAuthority,
     rows: Sequence[DecisionEntry],
-    barriers: Sequence[Barrier[RequestId, Decision]],
+    barriers: Sequence[_rt.Barrier[RequestId, Decision]],
 ) -> bool:
     """A decision's number is there exactly for what was decided, and was given."""
     return all(
@@ -77,7 +77,7 @@ def numbers_exactly_when_decided(
 def rows_were_public_decisions(
     authority: RequestAuthority,
     rows: Sequence[DecisionEntry],
-    barriers: Sequence[Barrier[RequestId, Decision]],
+    barriers: Sequence[_rt.Barrier[RequestId, Decision]],
 ) -> bool:
     """Every decision that is kept is no later than the last public one."""
     return (

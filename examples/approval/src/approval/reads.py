@@ -11,20 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Self
 
-from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.shell.capture import fill, reading, seal, unseal
-from opslifecycle.shell.commits import Committer
-from opslifecycle.shell.effects import EffectRunner, FeedParts
-from opslifecycle.shell.engine import Shell
-from opslifecycle.shell.feed import CompletionFeed
-from opslifecycle.shell.listing import Listing
-from opslifecycle.shell.outbox import Hooks, check_handler
-from opslifecycle.shell.permissions import Permission
-from opslifecycle.shell.settings import UNSET, setting
-from opslifecycle.shell.steps import recovering
-from opslifecycle.stores.base import EMPTY, Interrupted, Store, Stored
-from opslifecycle.sync.publication import PublicationLock
-from opslifecycle.values import checks, conversion
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency
@@ -54,66 +41,66 @@ class RequestReads:
     def __init__(
         self,
         *,
-        decisions_max: int = UNSET,
-        store: Store | None = None,
+        decisions_max: int = _rt.UNSET,
+        store: _rt.Store | None = None,
         on_effect: Callable[[RequestEffectCall], object] | None = None,
     ) -> None:
-        if decisions_max is not UNSET:
-            checks.count("decisions_max", decisions_max)
-        check_handler(on_effect)
+        if decisions_max is not _rt.UNSET:
+            _rt.check_count("decisions_max", decisions_max)
+        _rt.check_handler(on_effect)
         if store is not None:
-            checks.instance("store", store, Store)
-        stored = store.open(STORAGE.identity) if store is not None else EMPTY
-        with reading(store):
+            _rt.check_instance("store", store, _rt.Store)
+        stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+        with _rt.reading(store):
             self._begin(store, stored, decisions_max, on_effect)
         if store is not None and stored.state is not None:
             self._recover(store.interrupted)
 
     def _begin(
         self,
-        store: Store | None,
-        stored: Stored,
+        store: _rt.Store | None,
+        stored: _rt.Stored,
         decisions_max: int,
         on_effect: Callable[[RequestEffectCall], object] | None,
     ) -> None:
-        state = conversion.data_of(stored.state) if stored.state is not None else {}
-        decisions_max = setting(
+        state = _rt.data_of(stored.state) if stored.state is not None else {}
+        decisions_max = _rt.setting(
             "decisions_max",
             decisions_max,
             state,
             DEFAULT_DECISIONS_MAX,
         )
-        lock = PublicationLock()
+        lock = _rt.PublicationLock()
         authority = RequestAuthority(
             decisions_max=max(1, decisions_max),
         )
         epoch_id = FeedId(state["epoch_id"]) if state else FeedId.new()
-        feed: CompletionFeed[DecisionEntry, FeedId] = CompletionFeed(
+        feed: _rt.CompletionFeed[DecisionEntry, FeedId] = _rt.CompletionFeed(
             lock,
             authority,
             entry_of,
             DecisionBatch,
             epoch_id,
         )
-        parts = FeedParts(feed, authority.decisions_max)
+        parts = _rt.FeedParts(feed, authority.decisions_max)
         self._feed = feed
-        listing = Listing(authority.records, listing_keys)
-        hooks = Hooks(lock, snapshot_of, body_of, on_effect)
+        listing = _rt.Listing(authority.records, listing_keys)
+        hooks = _rt.Hooks(lock, snapshot_of, body_of, on_effect)
         self._hooks = hooks
-        effects = EffectRunner(listing, parts, hooks)
-        effects.restore(authority, restore(authority, stored, SYSTEM_CLOCK))
+        effects = _rt.EffectRunner(listing, parts, hooks)
+        effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
         committer = None
         if store is not None:
-            committer = Committer(authority, store, STORAGE, str(epoch_id))
+            committer = _rt.Committer(authority, store, STORAGE, str(epoch_id))
         self._authority = authority
-        self._shell = Shell(authority, lock, effects, committer)
+        self._shell = _rt.Shell(authority, lock, effects, committer)
         hooks.restore(effects_of(stored))
         # A registry that is dropped without being closed leaves nobody waiting for it.
         weakref.finalize(self, self._shell.abandon).atexit = False
 
-    def _recover(self, interrupted: Interrupted | None) -> None:
+    def _recover(self, interrupted: _rt.Interrupted | None) -> None:
         try:
-            step = recovering(interrupted, None, None)
+            step = _rt.recovering(interrupted, None, None)
             if step is not None:
                 self._shell.run(step)
         except BaseException:
@@ -130,10 +117,10 @@ class RequestReads:
             records += self._hooks.puts()
             rows = [put_of(each) for each in self._feed.records()]
             state = state_of(self._authority, str(self._feed.epoch_id))
-        return seal(STORAGE.identity, records, rows, state)
+        return _rt.seal(STORAGE.identity, records, rows, state)
 
     @classmethod
-    def restore(cls, document: Any, *, store: Store | None = None) -> Self:
+    def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
         """A registry from what `capture` gave, kept in `store` if that is given.
 
         What was live is treated as at recovery, and the feed starts a new epoch. Raises
@@ -141,13 +128,14 @@ class RequestReads:
         document that was altered, and InvalidValueError for a store that holds
         something already.
         """
-        stored = unseal(document, STORAGE.identity, epoch_id=str(FeedId.new()))
+        epoch_id = str(FeedId.new())
+        stored = _rt.unseal(document, STORAGE.identity, epoch_id=epoch_id)
         if store is not None:
-            checks.instance("store", store, Store)
-            fill(store, STORAGE.identity, stored)
+            _rt.check_instance("store", store, _rt.Store)
+            _rt.fill(store, STORAGE.identity, stored)
         self = cls.__new__(cls)
-        with reading(store):
-            self._begin(store, stored, UNSET, None)
+        with _rt.reading(store):
+            self._begin(store, stored, _rt.UNSET, None)
         self._recover(None if store is None else store.interrupted)
         return self
 
@@ -160,7 +148,7 @@ class RequestReads:
         RequestNotFoundError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         return self._shell.watch(id, _watch, RequestWatch)
 
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
@@ -169,7 +157,7 @@ class RequestReads:
         None when the id is unknown.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         return self._shell.view(id, snapshot_of)
 
     def requests(
@@ -184,14 +172,14 @@ class RequestReads:
         A filter that is None lets everything through.
         """
         if status is not None:
-            checks.instance("status", status, RequestStatus)
+            _rt.check_instance("status", status, RequestStatus)
         if kind is not None:
-            checks.instance("kind", kind, RequestKind)
+            _rt.check_instance("kind", kind, RequestKind)
         if by is not None:
-            checks.instance("by", by, PersonId)
+            _rt.check_instance("by", by, PersonId)
         return self._shell.views((status, kind, by), listing_order, snapshot_of)
 
-    def decisions(self) -> CompletionFeed[DecisionEntry, FeedId]:
+    def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId]:
         """Every public decision, in order.
 
         Reading goes on after the registry is closed.
@@ -201,7 +189,7 @@ class RequestReads:
     def read_up_to(self, consumer: DecisionReader) -> int:
         """Where a consumer's cursor stands; 0 at first."""
         if type(consumer) is not DecisionReader:
-            checks.instance("consumer", consumer, DecisionReader)
+            _rt.check_instance("consumer", consumer, DecisionReader)
         return self._shell.ask(RequestAuthority.cursor_of, consumer)
 
     def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
@@ -213,8 +201,8 @@ class RequestReads:
         Outcomes come in the order asked.
         """
         if type(batch_id) is not BatchId:
-            checks.instance("batch_id", batch_id, BatchId)
-        members = checks.many("ids", ids, RequestId)
+            _rt.check_instance("batch_id", batch_id, BatchId)
+        members = _rt.check_many("ids", ids, RequestId)
         return self._shell.wait_for_all(
             batch_id,
             members,
@@ -226,19 +214,19 @@ class RequestReads:
     def standing_of(self, id: RequestId) -> Standing:
         """How a request looks to the one who made it."""
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.standing_of, id)
 
     def urgency_of(self, id: RequestId) -> Urgency:
         """How soon somebody has to look at it."""
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.urgency_of, id)
 
     def is_missing_votes(self, id: RequestId) -> bool:
         """Whether more than one approval is missing."""
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.is_missing_votes, id)
 
     def pending_effects(self) -> tuple[RequestEffectCall, ...]:
@@ -246,13 +234,13 @@ class RequestReads:
         with self._shell.lock:
             return self._hooks.pending()
 
-    def allowed(self, id: RequestId) -> tuple[Permission, ...]:
+    def allowed(self, id: RequestId) -> tuple[_rt.Permission, ...]:
         """What may be asked of one request now, action by action.
 
         For an action that is not legal its permission holds the error that it would
         raise, with its facts and the guard that refuses.
         """
-        checks.instance("id", id, RequestId)
+        _rt.check_instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.allowed, id)
 
     def broken_invariants(self) -> list[str]:

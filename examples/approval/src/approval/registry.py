@@ -9,8 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from opslifecycle.shell.steps import advancing, collecting
-from opslifecycle.values import checks
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestEffect
@@ -46,7 +45,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestExistsError, AmountExceededError.
         """
         if type(ask) is not Ask:
-            checks.instance("ask", ask, Ask)
+            _rt.check_instance("ask", ask, Ask)
         self._shell.act(ask.id, _register, (ask,), creates=True)
 
     def circulate(self, id: RequestId) -> None:
@@ -58,7 +57,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         self._shell.act(id, _circulate, (id,))
 
     def endorse(self, id: RequestId, vote: Vote) -> None:
@@ -71,9 +70,9 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         QuorumReachedError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         if type(vote) is not Vote:
-            checks.instance("vote", vote, Vote)
+            _rt.check_instance("vote", vote, Vote)
         self._shell.act(id, _endorse, (id, vote))
 
     def grant(self, id: RequestId, vote: Vote) -> None:
@@ -86,9 +85,9 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         QuorumMissingError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         if type(vote) is not Vote:
-            checks.instance("vote", vote, Vote)
+            _rt.check_instance("vote", vote, Vote)
         self._shell.act(id, _grant, (id, vote))
 
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
@@ -100,10 +99,10 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         if type(by) is not PersonId:
-            checks.instance("by", by, PersonId)
-        checks.text("reason", reason)
+            _rt.check_instance("by", by, PersonId)
+        _rt.check_text("reason", reason)
         self._shell.act(id, _deny, (id, by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> None:
@@ -115,8 +114,8 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError, NotExpiredError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
-        checks.count("at_ms", at_ms)
+            _rt.check_instance("id", id, RequestId)
+        _rt.check_count("at_ms", at_ms)
         self._shell.act(id, _expire, (id, at_ms))
 
     def withdraw(self, id: RequestId) -> None:
@@ -129,7 +128,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            checks.instance("id", id, RequestId)
+            _rt.check_instance("id", id, RequestId)
         self._shell.act(id, _withdraw, (id,))
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
@@ -138,7 +137,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError.
         """
         erased = self._shell.run(
-            collecting(RequestAuthority.collect_decided, (RequestEffect.ERASE,)),
+            _rt.collecting(RequestAuthority.collect_decided, (RequestEffect.ERASE,)),
         )
         collected: list[tuple[RequestId, Decision]] = erased
         return collected
@@ -152,10 +151,10 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         CursorError.
         """
         if type(consumer) is not DecisionReader:
-            checks.instance("consumer", consumer, DecisionReader)
-        checks.count("cursor", cursor)
+            _rt.check_instance("consumer", consumer, DecisionReader)
+        _rt.check_count("cursor", cursor)
         reached: int = self._shell.run(
-            advancing(RequestAuthority.mark_read, consumer, cursor),
+            _rt.advancing(RequestAuthority.mark_read, consumer, cursor),
         )
         return reached
 

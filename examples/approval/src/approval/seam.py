@@ -9,8 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from opslifecycle.errors import UnsupportedError
-from opslifecycle.shell.feed import CompletionFeed
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency
 from .handles import BatchWait, RequestWatch
@@ -134,9 +133,9 @@ class AbstractRequestRegistry(ABC):
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError.
         """
-        raise UnsupportedError("collect_decided")
+        raise _rt.UnsupportedError("collect_decided")
 
-    def decisions(self) -> CompletionFeed[DecisionEntry, FeedId] | None:
+    def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId] | None:
         """Every public decision, in order.
 
         Reading goes on after the registry is closed.
@@ -155,7 +154,7 @@ class AbstractRequestRegistry(ABC):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         CursorError.
         """
-        raise UnsupportedError("mark_read")
+        raise _rt.UnsupportedError("mark_read")
 
     def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
         """Wait until every request of a batch is decided.
@@ -165,16 +164,16 @@ class AbstractRequestRegistry(ABC):
 
         Outcomes come in the order asked.
         """
-        raise UnsupportedError("wait_for_batch")
+        raise _rt.UnsupportedError("wait_for_batch")
 
     def standing_of(self, id: RequestId) -> Standing:
         """How a request looks to the one who made it."""
-        raise UnsupportedError("standing_of")
+        raise _rt.UnsupportedError("standing_of")
 
     def urgency_of(self, id: RequestId) -> Urgency:
         """How soon somebody has to look at it."""
-        raise UnsupportedError("urgency_of")
+        raise _rt.UnsupportedError("urgency_of")
 
     def is_missing_votes(self, id: RequestId) -> bool:
         """Whether more than one approval is missing."""
-        raise UnsupportedError("is_missing_votes")
+        raise _rt.UnsupportedError("is_missing_votes")

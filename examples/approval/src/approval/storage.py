@@ -6,13 +6,7 @@
 
 from __future__ import annotations
 
-from opslifecycle.clock import Clock
-from opslifecycle.shell.commits import Storage
-from opslifecycle.shell.outbox import EffectCall, is_effect
-from opslifecycle.shell.overlay import Overlay, merge
-from opslifecycle.stores.base import Identity, Put, Stored
-from opslifecycle.values import conversion
-from opslifecycle.values.conversion import json_text, structure
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority, RequestRecord
 from .enums import DecisionReader, RequestEffect, RequestStatus
@@ -54,8 +48,8 @@ def stage(authority: RequestAuthority) -> RequestAuthority:
     staged.cursors = dict(authority.cursors)
     staged.now_ms = authority.now_ms
     staged.clock_offset_ms = authority.clock_offset_ms
-    staged.records = Overlay(authority.records, copy_of)
-    staged.ended = Overlay(authority.ended)
+    staged.records = _rt.Overlay(authority.records, copy_of)
+    staged.ended = _rt.Overlay(authority.ended)
     return staged
 
 
@@ -68,8 +62,8 @@ def absorb(authority: RequestAuthority, staged: RequestAuthority) -> None:
     authority.dropped_through = staged.dropped_through
     authority.effects_given = staged.effects_given
     authority.cursors.update(staged.cursors)
-    merge(staged.records)
-    merge(staged.ended)
+    _rt.merge(staged.records)
+    _rt.merge(staged.ended)
 
 
 def keeps(request: RequestRecord) -> bool:
@@ -83,12 +77,12 @@ def _ask_text(value: Ask) -> str:
         f'{{"id":"{value.id}"'
         f',"kind":"{value.kind.wire}"'
         f',"by":"{value.by}"'
-        f',"title":{json_text(value.title)}'
+        f',"title":{_rt.json_text(value.title)}'
         f',"amount":{value.amount}'
         f',"expires_at_ms":{value.expires_at_ms}'
     )
     if value.note is not None:
-        text += f',"note":{json_text(value.note)}'
+        text += f',"note":{_rt.json_text(value.note)}'
     return f"{text}}}"
 
 
@@ -96,7 +90,7 @@ def _vote_text(value: Vote) -> str:
     """Vote as JSON text."""
     text = f'{{"by":"{value.by}","at_ms":{value.at_ms}'
     if value.remark is not None:
-        text += f',"remark":{json_text(value.remark)}'
+        text += f',"remark":{_rt.json_text(value.remark)}'
     return f"{text}}}"
 
 
@@ -107,13 +101,13 @@ def _decision_text(value: Decision) -> str:
             f'{{"decision":"granted","by":"{value.last.by}","at_ms":{value.last.at_ms}'
         )
         if value.last.remark is not None:
-            text += f',"remark":{json_text(value.last.remark)}'
+            text += f',"remark":{_rt.json_text(value.last.remark)}'
         return f"{text}}}"
     if isinstance(value, Denied):
         return (
             '{"decision":"denied"'
             f',"by":"{value.by}"'
-            f',"reason":{json_text(value.reason)}'
+            f',"reason":{_rt.json_text(value.reason)}'
             "}"
         )
     if isinstance(value, Expired):
@@ -148,7 +142,7 @@ def body_of(request: RequestRecord) -> str:
     return f"{text}}}"
 
 
-def put_of(request: RequestRecord) -> Put:
+def put_of(request: RequestRecord) -> _rt.Put:
     """A record for a store."""
     return (
         str(request.id),
@@ -177,24 +171,27 @@ def record_of(id: str, body: str) -> RequestRecord:
 
     Raises InvalidValueError for what no record can be.
     """
-    data = conversion.data_of(body, _KNOWN)
+    data = _rt.data_of(body, _KNOWN)
     request = RequestRecord(
-        structure(id, RequestId),
+        _rt.structure(id, RequestId),
         0,
-        structure(data["created_at_ms"], int),
-        structure(data["ask"], Ask),
+        _rt.structure(data["created_at_ms"], int),
+        _rt.structure(data["ask"], Ask),
     )
-    request.status = structure(data["status"], RequestStatus)
+    request.status = _rt.structure(data["status"], RequestStatus)
     if "approvals" in data:
-        request.approvals = structure(data["approvals"], int)
+        request.approvals = _rt.structure(data["approvals"], int)
     if "last_vote" in data:
-        request.last_vote = structure(data["last_vote"], Vote | None)
+        request.last_vote = _rt.structure(data["last_vote"], Vote | None)
     if "terminal_outcome" in data:
-        request.terminal_outcome = structure(data["terminal_outcome"], Decision | None)
+        request.terminal_outcome = _rt.structure(
+            data["terminal_outcome"],
+            Decision | None,
+        )
     if "sequence" in data:
-        request.sequence = structure(data["sequence"], int | None)
+        request.sequence = _rt.structure(data["sequence"], int | None)
     if "decided_at_ms" in data:
-        request.decided_at_ms = structure(data["decided_at_ms"], int | None)
+        request.decided_at_ms = _rt.structure(data["decided_at_ms"], int | None)
     return request
 
 
@@ -216,8 +213,8 @@ def state_of(authority: RequestAuthority, epoch_id: str) -> str:
 
 def restore(
     authority: RequestAuthority,
-    stored: Stored,
-    clock: Clock,
+    stored: _rt.Stored,
+    clock: _rt.Clock,
 ) -> list[RequestRecord]:
     """Take over the records and the fields that a store holds.
 
@@ -226,24 +223,24 @@ def restore(
     """
     if stored.state is None:
         return []
-    state = conversion.data_of(stored.state)
+    state = _rt.data_of(stored.state)
     if "open_count" in state:
-        authority.open_count = structure(state["open_count"], int)
+        authority.open_count = _rt.structure(state["open_count"], int)
     if "decisions" in state:
-        authority.decisions = structure(state["decisions"], int)
+        authority.decisions = _rt.structure(state["decisions"], int)
     if "watermark" in state:
-        authority.watermark = structure(state["watermark"], int)
+        authority.watermark = _rt.structure(state["watermark"], int)
     if "dropped_through" in state:
-        authority.dropped_through = structure(state["dropped_through"], int)
+        authority.dropped_through = _rt.structure(state["dropped_through"], int)
     if "effects_given" in state:
-        authority.effects_given = structure(state["effects_given"], int)
+        authority.effects_given = _rt.structure(state["effects_given"], int)
     for consumer in DecisionReader:
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
-        authority.cursors[consumer] = structure(at, int)
+        authority.cursors[consumer] = _rt.structure(at, int)
     by_text: dict[str, RequestRecord] = {}
     for id, body in stored.records.items():
-        if is_effect(id):
+        if _rt.is_effect(id):
             continue
         request = by_text[id] = record_of(id, body)
         authority.records[request.id] = request
@@ -280,16 +277,16 @@ def _sequence_of(request: RequestRecord) -> int:
     return request.sequence or 0
 
 
-def effects_of(stored: Stored) -> list[tuple[RequestEffectCall, str]]:
+def effects_of(stored: _rt.Stored) -> list[tuple[RequestEffectCall, str]]:
     """The effects that were not delivered, in order, each with its text."""
     found: list[tuple[RequestEffectCall, str]] = []
     for id, text in stored.records.items():
-        if is_effect(id):
-            data = conversion.data_of(text)
-            effect = structure(data["effect"], RequestEffect)
-            record = record_of(data["record_id"], conversion.text_of(data["record"]))
+        if _rt.is_effect(id):
+            data = _rt.data_of(text)
+            effect = _rt.structure(data["effect"], RequestEffect)
+            record = record_of(data["record_id"], _rt.text_of(data["record"]))
             number = int(id.rpartition("-")[2])
-            found.append((EffectCall(number, effect, snapshot_of(record, 0)), text))
+            found.append((_rt.EffectCall(number, effect, snapshot_of(record, 0)), text))
     return sorted(found, key=_number_of)
 
 
@@ -297,8 +294,8 @@ def _number_of(pending: tuple[RequestEffectCall, str]) -> int:
     return pending[0].number
 
 
-STORAGE = Storage(
-    identity=Identity("approval", VERSION, DIGEST),
+STORAGE = _rt.Storage(
+    identity=_rt.Identity("approval", VERSION, DIGEST),
     stage=stage,
     absorb=absorb,
     keeps=keeps,

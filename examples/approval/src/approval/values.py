@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, TypeAlias
 
 from attrs import frozen
-from opslifecycle.values import checks, conversion
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import RequestKind
 from .identifiers import PersonId, RequestId
@@ -29,16 +29,16 @@ class Ask:
 
     def __attrs_post_init__(self) -> None:
         if type(self.id) is not RequestId:
-            checks.instance("id", self.id, RequestId)
+            _rt.check_instance("id", self.id, RequestId)
         if type(self.kind) is not RequestKind:
-            checks.instance("kind", self.kind, RequestKind)
+            _rt.check_instance("kind", self.kind, RequestKind)
         if type(self.by) is not PersonId:
-            checks.instance("by", self.by, PersonId)
-        checks.text("title", self.title)
-        checks.count("amount", self.amount)
-        checks.count("expires_at_ms", self.expires_at_ms)
+            _rt.check_instance("by", self.by, PersonId)
+        _rt.check_text("title", self.title)
+        _rt.check_count("amount", self.amount)
+        _rt.check_count("expires_at_ms", self.expires_at_ms)
         if self.note is not None:
-            checks.text("note", self.note)
+            _rt.check_text("note", self.note)
 
 
 @frozen
@@ -51,10 +51,10 @@ class Vote:
 
     def __attrs_post_init__(self) -> None:
         if type(self.by) is not PersonId:
-            checks.instance("by", self.by, PersonId)
-        checks.count("at_ms", self.at_ms)
+            _rt.check_instance("by", self.by, PersonId)
+        _rt.check_count("at_ms", self.at_ms)
         if self.remark is not None:
-            checks.text("remark", self.remark)
+            _rt.check_text("remark", self.remark)
 
 
 @frozen
@@ -67,7 +67,7 @@ class Granted:
 
     def __attrs_post_init__(self) -> None:
         if type(self.last) is not Vote:
-            checks.instance("last", self.last, Vote)
+            _rt.check_instance("last", self.last, Vote)
 
 
 @frozen
@@ -81,8 +81,8 @@ class Denied:
 
     def __attrs_post_init__(self) -> None:
         if type(self.by) is not PersonId:
-            checks.instance("by", self.by, PersonId)
-        checks.text("reason", self.reason)
+            _rt.check_instance("by", self.by, PersonId)
+        _rt.check_text("reason", self.reason)
 
 
 @frozen
@@ -94,7 +94,7 @@ class Expired:
     at_ms: int
 
     def __attrs_post_init__(self) -> None:
-        checks.count("at_ms", self.at_ms)
+        _rt.check_count("at_ms", self.at_ms)
 
 
 @frozen
@@ -107,7 +107,7 @@ class Withdrawn:
 #: How a request ended.
 Decision: TypeAlias = Granted | Denied | Expired | Withdrawn
 
-conversion.declare_union(
+_rt.declare_union(
     Decision,
     tag="decision",
     variants={
@@ -120,4 +120,4 @@ conversion.declare_union(
 )
 
 
-conversion.leave_out_none(Ask, ["note"])
+_rt.leave_out_none(Ask, ["note"])

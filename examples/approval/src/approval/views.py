@@ -10,10 +10,7 @@ from collections.abc import Hashable
 from typing import Any, TypeAlias
 
 from attrs import frozen
-from opslifecycle.errors import InternalError
-from opslifecycle.shell.feed import FeedBatch
-from opslifecycle.shell.outbox import EffectCall
-from opslifecycle.values.drafts import draft_of, finish
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestRecord
 from .enums import RequestEffect, RequestStatus
@@ -36,7 +33,7 @@ class RequestSnapshot:
     decided_at_ms: int | None = None
 
 
-_SnapshotDraft = draft_of(RequestSnapshot)
+_SnapshotDraft = _rt.draft_of(RequestSnapshot)
 
 
 def snapshot_of(request: RequestRecord, watcher_count: int) -> RequestSnapshot:
@@ -51,11 +48,11 @@ def snapshot_of(request: RequestRecord, watcher_count: int) -> RequestSnapshot:
     snapshot.decision = request.terminal_outcome
     snapshot.created_at_ms = request.created_at_ms
     snapshot.decided_at_ms = request.decided_at_ms
-    return finish(snapshot, RequestSnapshot)
+    return _rt.finish(snapshot, RequestSnapshot)
 
 
 #: One effect to carry out, with the request as it was right after the action.
-RequestEffectCall: TypeAlias = EffectCall[RequestEffect, RequestSnapshot]
+RequestEffectCall: TypeAlias = _rt.EffectCall[RequestEffect, RequestSnapshot]
 
 
 @frozen
@@ -69,11 +66,11 @@ class DecisionEntry:
 
 
 @frozen
-class DecisionBatch(FeedBatch[DecisionEntry]):
+class DecisionBatch(_rt.FeedBatch[DecisionEntry]):
     """Feed entries after a position, with the feed's edges at the same instant."""
 
 
-_EntryDraft = draft_of(DecisionEntry)
+_EntryDraft = _rt.draft_of(DecisionEntry)
 
 
 def entry_of(request: RequestRecord) -> DecisionEntry:
@@ -81,15 +78,15 @@ def entry_of(request: RequestRecord) -> DecisionEntry:
     sequence = request.sequence
     terminal_outcome = request.terminal_outcome
     if sequence is None:
-        raise InternalError("an ended request has no sequence")
+        raise _rt.InternalError("an ended request has no sequence")
     if terminal_outcome is None:
-        raise InternalError("an ended request has no terminal_outcome")
+        raise _rt.InternalError("an ended request has no terminal_outcome")
     entry = _EntryDraft()
     entry.seq = sequence
     entry.request_id = request.id
     entry.title = request.ask.title
     entry.decision = terminal_outcome
-    return finish(entry, DecisionEntry)
+    return _rt.finish(entry, DecisionEntry)
 
 
 def listing_keys(request: RequestRecord) -> tuple[Hashable, ...]:

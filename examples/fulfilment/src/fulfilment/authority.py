@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.shell.permissions import Permission
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import OrderEffect, OrderStatus
 from .errors import OrderExistsError, OrderNotFoundError, WrongStageError
@@ -235,7 +234,7 @@ class OrderAuthority:
         self.now_ms = 0
         self.clock_offset_ms = 0
 
-    def register(self, id: OrderId, customer: str) -> Effects | OpsLifecycleError:
+    def register(self, id: OrderId, customer: str) -> Effects | _rt.OpsLifecycleError:
         """Begin an order.
 
         The new order is drafted.
@@ -252,7 +251,7 @@ class OrderAuthority:
         self.records[id] = order
         return _NO_EFFECTS
 
-    def place(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def place(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Order it.
 
         Legal from drafted, leads to placed.
@@ -267,7 +266,7 @@ class OrderAuthority:
         order.status = _PLACED
         return _NO_EFFECTS
 
-    def screen(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def screen(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Look at it for fraud.
 
         Legal from placed, leads to screened.
@@ -281,7 +280,7 @@ class OrderAuthority:
         order.status = _SCREENED
         return _NO_EFFECTS
 
-    def hold(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def hold(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Clarify something.
 
         Legal from placed or screened or accepted, leads to held.
@@ -295,7 +294,7 @@ class OrderAuthority:
         order.status = _HELD
         return _NO_EFFECTS
 
-    def release(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def release(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Go on with it.
 
         Legal from held, leads to screened.
@@ -309,7 +308,7 @@ class OrderAuthority:
         order.status = _SCREENED
         return _NO_EFFECTS
 
-    def accept(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def accept(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Promise to fulfil it.
 
         Legal from screened, leads to accepted.
@@ -323,7 +322,7 @@ class OrderAuthority:
         order.status = _ACCEPTED
         return _NO_EFFECTS
 
-    def reject(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def reject(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Refuse it.
 
         Legal from placed or screened or held, leads to rejected.
@@ -336,7 +335,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _REJECTED, _REJECTED)
 
-    def invoice(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def invoice(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send the bill.
 
         Legal from accepted, leads to invoiced.
@@ -350,7 +349,7 @@ class OrderAuthority:
         order.status = _INVOICED
         return _NO_EFFECTS
 
-    def remind(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def remind(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Ask for the money again.
 
         Legal from invoiced, changes no status.
@@ -363,7 +362,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def pay(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def pay(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that the money came.
 
         Legal from invoiced, leads to paid.
@@ -377,7 +376,7 @@ class OrderAuthority:
         order.status = _PAID
         return _NO_EFFECTS
 
-    def charge_back(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def charge_back(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that the money went.
 
         Legal from paid or allocated or backordered, leads to invoiced.
@@ -391,7 +390,7 @@ class OrderAuthority:
         order.status = _INVOICED
         return _NO_EFFECTS
 
-    def allocate(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def allocate(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Set the goods aside.
 
         Legal from paid or backordered, leads to allocated.
@@ -405,7 +404,7 @@ class OrderAuthority:
         order.status = _ALLOCATED
         return _NO_EFFECTS
 
-    def backorder(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def backorder(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Wait for missing goods.
 
         Legal from paid, leads to backordered.
@@ -419,7 +418,7 @@ class OrderAuthority:
         order.status = _BACKORDERED
         return _NO_EFFECTS
 
-    def restock(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def restock(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that goods came in.
 
         Legal from backordered, changes no status.
@@ -432,7 +431,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def deallocate(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def deallocate(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Give the goods free.
 
         Legal from allocated, leads to paid.
@@ -446,7 +445,7 @@ class OrderAuthority:
         order.status = _PAID
         return _NO_EFFECTS
 
-    def start_picking(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def start_picking(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Fetch the goods.
 
         Legal from allocated, leads to picking.
@@ -460,7 +459,7 @@ class OrderAuthority:
         order.status = _PICKING
         return _NO_EFFECTS
 
-    def pick_line(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def pick_line(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Fetch one line.
 
         Legal from picking, changes no status.
@@ -473,7 +472,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def short_pick(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def short_pick(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Find that something is missing.
 
         Legal from picking, leads to backordered.
@@ -487,7 +486,7 @@ class OrderAuthority:
         order.status = _BACKORDERED
         return _NO_EFFECTS
 
-    def finish_picking(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def finish_picking(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Have the goods together.
 
         Legal from picking, leads to picked.
@@ -501,7 +500,7 @@ class OrderAuthority:
         order.status = _PICKED
         return _NO_EFFECTS
 
-    def repick(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def repick(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Fetch them again.
 
         Legal from picked, leads to picking.
@@ -515,7 +514,7 @@ class OrderAuthority:
         order.status = _PICKING
         return _NO_EFFECTS
 
-    def start_packing(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def start_packing(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Pack the goods.
 
         Legal from picked, leads to packing.
@@ -529,7 +528,7 @@ class OrderAuthority:
         order.status = _PACKING
         return _NO_EFFECTS
 
-    def damage(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def damage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Find something broken.
 
         Legal from picked or packing, leads to allocated.
@@ -543,7 +542,7 @@ class OrderAuthority:
         order.status = _ALLOCATED
         return _NO_EFFECTS
 
-    def close_parcel(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def close_parcel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Close the parcel.
 
         Legal from packing, leads to packed.
@@ -557,7 +556,7 @@ class OrderAuthority:
         order.status = _PACKED
         return _NO_EFFECTS
 
-    def reopen(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def reopen(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Open the parcel again.
 
         Legal from packed or labelled, leads to packing.
@@ -571,7 +570,7 @@ class OrderAuthority:
         order.status = _PACKING
         return _NO_EFFECTS
 
-    def weigh(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def weigh(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Weigh the parcel.
 
         Legal from packed, changes no status.
@@ -584,7 +583,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def label(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def label(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Put the address on.
 
         Legal from packed, leads to labelled.
@@ -598,7 +597,7 @@ class OrderAuthority:
         order.status = _LABELLED
         return _NO_EFFECTS
 
-    def relabel(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def relabel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Put another address on.
 
         Legal from labelled or staged, leads to labelled.
@@ -612,7 +611,7 @@ class OrderAuthority:
         order.status = _LABELLED
         return _NO_EFFECTS
 
-    def stage(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def stage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Bring it to the gate.
 
         Legal from labelled, leads to staged.
@@ -626,7 +625,7 @@ class OrderAuthority:
         order.status = _STAGED
         return _NO_EFFECTS
 
-    def unstage(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def unstage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Take it back from the gate.
 
         Legal from staged, leads to labelled.
@@ -640,7 +639,7 @@ class OrderAuthority:
         order.status = _LABELLED
         return _NO_EFFECTS
 
-    def hand_over(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def hand_over(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Give it to the carrier.
 
         Legal from staged, leads to handed_over.
@@ -654,7 +653,7 @@ class OrderAuthority:
         order.status = _HANDED_OVER
         return _NO_EFFECTS
 
-    def refuse_pickup(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def refuse_pickup(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that the carrier did not take it.
 
         Legal from handed_over, leads to staged.
@@ -668,7 +667,7 @@ class OrderAuthority:
         order.status = _STAGED
         return _NO_EFFECTS
 
-    def depart(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def depart(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that it left.
 
         Legal from handed_over, leads to travelling.
@@ -682,7 +681,7 @@ class OrderAuthority:
         order.status = _TRAVELLING
         return _NO_EFFECTS
 
-    def scan(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def scan(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note where it is.
 
         Legal from travelling, changes no status.
@@ -695,7 +694,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def reroute(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def reroute(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send it another way.
 
         Legal from travelling or at_depot, leads to travelling.
@@ -709,7 +708,7 @@ class OrderAuthority:
         order.status = _TRAVELLING
         return _NO_EFFECTS
 
-    def enter_customs(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def enter_customs(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Give it to customs.
 
         Legal from travelling, leads to at_customs.
@@ -723,7 +722,7 @@ class OrderAuthority:
         order.status = _AT_CUSTOMS
         return _NO_EFFECTS
 
-    def ask_papers(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def ask_papers(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Ask for papers.
 
         Legal from at_customs, changes no status.
@@ -736,7 +735,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def clear_customs(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def clear_customs(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Take it from customs.
 
         Legal from at_customs, leads to travelling.
@@ -750,7 +749,7 @@ class OrderAuthority:
         order.status = _TRAVELLING
         return _NO_EFFECTS
 
-    def seize(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def seize(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Lose it to customs.
 
         Legal from at_customs, leads to lost.
@@ -763,7 +762,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
-    def arrive(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def arrive(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that it is in the town.
 
         Legal from travelling, leads to at_depot.
@@ -777,7 +776,7 @@ class OrderAuthority:
         order.status = _AT_DEPOT
         return _NO_EFFECTS
 
-    def sort(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def sort(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Sort it into a tour.
 
         Legal from at_depot, changes no status.
@@ -790,7 +789,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def load(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def load(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Put it into the van.
 
         Legal from at_depot, leads to out_for_delivery.
@@ -804,7 +803,7 @@ class OrderAuthority:
         order.status = _OUT_FOR_DELIVERY
         return _NO_EFFECTS
 
-    def unload(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def unload(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Take it out of the van.
 
         Legal from out_for_delivery, leads to at_depot.
@@ -818,7 +817,7 @@ class OrderAuthority:
         order.status = _AT_DEPOT
         return _NO_EFFECTS
 
-    def attempt(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def attempt(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Ring in vain.
 
         Legal from out_for_delivery, leads to attempted.
@@ -832,7 +831,7 @@ class OrderAuthority:
         order.status = _ATTEMPTED
         return _NO_EFFECTS
 
-    def retry(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def retry(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Try again.
 
         Legal from attempted or stored, leads to out_for_delivery.
@@ -846,7 +845,7 @@ class OrderAuthority:
         order.status = _OUT_FOR_DELIVERY
         return _NO_EFFECTS
 
-    def store(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def store(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Keep it at a shop.
 
         Legal from at_depot or attempted, leads to stored.
@@ -860,7 +859,7 @@ class OrderAuthority:
         order.status = _STORED
         return _NO_EFFECTS
 
-    def notify_pickup(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def notify_pickup(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Tell where to fetch it.
 
         Legal from stored, changes no status.
@@ -873,7 +872,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def deliver(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def deliver(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Hand it over.
 
         Legal from out_for_delivery, leads to delivered.
@@ -886,7 +885,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _DELIVERED, _DELIVERED)
 
-    def collect_parcel(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def collect_parcel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Hand it over at the shop.
 
         Legal from stored, leads to delivered.
@@ -899,7 +898,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _DELIVERED, _DELIVERED)
 
-    def return_to_sender(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def return_to_sender(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send it back.
 
         Legal from at_customs or at_depot or attempted or stored, leads to returning.
@@ -913,7 +912,7 @@ class OrderAuthority:
         order.status = _RETURNING
         return _NO_EFFECTS
 
-    def scan_return(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def scan_return(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note where it is on its way back.
 
         Legal from returning, changes no status.
@@ -926,7 +925,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def receive_return(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def receive_return(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Have it back.
 
         Legal from returning, leads to returned.
@@ -940,7 +939,7 @@ class OrderAuthority:
         order.status = _RETURNED
         return _NO_EFFECTS
 
-    def inspect(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def inspect(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Look at what came back.
 
         Legal from returned, changes no status.
@@ -953,7 +952,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def resend(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def resend(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send it again.
 
         Legal from returned, leads to packed.
@@ -967,7 +966,7 @@ class OrderAuthority:
         order.status = _PACKED
         return _NO_EFFECTS
 
-    def start_refund(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def start_refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send the money back.
 
         Legal from paid or backordered or returned, leads to refunding.
@@ -981,7 +980,7 @@ class OrderAuthority:
         order.status = _REFUNDING
         return _NO_EFFECTS
 
-    def retry_refund(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def retry_refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Try to send the money again.
 
         Legal from refunding, changes no status.
@@ -994,7 +993,7 @@ class OrderAuthority:
         order.changes += 1
         return _NO_EFFECTS
 
-    def refund(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that the money arrived.
 
         Legal from refunding, leads to refunded.
@@ -1007,7 +1006,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _REFUNDED, _REFUNDED)
 
-    def lose(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def lose(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Give it up.
 
         Legal from handed_over or travelling or at_depot or out_for_delivery or
@@ -1021,7 +1020,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
-    def cancel_draft(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def cancel_draft(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Put it aside.
 
         Legal from drafted, leads to cancelled.
@@ -1034,7 +1033,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _CANCELLED, _CANCELLED)
 
-    def cancel(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def cancel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Call it off.
 
         Legal from placed or screened or held or accepted or invoiced, leads to
@@ -1048,7 +1047,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _CANCELLED, _CANCELLED)
 
-    def write_off(self, id: OrderId) -> Effects | OpsLifecycleError:
+    def write_off(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Close the books on it.
 
         Legal from returned, leads to lost.
@@ -1061,7 +1060,7 @@ class OrderAuthority:
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
-    def annotate(self, id: OrderId, note: str) -> Effects | OpsLifecycleError:
+    def annotate(self, id: OrderId, note: str) -> Effects | _rt.OpsLifecycleError:
         """Write something about it.
 
         Legal from drafted or placed or screened or held or accepted or invoiced or paid
@@ -1079,7 +1078,7 @@ class OrderAuthority:
         order.last_note = note
         return _NO_EFFECTS
 
-    def watch(self, id: OrderId) -> OpsLifecycleError | None:
+    def watch(self, id: OrderId) -> _rt.OpsLifecycleError | None:
         """Wait for the end of an order."""
         order = self.records.get(id)
         if order is None:
@@ -1091,7 +1090,7 @@ class OrderAuthority:
         id: OrderId,
         from_statuses: tuple[OrderStatus, ...],
         label: str,
-    ) -> OpsLifecycleError | None:
+    ) -> _rt.OpsLifecycleError | None:
         """What an action would be refused with now; None if nothing is against it.
 
         It is checked for known, possible.
@@ -1103,25 +1102,25 @@ class OrderAuthority:
             return WrongStageError(id, order.status, label).by("possible")
         return None
 
-    def allowed(self, id: OrderId) -> tuple[Permission, ...]:
+    def allowed(self, id: OrderId) -> tuple[_rt.Permission, ...]:
         """What may be asked of a record now, action by action."""
         return (
-            Permission("place", self._refused(id, _FROM_DRAFTED, "place")),
-            Permission("screen", self._refused(id, _FROM_PLACED, "screen")),
-            Permission(
+            _rt.Permission("place", self._refused(id, _FROM_DRAFTED, "place")),
+            _rt.Permission("screen", self._refused(id, _FROM_PLACED, "screen")),
+            _rt.Permission(
                 "hold",
                 self._refused(id, _FROM_PLACED_OR_SCREENED_OR_ACCEPTED, "hold"),
             ),
-            Permission("release", self._refused(id, _FROM_HELD, "release")),
-            Permission("accept", self._refused(id, _FROM_SCREENED, "accept")),
-            Permission(
+            _rt.Permission("release", self._refused(id, _FROM_HELD, "release")),
+            _rt.Permission("accept", self._refused(id, _FROM_SCREENED, "accept")),
+            _rt.Permission(
                 "reject",
                 self._refused(id, _FROM_PLACED_OR_SCREENED_OR_HELD, "reject"),
             ),
-            Permission("invoice", self._refused(id, _FROM_ACCEPTED, "invoice")),
-            Permission("remind", self._refused(id, _FROM_INVOICED, "remind")),
-            Permission("pay", self._refused(id, _FROM_INVOICED, "pay")),
-            Permission(
+            _rt.Permission("invoice", self._refused(id, _FROM_ACCEPTED, "invoice")),
+            _rt.Permission("remind", self._refused(id, _FROM_INVOICED, "remind")),
+            _rt.Permission("pay", self._refused(id, _FROM_INVOICED, "pay")),
+            _rt.Permission(
                 "charge_back",
                 self._refused(
                     id,
@@ -1129,97 +1128,124 @@ class OrderAuthority:
                     "charge_back",
                 ),
             ),
-            Permission(
+            _rt.Permission(
                 "allocate",
                 self._refused(id, _FROM_PAID_OR_BACKORDERED, "allocate"),
             ),
-            Permission("backorder", self._refused(id, _FROM_PAID, "backorder")),
-            Permission("restock", self._refused(id, _FROM_BACKORDERED, "restock")),
-            Permission("deallocate", self._refused(id, _FROM_ALLOCATED, "deallocate")),
-            Permission(
+            _rt.Permission("backorder", self._refused(id, _FROM_PAID, "backorder")),
+            _rt.Permission("restock", self._refused(id, _FROM_BACKORDERED, "restock")),
+            _rt.Permission(
+                "deallocate",
+                self._refused(id, _FROM_ALLOCATED, "deallocate"),
+            ),
+            _rt.Permission(
                 "start_picking",
                 self._refused(id, _FROM_ALLOCATED, "start_picking"),
             ),
-            Permission("pick_line", self._refused(id, _FROM_PICKING, "pick_line")),
-            Permission("short_pick", self._refused(id, _FROM_PICKING, "short_pick")),
-            Permission(
+            _rt.Permission("pick_line", self._refused(id, _FROM_PICKING, "pick_line")),
+            _rt.Permission(
+                "short_pick",
+                self._refused(id, _FROM_PICKING, "short_pick"),
+            ),
+            _rt.Permission(
                 "finish_picking",
                 self._refused(id, _FROM_PICKING, "finish_picking"),
             ),
-            Permission("repick", self._refused(id, _FROM_PICKED, "repick")),
-            Permission(
+            _rt.Permission("repick", self._refused(id, _FROM_PICKED, "repick")),
+            _rt.Permission(
                 "start_packing",
                 self._refused(id, _FROM_PICKED, "start_packing"),
             ),
-            Permission("damage", self._refused(id, _FROM_PICKED_OR_PACKING, "damage")),
-            Permission(
+            _rt.Permission(
+                "damage",
+                self._refused(id, _FROM_PICKED_OR_PACKING, "damage"),
+            ),
+            _rt.Permission(
                 "close_parcel",
                 self._refused(id, _FROM_PACKING, "close_parcel"),
             ),
-            Permission("reopen", self._refused(id, _FROM_PACKED_OR_LABELLED, "reopen")),
-            Permission("weigh", self._refused(id, _FROM_PACKED, "weigh")),
-            Permission("label", self._refused(id, _FROM_PACKED, "label")),
-            Permission(
+            _rt.Permission(
+                "reopen",
+                self._refused(id, _FROM_PACKED_OR_LABELLED, "reopen"),
+            ),
+            _rt.Permission("weigh", self._refused(id, _FROM_PACKED, "weigh")),
+            _rt.Permission("label", self._refused(id, _FROM_PACKED, "label")),
+            _rt.Permission(
                 "relabel",
                 self._refused(id, _FROM_LABELLED_OR_STAGED, "relabel"),
             ),
-            Permission("stage", self._refused(id, _FROM_LABELLED, "stage")),
-            Permission("unstage", self._refused(id, _FROM_STAGED, "unstage")),
-            Permission("hand_over", self._refused(id, _FROM_STAGED, "hand_over")),
-            Permission(
+            _rt.Permission("stage", self._refused(id, _FROM_LABELLED, "stage")),
+            _rt.Permission("unstage", self._refused(id, _FROM_STAGED, "unstage")),
+            _rt.Permission("hand_over", self._refused(id, _FROM_STAGED, "hand_over")),
+            _rt.Permission(
                 "refuse_pickup",
                 self._refused(id, _FROM_HANDED_OVER, "refuse_pickup"),
             ),
-            Permission("depart", self._refused(id, _FROM_HANDED_OVER, "depart")),
-            Permission("scan", self._refused(id, _FROM_TRAVELLING, "scan")),
-            Permission(
+            _rt.Permission("depart", self._refused(id, _FROM_HANDED_OVER, "depart")),
+            _rt.Permission("scan", self._refused(id, _FROM_TRAVELLING, "scan")),
+            _rt.Permission(
                 "reroute",
                 self._refused(id, _FROM_TRAVELLING_OR_AT_DEPOT, "reroute"),
             ),
-            Permission(
+            _rt.Permission(
                 "enter_customs",
                 self._refused(id, _FROM_TRAVELLING, "enter_customs"),
             ),
-            Permission("ask_papers", self._refused(id, _FROM_AT_CUSTOMS, "ask_papers")),
-            Permission(
+            _rt.Permission(
+                "ask_papers",
+                self._refused(id, _FROM_AT_CUSTOMS, "ask_papers"),
+            ),
+            _rt.Permission(
                 "clear_customs",
                 self._refused(id, _FROM_AT_CUSTOMS, "clear_customs"),
             ),
-            Permission("seize", self._refused(id, _FROM_AT_CUSTOMS, "seize")),
-            Permission("arrive", self._refused(id, _FROM_TRAVELLING, "arrive")),
-            Permission("sort", self._refused(id, _FROM_AT_DEPOT, "sort")),
-            Permission("load", self._refused(id, _FROM_AT_DEPOT, "load")),
-            Permission("unload", self._refused(id, _FROM_OUT_FOR_DELIVERY, "unload")),
-            Permission("attempt", self._refused(id, _FROM_OUT_FOR_DELIVERY, "attempt")),
-            Permission("retry", self._refused(id, _FROM_ATTEMPTED_OR_STORED, "retry")),
-            Permission(
+            _rt.Permission("seize", self._refused(id, _FROM_AT_CUSTOMS, "seize")),
+            _rt.Permission("arrive", self._refused(id, _FROM_TRAVELLING, "arrive")),
+            _rt.Permission("sort", self._refused(id, _FROM_AT_DEPOT, "sort")),
+            _rt.Permission("load", self._refused(id, _FROM_AT_DEPOT, "load")),
+            _rt.Permission(
+                "unload",
+                self._refused(id, _FROM_OUT_FOR_DELIVERY, "unload"),
+            ),
+            _rt.Permission(
+                "attempt",
+                self._refused(id, _FROM_OUT_FOR_DELIVERY, "attempt"),
+            ),
+            _rt.Permission(
+                "retry",
+                self._refused(id, _FROM_ATTEMPTED_OR_STORED, "retry"),
+            ),
+            _rt.Permission(
                 "store",
                 self._refused(id, _FROM_AT_DEPOT_OR_ATTEMPTED, "store"),
             ),
-            Permission(
+            _rt.Permission(
                 "notify_pickup",
                 self._refused(id, _FROM_STORED, "notify_pickup"),
             ),
-            Permission("deliver", self._refused(id, _FROM_OUT_FOR_DELIVERY, "deliver")),
-            Permission(
+            _rt.Permission(
+                "deliver",
+                self._refused(id, _FROM_OUT_FOR_DELIVERY, "deliver"),
+            ),
+            _rt.Permission(
                 "collect_parcel",
                 self._refused(id, _FROM_STORED, "collect_parcel"),
             ),
-            Permission(
+            _rt.Permission(
                 "return_to_sender",
                 self._refused(id, _FROM_STATUSES_1, "return_to_sender"),
             ),
-            Permission(
+            _rt.Permission(
                 "scan_return",
                 self._refused(id, _FROM_RETURNING, "scan_return"),
             ),
-            Permission(
+            _rt.Permission(
                 "receive_return",
                 self._refused(id, _FROM_RETURNING, "receive_return"),
             ),
-            Permission("inspect", self._refused(id, _FROM_RETURNED, "inspect")),
-            Permission("resend", self._refused(id, _FROM_RETURNED, "resend")),
-            Permission(
+            _rt.Permission("inspect", self._refused(id, _FROM_RETURNED, "inspect")),
+            _rt.Permission("resend", self._refused(id, _FROM_RETURNED, "resend")),
+            _rt.Permission(
                 "start_refund",
                 self._refused(
                     id,
@@ -1227,19 +1253,19 @@ class OrderAuthority:
                     "start_refund",
                 ),
             ),
-            Permission(
+            _rt.Permission(
                 "retry_refund",
                 self._refused(id, _FROM_REFUNDING, "retry_refund"),
             ),
-            Permission("refund", self._refused(id, _FROM_REFUNDING, "refund")),
-            Permission("lose", self._refused(id, _FROM_STATUSES_2, "lose")),
-            Permission(
+            _rt.Permission("refund", self._refused(id, _FROM_REFUNDING, "refund")),
+            _rt.Permission("lose", self._refused(id, _FROM_STATUSES_2, "lose")),
+            _rt.Permission(
                 "cancel_draft",
                 self._refused(id, _FROM_DRAFTED, "cancel_draft"),
             ),
-            Permission("cancel", self._refused(id, _FROM_STATUSES_3, "cancel")),
-            Permission("write_off", self._refused(id, _FROM_RETURNED, "write_off")),
-            Permission("annotate", self._refused(id, _FROM_LIVE, "annotate")),
+            _rt.Permission("cancel", self._refused(id, _FROM_STATUSES_3, "cancel")),
+            _rt.Permission("write_off", self._refused(id, _FROM_RETURNED, "write_off")),
+            _rt.Permission("annotate", self._refused(id, _FROM_LIVE, "annotate")),
         )
 
     def erase(self, id: OrderId) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from opslifecycle.values.closed_set import ClosedSet
+from opslifecycle.runtime import v1 as _rt
 
 
-class OrderStatus(ClosedSet):
+class OrderStatus(_rt.ClosedSet):
     """Where the lifecycle of one order stands."""
 
     #: Whether it is an end.
@@ -204,7 +204,7 @@ class OrderStatus(ClosedSet):
     )
 
 
-class OrderEffect(ClosedSet):
+class OrderEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
     #: Give the outcome to everybody who watches.

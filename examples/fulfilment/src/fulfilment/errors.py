@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import OrderStatus
 from .identifiers import OrderId
 
 
-class OrderExistsError(OpsLifecycleError):
+class OrderExistsError(_rt.OpsLifecycleError):
     """Rejected: order {id} exists already."""
 
     facts = ("id",)
@@ -24,7 +24,7 @@ class OrderExistsError(OpsLifecycleError):
         super().__init__(id)
 
 
-class OrderNotFoundError(OpsLifecycleError):
+class OrderNotFoundError(_rt.OpsLifecycleError):
     """Rejected: there is no order {id}."""
 
     facts = ("id",)
@@ -36,7 +36,7 @@ class OrderNotFoundError(OpsLifecycleError):
         super().__init__(id)
 
 
-class WrongStageError(OpsLifecycleError):
+class WrongStageError(_rt.OpsLifecycleError):
     """Rejected: order {id} is {status.value}: it cannot {action}."""
 
     facts = ("id", "status", "action")

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.runtime import v1 as _rt
 
 
-class OrderId(Identifier):
+class OrderId(_rt.Identifier):
     """Names one order."""
 
     __slots__ = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opslifecycle.sync.barriers import Barrier
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OrderAuthority
 from .enums import OrderStatus
@@ -18,7 +18,7 @@ from .identifiers import OrderId
 def ends_have_times(
     authority: OrderAuthority,
     rows: Sequence[object],
-    barriers: Sequence[Barrier[OrderId, OrderStatus]],
+    barriers: Sequence[_rt.Barrier[OrderId, OrderStatus]],
 ) -> bool:
     """An order has a time of its end exactly when it has ended."""
     return all(

@@ -6,12 +6,7 @@
 
 from __future__ import annotations
 
-from opslifecycle.clock import Clock
-from opslifecycle.shell.commits import Storage
-from opslifecycle.shell.overlay import Overlay, merge
-from opslifecycle.stores.base import Identity, Put, Stored
-from opslifecycle.values import conversion
-from opslifecycle.values.conversion import json_text, structure
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OrderAuthority, OrderRecord
 from .enums import OrderStatus
@@ -44,15 +39,15 @@ def stage(authority: OrderAuthority) -> OrderAuthority:
     staged = object.__new__(OrderAuthority)
     staged.now_ms = authority.now_ms
     staged.clock_offset_ms = authority.clock_offset_ms
-    staged.records = Overlay(authority.records, copy_of)
-    staged.ended = Overlay(authority.ended)
+    staged.records = _rt.Overlay(authority.records, copy_of)
+    staged.ended = _rt.Overlay(authority.ended)
     return staged
 
 
 def absorb(authority: OrderAuthority, staged: OrderAuthority) -> None:
     """Take over what was decided on top of an authority."""
-    merge(staged.records)
-    merge(staged.ended)
+    _rt.merge(staged.records)
+    _rt.merge(staged.ended)
 
 
 def keeps(order: OrderRecord) -> bool:
@@ -70,7 +65,7 @@ def body_of(order: OrderRecord) -> str:
     if text is None:
         text = (
             f'"created_at_ms":{order.created_at_ms}'
-            f',"customer":{json_text(order.customer)}'
+            f',"customer":{_rt.json_text(order.customer)}'
         )
         order.constant_text = text
     text = f'{{"status":"{order.status.wire}",{text}'
@@ -79,7 +74,7 @@ def body_of(order: OrderRecord) -> str:
     if order.notes != 0:
         text += f',"notes":{order.notes}'
     if order.last_note is not None:
-        text += f',"last_note":{json_text(order.last_note)}'
+        text += f',"last_note":{_rt.json_text(order.last_note)}'
     if order.placed_at_ms is not None:
         text += f',"placed_at_ms":{order.placed_at_ms}'
     if order.ended_at_ms is not None:
@@ -92,7 +87,7 @@ def body_of(order: OrderRecord) -> str:
     return f"{text}}}"
 
 
-def put_of(order: OrderRecord) -> Put:
+def put_of(order: OrderRecord) -> _rt.Put:
     """A record for a store."""
     return (str(order.id), None, body_of(order))
 
@@ -117,26 +112,29 @@ def record_of(id: str, body: str) -> OrderRecord:
 
     Raises InvalidValueError for what no record can be.
     """
-    data = conversion.data_of(body, _KNOWN)
+    data = _rt.data_of(body, _KNOWN)
     order = OrderRecord(
-        structure(id, OrderId),
+        _rt.structure(id, OrderId),
         0,
-        structure(data["created_at_ms"], int),
-        structure(data["customer"], str),
+        _rt.structure(data["created_at_ms"], int),
+        _rt.structure(data["customer"], str),
     )
-    order.status = structure(data["status"], OrderStatus)
+    order.status = _rt.structure(data["status"], OrderStatus)
     if "changes" in data:
-        order.changes = structure(data["changes"], int)
+        order.changes = _rt.structure(data["changes"], int)
     if "notes" in data:
-        order.notes = structure(data["notes"], int)
+        order.notes = _rt.structure(data["notes"], int)
     if "last_note" in data:
-        order.last_note = structure(data["last_note"], str | None)
+        order.last_note = _rt.structure(data["last_note"], str | None)
     if "placed_at_ms" in data:
-        order.placed_at_ms = structure(data["placed_at_ms"], int | None)
+        order.placed_at_ms = _rt.structure(data["placed_at_ms"], int | None)
     if "ended_at_ms" in data:
-        order.ended_at_ms = structure(data["ended_at_ms"], int | None)
+        order.ended_at_ms = _rt.structure(data["ended_at_ms"], int | None)
     if "terminal_outcome" in data:
-        order.terminal_outcome = structure(data["terminal_outcome"], OrderStatus | None)
+        order.terminal_outcome = _rt.structure(
+            data["terminal_outcome"],
+            OrderStatus | None,
+        )
     return order
 
 
@@ -147,8 +145,8 @@ def state_of(authority: OrderAuthority, epoch_id: str) -> str:
 
 def restore(
     authority: OrderAuthority,
-    stored: Stored,
-    clock: Clock,
+    stored: _rt.Stored,
+    clock: _rt.Clock,
 ) -> list[OrderRecord]:
     """Take over the records and the fields that a store holds.
 
@@ -179,8 +177,8 @@ def latest_ms_of(order: OrderRecord) -> int:
     return max((time for time in times if time is not None), default=0)
 
 
-STORAGE = Storage(
-    identity=Identity("fulfilment", VERSION, DIGEST),
+STORAGE = _rt.Storage(
+    identity=_rt.Identity("fulfilment", VERSION, DIGEST),
     stage=stage,
     absorb=absorb,
     keeps=keeps,

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from attrs import frozen
-from opslifecycle.values.drafts import draft_of, finish
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import OrderRecord
 from .enums import OrderStatus
@@ -30,7 +30,7 @@ class OrderSnapshot:
     ended_at_ms: int | None = None
 
 
-_SnapshotDraft = draft_of(OrderSnapshot)
+_SnapshotDraft = _rt.draft_of(OrderSnapshot)
 
 
 def snapshot_of(order: OrderRecord, watcher_count: int) -> OrderSnapshot:
@@ -43,7 +43,7 @@ def snapshot_of(order: OrderRecord, watcher_count: int) -> OrderSnapshot:
     snapshot.last_note = order.last_note
     snapshot.placed_at_ms = order.placed_at_ms
     snapshot.ended_at_ms = order.ended_at_ms
-    return finish(snapshot, OrderSnapshot)
+    return _rt.finish(snapshot, OrderSnapshot)
 
 
 def listing_keys(order: OrderRecord) -> tuple[Hashable, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from opslifecycle.values import checks
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import LampAuthority
 from .identifiers import LampId
@@ -38,8 +38,8 @@ class AsyncLampRegistry(LampReads):
         LampExistsError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
-        checks.text("room", room)
+            _rt.check_instance("id", id, LampId)
+        _rt.check_text("room", room)
         await self._shell.act_async(id, _register, (id, room), creates=True)
 
     async def light(self, id: LampId) -> None:
@@ -51,7 +51,7 @@ class AsyncLampRegistry(LampReads):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
+            _rt.check_instance("id", id, LampId)
         await self._shell.act_async(id, _light, (id,))
 
     async def darken(self, id: LampId) -> None:
@@ -63,7 +63,7 @@ class AsyncLampRegistry(LampReads):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
+            _rt.check_instance("id", id, LampId)
         await self._shell.act_async(id, _darken, (id,))
 
     async def note_broken(self, id: LampId) -> None:
@@ -75,7 +75,7 @@ class AsyncLampRegistry(LampReads):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
+            _rt.check_instance("id", id, LampId)
         await self._shell.act_async(id, _wear_out, (id,))
 
     async def close(self) -> None:

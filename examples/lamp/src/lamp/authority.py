@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.shell.permissions import Permission
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import LampEffect, LampStatus
 from .errors import LampError, LampExistsError, LampNotFoundError
@@ -77,7 +76,7 @@ class LampAuthority:
         self.now_ms = 0
         self.clock_offset_ms = 0
 
-    def register(self, id: LampId, room: str) -> Effects | OpsLifecycleError:
+    def register(self, id: LampId, room: str) -> Effects | _rt.OpsLifecycleError:
         """Hang up a lamp.
 
         The new lamp is dark.
@@ -89,7 +88,7 @@ class LampAuthority:
         self.records[id] = lamp
         return _NO_EFFECTS
 
-    def light(self, id: LampId) -> Effects | OpsLifecycleError:
+    def light(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
         """Switch it on.
 
         Legal from dark, leads to lit.
@@ -103,7 +102,7 @@ class LampAuthority:
         lamp.status = _LIT
         return _NO_EFFECTS
 
-    def darken(self, id: LampId) -> Effects | OpsLifecycleError:
+    def darken(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
         """Switch it off.
 
         Legal from lit, leads to dark.
@@ -116,7 +115,7 @@ class LampAuthority:
         lamp.status = _DARK
         return _NO_EFFECTS
 
-    def wear_out(self, id: LampId) -> Effects | OpsLifecycleError:
+    def wear_out(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
         """Note that it is broken.
 
         Legal from dark or lit, leads to broken.
@@ -128,7 +127,7 @@ class LampAuthority:
             return LampError(id, lamp.status, "note_broken").by("possible")
         return self._end(lamp, _BROKEN, _BROKEN)
 
-    def watch(self, id: LampId) -> OpsLifecycleError | None:
+    def watch(self, id: LampId) -> _rt.OpsLifecycleError | None:
         """Wait until it is broken."""
         lamp = self.records.get(id)
         if lamp is None:
@@ -140,7 +139,7 @@ class LampAuthority:
         id: LampId,
         from_statuses: tuple[LampStatus, ...],
         label: str,
-    ) -> OpsLifecycleError | None:
+    ) -> _rt.OpsLifecycleError | None:
         """What an action would be refused with now; None if nothing is against it.
 
         It is checked for known, possible.
@@ -152,12 +151,12 @@ class LampAuthority:
             return LampError(id, lamp.status, label).by("possible")
         return None
 
-    def allowed(self, id: LampId) -> tuple[Permission, ...]:
+    def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:
         """What may be asked of a record now, action by action."""
         return (
-            Permission("light", self._refused(id, _FROM_DARK, "light")),
-            Permission("darken", self._refused(id, _FROM_LIT, "darken")),
-            Permission("wear_out", self._refused(id, _FROM_LIVE, "note_broken")),
+            _rt.Permission("light", self._refused(id, _FROM_DARK, "light")),
+            _rt.Permission("darken", self._refused(id, _FROM_LIT, "darken")),
+            _rt.Permission("wear_out", self._refused(id, _FROM_LIVE, "note_broken")),
         )
 
     def erase(self, id: LampId) -> None:

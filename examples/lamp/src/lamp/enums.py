@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from opslifecycle.values.closed_set import ClosedSet
+from opslifecycle.runtime import v1 as _rt
 
 
-class LampStatus(ClosedSet):
+class LampStatus(_rt.ClosedSet):
     """Where the lifecycle of one lamp stands."""
 
     #: Whether it is an end.
@@ -42,7 +42,7 @@ class LampStatus(ClosedSet):
     )
 
 
-class LampEffect(ClosedSet):
+class LampEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
     #: Give the outcome to everybody who watches.

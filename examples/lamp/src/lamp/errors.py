@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from opslifecycle.errors import OpsLifecycleError
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import LampStatus
 from .identifiers import LampId
 
 
-class LampExistsError(OpsLifecycleError):
+class LampExistsError(_rt.OpsLifecycleError):
     """Rejected: lamp {id} is there already."""
 
     facts = ("id",)
@@ -24,7 +24,7 @@ class LampExistsError(OpsLifecycleError):
         super().__init__(id)
 
 
-class LampNotFoundError(OpsLifecycleError):
+class LampNotFoundError(_rt.OpsLifecycleError):
     """Rejected: there is no lamp {id}."""
 
     facts = ("id",)
@@ -36,7 +36,7 @@ class LampNotFoundError(OpsLifecycleError):
         super().__init__(id)
 
 
-class LampError(OpsLifecycleError):
+class LampError(_rt.OpsLifecycleError):
     """Rejected: lamp {id} is {status.value}: it cannot {action}."""
 
     facts = ("id", "status", "action")

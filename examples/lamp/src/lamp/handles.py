@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from opslifecycle.sync.waits import Wait
+from opslifecycle.runtime import v1 as _rt
 
 from .enums import LampStatus
 
 
-class LampWatch(Wait[LampStatus]):
+class LampWatch(_rt.Wait[LampStatus]):
     """Waits for one lamp to end; gives its outcome.
 
     A watch whose source is gone raises ChannelClosedError, never an invented outcome.

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.runtime import v1 as _rt
 
 
-class LampId(Identifier):
+class LampId(_rt.Identifier):
     """Names one lamp."""
 
     __slots__ = ()

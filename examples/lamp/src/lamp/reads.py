@@ -9,17 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import Any, Self
 
-from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.shell.capture import fill, reading, seal, unseal
-from opslifecycle.shell.commits import Committer
-from opslifecycle.shell.effects import EffectRunner
-from opslifecycle.shell.engine import Shell
-from opslifecycle.shell.listing import Listing
-from opslifecycle.shell.permissions import Permission
-from opslifecycle.shell.steps import recovering
-from opslifecycle.stores.base import EMPTY, Interrupted, Put, Store, Stored
-from opslifecycle.sync.publication import PublicationLock
-from opslifecycle.values import checks
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import LampAuthority
 from .enums import LampStatus
@@ -34,32 +24,32 @@ _watch = LampAuthority.watch
 class LampReads:
     """The part of a registry that never blocks."""
 
-    def __init__(self, *, store: Store | None = None) -> None:
+    def __init__(self, *, store: _rt.Store | None = None) -> None:
         if store is not None:
-            checks.instance("store", store, Store)
-        stored = store.open(STORAGE.identity) if store is not None else EMPTY
-        with reading(store):
+            _rt.check_instance("store", store, _rt.Store)
+        stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+        with _rt.reading(store):
             self._begin(store, stored)
         if store is not None and stored.state is not None:
             self._recover(store.interrupted)
 
-    def _begin(self, store: Store | None, stored: Stored) -> None:
-        lock = PublicationLock()
+    def _begin(self, store: _rt.Store | None, stored: _rt.Stored) -> None:
+        lock = _rt.PublicationLock()
         authority = LampAuthority()
-        listing = Listing(authority.records, listing_keys)
-        effects = EffectRunner(listing, None)
-        effects.restore(authority, restore(authority, stored, SYSTEM_CLOCK))
+        listing = _rt.Listing(authority.records, listing_keys)
+        effects = _rt.EffectRunner(listing, None)
+        effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
         committer = None
         if store is not None:
-            committer = Committer(authority, store, STORAGE, "")
+            committer = _rt.Committer(authority, store, STORAGE, "")
         self._authority = authority
-        self._shell = Shell(authority, lock, effects, committer)
+        self._shell = _rt.Shell(authority, lock, effects, committer)
         # A registry that is dropped without being closed leaves nobody waiting for it.
         weakref.finalize(self, self._shell.abandon).atexit = False
 
-    def _recover(self, interrupted: Interrupted | None) -> None:
+    def _recover(self, interrupted: _rt.Interrupted | None) -> None:
         try:
-            step = recovering(interrupted, None, None)
+            step = _rt.recovering(interrupted, None, None)
             if step is not None:
                 self._shell.run(step)
         except BaseException:
@@ -73,12 +63,12 @@ class LampReads:
         """
         with self._shell.lock:
             records = [put_of(each) for each in self._authority.records.values()]
-            rows: list[Put] = []
+            rows: list[_rt.Put] = []
             state = state_of(self._authority, "")
-        return seal(STORAGE.identity, records, rows, state)
+        return _rt.seal(STORAGE.identity, records, rows, state)
 
     @classmethod
-    def restore(cls, document: Any, *, store: Store | None = None) -> Self:
+    def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
         """A registry from what `capture` gave, kept in `store` if that is given.
 
         What was live is treated as at recovery. Raises
@@ -86,12 +76,12 @@ class LampReads:
         document that was altered, and InvalidValueError for a store that holds
         something already.
         """
-        stored = unseal(document, STORAGE.identity)
+        stored = _rt.unseal(document, STORAGE.identity)
         if store is not None:
-            checks.instance("store", store, Store)
-            fill(store, STORAGE.identity, stored)
+            _rt.check_instance("store", store, _rt.Store)
+            _rt.fill(store, STORAGE.identity, stored)
         self = cls.__new__(cls)
-        with reading(store):
+        with _rt.reading(store):
             self._begin(store, stored)
         self._recover(None if store is None else store.interrupted)
         return self
@@ -105,7 +95,7 @@ class LampReads:
         LampNotFoundError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
+            _rt.check_instance("id", id, LampId)
         return self._shell.watch(id, _watch, LampWatch)
 
     def snapshot(self, id: LampId) -> LampSnapshot | None:
@@ -114,7 +104,7 @@ class LampReads:
         None when the id is unknown.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
+            _rt.check_instance("id", id, LampId)
         return self._shell.view(id, snapshot_of)
 
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
@@ -123,14 +113,14 @@ class LampReads:
         A filter that is None lets everything through.
         """
         if status is not None:
-            checks.instance("status", status, LampStatus)
+            _rt.check_instance("status", status, LampStatus)
         return self._shell.views((status,), listing_order, snapshot_of)
 
-    def allowed(self, id: LampId) -> tuple[Permission, ...]:
+    def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:
         """What may be asked of one lamp now, action by action.
 
         For an action that is not legal its permission holds the error that it would
         raise, with its facts and the guard that refuses.
         """
-        checks.instance("id", id, LampId)
+        _rt.check_instance("id", id, LampId)
         return self._shell.ask(LampAuthority.allowed, id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from opslifecycle.values import checks
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import LampAuthority
 from .identifiers import LampId
@@ -40,8 +40,8 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         LampExistsError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
-        checks.text("room", room)
+            _rt.check_instance("id", id, LampId)
+        _rt.check_text("room", room)
         self._shell.act(id, _register, (id, room), creates=True)
 
     def light(self, id: LampId) -> None:
@@ -53,7 +53,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
+            _rt.check_instance("id", id, LampId)
         self._shell.act(id, _light, (id,))
 
     def darken(self, id: LampId) -> None:
@@ -65,7 +65,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
+            _rt.check_instance("id", id, LampId)
         self._shell.act(id, _darken, (id,))
 
     def note_broken(self, id: LampId) -> None:
@@ -77,7 +77,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            checks.instance("id", id, LampId)
+            _rt.check_instance("id", id, LampId)
         self._shell.act(id, _wear_out, (id,))
 
     def close(self) -> None:

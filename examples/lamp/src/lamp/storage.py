@@ -6,12 +6,7 @@
 
 from __future__ import annotations
 
-from opslifecycle.clock import Clock
-from opslifecycle.shell.commits import Storage
-from opslifecycle.shell.overlay import Overlay, merge
-from opslifecycle.stores.base import Identity, Put, Stored
-from opslifecycle.values import conversion
-from opslifecycle.values.conversion import json_text, structure
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import LampAuthority, LampRecord
 from .enums import LampStatus
@@ -38,15 +33,15 @@ def stage(authority: LampAuthority) -> LampAuthority:
     staged = object.__new__(LampAuthority)
     staged.now_ms = authority.now_ms
     staged.clock_offset_ms = authority.clock_offset_ms
-    staged.records = Overlay(authority.records, copy_of)
-    staged.ended = Overlay(authority.ended)
+    staged.records = _rt.Overlay(authority.records, copy_of)
+    staged.ended = _rt.Overlay(authority.ended)
     return staged
 
 
 def absorb(authority: LampAuthority, staged: LampAuthority) -> None:
     """Take over what was decided on top of an authority."""
-    merge(staged.records)
-    merge(staged.ended)
+    _rt.merge(staged.records)
+    _rt.merge(staged.ended)
 
 
 def keeps(lamp: LampRecord) -> bool:
@@ -62,7 +57,7 @@ def body_of(lamp: LampRecord) -> str:
     """
     text = lamp.constant_text
     if text is None:
-        text = f'"room":{json_text(lamp.room)}'
+        text = f'"room":{_rt.json_text(lamp.room)}'
         lamp.constant_text = text
     text = f'{{"status":"{lamp.status.wire}",{text}'
     if lamp.switched != 0:
@@ -75,7 +70,7 @@ def body_of(lamp: LampRecord) -> str:
     return f"{text}}}"
 
 
-def put_of(lamp: LampRecord) -> Put:
+def put_of(lamp: LampRecord) -> _rt.Put:
     """A record for a store."""
     return (str(lamp.id), None, body_of(lamp))
 
@@ -95,16 +90,19 @@ def record_of(id: str, body: str) -> LampRecord:
 
     Raises InvalidValueError for what no record can be.
     """
-    data = conversion.data_of(body, _KNOWN)
+    data = _rt.data_of(body, _KNOWN)
     lamp = LampRecord(
-        structure(id, LampId),
-        structure(data["room"], str),
+        _rt.structure(id, LampId),
+        _rt.structure(data["room"], str),
     )
-    lamp.status = structure(data["status"], LampStatus)
+    lamp.status = _rt.structure(data["status"], LampStatus)
     if "switched" in data:
-        lamp.switched = structure(data["switched"], int)
+        lamp.switched = _rt.structure(data["switched"], int)
     if "terminal_outcome" in data:
-        lamp.terminal_outcome = structure(data["terminal_outcome"], LampStatus | None)
+        lamp.terminal_outcome = _rt.structure(
+            data["terminal_outcome"],
+            LampStatus | None,
+        )
     return lamp
 
 
@@ -113,7 +111,11 @@ def state_of(authority: LampAuthority, epoch_id: str) -> str:
     return "{}"
 
 
-def restore(authority: LampAuthority, stored: Stored, clock: Clock) -> list[LampRecord]:
+def restore(
+    authority: LampAuthority,
+    stored: _rt.Stored,
+    clock: _rt.Clock,
+) -> list[LampRecord]:
     """Take over the records and the fields that a store holds.
 
     Raises InvalidValueError for what no registry has written.
@@ -128,8 +130,8 @@ def restore(authority: LampAuthority, stored: Stored, clock: Clock) -> list[Lamp
     return rows
 
 
-STORAGE = Storage(
-    identity=Identity("lamp", VERSION, DIGEST),
+STORAGE = _rt.Storage(
+    identity=_rt.Identity("lamp", VERSION, DIGEST),
     stage=stage,
     absorb=absorb,
     keeps=keeps,

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from attrs import frozen
-from opslifecycle.values.drafts import draft_of, finish
+from opslifecycle.runtime import v1 as _rt
 
 from .authority import LampRecord
 from .enums import LampStatus
@@ -27,7 +27,7 @@ class LampSnapshot:
     switched: int
 
 
-_SnapshotDraft = draft_of(LampSnapshot)
+_SnapshotDraft = _rt.draft_of(LampSnapshot)
 
 
 def snapshot_of(lamp: LampRecord, watcher_count: int) -> LampSnapshot:
@@ -37,7 +37,7 @@ def snapshot_of(lamp: LampRecord, watcher_count: int) -> LampSnapshot:
     snapshot.room = lamp.room
     snapshot.status = lamp.status
     snapshot.switched = lamp.switched
-    return finish(snapshot, LampSnapshot)
+    return _rt.finish(snapshot, LampSnapshot)
 
 
 def listing_keys(lamp: LampRecord) -> tuple[Hashable, ...]:

@@ -14,8 +14,7 @@ import json
 from pathlib import Path
 
 import pytest
-from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.values.closed_set import ClosedSet
+from opslifecycle.runtime import v1 as _rt
 
 from lamp.authority import LampAuthority, LampRecord
 from lamp.enums import LampStatus
@@ -24,7 +23,7 @@ from lamp.identifiers import LampId
 LOCK = Path(__file__).parents[2] / "machine/lamp.lock.json"
 
 #: Member and generated variant of each closed set, in order.
-CLOSED_SETS: dict[type[ClosedSet], list[tuple[str, str]]] = {
+CLOSED_SETS: dict[type[_rt.ClosedSet], list[tuple[str, str]]] = {
     LampStatus: [
         ("dark", "Dark"),
         ("lit", "Lit"),
@@ -77,7 +76,7 @@ def fields_of(record: LampRecord) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("closed_set", CLOSED_SETS, ids=lambda kind: str(kind.__name__))
-def test_closed_set_is_what_was_declared(closed_set: type[ClosedSet]) -> None:
+def test_closed_set_is_what_was_declared(closed_set: type[_rt.ClosedSet]) -> None:
     declared = [(member.value, member.generated_variant) for member in closed_set]
     assert declared == CLOSED_SETS[closed_set]
 
@@ -100,7 +99,7 @@ def test_cell_of_the_declared_table(
     before = fields_of(record)
     decision = decide(authority, record.id, action)
     if target is None:
-        assert isinstance(decision, OpsLifecycleError)
+        assert isinstance(decision, _rt.OpsLifecycleError)
         assert fields_of(record) == before
     else:
         assert isinstance(decision, tuple), decision

@@ -1,0 +1,126 @@
+"""Version 1 of what generated code may import. `__all__` is the whole of it."""
+
+from __future__ import annotations
+
+from opslifecycle.clock import SYSTEM_CLOCK, Clock
+from opslifecycle.errors import (
+    InternalError,
+    InvalidSpecError,
+    InvalidValueError,
+    OpsLifecycleError,
+    StoreDamagedError,
+    StoreVersionError,
+    UnsupportedError,
+)
+from opslifecycle.shell.capture import fill, reading, seal, unseal
+from opslifecycle.shell.commits import Committer, Storage
+from opslifecycle.shell.effects import EffectRunner, FeedParts
+from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.feed import CompletionFeed, FeedBatch
+from opslifecycle.shell.listing import Listing
+from opslifecycle.shell.outbox import EffectCall, Hooks, check_handler, is_effect
+from opslifecycle.shell.overlay import Overlay, merge
+from opslifecycle.shell.permissions import Permission
+from opslifecycle.shell.settings import UNSET, setting
+from opslifecycle.shell.steps import acting_on_all, advancing, collecting, recovering
+from opslifecycle.stores.base import (
+    EMPTY,
+    Data,
+    Identity,
+    Interrupted,
+    Put,
+    Store,
+    Stored,
+)
+from opslifecycle.stores.migration import migrated, rename, respell
+from opslifecycle.sync.barriers import Barrier
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.sync.waits import Wait
+from opslifecycle.values.checks import count as check_count
+from opslifecycle.values.checks import finite as check_finite
+from opslifecycle.values.checks import flag as check_flag
+from opslifecycle.values.checks import instance as check_instance
+from opslifecycle.values.checks import many as check_many
+from opslifecycle.values.checks import text as check_text
+from opslifecycle.values.closed_set import ClosedSet
+from opslifecycle.values.conversion import (
+    data_of,
+    declare_union,
+    encoded,
+    json_text,
+    leave_out_none,
+    structure,
+    text_of,
+)
+from opslifecycle.values.drafts import draft_of, finish
+from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.token import ObligationToken, mint
+
+__all__ = [
+    "EMPTY",
+    "SYSTEM_CLOCK",
+    "UNSET",
+    "Barrier",
+    "Clock",
+    "ClosedSet",
+    "Committer",
+    "CompletionFeed",
+    "Data",
+    "EffectCall",
+    "EffectRunner",
+    "FeedBatch",
+    "FeedParts",
+    "Hooks",
+    "Identifier",
+    "Identity",
+    "InternalError",
+    "Interrupted",
+    "InvalidSpecError",
+    "InvalidValueError",
+    "Listing",
+    "ObligationToken",
+    "OpsLifecycleError",
+    "Overlay",
+    "Permission",
+    "PublicationLock",
+    "Put",
+    "Shell",
+    "Storage",
+    "Store",
+    "StoreDamagedError",
+    "StoreVersionError",
+    "Stored",
+    "UnsupportedError",
+    "Wait",
+    "acting_on_all",
+    "advancing",
+    "check_count",
+    "check_finite",
+    "check_flag",
+    "check_handler",
+    "check_instance",
+    "check_many",
+    "check_text",
+    "collecting",
+    "data_of",
+    "declare_union",
+    "draft_of",
+    "encoded",
+    "fill",
+    "finish",
+    "is_effect",
+    "json_text",
+    "leave_out_none",
+    "merge",
+    "migrated",
+    "mint",
+    "reading",
+    "recovering",
+    "rename",
+    "respell",
+    "seal",
+    "setting",
+    "structure",
+    "text_of",
+    "unseal",
+]
