@@ -162,10 +162,10 @@ class TestSqlite:
 
     def test_a_closed_store_has_nothing_to_say(self, tmp_path: Path) -> None:
         store = SqliteStore(tmp_path / "s.db")
-        store.beat()
+        store.heartbeat()
         with Registry(store=store) as registry:
             registered(registry)
-        store.beat()
+        store.heartbeat()
         store.close()
         with pytest.raises(PersistenceError, match="closed"):
             store._connected()

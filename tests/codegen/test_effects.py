@@ -115,7 +115,7 @@ def test_the_watches_of_that_moment_are_counted(parcels: Any, kept: bool) -> Non
 def test_what_was_not_delivered_is_delivered_by_the_next_process(
     parcels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)
     path, heard = tmp_path / "store.db", Heard()
     with parcels.ParcelRegistry(store=SqliteStore(path)) as registry:
         journey(registry, parcels)
@@ -231,7 +231,7 @@ def test_what_was_delivered_is_erased_once(parcels: Any, monkeypatch: pytest.Mon
         heard.wait_for(4)
     # What is left goes when it is closed.
     assert store.erased == [f"effect-{number}" for number in (1, 2, 3, 4)]
-    monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)
     store = Remembering()
     with parcels.ParcelRegistry(store=store, on_effect=heard) as registry:
         # Or after a while, if nothing comes.

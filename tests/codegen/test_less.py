@@ -11,6 +11,7 @@ from tests.codegen.projects import assert_clean, edit, project
 
 SHIPPED = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"
 PARCEL = Path(__file__).with_name("parcel.yaml")
+DEFERRED = "    deferred: true\n"
 
 
 def compiled(folder: Path, source: Path, *edits: tuple[str, str]) -> Path:
@@ -38,7 +39,9 @@ def printed(folder: Path, script: str) -> list[str]:
 
 
 def test_a_feed_needs_no_store(tmp_path: Path) -> None:
-    folder = compiled(tmp_path, SHIPPED, (recovery_of(SHIPPED), ""))
+    deferred = SHIPPED.read_text(encoding="utf-8").count(DEFERRED)
+    edits = [(recovery_of(SHIPPED), ""), *[(DEFERRED, "")] * deferred]
+    folder = compiled(tmp_path, SHIPPED, *edits)
     script = (
         "from ops_lifecycle import *\n"
         "from opslifecycle import InvalidValueError\n"

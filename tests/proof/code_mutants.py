@@ -72,7 +72,7 @@ THEN = {
     "shell.overlay": ["tests/test_faults.py"],
     "shell.steps": [*_EFFECTS, "tests/codegen/test_less.py"],
     "stores.base": _SQLITE,
-    "shell.tickets": _RACES,
+    "shell.commands": _RACES,
     "values.token": [],
     "sync.waits": _RACES,
     "sync.watchers": _RACES,

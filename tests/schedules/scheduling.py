@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import opslifecycle.shell.commits
-import opslifecycle.shell.tickets
+import opslifecycle.shell.commands
 import opslifecycle.sync.publication
 import opslifecycle.sync.waits
 import pytest
@@ -204,7 +204,7 @@ class Schedule:
         with pytest.MonkeyPatch.context() as patch:
             for module in (
                 opslifecycle.sync.publication,
-                opslifecycle.shell.tickets,
+                opslifecycle.shell.commands,
                 opslifecycle.sync.waits,
             ):
                 patch.setattr(module, "threading", locks)

@@ -28,7 +28,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
 @pytest.fixture(autouse=True)
 def _never_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commits are counted here, so none may come just because time has passed."""
-    monkeypatch.setattr(commits, "IDLE_SECONDS", 1000.0)
+    monkeypatch.setattr(commits, "DEFERRED_SECONDS", 1000.0)
 
 
 @pytest.fixture

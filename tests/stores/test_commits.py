@@ -221,7 +221,7 @@ class TestGroupCommit:
     def test_what_could_not_be_written_while_idle_rides_on(
         self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+        monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)
         id = registered(registry)
         gate.waiting.clear()
         gate.fails = PersistenceError("disk", "full")
@@ -258,16 +258,16 @@ def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> li
     act, first, second = registry._shell.act_async, spec(), spec(id=id)
     collect = collecting(Authority.collect_completed, (OperationEffect.ERASE,))
     return [
-        act(first.id, Authority.register, (first, None), creates=True),
-        act(id, Authority.register, (second, None), creates=True),
+        act(first.id, Authority.register, (first, None)),
+        act(id, Authority.register, (second, None)),
         act(id, Authority.start, (id,)),
         act(id, Authority.complete, (id, GIVEN)),
         act(id, Authority.retire_completed, (id,)),
         registry._shell.start(collect),
         act(id, Authority.start, (id,)),
-        act(id, Authority.register, (second, None), creates=True),
+        act(id, Authority.register, (second, None)),
         act(slot, Authority.complete, (slot, GIVEN)),
-        act(slot, Authority.register, (spec(SLOT, id=slot), None), creates=True),
+        act(slot, Authority.register, (spec(SLOT, id=slot), None)),
     ]
 
 
@@ -292,11 +292,11 @@ class TestRidingAlong:
     def test_what_was_written_while_idle_is_not_written_again(
         self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+        monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)
         running(registry)
         while len(gate.commits) < 2:
             pass
-        monkeypatch.setattr(commits, "IDLE_SECONDS", 1000.0)
+        monkeypatch.setattr(commits, "DEFERRED_SECONDS", 1000.0)
         registry.register_operation(spec())
         assert [statuses(commit) for commit in gate.commits] == [
             ["provisioning"], ["running"], ["provisioning"]
@@ -335,10 +335,10 @@ def test_a_store_is_told_that_its_owner_is_alive() -> None:
     class Beating(MemoryStore):
         beats = 0
 
-        def beat_seconds(self) -> float:
+        def heartbeat_seconds(self) -> float:
             return 0.001
 
-        def beat(self) -> None:
+        def heartbeat(self) -> None:
             self.beats += 1
 
     store = Beating()

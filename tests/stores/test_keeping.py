@@ -129,7 +129,7 @@ class TestKeeping:
     def test_what_rides_along_does_not_wait_for_ever(
         self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(commits, "IDLE_SECONDS", 0.01)
+        monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)
         id = registered(registry)
         gate.waiting.clear()
         registry.provisioning_succeeded(id)

@@ -125,7 +125,8 @@ class Commands:
         return Command(
             str(name), label, declared.summary, params, checks, updates, effects,
             targets[0] if targets else "", outcome, sources,
-            self._resolver.statuses(declared.idempotent_in), foreseeable, depends_on,
+            self._resolver.statuses(declared.idempotent_in), declared.deferred, foreseeable,
+            depends_on,
         )  # fmt: skip
 
     def rollback(self, declared: model.Rollback) -> Command:

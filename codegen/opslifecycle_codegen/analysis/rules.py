@@ -36,6 +36,7 @@ def check(
     rules = _Rules(program, resolver, commands, diagnostics)
     rules.statuses()
     rules.effects()
+    rules.deferred()
     check_slices(program, diagnostics)
     rules.methods()
     rules.rejections()
@@ -108,6 +109,23 @@ class _Rules:
                 message = f"{feature} would never end: no step of on_terminal always does {effect}"
                 hint = f"add to on_terminal: - effects: [{effect}]"
                 self._diagnostics.add(declared.mark, "missing-effect", message, hint)
+
+    def deferred(self) -> None:
+        """A write is deferred only where a crash may lose it, and only where there is a store."""
+        terminal = self._program.symbols.status_groups["terminal"]
+        hint = "leave out `deferred`: the action is durable when its call returns"
+        for name, action in self._machine.actions.items():
+            if not action.deferred:
+                continue
+            if action.to is not None and str(action.to) in terminal:
+                message = f"{name} leads to {action.to}, which is an end: it cannot be deferred"
+            elif action.effects:
+                message = f"{name} has effects: they follow the commit that `deferred` puts off"
+            elif self._machine.recovery is None:
+                message = f"{name} is deferred, but nothing is stored: there is no `recovery`"
+            else:
+                continue
+            self._add(name, "deferred-write", message, hint)
 
     def methods(self) -> None:
         """Public methods have names of their own, and every action can be asked for."""

@@ -50,6 +50,7 @@ RULES = {
     "terminal-start": "A record cannot begin at an end.",
     "terminal-exit": "Nothing leads away from an end.",
     "status-unchecked": "No guard of an action asks for the statuses that it is legal from.",
+    "deferred-write": "The write of an action cannot be deferred: a crash would break a promise.",
     "not-total": "What is done to every live record must be possible for every live record.",
     "dead-idempotence": "An action is said to be done already where it is legal.",
     "breaking-change": "Stored data would not survive the change, and no migration says what then.",

@@ -77,6 +77,8 @@ def _command_lines(program: Program, command: Command) -> list[str]:
         lines.append(f"    outcome {command.outcome.text}")
     if command.effects:
         lines.append(f"    effects {', '.join(command.effects)}")
+    if command.deferred:
+        lines.append("    deferred: written within one second; a crash may lose it")
     return lines
 
 

@@ -94,6 +94,8 @@ def _command(command: Command) -> Iterator[Fact]:
     yield Fact(f"what {name} sets", _updates(command.updates), "", "", "update-changed")
     effects = ", ".join(command.effects) or "none"
     yield Fact(f"the effects of {name}", effects, "", "", "effects-changed")
+    when = "deferred" if command.deferred else "durable when the call returns"
+    yield Fact(f"the write of {name}", when, "", "", "durability-changed")
     outcome = command.outcome.text if command.outcome else "none"
     yield Fact(f"the outcome of {name}", outcome, "", "", "outcome-changed")
 

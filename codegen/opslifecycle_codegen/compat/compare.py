@@ -44,6 +44,7 @@ RULES = {
     "update-changed": BEHAVIOUR,
     "effects-changed": BEHAVIOUR,
     "outcome-changed": BEHAVIOUR,
+    "durability-changed": BEHAVIOUR,
     "end-changed": BEHAVIOUR,
     "guard-changed": BEHAVIOUR,
     "default-changed": BEHAVIOUR,

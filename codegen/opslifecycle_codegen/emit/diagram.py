@@ -69,6 +69,8 @@ def _label(program: Program, command: Command) -> str:
         label += f" [{', '.join(guards)}]"
     if command.effects:
         label += f" / {', '.join(command.effects)}"
+    if command.deferred:
+        label += " (deferred)"
     return label
 
 

@@ -38,7 +38,8 @@ def table(program: Program) -> list[tuple[str, list[str]]]:
 
 def _cell(action: Command, status: str) -> str:
     if status in action.from_statuses:
-        return f"→ {action.to}" if action.to else "*stays*"
+        place = f"→ {action.to}" if action.to else "*stays*"
+        return f"{place} (deferred)" if action.deferred else place
     return "*already*" if status in action.idempotent_in else ""
 
 
@@ -49,7 +50,9 @@ def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
         declared = next(a for n, a in program.machine.actions.items() if n == command.name)
         methods = ", ".join(f"`{method}`" for method in declared.methods) or "no method of its own"
         errors = ", ".join(f"`{check.error}`" for check in command.checks)
-        rows.append((command.name, methods, command.summary, f"Refused with {errors}."))
+        deferred = " Deferred." if command.deferred else ""
+        needs = f"Refused with {errors}.{deferred}"
+        rows.append((command.name, methods, command.summary, needs))
     return rows
 
 

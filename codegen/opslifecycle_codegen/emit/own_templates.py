@@ -90,6 +90,7 @@ def _context(program: Program, digest: str) -> dict[str, Any]:
                 "takes": {name: str(type) for name, type in action.params.items()},
                 "guards": [check.guard for check in action.checks],
                 "idempotent_in": list(action.idempotent_in),
+                "deferred": action.deferred,
             }
             for action in program.actions
         ],

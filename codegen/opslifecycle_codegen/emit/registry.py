@@ -10,8 +10,15 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.types import check_lines
-from opslifecycle_codegen.ir.program import Check, Command, Program
+from opslifecycle_codegen.ir.program import Check, Command, ForAll, Program
 from opslifecycle_codegen.ir.types import Type, optional
+
+
+#: What the docstring of a method says whose write is deferred.
+DEFERRED = (
+    "Deferred: it is seen at once, and written with the next commit, at most one second later. "
+    "A crash in between loses it."
+)
 
 
 @frozen
@@ -107,13 +114,15 @@ class RegistryLowering:
             more = [f"The new {self._names.entity} is {command.to}.", self._raises(command.checks)]
             yield self._method(
                 str(method), types, "None", command.summary, more,
-                self._act(self._program.create_id.text, "register", given, "creates=True"),
+                self._act(self._program.create_id.text, "register", given),
                 abstract=method not in create.optional_methods,
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
         for each in self._program.for_all:
             arguments = [f"{self._names.authority}.{each.command.name}", *each.command.params]
+            if self._writes_state(each):
+                arguments.append("writes_state=True")
             more = ["One step for every observer."]
             yield self._method(
                 each.command.name, each.command.params, "None", each.command.summary, more,
@@ -131,10 +140,19 @@ class RegistryLowering:
         declared = next(a for n, a in self._machine.actions.items() if n == action.name)
         for method in declared.methods:
             more = [self._legal(action), self._raises(action.checks)]
+            flags = ["deferred=True"] if action.deferred else []
+            if action.deferred:
+                more.insert(1, DEFERRED)
             yield self._method(
                 str(method), self._of_one(action.params), "None", action.summary, more,
-                self._act("id", action.name, ["id", *action.params]), abstract=True,
+                self._act("id", action.name, ["id", *action.params], *flags), abstract=True,
             )  # fmt: skip
+
+    def _writes_state(self, each: ForAll) -> bool:
+        """Whether a command for all records changes what is stored of the registry itself."""
+        recovery = self._program.recovery
+        stored = set(self._machine.registry) - set(recovery.fields) if recovery else set()
+        return any(update.target.removeprefix("self.") in stored for update in each.updates)
 
     def _legal(self, command: Command) -> str:
         sources = " or ".join(command.from_statuses)

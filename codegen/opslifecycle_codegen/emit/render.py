@@ -282,6 +282,8 @@ class Renderer:
             "table": docs.table(program),
             "diagram": mermaid(program),
             "action_rows": docs.action_rows(program),
+            "deferred": any(action.deferred for action in program.actions),
+            "stored": program.recovery is not None,
             "closed_sets": docs.enum_tables(program),
             "invariants": [(rule.name, rule.summary) for rule in program.invariants],
         }

@@ -55,6 +55,8 @@ class Command:
     outcome: Code | None = None
     from_statuses: tuple[str, ...] = ()
     idempotent_in: tuple[str, ...] = ()
+    #: Whether the write waits for the next commit: a crash may lose it.
+    deferred: bool = False
     #: The checks that can be made without what the command takes, and the guards that cannot.
     foreseeable: tuple[Check, ...] = ()
     depends_on: tuple[str, ...] = ()

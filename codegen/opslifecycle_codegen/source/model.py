@@ -191,6 +191,7 @@ class Action(Declared):
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
     idempotent_in: Words = Factory(Words)
+    deferred: bool = False
 
 
 @frozen(kw_only=True)

@@ -1,9 +1,15 @@
-"""Group commit: commands that arrive while a commit is under way are decided together, then kept.
+"""Group commit: commands that arrive while a commit is in progress are decided together.
 
-A batch is decided on top of what is published, each command on its own predecessors. What is to be
-kept goes to the store in one commit; only when the store has it does anybody see it, or get an
-answer. If the store fails, the batch is dropped whole: nothing was changed, so nothing has to be
+A batch is decided on top of the published state, each command on its own predecessors. The record
+writes of a batch go to the store in one commit; only when the store has it is anything published or
+answered. If the store fails, the batch is dropped whole: nothing was changed, so nothing has to be
 undone.
+
+A machine may declare that the write of an action is deferred. A batch of such commands alone is
+published and answered without a commit. Its writes go with the next commit, or with one of their own
+when a deadline passes: a deadline and no idle timer, so that commands which keep arriving cannot
+put it off. Every commit takes all deferred writes with it, so the store always holds the state of
+one instant, never a mixture.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
+from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
     InternalError,
     OpsLifecycleError,
@@ -21,8 +28,8 @@ from opslifecycle.errors import (
     PersistenceError,
     RegistryClosedError,
 )
+from opslifecycle.shell.commands import PendingCommand, answer_all
 from opslifecycle.shell.steps import Change, Step
-from opslifecycle.shell.tickets import Ticket, answer_all
 from opslifecycle.stores.base import Commit, Identity, Put, Store
 from opslifecycle.sync.publication import Waker
 from opslifecycle.sync.waits import wake_all
@@ -32,8 +39,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How long what rides along waits for another commit before it gets one of its own.
-IDLE_SECONDS = 1.0
+#: How long a deferred write waits for another commit before it gets one of its own. The contract
+#: has it on the disk within one second; the other half is for the commit itself.
+DEFERRED_SECONDS = 0.5
+#: How long after a deferred write has failed it is tried again.
+RETRY_SECONDS = 0.5
 
 
 @attrs.frozen
@@ -49,7 +59,7 @@ class Storage:
 
 
 class Committer:
-    """The one thread that decides, keeps and publishes for a registry with a store."""
+    """The one thread that decides, commits and publishes for a registry with a store."""
 
     def __init__(self, authority: Any, store: Store, storage: Storage, epoch_id: str) -> None:
         self._authority = authority
@@ -57,12 +67,18 @@ class Committer:
         self._storage = storage
         self._epoch_id = epoch_id
         self._shell: Shell[Any, Any]
-        self._unwritten: dict[Any, None] = {}
-        # Effects that were delivered, to be erased with the next commit.
+        # The records that were published with a change which no commit has written yet.
+        self._deferred: dict[Any, None] = {}
+        # Outbox messages that were delivered, to be erased with the next commit.
         self._delivered: list[str] = []
-        # Commands, ids of effects that were delivered, and None when there is no more to come.
+        # When the deferred writes are due; None while there are none.
+        self._write_at: float | None = None
+        self._heartbeat_at: float | None = None
+        # Why the deferred writes could not be written when the registry was closed.
+        self._unwritten: PersistenceError | None = None
+        # Commands, ids of outbox messages that were delivered, and None when no more will come.
         # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
-        self._queue: SimpleQueue[Ticket | str | None] = SimpleQueue()
+        self._queue: SimpleQueue[PendingCommand | str | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ended: type[OpsLifecycleError] | None = None
 
@@ -71,16 +87,17 @@ class Committer:
         self._shell = shell
         if shell.effects.hooks is not None:
             shell.effects.hooks.delivered = self._queue.put
+        self._plan_heartbeat()
         # A daemon, because a registry that nobody closes must not keep its process from ending.
         name = f"opslifecycle-{self._storage.identity.machine}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, ticket: Ticket) -> None:
+    def submit(self, command: PendingCommand) -> None:
         """Queue a command behind all that came before it."""
         if self._ended is not None:
             raise self._ended
-        self._queue.put(ticket)
+        self._queue.put(command)
         if self._ended is not None:
             # The thread may have looked for the last time before this came.
             self._refuse_rest()
@@ -90,10 +107,16 @@ class Committer:
         self._queue.put(None)
 
     def close(self) -> None:
-        """As `stop`, and wait until it is done."""
+        """As `stop`, and wait until it is done.
+
+        Raises PersistenceError, once, if the store did not take the last deferred writes.
+        """
         self.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+            error, self._unwritten = self._unwritten, None
+            if error is not None:
+                raise error
 
     # The thread ---------------------------------------------------------------------------------
 
@@ -101,13 +124,13 @@ class Committer:
         reason: type[OpsLifecycleError] = RegistryClosedError
         try:
             while self._next_batch():
-                pass
-            self._write_the_rest()
+                self._meet_deadlines()
+            self._unwritten = self._write_deferred()
         except OwnershipLostError:
             reason = OwnershipLostError
         finally:
             self._shell.end(reason)
-            # Whoever queues something from here on finds this set, and refuses it as we do.
+            # Commands that are queued from here on find this set, and are refused as ours are.
             self._ended = reason
             self._refuse_rest()
             self._store.close()
@@ -115,45 +138,66 @@ class Committer:
     def _refuse_rest(self) -> None:
         reason = self._ended
         assert reason is not None
-        rest = _tickets(drained(self._queue))
+        rest = _commands(drained(self._queue))
         answer_all(rest, [reason() for _ in rest])
 
     def _next_batch(self) -> bool:
-        """Commit what has arrived; False at the end."""
-        idle = IDLE_SECONDS if self._rides() else self._store.beat_seconds()
+        """Wait for commands or the next deadline, and commit what has arrived; False at the end."""
         try:
-            first = self._queue.get(timeout=idle)
+            first = self._queue.get(timeout=self._seconds_left())
         except Empty:
-            if self._rides():
-                self._write_the_rest()
-            else:
-                self._store.beat()
             return True
         arrived = [first, *drained(self._queue)]
-        batch = _tickets(arrived)
+        batch = _commands(arrived)
         if len(batch) < len(arrived):
             self._delivered += [each for each in arrived if isinstance(each, str)]
         if batch:
             self._commit(batch)
+        if self._write_at is None and (self._deferred or self._delivered):
+            self._write_at = _now() + DEFERRED_SECONDS
         return None not in arrived
 
-    def _rides(self) -> bool:
-        """Whether something waits for the next commit."""
-        return bool(self._unwritten or self._delivered)
+    # Deadlines ----------------------------------------------------------------------------------
 
-    def _write_the_rest(self) -> None:
-        """Keep what is still riding along, when nothing else comes or the registry is closed."""
-        held = (self._authority.records.get(id) for id in self._unwritten)
+    def _seconds_left(self) -> float | None:
+        """How long there is nothing to do unless a command arrives; None for ever."""
+        deadlines = [at for at in (self._write_at, self._heartbeat_at) if at is not None]
+        return max(0.0, min(deadlines) - _now()) if deadlines else None
+
+    def _meet_deadlines(self) -> None:
+        """Do what is due, whether or not commands are waiting."""
+        now = _now()
+        if self._heartbeat_at is not None and now >= self._heartbeat_at:
+            self._store.heartbeat()
+            self._plan_heartbeat()
+        if self._write_at is not None and now >= self._write_at:
+            # A failure leaves the writes pending: they are tried again, alone or with a command.
+            self._write_deferred()
+
+    def _plan_heartbeat(self) -> None:
+        seconds = self._store.heartbeat_seconds()
+        self._heartbeat_at = None if seconds is None else _now() + seconds
+
+    def _write_deferred(self) -> PersistenceError | None:
+        """Write what is deferred in a commit of its own; returns why that was not possible."""
+        held = (self._authority.records.get(id) for id in self._deferred)
         puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
         try:
             if puts or self._delivered:
                 erased = tuple(self._delivered)
                 self._store.append(self._commit_on(self._authority, puts, erased))
-        except PersistenceError:
-            # Nothing that was promised is lost: these changes go on riding along.
-            return
-        self._unwritten.clear()
+        except PersistenceError as error:
+            self._write_at = _now() + RETRY_SECONDS
+            return error
+        self._nothing_is_deferred()
+        return None
+
+    def _nothing_is_deferred(self) -> None:
+        self._deferred.clear()
         self._delivered.clear()
+        self._write_at = None
+
+    # Batches ------------------------------------------------------------------------------------
 
     def _commit_on(self, authority: Any, puts: tuple[Put, ...], erased: tuple[str, ...]) -> Commit:
         state = self._storage.state_of(authority, self._epoch_id)
@@ -163,7 +207,7 @@ class Committer:
     def _keeps(self, record: Any) -> bool:
         return record is not None and self._storage.keeps(record)
 
-    def _commit(self, batch: list[Ticket]) -> None:
+    def _commit(self, batch: list[PendingCommand]) -> None:
         decided = _Batch(self._shell, self._storage.stage(self._authority))
         try:
             decided.decide(batch)
@@ -177,7 +221,7 @@ class Committer:
             answer_all(batch, [error.again() for _ in batch])
             return
         except BaseException as error:
-            # Whoever waits for these is told before the registry closes itself for it.
+            # The callers are answered before the registry closes itself for it.
             lost = isinstance(error, OwnershipLostError)
             reasons = [OwnershipLostError() if lost else InternalError(repr(error)) for _ in batch]
             answer_all(batch, reasons)
@@ -186,18 +230,17 @@ class Committer:
         answer_all(batch, decided.answers)
 
     def _publish(self, decided: _Batch, commit: Commit | None) -> list[Waker]:
-        """Let everybody see a batch that is kept; gives whom to wake."""
+        """Publish a batch that is committed or deferred; returns what has to be woken."""
         if commit is None:
-            self._unwritten.update((record.id, None) for record, _ in decided.changes)
+            self._deferred.update((record.id, None) for record, _ in decided.changes)
         else:
-            self._unwritten.clear()
-            self._delivered.clear()
+            self._nothing_is_deferred()
         with self._shell.lock:
             self._storage.absorb(self._authority, decided.staged)
             return self._shell.effects.publish(decided.changes, decided.retention.evicted)
 
     def _commit_of(self, decided: _Batch) -> Commit | None:
-        """What the store has to keep of a batch; None if nothing of it must be durable now."""
+        """Return the commit of a batch; None if nothing of it must be durable now."""
         if not decided.durable:
             return None
         staged = decided.staged.records
@@ -211,7 +254,7 @@ class Committer:
                 continue
             if some_left and record.id not in staged:
                 erased[str(record.id)] = None
-                # A record that ended and left within the batch is kept for its feed row.
+                # A record that ended and left within the batch is written for its feed entry.
                 if not self._shell.effects.feeds(effects):
                     continue
             if id(record) not in puts:
@@ -223,20 +266,25 @@ class Committer:
         calls = hooks.noted() if hooks is not None else []
         if not (puts or erased or decided.moved or calls):
             return None
-        for unwritten in self._unwritten:
-            current = staged.get(unwritten)
+        for deferred in self._deferred:
+            current = staged.get(deferred)
             if id(current) not in puts and self._keeps(current):
                 puts[id(current)] = self._storage.put_of(current)
         erased.update(dict.fromkeys(self._delivered))
         return self._commit_on(decided.staged, (*puts.values(), *calls), tuple(erased))
 
 
-def _tickets(arrived: Iterable[Ticket | str | None]) -> list[Ticket]:
+def _now() -> float:
+    """Seconds on a clock that never falls."""
+    return SYSTEM_CLOCK.monotonic_ns() / 1e9
+
+
+def _commands(arrived: Iterable[PendingCommand | str | None]) -> list[PendingCommand]:
     return [each for each in arrived if isinstance(each, tuple)]
 
 
 def drained(queue: SimpleQueue[T]) -> list[T]:
-    """What is in a queue now."""
+    """Return what is in a queue now, and empty it."""
     found: list[T] = []
     while True:
         try:
@@ -257,12 +305,12 @@ class _Batch:
         self.durable = False
         self.moved = False
 
-    def decide(self, tickets: Sequence[Ticket]) -> None:
+    def decide(self, commands: Sequence[PendingCommand]) -> None:
         """Decide commands in their order, all at the time of this instant."""
         staged, records, settle = self.staged, self.staged.records, self._shell.effects.settle
         answers, changes = self.answers, self.changes
         self._shell.clock.tell(staged)
-        for _, id, decide, arguments, creates in tickets:
+        for _, id, decide, arguments, deferred in commands:
             if id is None:
                 self._step(decide)
                 continue
@@ -275,8 +323,7 @@ class _Batch:
             changes.append((record, effects))
             if effects:
                 settle(staged, record, effects, self.retention)
-            if effects or creates:
-                # What makes no record and ends none rides along.
+            if not deferred:
                 self.durable = True
 
     def _step(self, step: Step) -> None:

@@ -14,10 +14,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, Timed
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
+from opslifecycle.shell.commands import Answered, Blocked, new_future, pending_step
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.effects import EffectRunner, RecordT
 from opslifecycle.shell.steps import Step
-from opslifecycle.shell.tickets import Answered, Blocked, new_future, ticket_of
 from opslifecycle.sync.barriers import Satisfy
 from opslifecycle.sync.publication import PublicationLock, Waker
 from opslifecycle.sync.waits import Cell, WaitT, ended, failed, wake_all
@@ -64,7 +64,7 @@ class Shell(Generic[IdT, RecordT]):
         """
         if self._committer is not None:
             waiting = Blocked()
-            self._committer.submit(ticket_of(waiting, step))
+            self._committer.submit(pending_step(waiting, step))
             return waiting.join()
         wakers: list[Waker] = []
         with self.lock:
@@ -84,12 +84,20 @@ class Shell(Generic[IdT, RecordT]):
         return value
 
     def act(
-        self, id: IdT, decide: Callable[..., Any], arguments: tuple[Any, ...], creates: bool = False
+        self,
+        id: IdT,
+        decide: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        deferred: bool = False,
     ) -> None:
-        """Run what makes or changes one record: what is done most, so with few calls."""
+        """Run a command that creates or changes one record: the hot path, so with few calls.
+
+        With a store this blocks until the command is durable, unless its write is `deferred`: such
+        a command is written with the next commit, at most a second later.
+        """
         if self._committer is not None:
             waiting = Blocked()
-            self._committer.submit((waiting, id, decide, arguments, creates))
+            self._committer.submit((waiting, id, decide, arguments, deferred))
             waiting.join()
             return
         wakers: Iterable[Waker] = ()
@@ -125,14 +133,18 @@ class Shell(Generic[IdT, RecordT]):
             raise effects
 
     def act_async(
-        self, id: IdT, decide: Callable[..., Any], arguments: tuple[Any, ...], creates: bool = False
+        self,
+        id: IdT,
+        decide: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        deferred: bool = False,
     ) -> Awaitable[Any]:
         """As `act`, without blocking the event loop; as `start`, in one call less."""
         if self._committer is None:
-            self.act(id, decide, arguments, creates)
+            self.act(id, decide, arguments, deferred)
             return Answered(None)
         future = new_future()
-        self._committer.submit((future, id, decide, arguments, creates))
+        self._committer.submit((future, id, decide, arguments, deferred))
         return future
 
     def start(self, step: Step) -> Awaitable[Any]:
@@ -143,7 +155,7 @@ class Shell(Generic[IdT, RecordT]):
         if self._committer is None:
             return Answered(self.run(step))
         future = new_future()
-        self._committer.submit(ticket_of(future, step))
+        self._committer.submit(pending_step(future, step))
         return future
 
     # Waits --------------------------------------------------------------------------------------

@@ -19,12 +19,16 @@ Step = Callable[[Any], Answer]
 _NOTHING: tuple[Change, ...] = ()
 
 
-def acting_on_all(decide: Callable[..., Any], *payload: Any) -> Step:
-    """A command that ends many records, or none."""
+def acting_on_all(decide: Callable[..., Any], *payload: Any, writes_state: bool = False) -> Step:
+    """A command that ends many records, or none.
+
+    With `writes_state` it changes stored fields of the registry as well, and so has to be durable
+    even where it finds no record to end.
+    """
 
     def step(authority: Any) -> Answer:
         changes = decide(authority, *payload)
-        return None, changes, bool(changes)
+        return None, changes, writes_state or bool(changes)
 
     return step
 

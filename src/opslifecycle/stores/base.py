@@ -108,11 +108,11 @@ class Store(ABC):
     def close(self) -> None:
         """Give up ownership. Twice is fine."""
 
-    def beat_seconds(self) -> float | None:
-        """How often `beat` wants to be called while nothing is appended; None for never."""
+    def heartbeat_seconds(self) -> float | None:
+        """How often the owner must call `heartbeat`, whatever else it does; None for never."""
         return None
 
-    def beat(self) -> None:  # noqa: B027 - most stores have nothing to say
+    def heartbeat(self) -> None:  # noqa: B027 - most stores have nothing to say
         """Say that the owner is alive; raises OwnershipLostError if it owns nothing any more."""
 
 

@@ -44,7 +44,7 @@ class AsyncApprovalRegistry(RequestReads):
         """
         if type(ask) is not Ask:
             _rt.check_instance("ask", ask, Ask)
-        await self._shell.act_async(ask.id, _register, (ask,), creates=True)
+        await self._shell.act_async(ask.id, _register, (ask,))
 
     async def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.

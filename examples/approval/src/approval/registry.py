@@ -46,7 +46,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         """
         if type(ask) is not Ask:
             _rt.check_instance("ask", ask, Ask)
-        self._shell.act(ask.id, _register, (ask,), creates=True)
+        self._shell.act(ask.id, _register, (ask,))
 
     def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.

@@ -97,7 +97,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         if type(id) is not OrderId:
             _rt.check_instance("id", id, OrderId)
         _rt.check_text("customer", customer)
-        await self._shell.act_async(id, _register, (id, customer), creates=True)
+        await self._shell.act_async(id, _register, (id, customer))
 
     async def place(self, id: OrderId) -> None:
         """Order it.

@@ -99,7 +99,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         if type(id) is not OrderId:
             _rt.check_instance("id", id, OrderId)
         _rt.check_text("customer", customer)
-        self._shell.act(id, _register, (id, customer), creates=True)
+        self._shell.act(id, _register, (id, customer))
 
     def place(self, id: OrderId) -> None:
         """Order it.

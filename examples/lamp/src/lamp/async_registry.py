@@ -40,7 +40,7 @@ class AsyncLampRegistry(LampReads):
         if type(id) is not LampId:
             _rt.check_instance("id", id, LampId)
         _rt.check_text("room", room)
-        await self._shell.act_async(id, _register, (id, room), creates=True)
+        await self._shell.act_async(id, _register, (id, room))
 
     async def light(self, id: LampId) -> None:
         """Switch it on.

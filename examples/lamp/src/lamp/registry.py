@@ -42,7 +42,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         if type(id) is not LampId:
             _rt.check_instance("id", id, LampId)
         _rt.check_text("room", room)
-        self._shell.act(id, _register, (id, room), creates=True)
+        self._shell.act(id, _register, (id, room))
 
     def light(self, id: LampId) -> None:
         """Switch it on.

@@ -244,16 +244,16 @@ class SqliteStore(Store):
         if renewed.rowcount != 1:
             raise OwnershipLostError
 
-    def beat_seconds(self) -> float | None:
+    def heartbeat_seconds(self) -> float | None:
         return lease.BEAT_SECONDS
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         if self._database is None or self._failed is not None:
             return
         try:
             self._renew(self._database)
         except sqlite3.OperationalError:
-            # A beat that is missed once is no harm; the next commit says what is wrong.
+            # A heartbeat that is missed once is no harm; the next commit says what is wrong.
             return
 
     def close(self) -> None:

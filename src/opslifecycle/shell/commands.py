@@ -1,4 +1,4 @@
-"""Commands on their way to the committer's thread, and whoever waits for their answers."""
+"""Commands that are queued for the committer's thread, and the callers that wait for answers."""
 
 from __future__ import annotations
 
@@ -64,27 +64,28 @@ def new_future() -> asyncio.Future[Any]:
 #: Who waits for the answer of a command: a blocked thread, or a task by a future of its loop.
 Waiting: TypeAlias = "Blocked | asyncio.Future[Any]"
 
-#: A command: who waits for it, the id of the one record that it makes or changes, what decides it
-#: with which arguments, and whether it makes the record. Without an id it is a step, which says by
-#: itself what has changed. One flat tuple, because the collector of garbage comes by the more often
-#: the more is made for every command.
-Ticket: TypeAlias = "tuple[Waiting, Any, Callable[..., Any], tuple[Any, ...], bool]"
+#: A command that is queued for the committer: who waits for its answer, the id of the one record
+#: that it creates or changes, the function that decides it and that function's arguments, and
+#: whether its write is deferred. Without an id the function is a step, which returns by itself what
+#: has changed. A flat tuple, because the garbage collector runs more often the more objects are
+#: allocated for every command.
+PendingCommand: TypeAlias = "tuple[Waiting, Any, Callable[..., Any], tuple[Any, ...], bool]"
 
 
-def ticket_of(waiting: Waiting, step: Step) -> Ticket:
-    """The ticket of a step."""
+def pending_step(waiting: Waiting, step: Step) -> PendingCommand:
+    """Return a step as a command to be queued."""
     return waiting, None, step, (), False
 
 
-def answer_all(tickets: Iterable[Ticket], answers: Iterable[Any]) -> None:
-    """Give each ticket its answer: one call for each event loop, because each wakes its selector.
+def answer_all(commands: Iterable[PendingCommand], answers: Iterable[Any]) -> None:
+    """Answer each command, with one call per event loop, because each call wakes its selector.
 
-    An error is an answer like any other, of which each ticket is given one of its own.
+    An error is an answer like any other; each command has to get an instance of its own.
     """
     by_loop: dict[asyncio.AbstractEventLoop, tuple[list[asyncio.Future[Any]], list[Any]]] = {}
     last = None
-    for ticket, answer in zip(tickets, answers, strict=True):
-        waiting = ticket[0]
+    for command, answer in zip(commands, answers, strict=True):
+        waiting = command[0]
         if type(waiting) is Blocked:
             waiting.settle(answer)
             continue
