@@ -107,7 +107,7 @@ class TestOwner:
             finally:
                 process.kill()
 
-    def test_beats_keep_the_lease(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_heartbeats_keep_the_lease(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
         with Registry(store=SqliteStore(path)):
             (before,) = query(path, "SELECT expires_ms FROM registries")
@@ -116,7 +116,7 @@ class TestOwner:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
 
-    def test_a_fenced_owner_notices_at_its_beat(
+    def test_a_fenced_owner_notices_at_its_heartbeat(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)

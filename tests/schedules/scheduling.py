@@ -17,8 +17,8 @@ from queue import Empty
 from types import SimpleNamespace
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-import opslifecycle.shell.commits
 import opslifecycle.shell.commands
+import opslifecycle.shell.commits
 import opslifecycle.sync.publication
 import opslifecycle.sync.waits
 import pytest

@@ -42,7 +42,7 @@ class TestAsync:
 
         asyncio.run(scenario())
 
-    def test_what_ends_nothing_rides_along(self, gate: Gate) -> None:
+    def test_deferred_actions_wait_for_the_next_commit(self, gate: Gate) -> None:
         async def scenario() -> None:
             async with AsyncRegistry(store=gate) as registry:
                 made = spec()

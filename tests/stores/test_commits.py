@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from opslifecycle import (
+    AsyncRegistry,
     ChannelClosedError,
     Completed,
     InternalError,
@@ -32,7 +34,7 @@ from opslifecycle import (
 from opslifecycle.shell import commits
 from opslifecycle.shell.steps import Answer
 
-from tests.builders import SLOT, completed, registered, result, running, spec
+from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
 from tests.stores.gate import Gate, MakeStore, snapshot, statuses
 
 
@@ -218,10 +220,11 @@ class TestGroupCommit:
         with pytest.raises(RegistryClosedError):
             registry.mark_retired(ids[1])
 
-    def test_what_could_not_be_written_while_idle_rides_on(
+    def test_a_deferred_write_that_failed_is_tried_again(
         self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)
+        monkeypatch.setattr(commits, "RETRY_SECONDS", 0.01)
         id = registered(registry)
         gate.waiting.clear()
         gate.fails = PersistenceError("disk", "full")
@@ -271,7 +274,22 @@ def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> li
     ]
 
 
-class TestRidingAlong:
+class Hand:
+    """A clock that only goes on when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        monkeypatch.setattr(commits, "_now", lambda: self.seconds)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+class TestDeferredWrites:
     def test_what_is_refused_is_not_kept(self, registry: Registry, gate: Gate) -> None:
         registry.retire_owner("done")
         before = len(gate.commits)
@@ -289,7 +307,7 @@ class TestRidingAlong:
             ["provisioning"], ["provisioning", "running"], ["provisioning"]
         ]  # fmt: skip
 
-    def test_what_was_written_while_idle_is_not_written_again(
+    def test_what_a_deadline_has_written_is_not_written_again(
         self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)
@@ -301,6 +319,98 @@ class TestRidingAlong:
         assert [statuses(commit) for commit in gate.commits] == [
             ["provisioning"], ["running"], ["provisioning"]
         ]  # fmt: skip
+
+    def test_commands_that_keep_arriving_do_not_put_off_a_deferred_write(
+        self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = Hand(monkeypatch)
+        id = running(registry)
+        for _ in range(3):
+            clock.seconds += 400
+            registry.report_progress(id, UPDATE)
+        # The deadline is counted from the start of the operation, not from the latest report.
+        wait_until(lambda: len(gate.commits) == 2)
+        registry.report_progress(id, UPDATE)
+        assert len(gate.commits) == 2
+        assert json.loads(gate.commits[1].puts[0][2])["progress_count"] == 3
+
+    def test_a_deferred_command_is_answered_before_the_write_that_is_due(
+        self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = Hand(monkeypatch)
+        id = running(registry)
+        clock.seconds += 1001
+        gate.hold()
+        registry.report_progress(id, UPDATE)
+        assert gate.waiting.wait(30)
+        gate.open_gate.set()
+        registry.mark_retired(id)
+        assert [statuses(commit) for commit in gate.commits] == [
+            ["provisioning"], ["running"], ["retired"]
+        ]  # fmt: skip
+
+    def test_a_store_that_fails_keeps_no_deferred_command_from_going_on(
+        self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = Hand(monkeypatch)
+        id = running(registry)
+        gate.fails = PersistenceError("disk", "full")
+        for _ in range(5):
+            clock.seconds += 1001
+            registry.report_progress(id, UPDATE)
+        with pytest.raises(PersistenceError):
+            registry.register_operation(spec())
+        gate.fails = None
+        registry.register_operation(spec())
+        assert statuses(gate.commits[1]) == ["provisioning", "running"]
+
+    def test_a_busy_owner_keeps_its_heartbeat(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Hand(monkeypatch)
+
+        class Beating(MemoryStore):
+            beats = 0
+
+            def heartbeat_seconds(self) -> float:
+                return 300.0
+
+            def heartbeat(self) -> None:
+                self.beats += 1
+
+        store = Beating()
+        with Registry(store=store) as registry:
+            id = running(registry)
+            for expected in range(1, 4):
+                clock.seconds += 200
+                registry.report_progress(id, UPDATE)
+                clock.seconds += 200
+                registry.report_progress(id, UPDATE)
+                wait_until(lambda expected=expected: store.beats >= expected)  # type: ignore[misc]
+
+    def test_closing_says_what_it_could_not_write(self, make_store: MakeStore) -> None:
+        gate = Gate(make_store())
+        registry = Registry(store=gate)
+        running(registry)
+        gate.fails = PersistenceError("disk", "full")
+        with pytest.raises(PersistenceError, match="disk: full"):
+            registry.close()
+        registry.close()
+        with pytest.raises(RegistryClosedError):
+            registry.register_operation(spec())
+        with Registry(store=make_store()) as registry:
+            assert registry.completion_feed().watermark == 1
+
+    def test_an_asynchronous_registry_says_so_too(self, make_store: MakeStore) -> None:
+        gate = Gate(make_store())
+
+        async def scenario() -> None:
+            async with AsyncRegistry(store=gate) as registry:
+                made = spec()
+                await registry.register_operation(made)
+                await registry.provisioning_succeeded(made.id)
+                gate.fails = PersistenceError("disk", "full")
+
+        with pytest.raises(PersistenceError, match="disk: full"):
+            asyncio.run(scenario())
 
     def test_a_row_is_kept_of_what_ended_and_left_in_one_batch(self, make_store: MakeStore) -> None:
         gate = Gate(make_store())

@@ -115,7 +115,9 @@ class TestKeeping:
         completed(registry)
         assert json.loads(gate.commits[-1].state)["next_completion_seq"] == 2
 
-    def test_what_ends_nothing_rides_along(self, registry: Registry, gate: Gate) -> None:
+    def test_deferred_actions_wait_for_the_next_commit(
+        self, registry: Registry, gate: Gate
+    ) -> None:
         id = registered(registry, CHILD)
         assert len(gate.commits) == 1
         registry.provisioning_succeeded(id)
@@ -126,7 +128,7 @@ class TestKeeping:
         registry.register_operation(spec())
         assert statuses(gate.commits[1]) == ["provisioning", "retiring"]
 
-    def test_what_rides_along_does_not_wait_for_ever(
+    def test_a_deferred_write_does_not_wait_for_ever(
         self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)

@@ -13,7 +13,6 @@ from opslifecycle_codegen.emit.types import check_lines
 from opslifecycle_codegen.ir.program import Check, Command, ForAll, Program
 from opslifecycle_codegen.ir.types import Type, optional
 
-
 #: What the docstring of a method says whose write is deferred.
 DEFERRED = (
     "Deferred: it is seen at once, and written with the next commit, at most one second later. "

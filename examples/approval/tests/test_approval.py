@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
-from opslifecycle import structure, unstructure
+from opslifecycle import SqliteStore, structure, unstructure
 
 from approval import (
     AmountExceededError,
@@ -18,6 +24,7 @@ from approval import (
     QuorumReachedError,
     RequestId,
     RequestKind,
+    RequestStatus,
     Standing,
     Urgency,
     Vote,
@@ -85,3 +92,30 @@ def test_decisions_are_json_and_back() -> None:
     data = unstructure(granted)
     assert data["decision"] == "granted"
     assert structure(data, Decision) == granted
+
+
+ENDORSE_AND_DIE = """
+import os, signal, sys
+from opslifecycle import SqliteStore
+from approval import ApprovalRegistry, Ask, PersonId, RequestId, RequestKind, Vote
+office = ApprovalRegistry(store=SqliteStore(sys.argv[1]))
+id = RequestId(sys.argv[2])
+office.draft(Ask(id, RequestKind.ACCESS, PersonId.new(), "the archive", 0, 1000))
+office.circulate(id)
+office.endorse(id, Vote(PersonId.new(), 5))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_every_vote_survives_a_kill(tmp_path: Path) -> None:
+    id, path = RequestId.new(), tmp_path / "office.db"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = [sys.executable, "-c", ENDORSE_AND_DIE, str(path), str(id)]
+    assert (
+        subprocess.run(run, env=environment, check=False).returncode == -signal.SIGKILL
+    )
+    with ApprovalRegistry(store=SqliteStore(path)) as office:
+        snapshot = office.snapshot(id)
+        assert snapshot is not None
+        assert (snapshot.status, snapshot.approvals) == (RequestStatus.CIRCULATING, 1)
+        assert office.broken_invariants() == []

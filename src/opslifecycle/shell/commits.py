@@ -6,9 +6,9 @@ answered. If the store fails, the batch is dropped whole: nothing was changed, s
 undone.
 
 A machine may declare that the write of an action is deferred. A batch of such commands alone is
-published and answered without a commit. Its writes go with the next commit, or with one of their own
-when a deadline passes: a deadline and no idle timer, so that commands which keep arriving cannot
-put it off. Every commit takes all deferred writes with it, so the store always holds the state of
+published and answered without a commit. Its writes go with the next commit, or with one of their
+own when a deadline passes: a deadline and no idle timer, so that commands which keep arriving
+cannot put it off. Every commit takes all deferred writes with it, so the store always holds the state of
 one instant, never a mixture.
 """
 
@@ -151,10 +151,9 @@ class Committer:
         batch = _commands(arrived)
         if len(batch) < len(arrived):
             self._delivered += [each for each in arrived if isinstance(each, str)]
+            self._plan_write()
         if batch:
             self._commit(batch)
-        if self._write_at is None and (self._deferred or self._delivered):
-            self._write_at = _now() + DEFERRED_SECONDS
         return None not in arrived
 
     # Deadlines ----------------------------------------------------------------------------------
@@ -173,6 +172,11 @@ class Committer:
         if self._write_at is not None and now >= self._write_at:
             # A failure leaves the writes pending: they are tried again, alone or with a command.
             self._write_deferred()
+
+    def _plan_write(self) -> None:
+        """Set the deadline of what has just been deferred, unless something older has set it."""
+        if self._write_at is None:
+            self._write_at = _now() + DEFERRED_SECONDS
 
     def _plan_heartbeat(self) -> None:
         seconds = self._store.heartbeat_seconds()
@@ -232,7 +236,9 @@ class Committer:
     def _publish(self, decided: _Batch, commit: Commit | None) -> list[Waker]:
         """Publish a batch that is committed or deferred; returns what has to be woken."""
         if commit is None:
-            self._deferred.update((record.id, None) for record, _ in decided.changes)
+            if decided.changes:
+                self._deferred.update((record.id, None) for record, _ in decided.changes)
+                self._plan_write()
         else:
             self._nothing_is_deferred()
         with self._shell.lock:
