@@ -8,8 +8,8 @@ undone.
 A machine may declare that the write of an action is deferred. A batch of such commands alone is
 published and answered without a commit. Its writes go with the next commit, or with one of their
 own when a deadline passes: a deadline and no idle timer, so that commands which keep arriving
-cannot put it off. Every commit takes all deferred writes with it, so the store always holds the state of
-one instant, never a mixture.
+cannot put it off. Every commit takes all deferred writes with it, so the store always holds the
+state of one instant, never a mixture.
 """
 
 from __future__ import annotations
