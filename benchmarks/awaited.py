@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from opslifecycle.shell import commits
+from opslifecycle.shell import batch, commits
 from opslifecycle.stores.sqlite import store as sqlite_store
 from opslifecycle.stores.sqlite.chain import Writer
 
 Row = tuple[Any, ...]
 Asked = tuple[asyncio.Future[None], Row | None]
 
-#: Of the three steps of a lifecycle the second rides along: it has no row.
+#: Of the three steps of a lifecycle the write of the second is deferred: it has no row.
 _KEPT = (True, False, True)
 
 #: The parts of a lifecycle by their names: whose method each is.
 PARTS: dict[str, tuple[Any, str]] = {
-    "deciding": (commits._Batch, "decide"),
+    "deciding": (batch.Batch, "decide"),
     "encoding": (commits.Committer, "_commit_of"),
     "chaining": (Writer, "put"),
     "SQLite": (sqlite_store, "append_rows"),

@@ -81,6 +81,86 @@ def test_they_are_checked_kept_and_given_back(shop: Path) -> None:
     ]
 
 
+#: Numbers whose conversions are wrong in one way or another, and values that they cannot convert.
+REFUSING = """
+import sys
+from decimal import Decimal
+from opslifecycle import InvalidValueError, MemoryStore, SqliteStore, register_type
+from prices import Price
+from turnstile import GateId, GateRegistry
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+def failing(data):
+    raise ZeroDivisionError("no")
+
+def kept(to_data, from_data=Decimal):
+    register_type(Decimal, to_data, from_data)
+
+conversions = [
+    ("as it is", lambda value: value, Decimal),
+    ("not a number", lambda value: float("nan"), Decimal),
+    ("a surrogate", lambda value: "\\ud800", Decimal),
+    ("long", lambda value: 10**5000, Decimal),
+    ("deep", lambda value: nested(200), Decimal),
+    ("deeper", lambda value: nested(900), Decimal),
+    ("there", failing, Decimal),
+    ("back", str, failing),
+]
+stores = {"none": None, "memory": MemoryStore(), "sqlite": SqliteStore("refused.db")}
+price = Price(Decimal("1.50"), "EUR")
+with GateRegistry(store=stores[sys.argv[1]]) as gates:
+    for name, to_data, from_data in conversions:
+        kept(to_data, from_data)
+        id = GateId.new()
+        try:
+            gates.install(id, "north", price, Decimal(1))
+        except InvalidValueError as error:
+            print(error.field, name, gates.snapshot(id), len(str(error)) < 400)
+    kept(str)
+    id = GateId.new()
+    gates.install(id, "south", price, Decimal(2))
+    gates.coin(id)
+    print(gates.snapshot(id).tax, gates.snapshot(id).status.value)
+"""
+
+
+@pytest.mark.parametrize("store", ["none", "memory", "sqlite"])
+def test_what_cannot_be_stored_fails_its_own_call(shop: Path, store: str) -> None:
+    run = [sys.executable, "-c", REFUSING, store]
+    done = subprocess.run(run, cwd=shop / "src", capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    *refused, last = done.stdout.splitlines()
+    assert last == "2 unlocked"
+    named = ["as it is", "not a number", "a surrogate", "long", "deep", "deeper", "there", "back"]
+    assert refused == [f"price {name} None True" for name in named]
+
+
+def test_a_class_without_a_conversion_is_refused_by_its_field(shop: Path) -> None:
+    prices = shop / "src/prices.py"
+    text = prices.read_text(encoding="utf-8").replace("register_type(Decimal, str, Decimal)\n", "")
+    prices.write_text(text.replace("amount: Decimal", "amount: int"), encoding="utf-8")
+    script = (
+        "from decimal import Decimal\n"
+        "from opslifecycle import InvalidValueError, MemoryStore\n"
+        "from prices import Price\n"
+        "from turnstile import GateId, GateRegistry\n"
+        "for store in (None, MemoryStore()):\n"
+        "    with GateRegistry(store=store) as gates:\n"
+        "        try: gates.install(GateId.new(), 'north', Price(1, 'EUR'), Decimal(1))\n"
+        "        except InvalidValueError as error: print(error)\n"
+        "        print(gates.broken_invariants() if hasattr(gates, 'broken_invariants') else [])\n"
+    )
+    run = [sys.executable, "-c", script]
+    done = subprocess.run(run, cwd=shop / "src", capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    first, _, second, _ = done.stdout.splitlines()
+    assert first == second
+    assert first.startswith("tax: this Decimal cannot be stored as JSON and read back: ")
+    assert first.endswith("; opslifecycle.register_type says how a class is converted")
+
+
 @pytest.mark.parametrize(
     ("path", "told"),
     [

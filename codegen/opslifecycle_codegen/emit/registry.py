@@ -248,7 +248,7 @@ class RegistryLowering:
         more = ["Gives where it stands then: a lower cursor changes nothing."]
         body = self._run("_rt.advancing", arguments, assigns="reached: int = ")
         if declared.cache is not None:
-            types["projection"] = optional(Type("record", str(declared.cache)))
+            types["projection"] = optional(Type("class", str(declared.cache)))
             more.append("`projection` is told once the authority has accepted, and never read.")
             body += ["if projection is not None:", "    projection.record(consumer, reached)"]
         more.append(self._raises(command.checks))
@@ -324,6 +324,22 @@ class RegistryLowering:
         whole = layout.called(f"{assigns}{self._run_code}", [call])
         return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
 
+    def _storable_lines(self, types: Mapping[str, Type]) -> list[str]:
+        """Lines that try out what only conversions of the program itself can judge."""
+        lines = []
+        for param, type in types.items():
+            if not self._program.symbols.holds_foreign(type):
+                continue
+            if type.optional:
+                lines.append(f"        if {param} is not None:")
+            indent = 12 if type.optional else 8
+            arguments = [layout.quoted(param), param, type.required.name]
+            call = layout.call(
+                "_rt.check_storable", arguments, "", indent=indent, width=self._width
+            )
+            lines += call
+        return lines
+
     def _method(
         self,
         name: str,
@@ -344,6 +360,8 @@ class RegistryLowering:
             parameters.append(f"{param}: {type.python}{default}")
             checks += check_lines(param, param, type, indent=8)
         runs = any(run in line for line in body for run in (self._run_code, self._act_code))
+        if runs and self._program.recovery is not None:
+            checks += self._storable_lines(types)
         define = "async def" if runs and self._awaits else "def"
         signature = layout.call(
             f"{define} {name}", parameters, f" -> {returns}:", indent=4, width=self._width

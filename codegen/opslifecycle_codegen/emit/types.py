@@ -249,7 +249,8 @@ def _check(name: str, code: str, type: Type) -> str:
     scalar = {"text": "text", "name": "text", "count": "count", "bool": "flag", "float": "finite"}
     if type.kind in scalar:
         return f"_rt.check_{scalar[type.kind]}({label}, {code})"
-    return f"_rt.check_instance({label}, {code}, {type.name})"
+    check = "exact" if type.kind in ("id", "record", "union", "variant") else "instance"
+    return f"_rt.check_{check}({label}, {code}, {type.name})"
 
 
 # Errors -------------------------------------------------------------------------------------------

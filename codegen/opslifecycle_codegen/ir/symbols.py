@@ -127,6 +127,22 @@ class Symbols:
             return Type("record", name)
         return None
 
+    def holds_foreign(self, type: Type, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether a value of a type is, or holds, one of a class of the program's own."""
+        type = type.required
+        if type.kind == "foreign":
+            return True
+        if type.name in seen:
+            return False
+        seen |= {type.name}
+        if type.name in self.unions:
+            inner = [Type("variant", name) for name in self.unions[type.name].variants]
+        elif type.name in self.records:
+            inner = [info.type for info in self.records[type.name].fields.values()]
+        else:
+            return False
+        return any(self.holds_foreign(each, seen) for each in inner)
+
     def type_names(self) -> list[str]:
         """Every name that stands for a type."""
         return [*self.ids, *self.enums, *self.unions, *self.records, *self.foreign]

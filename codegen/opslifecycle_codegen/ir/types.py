@@ -9,7 +9,7 @@ from attrs import frozen
 class Type:
     """A type: `kind` says what it is, `name` which one, `inner` of what.
 
-    Kinds with a name: id, enum, record, union, variant, foreign. With an inner type: optional,
+    Kinds with a name: id, enum, record, union, variant, foreign, class. With an inner: optional,
     collection, counts (a count per member of an enum). The rest stand alone.
     """
 

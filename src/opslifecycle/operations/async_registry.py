@@ -54,7 +54,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         if type(spec) is not OperationSpec:
-            _rt.check_instance("spec", spec, OperationSpec)
+            _rt.check_exact("spec", spec, OperationSpec)
         await self._shell.act_async(spec.id, _register, (spec, None))
 
     async def register_operation_with_admission_limit(
@@ -70,7 +70,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         if type(spec) is not OperationSpec:
-            _rt.check_instance("spec", spec, OperationSpec)
+            _rt.check_exact("spec", spec, OperationSpec)
         if max_concurrent is not None:
             _rt.check_count("max_concurrent", max_concurrent)
         await self._shell.act_async(spec.id, _register, (spec, max_concurrent))
@@ -87,7 +87,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         await self._shell.act_async(id, _start, (id,), deferred=True)
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
@@ -99,7 +99,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
         await self._shell.act_async(id, _fail, (id, error))
 
@@ -112,7 +112,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
         await self._shell.act_async(id, _fail, (id, error))
 
@@ -130,9 +130,9 @@ class AsyncRegistry(OperationReads):
         InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
-            _rt.check_instance("handle", handle, OperationPeerHandle)
+            _rt.check_exact("handle", handle, OperationPeerHandle)
         await self._shell.act_async(id, _peer_ready, (id, handle), deferred=True)
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
@@ -148,9 +148,9 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
-            _rt.check_instance("update", update, OperationProgressUpdate)
+            _rt.check_exact("update", update, OperationProgressUpdate)
         await self._shell.act_async(id, _progress_reported, (id, update), deferred=True)
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
@@ -162,9 +162,9 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(result) is not OperationResult:
-            _rt.check_instance("result", result, OperationResult)
+            _rt.check_exact("result", result, OperationResult)
         await self._shell.act_async(id, _complete, (id, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
@@ -177,7 +177,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
         await self._shell.act_async(id, _abort, (id, reason))
@@ -191,7 +191,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
         await self._shell.act_async(id, _cancel, (id, reason))
@@ -209,7 +209,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         await self._shell.act_async(id, _retire_requested, (id,), deferred=True)
 
     async def mark_retired(self, id: OperationId) -> None:
@@ -222,7 +222,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         await self._shell.act_async(id, _retire_completed, (id,))
 
     async def terminate_owner(self, reason: str) -> None:
@@ -250,7 +250,7 @@ class AsyncRegistry(OperationReads):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         await self._shell.act_async(id, _rollback_unreturned_operation, (id,))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:

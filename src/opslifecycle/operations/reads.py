@@ -150,7 +150,7 @@ class OperationReads:
         OperationNotFoundError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         return self._shell.watch(id, _register_watcher, OperationCompletionWatch)
 
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
@@ -159,7 +159,7 @@ class OperationReads:
         None when the id is unknown.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         return self._shell.view(id, snapshot_of)
 
     def list_operations(
@@ -179,7 +179,7 @@ class OperationReads:
         if kind is not None:
             _rt.check_instance("kind", kind, OperationKind)
         if owner_session_id is not None:
-            _rt.check_instance("owner_session_id", owner_session_id, SessionId)
+            _rt.check_exact("owner_session_id", owner_session_id, SessionId)
         if terminal is not None:
             _rt.check_flag("terminal", terminal)
         return self._shell.views(
@@ -211,7 +211,7 @@ class OperationReads:
         Outcomes come in the order asked.
         """
         if type(run_id) is not RunId:
-            _rt.check_instance("run_id", run_id, RunId)
+            _rt.check_exact("run_id", run_id, RunId)
         members = _rt.check_many("ids", ids, OperationId)
         return self._shell.wait_for_all(
             run_id,
@@ -224,7 +224,7 @@ class OperationReads:
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
         """Whether a status is an end."""
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(status) is not OperationStatus:
             _rt.check_instance("status", status, OperationStatus)
         return self._shell.ask(OperationAuthority.classify_operation_terminality, id, status)
@@ -232,7 +232,7 @@ class OperationReads:
     def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
         """What an operation looks like from outside."""
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         return self._shell.ask(OperationAuthority.classify_operation_public_result, id)
 
     def classify_operation_completion_wake(
@@ -242,7 +242,7 @@ class OperationReads:
     ) -> OperationCompletionWakeClass:
         """Whether a completion of this kind wakes the owner."""
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(kind) is not OperationKind:
             _rt.check_instance("kind", kind, OperationKind)
         return self._shell.ask(OperationAuthority.classify_operation_completion_wake, id, kind)
@@ -254,7 +254,7 @@ class OperationReads:
     ) -> bool:
         """Whether rejecting this action on this operation counts as a success."""
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(action) is not OperationLifecycleAction:
             _rt.check_instance("action", action, OperationLifecycleAction)
         return self._shell.ask(

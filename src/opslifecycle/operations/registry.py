@@ -56,7 +56,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         if type(spec) is not OperationSpec:
-            _rt.check_instance("spec", spec, OperationSpec)
+            _rt.check_exact("spec", spec, OperationSpec)
         self._shell.act(spec.id, _register, (spec, None))
 
     def register_operation_with_admission_limit(
@@ -72,7 +72,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
         """
         if type(spec) is not OperationSpec:
-            _rt.check_instance("spec", spec, OperationSpec)
+            _rt.check_exact("spec", spec, OperationSpec)
         if max_concurrent is not None:
             _rt.check_count("max_concurrent", max_concurrent)
         self._shell.act(spec.id, _register, (spec, max_concurrent))
@@ -89,7 +89,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         self._shell.act(id, _start, (id,), deferred=True)
 
     def provisioning_failed(self, id: OperationId, error: str) -> None:
@@ -101,7 +101,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
         self._shell.act(id, _fail, (id, error))
 
@@ -114,7 +114,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
         self._shell.act(id, _fail, (id, error))
 
@@ -132,9 +132,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
-            _rt.check_instance("handle", handle, OperationPeerHandle)
+            _rt.check_exact("handle", handle, OperationPeerHandle)
         self._shell.act(id, _peer_ready, (id, handle), deferred=True)
 
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
@@ -150,9 +150,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
-            _rt.check_instance("update", update, OperationProgressUpdate)
+            _rt.check_exact("update", update, OperationProgressUpdate)
         self._shell.act(id, _progress_reported, (id, update), deferred=True)
 
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
@@ -164,9 +164,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if type(result) is not OperationResult:
-            _rt.check_instance("result", result, OperationResult)
+            _rt.check_exact("result", result, OperationResult)
         self._shell.act(id, _complete, (id, result))
 
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
@@ -179,7 +179,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
         self._shell.act(id, _abort, (id, reason))
@@ -193,7 +193,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
         self._shell.act(id, _cancel, (id, reason))
@@ -211,7 +211,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         self._shell.act(id, _retire_requested, (id,), deferred=True)
 
     def mark_retired(self, id: OperationId) -> None:
@@ -224,7 +224,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         self._shell.act(id, _retire_completed, (id,))
 
     def terminate_owner(self, reason: str) -> None:
@@ -252,7 +252,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
         if type(id) is not OperationId:
-            _rt.check_instance("id", id, OperationId)
+            _rt.check_exact("id", id, OperationId)
         self._shell.act(id, _rollback_unreturned_operation, (id,))
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:

@@ -39,7 +39,7 @@ class OperationPeerHandle:
     def __attrs_post_init__(self) -> None:
         _rt.check_text("peer_name", self.peer_name)
         if type(self.trusted_peer) is not TrustedPeerDescriptor:
-            _rt.check_instance("trusted_peer", self.trusted_peer, TrustedPeerDescriptor)
+            _rt.check_exact("trusted_peer", self.trusted_peer, TrustedPeerDescriptor)
 
 
 @frozen
@@ -67,7 +67,7 @@ class OperationResult:
 
     def __attrs_post_init__(self) -> None:
         if type(self.id) is not OperationId:
-            _rt.check_instance("id", self.id, OperationId)
+            _rt.check_exact("id", self.id, OperationId)
         _rt.check_text("content", self.content)
         _rt.check_flag("is_error", self.is_error)
         _rt.check_count("duration_ms", self.duration_ms)
@@ -84,7 +84,7 @@ class SessionChild:
 
     def __attrs_post_init__(self) -> None:
         if type(self.session_id) is not SessionId:
-            _rt.check_instance("session_id", self.session_id, SessionId)
+            _rt.check_exact("session_id", self.session_id, SessionId)
 
 
 @frozen
@@ -124,7 +124,7 @@ class Completed:
 
     def __attrs_post_init__(self) -> None:
         if type(self.result) is not OperationResult:
-            _rt.check_instance("result", self.result, OperationResult)
+            _rt.check_exact("result", self.result, OperationResult)
 
 
 @frozen
@@ -222,11 +222,11 @@ class OperationSpec:
 
     def __attrs_post_init__(self) -> None:
         if type(self.id) is not OperationId:
-            _rt.check_instance("id", self.id, OperationId)
+            _rt.check_exact("id", self.id, OperationId)
         if type(self.kind) is not OperationKind:
             _rt.check_instance("kind", self.kind, OperationKind)
         if type(self.owner_session_id) is not SessionId:
-            _rt.check_instance("owner_session_id", self.owner_session_id, SessionId)
+            _rt.check_exact("owner_session_id", self.owner_session_id, SessionId)
         _rt.check_text("display_name", self.display_name)
         _rt.check_text("source_label", self.source_label)
         object.__setattr__(

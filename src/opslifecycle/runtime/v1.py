@@ -37,6 +37,7 @@ from opslifecycle.sync.barriers import Barrier
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.checks import count as check_count
+from opslifecycle.values.checks import exact as check_exact
 from opslifecycle.values.checks import finite as check_finite
 from opslifecycle.values.checks import flag as check_flag
 from opslifecycle.values.checks import instance as check_instance
@@ -44,6 +45,7 @@ from opslifecycle.values.checks import many as check_many
 from opslifecycle.values.checks import text as check_text
 from opslifecycle.values.closed_set import ClosedSet
 from opslifecycle.values.conversion import (
+    check_storable,
     data_of,
     declare_union,
     encoded,
@@ -95,11 +97,13 @@ __all__ = [
     "acting_on_all",
     "advancing",
     "check_count",
+    "check_exact",
     "check_finite",
     "check_flag",
     "check_handler",
     "check_instance",
     "check_many",
+    "check_storable",
     "check_text",
     "collecting",
     "data_of",

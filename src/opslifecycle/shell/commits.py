@@ -14,8 +14,9 @@ state of one instant, never a mixture.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,8 +29,8 @@ from opslifecycle.errors import (
     PersistenceError,
     RegistryClosedError,
 )
+from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.commands import PendingCommand, answer_all
-from opslifecycle.shell.steps import Change, Step
 from opslifecycle.stores.base import Commit, Identity, Put, Store
 from opslifecycle.sync.publication import Waker
 from opslifecycle.sync.waits import wake_all
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from opslifecycle.shell.engine import Shell
 
 T = TypeVar("T")
+
+_log = logging.getLogger("opslifecycle")
 
 #: How long a deferred write waits for another commit before it gets one of its own. The contract
 #: has it on the disk within one second; the other half is for the commit itself.
@@ -74,8 +77,6 @@ class Committer:
         # When the deferred writes are due; None while there are none.
         self._write_at: float | None = None
         self._heartbeat_at: float | None = None
-        # Why the deferred writes could not be written when the registry was closed.
-        self._unwritten: PersistenceError | None = None
         # Commands, ids of outbox messages that were delivered, and None when no more will come.
         # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
         self._queue: SimpleQueue[PendingCommand | str | None] = SimpleQueue()
@@ -107,16 +108,10 @@ class Committer:
         self._queue.put(None)
 
     def close(self) -> None:
-        """As `stop`, and wait until it is done.
-
-        Raises PersistenceError, once, if the store did not take the last deferred writes.
-        """
+        """As `stop`, and wait until it is done."""
         self.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
-            error, self._unwritten = self._unwritten, None
-            if error is not None:
-                raise error
 
     # The thread ---------------------------------------------------------------------------------
 
@@ -125,7 +120,7 @@ class Committer:
         try:
             while self._next_batch():
                 self._meet_deadlines()
-            self._unwritten = self._write_deferred()
+            self._write_last()
         except OwnershipLostError:
             reason = OwnershipLostError
         finally:
@@ -152,8 +147,8 @@ class Committer:
         if len(batch) < len(arrived):
             self._delivered += [each for each in arrived if isinstance(each, str)]
             self._plan_write()
-        if batch:
-            self._commit(batch)
+        while batch:
+            batch = self._commit(batch)
         return None not in arrived
 
     # Deadlines ----------------------------------------------------------------------------------
@@ -196,6 +191,13 @@ class Committer:
         self._nothing_is_deferred()
         return None
 
+    def _write_last(self) -> None:
+        """Write what is deferred when the registry is closed; a failure is as a crash, and said."""
+        error = self._write_deferred()
+        if error is not None:
+            count = len(self._deferred)
+            _log.error("closed without the deferred writes of %d record(s): %s", count, error)
+
     def _nothing_is_deferred(self) -> None:
         self._deferred.clear()
         self._delivered.clear()
@@ -211,8 +213,9 @@ class Committer:
     def _keeps(self, record: Any) -> bool:
         return record is not None and self._storage.keeps(record)
 
-    def _commit(self, batch: list[PendingCommand]) -> None:
-        decided = _Batch(self._shell, self._storage.stage(self._authority))
+    def _commit(self, batch: list[PendingCommand]) -> list[PendingCommand]:
+        """Commit and answer a batch; returns the commands that have to be decided anew."""
+        decided = Batch(self._shell, self._storage.stage(self._authority))
         try:
             decided.decide(batch)
             commit = self._commit_of(decided)
@@ -220,10 +223,12 @@ class Committer:
                 self._store.append(commit)
             wakers = self._publish(decided, commit)
         except PersistenceError as error:
-            if self._shell.effects.hooks is not None:
-                self._shell.effects.hooks.drop()
+            self._drop_messages()
             answer_all(batch, [error.again() for _ in batch])
-            return
+            return []
+        except NotStorableError as error:
+            self._drop_messages()
+            return without(batch, error)
         except BaseException as error:
             # The callers are answered before the registry closes itself for it.
             lost = isinstance(error, OwnershipLostError)
@@ -232,8 +237,13 @@ class Committer:
             raise
         wake_all(wakers)
         answer_all(batch, decided.answers)
+        return []
 
-    def _publish(self, decided: _Batch, commit: Commit | None) -> list[Waker]:
+    def _drop_messages(self) -> None:
+        if self._shell.effects.hooks is not None:
+            self._shell.effects.hooks.drop()
+
+    def _publish(self, decided: Batch, commit: Commit | None) -> list[Waker]:
         """Publish a batch that is committed or deferred; returns what has to be woken."""
         if commit is None:
             if decided.changes:
@@ -245,7 +255,7 @@ class Committer:
             self._storage.absorb(self._authority, decided.staged)
             return self._shell.effects.publish(decided.changes, decided.retention.evicted)
 
-    def _commit_of(self, decided: _Batch) -> Commit | None:
+    def _commit_of(self, decided: Batch) -> Commit | None:
         """Return the commit of a batch; None if nothing of it must be durable now."""
         if not decided.durable:
             return None
@@ -264,7 +274,10 @@ class Committer:
                 if not self._shell.effects.feeds(effects):
                     continue
             if id(record) not in puts:
-                puts[id(record)] = put_of(record)
+                try:
+                    puts[id(record)] = put_of(record)
+                except Exception as error:
+                    raise NotStorableError(record.id) from error
         for evicted in decided.retention.evicted:
             if evicted.id not in staged:
                 erased[str(evicted.id)] = None
@@ -297,48 +310,3 @@ def drained(queue: SimpleQueue[T]) -> list[T]:
             found.append(queue.get_nowait())
         except Empty:
             return found
-
-
-class _Batch:
-    """Commands decided together, on an authority of their own."""
-
-    def __init__(self, shell: Shell[Any, Any], staged: Any) -> None:
-        self._shell = shell
-        self.staged = staged
-        self.answers: list[Any] = []
-        self.changes: list[Change] = []
-        self.retention = shell.effects.begin()
-        self.durable = False
-        self.moved = False
-
-    def decide(self, commands: Sequence[PendingCommand]) -> None:
-        """Decide commands in their order, all at the time of this instant."""
-        staged, records, settle = self.staged, self.staged.records, self._shell.effects.settle
-        answers, changes = self.answers, self.changes
-        self._shell.clock.tell(staged)
-        for _, id, decide, arguments, deferred in commands:
-            if id is None:
-                self._step(decide)
-                continue
-            effects = decide(staged, *arguments)
-            if effects.__class__ is not tuple:
-                answers.append(effects)
-                continue
-            answers.append(None)
-            record = records[id]
-            changes.append((record, effects))
-            if effects:
-                settle(staged, record, effects, self.retention)
-            if not deferred:
-                self.durable = True
-
-    def _step(self, step: Step) -> None:
-        value, changes, durable = step(self.staged)
-        self.answers.append(value)
-        self.changes += changes
-        if durable:
-            self.durable = True
-            self.moved = self.moved or not changes
-        for record, effects in changes:
-            if effects:
-                self._shell.effects.settle(self.staged, record, effects, self.retention)

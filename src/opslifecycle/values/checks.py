@@ -10,6 +10,11 @@ from opslifecycle.errors import InvalidSpecError, InvalidValueError
 
 T = TypeVar("T")
 
+#: The largest count: SQLite stores signed integers of 64 bits, and so do most readers of JSON.
+COUNT_MAX = 2**63 - 1
+#: The longest text, in bytes of UTF-8: as JSON, with every character escaped, it fits into SQLite.
+TEXT_BYTES_MAX = 2**27
+
 
 def expected(field: str, what: str, value: object) -> NoReturn:
     """Refuse a value, saying what was expected and what came."""
@@ -19,6 +24,15 @@ def expected(field: str, what: str, value: object) -> NoReturn:
 def instance(field: str, value: Any, kind: Any) -> None:
     """An instance of `kind`, a class or a union of classes."""
     if not isinstance(value, kind):
+        expected(field, names_of(kind), value)
+
+
+def exact(field: str, value: Any, kind: Any) -> None:
+    """An instance of the class `kind`, or of a class of the union `kind`, and of no subclass.
+
+    A subclass can skip the checks of its base, and would come back from a store as its base.
+    """
+    if type(value) not in (getattr(kind, "__args__", None) or (kind,)):
         expected(field, names_of(kind), value)
 
 
@@ -37,17 +51,24 @@ def text(field: str, value: Any) -> None:
     if not isinstance(value, str):
         expected(field, "text", value)
     try:
-        value.encode()
+        size = len(str.encode(value))
     except UnicodeEncodeError:
         raise InvalidValueError(field, "expected text without lone surrogates") from None
+    if size > TEXT_BYTES_MAX:
+        reason = f"expected at most {TEXT_BYTES_MAX} bytes of text, got {size}"
+        raise InvalidValueError(field, reason)
 
 
 def count(field: str, value: Any) -> None:
-    """An integer of at least 0; booleans are not counts."""
+    """An integer from 0 to COUNT_MAX; booleans are not counts."""
     if type(value) is not int:
         expected(field, "an integer", value)
     if value < 0:
-        raise InvalidValueError(field, f"expected an integer of at least 0, got {value}")
+        reason = f"expected an integer of at least 0, got {shown(value)}"
+        raise InvalidValueError(field, reason)
+    if value > COUNT_MAX:
+        reason = f"expected an integer of at most {COUNT_MAX}, got {shown(value)}"
+        raise InvalidValueError(field, reason)
 
 
 def flag(field: str, value: Any) -> None:
@@ -57,11 +78,30 @@ def flag(field: str, value: Any) -> None:
 
 
 def finite(field: str, value: Any) -> None:
-    """A finite number; NaN and the infinities have no JSON and are an InvalidSpecError."""
-    if type(value) not in (int, float):
+    """A finite number; NaN and the infinities have no JSON and are an InvalidSpecError.
+
+    An integer has to be one that a float holds exactly, because a store gives it back as a float.
+    """
+    if type(value) is int:
+        if not _is_a_float(value):
+            reason = f"expected a number that a float holds exactly, got {shown(value)}"
+            raise InvalidValueError(field, reason)
+    elif type(value) is not float:
         expected(field, "a number", value)
-    if not isfinite(value):
+    elif not isfinite(value):
         raise InvalidSpecError(field, f"expected a finite number, got {value}")
+
+
+def _is_a_float(value: int) -> bool:
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
+
+
+def shown(value: int) -> str:
+    """An integer for a message; Python refuses to print one of more than 4,300 digits."""
+    return str(value) if value.bit_length() <= 128 else f"one of {value.bit_length()} bits"
 
 
 def names_of(kind: Any) -> str:

@@ -103,7 +103,7 @@ def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:
     """A JSON object, with no keys but those known; raises InvalidValueError for anything else."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidValueError("value", f"is no JSON: {error}") from None
     if not isinstance(data, dict):
         raise InvalidValueError("value", f"expected an object, got {type(data).__name__}")
@@ -134,8 +134,46 @@ def encoded(value: Any) -> str:
 
 
 def text_of(data: Any) -> str:
-    """Data as compact JSON text."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    """Data as compact JSON text; raises ValueError for NaN and the infinities, which JSON lacks."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def check_storable(field: str, value: Any, kind: Any) -> None:
+    """Raise InvalidValueError for a value that a store could not take, or not give back.
+
+    For values that hold a class of the program's own: what such a class becomes, and whether it can
+    be read back, only its own conversions know. They are tried before a command is queued, so that
+    the value fails the one call that brings it.
+    """
+    try:
+        data = unstructure(value)
+        _check_depth(data, _DEPTH_MAX)
+        text = text_of(data)
+        text.encode()
+        structure(json.loads(text), kind)
+    except Exception as error:
+        # Whatever the conversions of a program raise, it is about this value.
+        name = type(value).__name__
+        reason = f"this {name} cannot be stored as JSON and read back: {error or repr(error)}"
+        if isinstance(error, TypeError):
+            reason += "; opslifecycle.register_type says how a class is converted"
+        raise InvalidValueError(field, reason) from error
+
+
+#: How deep the data of a class of the program's own may be nested: far less than what makes a
+#: reader of JSON fail, at whatever depth of calls it is read.
+_DEPTH_MAX = 100
+
+
+def _check_depth(data: Any, depth: int) -> None:
+    if not depth:
+        raise ValueError(f"it is nested deeper than {_DEPTH_MAX} levels")
+    if isinstance(data, dict):
+        data = data.values()
+    elif not isinstance(data, list | tuple):
+        return
+    for each in data:
+        _check_depth(each, depth - 1)
 
 
 def _the_converter() -> Converter:
@@ -317,6 +355,6 @@ def _first_mistake(error: BaseException, path: str) -> InvalidValueError | None:
         return InvalidValueError(field, "is not known here")
     if isinstance(error, KeyError):
         return InvalidValueError(path, "is missing")
-    if isinstance(error, TypeError | AttributeError | ValueError):
+    if isinstance(error, TypeError | AttributeError | ValueError | OverflowError | RecursionError):
         return InvalidValueError(path or "value", f"has the wrong shape: {error}")
     return None

@@ -43,7 +43,7 @@ class AsyncApprovalRegistry(RequestReads):
         RequestExistsError, AmountExceededError.
         """
         if type(ask) is not Ask:
-            _rt.check_instance("ask", ask, Ask)
+            _rt.check_exact("ask", ask, Ask)
         await self._shell.act_async(ask.id, _register, (ask,))
 
     async def circulate(self, id: RequestId) -> None:
@@ -55,7 +55,7 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         await self._shell.act_async(id, _circulate, (id,))
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
@@ -68,9 +68,9 @@ class AsyncApprovalRegistry(RequestReads):
         QuorumReachedError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
-            _rt.check_instance("vote", vote, Vote)
+            _rt.check_exact("vote", vote, Vote)
         await self._shell.act_async(id, _endorse, (id, vote))
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
@@ -83,9 +83,9 @@ class AsyncApprovalRegistry(RequestReads):
         QuorumMissingError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
-            _rt.check_instance("vote", vote, Vote)
+            _rt.check_exact("vote", vote, Vote)
         await self._shell.act_async(id, _grant, (id, vote))
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
@@ -97,9 +97,9 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         if type(by) is not PersonId:
-            _rt.check_instance("by", by, PersonId)
+            _rt.check_exact("by", by, PersonId)
         _rt.check_text("reason", reason)
         await self._shell.act_async(id, _deny, (id, by, reason))
 
@@ -112,7 +112,7 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError, NotExpiredError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         _rt.check_count("at_ms", at_ms)
         await self._shell.act_async(id, _expire, (id, at_ms))
 
@@ -126,7 +126,7 @@ class AsyncApprovalRegistry(RequestReads):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         await self._shell.act_async(id, _withdraw, (id,))
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:

@@ -148,7 +148,7 @@ class RequestReads:
         RequestNotFoundError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         return self._shell.watch(id, _watch, RequestWatch)
 
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
@@ -157,7 +157,7 @@ class RequestReads:
         None when the id is unknown.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         return self._shell.view(id, snapshot_of)
 
     def requests(
@@ -176,7 +176,7 @@ class RequestReads:
         if kind is not None:
             _rt.check_instance("kind", kind, RequestKind)
         if by is not None:
-            _rt.check_instance("by", by, PersonId)
+            _rt.check_exact("by", by, PersonId)
         return self._shell.views((status, kind, by), listing_order, snapshot_of)
 
     def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId]:
@@ -201,7 +201,7 @@ class RequestReads:
         Outcomes come in the order asked.
         """
         if type(batch_id) is not BatchId:
-            _rt.check_instance("batch_id", batch_id, BatchId)
+            _rt.check_exact("batch_id", batch_id, BatchId)
         members = _rt.check_many("ids", ids, RequestId)
         return self._shell.wait_for_all(
             batch_id,
@@ -214,19 +214,19 @@ class RequestReads:
     def standing_of(self, id: RequestId) -> Standing:
         """How a request looks to the one who made it."""
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         return self._shell.ask(RequestAuthority.standing_of, id)
 
     def urgency_of(self, id: RequestId) -> Urgency:
         """How soon somebody has to look at it."""
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         return self._shell.ask(RequestAuthority.urgency_of, id)
 
     def is_missing_votes(self, id: RequestId) -> bool:
         """Whether more than one approval is missing."""
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         return self._shell.ask(RequestAuthority.is_missing_votes, id)
 
     def pending_effects(self) -> tuple[RequestEffectCall, ...]:

@@ -45,7 +45,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestExistsError, AmountExceededError.
         """
         if type(ask) is not Ask:
-            _rt.check_instance("ask", ask, Ask)
+            _rt.check_exact("ask", ask, Ask)
         self._shell.act(ask.id, _register, (ask,))
 
     def circulate(self, id: RequestId) -> None:
@@ -57,7 +57,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         self._shell.act(id, _circulate, (id,))
 
     def endorse(self, id: RequestId, vote: Vote) -> None:
@@ -70,9 +70,9 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         QuorumReachedError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
-            _rt.check_instance("vote", vote, Vote)
+            _rt.check_exact("vote", vote, Vote)
         self._shell.act(id, _endorse, (id, vote))
 
     def grant(self, id: RequestId, vote: Vote) -> None:
@@ -85,9 +85,9 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         QuorumMissingError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
-            _rt.check_instance("vote", vote, Vote)
+            _rt.check_exact("vote", vote, Vote)
         self._shell.act(id, _grant, (id, vote))
 
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
@@ -99,9 +99,9 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         if type(by) is not PersonId:
-            _rt.check_instance("by", by, PersonId)
+            _rt.check_exact("by", by, PersonId)
         _rt.check_text("reason", reason)
         self._shell.act(id, _deny, (id, by, reason))
 
@@ -114,7 +114,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError, NotExpiredError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         _rt.check_count("at_ms", at_ms)
         self._shell.act(id, _expire, (id, at_ms))
 
@@ -128,7 +128,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         RequestNotFoundError, WrongStageError.
         """
         if type(id) is not RequestId:
-            _rt.check_instance("id", id, RequestId)
+            _rt.check_exact("id", id, RequestId)
         self._shell.act(id, _withdraw, (id,))
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:

@@ -29,11 +29,11 @@ class Ask:
 
     def __attrs_post_init__(self) -> None:
         if type(self.id) is not RequestId:
-            _rt.check_instance("id", self.id, RequestId)
+            _rt.check_exact("id", self.id, RequestId)
         if type(self.kind) is not RequestKind:
             _rt.check_instance("kind", self.kind, RequestKind)
         if type(self.by) is not PersonId:
-            _rt.check_instance("by", self.by, PersonId)
+            _rt.check_exact("by", self.by, PersonId)
         _rt.check_text("title", self.title)
         _rt.check_count("amount", self.amount)
         _rt.check_count("expires_at_ms", self.expires_at_ms)
@@ -51,7 +51,7 @@ class Vote:
 
     def __attrs_post_init__(self) -> None:
         if type(self.by) is not PersonId:
-            _rt.check_instance("by", self.by, PersonId)
+            _rt.check_exact("by", self.by, PersonId)
         _rt.check_count("at_ms", self.at_ms)
         if self.remark is not None:
             _rt.check_text("remark", self.remark)
@@ -67,7 +67,7 @@ class Granted:
 
     def __attrs_post_init__(self) -> None:
         if type(self.last) is not Vote:
-            _rt.check_instance("last", self.last, Vote)
+            _rt.check_exact("last", self.last, Vote)
 
 
 @frozen
@@ -81,7 +81,7 @@ class Denied:
 
     def __attrs_post_init__(self) -> None:
         if type(self.by) is not PersonId:
-            _rt.check_instance("by", self.by, PersonId)
+            _rt.check_exact("by", self.by, PersonId)
         _rt.check_text("reason", self.reason)
 
 

@@ -95,7 +95,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderExistsError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         _rt.check_text("customer", customer)
         await self._shell.act_async(id, _register, (id, customer))
 
@@ -108,7 +108,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _place, (id,))
 
     async def screen(self, id: OrderId) -> None:
@@ -120,7 +120,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _screen, (id,))
 
     async def hold(self, id: OrderId) -> None:
@@ -132,7 +132,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _hold, (id,))
 
     async def release(self, id: OrderId) -> None:
@@ -144,7 +144,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _release, (id,))
 
     async def accept(self, id: OrderId) -> None:
@@ -156,7 +156,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _accept, (id,))
 
     async def reject(self, id: OrderId) -> None:
@@ -168,7 +168,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _reject, (id,))
 
     async def invoice(self, id: OrderId) -> None:
@@ -180,7 +180,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _invoice, (id,))
 
     async def remind(self, id: OrderId) -> None:
@@ -192,7 +192,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _remind, (id,))
 
     async def pay(self, id: OrderId) -> None:
@@ -204,7 +204,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _pay, (id,))
 
     async def charge_back(self, id: OrderId) -> None:
@@ -216,7 +216,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _charge_back, (id,))
 
     async def allocate(self, id: OrderId) -> None:
@@ -228,7 +228,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _allocate, (id,))
 
     async def backorder(self, id: OrderId) -> None:
@@ -240,7 +240,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _backorder, (id,))
 
     async def restock(self, id: OrderId) -> None:
@@ -252,7 +252,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _restock, (id,))
 
     async def deallocate(self, id: OrderId) -> None:
@@ -264,7 +264,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _deallocate, (id,))
 
     async def start_picking(self, id: OrderId) -> None:
@@ -276,7 +276,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _start_picking, (id,))
 
     async def pick_line(self, id: OrderId) -> None:
@@ -288,7 +288,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _pick_line, (id,))
 
     async def short_pick(self, id: OrderId) -> None:
@@ -300,7 +300,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _short_pick, (id,))
 
     async def finish_picking(self, id: OrderId) -> None:
@@ -312,7 +312,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _finish_picking, (id,))
 
     async def repick(self, id: OrderId) -> None:
@@ -324,7 +324,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _repick, (id,))
 
     async def start_packing(self, id: OrderId) -> None:
@@ -336,7 +336,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _start_packing, (id,))
 
     async def damage(self, id: OrderId) -> None:
@@ -348,7 +348,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _damage, (id,))
 
     async def close_parcel(self, id: OrderId) -> None:
@@ -360,7 +360,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _close_parcel, (id,))
 
     async def reopen(self, id: OrderId) -> None:
@@ -372,7 +372,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _reopen, (id,))
 
     async def weigh(self, id: OrderId) -> None:
@@ -384,7 +384,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _weigh, (id,))
 
     async def label(self, id: OrderId) -> None:
@@ -396,7 +396,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _label, (id,))
 
     async def relabel(self, id: OrderId) -> None:
@@ -408,7 +408,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _relabel, (id,))
 
     async def stage(self, id: OrderId) -> None:
@@ -420,7 +420,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _stage, (id,))
 
     async def unstage(self, id: OrderId) -> None:
@@ -432,7 +432,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _unstage, (id,))
 
     async def hand_over(self, id: OrderId) -> None:
@@ -444,7 +444,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _hand_over, (id,))
 
     async def refuse_pickup(self, id: OrderId) -> None:
@@ -456,7 +456,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _refuse_pickup, (id,))
 
     async def depart(self, id: OrderId) -> None:
@@ -468,7 +468,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _depart, (id,))
 
     async def scan(self, id: OrderId) -> None:
@@ -480,7 +480,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _scan, (id,))
 
     async def reroute(self, id: OrderId) -> None:
@@ -492,7 +492,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _reroute, (id,))
 
     async def enter_customs(self, id: OrderId) -> None:
@@ -504,7 +504,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _enter_customs, (id,))
 
     async def ask_papers(self, id: OrderId) -> None:
@@ -516,7 +516,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _ask_papers, (id,))
 
     async def clear_customs(self, id: OrderId) -> None:
@@ -528,7 +528,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _clear_customs, (id,))
 
     async def seize(self, id: OrderId) -> None:
@@ -540,7 +540,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _seize, (id,))
 
     async def arrive(self, id: OrderId) -> None:
@@ -552,7 +552,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _arrive, (id,))
 
     async def sort(self, id: OrderId) -> None:
@@ -564,7 +564,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _sort, (id,))
 
     async def load(self, id: OrderId) -> None:
@@ -576,7 +576,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _load, (id,))
 
     async def unload(self, id: OrderId) -> None:
@@ -588,7 +588,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _unload, (id,))
 
     async def attempt(self, id: OrderId) -> None:
@@ -600,7 +600,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _attempt, (id,))
 
     async def retry(self, id: OrderId) -> None:
@@ -612,7 +612,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _retry, (id,))
 
     async def store(self, id: OrderId) -> None:
@@ -624,7 +624,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _store, (id,))
 
     async def notify_pickup(self, id: OrderId) -> None:
@@ -636,7 +636,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _notify_pickup, (id,))
 
     async def deliver(self, id: OrderId) -> None:
@@ -648,7 +648,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _deliver, (id,))
 
     async def collect_parcel(self, id: OrderId) -> None:
@@ -660,7 +660,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _collect_parcel, (id,))
 
     async def return_to_sender(self, id: OrderId) -> None:
@@ -672,7 +672,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _return_to_sender, (id,))
 
     async def scan_return(self, id: OrderId) -> None:
@@ -684,7 +684,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _scan_return, (id,))
 
     async def receive_return(self, id: OrderId) -> None:
@@ -696,7 +696,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _receive_return, (id,))
 
     async def inspect(self, id: OrderId) -> None:
@@ -708,7 +708,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _inspect, (id,))
 
     async def resend(self, id: OrderId) -> None:
@@ -720,7 +720,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _resend, (id,))
 
     async def start_refund(self, id: OrderId) -> None:
@@ -732,7 +732,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _start_refund, (id,))
 
     async def retry_refund(self, id: OrderId) -> None:
@@ -744,7 +744,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _retry_refund, (id,))
 
     async def refund(self, id: OrderId) -> None:
@@ -756,7 +756,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _refund, (id,))
 
     async def lose(self, id: OrderId) -> None:
@@ -769,7 +769,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _lose, (id,))
 
     async def cancel_draft(self, id: OrderId) -> None:
@@ -781,7 +781,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _cancel_draft, (id,))
 
     async def cancel(self, id: OrderId) -> None:
@@ -794,7 +794,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _cancel, (id,))
 
     async def write_off(self, id: OrderId) -> None:
@@ -806,7 +806,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         await self._shell.act_async(id, _write_off, (id,))
 
     async def annotate(self, id: OrderId, note: str) -> None:
@@ -821,7 +821,7 @@ class AsyncFulfilmentRegistry(OrderReads):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         _rt.check_text("note", note)
         await self._shell.act_async(id, _annotate, (id, note))
 

@@ -96,7 +96,7 @@ class OrderReads:
         OrderNotFoundError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         return self._shell.watch(id, _watch, OrderWatch)
 
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
@@ -105,7 +105,7 @@ class OrderReads:
         None when the id is unknown.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         return self._shell.view(id, snapshot_of)
 
     def orders(

@@ -97,7 +97,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderExistsError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         _rt.check_text("customer", customer)
         self._shell.act(id, _register, (id, customer))
 
@@ -110,7 +110,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _place, (id,))
 
     def screen(self, id: OrderId) -> None:
@@ -122,7 +122,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _screen, (id,))
 
     def hold(self, id: OrderId) -> None:
@@ -134,7 +134,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _hold, (id,))
 
     def release(self, id: OrderId) -> None:
@@ -146,7 +146,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _release, (id,))
 
     def accept(self, id: OrderId) -> None:
@@ -158,7 +158,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _accept, (id,))
 
     def reject(self, id: OrderId) -> None:
@@ -170,7 +170,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _reject, (id,))
 
     def invoice(self, id: OrderId) -> None:
@@ -182,7 +182,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _invoice, (id,))
 
     def remind(self, id: OrderId) -> None:
@@ -194,7 +194,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _remind, (id,))
 
     def pay(self, id: OrderId) -> None:
@@ -206,7 +206,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _pay, (id,))
 
     def charge_back(self, id: OrderId) -> None:
@@ -218,7 +218,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _charge_back, (id,))
 
     def allocate(self, id: OrderId) -> None:
@@ -230,7 +230,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _allocate, (id,))
 
     def backorder(self, id: OrderId) -> None:
@@ -242,7 +242,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _backorder, (id,))
 
     def restock(self, id: OrderId) -> None:
@@ -254,7 +254,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _restock, (id,))
 
     def deallocate(self, id: OrderId) -> None:
@@ -266,7 +266,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _deallocate, (id,))
 
     def start_picking(self, id: OrderId) -> None:
@@ -278,7 +278,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _start_picking, (id,))
 
     def pick_line(self, id: OrderId) -> None:
@@ -290,7 +290,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _pick_line, (id,))
 
     def short_pick(self, id: OrderId) -> None:
@@ -302,7 +302,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _short_pick, (id,))
 
     def finish_picking(self, id: OrderId) -> None:
@@ -314,7 +314,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _finish_picking, (id,))
 
     def repick(self, id: OrderId) -> None:
@@ -326,7 +326,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _repick, (id,))
 
     def start_packing(self, id: OrderId) -> None:
@@ -338,7 +338,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _start_packing, (id,))
 
     def damage(self, id: OrderId) -> None:
@@ -350,7 +350,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _damage, (id,))
 
     def close_parcel(self, id: OrderId) -> None:
@@ -362,7 +362,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _close_parcel, (id,))
 
     def reopen(self, id: OrderId) -> None:
@@ -374,7 +374,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _reopen, (id,))
 
     def weigh(self, id: OrderId) -> None:
@@ -386,7 +386,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _weigh, (id,))
 
     def label(self, id: OrderId) -> None:
@@ -398,7 +398,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _label, (id,))
 
     def relabel(self, id: OrderId) -> None:
@@ -410,7 +410,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _relabel, (id,))
 
     def stage(self, id: OrderId) -> None:
@@ -422,7 +422,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _stage, (id,))
 
     def unstage(self, id: OrderId) -> None:
@@ -434,7 +434,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _unstage, (id,))
 
     def hand_over(self, id: OrderId) -> None:
@@ -446,7 +446,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _hand_over, (id,))
 
     def refuse_pickup(self, id: OrderId) -> None:
@@ -458,7 +458,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _refuse_pickup, (id,))
 
     def depart(self, id: OrderId) -> None:
@@ -470,7 +470,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _depart, (id,))
 
     def scan(self, id: OrderId) -> None:
@@ -482,7 +482,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _scan, (id,))
 
     def reroute(self, id: OrderId) -> None:
@@ -494,7 +494,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _reroute, (id,))
 
     def enter_customs(self, id: OrderId) -> None:
@@ -506,7 +506,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _enter_customs, (id,))
 
     def ask_papers(self, id: OrderId) -> None:
@@ -518,7 +518,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _ask_papers, (id,))
 
     def clear_customs(self, id: OrderId) -> None:
@@ -530,7 +530,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _clear_customs, (id,))
 
     def seize(self, id: OrderId) -> None:
@@ -542,7 +542,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _seize, (id,))
 
     def arrive(self, id: OrderId) -> None:
@@ -554,7 +554,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _arrive, (id,))
 
     def sort(self, id: OrderId) -> None:
@@ -566,7 +566,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _sort, (id,))
 
     def load(self, id: OrderId) -> None:
@@ -578,7 +578,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _load, (id,))
 
     def unload(self, id: OrderId) -> None:
@@ -590,7 +590,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _unload, (id,))
 
     def attempt(self, id: OrderId) -> None:
@@ -602,7 +602,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _attempt, (id,))
 
     def retry(self, id: OrderId) -> None:
@@ -614,7 +614,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _retry, (id,))
 
     def store(self, id: OrderId) -> None:
@@ -626,7 +626,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _store, (id,))
 
     def notify_pickup(self, id: OrderId) -> None:
@@ -638,7 +638,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _notify_pickup, (id,))
 
     def deliver(self, id: OrderId) -> None:
@@ -650,7 +650,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _deliver, (id,))
 
     def collect_parcel(self, id: OrderId) -> None:
@@ -662,7 +662,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _collect_parcel, (id,))
 
     def return_to_sender(self, id: OrderId) -> None:
@@ -674,7 +674,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _return_to_sender, (id,))
 
     def scan_return(self, id: OrderId) -> None:
@@ -686,7 +686,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _scan_return, (id,))
 
     def receive_return(self, id: OrderId) -> None:
@@ -698,7 +698,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _receive_return, (id,))
 
     def inspect(self, id: OrderId) -> None:
@@ -710,7 +710,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _inspect, (id,))
 
     def resend(self, id: OrderId) -> None:
@@ -722,7 +722,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _resend, (id,))
 
     def start_refund(self, id: OrderId) -> None:
@@ -734,7 +734,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _start_refund, (id,))
 
     def retry_refund(self, id: OrderId) -> None:
@@ -746,7 +746,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _retry_refund, (id,))
 
     def refund(self, id: OrderId) -> None:
@@ -758,7 +758,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _refund, (id,))
 
     def lose(self, id: OrderId) -> None:
@@ -771,7 +771,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _lose, (id,))
 
     def cancel_draft(self, id: OrderId) -> None:
@@ -783,7 +783,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _cancel_draft, (id,))
 
     def cancel(self, id: OrderId) -> None:
@@ -796,7 +796,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _cancel, (id,))
 
     def write_off(self, id: OrderId) -> None:
@@ -808,7 +808,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         self._shell.act(id, _write_off, (id,))
 
     def annotate(self, id: OrderId, note: str) -> None:
@@ -823,7 +823,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         OrderNotFoundError, WrongStageError.
         """
         if type(id) is not OrderId:
-            _rt.check_instance("id", id, OrderId)
+            _rt.check_exact("id", id, OrderId)
         _rt.check_text("note", note)
         self._shell.act(id, _annotate, (id, note))
 

@@ -38,7 +38,7 @@ class AsyncLampRegistry(LampReads):
         LampExistsError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         _rt.check_text("room", room)
         await self._shell.act_async(id, _register, (id, room))
 
@@ -51,7 +51,7 @@ class AsyncLampRegistry(LampReads):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         await self._shell.act_async(id, _light, (id,))
 
     async def darken(self, id: LampId) -> None:
@@ -63,7 +63,7 @@ class AsyncLampRegistry(LampReads):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         await self._shell.act_async(id, _darken, (id,))
 
     async def note_broken(self, id: LampId) -> None:
@@ -75,7 +75,7 @@ class AsyncLampRegistry(LampReads):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         await self._shell.act_async(id, _wear_out, (id,))
 
     async def close(self) -> None:

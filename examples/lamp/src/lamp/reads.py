@@ -95,7 +95,7 @@ class LampReads:
         LampNotFoundError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         return self._shell.watch(id, _watch, LampWatch)
 
     def snapshot(self, id: LampId) -> LampSnapshot | None:
@@ -104,7 +104,7 @@ class LampReads:
         None when the id is unknown.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         return self._shell.view(id, snapshot_of)
 
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:

@@ -40,7 +40,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         LampExistsError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         _rt.check_text("room", room)
         self._shell.act(id, _register, (id, room))
 
@@ -53,7 +53,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         self._shell.act(id, _light, (id,))
 
     def darken(self, id: LampId) -> None:
@@ -65,7 +65,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         self._shell.act(id, _darken, (id,))
 
     def note_broken(self, id: LampId) -> None:
@@ -77,7 +77,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         LampNotFoundError, LampError.
         """
         if type(id) is not LampId:
-            _rt.check_instance("id", id, LampId)
+            _rt.check_exact("id", id, LampId)
         self._shell.act(id, _wear_out, (id,))
 
     def close(self) -> None:

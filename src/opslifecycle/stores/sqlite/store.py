@@ -192,7 +192,7 @@ class SqliteStore(Store):
             else:
                 writer.state(commit.state)
                 append_rows(database, self._number, self._fence, writer.values)
-        except (sqlite3.Error, ValueError) as error:
+        except (sqlite3.Error, ValueError, OverflowError) as error:
             if database.in_transaction or _is_fatal(error):
                 # After such a failure nobody can say what is on the disk.
                 self._failed = f"the store has failed: {error}"
