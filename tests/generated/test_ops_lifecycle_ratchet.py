@@ -203,7 +203,7 @@ def sample_record(
 ) -> OperationRecord:
     """A record in the given status, held by the authority."""
     id = OperationId.new()
-    operation = OperationRecord(
+    record = OperationRecord(
         id,
         1,
         1,
@@ -215,9 +215,9 @@ def sample_record(
             "text",
         ),
     )
-    operation.status = status
-    authority.records[id] = operation
-    return operation
+    record.status = status
+    authority.records[id] = record
+    return record
 
 
 def decide(authority: OperationAuthority, id: OperationId, action: str) -> object:

@@ -16,6 +16,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.compat.migrations import migrations_of
 from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.naming import entry_local, variable
 from opslifecycle_codegen.ir.program import (
     Command,
     EndStep,
@@ -63,12 +64,14 @@ class _Analyzer:
         machine, commands = self._machine, self._commands
         create, create_id = commands.create(machine.create)
         actions = tuple(commands.action(name, each) for name, each in machine.actions.items())
+        starts, reads = self._starts(create)
         program = Program(
             machine=machine,
             symbols=self._symbols,
             create=create,
             create_id=create_id,
-            starts=self._starts(create),
+            starts=starts,
+            start_reads=reads,
             actions=actions,
             on_terminal=tuple(self._end_step(step) for step in machine.on_terminal),
             for_all=tuple(self._for_all(n, e, actions) for n, e in machine.for_all_live.items()),
@@ -101,14 +104,17 @@ class _Analyzer:
         typed = compile_expression(expr, scope, self._diagnostics, wanted)
         return typed or Typed(wanted or UNKNOWN, Code("None"))
 
-    def _starts(self, create: Command) -> dict[str, Code]:
+    def _starts(self, create: Command) -> tuple[dict[str, Code], dict[str, frozenset[str]]]:
+        """The first values of fields, and the names that each reads."""
         scope = self._commands.base_scope(create.params)
         scope = scope.with_names({"id": Binding(self._symbols.entity_fields["id"], "id")})
-        starts = {}
+        starts, reads = {}, {}
         for name, field in self._machine.fields.items():
             type = self._symbols.entity_fields[name]
             if field.starts is not None:
-                starts[str(name)] = self._compile(field.starts, scope, type).code
+                used: set[str] = set()
+                typed = self._compile(field.starts, evolve(scope, used=used), type)
+                starts[str(name)], reads[str(name)] = typed.code, frozenset(used)
             elif not type.optional and field.stamped != "created":
                 message = f"{name} needs a value to start with, or an optional type"
                 self._diagnostics.add(field.mark, "missing-key", message)
@@ -117,7 +123,7 @@ class _Analyzer:
                 message = f"{str(field.stamped)!r} stamps nothing"
                 hint = nearest(field.stamped, known)
                 self._diagnostics.add(field.stamped.mark, "unknown-name", message, hint)
-        return starts
+        return starts, reads
 
     def _registry_starts(self) -> dict[str, Code]:
         scope = Scope(self._symbols, {})
@@ -128,7 +134,7 @@ class _Analyzer:
 
     def _record_scope(self) -> Scope:
         entity = self._machine.entity
-        return Scope(self._symbols, {entity: Binding(ENTITY, entity)})
+        return Scope(self._symbols, {entity: Binding(ENTITY, variable(entity))})
 
     def _end_step(self, step: model.Step) -> EndStep:
         scope = self._record_scope().with_names({"registry": Binding(REGISTRY, "self")})
@@ -264,7 +270,7 @@ class _Analyzer:
         constants = {}
         for name in given:
             type = self._symbols.entity_fields.get(name, UNKNOWN).required
-            constants[f"{entity}.{name}"] = Binding(type, name)
+            constants[f"{entity}.{name}"] = Binding(type, entry_local(name))
         used: set[str] = set()
         scope = self._record_scope()
         scope = Scope(self._symbols, scope.names, constants, {}, used)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from opslifecycle_codegen.base.diagnostics import nearest
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.scope import Binding, Scope, Typed
 from opslifecycle_codegen.ir.types import BOOL, COUNT, FLOAT, Type
 
@@ -77,7 +78,7 @@ def _quantified(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Ty
         (first, *more) = generator.generators
         if not (more or first.ifs):
             # Nothing is asked of what is counted, so it needs no name.
-            clauses = [clauses[0].replace(f"for {ast.unparse(first.target)} ", "for _ ")]
+            clauses = ["for _ in " + clauses[0].partition(" in ")[2]]
         return Typed(COUNT, layout.comprehension("sum", Code("1"), clauses))
     return Typed(BOOL, layout.comprehension("_distinct", element.code, clauses))
 
@@ -95,8 +96,9 @@ def _clause(checker: Checker, part: ast.comprehension, scope: Scope) -> tuple[Sc
             message = f"expected many things, found {many.type}"
             raise checker.refuse(part.iter, "wrong-type", message)
         inner, code = many.type.inner, many.code.text
-    clauses = [f"for {target.id} in {code}"]
-    scope = scope.with_names({target.id: Binding(inner, target.id)})
+    bound = parameter(target.id)
+    clauses = [f"for {bound} in {code}"]
+    scope = scope.with_names({target.id: Binding(inner, bound)})
     for test in part.ifs:
         typed = checker.check(test, scope)
         checker.want(test, typed, BOOL)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.naming import attribute, variable
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
@@ -68,7 +69,9 @@ class Changes:
         typed = compile_expression(expr, scope, self._diagnostics, settable[field])
         if typed is None:
             return None
-        code_target = f"self.{field}" if owner == "registry" else f"{owner}.{field}"
+        code_target = (
+            f"self.{attribute(field)}" if owner == "registry" else f"{variable(owner)}.{field}"
+        )
         return _augmented(code_target, typed.code)
 
     def effects(self, names: Sequence[Name]) -> tuple[str, ...]:

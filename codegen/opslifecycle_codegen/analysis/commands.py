@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.resolve import Resolver, action_label
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.emit.layout import Code, quoted
+from opslifecycle_codegen.ir.naming import parameter, variable
 from opslifecycle_codegen.ir.program import BarrierAdmission, Check, Command
 from opslifecycle_codegen.ir.scope import Binding, Scope
 from opslifecycle_codegen.ir.symbols import Symbols
@@ -51,8 +52,8 @@ class Commands:
         names = {"registry": Binding(REGISTRY, "self")}
         if operation is not None:
             names["id"] = Binding(self._symbols.entity_fields["id"], "id")
-            names[entity] = Binding(operation, entity)
-        names.update({name: Binding(type, name) for name, type in params.items()})
+            names[entity] = Binding(operation, variable(entity))
+        names.update({name: Binding(type, parameter(name)) for name, type in params.items()})
         return Scope(self._symbols, names)
 
     def _action_scope(self, scope: Scope, label_code: str, from_code: str) -> Scope:

@@ -17,6 +17,7 @@ from opslifecycle_codegen.analysis.negation import negation
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark, nearest
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.scope import Scope, Typed
 from opslifecycle_codegen.ir.types import (
     BARRIER,
@@ -24,6 +25,7 @@ from opslifecycle_codegen.ir.types import (
     COUNT,
     FLOAT,
     NONE,
+    REGISTRY,
     STATUSES,
     TEXT,
     UNKNOWN,
@@ -173,7 +175,8 @@ class Checker:
             hint = nearest(node.attr, known)
             raise self.refuse(node, "unknown-name", f"{base.type} has no {node.attr!r}", hint)
         call = "_ids()" if base.type == BARRIER and node.attr == "unfinished" else ""
-        code = Code(f"{base.code.at(layout.ATOM)}.{node.attr}{call}")
+        read = attribute(node.attr) if base.type == REGISTRY else node.attr
+        code = Code(f"{base.code.at(layout.ATOM)}.{read}{call}")
         return Typed(scope.narrowed.get(path, known[node.attr]), code)
 
     def _constant(self, node: ast.Constant, scope: Scope, wanted: Type | None) -> Typed:

@@ -8,6 +8,7 @@ from opslifecycle_codegen.analysis.expressions import compile_expression, narrow
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.emit.layout import Code, called
+from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.scope import Binding, Scope
 from opslifecycle_codegen.ir.types import BOOL, TEXT, Type
@@ -74,8 +75,8 @@ class Guards:
         for local, expr in guard.let.items():
             typed = compile_expression(expr, scope, diagnostics)
             if typed is not None:
-                lets.append((str(local), typed.code))
-                scope = scope.with_names({str(local): Binding(typed.type, str(local))})
+                lets.append((parameter(local), typed.code))
+                scope = scope.with_names({str(local): Binding(typed.type, parameter(local))})
         test = compile_expression(guard.when, scope, diagnostics, BOOL, negated=True)
         failed = narrowed_by(guard.when, scope, diagnostics, truth=False)
         refusal, error = self.refusal(guard.otherwise, failed, diagnostics)

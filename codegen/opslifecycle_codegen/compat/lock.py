@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.starts import Origin, starts_of
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar
 
@@ -54,10 +55,10 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
     recovery, machine, symbols = program.recovery, program.machine, program.symbols
     if recovery is None:
         return {}
+    origins = {each.name: each.origin for each in starts_of(program)}
     fields = {}
     for name, field in machine.fields.items():
-        given = program.starts.get(name)
-        optional = given is not None and given.text not in program.create.params
+        optional = origins[str(name)] in (Origin.LITERAL, Origin.DERIVED)
         type = _spelled(symbols.entity_fields[name])
         fields[str(name)] = f"optional {type}" if optional and field.starts else type
     registry = {}

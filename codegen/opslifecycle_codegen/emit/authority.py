@@ -11,7 +11,7 @@ from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
-from opslifecycle_codegen.emit.state import StateLowering, record_parameters
+from opslifecycle_codegen.emit.state import StateLowering, record_arguments
 from opslifecycle_codegen.ir.program import (
     Command,
     EndStep,
@@ -73,7 +73,7 @@ class CommandLowering(MethodLowering):
             *(self._for_all(each) for each in program.for_all),
         ]
         if program.recovery is not None and program.recovery.command is not None:
-            methods.append(self._for_all(program.recovery.command))
+            methods.append(self._for_all(program.recovery.command, "recover_interrupted"))
         if program.rollback is not None:
             methods.append(self._rollback(program.rollback))
         if program.collect is not None:
@@ -91,13 +91,9 @@ class CommandLowering(MethodLowering):
 
     def _create(self) -> Method:
         command, entity = self._program.create, self._entity
-        stamps = [n for n, f in self._machine.fields.items() if f.stamped == "created"]
-        given = {"clock_offset_ms": "self.clock_offset_ms"}
-        given.update({str(name): "self.clock_offset_ms + self.now_ms" for name in stamps})
-        arguments = [given.get(name, name) for name, _ in record_parameters(self._program)]
         made = self._program.create_id.text
         body = [*([] if made == "id" else [f"id = {made}"]), *self._checks(command.checks)]
-        record = layout.called(self._names.record, [Code(argument) for argument in arguments])
+        record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
         body.append(f"return {self._effects_constant(command.effects)}")
@@ -123,14 +119,14 @@ class CommandLowering(MethodLowering):
         target = f", leads to {command.to}" if command.to else ", changes no status"
         doc = self._doc(command.summary, f"Legal from {sources}{target}.")
         parameters = [f"id: {self._names.id}", *self._params(command)]
-        return self._method(command.name, parameters, DECISION, doc, body)
+        return self._method(self._command(command.name), parameters, DECISION, doc, body)
 
     def _effects_constant(self, effects: tuple[str, ...]) -> str:
         if not effects:
             return self.effects.setdefault((), "_NO_EFFECTS")
         return self.effects.setdefault(effects, f"_EFFECTS_{len(self.effects)}")
 
-    def _for_all(self, each: ForAll) -> Method:
+    def _for_all(self, each: ForAll, name: str = "") -> Method:
         command, entity = each.command, self._entity
         returns = f"list[tuple[{self._names.record}, Effects]]"
         body: list[str] = []
@@ -151,18 +147,21 @@ class CommandLowering(MethodLowering):
             "return ended",
         ]
         doc = self._doc(command.summary, "Gives what ended, in the order of the ids.")
-        return self._method(command.name, self._params(command), returns, doc, body)
+        name = name or self._command(command.name)
+        return self._method(name, self._params(command), returns, doc, body)
 
     def _rollback(self, command: Command) -> Method:
         body = [*self._checks(command.checks), *self._assign(command.updates)]
         body.append(f"return {self._effects_constant(command.effects)}")
         doc = self._doc(command.summary)
-        return self._method(command.name, [f"id: {self._names.id}"], DECISION, doc, body)
+        name = self._command(command.name)
+        return self._method(name, [f"id: {self._names.id}"], DECISION, doc, body)
 
     def _collect(self, command: Command) -> Method:
         returns = f"list[{self._names.record}] | _rt.OpsLifecycleError"
         body = [*self._checks(command.checks), "return list(self.ended.values())"]
-        return self._method(command.name, [], returns, self._doc(command.summary), body)
+        name, doc = self._command(command.name), self._doc(command.summary)
+        return self._method(name, [], returns, doc, body)
 
     def _advance(self, command: Command) -> Method:
         body = [
@@ -173,7 +172,8 @@ class CommandLowering(MethodLowering):
         ]
         doc = self._doc(command.summary, "Gives where it stands then; it never falls.")
         parameters = self._params(command)
-        return self._method(command.name, parameters, "int | _rt.OpsLifecycleError", doc, body)
+        returns = "int | _rt.OpsLifecycleError"
+        return self._method(self._command(command.name), parameters, returns, doc, body)
 
     # What the shell asks for --------------------------------------------------------------------
 

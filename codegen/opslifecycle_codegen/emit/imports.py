@@ -8,12 +8,13 @@ import sys
 from collections.abc import Mapping
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.annotations import BUILTINS
 
 _STANDARD = {
     "ABC": "abc", "abstractmethod": "abc",
     "Callable": "collections.abc", "Hashable": "collections.abc", "Iterable": "collections.abc",
     "Sequence": "collections.abc",
-    "partial": "functools", "Path": "pathlib", "TracebackType": "types",
+    "Path": "pathlib", "TracebackType": "types",
     "Any": "typing", "ClassVar": "typing", "Self": "typing", "TypeAlias": "typing",
     "assert_never": "typing",
     "MagicMock": "unittest.mock",
@@ -23,6 +24,7 @@ _THIRD_PARTY = {"define": "attrs", "frozen": "attrs", "pytest": ""}
 
 #: What generated code calls the surface of the runtime: no declared name begins with an underscore.
 RUNTIME = "_rt"
+_BUILTINS_IMPORT = f"import builtins as {BUILTINS}"
 _RUNTIME_IMPORT = f"from opslifecycle.runtime import v1 as {RUNTIME}"
 
 #: Names that no declared type may have: generated code uses them for something else.
@@ -47,14 +49,12 @@ def import_blocks(
     sections = [own, local] if relative else [{**own, **local}]
     blocks = [
         "from __future__ import annotations",
-        _import_block(used, {**_STANDARD, **standard}, width),
-        "\n".join(
-            line
-            for line in (
-                _import_block(used, _THIRD_PARTY, width),
-                _RUNTIME_IMPORT if RUNTIME in used else "",
-            )
-            if line
+        _joined(
+            _BUILTINS_IMPORT if BUILTINS in used else "",
+            _import_block(used, {**_STANDARD, **standard}, width),
+        ),
+        _joined(
+            _import_block(used, _THIRD_PARTY, width), _RUNTIME_IMPORT if RUNTIME in used else ""
         ),
         *(_import_block(used, table, width) for table in sections),
     ]
@@ -79,13 +79,45 @@ def public_definitions(body: str) -> list[str]:
     return sorted(name for name in _definitions(body) if not name.startswith("_"))
 
 
+def _joined(*blocks: str) -> str:
+    return "\n".join(block for block in blocks if block)
+
+
 def _used_names(body: str) -> set[str]:
-    tree = ast.parse(body.replace("@imports@", ""))
-    return {
+    """The names that a module reads and no function around them binds."""
+    used: set[str] = set()
+    _collect(ast.parse(body.replace("@imports@", "")), frozenset(), used)
+    return used
+
+
+def _collect(node: ast.AST, bound: frozenset[str], used: set[str]) -> None:
+    if isinstance(node, ast.Name):
+        if isinstance(node.ctx, ast.Load) and node.id not in bound:
+            used.add(node.id)
+        return
+    inner = bound
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        inner = bound | _bound_in(node)
+        if not isinstance(node, ast.Lambda):
+            # Decorators, annotations and defaults are read outside of the function.
+            for each in (*node.decorator_list, node.args, node.returns):
+                if each is not None:
+                    _collect(each, bound, used)
+            for statement in node.body:
+                _collect(statement, inner, used)
+            return
+    for child in ast.iter_child_nodes(node):
+        _collect(child, inner, used)
+
+
+def _bound_in(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> frozenset[str]:
+    arguments = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    stored = {
         node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
+    return frozenset(arguments | stored)
 
 
 def _import_block(used: set[str], table: Mapping[str, str], width: int) -> str:

@@ -8,6 +8,7 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.ir.naming import command_method, parameter
 from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
 
 DECISION = "Effects | _rt.OpsLifecycleError"
@@ -31,9 +32,13 @@ class MethodLowering:
         self._program = program
         self._machine = program.machine
         self._names = names
-        self._entity = names.entity
+        self._entity = names.variable
         self._width = width
         self._constants = constants
+
+    def _command(self, name: str) -> str:
+        """The method of the authority for a command of the machine."""
+        return command_method(name, {*self._program.symbols.registry_fields})
 
     def _method(
         self, name: str, parameters: list[str], returns: str, doc: list[str], body: list[str]
@@ -47,7 +52,7 @@ class MethodLowering:
         return layout.docstring(summary, more, indent=4 + 4, width=self._width)
 
     def _params(self, command: Command) -> list[str]:
-        return [f"{name}: {type.python}" for name, type in command.params.items()]
+        return [f"{parameter(name)}: {type.python}" for name, type in command.params.items()]
 
     def _checks(self, checks: tuple[Check, ...], *, lookup: bool = True) -> list[str]:
         """The guards in their order; the record is looked up where the first of them reads it."""

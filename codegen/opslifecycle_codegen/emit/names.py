@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from opslifecycle_codegen.ir.naming import built_in_methods, variable
 from opslifecycle_codegen.ir.symbols import pascal
 from opslifecycle_codegen.source.model import Machine
 
@@ -13,6 +14,8 @@ class PublicNames:
     """The class names of one machine."""
 
     entity: str
+    #: What generated code calls one record.
+    variable: str
     entities: str
     id: str
     seam: str
@@ -25,6 +28,8 @@ class PublicNames:
     effect: str
     record: str
     authority: str
+    #: The methods that every registry has, each with the name that the machine leaves for it.
+    own: dict[str, str]
 
 
 def public_names(machine: Machine) -> PublicNames:
@@ -37,6 +42,7 @@ def public_names(machine: Machine) -> PublicNames:
 
     return PublicNames(
         entity=str(machine.entity),
+        variable=variable(machine.entity),
         entities=f"{machine.entity}s",
         id=f"{title}Id",
         seam=name("seam", f"Abstract{title}Registry"),
@@ -49,4 +55,5 @@ def public_names(machine: Machine) -> PublicNames:
         effect=name("effect", f"{title}Effect"),
         record=name("record", f"{title}Record"),
         authority=name("authority", f"{title}Authority"),
+        own=built_in_methods(machine),
     )

@@ -6,11 +6,9 @@ from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.naming import maker, parameter
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.symbols import RecordInfo, snake
-
-#: What the functions call otherwise.
-_TAKEN = {"made", "outcome"}
 
 
 @frozen
@@ -42,12 +40,13 @@ class Outcomes:
         if record is None or not record.fields or not self._is_checked(record, outcome, command):
             return outcome
         self._made[record.name] = record
-        return layout.called(f"_{snake(record.name)}", outcome.parts)
+        return layout.called(maker(snake(record.name)), outcome.parts)
 
     def _is_checked(self, record: RecordInfo, outcome: Code, command: Command) -> bool:
         derived = any(owner == record.name for owner, _ in self._program.always)
+        params = {parameter(name): type for name, type in command.params.items()}
         return not derived and all(
-            argument.text in command.params and command.params[argument.text] == field.type
+            params.get(argument.text) == field.type
             for argument, field in zip(outcome.parts, record.fields.values(), strict=True)
         )
 
@@ -56,14 +55,13 @@ class Outcomes:
         return [self._view(record) for record in self._made.values()]
 
     def _view(self, record: RecordInfo) -> OutcomeView:
-        # No field begins with an underscore, so such a parameter is called like no other one.
-        given = {name: f"_{name}" if name in _TAKEN else name for name in record.fields}
+        given = {name: parameter(name) for name in record.fields}
         parameters = [f"{given[name]}: {i.type.python}" for name, i in record.fields.items()]
         return OutcomeView(
             record.name,
             f"_{record.name}Draft",
             layout.call(
-                f"def _{snake(record.name)}", parameters, f" -> {record.name}:",
+                f"def {maker(snake(record.name))}", parameters, f" -> {record.name}:",
                 indent=0, width=self._width,
             ),
             [f"    outcome.{name} = {parameter}" for name, parameter in given.items()],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.methods import Method, MethodLowering
+from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Command, Rule
 
 
@@ -30,7 +31,8 @@ class QuestionLowering(MethodLowering):
         returns = "_rt.OpsLifecycleError | None"
         body = [*self._checks(command.checks), "return None"]
         doc = self._doc(command.summary)
-        return self._method(command.name, [f"id: {self._names.id}"], returns, doc, body)
+        name = self._command(command.name)
+        return self._method(name, [f"id: {self._names.id}"], returns, doc, body)
 
     def _cursor_of(self, command: Command) -> Method:
         parameters = [f"consumer: {command.params['consumer'].python}"]
@@ -69,7 +71,7 @@ class QuestionLowering(MethodLowering):
             "`active` counts the barriers of the same key.",
         )
         return self._method(
-            str(declared.method), parameters, "_rt.OpsLifecycleError | None", doc, body
+            self._command(declared.method), parameters, "_rt.OpsLifecycleError | None", doc, body
         )
 
     def _refusers(self) -> dict[tuple[str, ...], str]:
@@ -115,15 +117,15 @@ class QuestionLowering(MethodLowering):
 
     def _classifier(self, rule: Rule) -> Method:
         body = []
-        if self._entity in rule.uses:
+        if self._machine.entity in rule.uses:
             body.append(f"{self._entity} = self.records.get(id)")
         body += self._statement("return ", rule.code)
         parameters = [
             f"id: {self._names.id}",
-            *(f"{name}: {type.python}" for name, type in rule.params.items()),
+            *(f"{parameter(name)}: {type.python}" for name, type in rule.params.items()),
         ]
         doc = self._doc(rule.summary)
-        return self._method(rule.name, parameters, rule.type.python, doc, body)
+        return self._method(self._command(rule.name), parameters, rule.type.python, doc, body)
 
 
 def _guards(command: Command) -> tuple[str, ...]:

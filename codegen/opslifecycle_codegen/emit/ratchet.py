@@ -5,10 +5,12 @@ from __future__ import annotations
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
-from opslifecycle_codegen.emit.state import record_parameters
+from opslifecycle_codegen.emit.state import has_stamps
+from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.starts import given
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import COUNT, Type
+from opslifecycle_codegen.ir.types import Type
 
 
 def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
@@ -34,28 +36,29 @@ def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
     """A call of each action of the authority, with samples."""
     rows = []
     for action in program.actions:
+        decide = command_method(action.name, program.symbols.registry_fields)
         samples = [sample(type, program.symbols) for type in action.params.values()]
-        call = layout.called(f"authority.{action.name}", [Code("id"), *samples])
+        call = layout.called(f"authority.{decide}", [Code("id"), *samples])
         rows.append((action.name, layout.statement("return ", call, "", indent=12, width=width)))
     return rows
 
 
 def record_sample(program: Program, names: PublicNames, width: int) -> list[str]:
     """Lines that make a record."""
-    params = program.create.params
     arguments = [
-        Code("id") if name == "id" else sample(params.get(name, COUNT), program.symbols)
-        for name, _ in record_parameters(program)
+        Code("id"),
+        *([Code("1")] if has_stamps(program) else []),
+        *(sample(each.type, program.symbols) for each in given(program)),
     ]
     made = layout.called(names.record, arguments)
-    return layout.statement(f"{names.entity} = ", made, "", indent=4, width=width)
+    return layout.statement("record = ", made, "", indent=4, width=width)
 
 
 def authority_sample(program: Program) -> str:
     """Arguments of an authority."""
     symbols = program.symbols
     return ", ".join(
-        f"{name}={sample(symbols.registry_fields[name], symbols).text}"
+        f"{setting(name)}={sample(symbols.registry_fields[name], symbols).text}"
         for name in program.machine.settings
     )
 

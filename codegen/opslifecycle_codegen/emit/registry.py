@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.types import check_lines
+from opslifecycle_codegen.ir.naming import (
+    alias,
+    attribute,
+    command_method,
+    parameter,
+    public_methods,
+)
 from opslifecycle_codegen.ir.program import Check, Command, ForAll, Program
 from opslifecycle_codegen.ir.types import Type, optional
 
@@ -34,17 +43,6 @@ class PublicMethod:
     unsupported: str
 
 
-@frozen
-class SettingView:
-    """A setting: its parameter, the lines that check it, the authority's argument."""
-
-    name: str
-    parameter: str
-    checks: list[str]
-    chosen: list[str]
-    argument: str
-
-
 class RegistryLowering:
     """Turns a program into the methods of its registry."""
 
@@ -56,51 +54,45 @@ class RegistryLowering:
         self._names = names
         self._width = width
         self._awaits = awaits
+        self._members = {str(name) for name in public_methods(program.machine)}
         self._run_code = "await self._shell.start" if awaits else "self._shell.run"
         self._act_code = "await self._shell.act_async" if awaits else "self._shell.act"
-
-    def settings(self) -> list[SettingView]:
-        """The constructor's parameters, in the order of the machine."""
-        fields = self._program.symbols.registry_fields
-        stored = self._program.recovery is not None
-        views = []
-        for name, setting in self._machine.settings.items():
-            type = fields[name]
-            constant = f"DEFAULT_{name.upper()}" if setting.default is not None else "None"
-            default = "_rt.UNSET" if stored else constant
-            floored = f"max({setting.at_least}, {name})" if setting.at_least else str(name)
-            checks = check_lines(str(name), str(name), type, indent=8)
-            if stored:
-                given = f"{name} is not _rt.UNSET" + (
-                    f" and {name} is not None" if type.optional else ""
-                )
-                inner = check_lines(str(name), str(name), type.required, indent=12)
-                checks = [f"        if {given}:", *inner]
-            views.append(
-                SettingView(
-                    name=str(name),
-                    parameter=f"{name}: {type.python} = {default}",
-                    checks=checks,
-                    chosen=layout.call(
-                        f"{name} = _rt.setting",
-                        [layout.quoted(name), str(name), "state", constant],
-                        "",
-                        indent=8,
-                        width=self._width,
-                    ),
-                    argument=f"{name}={floored}",
-                )
-            )
-        return views
 
     def methods(self) -> list[PublicMethod]:
         return [*self._commands(), *self._features(), *self._classifiers()]
 
-    def acted(self) -> list[str]:
+    def _command(self, name: str) -> str:
+        """The method of the authority for a command of the machine."""
+        return command_method(name, {*self._program.symbols.registry_fields})
+
+    def _alias(self, command: str) -> str:
+        return alias(command, self._command(command))
+
+    def acted(self) -> list[tuple[str, str]]:
         """The commands that act on one record: what is done most, so each has a name of its own."""
         offered = [str(name) for name, each in self._machine.actions.items() if each.methods]
         rollback = [self._program.rollback.name] if self._program.rollback is not None else []
-        return ["register", *offered, *rollback]
+        commands = [*offered, *rollback]
+        own = [(self._alias(each), self._command(each)) for each in commands]
+        return [("_register", "register"), *own]
+
+    def watched(self) -> tuple[str, str] | None:
+        """The admission of a watcher: the module's name for it, and the authority's."""
+        watch = self._program.watch
+        if watch is None:
+            return None
+        return self._alias(watch.name), self._command(watch.name)
+
+    def discards(self) -> str:
+        """The authority's method that erases what was interrupted; empty if it could refuse."""
+        name = self._program.discards()
+        return self._command(name) if name else ""
+
+    def _public_id(self) -> str:
+        """The id of a new record, read from what the public method takes."""
+        names = {parameter(name): name for name in self._program.create.params}
+        pattern = re.compile("|".join(rf"\b{name}\b" for name in names) or "(?!)")
+        return self._program.create_id.renamed(pattern, names).text
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -113,13 +105,14 @@ class RegistryLowering:
             more = [f"The new {self._names.entity} is {command.to}.", self._raises(command.checks)]
             yield self._method(
                 str(method), types, "None", command.summary, more,
-                self._act(self._program.create_id.text, "register", given),
+                self._act(self._public_id(), "_register", given),
                 abstract=method not in create.optional_methods,
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
         for each in self._program.for_all:
-            arguments = [f"{self._names.authority}.{each.command.name}", *each.command.params]
+            decides = f"{self._names.authority}.{self._command(each.command.name)}"
+            arguments = [decides, *each.command.params]
             if self._writes_state(each):
                 arguments.append("writes_state=True")
             more = ["One step for every observer."]
@@ -132,7 +125,7 @@ class RegistryLowering:
             more = [self._legal(rollback), self._raises(rollback.checks)]
             yield self._method(
                 rollback.name, self._of_one({}), "None", rollback.summary, more,
-                self._act("id", rollback.name, ["id"]),
+                self._act("id", self._alias(rollback.name), ["id"]),
             )  # fmt: skip
 
     def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
@@ -144,14 +137,16 @@ class RegistryLowering:
                 more.insert(1, DEFERRED)
             yield self._method(
                 str(method), self._of_one(action.params), "None", action.summary, more,
-                self._act("id", action.name, ["id", *action.params], *flags), abstract=True,
+                self._act("id", self._alias(action.name), ["id", *action.params], *flags),
+                abstract=True,
             )  # fmt: skip
 
     def _writes_state(self, each: ForAll) -> bool:
         """Whether a command for all records changes what is stored of the registry itself."""
         recovery = self._program.recovery
         stored = set(self._machine.registry) - set(recovery.fields) if recovery else set()
-        return any(update.target.removeprefix("self.") in stored for update in each.updates)
+        targets = {f"self.{attribute(name)}" for name in stored}
+        return any(update.target in targets for update in each.updates)
 
     def _legal(self, command: Command) -> str:
         sources = " or ".join(command.from_statuses)
@@ -174,14 +169,14 @@ class RegistryLowering:
                 program.watch.name, self._of_one({}), names.watch, program.watch.summary,
                 ["Resolved already if it has ended.", self._raises(program.watch.checks)],
                 self._call("return self._shell.watch", [
-                    "id", f"_{program.watch.name}", names.watch,
+                    "id", self._alias(program.watch.name), names.watch,
                 ]),
                 abstract=True,
             )  # fmt: skip
         yield self._method(
             str(machine.snapshot.method), self._of_one({}), f"{names.snapshot} | None",
             machine.snapshot.summary, ["None when the id is unknown."],
-            ["return self._shell.view(id, snapshot_of)"], abstract=True,
+            ["return self._shell.view(id, _snapshot_of)"], abstract=True,
         )  # fmt: skip
         if machine.listing is not None:
             yield self._listing()
@@ -192,7 +187,8 @@ class RegistryLowering:
                 program.collect.summary, [self._raises(program.collect.checks)],
                 [
                     *self._run("_rt.collecting", [
-                        f"{names.authority}.{program.collect.name}", f"({names.effect}.ERASE,)",
+                        f"{names.authority}.{self._command(program.collect.name)}",
+                        f"({names.effect}.ERASE,)",
                     ], assigns="erased = "),
                     f"collected: list[tuple[{names.id}, {outcome}]] = erased",
                     "return collected",
@@ -211,7 +207,7 @@ class RegistryLowering:
         filters = {name: optional(type) for name, type, _ in self._program.views.filters}
         wanted = ", ".join(filters) + ("," if len(filters) == 1 else "")
         body = self._call(
-            "return self._shell.views", [f"({wanted})", "listing_order", "snapshot_of"]
+            "return self._shell.views", [f"({wanted})", "_listing_order", "_snapshot_of"]
         )
         return self._method(
             str(listing.method), filters, f"list[{self._names.snapshot}]", listing.summary,
@@ -243,7 +239,8 @@ class RegistryLowering:
             [f"return self._shell.ask({self._names.authority}.cursor_of, consumer)"],
             none_without=True,
         )  # fmt: skip
-        arguments = [f"{self._names.authority}.{command.name}", "consumer", "cursor"]
+        decides = f"{self._names.authority}.{self._command(command.name)}"
+        arguments = [decides, "consumer", "cursor"]
         types: dict[str, Type] = dict(command.params)
         more = ["Gives where it stands then: a lower cursor changes nothing."]
         body = self._run("_rt.advancing", arguments, assigns="reached: int = ")
@@ -264,10 +261,10 @@ class RegistryLowering:
         checks = check_lines(str(key), str(key), Type("id", str(key_type)), indent=0)
         body = [
             *checks,
-            f'members = _rt.check_many("ids", ids, {self._names.id})',
+            f'_members = _rt.check_many("ids", ids, {self._names.id})',
             *self._call("return self._shell.wait_for_all", [
-                str(key), "members", f"{self._names.authority}.{declared.method}",
-                f"partial(satisfied, {declared.request_id}.new(), {key})", str(declared.wait),
+                str(key), "_members", f"{self._names.authority}.{self._command(declared.method)}",
+                f"_rt.partial(_satisfied, {declared.request_id}.new(), {key})", str(declared.wait),
             ]),
         ]  # fmt: skip
         signature = layout.call(
@@ -294,7 +291,7 @@ class RegistryLowering:
 
     def _classifiers(self) -> Iterator[PublicMethod]:
         for rule in self._program.classifiers:
-            arguments = [f"{self._names.authority}.{rule.name}", "id", *rule.params]
+            arguments = [f"{self._names.authority}.{self._command(rule.name)}", "id", *rule.params]
             yield self._method(
                 rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
                 self._call("return self._shell.ask", arguments),
@@ -312,7 +309,7 @@ class RegistryLowering:
     def _act(self, id: str, command: str, given: list[str], *more: str) -> list[str]:
         """Lines that have the shell act on one record with a command of the authority."""
         arguments = [
-            Code(id), Code(f"_{command}"),
+            Code(id), Code(command),
             layout.called("", [Code(each) for each in given]), *map(Code, more),
         ]  # fmt: skip
         whole = layout.called(self._act_code, arguments)
@@ -354,11 +351,15 @@ class RegistryLowering:
         none_without: bool = False,
     ) -> PublicMethod:
         parameters = ["self", *(["*"] if keyword_only else [])]
+        returns = annotation(returns, self._members)
         checks: list[str] = []
         for param, type in types.items():
-            default = " = None" if type.optional else ""
-            parameters.append(f"{param}: {type.python}{default}")
-            checks += check_lines(param, param, type, indent=8)
+            # One without a default may follow only where they are given by name.
+            later = [t for n, t in list(types.items())[list(types).index(param) :]]
+            has_default = type.optional and (keyword_only or all(t.optional for t in later))
+            default = " = None" if has_default else ""
+            parameters.append(f"{param}: {annotation(type.python, self._members)}{default}")
+            checks += check_lines(param, param, type, indent=8, hidden="type" in types)
         runs = any(run in line for line in body for run in (self._run_code, self._act_code))
         if runs and self._program.recovery is not None:
             checks += self._storable_lines(types)

@@ -15,11 +15,14 @@ from opslifecycle_codegen.analysis.changes import EFFECTS
 from opslifecycle_codegen.base.config import MachineConfig
 from opslifecycle_codegen.compat import lock
 from opslifecycle_codegen.emit import docs, layout, ratchet, storage, types, views
+from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.authority import authority_view
 from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.imports import import_blocks, public_definitions
 from opslifecycle_codegen.emit.names import public_names
 from opslifecycle_codegen.emit.registry import RegistryLowering
+from opslifecycle_codegen.emit.settings import setting_views
+from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, public_methods
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
 from opslifecycle_codegen.source.reader import Node
@@ -59,6 +62,8 @@ class Renderer:
             autoescape=False,
         )
         self._environment.filters["lines"] = "\n".join
+        methods = {str(name) for name in public_methods(program.machine)}
+        self._environment.filters["annotation"] = lambda text: annotation(text, methods)
 
     def files(self) -> dict[PurePosixPath, str]:
         """The text of every file, by its path relative to the project."""
@@ -146,14 +151,14 @@ class Renderer:
         return {
             "snapshot_signature": layout.call(
                 "def snapshot_of",
-                [f"{self._names.entity}: {self._names.record}", "watcher_count: int"],
+                [f"{self._names.variable}: {self._names.record}", "watcher_count: int"],
                 f" -> {self._names.snapshot}:",
                 indent=0,
                 width=self._width,
             ),
             "snapshot": views.snapshot_view(program, self._names.snapshot, self._width),
             "entry": views.entry_view(program, self._width),
-            "entry_needs": program.views.entry_needs,
+            "entry_needs": [(name, entry_local(name)) for name in program.views.entry_needs],
             "own_effects": bool(program.machine.effects),
             "batch": str(feed.batch) if feed else "",
             "listing_keys": keys,
@@ -172,6 +177,7 @@ class Renderer:
         return {
             "barrier": machine.barrier,
             "barrier_key": str(key),
+            "barrier_inside": parameter(key),
             "token_slots": ", ".join(
                 layout.quoted(name)
                 for name in sorted([f"{self._names.entity}_ids", str(key), "wait_request_id"])
@@ -197,8 +203,8 @@ class Renderer:
         invariants = views.rule_views(program.invariants, " -> bool:", state, width)
         return {
             "invariants": invariants,
-            "all_invariants": views.named_tuple("INVARIANTS", program.invariants, width),
-            "all_steps": views.named_tuple("STEPS", program.steps, width),
+            "all_invariants": views.by_name("INVARIANTS", program.invariants),
+            "all_steps": views.by_name("STEPS", program.steps),
             "steps": views.rule_views(program.steps, " -> bool:", step, width),
             "distinct": any("_distinct(" in rule.code.text for rule in program.invariants),
         }
@@ -206,7 +212,7 @@ class Renderer:
     def _reads(self) -> dict[str, Any]:
         program, machine = self._program, self._program.machine
         lowering = RegistryLowering(program, self._names, self._width)
-        settings = lowering.settings()
+        settings = setting_views(program, self._width)
         stored = program.recovery is not None
         parameters = [setting.parameter for setting in settings]
         if stored:
@@ -215,9 +221,8 @@ class Renderer:
         if machine.effects:
             parameters.append(f"on_effect: Callable[[{call}], object] | None = None")
         star = ["self", "*", *parameters] if parameters else ["self"]
-        bare = [parameter.partition(" = ")[0] for parameter in parameters[: len(settings)]]
-        begin = ["self", "store: _rt.Store | None", "stored: _rt.Stored"]
-        begin += bare
+        begin = ["self", *(["store: _rt.Store | None", "stored: _rt.Stored"] if stored else [])]
+        begin += [setting.inside for setting in settings]
         if machine.effects:
             begin.append(f"on_effect: Callable[[{call}], object] | None")
         return {
@@ -234,14 +239,16 @@ class Renderer:
             "init": layout.call("def __init__", star, " -> None:", indent=4, width=self._width),
             "begin": layout.call("def _begin", begin, " -> None:", indent=4, width=self._width),
             "feed": machine.feed,
+            "listing_order": machine.listing is not None,
+            "barrier": machine.barrier is not None,
             "feed_type": lowering.feed_type(),
             "rows_max": program.rows_max.text if program.rows_max else "",
-            "watch": program.watch.name if program.watch is not None else "",
+            "watched": lowering.watched(),
             "unset": ["_rt.UNSET"] * len(settings),
             "own_effects": bool(machine.effects),
             "effect_call": call,
             "ends_interrupted": bool(program.recovery and program.recovery.command),
-            "discard": self._program.discards(),
+            "discard": lowering.discards(),
         }
 
     def _storage(self) -> dict[str, Any]:
@@ -252,7 +259,7 @@ class Renderer:
             "version": program.machine.version,
             "digest": self.digest,
             "all_fields": [
-                *program.symbols.registry_fields,
+                *map(attribute, program.symbols.registry_fields),
                 *(["effects_given"] if program.machine.effects else []),
             ],
             "has_cursors": program.cursors is not None,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.ir.naming import attribute, setting
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
 
 
 def has_stamps(program: Program) -> bool:
@@ -18,20 +19,17 @@ def has_stamps(program: Program) -> bool:
 
 
 def record_parameters(program: Program) -> list[tuple[str, str]]:
-    """What a record is made from: its id, times, and what its fields start with."""
-    types = program.symbols.entity_fields
-    parameters = [("id", types["id"].python)]
+    """What the constructor of a record takes: its id, the clock's offset, given fields."""
+    parameters = [("id", program.symbols.entity_fields["id"].python)]
     if has_stamps(program):
         parameters.append(("clock_offset_ms", "int"))
-    for name, field in program.machine.fields.items():
-        if field.stamped == "created":
-            parameters.append((str(name), "int"))
-    words = {word for code in program.starts.values() for word in re.findall(r"\w+", code.text)}
-    return parameters + [
-        (name, type.python)
-        for name, type in program.create.params.items()
-        if name in words and name != "id"
-    ]
+    return parameters + [(each.parameter, each.type.python) for each in given(program)]
+
+
+def record_arguments(program: Program) -> list[Code]:
+    """What the authority gives to the constructor of a new record."""
+    clock = [Code("self.clock_offset_ms")] if has_stamps(program) else []
+    return [Code("id"), *clock, *(each.code for each in given(program))]
 
 
 class StateLowering:
@@ -70,21 +68,23 @@ class StateLowering:
         body = ["self.id = id", f"self.status = {status}"]
         if has_stamps(self._program):
             body.append("self.clock_offset_ms = clock_offset_ms")
-        if "terminal_outcome" not in self._machine.fields:
-            body.append(f"self.terminal_outcome: {types['terminal_outcome'].python} = None")
-        for name, field in self._machine.fields.items():
-            if field.stamped == "created":
-                body.append(f"self.{name} = {name}")
-            elif name in self._program.starts:
-                start = short(self._program.starts[name])
-                lines = layout.statement(f"self.{name} = ", start, "", indent=8, width=self._width)
-                body += [line[8:] for line in lines]
-            else:
-                body.append(f"self.{name}: {types[name].python} = None")
+        for start in starts_of(self._program):
+            body += self._first_value(start, types[start.name].python)
         if self._program.recovery is not None:
             body.append("self.constant_text: str | None = None")
         lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
         return lines, body
+
+    def _first_value(self, start: Start, type: str) -> list[str]:
+        """The lines of the constructor that set a field."""
+        if start.origin is Origin.GIVEN:
+            return [f"self.{start.name} = {start.parameter}"]
+        if start.origin is Origin.NONE:
+            return [f"self.{start.name}: {type} = None"]
+        hint = f": {type}" if start.type.optional else ""
+        before, code = f"self.{start.name}{hint} = ", self._constants.short(start.code)
+        lines = layout.statement(before, code, "", indent=8, width=self._width)
+        return [line[8:] for line in lines]
 
     # The authority ------------------------------------------------------------------------------
 
@@ -123,16 +123,20 @@ class StateLowering:
         built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
         cursors = ["cursors"] if self._program.cursors is not None else []
         effects = ["effects_given"] if self._machine.effects else []
-        return sorted([*map(str, names), *built_in, *cursors, *effects])
+        return sorted([*map(attribute, names), *built_in, *cursors, *effects])
 
     def init(self) -> tuple[list[str], list[str]]:
         """The constructor of the authority: its signature and its body."""
         fields = self._program.symbols.registry_fields
         names = self._names
-        parameters = ["self", *(f"{n}: {fields[n].python}" for n in self._machine.settings)]
-        body = [f"self.{name} = {name}" for name in self._machine.settings]
+        parameters = [
+            "self",
+            *(f"{setting(n)}: {fields[n].python}" for n in self._machine.settings),
+        ]
+        body = [f"self.{attribute(n)} = {setting(n)}" for n in self._machine.settings]
         for name, start in self._program.registry_starts.items():
-            body.append(f"self.{name} = {start.text}")
+            hint = f": {fields[name].python}" if fields[name].optional else ""
+            body.append(f"self.{attribute(name)}{hint} = {start.text}")
         if self._program.cursors is not None:
             enum = self._program.symbols.cursor_enum
             body.append(f"self.cursors = dict.fromkeys({enum}, 0)")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
@@ -16,8 +14,10 @@ from opslifecycle_codegen.emit.migration import (
     MigrationStep,
 )
 from opslifecycle_codegen.emit.names import PublicNames
-from opslifecycle_codegen.emit.state import has_stamps, record_parameters
+from opslifecycle_codegen.emit.state import has_stamps
+from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.types import COUNT, Type
 
 
@@ -35,7 +35,7 @@ class StorageView:
     from_data: list[str]
     stamps: list[str]
     state: list[str]
-    fields: list[tuple[str, str]]
+    fields: list[tuple[str, str, str]]
     keeps: list[str]
     sequence: list[str]
     recovered: list[str]
@@ -51,9 +51,10 @@ class StorageLowering:
         self._program = program
         self._machine = program.machine
         self._names = names
-        self._entity = names.entity
+        self._entity = names.variable
         self._width = width
         self._types = program.symbols.entity_fields
+        self._starts = starts_of(program)
         self._texts = JsonTexts(program.symbols, width)
         self._constants = Constants(program, taken="_KNOWN")
 
@@ -62,6 +63,7 @@ class StorageLowering:
         recovery = self._program.recovery
         if recovery is None:
             return None
+        symbols = self._program.symbols
         constant, body = self._constant(), self._body()
         members = self._constants.choose([recovery.keeps.text, self._put().text])
         keeps, put = (self._constants.short(each) for each in (recovery.keeps, self._put()))
@@ -79,8 +81,8 @@ class StorageLowering:
             from_data=self._from_data(),
             stamps=self._stamps(),
             fields=[
-                *((name, self._program.symbols.registry_fields[name].python) for name in fields),
-                *([("effects_given", "int")] if self._machine.effects else []),
+                *((n, attribute(n), symbols.registry_fields[n].python) for n in fields),
+                *([("effects_given",) * 2 + ("int",)] if self._machine.effects else []),
             ],
             members=members,
             keeps=layout.statement("return ", keeps, "", indent=4, width=self._width),
@@ -98,7 +100,7 @@ class StorageLowering:
                 line
                 for name, code in recovery.fields.items()
                 for line in layout.statement(
-                    f"authority.{name} = ", code, "", indent=4, width=self._width
+                    f"authority.{attribute(name)} = ", code, "", indent=4, width=self._width
                 )
             ],
         )
@@ -121,61 +123,67 @@ class StorageLowering:
 
     # To text ------------------------------------------------------------------------------------
 
-    def _given(self) -> list[tuple[str, str, Type]]:
-        """The fields that a record is made from: never changed, so they are written once."""
-        given = []
-        for name, _ in record_parameters(self._program):
-            if name == "id":
-                continue
-            if name in self._types:
-                given.append((name, f"{self._entity}.{name}", self._types[name]))
-            elif name in self._program.create.params:
-                field = self._field_that_starts_with(name)
-                given.append((field, f"{self._entity}.{field}", self._types[field]))
-        return given
-
     def _constant(self) -> list[str]:
-        keys = [fragments(name, self._texts.of(code, type)) for name, code, type in self._given()]
-        return self._texts.assignment("text", keys, "", indent=8) if keys else []
+        """Lines that write what is given to a record and never changes: it is written once."""
+        fixed = [
+            start for start in self._starts if start.origin is Origin.GIVEN and not start.updated
+        ]
+        if not fixed:
+            return []
+        required = [self._key(start) for start in fixed if not start.type.optional]
+        lines = (
+            self._texts.assignment("text", required, ",", indent=8)
+            if required
+            else ['        text = ""']
+        )
+        for start in fixed:
+            if start.type.optional:
+                lines += self._unless_none(start, indent=8)
+        return lines
 
     def _body(self) -> list[str]:
         """Lines that add the fields which have another value than they started with."""
-        written = {name for name, _, _ in self._given()}
-        lines = []
-        for name in self._stored():
-            if name in written:
-                continue
-            code, type = f"{self._entity}.{name}", self._types[name]
-            start = self._program.starts.get(name)
-            if start is not None and not self._is_updated(name):
-                # What only the constructor sets is set by it again.
-                continue
-            key = fragments(name, self._texts.of(code, type.required))
-            lines += [
-                f"    {self._differs(code, type, start)}:",
-                *self._texts.addition("text", key, indent=8),
-            ]
+        lines: list[str] = []
+        for start in self._starts:
+            if start.updated or start.origin is Origin.NONE:
+                lines += self._changing(start)
         return lines
 
-    def _differs(self, code: str, type: Type, start: Code | None) -> str:
-        if type.optional:
-            return f"if {code} is not None"
-        assert start is not None, "what is neither optional nor given starts with something"
-        if type.kind == "bool" and start.text in ("True", "False"):
-            return f"if {code}" if start.text == "False" else f"if not {code}"
-        return f"if {code} != {start.text}"
+    def _changing(self, start: Start) -> list[str]:
+        """Lines that add a field which may change."""
+        code = f"{self._entity}.{start.name}"
+        if start.origin is Origin.NONE or (start.origin is Origin.GIVEN and start.type.optional):
+            return self._unless_none(start, indent=4)
+        if start.origin is Origin.GIVEN:
+            return self._texts.addition("text", self._key(start), indent=4)
+        differs = layout.statement(
+            "if ", Code(self._differs(code, start)), ":", indent=4, width=self._width
+        )
+        if not start.type.optional:
+            return [*differs, *self._texts.addition("text", self._key(start), indent=8)]
+        null = fragments(start.name, ["null"])
+        return [
+            f"    if {code} is None:",
+            *self._texts.addition("text", null, indent=8),
+            *(line.replace("    if ", "    elif ", 1) for line in differs),
+            *self._texts.addition("text", self._key(start), indent=8),
+        ]
 
-    def _is_updated(self, name: str) -> bool:
-        program = self._program
-        commands = [*program.actions, program.rollback]
-        updates = [u for command in commands if command is not None for u in command.updates]
-        updates += [update for step in program.on_terminal for update in step.updates]
-        return any(update.target == f"{self._entity}.{name}" for update in updates)
+    def _unless_none(self, start: Start, *, indent: int) -> list[str]:
+        return [
+            f"{' ' * indent}if {self._entity}.{start.name} is not None:",
+            *self._texts.addition("text", self._key(start), indent=indent + 4),
+        ]
 
-    def _stored(self) -> Iterator[str]:
-        yield from (str(name) for name in self._machine.fields)
-        if "terminal_outcome" not in self._machine.fields:
-            yield "terminal_outcome"
+    def _key(self, start: Start) -> list[str]:
+        value = self._texts.of(f"{self._entity}.{start.name}", start.type.required)
+        return fragments(start.name, value)
+
+    def _differs(self, code: str, start: Start) -> str:
+        first = start.code.text
+        if start.type.kind == "bool" and first in ("True", "False"):
+            return code if first == "False" else f"not {code}"
+        return f"{code} != {start.code.at(layout.SUM)}"
 
     def _put(self) -> Code:
         id = Code(f"str({self._entity}.id)")
@@ -191,12 +199,6 @@ class StorageLowering:
             return sequence
         return layout.conditional(sequence, Code(step.test), Code("None"))
 
-    def _field_that_starts_with(self, param: str) -> str:
-        for name, code in self._program.starts.items():
-            if code.text == param:
-                return name
-        raise AssertionError(param)
-
     def _state(self, names: list[str]) -> list[str]:
         """Lines that give the registry's fields as text."""
         types = self._program.symbols.registry_fields
@@ -211,7 +213,7 @@ class StorageLowering:
             )
             lines = layout.statement("cursors = ", code, "", indent=4, width=self._width)
             keys.append(['"cursors":', "{{", "{cursors}", "}}"])
-        fields = [(name, f"authority.{name}", types[name]) for name in names]
+        fields = [(name, f"authority.{attribute(name)}", types[name]) for name in names]
         if self._machine.effects:
             fields.append(("effects_given", "authority.effects_given", COUNT))
         return [*lines, *self._texts.object(keys, fields, 4, nulls=True)]
@@ -219,42 +221,34 @@ class StorageLowering:
     # From data ----------------------------------------------------------------------------------
 
     def _made(self) -> list[str]:
-        made = []
-        for name, _ in record_parameters(self._program):
-            if name == "id":
-                made.append(f"_rt.structure(id, {self._types['id'].python})")
-            elif name == "clock_offset_ms":
-                made.append("0")
-            elif name in self._types:
-                made.append(_from_data(name, self._types[name]))
-            else:
-                type = self._program.create.params[name]
-                made.append(_from_data(self._field_that_starts_with(name), type))
+        made = [f"_rt.structure(id, {self._types['id'].python})"]
+        if has_stamps(self._program):
+            made.append("0")
+        for start in given(self._program):
+            key = layout.quoted(start.name)
+            data = f"data.get({key})" if start.type.optional else f"data[{key}]"
+            made.append(f"_rt.structure({data}, {start.type.python})")
         return made
 
     def _from_data(self) -> list[str]:
-        given = {name for name, _, _ in self._given()}
         lines = layout.statement(
             f"{self._entity}.status = ", _structured("status", self._types["status"]), "",
             indent=4, width=self._width,
         )  # fmt: skip
-        for name in self._stored():
-            start = self._program.starts.get(name)
-            if name in given or (start is not None and not self._is_updated(name)):
+        for start in self._starts:
+            constant = start.origin is not Origin.NONE and not start.updated
+            if start.origin is Origin.GIVEN or constant:
                 continue
             lines += [
-                f"    if {layout.quoted(name)} in data:",
+                f"    if {layout.quoted(start.name)} in data:",
                 *layout.statement(
-                    f"{self._entity}.{name} = ", _structured(name, self._types[name]), "",
+                    f"{self._entity}.{start.name} = ", _structured(start.name, start.type), "",
                     indent=8, width=self._width,
                 ),
             ]  # fmt: skip
         return lines
 
 
-def _from_data(name: str, type: Type) -> str:
-    return _structured(name, type).text
-
-
 def _structured(name: str, type: Type) -> Code:
-    return layout.called("_rt.structure", [Code(f"data[{layout.quoted(name)}]"), Code(type.python)])
+    arguments = [Code(f"data[{layout.quoted(name)}]"), Code(type.python)]
+    return layout.called("_rt.structure", arguments)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import EnumInfo, FieldInfo, RecordInfo, Symbols, UnionInfo
@@ -20,6 +21,8 @@ class EnumView:
 
     name: str
     doc: list[str]
+    #: The annotation of a text, which a property may hide.
+    text: str
     properties: list[tuple[str, str, list[str]]]
     members: list[tuple[list[str], list[str]]]
     unpack: list[str]
@@ -52,7 +55,11 @@ def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
     """One closed set."""
     status = program.symbols.status_enum
     properties = [
-        (name, _property_type(each.type, status), comment(each.summary, width))
+        (
+            name,
+            annotation(_property_type(each.type, status), info.properties),
+            comment(each.summary, width),
+        )
         for name, each in info.properties.items()
     ]
     members = []
@@ -67,7 +74,9 @@ def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
             lines = [f"    {member.constant} = {values[0]}"]
         members.append((comment(member.summary, width), lines))
     doc = layout.docstring(info.summary, indent=4, width=width)
-    return EnumView(info.name, doc, properties, members, _unpack(list(info.properties), width))
+    text = annotation("str", info.properties)
+    unpack = _unpack(list(info.properties), width)
+    return EnumView(info.name, doc, text, properties, members, unpack)
 
 
 def _tuple_code(value: str) -> Code:
@@ -195,7 +204,7 @@ def _union_view(program: Program, union: UnionInfo, width: int) -> UnionView:
 
 
 def _record_view(program: Program, record: RecordInfo, tag: str, width: int) -> RecordView:
-    fields = [_field(info) for info in record.fields.values()]
+    fields = [_field(info, record.fields) for info in record.fields.values()]
     lines: list[str] = []
     for info in record.fields.values():
         always = program.always.get((record.name, info.name))
@@ -221,23 +230,29 @@ def _derived_note(program: Program, record: RecordInfo) -> str:
     return f"Whatever the caller gives, {' and '.join(derived)} is derived from the other fields."
 
 
-def _field(info: FieldInfo) -> str:
+def _field(info: FieldInfo, members: Mapping[str, FieldInfo]) -> str:
+    type = annotation(info.type.python, members)
     if info.declared.default is not None:
         default = {"true": "True", "false": "False"}.get(info.declared.default)
-        return f"{info.name}: {info.type.python} = {default or info.declared.default}"
+        return f"{info.name}: {type} = {default or info.declared.default}"
     if info.type.optional:
-        return f"{info.name}: {info.type.python} = None"
-    return f"{info.name}: {info.type.python}"
+        return f"{info.name}: {type} = None"
+    return f"{info.name}: {type}"
 
 
-def check_lines(name: str, code: str, type: Type, *, indent: int) -> list[str]:
-    """Lines that raise InvalidValueError unless the value at `code` has the type."""
+def check_lines(
+    name: str, code: str, type: Type, *, indent: int, hidden: bool = False
+) -> list[str]:
+    """Lines that raise InvalidValueError unless the value at `code` has the type.
+
+    `hidden` says that a parameter hides Python's `type`.
+    """
     margin = " " * indent
     if type.optional:
         inner = _check(name, code, type.required)
         return [f"{margin}if {code} is not None:", f"{margin}    {inner}"]
     check = _check(name, code, type)
-    if type.kind in ("id", "record", "enum"):
+    if type.kind in ("id", "record", "enum") and not hidden:
         # What is right is the rule, and costs no call.
         return [f"{margin}if type({code}) is not {type.name}:", f"{margin}    {check}"]
     return [margin + check]
@@ -274,7 +289,10 @@ def error_views(program: Program, width: int) -> list[ErrorView]:
     views = []
     for name, rejection in program.machine.rejections.items():
         facts = program.facts[name]
-        parameters = ["self", *(f"{fact}: {type.python}" for fact, type in facts.items())]
+        parameters = [
+            "self",
+            *(f"{fact}: {annotation(type.python, facts)}" for fact, type in facts.items()),
+        ]
         quoted = [layout.quoted(fact) for fact in facts]
         template = layout.statement(
             "template = ", layout.literal(layout.quoted(rejection.says)), "", indent=4, width=width
@@ -285,7 +303,7 @@ def error_views(program: Program, width: int) -> list[ErrorView]:
                 layout.docstring(f"Rejected: {rejection.says}.", indent=4, width=width),
                 f"({', '.join(quoted)}{',' if len(quoted) == 1 else ''})",
                 template,
-                [f"{fact}: {type.python}" for fact, type in facts.items()],
+                [f"{fact}: {annotation(type.python, facts)}" for fact, type in facts.items()],
                 layout.call("def __init__", parameters, " -> None:", indent=4, width=width),
                 ", ".join(facts),
             )

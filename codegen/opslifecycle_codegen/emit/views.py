@@ -5,8 +5,10 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.types import leave_out
+from opslifecycle_codegen.ir.naming import rule_function
 from opslifecycle_codegen.ir.program import Program, Rule
 from opslifecycle_codegen.ir.symbols import ViewInfo
 
@@ -51,9 +53,11 @@ def _view(
     draft: str, name: str, summary: str, fields: tuple[tuple[ViewInfo, Code], ...], width: int
 ) -> ViewView:
     declared, filling, left_out = [], [], []
+    members = {info.name for info, _ in fields}
     for info, code in fields:
         default = " = None" if info.type.optional else ""
-        declared.append(f"{info.name}: {info.type.python}{default}")
+        type = annotation(info.type.python, members)
+        declared.append(f"{info.name}: {type}{default}")
         filling += layout.statement(f"{draft}.{info.name} = ", code, "", indent=4, width=width)
         if info.type.optional and not info.keep_none:
             left_out.append(layout.quoted(info.name))
@@ -73,7 +77,9 @@ def rule_views(
     return [
         RuleView(
             rule.name,
-            layout.call(f"def {rule.name}", parameters, signature, indent=0, width=width),
+            layout.call(
+                f"def {rule_function(rule.name)}", parameters, signature, indent=0, width=width
+            ),
             layout.docstring(rule.summary, indent=4, width=width),
             layout.statement("return ", rule.code, "", indent=4, width=width),
         )
@@ -81,12 +87,10 @@ def rule_views(
     ]
 
 
-def named_tuple(name: str, rules: tuple[Rule, ...], width: int) -> list[str]:
-    """Lines that give the functions of some rules together."""
-    code = layout.called("", [Code(rule.name) for rule in rules])
-    if len(rules) == 1:
-        return layout.statement(f"{name} = ", code, "", indent=0, width=width)
-    return [f"{name} = (", *(f"    {rule.name}," for rule in rules), ")"]
+def by_name(name: str, rules: tuple[Rule, ...]) -> list[str]:
+    """Lines that give the functions of some rules by the names of the rules."""
+    items = (f"    {layout.quoted(rule.name)}: {rule_function(rule.name)}," for rule in rules)
+    return [f"{name} = {{", *items, "}"]
 
 
 def listing_parts(program: Program, width: int) -> tuple[list[str], list[str]]:

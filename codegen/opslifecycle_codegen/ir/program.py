@@ -131,6 +131,8 @@ class Program:
     create: Command
     create_id: Code
     starts: dict[str, Code]
+    #: The names that the start of each field reads, as the machine writes them.
+    start_reads: dict[str, frozenset[str]]
     actions: tuple[Command, ...]
     on_terminal: tuple[EndStep, ...]
     for_all: tuple[ForAll, ...]

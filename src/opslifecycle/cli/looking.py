@@ -256,7 +256,7 @@ def _count(number: int, one: str, many: str) -> str:
 def _broken_invariants(registry: StoredRegistry) -> list[str]:
     authority = OperationAuthority(max_completed=1, max_concurrent=None)
     rows = [entry_of(each) for each in restore(authority, registry.stored, SYSTEM_CLOCK)]
-    return [each.__name__ for each in INVARIANTS if not each(authority, rows, [])]
+    return [name for name, holds in INVARIANTS.items() if not holds(authority, rows, [])]
 
 
 def _dropped_through(registry: StoredRegistry) -> int:

@@ -299,6 +299,8 @@ class AsyncRegistry(OperationReads):
         """
         await self._shell.close_async()
 
+    _close = close
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -308,4 +310,4 @@ class AsyncRegistry(OperationReads):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        await self._close()

@@ -194,26 +194,26 @@ def cursors_only_rise(before: OperationAuthority, after: OperationAuthority) -> 
 
 
 #: Every invariant, in the order of the machine.
-INVARIANTS = (
-    outcome_exactly_when_terminal,
-    outcome_agrees_with_status,
-    no_stored_status_is_pseudo,
-    active_count_is_the_live_ones,
-    peers_only_where_expected,
-    sequences_are_unique,
-    sequences_were_given,
-    rows_are_public,
-    rows_lie_between_gap_and_watermark,
-    rows_equal_their_operations,
-    watermark_was_given,
-    gap_within_watermark,
-    cursors_within_watermark,
-    barriers_wait_for_something,
-    barrier_members_are_live,
-)
+INVARIANTS = {
+    "outcome_exactly_when_terminal": outcome_exactly_when_terminal,
+    "outcome_agrees_with_status": outcome_agrees_with_status,
+    "no_stored_status_is_pseudo": no_stored_status_is_pseudo,
+    "active_count_is_the_live_ones": active_count_is_the_live_ones,
+    "peers_only_where_expected": peers_only_where_expected,
+    "sequences_are_unique": sequences_are_unique,
+    "sequences_were_given": sequences_were_given,
+    "rows_are_public": rows_are_public,
+    "rows_lie_between_gap_and_watermark": rows_lie_between_gap_and_watermark,
+    "rows_equal_their_operations": rows_equal_their_operations,
+    "watermark_was_given": watermark_was_given,
+    "gap_within_watermark": gap_within_watermark,
+    "cursors_within_watermark": cursors_within_watermark,
+    "barriers_wait_for_something": barriers_wait_for_something,
+    "barrier_members_are_live": barrier_members_are_live,
+}
 
 #: Every property of a step, in the order of the machine.
-STEPS = (
-    sequences_only_rise,
-    cursors_only_rise,
-)
+STEPS = {
+    "sequences_only_rise": sequences_only_rise,
+    "cursors_only_rise": cursors_only_rise,
+}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -39,6 +38,9 @@ from .views import (
 DEFAULT_MAX_COMPLETED = 256
 
 _register_watcher = OperationAuthority.register_watcher
+_snapshot_of = snapshot_of
+_listing_order = listing_order
+_satisfied = satisfied
 
 
 class OperationReads:
@@ -57,10 +59,10 @@ class OperationReads:
             _rt.check_count("max_concurrent", max_concurrent)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
-        stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+        _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
         with _rt.reading(store):
-            self._begin(store, stored, max_completed, max_concurrent)
-        if store is not None and stored.state is not None:
+            self._begin(store, _stored, max_completed, max_concurrent)
+        if store is not None and _stored.state is not None:
             self._recover(store.interrupted)
 
     def _begin(
@@ -121,6 +123,8 @@ class OperationReads:
             state = state_of(self._authority, str(self._feed.epoch_id))
         return _rt.seal(STORAGE.identity, records, rows, state)
 
+    _capture = capture
+
     @classmethod
     def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
         """A registry from what `capture` gave, kept in `store` if that is given.
@@ -141,6 +145,8 @@ class OperationReads:
         self._recover(None if store is None else store.interrupted)
         return self
 
+    _restore = restore
+
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
         """Watch an operation for its end.
 
@@ -160,7 +166,7 @@ class OperationReads:
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        return self._shell.view(id, snapshot_of)
+        return self._shell.view(id, _snapshot_of)
 
     def list_operations(
         self,
@@ -184,8 +190,8 @@ class OperationReads:
             _rt.check_flag("terminal", terminal)
         return self._shell.views(
             (status, kind, owner_session_id, terminal),
-            listing_order,
-            snapshot_of,
+            _listing_order,
+            _snapshot_of,
         )
 
     def completion_feed(self) -> _rt.CompletionFeed[CompletionEntry, RuntimeEpochId]:
@@ -212,12 +218,12 @@ class OperationReads:
         """
         if type(run_id) is not RunId:
             _rt.check_exact("run_id", run_id, RunId)
-        members = _rt.check_many("ids", ids, OperationId)
+        _members = _rt.check_many("ids", ids, OperationId)
         return self._shell.wait_for_all(
             run_id,
-            members,
+            _members,
             OperationAuthority.wait_all,
-            partial(satisfied, WaitRequestId.new(), run_id),
+            _rt.partial(_satisfied, WaitRequestId.new(), run_id),
             WaitAll,
         )
 
@@ -272,6 +278,8 @@ class OperationReads:
         _rt.check_instance("id", id, OperationId)
         return self._shell.ask(OperationAuthority.allowed, id)
 
+    _allowed = allowed
+
     def broken_invariants(self) -> list[str]:
         """The names of the declared invariants that do not hold: none if all is well.
 
@@ -280,4 +288,6 @@ class OperationReads:
         with self._shell.lock:
             barriers = self._shell.effects.barriers.all()
             state = (self._authority, self._feed.entries(), barriers)
-            return [each.__name__ for each in INVARIANTS if not each(*state)]
+            return [name for name, holds in INVARIANTS.items() if not holds(*state)]
+
+    _broken_invariants = broken_invariants

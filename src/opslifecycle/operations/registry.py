@@ -301,6 +301,8 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         """
         self._shell.close()
 
+    _close = close
+
     def __enter__(self) -> Self:
         return self
 
@@ -310,4 +312,4 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self._close()

@@ -190,11 +190,11 @@ def body_of(operation: OperationRecord) -> str:
     text = operation.constant_text
     if text is None:
         text = (
-            f'"created_at_ms":{operation.created_at_ms}'
             f',"spec":{_operation_spec_text(operation.spec)}'
+            f',"created_at_ms":{operation.created_at_ms}'
         )
         operation.constant_text = text
-    text = f'{{"status":"{operation.status.wire}",{text}'
+    text = f'{{"status":"{operation.status.wire}"{text}'
     if operation.peer_ready:
         text += f',"peer_ready":{"true" if operation.peer_ready else "false"}'
     if operation.peer_handle is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.errors import (
     InternalError,
@@ -118,6 +120,7 @@ __all__ = [
     "merge",
     "migrated",
     "mint",
+    "partial",
     "reading",
     "recovering",
     "rename",

@@ -163,6 +163,8 @@ class AsyncApprovalRegistry(RequestReads):
         """
         await self._shell.close_async()
 
+    _close = close
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -172,4 +174,4 @@ class AsyncApprovalRegistry(RequestReads):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        await self._close()

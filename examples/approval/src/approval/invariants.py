@@ -92,14 +92,16 @@ def decisions_only_rise(before: RequestAuthority, after: RequestAuthority) -> bo
 
 
 #: Every invariant, in the order of the machine.
-INVARIANTS = (
-    open_ones_are_counted,
-    grants_had_their_quorum,
-    amounts_are_within_limits,
-    outcome_exactly_when_decided,
-    numbers_exactly_when_decided,
-    rows_were_public_decisions,
-)
+INVARIANTS = {
+    "open_ones_are_counted": open_ones_are_counted,
+    "grants_had_their_quorum": grants_had_their_quorum,
+    "amounts_are_within_limits": amounts_are_within_limits,
+    "outcome_exactly_when_decided": outcome_exactly_when_decided,
+    "numbers_exactly_when_decided": numbers_exactly_when_decided,
+    "rows_were_public_decisions": rows_were_public_decisions,
+}
 
 #: Every property of a step, in the order of the machine.
-STEPS = (decisions_only_rise,)
+STEPS = {
+    "decisions_only_rise": decisions_only_rise,
+}

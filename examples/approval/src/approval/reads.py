@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -33,6 +32,9 @@ from .views import (
 DEFAULT_DECISIONS_MAX = 1000
 
 _watch = RequestAuthority.watch
+_snapshot_of = snapshot_of
+_listing_order = listing_order
+_satisfied = satisfied
 
 
 class RequestReads:
@@ -50,10 +52,10 @@ class RequestReads:
         _rt.check_handler(on_effect)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
-        stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+        _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
         with _rt.reading(store):
-            self._begin(store, stored, decisions_max, on_effect)
-        if store is not None and stored.state is not None:
+            self._begin(store, _stored, decisions_max, on_effect)
+        if store is not None and _stored.state is not None:
             self._recover(store.interrupted)
 
     def _begin(
@@ -119,6 +121,8 @@ class RequestReads:
             state = state_of(self._authority, str(self._feed.epoch_id))
         return _rt.seal(STORAGE.identity, records, rows, state)
 
+    _capture = capture
+
     @classmethod
     def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
         """A registry from what `capture` gave, kept in `store` if that is given.
@@ -139,6 +143,8 @@ class RequestReads:
         self._recover(None if store is None else store.interrupted)
         return self
 
+    _restore = restore
+
     def watch(self, id: RequestId) -> RequestWatch:
         """Wait for a decision.
 
@@ -158,7 +164,7 @@ class RequestReads:
         """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        return self._shell.view(id, snapshot_of)
+        return self._shell.view(id, _snapshot_of)
 
     def requests(
         self,
@@ -177,7 +183,7 @@ class RequestReads:
             _rt.check_instance("kind", kind, RequestKind)
         if by is not None:
             _rt.check_exact("by", by, PersonId)
-        return self._shell.views((status, kind, by), listing_order, snapshot_of)
+        return self._shell.views((status, kind, by), _listing_order, _snapshot_of)
 
     def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId]:
         """Every public decision, in order.
@@ -202,12 +208,12 @@ class RequestReads:
         """
         if type(batch_id) is not BatchId:
             _rt.check_exact("batch_id", batch_id, BatchId)
-        members = _rt.check_many("ids", ids, RequestId)
+        _members = _rt.check_many("ids", ids, RequestId)
         return self._shell.wait_for_all(
             batch_id,
-            members,
+            _members,
             RequestAuthority.wait_for_batch,
-            partial(satisfied, WaitId.new(), batch_id),
+            _rt.partial(_satisfied, WaitId.new(), batch_id),
             BatchWait,
         )
 
@@ -234,6 +240,8 @@ class RequestReads:
         with self._shell.lock:
             return self._hooks.pending()
 
+    _pending_effects = pending_effects
+
     def allowed(self, id: RequestId) -> tuple[_rt.Permission, ...]:
         """What may be asked of one request now, action by action.
 
@@ -243,6 +251,8 @@ class RequestReads:
         _rt.check_instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.allowed, id)
 
+    _allowed = allowed
+
     def broken_invariants(self) -> list[str]:
         """The names of the declared invariants that do not hold: none if all is well.
 
@@ -251,4 +261,6 @@ class RequestReads:
         with self._shell.lock:
             barriers = self._shell.effects.barriers.all()
             state = (self._authority, self._feed.entries(), barriers)
-            return [each.__name__ for each in INVARIANTS if not each(*state)]
+            return [name for name, holds in INVARIANTS.items() if not holds(*state)]
+
+    _broken_invariants = broken_invariants

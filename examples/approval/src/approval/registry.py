@@ -165,6 +165,8 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         """
         self._shell.close()
 
+    _close = close
+
     def __enter__(self) -> Self:
         return self
 
@@ -174,4 +176,4 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self._close()

@@ -123,9 +123,11 @@ def body_of(request: RequestRecord) -> str:
     """
     text = request.constant_text
     if text is None:
-        text = f'"created_at_ms":{request.created_at_ms},"ask":{_ask_text(request.ask)}'
+        text = (
+            f',"ask":{_ask_text(request.ask)},"created_at_ms":{request.created_at_ms}'
+        )
         request.constant_text = text
-    text = f'{{"status":"{request.status.wire}",{text}'
+    text = f'{{"status":"{request.status.wire}"{text}'
     if request.approvals != 0:
         text += f',"approvals":{request.approvals}'
     if request.last_vote is not None:

@@ -98,15 +98,15 @@ def sample_record(
 ) -> RequestRecord:
     """A record in the given status, held by the authority."""
     id = RequestId.new()
-    request = RequestRecord(
+    record = RequestRecord(
         id,
         1,
         1,
         Ask(RequestId.new(), RequestKind.EXPENSE, PersonId.new(), "text", 1, 1),
     )
-    request.status = status
-    authority.records[id] = request
-    return request
+    record.status = status
+    authority.records[id] = record
+    return record
 
 
 def decide(authority: RequestAuthority, id: RequestId, action: str) -> object:

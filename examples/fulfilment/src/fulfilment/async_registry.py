@@ -832,6 +832,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         """
         await self._shell.close_async()
 
+    _close = close
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -841,4 +843,4 @@ class AsyncFulfilmentRegistry(OrderReads):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        await self._close()

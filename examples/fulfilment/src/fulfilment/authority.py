@@ -202,7 +202,6 @@ class OrderRecord:
         self.id = id
         self.status = _DRAFTED
         self.clock_offset_ms = clock_offset_ms
-        self.terminal_outcome: OrderStatus | None = None
         self.customer = customer
         self.changes = 0
         self.notes = 0
@@ -210,6 +209,7 @@ class OrderRecord:
         self.placed_at_ms: int | None = None
         self.ended_at_ms: int | None = None
         self.created_at_ms = created_at_ms
+        self.terminal_outcome: OrderStatus | None = None
         self.constant_text: str | None = None
 
 

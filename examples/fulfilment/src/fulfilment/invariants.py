@@ -28,4 +28,6 @@ def ends_have_times(
 
 
 #: Every invariant, in the order of the machine.
-INVARIANTS = (ends_have_times,)
+INVARIANTS = {
+    "ends_have_times": ends_have_times,
+}

@@ -20,6 +20,8 @@ from .storage import STORAGE, put_of, restore, state_of
 from .views import OrderSnapshot, listing_keys, listing_order, snapshot_of
 
 _watch = OrderAuthority.watch
+_snapshot_of = snapshot_of
+_listing_order = listing_order
 
 
 class OrderReads:
@@ -28,10 +30,10 @@ class OrderReads:
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
-        stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+        _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
         with _rt.reading(store):
-            self._begin(store, stored)
-        if store is not None and stored.state is not None:
+            self._begin(store, _stored)
+        if store is not None and _stored.state is not None:
             self._recover(store.interrupted)
 
     def _begin(self, store: _rt.Store | None, stored: _rt.Stored) -> None:
@@ -68,6 +70,8 @@ class OrderReads:
             state = state_of(self._authority, "")
         return _rt.seal(STORAGE.identity, records, rows, state)
 
+    _capture = capture
+
     @classmethod
     def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
         """A registry from what `capture` gave, kept in `store` if that is given.
@@ -86,6 +90,8 @@ class OrderReads:
             self._begin(store, stored)
         self._recover(None if store is None else store.interrupted)
         return self
+
+    _restore = restore
 
     def watch(self, id: OrderId) -> OrderWatch:
         """Wait for the end of an order.
@@ -106,7 +112,7 @@ class OrderReads:
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        return self._shell.view(id, snapshot_of)
+        return self._shell.view(id, _snapshot_of)
 
     def orders(
         self,
@@ -122,7 +128,7 @@ class OrderReads:
             _rt.check_instance("status", status, OrderStatus)
         if ended is not None:
             _rt.check_flag("ended", ended)
-        return self._shell.views((status, ended), listing_order, snapshot_of)
+        return self._shell.views((status, ended), _listing_order, _snapshot_of)
 
     def allowed(self, id: OrderId) -> tuple[_rt.Permission, ...]:
         """What may be asked of one order now, action by action.
@@ -133,6 +139,8 @@ class OrderReads:
         _rt.check_instance("id", id, OrderId)
         return self._shell.ask(OrderAuthority.allowed, id)
 
+    _allowed = allowed
+
     def broken_invariants(self) -> list[str]:
         """The names of the declared invariants that do not hold: none if all is well.
 
@@ -141,4 +149,6 @@ class OrderReads:
         with self._shell.lock:
             barriers = self._shell.effects.barriers.all()
             state = (self._authority, (), barriers)
-            return [each.__name__ for each in INVARIANTS if not each(*state)]
+            return [name for name, holds in INVARIANTS.items() if not holds(*state)]
+
+    _broken_invariants = broken_invariants

@@ -834,6 +834,8 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         """
         self._shell.close()
 
+    _close = close
+
     def __enter__(self) -> Self:
         return self
 
@@ -843,4 +845,4 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self._close()

@@ -64,11 +64,11 @@ def body_of(order: OrderRecord) -> str:
     text = order.constant_text
     if text is None:
         text = (
-            f'"created_at_ms":{order.created_at_ms}'
             f',"customer":{_rt.json_text(order.customer)}'
+            f',"created_at_ms":{order.created_at_ms}'
         )
         order.constant_text = text
-    text = f'{{"status":"{order.status.wire}",{text}'
+    text = f'{{"status":"{order.status.wire}"{text}'
     if order.changes != 0:
         text += f',"changes":{order.changes}'
     if order.notes != 0:

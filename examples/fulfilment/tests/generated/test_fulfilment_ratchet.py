@@ -1869,10 +1869,10 @@ def sample_record(
 ) -> OrderRecord:
     """A record in the given status, held by the authority."""
     id = OrderId.new()
-    order = OrderRecord(id, 1, 1, "text")
-    order.status = status
-    authority.records[id] = order
-    return order
+    record = OrderRecord(id, 1, 1, "text")
+    record.status = status
+    authority.records[id] = record
+    return record
 
 
 def decide(authority: OrderAuthority, id: OrderId, action: str) -> object:

@@ -85,6 +85,8 @@ class AsyncLampRegistry(LampReads):
         """
         await self._shell.close_async()
 
+    _close = close
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -94,4 +96,4 @@ class AsyncLampRegistry(LampReads):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        await self._close()

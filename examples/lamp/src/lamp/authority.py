@@ -49,9 +49,9 @@ class LampRecord:
     def __init__(self, id: LampId, room: str) -> None:
         self.id = id
         self.status = _DARK
-        self.terminal_outcome: LampStatus | None = None
         self.room = room
         self.switched = 0
+        self.terminal_outcome: LampStatus | None = None
         self.constant_text: str | None = None
 
 

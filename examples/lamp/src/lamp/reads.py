@@ -19,6 +19,8 @@ from .storage import STORAGE, put_of, restore, state_of
 from .views import LampSnapshot, listing_keys, listing_order, snapshot_of
 
 _watch = LampAuthority.watch
+_snapshot_of = snapshot_of
+_listing_order = listing_order
 
 
 class LampReads:
@@ -27,10 +29,10 @@ class LampReads:
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
-        stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+        _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
         with _rt.reading(store):
-            self._begin(store, stored)
-        if store is not None and stored.state is not None:
+            self._begin(store, _stored)
+        if store is not None and _stored.state is not None:
             self._recover(store.interrupted)
 
     def _begin(self, store: _rt.Store | None, stored: _rt.Stored) -> None:
@@ -67,6 +69,8 @@ class LampReads:
             state = state_of(self._authority, "")
         return _rt.seal(STORAGE.identity, records, rows, state)
 
+    _capture = capture
+
     @classmethod
     def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
         """A registry from what `capture` gave, kept in `store` if that is given.
@@ -85,6 +89,8 @@ class LampReads:
             self._begin(store, stored)
         self._recover(None if store is None else store.interrupted)
         return self
+
+    _restore = restore
 
     def watch(self, id: LampId) -> LampWatch:
         """Wait until it is broken.
@@ -105,7 +111,7 @@ class LampReads:
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        return self._shell.view(id, snapshot_of)
+        return self._shell.view(id, _snapshot_of)
 
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
         """The lamps of the house, by room.
@@ -114,7 +120,7 @@ class LampReads:
         """
         if status is not None:
             _rt.check_instance("status", status, LampStatus)
-        return self._shell.views((status,), listing_order, snapshot_of)
+        return self._shell.views((status,), _listing_order, _snapshot_of)
 
     def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:
         """What may be asked of one lamp now, action by action.
@@ -124,3 +130,5 @@ class LampReads:
         """
         _rt.check_instance("id", id, LampId)
         return self._shell.ask(LampAuthority.allowed, id)
+
+    _allowed = allowed

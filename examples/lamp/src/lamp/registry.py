@@ -87,6 +87,8 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         """
         self._shell.close()
 
+    _close = close
+
     def __enter__(self) -> Self:
         return self
 
@@ -96,4 +98,4 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self._close()

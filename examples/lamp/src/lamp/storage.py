@@ -57,9 +57,9 @@ def body_of(lamp: LampRecord) -> str:
     """
     text = lamp.constant_text
     if text is None:
-        text = f'"room":{_rt.json_text(lamp.room)}'
+        text = f',"room":{_rt.json_text(lamp.room)}'
         lamp.constant_text = text
-    text = f'{{"status":"{lamp.status.wire}",{text}'
+    text = f'{{"status":"{lamp.status.wire}"{text}'
     if lamp.switched != 0:
         text += f',"switched":{lamp.switched}'
     if lamp.terminal_outcome is not None:

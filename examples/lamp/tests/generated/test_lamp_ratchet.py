@@ -51,10 +51,10 @@ def sample_record(
 ) -> LampRecord:
     """A record in the given status, held by the authority."""
     id = LampId.new()
-    lamp = LampRecord(id, "text")
-    lamp.status = status
-    authority.records[id] = lamp
-    return lamp
+    record = LampRecord(id, "text")
+    record.status = status
+    authority.records[id] = record
+    return record
 
 
 def decide(authority: LampAuthority, id: LampId, action: str) -> object:

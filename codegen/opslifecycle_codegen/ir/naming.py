@@ -1,0 +1,203 @@
+"""How a declared word is written in the private part of generated code. ADR 0016 says why.
+
+Public names (methods, parameters, fields, classes) are what the machine says. Inside, where a word
+of the machine would hide a builtin or a name of the compiler's, it is written with an underscore on
+both sides. No declared word begins with an underscore, so nothing can meet it there.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Collection, Iterator
+
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Text
+
+_BUILTINS = frozenset(name for name in dir(builtins) if name[0].islower()) - {"id"}
+#: Locals of the authority's methods, where parameters, `let` names and loop variables stand too.
+_IN_COMMANDS = frozenset(
+    {
+        "active",
+        "each",
+        "effects",
+        "ended",
+        "from_statuses",
+        "ids",
+        "label",
+        "live",
+        "made",
+        "outcome",
+        "seen",
+    }
+)
+#: What the authority has, beside the fields and commands of the machine.
+_IN_AUTHORITY = frozenset(
+    {
+        "allowed",
+        "clock_offset_ms",
+        "cursor_of",
+        "cursors",
+        "effects_given",
+        "ended",
+        "erase",
+        "evict",
+        "now_ms",
+        "recover_interrupted",
+        "records",
+        "register",
+    }
+)
+#: What the functions call otherwise that make a registry.
+_IN_REGISTRY = frozenset(
+    {
+        "authority",
+        "committer",
+        "effects",
+        "epoch_id",
+        "feed",
+        "hooks",
+        "listing",
+        "lock",
+        "on_effect",
+        "parts",
+        "state",
+        "store",
+        "stored",
+    }
+)
+#: What any function calls otherwise that has a record.
+_WITH_RECORD = frozenset(
+    {
+        "absorb",
+        "at",
+        "authority",
+        "body",
+        "body_of",
+        "by_text",
+        "clock",
+        "copy",
+        "copy_of",
+        "data",
+        "effects_of",
+        "entry",
+        "entry_of",
+        "everything",
+        "found",
+        "id",
+        "identity",
+        "latest_ms",
+        "latest_ms_of",
+        "listing_keys",
+        "listing_order",
+        "migrate",
+        "number",
+        "offset_ms",
+        "put_of",
+        "record_of",
+        "restore",
+        "rows",
+        "sequence",
+        "snapshot",
+        "snapshot_of",
+        "stage",
+        "staged",
+        "state",
+        "state_of",
+        "status",
+        "stored",
+        "terminal_outcome",
+        "text",
+        "time",
+        "times",
+        "value",
+        "watcher_count",
+    }
+)
+
+
+def parameter(word: str) -> str:
+    """A parameter, a `let` name or a loop variable, inside."""
+    return _escaped(word, _BUILTINS | _IN_COMMANDS)
+
+
+def variable(word: str) -> str:
+    """What holds a record, by the name of the entity."""
+    return _escaped(word, _BUILTINS | _IN_COMMANDS | _WITH_RECORD)
+
+
+def attribute(word: str) -> str:
+    """The authority's attribute for a field of the registry."""
+    return _escaped(word, _IN_AUTHORITY)
+
+
+def entry_local(word: str) -> str:
+    """A field of a record, as a local of what makes its feed entry."""
+    return _escaped(word, _BUILTINS | {"entry"})
+
+
+def setting(word: str) -> str:
+    """A setting, inside of what makes a registry."""
+    return _escaped(word, _BUILTINS | _IN_REGISTRY)
+
+
+def rule_function(word: str) -> str:
+    """The function of an invariant or of a property of a step."""
+    return _escaped(word, _BUILTINS)
+
+
+def command_method(word: str, fields: Collection[str]) -> str:
+    """The authority's method for a command, where the registry has these fields."""
+    return f"_do_{word}" if word in _IN_AUTHORITY or word in fields else str(word)
+
+
+def alias(command: str, method: str) -> str:
+    """What the module of a registry calls a method of the authority."""
+    taken = method.startswith("_do_") or command in _ALIASES
+    return f"_do_{command}" if taken else f"_{command}"
+
+
+def maker(record: str) -> str:
+    """The function that makes an outcome, by the snake_case name of its class."""
+    return f"_new_{record}_" if record in _ALIASES else f"_{record}"
+
+
+#: Modules and functions that generated modules know by these words with an underscore before them.
+_ALIASES = frozenset({"b", "rt", "register", "snapshot_of", "listing_order", "satisfied"})
+
+
+def _escaped(word: str, taken: frozenset[str]) -> str:
+    return f"_{word}_" if word in taken else str(word)
+
+
+#: What every registry offers beside what the machine declares.
+BUILT_IN_METHODS = (
+    "close", "allowed", "capture", "restore", "broken_invariants", "pending_effects",
+)  # fmt: skip
+
+
+def public_methods(machine: model.Machine) -> Iterator[Text]:
+    """The methods of the registry that a machine declares, at their places."""
+    yield from machine.create.methods
+    for action in machine.actions.values():
+        yield from action.methods
+    yield from machine.for_all_live
+    for feature in (
+        machine.rollback,
+        machine.collect,
+        machine.watch,
+        machine.feed,
+        machine.barrier,
+        machine.snapshot,
+        machine.listing,
+    ):
+        if feature is not None:
+            yield feature.method
+    if machine.cursors is not None:
+        yield from (machine.cursors.get, machine.cursors.advance)
+    yield from machine.classifiers
+
+
+def built_in_methods(machine: model.Machine) -> dict[str, str]:
+    """Each built-in method with its name: one with an underscore where the machine has the word."""
+    declared = {str(name) for name in public_methods(machine)}
+    return {name: f"_{name}" if name in declared else name for name in BUILT_IN_METHODS}

@@ -1,0 +1,101 @@
+"""Where the first value of each field of a record comes from, and how a store keeps the field."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.naming import parameter, variable
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import Type
+
+
+class Origin(Enum):
+    """Where a first value comes from."""
+
+    #: It is None until something sets it.
+    NONE = "none"
+    #: An expression that reads nothing: the same for every record.
+    LITERAL = "literal"
+    #: An expression of given fields that never change: the constructor computes it anew.
+    DERIVED = "derived"
+    #: Handed to the constructor, and written to a store.
+    GIVEN = "given"
+
+
+@frozen
+class Start:
+    """The start of one field."""
+
+    name: str
+    type: Type
+    origin: Origin
+    #: Whether an action or an end ever sets it again.
+    updated: bool
+    #: The first value: for the authority where it is given, for the constructor otherwise.
+    code: Code
+    stamp: bool = False
+
+    @property
+    def parameter(self) -> str:
+        """The parameter of the constructor."""
+        return parameter(self.name)
+
+
+def starts_of(program: Program) -> list[Start]:
+    """The start of every field, in the order of the machine; the outcome last, unless declared."""
+    sources = _sources(program)
+    starts = [_start(program, str(name), sources) for name in program.machine.fields]
+    if "terminal_outcome" not in program.machine.fields:
+        type = program.symbols.entity_fields["terminal_outcome"]
+        starts.append(Start("terminal_outcome", type, Origin.NONE, False, Code("None")))
+    return starts
+
+
+def given(program: Program) -> list[Start]:
+    """What the constructor of a record takes beside its id: stamps first."""
+    found = [start for start in starts_of(program) if start.origin is Origin.GIVEN]
+    return [each for each in found if each.stamp] + [each for each in found if not each.stamp]
+
+
+def _start(program: Program, name: str, sources: dict[str, str]) -> Start:
+    type, updated = program.symbols.entity_fields[name], is_updated(program, name)
+    if next(f for n, f in program.machine.fields.items() if n == name).stamped == "created":
+        code = Code("self.clock_offset_ms + self.now_ms")
+        return Start(name, type, Origin.GIVEN, updated, code, stamp=True)
+    first = program.starts.get(name)
+    if first is None or first.text == "None":
+        return Start(name, type, Origin.NONE, updated, Code("None"))
+    read = program.start_reads[name]
+    if not read:
+        return Start(name, type, Origin.LITERAL, updated, first)
+    is_source = name in sources.values()
+    if not updated and not is_source and read <= {*sources, "id"}:
+        names = {parameter(param): parameter(field) for param, field in sources.items()}
+        pattern = re.compile("|".join(rf"(?<![.\w]){p}\b" for p in names) or "(?!)")
+        return Start(name, type, Origin.DERIVED, updated, first.renamed(pattern, names))
+    return Start(name, type, Origin.GIVEN, updated, first)
+
+
+def _sources(program: Program) -> dict[str, str]:
+    """Parameters that a field keeps as they are, each with the first such field."""
+    found: dict[str, str] = {}
+    for name, code in program.starts.items():
+        for param, type in program.create.params.items():
+            same = code.text == parameter(param) and type == program.symbols.entity_fields[name]
+            if same and not is_updated(program, name):
+                found.setdefault(param, name)
+    return found
+
+
+def is_updated(program: Program, name: str) -> bool:
+    """Whether anything sets a field once its record is made."""
+    target = f"{variable(program.machine.entity)}.{name}"
+    commands = [program.create, *program.actions, program.rollback]
+    updates = [u for command in commands if command is not None for u in command.updates]
+    updates += [update for step in program.on_terminal for update in step.updates]
+    stamped = next((f.stamped for n, f in program.machine.fields.items() if n == name), None)
+    return any(each.target == target for each in updates) or stamped not in (None, "created")
