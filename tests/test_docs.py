@@ -13,7 +13,15 @@ from opslifecycle_codegen.emit.reference import PAGES
 from tests.docs_runner import run_page
 
 DOCS = Path(__file__).parents[1] / "docs"
-RUN = ["tutorial", "operations", "howto/add-a-status", "howto/rename", "howto/ci", "howto/effects"]
+RUN = [
+    "tutorial",
+    "operations",
+    "howto/add-a-status",
+    "howto/rename",
+    "howto/ci",
+    "howto/effects",
+    "howto/run",
+]
 
 
 @pytest.mark.parametrize("page", RUN)

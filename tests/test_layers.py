@@ -14,7 +14,7 @@ from opslifecycle.runtime import v1
 ROOT = Path(__file__).parents[1]
 RUNTIME = ROOT / "src/opslifecycle"
 GENERATED = sorted((RUNTIME / "operations").glob("*.py"))
-COMMAND_LINE = sorted((RUNTIME / "cli").glob("*.py"))
+COMMAND_LINE = sorted((RUNTIME / "cli").rglob("*.py"))
 SHELL = sorted({*RUNTIME.rglob("*.py")} - {*GENERATED, *COMMAND_LINE})
 COMPILER = sorted((ROOT / "codegen").rglob("*.py"))
 TEMPLATES = sorted((ROOT / "codegen").rglob("*.j2"))

@@ -171,7 +171,7 @@ def _escaped(word: str, taken: frozenset[str]) -> str:
 
 #: What every registry offers beside what the machine declares.
 BUILT_IN_METHODS = (
-    "open", "close", "allowed", "capture", "restore", "broken_invariants", "pending_effects",
+    "close", "allowed", "capture", "restore", "broken_invariants", "pending_effects",
 )  # fmt: skip
 
 

@@ -47,7 +47,8 @@ def command_of(words: Sequence[str]) -> Command:
 def read_batch(path: Path) -> Batch:
     """The batch in a file; raises InvalidBatchError for the first mistake in it."""
     try:
-        source = path.read_bytes()
+        with path.open("rb") as file:
+            source = file.read(_FILE_BYTES_MAX + 1)
         if len(source) > _FILE_BYTES_MAX:
             raise InvalidBatchError(f"{path}: a batch has at most {_FILE_BYTES_MAX} bytes")
         root = yaml.compose(source.decode("utf-8"), Loader=yaml.SafeLoader)

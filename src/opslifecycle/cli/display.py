@@ -1,4 +1,4 @@
-"""What a run looks like: a live table on a terminal, plain lines elsewhere, both from snapshots."""
+"""What a run looks like: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from opslifecycle import (
     Cancelled,
     Completed,
     Failed,
-    OperationId,
     OperationLifecycleSnapshot,
     OperationStatus,
     OperationTerminalOutcome,
     Retired,
     Terminated,
 )
+from opslifecycle.cli.running.job import Phase
+from opslifecycle.cli.running.runner import Runner
+from opslifecycle.cli.text import lines_of, one_line
 from opslifecycle.clock import SYSTEM_CLOCK
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -28,43 +30,54 @@ from rich.text import Text
 Snapshots = Sequence[OperationLifecycleSnapshot]
 
 _BAR_COLUMNS = 12
+#: Below these widths the table leaves out the latest line, then the progress.
+_COLUMNS_FOR_LATEST, _COLUMNS_FOR_PROGRESS = 90, 60
+#: A longer batch ends with a table of those that did not complete.
+_ROWS_IN_FULL_MAX = 200
+_ROWS_BESIDE = 4
+_COLUMNS_MAX = 100_000
 _STYLES = {"running": "cyan", "completed": "green", "failed": "red", "cancelled": "yellow"}
 
 
 class Display(Protocol):
     """Shows how the commands stand."""
 
-    def refresh(self, snapshots: Snapshots) -> None: ...
-    def finish(self, snapshots: Snapshots) -> None: ...
+    def refresh(self, runner: Runner) -> None: ...
+    def finish(self, runner: Runner) -> None: ...
 
 
 class Silence:
     """Shows nothing, for when the feed is printed instead."""
 
-    def refresh(self, snapshots: Snapshots) -> None: ...
-    def finish(self, snapshots: Snapshots) -> None: ...
+    def refresh(self, runner: Runner) -> None:
+        runner.events.clear()
+
+    def finish(self, runner: Runner) -> None: ...
 
 
 class LiveTable:
-    """A table that is drawn again and again on a terminal."""
+    """A table that is drawn again and again on a terminal: as many rows as it has lines."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
-    def refresh(self, snapshots: Snapshots) -> None:
+    def refresh(self, runner: Runner) -> None:
+        runner.events.clear()
         if not self._live.is_started:
             self._live.start()
-        shown = list(snapshots)
-        if len(shown) + 4 > self._console.height:
-            # What does not fit is cut at the bottom: let that be what has ended, then what waits.
-            shown.sort(key=lambda each: (each.terminal, each.started_at_ms is None))
-        self._live.update(table(shown), refresh=True)
+        rows = max(1, self._console.height - _ROWS_BESIDE)
+        shown = runner.visible(rows)
+        parts: list[RenderableType] = [table(shown, self._console.width)]
+        if runner.counts.total() > len(shown):
+            parts.append(Text(_counted(runner.counts), style="dim"))
+        if runner.recorder.problem is not None:
+            parts.append(_problem(runner.recorder.problem))
+        self._live.update(Group(*parts), refresh=True)
 
-    def finish(self, snapshots: Snapshots) -> None:
+    def finish(self, runner: Runner) -> None:
         self._live.stop()
-        self._console.print(table(snapshots))
-        summarize(self._console, snapshots)
+        _finish(self._console, runner)
 
 
 class Lines:
@@ -72,61 +85,112 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._shown: dict[OperationId, bool] = {}
+        self._problem: str | None = None
 
-    def refresh(self, snapshots: Snapshots) -> None:
-        for each in snapshots:
-            begun = each.started_at_ms is not None
-            if begun and each.id not in self._shown:
-                self._shown[each.id] = False
-                self._print(f"{'running':<10} {each.display_name}")
-            if each.terminal and not self._shown.get(each.id, False):
-                self._shown[each.id] = True
-                self._print(f"{each.status.value:<10} {each.display_name} ({_measured(each)})")
+    def refresh(self, runner: Runner) -> None:
+        while runner.events:
+            job, phase = runner.events.popleft()
+            name = job.spec.display_name
+            if phase is Phase.RUNNING:
+                self._print(f"{'running':<10} {name}")
+                continue
+            for each in runner.snapshots([job]):
+                self._print(f"{_status(each):<10} {name} ({_measured(each)})")
+        problem = runner.recorder.problem
+        if problem != self._problem:
+            self._print(str(_problem(problem)) if problem else "store writable again")
+            self._problem = problem
 
-    def finish(self, snapshots: Snapshots) -> None:
-        self.refresh(snapshots)
+    def finish(self, runner: Runner) -> None:
+        self.refresh(runner)
         self._console.print()
-        self._console.print(table(snapshots))
-        summarize(self._console, snapshots)
+        _finish(self._console, runner)
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
 
 
-def table(snapshots: Snapshots) -> Table:
-    """The commands as a table."""
-    grid = Table(box=None, padding=(0, 2, 0, 0), expand=True)
+def table(snapshots: Snapshots, columns: int | None) -> Table:
+    """Return the commands as a table whose rows are one line each.
+
+    Args:
+        columns: The width of the terminal; None where nothing is to be cut (a pipe, a file).
+    """
+    cut = columns is not None
+    with_latest = columns is None or columns >= _COLUMNS_FOR_LATEST
+    with_progress = columns is None or columns >= _COLUMNS_FOR_PROGRESS
+    grid = Table(box=None, padding=(0, 2, 0, 0), expand=cut)
     grid.add_column("status", no_wrap=True, width=10)
-    grid.add_column("command", no_wrap=True, ratio=5, overflow="ellipsis")
-    grid.add_column("progress", width=_BAR_COLUMNS)
-    grid.add_column("lines", justify="right", no_wrap=True)
-    grid.add_column("time", justify="right", no_wrap=True)
-    grid.add_column("latest", no_wrap=True, ratio=4, overflow="ellipsis")
+    grid.add_column("command", no_wrap=True, ratio=5 if cut else None, overflow="ellipsis")
+    if with_progress:
+        grid.add_column("progress", width=_BAR_COLUMNS)
+    grid.add_column("time", justify="right", no_wrap=True, min_width=6)
+    if with_latest:
+        grid.add_column("latest", no_wrap=True, ratio=4 if cut else None, overflow="ellipsis")
     for each in snapshots:
-        status = _status(each)
-        grid.add_row(
-            Text(status, style=_STYLES.get(each.public_result_class.value, "")),
-            Text(each.display_name),
-            _bar(each),
-            str(each.progress_count),
-            _seconds(each),
-            Text(_latest(each)),
-        )
+        style = _STYLES.get(each.public_result_class.value, "")
+        cells: list[RenderableType] = [Text(_status(each), style=style)]
+        cells.append(Text(one_line(each.display_name)))
+        if with_progress:
+            cells.append(_bar(each))
+        cells.append(_seconds(each))
+        if with_latest:
+            cells.append(Text(_latest(each)))
+        grid.add_row(*cells)
     return grid
 
 
-def summarize(console: Console, snapshots: Snapshots) -> None:
-    """How many ended how, and why those that did not complete did not."""
+def reason_of(outcome: OperationTerminalOutcome | None) -> str:
+    """Say why an operation did not complete; nothing if it did, or has not ended."""
+    match outcome:
+        case None | Completed() | Retired():
+            return ""
+        case Failed(error=reason) | Terminated(reason=reason):
+            return reason
+        case Aborted(reason=why) | Cancelled(reason=why):
+            return why or "no reason given"
+        case _:
+            assert_never(outcome)
+
+
+def _finish(console: Console, runner: Runner) -> None:
+    snapshots = runner.snapshots()
+    completed = OperationStatus.COMPLETED
+    shown = snapshots
+    if len(snapshots) > _ROWS_IN_FULL_MAX:
+        shown = [each for each in snapshots if each.status is not completed]
+    if shown:
+        print_uncut(console, table(shown, console.width if console.is_terminal else None))
     for each in snapshots:
-        reason = _reason(each.terminal_outcome)
+        reason = reason_of(each.terminal_outcome)
         if reason:
-            console.print(Text(f"\n{each.display_name}: {each.status.value}", style="bold"))
-            for line in reason.splitlines():
+            heading = f"\n{one_line(each.display_name)}: {each.status.value}"
+            console.print(Text(heading, style="bold"), soft_wrap=True)
+            for line in lines_of(reason):
                 console.print(Text(f"  {line}"), soft_wrap=True)
-    counts = Counter(each.status.value for each in snapshots)
+    counts = Counter(_status(each) for each in snapshots)
     total = ", ".join(f"{count} {status}" for status, count in counts.items())
-    console.print(Text(f"\n{len(snapshots)} command{'s' if len(snapshots) > 1 else ''}: {total}"))
+    noun = "command" if len(snapshots) == 1 else "commands"
+    console.print(Text(f"\n{len(snapshots)} {noun}: {total}"), soft_wrap=True)
+    for name, how in runner.unrecorded():
+        console.print(Text(f"not recorded: {one_line(name)}: {one_line(how)}"), soft_wrap=True)
+
+
+def print_uncut(console: Console, grid: Table) -> None:
+    """Print a table: within the width of a terminal, else as wide as its cells are."""
+    if not console.is_terminal:
+        console.width = max(
+            80, console.measure(grid, options=console.options.update(width=_COLUMNS_MAX)).maximum
+        )
+    console.print(grid)
+
+
+def _counted(counts: Counter[Phase]) -> str:
+    return ", ".join(f"{counts[phase]} {phase.value}" for phase in Phase)
+
+
+def _problem(problem: str) -> Text:
+    return Text(f"store not writable: {problem}; trying again", style="red")
 
 
 def _status(snapshot: OperationLifecycleSnapshot) -> str:
@@ -153,23 +217,10 @@ def _bar(snapshot: OperationLifecycleSnapshot) -> RenderableType:
 
 
 def _latest(snapshot: OperationLifecycleSnapshot) -> str:
-    reason = _reason(snapshot.terminal_outcome)
+    reason = reason_of(snapshot.terminal_outcome)
     if reason:
-        return reason.splitlines()[0]
-    return snapshot.latest_progress.message if snapshot.latest_progress is not None else ""
-
-
-def _reason(outcome: OperationTerminalOutcome | None) -> str:
-    """Why an operation did not complete; nothing if it did, or has not ended."""
-    match outcome:
-        case None | Completed() | Retired():
-            return ""
-        case Failed(error=reason) | Terminated(reason=reason):
-            return reason
-        case Aborted(reason=why) | Cancelled(reason=why):
-            return why or "no reason given"
-        case _:
-            assert_never(outcome)
+        return one_line(lines_of(reason)[0])
+    return one_line(snapshot.latest_progress.message) if snapshot.latest_progress else ""
 
 
 def _seconds(snapshot: OperationLifecycleSnapshot) -> str:
@@ -180,6 +231,4 @@ def _seconds(snapshot: OperationLifecycleSnapshot) -> str:
 
 
 def _measured(snapshot: OperationLifecycleSnapshot) -> str:
-    seconds = _seconds(snapshot)
-    lines = f"{snapshot.progress_count} line{'' if snapshot.progress_count == 1 else 's'}"
-    return f"{seconds}, {lines}" if seconds else _latest(snapshot)
+    return _seconds(snapshot) or _latest(snapshot)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
 def main() -> None:
     """Run the command line; says what to install if its libraries are missing."""
     try:
-        from opslifecycle.cli.commands import cli
+        from opslifecycle.cli.group import cli
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich", "yaml"):
             raise
         sys.exit(
             f"opslifecycle: the command line needs {error.name}; pip install 'opslifecycle[cli]'"
         )
+    for stream in (sys.stdout, sys.stderr):
+        # What the encoding of a terminal or a pipe lacks is shown as `?`.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     cli()
 
 

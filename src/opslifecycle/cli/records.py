@@ -20,6 +20,8 @@ from opslifecycle.operations.views import snapshot_of
 #: What is shown for an operation that is live in a store whose owner is gone.
 INTERRUPTED = "interrupted"
 
+#: How long a command that waits pauses before it looks again.
+LOOK_SECONDS = 0.2
 _ID_CHARACTERS_MIN = 8
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -83,13 +85,16 @@ def reader(store: Path) -> StoreReader:
     return StoreReader(store, STORAGE.identity)
 
 
-def operations(registries: Iterable[StoredRegistry]) -> list[Found]:
-    """Every operation, the oldest first."""
-    found = [
-        Found(each.name, each.holder, snapshot_of(record_of(id, body), 0))
-        for each in registries
-        for id, body in each.stored.records.items()
-    ]
+def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False) -> list[Found]:
+    """Every operation, the oldest first; `with_feed`, also those that only the feed still has."""
+    found = []
+    for each in registries:
+        bodies = dict(each.stored.rows.values()) if with_feed else {}
+        bodies |= each.stored.records
+        found += [
+            Found(each.name, each.holder, snapshot_of(record_of(id, body), 0))
+            for id, body in bodies.items()
+        ]
     return sorted(found, key=lambda each: each.id)
 
 

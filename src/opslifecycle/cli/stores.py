@@ -25,6 +25,11 @@ store_option = click.option(
 )
 
 
+def print_line(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
 def prepared(store: Path) -> Path:
     """The path of a store, whose folder is there; our own folder is kept out of version control."""
     folder = store.parent

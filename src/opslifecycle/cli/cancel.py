@@ -1,0 +1,35 @@
+"""`opslifecycle cancel`: ask owners to cancel operations."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from opslifecycle.cli.records import INTERRUPTED, operations, reader, resolve
+from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.text import one_line
+from opslifecycle.stores.sqlite.inbox import Inbox
+
+
+@click.command()
+@store_option
+@click.argument("ids", nargs=-1, required=True)
+@click.pass_context
+def cancel(ctx: click.Context, store: Path, ids: tuple[str, ...]) -> None:
+    """Ask the owners of operations to cancel them; asking again is fine."""
+    with told_errors():
+        found = operations(reader(store).all())
+        chosen = [resolve(found, id) for id in ids]
+        gone = [each for each in chosen if each.status == INTERRUPTED]
+        for each in chosen:
+            name = one_line(each.name)
+            if each.ended:
+                print_line(f"{name}: {each.status} already")
+            elif each not in gone:
+                Inbox(store).ask(each.registry, each.id, "cancelled on request")
+                print_line(f"{name}: asked {each.holder}")
+        for each in gone:
+            message = f"{one_line(each.name)}: its process is gone, nothing runs"
+            print(f"error: {message}", file=sys.stderr)
+        ctx.exit(1 if gone else 0)

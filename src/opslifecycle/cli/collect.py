@@ -1,0 +1,56 @@
+"""`opslifecycle collect`: hand over what has ended, then erase it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from opslifecycle import Registry, SqliteStore
+from opslifecycle import unstructure as to_json
+from opslifecycle.cli.records import reader
+from opslifecycle.cli.running import logs
+from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.text import json_line
+from opslifecycle.stores.sqlite.admin import forget
+from opslifecycle.stores.sqlite.inbox import Inbox
+
+
+@click.command()
+@store_option
+@click.option("--forget", "forgets", is_flag=True, help="Forget the runs, too, with their feeds.")
+def collect(store: Path, forgets: bool) -> None:
+    """Print what has ended in runs that have no owner any longer, then erase it.
+
+    A run is erased only once everything of it has been written: a closed pipe or a full disk
+    loses nothing, and the next `collect` prints it again.
+    """
+    with told_errors():
+        for name in reader(store).names():
+            if reader(store).registry(name).holder is not None:
+                continue
+            # What was asked of a run that ended first is of no use to anyone.
+            Inbox(store).take(name)
+            with Registry(store=SqliteStore(store, registry=name)) as registry:
+                ended = registry.list_operations(terminal=True)
+                ended.sort(key=lambda each: (each.completed_at_ms or 0, each.id))
+                for each in ended:
+                    line = {"id": str(each.id), **to_json(each.terminal_outcome)}
+                    print_line(json_line(line))
+                _written()
+                # This process owns the registry, and nothing in it is live: these are the same.
+                registry.collect_completed()
+            if forgets:
+                forget(store, name)
+            logs.remove(store, [str(each.id) for each in ended])
+
+
+def _written() -> None:
+    """Make sure that what was printed has arrived, as far as a process can know."""
+    sys.stdout.flush()
+    try:
+        os.fsync(sys.stdout.fileno())
+    except OSError:
+        # A pipe or a terminal cannot be synchronised; a full disk has failed in `flush` already.
+        return

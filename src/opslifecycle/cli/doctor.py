@@ -1,0 +1,49 @@
+"""`opslifecycle doctor`: check a store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from opslifecycle.cli.records import reader
+from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.text import one_line
+from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.stores.sqlite.reader import StoredRegistry
+
+from opslifecycle.operations import INVARIANTS, OperationAuthority
+from opslifecycle.operations.storage import restore
+from opslifecycle.operations.views import entry_of
+
+
+@click.command()
+@store_option
+@click.pass_context
+def doctor(ctx: click.Context, store: Path) -> None:
+    """Check a store against its checksums and every invariant of the machine."""
+    with told_errors():
+        source, broken = reader(store), 0
+        names = source.names()
+        for name in names:
+            registry = source.registry(name)
+            wrong = _broken_invariants(registry)
+            broken += bool(wrong)
+            held = _count(len(registry.stored.records), "operation", "operations")
+            verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held}"
+            print_line(f"{one_line(name)}: {verdict}")
+        counted = _count(len(names), "registry", "registries")
+        print_line(f"{counted}, {len(INVARIANTS)} invariants each, {broken} broken")
+        if not names:
+            print("there was nothing to check", file=sys.stderr)
+        ctx.exit(1 if broken or not names else 0)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _broken_invariants(registry: StoredRegistry) -> list[str]:
+    authority = OperationAuthority(max_completed=1, max_concurrent=None)
+    rows = [entry_of(each) for each in restore(authority, registry.stored, SYSTEM_CLOCK)]
+    return [name for name, holds in INVARIANTS.items() if not holds(authority, rows, [])]

@@ -1,0 +1,71 @@
+"""`opslifecycle logs`: what a command has printed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+from opslifecycle import PersistenceError
+from opslifecycle.cli.records import INTERRUPTED, LOOK_SECONDS, Found, operations, reader, resolve
+from opslifecycle.cli.running.logs import LogReader
+from opslifecycle.cli.stores import store_option, told_errors
+from opslifecycle.cli.text import lines_of
+from opslifecycle.stores.sqlite.reader import StoreReader
+
+
+@click.command()
+@store_option
+@click.argument("id")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the operation has ended.")
+@click.option(
+    "--stream",
+    type=click.Choice(["both", "stdout", "stderr"]),
+    default="both",
+    show_default=True,
+    help="Which output.",
+)
+def logs(store: Path, id: str, follow: bool, stream: str) -> None:
+    """Print what the command of an operation has printed; ID may be shortened.
+
+    Its standard output goes to standard output, its errors go to standard error. On a terminal,
+    control characters are shown and not obeyed; a pipe gets the bytes as they were.
+    """
+    with told_errors():
+        source = reader(store)
+        found = resolve(operations(source.all()), id)
+        pairs = [
+            (LogReader(store, found.id, name), file)
+            for name, file in (("stdout", sys.stdout.buffer), ("stderr", sys.stderr.buffer))
+            if stream in (name, "both")
+        ]
+        while True:
+            # Asked first, so that what was printed before the end is printed here.
+            live = follow and _is_live(source, found)
+            for log, file in pairs:
+                for data in log.read():
+                    _write(file, data)
+            if not live:
+                return
+            time.sleep(LOOK_SECONDS)
+
+
+def _is_live(source: StoreReader, found: Found) -> bool:
+    try:
+        current = operations([source.registry(found.registry)])
+    except PersistenceError:
+        if found.registry in source.names():
+            raise
+        return False
+    return any(
+        each.id == found.id and not each.ended and each.status != INTERRUPTED for each in current
+    )
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    if file.isatty():
+        data = "\n".join(lines_of(data.decode("utf-8", "replace"))).encode()
+    file.write(data)
+    file.flush()

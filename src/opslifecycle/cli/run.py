@@ -1,0 +1,241 @@
+"""`opslifecycle run`: run a batch of commands, or one, as operations."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from opslifecycle import (
+    DEFAULT_MAX_COMPLETED,
+    AsyncRegistry,
+    CompletionFeed,
+    OperationId,
+    OperationStatus,
+    PersistenceError,
+    RunId,
+    SqliteStore,
+)
+from opslifecycle import unstructure as to_json
+from opslifecycle.cli.batch import Batch, InvalidBatchError, command_of, read_batch
+from opslifecycle.cli.display import Display, Lines, LiveTable, Silence
+from opslifecycle.cli.output import Output
+from opslifecycle.cli.running.logs import DEFAULT_LOG_BYTES_MAX
+from opslifecycle.cli.running.recorder import NotRecordedError
+from opslifecycle.cli.running.runner import Runner, RunOptions
+from opslifecycle.cli.running.signals import Signals
+from opslifecycle.cli.stores import prepared, store_option, told_errors
+from opslifecycle.cli.text import json_line
+from opslifecycle.stores.sqlite.inbox import Inbox
+from rich.console import Console
+
+_REFRESH_SECONDS = 0.1
+_INBOX_SECONDS = 0.3
+_UNREAD_SECONDS = 2.0
+_CONCURRENT_MAX = 1000
+EXIT_FAILED, EXIT_NOT_RECORDED = 1, 3
+
+
+class _RunCommand(click.Command):
+    """Takes everything after `--` as one command, word by word."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            place = args.index("--")
+            ctx.meta["words"] = tuple(args[place + 1 :])
+            args = args[:place]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_RunCommand, options_metavar="[OPTIONS] [BATCH.yaml] [-- COMMAND ARG…]")
+@click.argument("batch", required=False, type=click.Path(path_type=Path), metavar="")
+@click.option(
+    "--max-concurrent",
+    type=click.IntRange(1, _CONCURRENT_MAX),
+    help="How many commands run at once; the others wait. [default: the number of cores]",
+)
+@click.option(
+    "--grace-seconds",
+    type=click.FloatRange(0, 3600),
+    default=5.0,
+    show_default=True,
+    help="How long a command that is to end may take before it is ended by force.",
+)
+@click.option(
+    "--store-patience",
+    type=click.FloatRange(0),
+    default=300.0,
+    show_default=True,
+    help="How many seconds to go on while the store cannot be written.",
+)
+@click.option(
+    "--log-bytes-max",
+    type=click.IntRange(1024),
+    default=DEFAULT_LOG_BYTES_MAX,
+    show_default=True,
+    help="How much of each output is kept in its log; the oldest part is dropped.",
+)
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Write each end as a line of JSON.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    batch: Path | None,
+    max_concurrent: int | None,
+    grace_seconds: float,
+    store_patience: float,
+    log_bytes_max: int,
+    store: Path,
+    as_json: bool,
+) -> None:
+    """Run the commands of a batch file, or one command, and show how they stand.
+
+    \b
+    Exit status:
+      0    every command completed
+      1    one did not
+      2    a mistake in what was asked, or a store that cannot be used
+      3    the store could not be written for --store-patience seconds: the commands
+           were ended, and what is not recorded is printed
+      130  Ctrl-C (128 + the number of the signal, in general)
+
+    Whatever a command has started ends with it. A reader of the output that goes away ends nothing.
+    """
+    words: tuple[str, ...] | None = ctx.meta.get("words")
+    if (batch is None) == (words is None) or words == ():
+        raise click.UsageError("say what to run: a batch file, or -- and a command")
+    try:
+        asked = read_batch(batch) if batch is not None else Batch((command_of(words or ()),))
+    except InvalidBatchError as error:
+        click.echo(f"error: {error}", err=True)
+        ctx.exit(2)
+    at_once = max_concurrent or asked.max_concurrent or os.cpu_count() or 1
+    options = RunOptions(
+        store, min(at_once, len(asked.commands)), grace_seconds, store_patience, log_bytes_max
+    )
+    with told_errors():
+        prepared(store)
+        session = Session(asked, options, as_json)
+        status = asyncio.run(session.run())
+        ctx.exit(session.leave(status))
+
+
+class Session:
+    """One run from its store to its last line of output."""
+
+    def __init__(self, batch: Batch, options: RunOptions, as_json: bool) -> None:
+        self._batch = batch
+        self._options = options
+        self._as_json = as_json
+        self._name = f"run {RunId.new()}"
+        self._output = Output(sys.stdout)
+        self._display = self._display_for(as_json)
+        self._printed_through = 0
+
+    async def run(self) -> int:
+        """Run the batch and return the exit status."""
+        status = EXIT_NOT_RECORDED
+        retained = max(DEFAULT_MAX_COMPLETED, len(self._batch.commands))
+        store = SqliteStore(self._options.store, registry=self._name)
+        registry = AsyncRegistry(max_completed=retained, store=store)
+        try:
+            runner = Runner(registry, self._batch, self._options)
+            with Signals(runner.interrupt, runner.suspend, runner.resume):
+                status = await self._run(runner)
+                await self._written(runner)
+        finally:
+            status = await self._closed(registry, status)
+        return status
+
+    async def _closed(self, registry: AsyncRegistry, status: int) -> int:
+        try:
+            await registry.close()
+        except PersistenceError as error:
+            # The last progress is lost, which matters to nothing that was told before.
+            if status != EXIT_NOT_RECORDED:
+                click.echo(f"error: {error}", err=True)
+            return EXIT_NOT_RECORDED
+        return status
+
+    def leave(self, status: int) -> int:
+        """Return the exit status; end the process at once if nothing reads what is still unwritten.
+
+        A reader that has gone changes no status. Output that could not be written for another
+        reason does: whoever saved it has not got all of it.
+        """
+        failure = self._output.failure
+        if failure is not None and not isinstance(failure, BrokenPipeError):
+            click.echo(f"error: standard output: {failure.strerror}", err=True)
+            status = status or EXIT_FAILED
+        if not self._output.is_done:
+            os._exit(status)
+        return status
+
+    async def _run(self, runner: Runner) -> int:
+        feed = runner.registry.completion_feed()
+        beside = [
+            asyncio.create_task(self._show(runner, feed)),
+            asyncio.create_task(self._take_requests(runner)),
+        ]
+        recorded = True
+        try:
+            await runner.run()
+        except NotRecordedError:
+            recorded = False
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            self._print_entries(feed)
+            self._display.finish(runner)
+        if not recorded or runner.unrecorded():
+            click.echo(f"error: store not writable: {runner.recorder.problem}", err=True)
+            return EXIT_NOT_RECORDED
+        if runner.interrupted is not None:
+            return 128 + runner.interrupted
+        ended = [each.status for each in runner.snapshots()]
+        return 0 if all(each is OperationStatus.COMPLETED for each in ended) else EXIT_FAILED
+
+    def _display_for(self, as_json: bool) -> Display:
+        if as_json:
+            return Silence()
+        # A pipe has no width: nothing is cut there.
+        console = Console(file=self._output, highlight=False)  # type: ignore[arg-type]
+        return LiveTable(console) if console.is_terminal else Lines(console)
+
+    async def _show(self, runner: Runner, feed: CompletionFeed[Any, Any]) -> None:
+        while True:
+            if not self._output.is_behind:
+                self._display.refresh(runner)
+            self._print_entries(feed)
+            await asyncio.sleep(_REFRESH_SECONDS)
+
+    def _print_entries(self, feed: CompletionFeed[Any, Any]) -> None:
+        if self._as_json and feed.watermark > self._printed_through:
+            for entry in feed.list_since(self._printed_through).entries:
+                self._printed_through = entry.seq
+                self._output.write(f"{json_line(to_json(entry))}\n")
+
+    async def _take_requests(self, runner: Runner) -> None:
+        """Carry out what other processes have asked for."""
+        inbox = Inbox(self._options.store)
+        while True:
+            with contextlib.suppress(PersistenceError):
+                for id, reason in await asyncio.to_thread(inbox.take, self._name):
+                    runner.cancel(OperationId(id), reason)
+            await asyncio.sleep(_INBOX_SECONDS)
+
+    async def _written(self, runner: Runner) -> None:
+        """Wait for the reader of the output; after a signal, not for long."""
+        await asyncio.to_thread(self._output.close, 0.0)
+        unread_seconds = 0.0
+        while not self._output.is_done:
+            if runner.interrupted is not None:
+                unread_seconds += _REFRESH_SECONDS
+                if unread_seconds >= _UNREAD_SECONDS:
+                    return
+            await asyncio.sleep(_REFRESH_SECONDS)

@@ -1,0 +1,1 @@
+"""Running commands: the processes, their output, and their operations in a registry."""

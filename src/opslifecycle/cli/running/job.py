@@ -1,0 +1,95 @@
+"""One command of a batch and its operation."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from enum import Enum
+
+from attrs import define, field
+from opslifecycle import (
+    OperationId,
+    OperationKind,
+    OperationProgressUpdate,
+    OperationSpec,
+    SessionId,
+)
+from opslifecycle.cli.batch import Command
+from opslifecycle.cli.running.capture import ERROR_BYTES_MAX, Capture
+from opslifecycle.cli.running.processes import Process
+from opslifecycle.cli.text import lines_of, one_line
+
+_PERCENT = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\s?%")
+
+
+class Phase(Enum):
+    """How far a job has come."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@define(eq=False)
+class Job:
+    """A command, its operation, and what is known of it while it runs."""
+
+    spec: OperationSpec
+    command: Command
+    phase: Phase = Phase.WAITING
+    process: Process | None = None
+    #: Set when the command is to end before its time; `reason` says why.
+    stop: asyncio.Event = field(factory=asyncio.Event)
+    reason: str = ""
+    #: How it ended, where that could not be recorded.
+    unrecorded: str = ""
+    _reported_bytes: int = 0
+    _percent: float | None = None
+
+    @property
+    def id(self) -> OperationId:
+        return self.spec.id
+
+    def request_stop(self, reason: str) -> bool:
+        """Note that the command is to end; False if that was asked before, or it has ended."""
+        if self.phase is Phase.ENDED or self.stop.is_set():
+            return False
+        self.reason = reason
+        self.stop.set()
+        return True
+
+    def progress(self) -> OperationProgressUpdate | None:
+        """Return what has been printed since the last call; None if nothing was."""
+        process = self.process
+        if process is None:
+            return None
+        total = process.output.total_bytes + process.errors.total_bytes
+        line = one_line(process.output.latest or process.errors.latest)
+        if total == self._reported_bytes or not line:
+            return None
+        self._reported_bytes = total
+        found = _PERCENT.findall(line)
+        self._percent = min(100.0, float(found[-1])) if found else self._percent
+        return OperationProgressUpdate(line, self._percent)
+
+
+def job_of(command: Command, owner: SessionId) -> Job:
+    """A command as an operation that is not registered yet."""
+    kind = OperationKind.BACKGROUND_TOOL_OP
+    name = one_line(command.name)
+    return Job(OperationSpec(OperationId.new(), kind, owner, name, "opslifecycle run"), command)
+
+
+def failure_of(status: int, output: Capture, errors: Capture) -> str:
+    """Say how a command failed, with the end of what it printed."""
+    how = f"exit status {status}" if status > 0 else f"ended by {_signal_name(-status)}"
+    printed = errors.text(ERROR_BYTES_MAX) or output.text(ERROR_BYTES_MAX)
+    return "\n".join([how, *lines_of(printed)]) if printed else how
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

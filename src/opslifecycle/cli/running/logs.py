@@ -1,0 +1,148 @@
+"""Logs of commands beside the store: two segments for each output, named by where they begin.
+
+`<store>.logs/<operation>.stdout.<offset>` holds the bytes of standard output from an offset on.
+When a segment is full, the next one begins; at most two are kept, so that a log never exceeds its
+limit. A reader sees from the offsets what is missing: what was rotated away, and what could not be
+written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+
+import attrs
+
+STREAMS = ("stdout", "stderr")
+DEFAULT_LOG_BYTES_MAX = 10 * 1024 * 1024
+
+
+def folder_of(store: Path) -> Path:
+    """The folder that holds the logs of a store."""
+    return store.with_name(f"{store.name}.logs")
+
+
+@attrs.frozen
+class Segment:
+    """One file of a log."""
+
+    path: Path
+    offset: int
+
+
+class LogWriter:
+    """Appends one output of one operation to its log.
+
+    A log that cannot be written loses bytes, which are counted, and goes on when it can: a command
+    is never ended because of its log. Files are readable by their owner only.
+    """
+
+    def __init__(self, folder: Path, operation: str, stream: str, bytes_max: int) -> None:
+        self._folder = folder
+        self._prefix = f"{operation}.{stream}."
+        self._segment_bytes_max = max(1, bytes_max // 2)
+        self._segments: list[Path] = []
+        self._file: FileIO | None = None
+        self._in_segment = 0
+        self._offset = 0
+        #: Why the log could not be written last time; None while it can.
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> None:
+        """Append bytes; never raises for a file system that refuses."""
+        rest = memoryview(data)
+        while rest:
+            room = self._segment_bytes_max - self._in_segment
+            if self._file is None or room <= 0:
+                self._begin_segment()
+                room = self._segment_bytes_max
+            part, rest = rest[:room], rest[room:]
+            self._append(part)
+
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def _begin_segment(self) -> None:
+        self.close()
+        self._in_segment = 0
+        path = self._folder / f"{self._prefix}{self._offset}"
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.fdopen(os.open(path, flags, 0o600), "ab", buffering=0)
+        except OSError as error:
+            self.failure = error
+            return
+        self._segments.append(path)
+        for old in self._segments[:-2]:
+            with contextlib.suppress(OSError):
+                old.unlink()
+        del self._segments[:-2]
+
+    def _append(self, part: memoryview) -> None:
+        try:
+            if self._file is not None:
+                written = self._file.write(part)
+                if written != len(part):
+                    raise OSError(0, "only a part was written")
+                self.failure = None
+        except OSError as error:
+            self.failure = error
+            # The next write begins a segment at the right offset, so that the gap can be seen.
+            self.close()
+        self._offset += len(part)
+        self._in_segment += len(part)
+
+
+def segments(store: Path, operation: str, stream: str) -> list[Segment]:
+    """The segments of a log in their order; none if nothing was printed."""
+    prefix = f"{operation}.{stream}."
+    found = [
+        Segment(path, int(path.name.removeprefix(prefix)))
+        for path in folder_of(store).glob(f"{prefix}*")
+        if path.name.removeprefix(prefix).isdigit()
+    ]
+    return sorted(found, key=lambda each: each.offset)
+
+
+class LogReader:
+    """Reads one output of one operation, and goes on where it stopped."""
+
+    def __init__(self, store: Path, operation: str, stream: str) -> None:
+        self._where = (store, operation, stream)
+        self._offset = 0
+
+    def read(self) -> Iterator[bytes]:
+        """Yield what came since, with a marked line for every gap."""
+        for segment in segments(*self._where):
+            try:
+                with segment.path.open("rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    if segment.offset + size <= self._offset:
+                        continue
+                    if segment.offset > self._offset:
+                        yield f"[… {segment.offset - self._offset} bytes are missing]\n".encode()
+                        self._offset = segment.offset
+                    file.seek(self._offset - segment.offset)
+                    while data := file.read(65_536):
+                        self._offset += len(data)
+                        yield data
+            except FileNotFoundError:
+                # Rotated away while we looked; the next segment shows the gap.
+                continue
+
+
+def remove(store: Path, operations: list[str]) -> None:
+    """Remove the logs of operations whose records are gone."""
+    for operation in operations:
+        for stream in STREAMS:
+            for segment in segments(store, operation, stream):
+                with contextlib.suppress(OSError):
+                    segment.path.unlink()

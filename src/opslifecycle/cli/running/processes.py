@@ -1,0 +1,263 @@
+"""Commands as processes: started and ended through the keeper, read through pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from opslifecycle.cli.batch import Command
+from opslifecycle.cli.running.capture import Capture
+from opslifecycle.cli.text import one_line
+
+#: How long a pipe may be silent after the command has gone, before it is given up: a process that
+#: left the command's reach holds it open.
+_SILENT_SECONDS = 1.0
+_READ_BYTES = 262_144
+
+
+class KeeperLostError(Exception):
+    """The keeper has ended before its run did; its commands cannot be ended any longer."""
+
+
+class NotStartedError(Exception):
+    """A command that could not be started; the text says why."""
+
+
+class Process:
+    """A command that runs, with its two outputs."""
+
+    def __init__(self, keeper: Keeper, key: str, captures: tuple[Capture, Capture]) -> None:
+        self.output, self.errors = captures
+        self._keeper = keeper
+        self._key = key
+        loop = asyncio.get_running_loop()
+        self.started: asyncio.Future[int] = loop.create_future()
+        self.exited: asyncio.Future[int] = loop.create_future()
+        self.gone: asyncio.Future[None] = loop.create_future()
+        self._pipes: list[_Pipe] = []
+
+    async def wait(self) -> int:
+        """Return the exit status, negative for a signal, once nothing of the command is left.
+
+        Everything that it printed has been captured by then.
+        """
+        status = await self.exited
+        await self.gone
+        for pipe in self._pipes:
+            await pipe.drained()
+        return status
+
+    def end(self) -> None:
+        """End the command and what it has started: politely, after its grace by force."""
+        self._keeper.send(do="end", key=self._key)
+
+    def kill(self) -> None:
+        """End the command and what it has started by force, at once."""
+        self._keeper.send(do="kill", key=self._key)
+
+    def close(self) -> None:
+        """Release the pipes and the logs."""
+        for pipe in self._pipes:
+            pipe.close()
+        self.output.log.close()
+        self.errors.log.close()
+
+    def read_from(self, output: int, errors: int) -> None:
+        """Capture what comes through two pipes."""
+        self._pipes = [_Pipe(output, self.output), _Pipe(errors, self.errors)]
+
+    def fail(self, error: BaseException) -> None:
+        """End every wait for this process with an error."""
+        for future in (self.started, self.exited, self.gone):
+            if not future.done():
+                future.set_exception(error)
+                # Some of these waits may never be awaited.
+                future.exception()
+
+
+class Keeper:
+    """The parent of the commands, seen from the run; see `keeper.py`."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable, "-I", "-S",
+                    str(Path(__file__).with_name("keeper.py")), str(theirs.fileno()),
+                ],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()], start_new_session=True,
+            )  # fmt: skip
+        self._control = ours
+        self._received = b""
+        self._processes: dict[str, Process] = {}
+        self.lost = False
+        asyncio.get_running_loop().add_reader(ours, self._receive)
+        variables = {"PYTHONUNBUFFERED": "1", "OPSLIFECYCLE_PYTHON": sys.executable}
+        self.send(do="environment", variables={**os.environ, **variables})
+
+    async def start(
+        self, key: str, command: Command, captures: tuple[Capture, Capture], grace_seconds: float
+    ) -> Process:
+        """Start a command; raises NotStartedError, which names the limit that was reached."""
+        words = command.command
+        request = {
+            "do": "start", "key": key, "grace": grace_seconds,
+            "words": ["/bin/sh", "-c", words] if isinstance(words, str) else list(words),
+            "directory": None if command.directory is None else str(command.directory),
+            "variables": dict(command.environment),
+        }  # fmt: skip
+        process = Process(self, key, captures)
+        ends: list[int] = []
+        try:
+            for _ in range(2):
+                ends += os.pipe()
+            process.read_from(ends[0], ends[2])
+        except OSError as error:
+            for end in ends:
+                os.close(end)
+            process.close()
+            raise NotStartedError(_reason(error.errno, error.strerror, None)) from None
+        self._processes[key] = process
+        self.send(fds=(ends[1], ends[3]), **request)
+        os.close(ends[1])
+        os.close(ends[3])
+        try:
+            await process.started
+        except BaseException:
+            self._processes.pop(key, None)
+            process.close()
+            raise
+        return process
+
+    def signal_all(self, number: int) -> None:
+        """Signal every command and what it has started."""
+        self.send(do="signal", number=number)
+
+    def kill_all(self) -> None:
+        """End every command by force."""
+        for process in self._processes.values():
+            process.kill()
+
+    def send(self, *, fds: Sequence[int] = (), **request: Any) -> None:
+        """Send a request; one that the keeper cannot take any more is dropped."""
+        with contextlib.suppress(OSError):
+            text = json.dumps(request).encode() + b"\n"
+            sent = socket.send_fds(self._control, [text], fds) if fds else 0
+            self._control.sendall(text[sent:])
+
+    async def close(self) -> None:
+        """End the keeper, and with it whatever still runs below it."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._control)
+        self._control.close()
+        while self._process.poll() is None:
+            await asyncio.sleep(0.005)
+
+    def _receive(self) -> None:
+        try:
+            data = self._control.recv(65_536, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            self._take(json.loads(line))
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        process = self._processes.get(answer["key"])
+        if process is None:
+            return
+        if "started" in answer:
+            process.started.set_result(answer["started"])
+        elif "failed" in answer:
+            process.fail(NotStartedError(_reason(*answer["failed"])))
+        elif "exited" in answer:
+            process.exited.set_result(answer["exited"])
+        elif "gone" in answer:
+            process.gone.set_result(None)
+            del self._processes[answer["key"]]
+
+    def _lose(self) -> None:
+        self.lost = True
+        asyncio.get_running_loop().remove_reader(self._control)
+        for process in self._processes.values():
+            if process.started.done() and not process.started.exception():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.started.result(), 9)
+            process.fail(KeeperLostError("the process that keeps the commands has ended"))
+        self._processes.clear()
+
+
+class _Pipe:
+    """One output of a command, read as it comes."""
+
+    def __init__(self, fd: int, capture: Capture) -> None:
+        self._capture = capture
+        self._fd = fd
+        self._ended = asyncio.Event()
+        self._arrived = False
+        os.set_blocking(fd, False)
+        asyncio.get_running_loop().add_reader(fd, self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._arrived = True
+        if data:
+            self._capture.feed(data)
+        else:
+            self.close()
+
+    async def drained(self) -> None:
+        """Wait until everything was read, or a stranger holds a silent pipe open."""
+        while not self._ended.is_set():
+            self._arrived = False
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _SILENT_SECONDS)
+            if not self._arrived:
+                return
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        self._ended.set()
+
+
+def _reason(number: int | None, why: str | None, name: str | None) -> str:
+    """Say why a command could not be started, and which limit was reached."""
+    where = f": {one_line(name)}" if name else ""
+    return f"cannot be started: {why or 'unknown error'}{where}{_limit(number)}"
+
+
+def _limit(number: int | None) -> str:
+    if number == errno.EAGAIN:
+        soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+        shown = "unlimited here: see the container's limit" if soft < 0 else str(soft)
+        return f" (the limit on processes, ulimit -u, is {shown})"
+    if number in (errno.EMFILE, errno.ENFILE):
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return f" (the limit on open files, ulimit -n, is {soft})"
+    return ""

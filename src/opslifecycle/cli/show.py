@@ -1,0 +1,37 @@
+"""`opslifecycle show`: everything about one operation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from opslifecycle.cli.records import operations, reader, resolve
+from opslifecycle.cli.running.logs import STREAMS, segments
+from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.text import json_line, lines_of
+
+
+@click.command()
+@store_option
+@click.argument("id")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def show(store: Path, id: str, as_json: bool) -> None:
+    """Show everything about one operation; ID may be shortened."""
+    with told_errors():
+        found = resolve(operations(reader(store).all()), id)
+        logs = {
+            stream: [str(each.path) for each in segments(store, found.id, stream)]
+            for stream in STREAMS
+        }
+        shown = {**found.shown(), "logs": logs}
+        if as_json:
+            print_line(json_line(shown))
+            return
+        shown["holder"] = found.holder or "none: its process is gone or has ended"
+        for key, value in shown.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            first, *rest = lines_of(text)
+            print_line(f"{key}: {first}")
+            for line in rest:
+                print_line(f"  {line}")

@@ -1,0 +1,59 @@
+"""`opslifecycle tail`: a run's completion feed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+from opslifecycle import unstructure as to_json
+from opslifecycle.cli.records import LOOK_SECONDS, reader
+from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.text import json_line
+from opslifecycle.stores.sqlite.reader import StoredRegistry
+from opslifecycle.values.conversion import data_of
+
+from opslifecycle.operations.storage import record_of
+from opslifecycle.operations.views import entry_of
+
+
+@click.command()
+@store_option
+@click.option("--run", "name", help="Which run; its name may be shortened. [default: the latest]")
+@click.option(
+    "--after", type=click.IntRange(0), default=0, help="Only entries after this sequence."
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+def tail(store: Path, name: str | None, after: int, follow: bool) -> None:
+    """Print a run's completion feed, one JSON object a line."""
+    with told_errors():
+        source = reader(store)
+        chosen = _run_named(source.names(), name)
+        while True:
+            registry = source.registry(chosen)
+            dropped_through = _dropped_through(registry)
+            if after < dropped_through:
+                print(f"gap: entries {after + 1} to {dropped_through} are gone", file=sys.stderr)
+                after = dropped_through
+            for sequence, (id, body) in registry.stored.rows.items():
+                if sequence > after:
+                    after = sequence
+                    entry = to_json(entry_of(record_of(id, body)))
+                    print_line(json_line(entry))
+            if not follow or registry.holder is None:
+                return
+            time.sleep(LOOK_SECONDS)
+
+
+def _run_named(names: list[str], given: str | None) -> str:
+    matches = [name for name in names if given is None or given in name]
+    if not matches or (given is not None and len(matches) > 1):
+        raise click.UsageError(f"{given or 'the store'}: {len(matches)} runs are called like this")
+    return matches[-1]
+
+
+def _dropped_through(registry: StoredRegistry) -> int:
+    """Up to where a registry's feed entries are gone."""
+    state = registry.stored.state
+    return int(data_of(state)["dropped_through"]) if state is not None else 0

@@ -1,0 +1,510 @@
+"""`opslifecycle run` on a bad day: a store that refuses, signals, pipes that close, limits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import resource
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.processes import alive
+
+CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
+RUN = [*CLI, "run"]
+LINUX = sys.platform.startswith("linux")
+_SECONDS_MAX = 60
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "kept" / "operations.db"
+    path.parent.mkdir()
+    monkeypatch.setenv("OPSLIFECYCLE_STORE", str(path))
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def batch(*commands: Mapping[str, object], **keys: object) -> str:
+    Path("batch.yaml").write_text(
+        yaml.safe_dump({**keys, "commands": [dict(each) for each in commands]})
+    )
+    return "batch.yaml"
+
+
+def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CLI, *arguments], capture_output=True, text=True, timeout=_SECONDS_MAX, check=False
+    )
+
+
+def statuses() -> dict[str, str]:
+    listed = cli("ls", "--json")
+    assert listed.returncode == 0, listed.stderr
+    found = [json.loads(line) for line in listed.stdout.splitlines()]
+    return {each["display_name"]: each["status"] for each in found}
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + _SECONDS_MAX
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} never came"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def started(*arguments: str, **options: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # type: ignore[call-overload]
+        [*RUN, *arguments], text=True, start_new_session=True, **options
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@contextlib.contextmanager
+def locked(store: Path) -> Iterator[None]:
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("COMMIT")
+
+
+class TestTheStoreRefuses:
+    def test_a_lock_delays_the_record_and_ends_nothing(self, store: Path) -> None:
+        path = batch(
+            {"name": "long", "command": "while [ ! -e go ]; do sleep 0.05; done; touch long.out"},
+            {"name": "short", "command": "while [ ! -e locked ]; do sleep 0.05; done; echo x"},
+            max_concurrent=2,
+        )
+        with started(path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            until(lambda: store.exists() and statuses().get("short") == "running", "the start")
+            printed: list[str] = []
+            assert process.stdout is not None
+            reading = threading.Thread(target=lambda: printed.extend(process.stdout or []))
+            reading.start()
+            with locked(store):
+                Path("locked").touch()
+                until(lambda: any("store not writable" in each for each in printed), "the notice")
+                Path("go").touch()
+                until(Path("long.out").exists, "the end of the command")
+                assert process.poll() is None
+            assert process.wait(_SECONDS_MAX) == 0
+            reading.join()
+        assert statuses() == {"long": "completed", "short": "completed"}
+        assert "store writable again\n" in printed
+        assert not any("Traceback" in line for line in printed)
+
+    def test_a_full_disk_delays_the_record_and_ends_nothing(self, small_disk: Path) -> None:
+        full = small_disk.parent / "full"
+        command = f"while [ ! -e {full} ]; do sleep 0.05; done; echo x"
+        with started(
+            "--store", str(small_disk / "a.db"), "--", "sh", "-c", command,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("running")
+            fill(small_disk)
+            full.touch()
+            for line in process.stdout:
+                if "store not writable" in line:
+                    break
+            (small_disk / "fill").unlink()
+            rest = process.stdout.read()
+            assert process.wait(_SECONDS_MAX) == 0
+        assert "1 completed" in rest
+
+    def test_patience_ends_and_what_is_not_recorded_is_told(self, small_disk: Path) -> None:
+        full = small_disk.parent / "full"
+        path = batch(
+            {"name": "done", "command": f"while [ ! -e {full} ]; do sleep 0.05; done; echo x"},
+            {"name": "long", "command": "sleep 77"},
+            max_concurrent=2,
+        )
+        options = ["--store-patience", "0.5", "--grace-seconds", "1"]
+        with started(
+            *options, "--store", str(small_disk / "a.db"), path,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("running")
+            assert process.stdout.readline().startswith("running")
+            fill(small_disk)
+            full.touch()
+            printed, _ = process.communicate(timeout=_SECONDS_MAX)
+        assert process.returncode == 3
+        assert "error: store not writable: " in printed
+        assert "not recorded: done: completed" in printed
+        assert "not recorded: long: cancelled: the store cannot be written" in printed
+        assert "Traceback" not in printed
+        assert alive("sleep 77") == []
+
+
+def fill(folder: Path) -> None:
+    """Fill a file system to its last byte."""
+    with contextlib.suppress(OSError), (folder / "fill").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 512)
+
+
+@pytest.fixture
+def small_disk(store: Path) -> Iterator[Path]:
+    folder = store.parent / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("SKIPPED: this process may not mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+class TestOutput:
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_a_reader_that_goes_away_ends_nothing(self, store: Path, options: list[str]) -> None:
+        path = batch(
+            {"name": "a", "command": "true"},
+            {"name": "b", "command": "while [ ! -e gone ]; do sleep 0.05; done; touch b.out"},
+            {"name": "c", "command": "touch c.out"},
+            max_concurrent=1,
+        )
+        with started(*options, path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            process.stdout.close()
+            Path("gone").touch()
+            assert process.wait(_SECONDS_MAX) == 0
+            assert process.stderr.read() == ""
+        assert statuses() == {"a": "completed", "b": "completed", "c": "completed"}
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="SKIPPED: there is no /dev/full")
+    def test_output_that_cannot_be_written_is_told_and_ends_nothing(self, store: Path) -> None:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*RUN, "--json", "--", "touch", "x.out"],
+                stdout=full, stderr=subprocess.PIPE, text=True, timeout=_SECONDS_MAX, check=False,
+            )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr == "error: standard output: No space left on device\n"
+        assert Path("x.out").exists()
+        assert list(statuses().values()) == ["completed"]
+
+    def test_output_that_nobody_reads_delays_no_signal(self, store: Path) -> None:
+        names = [{"name": f"{n:03} {'x' * 400}", "command": "true"} for n in range(200)]
+        path = batch(*names, {"name": "last", "command": "sleep 78"})
+        reading, writing = os.pipe()
+        try:
+            with started("--grace-seconds", "1", path, stdout=writing) as process:
+                until(lambda: store.exists() and "running" in statuses().values(), "a start")
+                until(lambda: statuses().get("last") == "running", "the last command")
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(_SECONDS_MAX) == 128 + signal.SIGTERM
+        finally:
+            os.close(reading)
+            os.close(writing)
+        assert statuses()["last"] == "cancelled"
+        assert alive("sleep 78") == []
+
+    def test_no_escape_sequence_of_a_command_reaches_a_terminal(self, store: Path) -> None:
+        bad = r"printf '\033]52;c;cm0=\007\033[31mred\033[0m\n' >&2; exit 3"
+        path = batch(
+            {"name": "build", "command": bad},
+            {"name": "named\x1b]0;OWNED\x07\ncompleted  x", "command": r"printf 'a \033]0;open'"},
+        )
+        shown = on_terminal(*RUN, path)
+        for id in [each.split('"')[3] for each in cli("ls", "--json").stdout.splitlines()]:
+            for command in ("show", "wait", "logs"):
+                shown += on_terminal(*CLI, command, id)
+        shown += on_terminal(*CLI, "ls")
+        assert b"red" in shown
+        for each in (b"\x1b]52;", b"\x1b]0;", b"\x1b[31mred", b"\x07"):
+            assert each not in shown
+        assert b"\ncompleted  x" not in shown
+
+    @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+    def test_an_output_of_few_characters_is_enough(self, store: Path, encoding: str) -> None:
+        path = batch({"name": "翻訳 é", "command": "echo 完了 é"})
+        for arguments in (["run", path], ["run", "--json", path], ["ls"], ["ls", "--json"]):
+            done = subprocess.run(
+                [*CLI, *arguments],
+                env={**os.environ, "PYTHONIOENCODING": encoding},
+                capture_output=True, timeout=_SECONDS_MAX, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0
+            assert done.stderr == b""
+            done.stdout.decode(encoding)
+
+
+def on_terminal(*command: str) -> bytes:
+    """What a command writes to a terminal of 80 columns."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvp(command[0], command)
+    shown = b""
+    with contextlib.suppress(OSError):
+        while select.select([terminal], [], [], _SECONDS_MAX)[0]:
+            data = os.read(terminal, 65_536)
+            if not data:
+                break
+            shown += data
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return shown
+
+
+@pytest.mark.skipif(not LINUX, reason="SKIPPED: only Linux can adopt what leaves its group")
+class TestNothingEscapes:
+    DAEMONS = (
+        "setsid sleep {tag} & (setsid sh -c 'sleep {tag} & sleep {tag}' &) ;"
+        " bash -mc 'sleep {tag} &'"
+    )
+
+    def test_when_the_command_ends_by_itself(self, store: Path) -> None:
+        tag = f"79.{os.getpid()}1"
+        done = cli("run", "--", "sh", "-c", self.DAEMONS.format(tag=tag) + "; echo ready")
+        assert done.returncode == 0, done.stdout
+        assert alive(tag) == []
+
+    def test_when_the_run_is_interrupted(self, store: Path) -> None:
+        tag = f"79.{os.getpid()}2"
+        command = self.DAEMONS.format(tag=tag) + "; touch ready; sleep 80"
+        with started("--", "sh", "-c", command, stdout=subprocess.DEVNULL) as process:
+            until(Path("ready").exists, "the daemons")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(_SECONDS_MAX) == 130
+        assert alive(tag) == []
+
+    def test_when_the_run_is_killed_while_it_starts(self, store: Path) -> None:
+        for round in range(4):
+            tag = f"79.{os.getpid()}3{round}"
+            names = [{"name": f"c{n}", "command": ["sleep", tag]} for n in range(30)]
+            with started(batch(*names, max_concurrent=30), stdout=subprocess.DEVNULL) as process:
+                wanted = 1 + 7 * round
+                until(lambda tag=tag, n=wanted: len(alive(tag)) >= n, "the commands")  # type: ignore[misc]
+                process.kill()
+                process.wait()
+            until(lambda tag=tag: not alive(tag), "the end of the commands")  # type: ignore[misc]
+
+    def test_when_the_keeper_is_killed(self, store: Path) -> None:
+        tag = f"79.{os.getpid()}4"
+        with started("--", "sleep", tag, stdout=subprocess.PIPE) as process:
+            until(lambda: any(each.startswith("sleep") for each in alive(tag)), "the command")
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)
+            printed, _ = process.communicate(timeout=_SECONDS_MAX)
+        assert process.returncode == 1
+        assert "the process that keeps the commands has ended" in printed
+        assert alive(tag) == []
+
+
+class TestSignals:
+    def test_a_signal_that_was_ignored_at_the_start_stays_ignored(self, store: Path) -> None:
+        command = [*RUN, "--", "sh", "-c", "touch ready; while [ ! -e go ]; do sleep 0.05; done"]
+        with subprocess.Popen(
+            ["sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", *command], stdout=subprocess.DEVNULL
+        ) as process:
+            until(Path("ready").exists, "the command")
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            assert process.poll() is None
+            Path("go").touch()
+            assert process.wait(_SECONDS_MAX) == 0
+
+    def test_quit_ends_everything_by_force(self, store: Path) -> None:
+        tag = f"81.{os.getpid()}1"
+        stubborn = f"trap '' TERM; touch ready; sleep {tag}; sleep {tag}"
+        with started("--grace-seconds", "600", "--", "sh", "-c", stubborn) as process:
+            until(Path("ready").exists, "the command")
+            process.send_signal(signal.SIGQUIT)
+            assert process.wait(_SECONDS_MAX) == 128 + signal.SIGQUIT
+        assert alive(tag) == []
+        assert list(statuses().values()) == ["cancelled"]
+
+    def test_suspending_a_run_suspends_its_commands_and_their_time(self, store: Path) -> None:
+        ticking = "while :; do echo x >> ticks; sleep 0.05; done"
+        path = batch({"name": "t", "command": ticking, "timeout_seconds": 3})
+        ticks = Path("ticks")
+        with started(path, stdout=subprocess.DEVNULL) as process:
+            until(ticks.exists, "the command")
+            process.send_signal(signal.SIGTSTP)
+            until(lambda: stopped(process.pid), "the stop")
+            before = ticks.stat().st_size
+            time.sleep(4)
+            assert ticks.stat().st_size <= before + 4
+            process.send_signal(signal.SIGCONT)
+            until(lambda: ticks.stat().st_size > before + 4, "the continuation")
+            assert statuses() == {"t": "running"}
+            assert process.wait(_SECONDS_MAX) == 1
+        assert statuses() == {"t": "cancelled"}
+
+    def test_time_in_which_the_run_was_stopped_counts_against_no_limit(self, store: Path) -> None:
+        path = batch({"name": "t", "command": "sleep 4", "timeout_seconds": 3})
+        with started(path, stdout=subprocess.DEVNULL) as process:
+            until(lambda: store.exists() and statuses() == {"t": "running"}, "the start")
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(4.5)
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(_SECONDS_MAX) == 0
+
+
+def stopped(pid: int) -> bool:
+    done = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip().startswith("T")
+
+
+class TestLimits:
+    def test_a_limit_on_files_fails_single_commands_and_is_named(self, store: Path) -> None:
+        path = batch(*({"name": f"c{n}", "command": "sleep 0.5"} for n in range(30)))
+
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+        done = subprocess.run(
+            [*RUN, "--max-concurrent", "30", path],
+            capture_output=True, text=True, timeout=_SECONDS_MAX, check=False, preexec_fn=limit,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "(the limit on open files, ulimit -n, is 40)" in done.stdout
+        assert "Traceback" not in done.stdout + done.stderr
+        assert set(statuses().values()) == {"completed", "failed"}
+
+    @pytest.mark.skipif(
+        not LINUX or os.geteuid() != 0, reason="SKIPPED: root can lower another user's limit"
+    )
+    def test_a_limit_on_processes_orphans_nothing_and_is_named(self, tmp_path: Path) -> None:
+        tag, user = f"82.{os.getpid()}", 54_321
+        where = Path("/tmp") / f"opslifecycle-limit-{os.getpid()}"
+        where.mkdir(mode=0o777)
+        where.chmod(0o777)
+        commands = [{"name": f"c{n}", "command": ["sleep", tag]} for n in range(40)]
+        (where / "batch.yaml").write_text(
+            yaml.safe_dump({"max_concurrent": 40, "commands": commands})
+        )
+
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_NPROC, (20, 20))
+
+        try:
+            if not can_import(user, where):
+                pytest.skip("SKIPPED: another user may not read this environment")
+            with subprocess.Popen(
+                [*RUN, "--store", str(where / "a.db"), "batch.yaml"],
+                cwd=where, user=user, preexec_fn=limit, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            ) as process:  # fmt: skip
+                assert process.stdout is not None
+                line = ""
+                while "the limit on processes, ulimit -u, is 20" not in line:
+                    line = process.stdout.readline()
+                    assert line, "the run ended without naming the limit"
+                process.send_signal(signal.SIGINT)
+                rest = process.stdout.read()
+            assert "Traceback" not in rest
+            assert alive(tag) == []
+        finally:
+            subprocess.run(["rm", "-rf", str(where)], check=True)
+
+    def test_an_entry_that_cannot_be_encoded_fails_alone(self, store: Path) -> None:
+        Path("batch.yaml").write_text(
+            "commands:\n- {name: good, command: 'true'}\n- {name: bad, command: [\"\\ud800\"]}\n"
+        )
+        done = cli("run", "batch.yaml")
+        assert done.returncode == 1
+        assert done.stderr == ""
+        assert statuses() == {"good": "completed", "bad": "failed"}
+
+
+def can_import(user: int, where: Path) -> bool:
+    program = [sys.executable, "-c", "import opslifecycle"]
+    try:
+        done = subprocess.run(program, user=user, cwd=where, capture_output=True, check=False)
+    except PermissionError:
+        return False
+    return done.returncode == 0
+
+
+class TestCollectAndWait:
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="SKIPPED: there is no /dev/full")
+    def test_collect_erases_only_what_was_written(self, store: Path) -> None:
+        path = batch(*({"name": f"c{n}", "command": "echo x"} for n in range(50)))
+        assert cli("run", path).returncode == 0
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([*CLI, "collect"], stdout=full, capture_output=False, check=False)
+        assert done.returncode == 2
+        assert len(statuses()) == 50
+        piped = subprocess.run(
+            ["sh", "-c", f"{' '.join(CLI)} collect | head -n 1"], capture_output=True, check=True
+        )
+        assert piped.stdout.count(b"\n") == 1
+        collected = cli("collect").stdout.splitlines()
+        assert len(collected) in (0, 50)
+        assert len(statuses()) == 0
+
+    def test_wait_knows_what_was_collected_meanwhile_from_the_feed(self, store: Path) -> None:
+        assert cli("run", "--", "sh", "-c", "exit 7").returncode == 1
+        (line,) = cli("ls", "--json").stdout.splitlines()
+        id = json.loads(line)["id"]
+        waiting = subprocess.Popen([*CLI, "wait", id], stdout=subprocess.PIPE, text=True)
+        assert waiting.communicate(timeout=_SECONDS_MAX)[0].startswith("failed")
+        assert waiting.returncode == 1
+
+    def test_a_wait_that_cannot_know_says_so_and_fails(self, store: Path) -> None:
+        command = "touch ready; while [ ! -e go ]; do sleep 0.05; done; exit 7"
+        with started("--", "sh", "-c", command, stdout=subprocess.DEVNULL) as process:
+            until(lambda: Path("ready").exists() and "running" in statuses().values(), "the start")
+            (line,) = cli("ls", "--json").stdout.splitlines()
+            with subprocess.Popen(
+                [*CLI, "wait", json.loads(line)["id"]],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            ) as waiting:  # fmt: skip
+                time.sleep(1)
+                waiting.send_signal(signal.SIGSTOP)
+                Path("go").touch()
+                assert process.wait(_SECONDS_MAX) == 1
+                assert cli("collect", "--forget").returncode == 0
+                waiting.send_signal(signal.SIGCONT)
+                _, errors = waiting.communicate(timeout=_SECONDS_MAX)
+        assert waiting.returncode == 3
+        assert "its record was erased, collected or evicted meanwhile" in errors
+
+
+def test_logs_follow_to_the_end_and_keep_both_outputs(store: Path) -> None:
+    command = "echo one; echo bad >&2; while [ ! -e go ]; do sleep 0.05; done; echo two"
+    with started("--", "sh", "-c", command, stdout=subprocess.DEVNULL) as process:
+        until(lambda: store.exists() and "running" in statuses().values(), "the start")
+        (line,) = cli("ls", "--json").stdout.splitlines()
+        id = json.loads(line)["id"]
+        with subprocess.Popen(
+            [*CLI, "logs", "-f", id], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as logs:
+            assert logs.stdout is not None
+            assert logs.stdout.readline() == "one\n"
+            Path("go").touch()
+            output, errors = logs.communicate(timeout=_SECONDS_MAX)
+        assert process.wait(_SECONDS_MAX) == 0
+    assert (output, errors) == ("two\n", "bad\n")
+    assert cli("logs", "--stream", "stderr", id).stderr == "bad\n"
