@@ -288,3 +288,34 @@ def test_reads_are_of_one_instant() -> None:
             running(registry)
         stop.set()
         assert all(reader.result(30) > 0 for reader in readers)
+
+
+class TestBeyondTheWatermark:
+    """A position that no reader can have reached comes from somewhere else."""
+
+    def test_a_subscription_is_refused_at_the_call(self) -> None:
+        registry = Registry()
+        completed(registry)
+        feed = registry.completion_feed()
+        for call in (feed.subscribe, feed.iterate):
+            with pytest.raises(CursorOutOfRangeError) as caught:
+                call(after=2)
+            assert (caught.value.cursor, caught.value.watermark) == (2, 1)
+            call(after=1)
+
+    def test_an_epoch_is_asked_for_first(self) -> None:
+        feed = Registry().completion_feed()
+        with pytest.raises(EpochChangedError):
+            feed.subscribe(after=5, epoch_id=RuntimeEpochId.new())
+
+    def test_a_list_is_empty_and_a_wait_goes_on(self) -> None:
+        registry = Registry()
+        completed(registry)
+        feed = registry.completion_feed()
+        batch = feed.list_since(2)
+        assert (batch.entries, batch.watermark, batch.gap_after(2)) == ((), 1, None)
+        wait = feed.wait_for_advance(2)
+        completed(registry)
+        assert not wait.done()
+        completed(registry)
+        assert wait.result(0) == 3

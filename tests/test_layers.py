@@ -147,7 +147,13 @@ def test_the_authority_is_pure() -> None:
     allowed = {"__future__", "collections.abc", "operator", "typing"}
     allowed |= {"opslifecycle.runtime", "opslifecycle.runtime.v1"}
     assert {m for m in imports_of(path) if m.rpartition(".")[0] not in allowed} <= allowed
-    pure = {"InvalidSpecError", "OpsLifecycleError", "Permission", "draft_of"}
+    pure = {
+        "CursorOutOfRangeError",
+        "InvalidSpecError",
+        "OpsLifecycleError",
+        "Permission",
+        "draft_of",
+    }
     assert runtime_names(path) <= pure
 
 

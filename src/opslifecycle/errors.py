@@ -136,6 +136,22 @@ class CompletionFeedGapError(OpsLifecycleError):
         super().__init__(gap)
 
 
+class CursorOutOfRangeError(OpsLifecycleError):
+    """A cursor past the last entry of the feed: no entry has that sequence number yet.
+
+    It comes from another registry, another epoch or another store.
+    """
+
+    facts = ("cursor", "watermark")
+    template = "completion cursor {cursor} is past the watermark {watermark}"
+
+    cursor: int
+    watermark: int
+
+    def __init__(self, cursor: int, watermark: int) -> None:
+        super().__init__(cursor, watermark)
+
+
 class EpochChangedError(OpsLifecycleError):
     """A position from another life of the feed: `expected` is its epoch, `actual` the feed's."""
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from opslifecycle import OperationLifecycleAction, OpsLifecycleError
+from opslifecycle_codegen.analysis.guards import BUILT_IN_REJECTIONS
 from opslifecycle_codegen.analysis.slice_rules import CRASH, CRASH_DISCARDING
-from opslifecycle_codegen.ir.types import TEXT, Type
+from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.slices import Slice
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
@@ -42,7 +43,7 @@ class Comparison:
         self.errors = {
             str(r.error): program.facts[str(n)] for n, r in program.machine.rejections.items()
         }
-        self.errors["InvalidSpecError"] = {"field": TEXT, "reason": TEXT}
+        self.errors.update(BUILT_IN_REJECTIONS.values())
         self.params = self._params()
         for call in slice.calls:
             for name, value in call.arguments:

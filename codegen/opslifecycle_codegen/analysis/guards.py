@@ -11,13 +11,14 @@ from opslifecycle_codegen.emit.layout import Code, called
 from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.scope import Binding, Scope
-from opslifecycle_codegen.ir.types import BOOL, TEXT, Type
+from opslifecycle_codegen.ir.types import BOOL, COUNT, TEXT, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Name
 
 #: Rejections that every machine has, with their facts.
 BUILT_IN_REJECTIONS: dict[str, tuple[str, dict[str, Type]]] = {
     "invalid_spec": ("InvalidSpecError", {"field": TEXT, "reason": TEXT}),
+    "cursor_out_of_range": ("CursorOutOfRangeError", {"cursor": COUNT, "watermark": COUNT}),
 }
 
 

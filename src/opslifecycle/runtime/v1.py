@@ -6,6 +6,7 @@ from functools import partial
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.errors import (
+    CursorOutOfRangeError,
     InternalError,
     InvalidSpecError,
     InvalidValueError,
@@ -69,6 +70,7 @@ __all__ = [
     "ClosedSet",
     "Committer",
     "CompletionFeed",
+    "CursorOutOfRangeError",
     "Data",
     "EffectCall",
     "EffectRunner",

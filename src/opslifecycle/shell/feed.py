@@ -8,7 +8,12 @@ from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
-from opslifecycle.errors import CompletionFeedGapError, EpochChangedError, RegistryClosedError
+from opslifecycle.errors import (
+    CompletionFeedGapError,
+    CursorOutOfRangeError,
+    EpochChangedError,
+    RegistryClosedError,
+)
 from opslifecycle.sync.publication import PublicationLock, Waker
 from opslifecycle.sync.waits import Cell, Wait, ended
 from opslifecycle.values import checks
@@ -112,6 +117,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def list_since(self, after: int, *, epoch_id: EpochT | None = None) -> FeedBatch[EntryT]:
         """The retained entries with seq > `after`; `gap_after` says whether some are missing.
 
+        Past the watermark there are none yet: the batch is empty, and has the lower watermark.
         Raises EpochChangedError if `epoch_id` is given and is not the feed's.
         """
         self._check(after, epoch_id)
@@ -120,6 +126,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def wait_for_advance(self, after: int) -> FeedAdvance:
         """Wait until the watermark is past `after`; gives the watermark, at once if it is.
 
+        `after` may be past the watermark: the wait is for whatever comes after it.
         Raises RegistryClosedError, also out of waits in progress, when the registry is closed.
         """
         self._check(after, None)
@@ -138,10 +145,12 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:
         """Every entry after `after`, once and in order, as they come; for `async for`.
 
-        Raises CompletionFeedGapError when entries are gone before they were read, EpochChangedError
-        as in `list_since`, and RegistryClosedError once all is read and the registry is closed.
+        Raises CursorOutOfRangeError at the call if `after` is past the watermark, where no entry
+        can have been read; EpochChangedError as in `list_since`; CompletionFeedGapError when
+        entries are gone before they were read; and RegistryClosedError once all is read and the
+        registry is closed.
         """
-        self._check(after, epoch_id)
+        self._check_place(after, epoch_id)
         return _Subscription(self, after)
 
     def iterate(
@@ -151,7 +160,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
         A step that finds none for `timeout` seconds raises TimeoutError; the iterator stays usable.
         """
-        self._check(after, epoch_id)
+        self._check_place(after, epoch_id)
         return _Iteration(self, after, timeout)
 
     def entries(self) -> Sequence[EntryT]:
@@ -240,6 +249,13 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             checks.instance("epoch_id", epoch_id, type(self.epoch_id))
             if epoch_id != self.epoch_id:
                 raise EpochChangedError(epoch_id, self.epoch_id)
+
+    def _check_place(self, after: int, epoch_id: EpochT | None) -> None:
+        """A reader goes on from an entry that it has read, and none is past the watermark."""
+        self._check(after, epoch_id)
+        watermark = self.watermark
+        if after > watermark:
+            raise CursorOutOfRangeError(after, watermark)
 
 
 class _Reader(Generic[EntryT]):
