@@ -74,8 +74,9 @@ def joined(operator: str, operands: Sequence[Code], binds: int) -> Code:
     parts = tuple(
         Code(each, prefix="" if index == 0 else f"{operator} ") for index, each in enumerate(texts)
     )
-    if len(operands) == 2 and texts[1] != operands[1].text:
-        # Of two operands the second has brackets: a formatter breaks inside them.
+    if len(operands) == 2 and texts[1] != operands[1].text and not operands[1].lead:
+        # Of two operands the second has brackets: a formatter breaks inside them. One that has a
+        # lead of its own would lose it here: its parts are only what stands behind the lead.
         lead = f"{texts[0]} {operator} ("
         return Code(text, binds, lead=lead, parts=operands[1].parts, bracketed=parts)
     return Code(text, binds, parts=parts)
