@@ -93,7 +93,9 @@ class Interpreter:
         fields = self.program.symbols.entity_fields
         self._starts = {
             list(fields).index(str(name)): self.evaluator.function(
-                field.starts, {**params, "id": self._id_type}, fields[str(name)]
+                field.starts,
+                {**params, "id": self._id_type, "registry": REGISTRY},
+                fields[str(name)],
             )
             for name, field in self.program.machine.fields.items()
             if field.starts is not None
@@ -226,7 +228,9 @@ class Interpreter:
                 fields[1] = action.to
             effects = action.effects
         else:
-            outcome = action.outcome(names) if action.outcome is not None else action.to
+            # An outcome sees the record as its action has left it.
+            ended = {**names, "registry": tuple(draft.registry), self._entity: tuple(fields)}
+            outcome = action.outcome(ended) if action.outcome is not None else action.to
             fields, more = self.ends.end(draft, fields, action.to, outcome)
             effects = (*action.effects, *more)
         changed = tuple(fields)

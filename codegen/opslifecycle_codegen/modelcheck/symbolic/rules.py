@@ -244,16 +244,21 @@ class Rules:
         names = self.names(
             registry, command.params, arguments, Maybe(True, record), record[0], command
         )
-        outcome: Shape = None
         terminal = command.to in self.symbols.status_groups["terminal"]
+        registry, record = self.updated(declared.update, names, registry, record)
+        fields = list(record)
+        self._stamp(fields, name)
+        outcome: Shape = None
         if terminal:
             wanted = self.symbols.entity_fields["terminal_outcome"]
             outcome = self.shapes.member(self.symbols.status_enum, command.to)
             if declared.outcome is not None:
+                # An outcome sees the record as its action has left it.
+                record, id = tuple(fields), fields[0]
+                names = self.names(
+                    registry, command.params, arguments, Maybe(True, record), id, command
+                )
                 outcome = self.formulas.shape(declared.outcome, names, wanted).shape
-        registry, record = self.updated(declared.update, names, registry, record)
-        fields = list(record)
-        self._stamp(fields, name)
         if command.to:
             fields[1] = self.shapes.member(self.symbols.status_enum, command.to)
         effects: list[tuple[Formula, str]] = [(True, str(each)) for each in declared.effects]
