@@ -54,8 +54,11 @@ def _view(
 ) -> ViewView:
     declared, filling, left_out = [], [], []
     members = {info.name for info, _ in fields}
-    for info, code in fields:
-        default = " = None" if info.type.optional else ""
+    for place, (info, code) in enumerate(fields):
+        # Snapshots take keywords. Behind a default, an entry could have no field without one.
+        later = fields[place:] if draft == "entry" else ()
+        has_default = info.type.optional and all(each.type.optional for each, _ in later)
+        default = " = None" if has_default else ""
         type = annotation(info.type.python, members)
         declared.append(f"{info.name}: {type}{default}")
         filling += layout.statement(f"{draft}.{info.name} = ", code, "", indent=4, width=width)
