@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import jinja2
+import jinja2.bccache
 
 from opslifecycle_codegen.analysis.changes import EFFECTS
 from opslifecycle_codegen.base.config import MachineConfig
@@ -40,6 +41,25 @@ _EFFECT_SUMMARIES = {
 }
 
 
+class _CompiledTemplates(jinja2.BytecodeCache):
+    """Templates that this process has compiled: each once, however many machines there are."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Take a template over from an earlier machine."""
+        if bucket.key in self._found:
+            bucket.bytecode_from_string(self._found[bucket.key])
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep a template for the next machine."""
+        self._found[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _CompiledTemplates()
+
+
 class Renderer:
     """Renders every file of one machine."""
 
@@ -60,6 +80,7 @@ class Renderer:
             lstrip_blocks=True,
             keep_trailing_newline=True,
             autoescape=False,
+            bytecode_cache=_COMPILED,
         )
         self._environment.filters["lines"] = "\n".join
         methods = {str(name) for name in public_methods(program.machine)}
