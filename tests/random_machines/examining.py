@@ -1,0 +1,202 @@
+"""The examination of one machine: everything that has to hold of what the compiler accepts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from opslifecycle import MemoryStore, SqliteStore, register_type
+from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.stores.base import Store
+from opslifecycle_codegen.modelcheck.state import Answer, State
+
+from tests.random_machines.building import Tree
+from tests.random_machines.compiling import Generated, Refused, compiled, run_generated_tests
+from tests.random_machines.exploring import Asked, Exploration, Reached
+from tests.random_machines.sides import Side, Views
+from tests.random_machines.stores import contents_of, killed
+from tests.random_machines.values import Values
+from tests.random_machines.verdicts import FaultError, Tally
+
+register_type(Decimal, str, Decimal)
+
+
+class Examination:
+    """Examines machines one after another, and counts; `thorough` takes longer for each."""
+
+    def __init__(self, *, thorough: bool = False) -> None:
+        self.tally = Tally()
+        self._states = 40 if thorough else 14
+        self._thorough = thorough
+
+    def of(self, tree: Tree, features: frozenset[str] = frozenset()) -> bool:
+        """Examine a machine: True if it was accepted; raises FaultError for what is wrong."""
+        with compiled(tree) as found:
+            if isinstance(found, Refused):
+                self.tally.refused += 1
+                self.tally.rules.update({each.rule for each in found.findings})
+                return False
+            run_generated_tests(found)
+            with stopped_clocks():
+                for entities in (1, 2):
+                    _Comparison(found, entities, self.tally, self._states).run()
+            if self._thorough and self.tally.accepted % 10 == 0:
+                _is_final(found)
+        self.tally.accepted += 1
+        self.tally.features.update(features)
+        return True
+
+
+@contextmanager
+def stopped_clocks() -> Iterator[None]:
+    """Have every time be 0, as in the interpreter."""
+    before = SYSTEM_CLOCK.wall_ns, SYSTEM_CLOCK.monotonic_ns
+    SYSTEM_CLOCK.wall_ns = SYSTEM_CLOCK.monotonic_ns = lambda: 0
+    try:
+        yield
+    finally:
+        SYSTEM_CLOCK.wall_ns, SYSTEM_CLOCK.monotonic_ns = before
+
+
+class _Comparison:
+    """One machine with so many records: each state with each call, and reopened."""
+
+    def __init__(self, found: Generated, entities: int, tally: Tally, states: int) -> None:
+        self.program, self._package = found.program, found.package
+        self._values = Values(found.program, found.package, entities)
+        self._exploration = Exploration(found.program, self._values, entities, 3 - entities // 2)
+        self._views = Views(self._exploration)
+        self._tally = tally
+        self._most = states
+        recovery = found.program.machine.recovery
+        self._stored = recovery is not None
+        self._keeps_all = recovery is not None and str(recovery.keeps).strip() == "true"
+
+    def run(self) -> None:
+        """Compare all of it."""
+        last: Reached | None = None
+        for reached in self._exploration.reached(self._most):
+            self._tally.states += 1
+            self._compare(reached)
+            if self._stored:
+                self._reopen(reached)
+            last = reached
+        if self._stored and last is not None:
+            with tempfile.TemporaryDirectory() as path:
+                self._kill(SqliteStore(Path(path) / "store.db", durability="process"), last)
+
+    def _side(self, store: Store | None = None) -> Side:
+        return Side(
+            self.program, self._package, self._values, self._exploration, self._views, store
+        )
+
+    def _brought(self, path: Sequence[tuple[Asked, Answer]], store: Store | None = None) -> Side:
+        """A registry that is brought to a state."""
+        side, state = self._side(store), self._exploration.interpreter.initial()
+        for asked, answer in path:
+            side.apply(state, asked, answer)
+            assert answer.state is not None
+            state = answer.state
+        return side
+
+    def _compare(self, reached: Reached) -> None:
+        """Ask everything in one state: what is refused changes nothing, what is not is compared."""
+        side = self._brought(reached.path)
+        side.look(reached.state)
+        accepted = []
+        for asked, answer in reached.answers:
+            self._tally.calls += 1
+            if answer.state is None:
+                side.apply(reached.state, asked, answer)
+            else:
+                accepted.append((asked, answer))
+        side.look(reached.state)
+        for asked, answer in accepted:
+            side.apply(reached.state, asked, answer)
+            assert answer.state is not None
+            side.look(answer.state)
+            if answer.state != reached.state or answer.effects:
+                side.close()
+                side = self._brought(reached.path)
+        side.close()
+
+    # Stores -------------------------------------------------------------------------------------
+
+    def _reopen(self, reached: Reached) -> None:
+        """Drop the registry in a state: the next one finds what was durable, and goes on."""
+        store = MemoryStore()
+        side = self._brought(reached.path, store)
+        side.look(reached.state)
+        self._found_again(self._side(contents_of(store)), reached)
+        side.close()
+
+    def _kill(self, store: Store, reached: Reached) -> None:
+        """Kill a process in a state, and go on with its store."""
+
+        def work() -> None:
+            self._brought(reached.path, store)
+
+        killed(work)
+        self._found_again(self._side(store), reached)
+
+    def _found_again(self, side: Side, reached: Reached) -> None:
+        """A registry that was opened again is in a state that its machine allows."""
+        states = [self._exploration.interpreter.initial(), *_states(reached.path)]
+        before = [each for _, answer in reached.path for each in side.own(answer.effects)]
+        problem: FaultError | None = None
+        for crashed in self._possible(states, reached):
+            assert crashed.state is not None
+            # What recovery ends has effects too, behind those that were pending.
+            side.effects = [*before, *side.own(crashed.effects)]
+            try:
+                side.look(crashed.state)
+                problem = None
+                break
+            except FaultError as error:
+                problem = problem or error
+        if problem is not None:
+            way = [asked.call for asked, _ in reached.path]
+            raise FaultError("reopened", f"{problem} after {way}") from problem
+        self._tally.reopened += 1
+        side.close()
+
+    def _possible(self, states: list[State], reached: Reached) -> Iterator[Answer]:
+        """The states that the next process may find: the last one, unless writes were deferred."""
+        yield self._exploration.crashed(states[-1])
+        deferred = 0
+        for (asked, _), before, after in zip(
+            reversed(reached.path), states[-2::-1], states[:0:-1], strict=True
+        ):
+            waits = asked.kind in ("watch", "barrier")
+            if not (asked.deferred or waits or before == after):
+                break
+            deferred += 1
+        for back in range(1, deferred + 1):
+            yield self._exploration.crashed(states[-1 - back])
+        if self._keeps_all:
+            return
+        # What only changed records that are never written may be lost with what it counted.
+        for state in states[-1 - deferred :]:
+            for older in reversed(states):
+                yield self._exploration.crashed(state._replace(registry=older.registry))
+
+
+def _states(path: Sequence[tuple[Asked, Answer]]) -> list[State]:
+    return [answer.state for _, answer in path if answer.state is not None]
+
+
+def _is_final(found: Generated) -> None:
+    """The generated files are formatted, and linted without a finding."""
+    for command in (["format", "--check"], ["check", "--select", "E,F,I,B,RET,RUF,SIM,UP"]):
+        run = [sys.executable, "-m", "ruff", *command, "--isolated", "--line-length", "88"]
+        done = subprocess.run(
+            [*run, str(found.folder / "src"), str(found.folder / "tests")],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise FaultError("generated code is not final", done.stdout + done.stderr)

@@ -1,0 +1,209 @@
+"""Every state of a machine that a small search of the interpreter reaches, with its calls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import frozen
+from opslifecycle_codegen.analysis.slice_rules import CRASH
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import COUNT, Type
+from opslifecycle_codegen.modelcheck.claims import Claims
+from opslifecycle_codegen.modelcheck.interpreter import Interpreter
+from opslifecycle_codegen.modelcheck.state import Answer, Call, State
+
+from tests.random_machines.values import Values
+from tests.random_machines.verdicts import FaultError
+
+KEYS = 2
+
+
+@frozen(eq=False)
+class Asked:
+    """One call: of the interpreter, and of a registry with real arguments."""
+
+    call: Call
+    arguments: tuple[Any, ...]
+    answer: Callable[[State], Answer]
+    kind: str
+    action: str = ""
+    deferred: bool = False
+
+
+@frozen
+class Reached:
+    """A state, the shortest way there, and what every call answers in it."""
+
+    state: State
+    path: tuple[tuple[Asked, Answer], ...]
+    answers: list[tuple[Asked, Answer]]
+
+
+class Exploration:
+    """The interpreter of one machine with so many ids, and the calls that it is asked."""
+
+    def __init__(self, program: Program, values: Values, entities: int, samples: int) -> None:
+        self.program = program
+        self.values = values
+        self.settings = _settings(program)
+        self.ids = [values.plain(id) for id in values.ids[:entities]]
+        self._samples = samples
+        try:
+            self.interpreter = Interpreter(program, tuple(self.ids), KEYS, self.settings)
+            self.claims = Claims(self.interpreter)
+        except Exception as error:
+            raise FaultError("the interpreter crashes", repr(error)) from error
+        self.calls = list(self._calls())
+
+    def reached(self, most: int) -> Iterator[Reached]:
+        """The first states of a search in breadth."""
+        start = self.interpreter.initial()
+        paths: dict[State, tuple[tuple[Asked, Answer], ...]] = {start: ()}
+        queue = [start]
+        for state in queue:
+            answers = []
+            for asked in self.calls:
+                try:
+                    answer = asked.answer(state)
+                except Exception as error:
+                    raise FaultError(
+                        "the interpreter crashes", f"{asked.call}: {error!r}"
+                    ) from error
+                answers.append((asked, answer))
+                after = answer.state
+                if after is not None and after not in paths and len(paths) < most:
+                    paths[after] = (*paths[state], (asked, answer))
+                    queue.append(after)
+            yield Reached(state, paths[state], answers)
+
+    def crashed(self, state: State) -> Answer:
+        """What the next process finds after a state, with the effects of recovery."""
+        return self.interpreter.crash(state, Call(CRASH, None))
+
+    # Calls --------------------------------------------------------------------------------------
+
+    def _calls(self) -> Iterator[Asked]:
+        yield from self._creates()
+        machine, ids = self.program.machine, self.values.ids[: len(self.ids)]
+        for action in self.program.actions:
+            declared = next(a for n, a in machine.actions.items() if n == action.name)
+            for method in declared.methods:
+                for id, arguments in itertools.product(ids, self._given(action.params)):
+                    call = Call(str(method), self.values.plain(id), self._plain(arguments))
+                    yield Asked(
+                        call, (id, *arguments.values()), self._acting(call, action.name), "action",
+                        action.name, declared.deferred,
+                    )  # fmt: skip
+        for each in self.program.for_all:
+            for arguments in self._given(each.command.params):
+                call = Call(each.command.name, None, self._plain(arguments))
+                yield self._asked(call, tuple(arguments.values()), "for all")
+        if machine.rollback is not None:
+            for id in ids:
+                call = Call(str(machine.rollback.method), self.values.plain(id))
+                yield self._asked(call, (id,), "rollback")
+        if machine.collect is not None:
+            yield self._asked(Call(str(machine.collect.method), None), (), "collect")
+        yield from self._waits_and_cursors()
+
+    def _asked(self, call: Call, arguments: tuple[Any, ...], kind: str) -> Asked:
+        interpreter = self.interpreter
+        answering = {
+            "create": interpreter.create, "for all": interpreter.for_all,
+            "rollback": interpreter.rollback, "collect": interpreter.collect,
+            "advance": interpreter.advance, "watch": interpreter.watch,
+            "barrier": interpreter.wait_for_all,
+        }[kind]  # fmt: skip
+        return Asked(call, arguments, lambda state: answering(state, call), kind)
+
+    def _acting(self, call: Call, name: str) -> Callable[[State], Answer]:
+        return lambda state: self.interpreter.act(state, call, name)
+
+    def _creates(self) -> Iterator[Asked]:
+        params, seen = self.program.create.params, set()
+        for method, words in self.program.machine.create.methods.items():
+            taken = {str(word): params[str(word)] for word in words}
+            for number in range(self._samples * len(self.ids)):
+                # The id is that of one of the records, the rest goes its own way.
+                arguments = {
+                    name: self.values.sample(type, number + (0 if self._is_id(type) else place))
+                    for place, (name, type) in enumerate(taken.items())
+                }  # fmt: skip
+                rest = tuple((name, None) for name in params if name not in taken)
+                call = Call(str(method), None, (*self._plain(arguments), *rest))
+                if call not in seen:
+                    seen.add(call)
+                    yield self._asked(call, tuple(arguments.values()), "create")
+
+    def _is_id(self, type: Type) -> bool:
+        return type == self.program.symbols.entity_fields["id"]
+
+    def _given(self, params: dict[str, Type]) -> Iterator[dict[str, Any]]:
+        """A few combinations of arguments."""
+        seen = set()
+        for number in range(self._samples if params else 1):
+            given = {
+                name: self.values.sample(type, number + place * (number + 1))
+                for place, (name, type) in enumerate(params.items())
+            }
+            key = self._plain(given)
+            if key not in seen:
+                seen.add(key)
+                yield given
+
+    def _plain(self, arguments: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+        return tuple((name, self.values.plain(value)) for name, value in arguments.items())
+
+    def _waits_and_cursors(self) -> Iterator[Asked]:
+        machine, ids = self.program.machine, self.values.ids[: len(self.ids)]
+        if machine.watch is not None:
+            for id in ids:
+                call = Call(str(machine.watch.method), self.values.plain(id))
+                yield self._asked(call, (id,), "watch")
+        if machine.cursors is not None:
+            consumer = Type("enum", str(machine.cursors.consumer))
+            for member, cursor in itertools.product(self._members(consumer), range(3)):
+                arguments = (("consumer", self.values.plain(member)), ("cursor", cursor))
+                call = Call(str(machine.cursors.advance), None, arguments)
+                yield self._asked(call, (member, cursor), "advance")
+        if machine.barrier is not None:
+            key_type = self.program.symbols.type_named(
+                str(next(iter(machine.barrier.key.values())))
+            )
+            assert key_type is not None
+            for key, some in itertools.product((0, 1), ((), ids[:1], ids, [ids[0], ids[0]])):
+                plain = tuple(self.values.plain(id) for id in some)
+                call = Call(str(machine.barrier.method), None, (("key", key), ("ids", plain)))
+                yield self._asked(call, (self.values.sample(key_type, key), list(some)), "barrier")
+
+    def _members(self, enum: Type) -> list[Any]:
+        count = len(self.program.symbols.enums[enum.name].members)
+        return [self.values.sample(enum, number) for number in range(count)]
+
+    # Properties that hold of every state, whatever the machine says -------------------------------
+
+    def out_of_range(self, state: State) -> str | None:
+        """The first integer of a state that is below zero."""
+        symbols = self.program.symbols
+        for name, type, value in zip(
+            symbols.registry_fields, symbols.registry_fields.values(), state.registry, strict=True
+        ):
+            if type.required == COUNT and value is not None and value < 0:
+                return f"registry.{name} is {value}"
+        for record in state.records:
+            for (name, type), value in zip(
+                symbols.entity_fields.items(), record or (), strict=False
+            ):
+                if type.required == COUNT and value is not None and value < 0:
+                    return f"{name} is {value}"
+        return None
+
+
+def _settings(program: Program) -> dict[str, Any]:
+    return {
+        str(name): each.default if each.default is not None or each.type.startswith("optional")
+        else max(1, each.at_least)
+        for name, each in program.machine.settings.items()
+    }  # fmt: skip

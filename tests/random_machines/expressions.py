@@ -1,0 +1,180 @@
+"""Expressions of a wanted type, made from the names that may stand where they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import define, field
+
+from tests.random_machines.picking import Pick
+
+SCALARS = ["count", "bool", "text", "float"]
+#: Names and their types, as the machine file spells types.
+Scope = Mapping[str, str]
+_LITERALS = {
+    "bool": ["true", "false"], "float": ["0.0", "1.5"],
+    "text": ["'x'", "''", "'it is \"quoted\"'", "'back\\\\slash {braces}'"],
+}  # fmt: skip
+
+
+@define
+class Shapes:
+    """The declared types of a machine, as far as expressions look into them."""
+
+    enums: dict[str, list[str]] = field(factory=dict)
+    #: Properties of the members of closed sets: name to type.
+    properties: dict[str, dict[str, str]] = field(factory=dict)
+    records: dict[str, dict[str, str]] = field(factory=dict)
+    unions: dict[str, dict[str, dict[str, str]]] = field(factory=dict)
+    ids: list[str] = field(factory=list)
+
+    def types(self) -> list[str]:
+        """Every type that a field or parameter may have."""
+        return [*SCALARS, *self.enums, *self.ids, *self.records, *self.unions]
+
+    def fields(self, type: str) -> Mapping[str, str]:
+        """What can be read of a value of a type."""
+        return self.records.get(type) or self.properties.get(type) or {}
+
+
+def required(type: str) -> str:
+    """A type without its `optional`."""
+    return type.removeprefix("optional ")
+
+
+class Expressions:
+    """Draws expressions; `used` counts the forms that were drawn."""
+
+    def __init__(self, pick: Pick, shapes: Shapes) -> None:
+        self._pick = pick
+        self._shapes = shapes
+        self.used: set[str] = set()
+
+    def paths(self, scope: Scope, depth: int = 2) -> Iterator[tuple[str, str]]:
+        """Every path that can be read in a scope without a test, with its type."""
+        for name, type in scope.items():
+            yield name, type
+            if depth:
+                inside = {f"{name}.{n}": t for n, t in self._shapes.fields(type).items()}
+                yield from self.paths(inside, depth - 1)
+
+    def _of(self, scope: Scope, *types: str) -> list[str]:
+        return [path for path, type in self.paths(scope) if type in types]
+
+    # Values -------------------------------------------------------------------------------------
+
+    def value(self, type: str, scope: Scope, depth: int = 2) -> str | None:
+        """An expression of a type, or None if nothing here gives one."""
+        pick = self._pick
+        if type == "count":
+            return self.count(scope, depth)
+        if type == "bool" and depth and pick.chance(40):
+            return self.boolean(scope, depth - 1)
+        fitting = [required(type), type] if type.startswith("optional ") else [type]
+        found = self._of(scope, *fitting)
+        if type.startswith("optional "):
+            if pick.chance(30):
+                found.append("None")
+            inner = self.value(required(type), scope, depth) if pick.chance(60) else None
+            if inner is not None:
+                found.append(inner)
+            return pick.one(found) if found else "None"
+        if type == "bool" or type not in _LITERALS:
+            found += _LITERALS.get(type, [])
+        else:
+            found.append(pick.one(_LITERALS[type]))
+        found += [f"{type}.{member}" for member in self._shapes.enums.get(type, [])]
+        if type in self._shapes.unions and depth and (not found or pick.chance(50)):
+            made = self._variant(type, scope, depth)
+            if made is not None:
+                found.append(made)
+        return pick.one(found) if found else None
+
+    def _variant(self, union: str, scope: Scope, depth: int) -> str | None:
+        variants = self._shapes.unions[union]
+        name = self._pick.one(list(variants))
+        made = [self.value(type, scope, depth - 1) for type in variants[name].values()]
+        if any(each is None for each in made):
+            return None
+        self.used.add("expression: variant")
+        return f"{name}({', '.join(str(each) for each in made)})"
+
+    def count(self, scope: Scope, depth: int) -> str:
+        """An expression of an integer."""
+        pick, found = self._pick, self._of(scope, "count")
+        form = pick.integer(0, 5) if depth else 0
+        if form <= 1:
+            return pick.one(found) if found and pick.chance(75) else str(pick.integer(0, 3))
+        left, right = self.count(scope, depth - 1), self.count(scope, 0)
+        if form in (2, 3):
+            operator = "+" if form == 2 else "-"
+            self.used.add(f"expression: {operator}")
+            return (
+                f"{left} {operator} {right}" if " " not in left else f"({left}) {operator} {right}"
+            )
+        if form == 4:
+            self.used.add("expression: min")
+            return f"{pick.one(['min', 'max'])}({left}, {right})"
+        self.used.add("expression: conditional")
+        return f"({left} if {self.boolean(scope, 0)} else {right})"
+
+    # Tests --------------------------------------------------------------------------------------
+
+    def boolean(self, scope: Scope, depth: int = 2) -> str:
+        """An expression of a test."""
+        pick = self._pick
+        if depth and pick.chance(35):
+            return self._joined(scope, depth)
+        tests = [t for t in self._tests(scope) if t]
+        return pick.one(tests) if tests else pick.one(["true", "false"])
+
+    def _joined(self, scope: Scope, depth: int) -> str:
+        pick, form = self._pick, self._pick.integer(0, 3)
+        left = self.boolean(scope, depth - 1)
+        if form == 0:
+            self.used.add("expression: not")
+            return f"not ({left})"
+        if form <= 2:
+            joint = ["and", "or"][form - 1]
+            self.used.add(f"expression: {joint}")
+            return f"({left}) {joint} ({self.boolean(scope, depth - 1)})"
+        maybe = [p for p, t in self.paths(scope) if t.startswith("optional ")]
+        if not maybe:
+            return left
+        path = pick.one(maybe)
+        self.used.add("expression: narrowing")
+        known = {**scope, path: required(dict(self.paths(scope))[path])}
+        joint, test = pick.one([("and", "is not"), ("or", "is")])
+        return f"{path} {test} None {joint} ({self.boolean({path: known[path]}, 0)})"
+
+    def _tests(self, scope: Scope) -> Iterator[str]:
+        """One test of each form that is possible."""
+        pick, shapes = self._pick, self._shapes
+        counts = self._of(scope, "count")
+        if counts:
+            operator = pick.one(["<", "<=", "==", "!=", ">", ">="])
+            self.used.add("expression: comparison")
+            yield f"{pick.one(counts)} {operator} {self.count(scope, 1)}"
+        flags = self._of(scope, "bool")
+        if flags:
+            yield pick.one(flags)
+        maybe = [p for p, t in self.paths(scope) if t.startswith("optional ")]
+        if maybe:
+            yield f"{pick.one(maybe)} {pick.one(['is', 'is not'])} None"
+        closed = [(p, t) for p, t in self.paths(scope) if t in shapes.enums]
+        if closed:
+            path, type = pick.one(closed)
+            self.used.add("expression: membership")
+            if pick.chance(50):
+                yield f"{path} {pick.one(['is', 'is not'])} {pick.one(shapes.enums[type])}"
+            else:
+                members = pick.some(shapes.enums[type], 2, 1)
+                yield f"{path} {pick.one(['in', 'not in'])} [{', '.join(members)}]"
+        texts = self._of(scope, "text")
+        if texts:
+            yield f"{pick.one(texts)} == {pick.one([*texts, repr('x')])}"
+        unions = [(p, t) for p, t in self.paths(scope) if t in shapes.unions]
+        if unions:
+            path, type = pick.one(unions)
+            self.used.add("expression: is a variant")
+            yield f"{path} is {pick.one(list(shapes.unions[type]))}"

@@ -1,0 +1,368 @@
+"""A random machine: its features, each of which a machine may have or not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.random_machines.building import Builder, Tree
+from tests.random_machines.commands import Commands
+from tests.random_machines.expressions import required
+from tests.random_machines.picking import Pick
+
+
+class Features:
+    """Adds features to a machine that has its commands."""
+
+    def __init__(self, builder: Builder, commands: Commands) -> None:
+        self.b = builder
+        self.commands = commands
+
+    def declare(self) -> None:
+        """Fields and types that features need, before anything reads them."""
+        b, pick = self.b, self.b.pick
+        self.feed = pick.chance(35)
+        self.collect = pick.chance(25)
+        self.reader = ""
+        if self.feed or self.collect:
+            b.fields["sequence"] = "optional count"
+            b.tree["fields"]["sequence"] = {"type": "optional count"}
+        if self.feed:
+            for name in ("completions", "watermark", "dropped_through"):
+                b.tree["registry"][name] = {"type": "count", "starts": 0, "summary": "A number."}
+            b.tree["settings"]["rows_kept"] = {
+                "summary": "How many rows stay.", "type": "count", "default": pick.integer(1, 3),
+                "at_least": 1,
+            }  # fmt: skip
+            b.tree["ids"]["EpochId"] = {"summary": "Names one life of the feed."}
+            if pick.chance(50):
+                self.reader = b.words.type()
+                members = [b.words.name() for _ in range(pick.integer(1, 2))]
+                b.tree["enums"][self.reader] = {
+                    "summary": "Who reads.", "members": {m: {"summary": "One."} for m in members}
+                }  # fmt: skip
+        for when in ("created", "terminal"):
+            if pick.chance(30):
+                optional = "" if when == "created" else "optional "
+                name = b.words.name()
+                b.tree["fields"][name] = {"type": f"{optional}count", "stamped": when}
+                b.fields[name] = f"{optional}count"
+                b.has(f"stamped: {when}")
+
+    def add(self) -> None:
+        """Add the features, some of which are commands."""
+        self._watch()
+        if self.feed:
+            self._feed()
+        elif self.collect:
+            self._number([])
+        if self.collect:
+            method = self.b.words.name()
+            self.b.tree["collect"] = {"summary": self.b.words.text(), "method": method}
+            self.b.has("collect")
+        self._barrier()
+        self._for_all_and_recovery()
+        self._rollback()
+        self._snapshot()
+        self._listing()
+        self._classifiers()
+        self._claims()
+
+    def _step(self, step: Tree) -> None:
+        self.b.tree["on_terminal"].append(step)
+
+    def _watch(self) -> None:
+        b = self.b
+        if b.pick.chance(50):
+            b.tree["watch"] = {
+                "summary": b.words.text(), "method": b.words.name(), "checks": ["known"]
+            }  # fmt: skip
+            self._step({"effects": ["wake_watchers"]})
+            b.has("watch")
+
+    # Feed ---------------------------------------------------------------------------------------
+
+    def _number(self, more: list[str]) -> None:
+        """Number every end."""
+        b = self.b
+        if "completions" not in b.tree["registry"]:
+            b.tree["registry"]["completions"] = {
+                "type": "count", "starts": 0, "summary": "A number."
+            }  # fmt: skip
+        step: Tree = {
+            "update": {
+                "registry.completions": "registry.completions + 1",
+                f"{b.entity}.sequence": "registry.completions",
+            }
+        }
+        if more:
+            step["update"]["registry.watermark"] = "registry.completions"
+            step["effects"] = more
+        self._step(step)
+
+    def _feed(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        evicts = pick.chance(60)
+        self._number(["append_to_feed", "evict_oldest"] if evicts else ["append_to_feed"])
+        if evicts:
+            b.has("retention")
+        fields = {"seq": f"{b.entity}.sequence", words.name(): f"{b.entity}.id"}
+        for name in pick.some([n for n in b.fields if n != "sequence"], 3):
+            fields[words.name()] = f"{b.entity}.{name}"
+        b.tree["feed"] = {
+            "summary": words.text(), "method": words.name(), "epoch": "EpochId", "batch": "Batch",
+            "entry": {"name": "Entry", "summary": words.text(), "fields": fields},
+            "rows_max": "registry.rows_kept",
+        }  # fmt: skip
+        b.has("feed")
+        if self.reader:
+            b.tree["rejections"]["beyond"] = {
+                "error": "BeyondError", "facts": {"cursor": "count", "watermark": "count"},
+                "says": "{cursor} is past {watermark}",
+            }  # fmt: skip
+            b.tree["cursors"] = {
+                "consumer": self.reader, "get": words.name(), "advance": words.name(),
+                "beyond": {"beyond": {"cursor": "cursor", "watermark": "registry.watermark"}},
+            }  # fmt: skip
+            b.has("cursors")
+
+    # Waits and commands for all -----------------------------------------------------------------
+
+    def _barrier(self) -> None:
+        b, words = self.b, self.b.words
+        if not b.pick.chance(25):
+            return
+        b.tree["ids"] |= {"GroupId": {"summary": "Who waits."}, "WaitId": {"summary": "A wait."}}
+        twice, _ = b.rejection({})
+        busy, _ = b.rejection({})
+        b.tree["barrier"] = {
+            "summary": words.text(), "method": words.name(), "key": {words.name(): "GroupId"},
+            "active_per_key_max": b.pick.integer(1, 2), "request_id": "WaitId",
+            "wait": "GroupWait", "result": "GroupResult", "token": "GroupToken",
+            "checks": [{"repeated": twice}, {"busy": busy}, {"unknown": {"unknown": {"id": "id"}}}],
+        }  # fmt: skip
+        self._step({"effects": ["count_in_barriers"]})
+        b.has("barrier")
+
+    def _total(self) -> tuple[str, dict[str, str]]:
+        """An action that ends every live record; added if no action does."""
+        b, words = self.b, self.b.words
+        for name, action in b.tree["actions"].items():
+            if (
+                action["from"] == "live" and action.get("to") in b.ends and b.pick.chance(70)
+                and not {"checks", "update"} & set(action)
+            ):  # fmt: skip
+                return name, action.get("takes", {})
+        action = {
+            "summary": words.text(), "from": "live", "to": b.ends[0], "methods": [words.name()]
+        }  # fmt: skip
+        outcome = b.fields.get("terminal_outcome")
+        takes: dict[str, str] = {}
+        if b.pick.chance(40):
+            takes[words.name()] = b.pick.one(["text", "count", "optional text"])
+            action["takes"] = dict(takes)
+        if outcome:
+            made = b.expressions.value(required(outcome), takes)
+            action["outcome"] = made or "None"
+        effects = self.commands.some_effects("of an ending action")
+        if effects:
+            action["effects"] = effects
+        name = words.name()
+        b.tree["actions"][name] = action
+        return name, takes
+
+    def _for_all_and_recovery(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        if pick.chance(30):
+            action, _ = self._total()
+            command: Tree = {"summary": words.text(), "do": action}
+            flags = [n for n, t in b.registry.items() if t == "bool"]
+            if flags and pick.chance(50):
+                command["unless"] = f"registry.{pick.one(flags)}"
+            update = b.updates(b.of_registry(), 1, record=False)
+            if update:
+                command["update"] = update
+            b.tree["for_all_live"] = {words.name(): command}
+            b.has("command for all")
+        if not pick.chance(80):
+            for action_ in b.tree["actions"].values():
+                action_.pop("deferred", None)
+            b.features.discard("deferred")
+            b.has("recovery: none")
+            return
+        recovery: Tree = {"keeps": "true"}
+        if pick.chance(20):
+            recovery["keeps"] = b.expressions.boolean(self._constant())
+            b.has("recovery: keeps some")
+        if pick.chance(35):
+            action, takes = self._total()
+            recovery["do"] = action
+            if takes:
+                recovery["with"] = {n: b.expressions.value(t, {}) for n, t in takes.items()}
+            b.has("recovery: ends the interrupted")
+        else:
+            b.has("recovery: live records stay")
+        b.tree["recovery"] = recovery
+
+    def _constant(self) -> dict[str, str]:
+        """The fields of a record that nothing changes."""
+        b = self.b
+        places = [*b.tree["actions"].values(), *b.tree["on_terminal"]]
+        changed = {target for each in places for target in each.get("update", {})}
+        changed |= {f"{b.entity}.{n}" for n, f in b.tree["fields"].items() if "starts" not in f}
+        return {p: t for p, t in b.of_record().items()
+                if p not in changed and p != f"{b.entity}.status"}  # fmt: skip
+
+    def _rollback(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        if not pick.chance(30):
+            return
+        rollback: Tree = {
+            "summary": words.text(), "method": words.name(), "from": self.commands._sources(),
+            "checks": ["known", "possible"],
+            "effects": ["fail_barriers", "close_watchers", "erase"],
+        }  # fmt: skip
+        update = b.updates({**b.of_record(), **b.of_registry()}, 1, record=False)
+        if update:
+            rollback["update"] = update
+        b.tree["rollback"] = rollback
+        b.has("rollback")
+
+    # Views and claims ---------------------------------------------------------------------------
+
+    def _snapshot(self) -> None:
+        b = self.b
+        fields: dict[str, Any] = {"id": f"{b.entity}.id", "status": f"{b.entity}.status"}
+        fields |= {name: f"{b.entity}.{name}" for name in b.tree["fields"]}
+        if "terminal_outcome" not in fields and b.pick.chance(50):
+            fields["terminal_outcome"] = f"{b.entity}.terminal_outcome"
+        b.tree["snapshot"] = {
+            "summary": b.words.text(), "method": b.words.name(), "fields": fields
+        }  # fmt: skip
+        if b.pick.chance(20):
+            b.tree["snapshot"]["json"] = "leave_out_none"
+
+    def _listing(self) -> None:
+        b, pick = self.b, self.b.pick
+        if not pick.chance(40):
+            return
+        ordered = [p for p, t in b.expressions.paths(b.of_record(), 0) if t in ("text", "count")]
+        order = [*pick.some(ordered, 1), f"{b.entity}.id"]
+        filters = {"status": f"{b.entity}.status"}
+        closed = [p for p, t in b.expressions.paths(b.of_record(), 1)
+                  if t in ("bool", *b.shapes.enums) and t != b.status]  # fmt: skip
+        for path in pick.some(closed, 2):
+            filters[b.words.name()] = path
+        b.tree["listing"] = {
+            "summary": b.words.text(), "method": b.words.name(), "order": order, "filters": filters
+        }  # fmt: skip
+        b.has("listing")
+
+    def _classifiers(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        classifiers: Tree = {}
+        for name in b.tree["registry"]:
+            # So that every field of the registry can be seen from outside.
+            classifiers[words.name()] = {"summary": words.text(), "gives": f"registry.{name}"}
+        if pick.chance(50):
+            inner = b.expressions.boolean(b.of_record())
+            classifiers[words.name()] = {
+                "summary": words.text(), "gives": f"{b.entity} is not None and ({inner})"
+            }  # fmt: skip
+        if pick.chance(30):
+            name = words.name()
+            type = pick.one(["count", "bool", *b.shapes.enums])
+            classifiers[words.name()] = {
+                "summary": words.text(), "takes": {name: type},
+                "gives": b.expressions.boolean({name: type}),
+            }  # fmt: skip
+        b.tree["classifiers"] = classifiers
+        b.has("classifier")
+
+    def _claims(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        many = f"{b.entity}s"
+        invariants: Tree = {}
+        for _ in range(pick.integer(0, 2)):
+            loop = words.name()
+            test = b.expressions.boolean(b.of_record(loop))
+            form = pick.one(["all({t} for {l} in {m})", "any({t} for {l} in {m})",
+                             "count({l} for {l} in {m} if {t}) >= 0"])  # fmt: skip
+            invariants[words.name()] = {
+                "summary": words.text(), "holds": form.format(t=test, l=loop, m=many)
+            }  # fmt: skip
+            b.has("invariant")
+        b.tree["invariants"] = invariants
+        counts = [n for n, t in b.registry.items() if t == "count"]
+        if counts and pick.chance(40):
+            name = pick.one(counts)
+            b.tree["steps"] = {
+                words.name(): {
+                    "summary": words.text(),
+                    "holds": f"after.{name} >= before.{name} - 2",
+                }
+            }
+            b.has("step property")
+
+
+def build(number: int) -> tuple[Tree, frozenset[str]]:
+    """Return the random machine with a number, and what it has."""
+    builder = Builder(Pick(number))
+    commands = Commands(builder)
+    features = Features(builder, commands)
+    builder.types()
+    builder.statuses()
+    builder.registry_fields()
+    builder.create_params()
+    builder.record_fields()
+    features.declare()
+    commands.add()
+    features.add()
+    tree = _pruned(builder.tree)
+    found = builder.features | builder.expressions.used
+    if builder.words.hostile_names:
+        found.add("hostile: a name")
+    if builder.words.hostile_texts:
+        found.add("hostile: a text")
+    return tree, frozenset(found)
+
+
+def _pruned(tree: Tree) -> Tree:
+    """Leave out empty sections, and whatever is declared and used by nothing."""
+    tree = {key: value for key, value in tree.items() if value not in ({}, [])}
+    while True:
+        for section in ("values", "ids", "effects", "enums"):
+            used = _mentioned(tree)
+            for name in list(tree.get(section, {})):
+                mine = [name, *tree[section][name].get("variants", ())]
+                if not used.intersection(mine) and not name.startswith(_title(tree["entity"])):
+                    del tree[section][name]
+                    break
+            else:
+                continue
+            break
+        else:
+            break
+    return {key: value for key, value in tree.items() if value not in ({}, [])}
+
+
+def _title(entity: str) -> str:
+    return "".join(part.capitalize() for part in entity.split("_"))
+
+
+def _mentioned(tree: Tree) -> set[str]:
+    """Every word that stands as a value, and not as the name of something declared."""
+    found: set[str] = set()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            for each in value.values():
+                walk(each)
+        elif isinstance(value, list):
+            for each in value:
+                walk(each)
+        elif isinstance(value, str):
+            found.update(re.findall(r"\w+", value))
+
+    walk({key: value for key, value in tree.items() if key != "summary"})
+    return found

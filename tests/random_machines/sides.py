@@ -1,0 +1,294 @@
+"""A registry and the interpreter of its machine, asked the same and compared."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from opslifecycle import InternalError, OpsLifecycleError, RegistryClosedError, Store
+from opslifecycle_codegen.emit.names import public_names
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import COUNT, ENTITY, REGISTRY, Type
+from opslifecycle_codegen.modelcheck.evaluate import Function
+from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
+
+from tests.random_machines.exploring import Asked, Exploration
+from tests.random_machines.values import Values
+from tests.random_machines.verdicts import FaultError
+
+
+class Views:
+    """What of a state can be seen from outside, as functions of the interpreter."""
+
+    def __init__(self, exploration: Exploration) -> None:
+        program, evaluator = exploration.program, exploration.interpreter.evaluator
+        machine, entity = program.machine, str(program.machine.entity)
+        self.entity = entity
+        seen = {entity: ENTITY, "watcher_count": COUNT}
+        self.snapshot = {
+            str(name): evaluator.function(field.is_, seen)
+            for name, field in machine.snapshot.fields.items()
+        }
+        self.order: list[Function] = []
+        self.filters: dict[str, Function] = {}
+        if machine.listing is not None:
+            self.order = [evaluator.function(each, seen) for each in machine.listing.order]
+            self.filters = {
+                str(name): evaluator.function(each, seen)
+                for name, each in machine.listing.filters.items()
+            }
+        known = {"registry": REGISTRY, entity: ENTITY, "id": program.symbols.entity_fields["id"]}
+        self.classifiers: dict[str, tuple[Function, dict[str, Type]]] = {}
+        for name, rule in zip(machine.classifiers, program.classifiers, strict=True):
+            gives = evaluator.function(
+                machine.classifiers[name].gives, {**known, **rule.params}, rule.type
+            )
+            self.classifiers[rule.name] = (gives, rule.params)
+
+
+class Side:
+    """One registry; `apply` asks it what the interpreter was asked, and compares everything."""
+
+    def __init__(
+        self, program: Program, package: ModuleType, values: Values, exploration: Exploration,
+        views: Views, store: Store | None = None,
+    ) -> None:  # fmt: skip
+        self.program = program
+        self.values = values
+        self._exploration = exploration
+        self._views = views
+        self._watches: dict[str, list[Any]] = {}
+        self._waits: dict[int, list[Any]] = {}
+        #: What should have been handed to the program: each declared effect with its record.
+        self.effects: list[tuple[str, str]] = []
+        self._own = {str(name) for name in program.machine.effects}
+        kind = getattr(package, public_names(program.machine).registry)
+        given = dict(exploration.settings)
+        if program.recovery is not None:
+            given["store"] = store
+        try:
+            self.registry = kind(**given)
+        except Exception as error:
+            raise FaultError("a registry cannot be opened", f"{error!r}") from error
+
+    # Calls --------------------------------------------------------------------------------------
+
+    def apply(self, before: State, asked: Asked, answer: Answer) -> None:
+        """Ask one call; raises FaultError unless its answer is the interpreter's."""
+        found = self._found(asked)
+        if isinstance(found, InternalError | RegistryClosedError):
+            raise FaultError("a registry fails", f"{asked.call}: {found!r}")
+        if isinstance(found, OpsLifecycleError):
+            self._same_refusal(asked, answer.refusal, found)
+            return
+        if answer.refusal is not None:
+            raise FaultError("accepted", f"{asked.call}, which is refused with {answer.refusal}")
+        assert answer.state is not None
+        self._legal(before, asked, answer.state)
+        self._same_value(asked, answer, found)
+        self.effects += self.own(answer.effects)
+        if asked.kind == "watch":
+            self._watches.setdefault(str(asked.call.id), []).append(found)
+        if asked.kind == "barrier":
+            self._waits.setdefault(dict(asked.call.arguments)["key"], []).append(found)
+
+    def _found(self, asked: Asked) -> Any:
+        try:
+            found = getattr(self.registry, asked.call.method)(*asked.arguments)
+            if asked.kind == "barrier" and found.done():
+                found.result(0)
+        except OpsLifecycleError as error:
+            return error
+        except Exception as error:
+            raise FaultError("a call crashes", f"{asked.call}: {error!r}") from error
+        return found
+
+    def _same_refusal(self, asked: Asked, wanted: Refusal | None, found: Any) -> None:
+        if wanted is None:
+            raise FaultError("refused", f"{asked.call}, which is accepted: {found!r}")
+        facts = tuple(self.values.plain(getattr(found, name)) for name in type(found).facts)
+        seen = (type(found).__name__, facts, found.guard or "")
+        if seen != (wanted.error, wanted.facts, wanted.guard):
+            raise FaultError("refused otherwise", f"{asked.call}: {seen}, not {tuple(wanted)}")
+
+    def _same_value(self, asked: Asked, answer: Answer, found: Any) -> None:
+        wanted = found
+        if asked.kind == "advance":
+            wanted = answer.value
+        elif asked.kind == "collect":
+            found, wanted = tuple(self.values.plain(id) for id, _ in found), answer.value
+        elif asked.kind == "for all" and isinstance(found, list):
+            found = tuple(self.values.plain(getattr(each, "id", each)) for each in found)
+            wanted = answer.value
+        if found != wanted:
+            raise FaultError("another value", f"{asked.call}: {found}, not {wanted}")
+
+    def _legal(self, before: State, asked: Asked, after: State) -> None:
+        """What holds of every transition: it begins where the action is legal, never at an end."""
+        ended = self._exploration.interpreter.ends.is_ended
+        for old, new in zip(before.records, after.records, strict=True):
+            if old is not None and new is not None and ended(old) and old != new:
+                raise FaultError("an ended record changes", f"{asked.call}: {old} to {new}")
+        if asked.kind != "action":
+            return
+        command = next(each for each in self.program.actions if each.name == asked.action)
+        old = next(r for r in before.records if r is not None and r[0] == asked.call.id)
+        if old[1] not in command.from_statuses:
+            raise FaultError("an illegal transition", f"{asked.call} from {old[1]}")
+
+    def own(self, given: Any) -> list[tuple[str, str]]:
+        """The declared effects among those of an answer, each with its record."""
+        return [(effect, id) for id, effects in given for effect in effects if effect in self._own]
+
+    # Views --------------------------------------------------------------------------------------
+
+    def look(self, state: State) -> None:
+        """Compare everything that can be seen of a state."""
+        try:
+            self._look(state)
+        except OpsLifecycleError as error:
+            raise FaultError("a read fails", repr(error)) from error
+        except (TypeError, AttributeError, KeyError, NameError, ValueError) as error:
+            raise FaultError("a read crashes", repr(error)) from error
+
+    def _look(self, state: State) -> None:
+        range_ = self._exploration.out_of_range(state)
+        if range_ is not None:
+            raise FaultError("an integer below zero", range_)
+        machine, registry = self.program.machine, self.registry
+        records = {r[0]: r for r in state.records if r is not None}
+        for real in self.values.ids:
+            id = self.values.plain(real)
+            record = records.get(id)
+            self._same_snapshot(real, record, state)
+            self._same_classifiers(real, record, state)
+            if record is None or id in self._exploration.ids:
+                self._same_permissions(real, state)
+        if machine.feed is not None:
+            self._same_feed(state)
+        if machine.cursors is not None:
+            get = getattr(registry, str(machine.cursors.get))
+            consumers = getattr(__import__(type(registry).__module__.split(".")[0]),
+                                str(machine.cursors.consumer))  # fmt: skip
+            self._same("cursors", tuple(get(each) for each in consumers), state.cursors)
+        if machine.listing is not None:
+            self._same_listing(list(records.values()))
+        self._same_waits(state)
+        if self._own:
+            pending = [(p.effect.value, self.values.plain(p.snapshot.id))
+                       for p in registry.pending_effects()]  # fmt: skip
+            self._same("effects", pending, self.effects)
+        self._same_invariants(state)
+
+    def _same(self, what: str, found: Any, wanted: Any) -> None:
+        if found != wanted:
+            raise FaultError(what, f"{found}, not {wanted}")
+
+    def _same_snapshot(self, id: Any, record: Any, state: State) -> None:
+        snapshot = getattr(self.registry, str(self.program.machine.snapshot.method))(id)
+        if record is None or snapshot is None:
+            self._same("snapshot", snapshot, record)
+            return
+        watched = dict(zip(self._exploration.ids, state.watched, strict=True))
+        watches = [w for w in self._watches.get(record[0], []) if not w.done()]
+        names = {self._views.entity: record, "watcher_count": len(watches)}
+        assert bool(watches) is watched[record[0]]
+        for name, function in self._views.snapshot.items():
+            found = self.values.plain(getattr(snapshot, name))
+            self._same(f"snapshot: {name}", found, function(dict(names)))
+
+    def _same_classifiers(self, id: Any, record: Any, state: State) -> None:
+        for name, (function, params) in self._views.classifiers.items():
+            for number in range(2):
+                given = {n: self.values.sample(t, number) for n, t in params.items()}
+                names = {"registry": state.registry, self._views.entity: record,
+                         "id": self.values.plain(id)}  # fmt: skip
+                names |= {n: self.values.plain(v) for n, v in given.items()}
+                found = getattr(self.registry, name)(id, *given.values())
+                self._same(f"classifier: {name}", self.values.plain(found), function(names))
+
+    def _same_permissions(self, id: Any, state: State) -> None:
+        """What is said beforehand of each action is what asking for it comes to."""
+        asked = [each for each in self._exploration.calls if each.kind == "action"]
+        if self.values.plain(id) not in self._exploration.ids:
+            return
+        for permission in self.registry.allowed(id):
+            answers = [
+                each.answer(state) for each in asked
+                if each.action == permission.action and each.call.id == self.values.plain(id)
+            ]  # fmt: skip
+            if permission.refusal is not None:
+                wrong = [a for a in answers if a.refusal is None]
+            else:
+                wrong = [a for a in answers if a.refusal and not permission.depends_on]
+            if wrong:
+                raise FaultError("allowed", f"{permission} of {id}, but {wrong[0]}")
+
+    def _same_feed(self, state: State) -> None:
+        machine = self.program.machine
+        assert machine.feed is not None
+        names = list(self.program.symbols.row_fields)
+        batch = getattr(self.registry, str(machine.feed.method))().list_since(0)
+        entries = [self.values.texts(names, entry) for entry in batch.entries]
+        self._same("feed", entries, [tuple(row[: len(names)]) for row in state.rows])
+        numbers = [entry.seq for entry in batch.entries]
+        if numbers != sorted(set(numbers)):
+            raise FaultError("feed", f"sequence numbers {numbers}")
+        place = self._exploration.interpreter.registry_place
+        self._same("watermark", batch.watermark, state.registry[place("watermark")])
+        dropped = state.registry[place("dropped_through")]
+        self._same("dropped through", batch.dropped_through, dropped)
+
+    def _same_listing(self, records: list[Any]) -> None:
+        machine, views = self.program.machine, self._views
+        assert machine.listing is not None
+        method = getattr(self.registry, str(machine.listing.method))
+        named = [{views.entity: record, "watcher_count": 0} for record in records]
+        named.sort(key=lambda names: [key(names) for key in views.order])
+        listed = [names[views.entity][0] for names in named]
+        self._same("listing", [self.values.plain(each.id) for each in method()], listed)
+        types = {name: type for name, type, _ in self.program.views.filters}
+        for name, function in views.filters.items():
+            wanted = self.values.sample(types[name].required, 0)
+            found = [self.values.plain(each.id) for each in method(**{name: wanted})]
+            kept = [n[views.entity][0] for n in named if function(n) == self.values.plain(wanted)]
+            self._same(f"listing by {name}", found, kept)
+
+    def _same_waits(self, state: State) -> None:
+        outcome = list(self.program.symbols.entity_fields).index("terminal_outcome")
+        records = {r[0]: r for r in state.records if r is not None}
+        for id, watched in zip(self._exploration.ids, state.watched, strict=True):
+            for watch in self._watches.get(id, []):
+                record = records.get(id)
+                if watch.done() is watched and (record is None or record[outcome] is None):
+                    raise FaultError("watch", f"of {id} is {watch}")
+                if record is not None and record[outcome] is not None and watch.done():
+                    # A watch of an earlier record of the same id has its own outcome.
+                    found = self._outcome(watch)
+                    if found is None:
+                        raise FaultError("watch", f"of {id} gives nothing")
+        for key, waits in self._waits.items():
+            active = sum(1 for wait in waits if not wait.done())
+            self._same(f"barriers of {key}", active, len(state.barriers[key]))
+
+    def _outcome(self, watch: Any) -> Any:
+        try:
+            return self.values.plain(watch.result(0))
+        except OpsLifecycleError as error:
+            return type(error).__name__
+
+    def _same_invariants(self, state: State) -> None:
+        broken = self._exploration.claims.broken_by(state)
+        declared = [str(name) for name in self.program.machine.invariants]
+        if not declared:
+            return
+        found = self.registry.broken_invariants()
+        wanted = broken if broken in declared else None
+        self._same("broken invariants", next(iter(found), None), wanted)
+
+    def close(self) -> None:
+        """Close the registry."""
+        try:
+            self.registry.close()
+        except Exception as error:
+            raise FaultError("a registry cannot be closed", repr(error)) from error

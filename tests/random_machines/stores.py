@@ -1,0 +1,37 @@
+"""Stores as a process leaves them that ends without closing anything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections.abc import Callable
+
+from opslifecycle import MemoryStore
+
+from tests.random_machines.verdicts import FaultError
+
+
+def contents_of(store: MemoryStore) -> MemoryStore:
+    """Return another store with what this one holds at this instant."""
+    after = MemoryStore()
+    after._identity, after._state = store._identity, store._state
+    after._records, after._rows = dict(store._records), dict(store._rows)
+    return after
+
+
+def killed(work: Callable[[], None]) -> None:
+    """Do some work in a process of its own, which is killed as soon as it is done."""
+    with warnings.catch_warnings():
+        # The child begins no lock that a thread of the parent could hold, and soon it is gone.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+        raise FaultError("killed", "the process ended before it was killed")

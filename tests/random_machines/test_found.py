@@ -1,0 +1,104 @@
+"""Faults that random machines have found, each as the smallest edit of a machine that shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.random_machines.building import Tree
+from tests.random_machines.examining import Examination
+
+PARCEL = Path(__file__).parents[1] / "codegen/parcel.yaml"
+FEED = {
+    "summary": "Every end.", "method": "feed", "epoch": "FeedId", "batch": "Batch",
+    "rows_max": "registry.kept",
+    "entry": {
+        "name": "Entry", "summary": "One end.",
+        "fields": {
+            "seq": "parcel.sequence", "note": "parcel.note", "parcel_id": "parcel.id"
+        },
+    },
+}  # fmt: skip
+
+
+def parcel(*path: str) -> tuple[Tree, Any]:
+    """Return the tree of a small machine, and a part of it."""
+    tree: Tree = yaml.safe_load(PARCEL.read_text(encoding="utf-8"))
+    # Effects of the machine's own play no part in what is shown here.
+    for each in (tree["create"], *tree["actions"].values()):
+        each.pop("effects", None)
+    tree.pop("effects")
+    tree["on_terminal"] = [{"effects": ["wake_watchers"]}]
+    part = tree
+    for key in path:
+        part = part.setdefault(key, {})
+    return tree, part
+
+
+def test_a_long_test_loses_none_of_its_parts() -> None:
+    tree, classifiers = parcel("classifiers")
+    classifiers["is_somewhere_else"] = {
+        "summary": "Whether it is there.",
+        "gives": "parcel is not None and (parcel.status is travelling"
+        " or (parcel.stops > 1_000_000 or parcel.status not in [accepted, travelling]))",
+    }
+    assert Examination().of(tree)
+
+
+def test_an_outcome_sees_what_its_action_has_changed() -> None:
+    tree, actions = parcel("actions")
+    tree["values"] = {
+        "End": {
+            "summary": "How it ended.", "tag": "kind",
+            "variants": {"After": {"summary": "After stops.", "fields": {"stops": "count"}}},
+        }
+    }  # fmt: skip
+    tree["fields"]["terminal_outcome"] = {"type": "optional End"}
+    tree["snapshot"]["fields"]["outcome"] = "parcel.terminal_outcome"
+    for name in ("deliver", "lose"):
+        actions[name] |= {
+            "outcome": "After(parcel.stops)", "update": {"parcel.stops": "parcel.stops + 1"}
+        }  # fmt: skip
+    tree["recovery"].pop("do")
+    assert Examination().of(tree)
+
+
+def test_a_field_begins_as_a_field_of_the_registry() -> None:
+    tree, fields = parcel("fields")
+    tree["registry"] = {"made": {"type": "count", "starts": 3, "summary": "How many."}}
+    fields["number"] = {"type": "count", "starts": "registry.made"}
+    tree["create"]["update"] = {"registry.made": "registry.made + 1"}
+    tree["snapshot"]["fields"]["number"] = "parcel.number"
+    assert Examination().of(tree)
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_a_feed_entry_has_fields_that_may_be_none_anywhere(optional: bool) -> None:
+    tree, fields = parcel("fields")
+    fields |= {
+        "sequence": {"type": "optional count"},
+        "note": {"type": "optional text"} if optional else {"type": "text", "starts": "address"},
+    }  # fmt: skip
+    tree["registry"] = {
+        name: {"type": "count", "starts": 0, "summary": "A number."}
+        for name in ("numbered", "watermark", "dropped_through")
+    }
+    tree["settings"] = {
+        "kept": {"summary": "How many.", "type": "count", "default": 2, "at_least": 1}
+    }
+    tree["ids"]["FeedId"] = {"summary": "Names the feed."}
+    tree["feed"] = FEED
+    tree["on_terminal"].append(
+        {
+            "update": {
+                "registry.numbered": "registry.numbered + 1",
+                "parcel.sequence": "registry.numbered",
+                "registry.watermark": "registry.numbered",
+            },
+            "effects": ["append_to_feed", "evict_oldest"],
+        }
+    )
+    assert Examination().of(tree)

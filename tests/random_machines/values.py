@@ -1,0 +1,91 @@
+"""Real values of a generated package for the plain ones of the interpreter, and back."""
+
+from __future__ import annotations
+
+import enum
+from decimal import Decimal
+from types import ModuleType
+from typing import Any
+
+from opslifecycle import OpsLifecycleError
+from opslifecycle.values.identifiers import Identifier
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import Type
+
+_TEXTS = ["x", "", 'a "b" \\ {c} \U0001f600\n']
+_COUNTS = [0, 1, 2, 5]
+
+
+class Values:
+    """The values of one machine."""
+
+    def __init__(self, program: Program, package: ModuleType, entities: int) -> None:
+        self._symbols = program.symbols
+        self._package = package
+        self._id_type = program.symbols.entity_fields["id"]
+        id_class = getattr(package, self._id_type.name)
+        #: Identifiers of records, and behind them one that no record has.
+        self.ids = [
+            id_class(f"00000000-0000-7000-8000-00000000000{n}") for n in range(entities + 1)
+        ]
+
+    # From real to plain -------------------------------------------------------------------------
+
+    def plain(self, value: Any) -> Any:
+        """A real value as the interpreter spells it."""
+        if isinstance(value, enum.Enum):
+            return value.value
+        if isinstance(value, Identifier):
+            return str.__str__(value)
+        record = self._symbols.records.get(type(value).__name__)
+        if record is not None:
+            fields = tuple(self.plain(getattr(value, name)) for name in record.fields)
+            return (record.name, *fields) if record.union else fields
+        return value
+
+    def texts(self, names: list[str], holder: Any) -> tuple[Any, ...]:
+        """Some attributes of a view as plain values."""
+        return tuple(self.plain(getattr(holder, name)) for name in names)
+
+    # Samples ------------------------------------------------------------------------------------
+
+    def sample(self, type: Type, number: int) -> Any:
+        """One of the values of a type; other numbers give others, as far as there are."""
+        if type.optional:
+            return None if number % 3 == 2 else self.sample(type.required, number)
+        if type == self._id_type:
+            return self.ids[number % (len(self.ids) - 1)]
+        simple: dict[str, list[Any]] = {
+            "bool": [False, True], "count": _COUNTS, "float": [0.0, 1.5], "text": _TEXTS,
+            "name": ["x", "y"],
+        }  # fmt: skip
+        if type.kind in simple:
+            return simple[type.kind][number % len(simple[type.kind])]
+        if type.kind == "foreign":
+            return Decimal(number % 3)
+        found = getattr(self._package, type.name, None)
+        if type.kind == "id":
+            assert found is not None
+            return found(f"10000000-0000-7000-8000-00000000000{number % 3}")
+        if type.kind == "enum":
+            assert found is not None
+            members = list(found)
+            return members[number % len(members)]
+        if type.kind == "union":
+            variants = list(self._symbols.unions[type.name].variants)
+            return self._made(variants[number % len(variants)], number)
+        return self._made(type.name, number)
+
+    def _made(self, record: str, number: int) -> Any:
+        infos = self._symbols.records[record].fields
+        arguments = {}
+        for place, (name, info) in enumerate(infos.items()):
+            # The id of a record varies least, so that calls meet again.
+            step = number if info.type == self._id_type else number + place
+            arguments[name] = self.sample(info.type, step)
+        found = getattr(self._package, record)
+        try:
+            return found(**arguments)
+        except OpsLifecycleError:
+            # A constructor may judge what it is given; the plainest values have to do then.
+            return found(**{n: self.sample(i.type, 0) for n, i in infos.items()})

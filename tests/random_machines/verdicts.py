@@ -1,0 +1,45 @@
+"""What an examination of one machine ends with: accepted, refused, or a fault of the project."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from attrs import define, field
+
+
+class FaultError(AssertionError):
+    """Something that the compiler accepted and that is wrong; `kind` says in which respect."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(f"{kind}: {message}")
+
+
+@define
+class Tally:
+    """How many machines were accepted and refused, and what the accepted ones had."""
+
+    accepted: int = 0
+    refused: int = 0
+    states: int = 0
+    calls: int = 0
+    reopened: int = 0
+    features: Counter[str] = field(factory=Counter)
+    rules: Counter[str] = field(factory=Counter)
+
+    @property
+    def share(self) -> float:
+        """The share of machines that were accepted."""
+        return self.accepted / max(1, self.accepted + self.refused)
+
+    def missing(self, wanted: Iterable[str]) -> list[str]:
+        """The features that no accepted machine had."""
+        return sorted(each for each in wanted if not self.features[each])
+
+    def __str__(self) -> str:
+        return (
+            f"{self.accepted + self.refused} machines: {self.accepted} accepted"
+            f" ({self.share:.0%}), {self.refused} refused; {self.states} states,"
+            f" {self.calls} calls, {self.reopened} reopenings compared"
+        )
