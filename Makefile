@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
 
-.PHONY: run test check generate docs format bench torture prove mutate clean
+.PHONY: run test test-all nightly check generate docs format bench torture prove mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -13,6 +13,14 @@ run: $(READY)
 # One file of tests stays in one process: some of them count what happens in all of it.
 test: check
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+# On every one of Python 3.11 to 3.13 that is found; says which were not.
+test-all: check
+	$(BIN)/python -m tests.interpreters
+
+# Ten minutes of random machines, with another seed each time; a failure prints the smallest one.
+nightly: $(READY)
+	$(BIN)/python -m tests.random_machines.nightly
 
 check: $(READY)
 	$(BIN)/opslifecycle-codegen check

@@ -24,6 +24,8 @@ from tests.random_machines.values import Values
 from tests.random_machines.verdicts import FaultError, Tally
 
 register_type(Decimal, str, Decimal)
+#: The files of one accepted machine in so many are formatted and linted.
+_FINAL_EVERY = 10
 
 
 class Examination:
@@ -36,6 +38,7 @@ class Examination:
 
     def of(self, tree: Tree, features: frozenset[str] = frozenset()) -> bool:
         """Examine a machine: True if it was accepted; raises FaultError for what is wrong."""
+        self.tally.tried.update(features)
         with compiled(tree) as found:
             if isinstance(found, Refused):
                 self.tally.refused += 1
@@ -45,9 +48,9 @@ class Examination:
             with stopped_clocks():
                 for entities in (1, 2):
                     _Comparison(found, entities, self.tally, self._states).run()
-            if self._thorough and self.tally.accepted % 10 == 0:
+            self.tally.accepted += 1
+            if self._thorough and self.tally.accepted % _FINAL_EVERY == 0:
                 _is_final(found)
-        self.tally.accepted += 1
         self.tally.features.update(features)
         return True
 
@@ -195,8 +198,7 @@ def _is_final(found: Generated) -> None:
     for command in (["format", "--check"], ["check", "--select", "E,F,I,B,RET,RUF,SIM,UP"]):
         run = [sys.executable, "-m", "ruff", *command, "--isolated", "--line-length", "88"]
         done = subprocess.run(
-            [*run, str(found.folder / "src"), str(found.folder / "tests")],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [*run, "src", "tests"], cwd=found.folder, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise FaultError("generated code is not final", done.stdout + done.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+import attrs
 from attrs import define, field
 
 
@@ -25,8 +26,15 @@ class Tally:
     states: int = 0
     calls: int = 0
     reopened: int = 0
+    #: What the accepted machines had, and what all of them had.
     features: Counter[str] = field(factory=Counter)
+    tried: Counter[str] = field(factory=Counter)
     rules: Counter[str] = field(factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Count in what another run has counted."""
+        for each in attrs.fields(Tally):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
     @property
     def share(self) -> float:

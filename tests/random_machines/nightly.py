@@ -1,0 +1,156 @@
+"""Ten minutes of random machines: `make nightly`, or `python -m tests.random_machines.nightly`.
+
+Every failure is printed with its number, which makes the same machine again (`--number`), and with
+the smallest machine that shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+
+from attrs import frozen
+
+from tests.random_machines.building import Tree
+from tests.random_machines.coverage import ACCEPTED_MIN, FEATURES, HOSTILE
+from tests.random_machines.examining import Examination
+from tests.random_machines.features import build
+from tests.random_machines.minimizing import minimized
+from tests.random_machines.mutations import mutated
+from tests.random_machines.text import yaml_of
+from tests.random_machines.verdicts import FaultError, Tally
+
+#: So many machines are examined by one process, before another one takes its place.
+_CHUNK = 50
+_SHOWN_MAX = 5
+SOURCES = {"random": build, "mutated": mutated}
+
+
+@frozen
+class Failure:
+    """A machine with a fault, by its source and number."""
+
+    source: str
+    number: int
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"--{self.source} --number {self.number}: {self.message}"
+
+
+def examined(source: str, first: int, count: int) -> tuple[Tally, list[Failure]]:
+    """Examine so many machines, thoroughly."""
+    examination = Examination(thorough=True)
+    failures = []
+    for number in range(first, first + count):
+        tree, features = SOURCES[source](number)
+        try:
+            examination.of(tree, features)
+        except FaultError as error:
+            failures.append(Failure(source, number, error.kind, str(error)))
+    return examination.tally, failures
+
+
+def shows(kind: str, tree: Tree) -> bool:
+    """Whether a machine has a fault of a kind."""
+    try:
+        Examination(thorough=True).of(tree)
+    except FaultError as error:
+        return error.kind == kind
+    except Exception:
+        # What is left is no machine of which the examination could speak.
+        return False
+    return False
+
+
+def smallest(failure: Failure, seconds: float = 60) -> str:
+    """Return the YAML of the smallest machine with the same fault."""
+    tree, _ = SOURCES[failure.source](failure.number)
+    tree = minimized(tree, lambda less: shows(failure.kind, less), seconds=seconds)
+    return yaml_of(tree)
+
+
+def _chunks(seed: int) -> Iterator[tuple[str, int, int]]:
+    numbers = random.Random(seed)
+    while True:
+        # Two random machines to one that is changed.
+        for source in ("random", "random", "mutated"):
+            yield source, numbers.randrange(10**12), _CHUNK
+
+
+def run(seed: int, seconds: float, processes: int) -> int:
+    """Examine machines for so long, and print what was found; return the exit status."""
+    tally, failures = Tally(), []
+    until = time.monotonic() + seconds
+    chunks = _chunks(seed)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, max_tasks_per_child=1) as pool:
+        running: set[Future[tuple[Tally, list[Failure]]]] = set()
+        while time.monotonic() < until or running:
+            while len(running) < processes and time.monotonic() < until:
+                running.add(pool.submit(examined, *next(chunks)))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for each in done:
+                part, found = each.result()
+                tally.add(part)
+                failures += found
+    print(f"seed {seed}: {tally}")
+    problems = _problems(tally)
+    for problem in problems:
+        print(problem)
+    _print_failures(failures)
+    return 1 if failures or problems else 0
+
+
+def _problems(tally: Tally) -> list[str]:
+    found = []
+    if tally.share < ACCEPTED_MIN:
+        found.append(f"fewer than {ACCEPTED_MIN:.0%} of the machines were accepted")
+    if tally.missing(FEATURES):
+        found.append(f"no accepted machine had: {', '.join(tally.missing(FEATURES))}")
+    tried = [each for each in HOSTILE if not tally.tried[each]]
+    if tried:
+        found.append(f"no machine had: {', '.join(tried)}")
+    return found
+
+
+def _print_failures(failures: list[Failure]) -> None:
+    kinds: dict[str, list[Failure]] = {}
+    for failure in failures:
+        kinds.setdefault(failure.kind, []).append(failure)
+    for kind, found in sorted(kinds.items(), key=lambda item: -len(item[1])):
+        print(f"\n{len(found)} machines: {kind}")
+        for failure in found[:_SHOWN_MAX]:
+            print(f"  {failure}")
+    for found in list(kinds.values())[:_SHOWN_MAX]:
+        print(f"\nThe smallest machine like {found[0]}\n\n{smallest(found[0])}")
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--number", type=int, help="examine one machine, and print the smallest")
+    parser.add_argument("--mutated", dest="source", action="store_const", const="mutated",
+                        default="random")  # fmt: skip
+    parser.add_argument("--random", dest="source", action="store_const", const="random")
+    options = parser.parse_args()
+    if options.number is None:
+        return run(options.seed, options.seconds, options.processes)
+    tally, failures = examined(options.source, options.number, 1)
+    print(tally)
+    _print_failures(failures)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
