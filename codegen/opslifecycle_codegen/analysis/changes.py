@@ -55,8 +55,11 @@ class Changes:
         settable = {
             name: type
             for name, type in fields.items()
-            if name not in ("id", "status", "terminal_outcome")
-            and (owner != "registry" or name in self._machine.registry)
+            if (
+                name in self._machine.registry
+                if owner == "registry"
+                else name not in ("id", "status", "terminal_outcome")
+            )
         }
         if field not in settable or (owner == entity and entity not in scope.names):
             hint = nearest(target, [f"{owner}.{name}" for name in settable])

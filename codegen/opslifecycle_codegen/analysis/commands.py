@@ -67,11 +67,6 @@ class Commands:
 
     def params(self, takes: Mapping[Name, TypeExpr], *reserved_too: str) -> dict[str, Type]:
         """The types of what a command takes."""
-        reserved = {"registry", "self", self._machine.entity, *reserved_too}
-        for name in takes:
-            if name in reserved:
-                message = f"a parameter cannot be called {str(name)!r}"
-                self._diagnostics.add(name.mark, "name-collision", message)
         return {str(name): self._resolver.type_of(type) for name, type in takes.items()}
 
     # Commands -----------------------------------------------------------------------------------

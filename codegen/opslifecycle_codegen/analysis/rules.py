@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Collection, Iterable
 
 from opslifecycle_codegen.analysis.changes import EFFECTS
 from opslifecycle_codegen.analysis.commands import Commands
-from opslifecycle_codegen.analysis.guards import BUILT_IN_REJECTIONS
+from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.slice_rules import check_slices
-from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark, nearest
-from opslifecycle_codegen.emit.imports import RESERVED_TYPE_NAMES
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.source.words import Declared, Expr, Text, TypeExpr, TypeName
-
-# Words that generated code uses for something else, by where they would stand.
-_ENUM_WORDS = frozenset({"mro", "name", "value", "generated_variant", "wire", "cls", "member"})
-_RECORD_WORDS = frozenset({"clock_offset_ms", "constant_text"})
-_REGISTRY_WORDS = frozenset(
-    {"records", "ended", "now_ms", "clock_offset_ms", "cursors", "self"} | {"effects_given"}
-)
-_METHOD_WORDS = frozenset(
-    {"close", "allowed", "capture", "restore", "broken_invariants"}
-    | {"pending_effects"}
-    | {"erase", "evict", "register", "cursor_of", "recover_interrupted"}
-)
 
 
 def check(
@@ -41,9 +27,9 @@ def check(
     rules.methods()
     rules.rejections()
     rules.unused()
-    rules.names()
-    rules.words()
     rules.cycles()
+    check_names(program.machine, diagnostics)
+    check_create(program.machine, program.create.params, diagnostics)
 
 
 class _Rules:
@@ -128,50 +114,18 @@ class _Rules:
             self._add(name, "deferred-write", message, hint)
 
     def methods(self) -> None:
-        """Public methods have names of their own, and every action can be asked for."""
+        """Every action can be asked for."""
         machine = self._machine
         done = {str(each.do) for each in machine.for_all_live.values()}
         for name, action in machine.actions.items():
             if not action.methods and name not in done:
                 message = f"{name} has no method and no command that does it"
                 self._add(name, "dead-action", message)
-        for method, params in machine.create.methods.items():
-            for param in params:
-                if param not in machine.create.takes:
-                    hint = nearest(param, machine.create.takes)
-                    message = f"{method} takes {str(param)!r}, which is not declared"
-                    self._diagnostics.add(param.mark, "unknown-name", message, hint)
         for method in machine.create.optional_methods:
             if method not in machine.create.methods:
                 message = f"there is no method {str(method)!r}"
                 hint = nearest(method, machine.create.methods)
                 self._diagnostics.add(method.mark, "unknown-name", message, hint)
-        self._no_collisions(self._public_methods(), "method")
-        actions_methods = {method for each in machine.actions.values() for method in each.methods}
-        created = set(machine.create.methods)
-        others = [m for m in self._public_methods() if m not in actions_methods | created]
-        self._no_collisions([*machine.actions, *others], "command of the authority")
-
-    def _public_methods(self) -> Iterable[Text]:
-        machine = self._machine
-        yield from machine.create.methods
-        for action in machine.actions.values():
-            yield from action.methods
-        yield from machine.for_all_live
-        for feature in (
-            machine.rollback,
-            machine.collect,
-            machine.watch,
-            machine.feed,
-            machine.barrier,
-            machine.snapshot,
-            machine.listing,
-        ):
-            if feature is not None:
-                yield feature.method
-        if machine.cursors is not None:
-            yield from (machine.cursors.get, machine.cursors.advance)
-        yield from machine.classifiers
 
     def rejections(self) -> None:
         """What a rejection says names its own facts only."""
@@ -242,55 +196,6 @@ class _Rules:
         words.add(self._program.symbols.entity_fields["id"].name)
         return words
 
-    def names(self) -> None:
-        """No two things are called the same where Python would not tell them apart."""
-        machine = self._machine
-        types: list[Text] = [
-            *machine.ids,
-            *machine.enums,
-            *machine.values,
-            *(name for value in machine.values.values() for name in value.variants),
-            *(rejection.error for rejection in machine.rejections.values()),
-        ]
-        if machine.feed is not None:
-            types += [machine.feed.batch, machine.feed.entry.name]
-        if machine.barrier is not None:
-            types += [machine.barrier.wait, machine.barrier.result, machine.barrier.token]
-        if machine.names is not None:
-            given = (machine.names.seam, machine.names.registry, machine.names.snapshot)
-            types += [name for name in (*given, machine.names.watch) if name is not None]
-        self._no_collisions(types, "type")
-        built_in = {error for error, _ in BUILT_IN_REJECTIONS.values()}
-        for name in types:
-            if name in built_in:
-                message = f"{name} is an error that every machine has"
-                self._diagnostics.add(name.mark, "name-collision", message)
-        for name in types:
-            if name in RESERVED_TYPE_NAMES:
-                message = f"{name} is the name of something that generated code uses"
-                self._diagnostics.add(name.mark, "reserved-name", message)
-
-    def words(self) -> None:
-        """No member, field or method has a name that generated code needs."""
-        machine = self._machine
-        members: list[Text] = [*machine.statuses.members, *machine.statuses.properties]
-        for enum in machine.enums.values():
-            members += [*enum.members, *enum.properties]
-        self._reserve(members, _ENUM_WORDS, "a closed set")
-        self._reserve(machine.fields, _RECORD_WORDS, "a record")
-        self._reserve([*machine.settings, *machine.registry], _REGISTRY_WORDS, "a registry")
-        self._reserve(self._public_methods(), _METHOD_WORDS, "a registry's methods")
-        self._reserve(machine.actions, _METHOD_WORDS, "an authority's methods")
-        for value in machine.values.values():
-            fields = [value.fields, *(variant.fields for variant in value.variants.values())]
-            self._reserve([name for each in fields for name in each], {"self"}, "a value")
-
-    def _reserve(self, names: Iterable[Text], words: Collection[str], where: str) -> None:
-        for name in names:
-            if name in words:
-                message = f"{str(name)!r} cannot stand in {where}: generated code uses the word"
-                self._diagnostics.add(name.mark, "reserved-name", message)
-
     def cycles(self) -> None:
         """No value needs itself, and no closed set is typed by itself."""
         symbols = self._program.symbols
@@ -308,15 +213,6 @@ class _Rules:
             if name in _closure(after, edges):
                 message = f"{name} cannot be made: it needs another {name} first"
                 self._diagnostics.add(name.mark, "cycle", message)
-
-    def _no_collisions(self, names: Iterable[Text], what: str) -> None:
-        seen: dict[str, Mark] = {}
-        for name in names:
-            first = seen.setdefault(str(name), name.mark)
-            if first != name.mark:
-                message = f"{name} names two things: each {what} needs a name of its own"
-                hint = f"the other stands at line {first.line}"
-                self._diagnostics.add(name.mark, "name-collision", message, hint)
 
 
 def _closure(start: set[str], edges: set[tuple[str, str]]) -> set[str]:

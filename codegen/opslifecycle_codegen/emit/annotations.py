@@ -8,8 +8,8 @@ from collections.abc import Collection
 #: What generated modules call the module of Python's own names.
 BUILTINS = "_b"
 
-_TYPES = ("bool", "dict", "float", "int", "list", "object", "str", "tuple", "type")
-_TYPE = re.compile(rf"(?<![.\w])(?:{'|'.join(_TYPES)})\b(?!\s*:)")
+_NAMES = ("bool", "classmethod", "dict", "float", "int", "list", "object", "str", "tuple", "type")
+_TYPE = re.compile(rf"(?<![.\w])(?:{'|'.join(_NAMES)})\b(?!\s*:)")
 
 
 def annotation(text: str, members: Collection[str]) -> str:

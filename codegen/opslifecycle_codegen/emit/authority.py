@@ -37,7 +37,7 @@ class AuthorityView:
 
 def authority_view(program: Program, names: PublicNames, width: int) -> AuthorityView:
     """The authority of a program."""
-    constants = Constants(program, taken="_NO_EFFECTS")
+    constants = Constants(program)
     questions = QuestionLowering(program, names, width, constants)
     first = CommandLowering(program, names, width, constants)
     state = StateLowering(program, names, width, constants)

@@ -9,6 +9,9 @@ from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import snake
 
+#: What other constants of these modules begin with.
+_PREFIXES = ("_FROM_", "_EFFECTS_", "_NO_EFFECTS")
+
 
 class Constants:
     """Members that a module names, and the constants that stand for them.
@@ -18,7 +21,7 @@ class Constants:
     members they name. `taken` are names that the module has otherwise.
     """
 
-    def __init__(self, program: Program, taken: str) -> None:
+    def __init__(self, program: Program, *taken: str) -> None:
         self._program = program
         self._taken = taken
         self._constants: dict[str, str] = {}
@@ -34,11 +37,14 @@ class Constants:
         text = "\n".join(lines)
         used = [(e, m) for e, m in members if re.search(rf"\b{e}\.{m}\b", text)]
         plain = [member for _, member in used]
-        for enum, member in used:
-            clear = plain.count(member) == 1 and f"_{member}" != self._taken
-            constant = f"_{member}" if clear else f"_{snake(enum).upper()}_{member}"
-            self._constants[f"{enum}.{member}"] = constant
-        if used:
+        long = [f"_{snake(enum).upper()}_{member}" for enum, member in used]
+        for (enum, member), qualified in zip(used, long, strict=True):
+            # Where neither is free, the member is written as it is.
+            if plain.count(member) == 1 and self._free(f"_{member}") and f"_{member}" not in long:
+                self._constants[f"{enum}.{member}"] = f"_{member}"
+            elif self._free(qualified) and long.count(qualified) == 1:
+                self._constants[f"{enum}.{member}"] = qualified
+        if self._constants:
             names = "|".join(re.escape(name) for name in self._constants)
             self._named = re.compile(rf"\b(?:{names})\b(?!\w)")
         return [f"{constant} = {member}" for member, constant in self._constants.items()]
@@ -46,3 +52,6 @@ class Constants:
     def short(self, code: Code) -> Code:
         """Code with constants for members, once they are chosen."""
         return code.renamed(self._named, self._constants) if self._named is not None else code
+
+    def _free(self, constant: str) -> bool:
+        return constant not in self._taken and not constant.startswith(_PREFIXES)

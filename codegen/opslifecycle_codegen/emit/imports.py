@@ -11,7 +11,6 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.annotations import BUILTINS
 
 _STANDARD = {
-    "ABC": "abc", "abstractmethod": "abc",
     "Callable": "collections.abc", "Hashable": "collections.abc", "Iterable": "collections.abc",
     "Sequence": "collections.abc",
     "Path": "pathlib", "TracebackType": "types",
@@ -24,11 +23,9 @@ _THIRD_PARTY = {"define": "attrs", "frozen": "attrs", "pytest": ""}
 
 #: What generated code calls the surface of the runtime: no declared name begins with an underscore.
 RUNTIME = "_rt"
-_BUILTINS_IMPORT = f"import builtins as {BUILTINS}"
+#: Modules that a member of a class may hide by their own names.
+_MODULES = {"_abc": "import abc as _abc", BUILTINS: f"import builtins as {BUILTINS}"}
 _RUNTIME_IMPORT = f"from opslifecycle.runtime import v1 as {RUNTIME}"
-
-#: Names that no declared type may have: generated code uses them for something else.
-RESERVED_TYPE_NAMES = frozenset({*_STANDARD, *_THIRD_PARTY, *dir(builtins)})
 
 
 def import_blocks(
@@ -39,10 +36,11 @@ def import_blocks(
     `local` says which generated module defines which name, `foreign` in which modules the program's
     own classes stand: in sections where a linter would put them.
     """
-    used = _used_names(body)
+    defined = _definitions(body)
+    used = _used_names(body) - defined
     standard = {n: m for n, m in foreign.items() if m.split(".")[0] in sys.stdlib_module_names}
     own = {name: module for name, module in foreign.items() if name not in standard}
-    known = {*_STANDARD, *foreign, *_THIRD_PARTY, *local, *dir(builtins), *_definitions(body)}
+    known = {*_STANDARD, *foreign, *_THIRD_PARTY, *local, *dir(builtins), *defined}
     unknown = sorted(name for name in used - known if name[:1].isupper())
     assert not unknown, f"a template uses names that nothing defines: {unknown}"
     relative = any(module.startswith(".") for module in local.values())
@@ -50,7 +48,7 @@ def import_blocks(
     blocks = [
         "from __future__ import annotations",
         _joined(
-            _BUILTINS_IMPORT if BUILTINS in used else "",
+            *(line for name, line in _MODULES.items() if name in used),
             _import_block(used, {**_STANDARD, **standard}, width),
         ),
         _joined(
@@ -75,7 +73,7 @@ def _definitions(body: str) -> set[str]:
 
 
 def public_definitions(body: str) -> list[str]:
-    """What other modules may import from a module."""
+    """What other modules may import from a module that the templates name themselves."""
     return sorted(name for name in _definitions(body) if not name.startswith("_"))
 
 
@@ -111,13 +109,13 @@ def _collect(node: ast.AST, bound: frozenset[str], used: set[str]) -> None:
 
 
 def _bound_in(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> frozenset[str]:
-    arguments = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
-    stored = {
-        node.id
-        for node in ast.walk(function)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    return frozenset(arguments | stored)
+    found = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return frozenset(found)
 
 
 def _import_block(used: set[str], table: Mapping[str, str], width: int) -> str:

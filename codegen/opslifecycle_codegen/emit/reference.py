@@ -16,8 +16,10 @@ import attrs
 
 from opslifecycle_codegen.analysis.changes import EFFECTS
 from opslifecycle_codegen.analysis.commands import BARRIER_CHECKS
+from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.base.rule_catalogue import RULES, WAIVABLE
 from opslifecycle_codegen.compat import compare
+from opslifecycle_codegen.ir.naming import BUILT_IN_METHODS
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Declared
 
@@ -95,8 +97,34 @@ def _words(hint: Any) -> str:
     return plain.get(getattr(hint, "__name__", ""), "any value")
 
 
+def reserved_page() -> str:
+    """Every word that a machine cannot use, by where it would stand."""
+    lines = [_NOTE, "# Reserved words", ""]
+    lines.append("Every other word is free, in every place. `reserved-name` refuses these.")
+    lines += ["", "| where | words | why |", "|---|---|---|"]
+    everywhere = {"any name": (ANYWHERE, "Python's grammar has it, or every method takes it")}
+    for where, (words, reason) in {**everywhere, **RESERVED}.items():
+        listed = ", ".join(f"`{word}`" for word in sorted(words))
+        lines.append(f"| {where} | {listed} | {reason} |")
+    lines += [
+        "",
+        "A class cannot be called like one that is named after the entity (`ParcelRecord`);",
+        "`names` gives those other names. Where the machine declares a method with the name of a",
+        "built-in method of the registry, the built-in one is reached by its second name:",
+        "",
+        "| built-in method | second name |",
+        "|---|---|",
+        *(f"| `{name}` | `_{name}` |" for name in BUILT_IN_METHODS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 #: The pages by their file names.
-PAGES: dict[str, Callable[[], str]] = {"rules.md": rules_page, "sections.md": sections_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "rules.md": rules_page,
+    "sections.md": sections_page,
+    "reserved.md": reserved_page,
+}
 
 
 def main() -> None:

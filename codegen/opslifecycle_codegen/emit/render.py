@@ -94,7 +94,11 @@ class Renderer:
             module: self._body(f"{module}.py.j2", context) for module, context in modules.items()
         }
         defined = {
-            name: module for module, body in bodies.items() for name in public_definitions(body)
+            name: module
+            for module, body in bodies.items()
+            for name in public_definitions(body)
+            # The functions of invariants are called as the machine says, and reached by a table.
+            if module != "invariants" or name.isupper()
         }
         files = {}
         for module, body in bodies.items():

@@ -56,7 +56,7 @@ class StorageLowering:
         self._types = program.symbols.entity_fields
         self._starts = starts_of(program)
         self._texts = JsonTexts(program.symbols, width)
-        self._constants = Constants(program, taken="_KNOWN")
+        self._constants = Constants(program, "_KNOWN")
 
     def view(self) -> StorageView | None:
         """The storage of a machine; None for one that recovers nothing."""

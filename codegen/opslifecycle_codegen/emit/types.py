@@ -88,7 +88,7 @@ def _tuple_code(value: str) -> Code:
 
 def _unpack(names: list[str], width: int) -> list[str]:
     """Lines that give a member its properties."""
-    targets = [f"member.{name}" for name in names]
+    targets = [f"_member.{name}" for name in names]
     flat = f"        {', '.join(targets)} = properties"
     if len(targets) > 1 and len(flat) <= width:
         return [flat]

@@ -1,4 +1,4 @@
-"""How a declared word is written in the private part of generated code. ADR 0016 says why.
+"""How a declared word is written in the private part of generated code. ADR 0017 says why.
 
 Public names (methods, parameters, fields, classes) are what the machine says. Inside, where a word
 of the machine would hide a builtin or a name of the compiler's, it is written with an underscore on
@@ -50,6 +50,14 @@ _IN_AUTHORITY = frozenset(
 #: What the functions call otherwise that make a registry.
 _IN_REGISTRY = frozenset(
     {
+        "body_of",
+        "effects_of",
+        "entry_of",
+        "listing_keys",
+        "restore",
+        "snapshot_of",
+        "state_of",
+        "weakref",
         "authority",
         "committer",
         "effects",
@@ -103,6 +111,7 @@ _WITH_RECORD = frozenset(
         "staged",
         "state",
         "state_of",
+        "weakref",
         "status",
         "stored",
         "terminal_outcome",
@@ -142,7 +151,7 @@ def setting(word: str) -> str:
 
 def rule_function(word: str) -> str:
     """The function of an invariant or of a property of a step."""
-    return _escaped(word, _BUILTINS)
+    return _escaped(word, _BUILTINS | {"annotations"})
 
 
 def command_method(word: str, fields: Collection[str]) -> str:

@@ -83,11 +83,12 @@ def _start(program: Program, name: str, sources: dict[str, str]) -> Start:
 def _sources(program: Program) -> dict[str, str]:
     """Parameters that a field keeps as they are, each with the first such field."""
     found: dict[str, str] = {}
+    params = {parameter(param): param for param in program.create.params}
     for name, code in program.starts.items():
-        for param, type in program.create.params.items():
-            same = code.text == parameter(param) and type == program.symbols.entity_fields[name]
-            if same and not is_updated(program, name):
-                found.setdefault(param, name)
+        param = params.get(code.text, "")
+        type = program.create.params.get(param)
+        if type == program.symbols.entity_fields[name] and not is_updated(program, name):
+            found.setdefault(param, name)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from attrs import Factory, define, frozen
@@ -108,7 +109,7 @@ class Symbols:
     status_enum: str = ""
     status_groups: dict[str, tuple[str, ...]] = Factory(dict)
     cursor_enum: str = ""
-    _long_constants: dict[tuple[str, ...], str] = Factory(dict)
+    _constants: dict[str, tuple[str, ...]] = Factory(dict)
 
     def type_named(self, name: str) -> Type | None:
         """The type that a declared name stands for."""
@@ -149,15 +150,18 @@ class Symbols:
 
     def status_constant(self, members: tuple[str, ...]) -> str:
         """The name of the generated constant that holds these statuses."""
-        for group, grouped in self.status_groups.items():
-            if grouped == members:
-                return f"_FROM_{group.upper()}"
-        name = "_FROM_" + "_OR_".join(member.upper() for member in members)
-        if len(name) <= _CONSTANT_CHARACTERS_MAX:
+        named = next((g for g, each in self.status_groups.items() if each == members), "")
+        name = "_FROM_" + (named.upper() or "_OR_".join(member.upper() for member in members))
+        groups = {f"_FROM_{group.upper()}" for group in self.status_groups}
+        short = bool(named) or (len(name) <= _CONSTANT_CHARACTERS_MAX and name not in groups)
+        # Statuses may be called so that two lists of them read alike.
+        if short and self._constants.setdefault(name, members) == members:
             return name
-        return self._long_constants.setdefault(
-            members, f"_FROM_STATUSES_{len(self._long_constants) + 1}"
-        )
+        for number in itertools.count(1):
+            name = f"_FROM_STATUSES_{number}"
+            if name not in groups and self._constants.setdefault(name, members) == members:
+                return name
+        raise AssertionError("the numbers do not end")
 
     @property
     def status_type(self) -> Type:

@@ -5,7 +5,6 @@ Every mistake is reported at its place and parsing goes on, so that one run show
 
 from __future__ import annotations
 
-import keyword
 import re
 import types
 import typing
@@ -15,6 +14,7 @@ from typing import Any
 import attrs
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError, Mark, nearest
+from opslifecycle_codegen.base.reserved_words import ANYWHERE
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import Declared, Expr, Name, TypeName, Words
@@ -27,7 +27,7 @@ _TYPE_NAME = re.compile(TYPE_NAME_PATTERN)
 
 def is_name(text: str) -> bool:
     """Whether a text can be the name of a field or method."""
-    return _NAME.fullmatch(text) is not None and not keyword.iskeyword(text)
+    return _NAME.fullmatch(text) is not None and text not in ANYWHERE
 
 
 class _Missing:
@@ -154,8 +154,10 @@ class _Parser:
             return self._wrong(node, f"{what}: {text[:60]!r} is no snake_case name")
         if kind is TypeName and not _TYPE_NAME.fullmatch(text):
             return self._wrong(node, f"{what}: {text[:60]!r} is no PascalCase name")
-        if kind in (Name, TypeName) and keyword.iskeyword(text):
-            return self._wrong(node, f"{what}: {text!r} is a word of Python")
+        if kind in (Name, TypeName) and text in ANYWHERE:
+            message = f"{what}: {text!r} is a word of Python that no name can be"
+            self._diagnostics.add(node.mark, "reserved-name", message, "choose another")
+            return _MISSING
         if not text.strip():
             return self._wrong(node, f"{what}: expected a value")
         return kind(text, node.mark, precise=node.plain and node.one_line)

@@ -79,16 +79,16 @@ class OperationKind(_rt.ClosedSet):
     durability_class: OperationDurabilityClass
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
-        member = object.__new__(cls)
-        member._value_ = wire
+        _member = object.__new__(cls)
+        _member._value_ = wire
         (
-            member.expects_peer_channel,
-            member.may_have_source,
-            member.completion_feed_class,
-            member.completion_wake_class,
-            member.durability_class,
+            _member.expects_peer_channel,
+            _member.may_have_source,
+            _member.completion_feed_class,
+            _member.completion_wake_class,
+            _member.durability_class,
         ) = properties
-        return member
+        return _member
 
     #: A child agent of a mob; it hands over a peer once it is ready.
     MOB_MEMBER_CHILD = (
@@ -150,10 +150,10 @@ class CompletionCursorConsumer(_rt.ClosedSet):
     cache_field: str
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
-        member = object.__new__(cls)
-        member._value_ = wire
-        (member.cache_field,) = properties
-        return member
+        _member = object.__new__(cls)
+        _member._value_ = wire
+        (_member.cache_field,) = properties
+        return _member
 
     #: The agent boundary has applied the notices up to here.
     AGENT_APPLIED = (
@@ -184,10 +184,10 @@ class OperationStatus(_rt.ClosedSet):
     public_result_class: OperationPublicResultClass
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
-        member = object.__new__(cls)
-        member._value_ = wire
-        member.terminal, member.public_result_class = properties
-        return member
+        _member = object.__new__(cls)
+        _member._value_ = wire
+        _member.terminal, _member.public_result_class = properties
+        return _member
 
     #: Nothing is registered under the id.
     ABSENT = (
@@ -273,10 +273,10 @@ class OperationLifecycleAction(_rt.ClosedSet):
     idempotent_in: tuple[OperationStatus, ...]
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
-        member = object.__new__(cls)
-        member._value_ = wire
-        member.label, member.from_statuses, member.idempotent_in = properties
-        return member
+        _member = object.__new__(cls)
+        _member._value_ = wire
+        _member.label, _member.from_statuses, _member.idempotent_in = properties
+        return _member
 
     #: Record that an operation is under way.
     START = (

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import abc as _abc
 from collections.abc import Iterable
 
 from opslifecycle.runtime import v1 as _rt
@@ -31,14 +31,14 @@ from .values import (
 from .views import CompletionEntry, OperationLifecycleSnapshot
 
 
-class OpsLifecycleRegistry(ABC):
+class OpsLifecycleRegistry(_abc.ABC):
     """The lifecycle of long-running asynchronous operations.
 
     What an implementation does not offer raises UnsupportedError, or gives None where
     that is said.
     """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def register_operation(self, spec: OperationSpec) -> None:
         """Register an operation.
 
@@ -62,7 +62,7 @@ class OpsLifecycleRegistry(ABC):
         """
         raise _rt.UnsupportedError("register_operation_with_admission_limit")
 
-    @abstractmethod
+    @_abc.abstractmethod
     def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
 
@@ -75,7 +75,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
@@ -85,7 +85,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
@@ -95,7 +95,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
 
@@ -110,7 +110,7 @@ class OpsLifecycleRegistry(ABC):
         InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
 
@@ -124,7 +124,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
 
@@ -134,7 +134,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
 
@@ -145,7 +145,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
 
@@ -155,7 +155,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
 
@@ -169,7 +169,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
 
@@ -180,7 +180,7 @@ class OpsLifecycleRegistry(ABC):
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
 
@@ -204,7 +204,7 @@ class OpsLifecycleRegistry(ABC):
         """
         raise _rt.UnsupportedError("rollback_unreturned_operation")
 
-    @abstractmethod
+    @_abc.abstractmethod
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
         """Watch an operation for its end.
 
@@ -214,14 +214,14 @@ class OpsLifecycleRegistry(ABC):
         OperationNotFoundError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
         """One operation as it was at one instant.
 
         None when the id is unknown.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def list_operations(
         self,
         *,

@@ -40,10 +40,15 @@ class RequestKind(_rt.ClosedSet):
     is_public: bool
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
-        member = object.__new__(cls)
-        member._value_ = wire
-        member.quorum, member.amount_max, member.urgency, member.is_public = properties
-        return member
+        _member = object.__new__(cls)
+        _member._value_ = wire
+        (
+            _member.quorum,
+            _member.amount_max,
+            _member.urgency,
+            _member.is_public,
+        ) = properties
+        return _member
 
     #: Money spent.
     EXPENSE = (
@@ -106,10 +111,10 @@ class RequestStatus(_rt.ClosedSet):
     standing: Standing
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
-        member = object.__new__(cls)
-        member._value_ = wire
-        member.terminal, member.standing = properties
-        return member
+        _member = object.__new__(cls)
+        _member._value_ = wire
+        _member.terminal, _member.standing = properties
+        return _member
 
     #: There is no such request.
     NONE = (

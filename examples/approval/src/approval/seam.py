@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import abc as _abc
 from collections.abc import Iterable
 
 from opslifecycle.runtime import v1 as _rt
@@ -18,14 +18,14 @@ from .values import Ask, Decision, Vote
 from .views import DecisionEntry, RequestSnapshot
 
 
-class AbstractRequestRegistry(ABC):
+class AbstractRequestRegistry(_abc.ABC):
     """A request that several people must approve before it expires.
 
     What an implementation does not offer raises UnsupportedError, or gives None where
     that is said.
     """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def draft(self, ask: Ask) -> None:
         """Draft a request.
 
@@ -35,7 +35,7 @@ class AbstractRequestRegistry(ABC):
         RequestExistsError, AmountExceededError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
 
@@ -45,7 +45,7 @@ class AbstractRequestRegistry(ABC):
         RequestNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
 
@@ -56,7 +56,7 @@ class AbstractRequestRegistry(ABC):
         QuorumReachedError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
 
@@ -67,7 +67,7 @@ class AbstractRequestRegistry(ABC):
         QuorumMissingError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
 
@@ -77,7 +77,7 @@ class AbstractRequestRegistry(ABC):
         RequestNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
 
@@ -87,7 +87,7 @@ class AbstractRequestRegistry(ABC):
         RequestNotFoundError, WrongStageError, NotExpiredError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def withdraw(self, id: RequestId) -> None:
         """Take it back.
 
@@ -98,7 +98,7 @@ class AbstractRequestRegistry(ABC):
         RequestNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def watch(self, id: RequestId) -> RequestWatch:
         """Wait for a decision.
 
@@ -108,14 +108,14 @@ class AbstractRequestRegistry(ABC):
         RequestNotFoundError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
         """One request as it was at one instant.
 
         None when the id is unknown.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def requests(
         self,
         *,

@@ -18,10 +18,10 @@ class OrderStatus(_rt.ClosedSet):
     terminal: bool
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
-        member = object.__new__(cls)
-        member._value_ = wire
-        (member.terminal,) = properties
-        return member
+        _member = object.__new__(cls)
+        _member._value_ = wire
+        (_member.terminal,) = properties
+        return _member
 
     #: The customer is putting it together.
     DRAFTED = (

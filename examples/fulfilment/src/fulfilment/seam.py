@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import abc as _abc
 
 from .enums import OrderStatus
 from .handles import OrderWatch
@@ -14,14 +14,14 @@ from .identifiers import OrderId
 from .views import OrderSnapshot
 
 
-class AbstractOrderRegistry(ABC):
+class AbstractOrderRegistry(_abc.ABC):
     """An order from the first click to the doorstep, or back.
 
     What an implementation does not offer raises UnsupportedError, or gives None where
     that is said.
     """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def begin(self, id: OrderId, customer: str) -> None:
         """Begin an order.
 
@@ -31,7 +31,7 @@ class AbstractOrderRegistry(ABC):
         OrderExistsError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def place(self, id: OrderId) -> None:
         """Order it.
 
@@ -41,7 +41,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
 
@@ -51,7 +51,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def hold(self, id: OrderId) -> None:
         """Clarify something.
 
@@ -61,7 +61,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def release(self, id: OrderId) -> None:
         """Go on with it.
 
@@ -71,7 +71,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
 
@@ -81,7 +81,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def reject(self, id: OrderId) -> None:
         """Refuse it.
 
@@ -91,7 +91,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def invoice(self, id: OrderId) -> None:
         """Send the bill.
 
@@ -101,7 +101,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def remind(self, id: OrderId) -> None:
         """Ask for the money again.
 
@@ -111,7 +111,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def pay(self, id: OrderId) -> None:
         """Note that the money came.
 
@@ -121,7 +121,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
 
@@ -131,7 +131,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
 
@@ -141,7 +141,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
 
@@ -151,7 +151,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def restock(self, id: OrderId) -> None:
         """Note that goods came in.
 
@@ -161,7 +161,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
 
@@ -171,7 +171,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
 
@@ -181,7 +181,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
 
@@ -191,7 +191,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
 
@@ -201,7 +201,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
 
@@ -211,7 +211,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def repick(self, id: OrderId) -> None:
         """Fetch them again.
 
@@ -221,7 +221,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
 
@@ -231,7 +231,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def damage(self, id: OrderId) -> None:
         """Find something broken.
 
@@ -241,7 +241,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
 
@@ -251,7 +251,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
 
@@ -261,7 +261,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
 
@@ -271,7 +271,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def label(self, id: OrderId) -> None:
         """Put the address on.
 
@@ -281,7 +281,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def relabel(self, id: OrderId) -> None:
         """Put another address on.
 
@@ -291,7 +291,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
 
@@ -301,7 +301,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
 
@@ -311,7 +311,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
 
@@ -321,7 +321,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
 
@@ -331,7 +331,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def depart(self, id: OrderId) -> None:
         """Note that it left.
 
@@ -341,7 +341,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def scan(self, id: OrderId) -> None:
         """Note where it is.
 
@@ -351,7 +351,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def reroute(self, id: OrderId) -> None:
         """Send it another way.
 
@@ -361,7 +361,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
 
@@ -371,7 +371,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
 
@@ -381,7 +381,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
 
@@ -391,7 +391,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def seize(self, id: OrderId) -> None:
         """Lose it to customs.
 
@@ -401,7 +401,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
 
@@ -411,7 +411,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
 
@@ -421,7 +421,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def load(self, id: OrderId) -> None:
         """Put it into the van.
 
@@ -431,7 +431,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def unload(self, id: OrderId) -> None:
         """Take it out of the van.
 
@@ -441,7 +441,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def attempt(self, id: OrderId) -> None:
         """Ring in vain.
 
@@ -451,7 +451,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def retry(self, id: OrderId) -> None:
         """Try again.
 
@@ -461,7 +461,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def store(self, id: OrderId) -> None:
         """Keep it at a shop.
 
@@ -471,7 +471,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
 
@@ -481,7 +481,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def deliver(self, id: OrderId) -> None:
         """Hand it over.
 
@@ -491,7 +491,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
 
@@ -501,7 +501,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
 
@@ -511,7 +511,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
 
@@ -521,7 +521,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def receive_return(self, id: OrderId) -> None:
         """Have it back.
 
@@ -531,7 +531,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def inspect(self, id: OrderId) -> None:
         """Look at what came back.
 
@@ -541,7 +541,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def resend(self, id: OrderId) -> None:
         """Send it again.
 
@@ -551,7 +551,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def start_refund(self, id: OrderId) -> None:
         """Send the money back.
 
@@ -561,7 +561,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
 
@@ -571,7 +571,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
 
@@ -581,7 +581,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def lose(self, id: OrderId) -> None:
         """Give it up.
 
@@ -592,7 +592,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
 
@@ -602,7 +602,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def cancel(self, id: OrderId) -> None:
         """Call it off.
 
@@ -613,7 +613,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def write_off(self, id: OrderId) -> None:
         """Close the books on it.
 
@@ -623,7 +623,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
 
@@ -636,7 +636,7 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError, WrongStageError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def watch(self, id: OrderId) -> OrderWatch:
         """Wait for the end of an order.
 
@@ -646,14 +646,14 @@ class AbstractOrderRegistry(ABC):
         OrderNotFoundError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
         """One order as it was at one instant.
 
         None when the id is unknown.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def orders(
         self,
         *,

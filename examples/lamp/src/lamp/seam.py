@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import abc as _abc
 
 from .enums import LampStatus
 from .handles import LampWatch
@@ -14,14 +14,14 @@ from .identifiers import LampId
 from .views import LampSnapshot
 
 
-class AbstractLampRegistry(ABC):
+class AbstractLampRegistry(_abc.ABC):
     """A lamp that is switched on and off until it breaks.
 
     What an implementation does not offer raises UnsupportedError, or gives None where
     that is said.
     """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def hang(self, id: LampId, room: str) -> None:
         """Hang up a lamp.
 
@@ -31,7 +31,7 @@ class AbstractLampRegistry(ABC):
         LampExistsError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def light(self, id: LampId) -> None:
         """Switch it on.
 
@@ -41,7 +41,7 @@ class AbstractLampRegistry(ABC):
         LampNotFoundError, LampError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def darken(self, id: LampId) -> None:
         """Switch it off.
 
@@ -51,7 +51,7 @@ class AbstractLampRegistry(ABC):
         LampNotFoundError, LampError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
 
@@ -61,7 +61,7 @@ class AbstractLampRegistry(ABC):
         LampNotFoundError, LampError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def watch(self, id: LampId) -> LampWatch:
         """Wait until it is broken.
 
@@ -71,14 +71,14 @@ class AbstractLampRegistry(ABC):
         LampNotFoundError.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def snapshot(self, id: LampId) -> LampSnapshot | None:
         """One lamp as it was at one instant.
 
         None when the id is unknown.
         """
 
-    @abstractmethod
+    @_abc.abstractmethod
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
         """The lamps of the house, by room.
 

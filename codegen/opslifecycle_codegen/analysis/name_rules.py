@@ -1,0 +1,175 @@
+"""Stage 3, analyze: what may be called what. Reserved words, and names that two things have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.base.reserved_words import RESERVED
+from opslifecycle_codegen.emit.names import public_names
+from opslifecycle_codegen.ir.naming import public_methods
+from opslifecycle_codegen.ir.symbols import snake
+from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Name, Text
+
+
+def check_names(machine: model.Machine, diagnostics: Diagnostics) -> None:
+    """Report reserved words, and names that two things have."""
+    rules = _Names(machine, diagnostics)
+    rules.reserved()
+    rules.types()
+    rules.methods()
+    rules.lets()
+    rules.others()
+
+
+def check_create(machine: model.Machine, params: dict[str, Type], diagnostics: Diagnostics) -> None:
+    """Report methods of `create` that leave out what every new record needs."""
+    for method, words in machine.create.methods.items():
+        for param in words:
+            if param not in machine.create.takes:
+                hint = nearest(param, machine.create.takes)
+                message = f"{method} takes {str(param)!r}, which is not declared"
+                diagnostics.add(param.mark, "unknown-name", message, hint)
+        for name, type in params.items():
+            if name not in words and not type.optional:
+                message = f"{method} leaves out {name}, which every new record needs"
+                hint = f"add {name} to the list, or give it an optional type"
+                diagnostics.add(method.mark, "missing-parameter", message, hint)
+
+
+class _Names:
+    def __init__(self, machine: model.Machine, diagnostics: Diagnostics) -> None:
+        self._machine = machine
+        self._diagnostics = diagnostics
+
+    def reserved(self) -> None:
+        """No name is a word that generated code needs where it stands."""
+        for where, names in self._positions():
+            words, reason = RESERVED[where]
+            for name in names:
+                if name in words:
+                    message = f"{str(name)!r} cannot be {where}: {reason}"
+                    self._diagnostics.add(name.mark, "reserved-name", message, "choose another")
+
+        for name in self._machine.create.takes:
+            if name == "id" and self._machine.create.id.strip() != "id":
+                message = "'id' is the id of the new record: `create.id` must be `id`, too"
+                self._diagnostics.add(name.mark, "reserved-name", message, "choose another")
+
+    def _positions(self) -> Iterator[tuple[str, Iterable[Text]]]:
+        machine = self._machine
+        yield "a type", self._types()
+        yield "the entity", [machine.entity]
+        actions, classifiers = machine.actions.values(), machine.classifiers.values()
+        yield "a parameter of an action", (n for each in actions for n in each.takes)
+        yield "a parameter of a classifier", (n for each in classifiers for n in each.takes)
+        yield "a parameter of `create`", machine.create.takes
+        yield "a `let` of a guard", (n for guard in machine.guards.values() for n in guard.let)
+        yield "a field of a record", machine.fields
+        yield "a setting", machine.settings
+        facts = (rejection.facts for rejection in machine.rejections.values())
+        yield "a fact of a rejection", (name for each in facts for name in each)
+        properties = [machine.statuses.properties]
+        properties += [enum.properties for enum in machine.enums.values()]
+        yield "a property of a closed set", (name for each in properties for name in each)
+        if machine.barrier is not None:
+            yield "the key of a barrier", machine.barrier.key
+
+    def _types(self) -> list[Text]:
+        """Every type that the machine names itself."""
+        machine = self._machine
+        types: list[Text] = [
+            *machine.ids,
+            *machine.enums,
+            *machine.values,
+            *(name for value in machine.values.values() for name in value.variants),
+            *(rejection.error for rejection in machine.rejections.values()),
+        ]
+        if machine.feed is not None:
+            types += [machine.feed.batch, machine.feed.entry.name]
+        if machine.barrier is not None:
+            types += [machine.barrier.wait, machine.barrier.result, machine.barrier.token]
+        if machine.cursors is not None and machine.cursors.cache is not None:
+            types.append(machine.cursors.cache)
+        return types
+
+    def types(self) -> None:
+        """Every class has a name of its own, also those that are named after the entity."""
+        machine = self._machine
+        made = public_names(machine)
+        given = machine.names
+        keys = ("seam", "registry", "async_registry", "reads", "snapshot", "watch", "status")
+        generated = [
+            (given and getattr(given, key)) or Text(getattr(made, key), machine.entity.mark)
+            for key in (*keys, "effect", "record", "authority")
+        ]
+        if machine.effects:
+            generated.append(Text(f"{made.effect}Call", machine.entity.mark))
+        declared = self._types()
+        self._no_collisions([*generated, *declared], "type")
+        values = [*machine.values]
+        values += [name for value in machine.values.values() for name in value.variants]
+        spelled: dict[str, Text] = {}
+        for name in values:
+            other = spelled.setdefault(snake(name), name)
+            if other != name:
+                message = f"{name} and {other} are both {snake(name)!r} in JSON and in functions"
+                hint = f"the other stands at line {other.mark.line}"
+                self._diagnostics.add(name.mark, "name-collision", message, hint)
+
+    def methods(self) -> None:
+        """Every public method has a name of its own, and so has every command of the authority."""
+        machine = self._machine
+        public = list(public_methods(machine))
+        self._no_collisions(public, "method")
+        acted = {method for each in machine.actions.values() for method in each.methods}
+        acted |= set(machine.create.methods)
+        others = [method for method in public if method not in acted]
+        self._no_collisions([*machine.actions, *others], "command of the authority")
+
+    def lets(self) -> None:
+        """A `let` hides no parameter of a command that its guard is asked of."""
+        machine = self._machine
+        commands: list[tuple[dict[Name, object], list[Name]]] = [
+            ({**machine.create.takes}, [*machine.always_first, *machine.create.checks])
+        ]
+        for action in machine.actions.values():
+            own = action.checks if action.checks is not None else machine.checks
+            commands.append(({**action.takes}, [*machine.always_first, *own]))
+        if machine.cursors is not None:
+            mark = machine.cursors.advance.mark
+            given: dict[Name, object] = {Name(n, mark): None for n in ("consumer", "cursor")}
+            commands.append((given, [*machine.always_first]))
+        for takes, guards in commands:
+            for guard in guards:
+                declared = machine.guards.get(guard)
+                lets = [] if declared is None else list(declared.let)
+                self._no_collisions([*takes, *lets], "parameter and each `let`")
+        lets = [name for guard in machine.guards.values() for name in guard.let]
+        taken = [name for action in machine.actions.values() for name in action.takes]
+        taken += [name for each in machine.classifiers.values() for name in each.takes]
+        for name in (*machine.create.takes, *taken, *lets):
+            if name == machine.entity:
+                message = f"{name} is what expressions call the record"
+                hint = f"the entity stands at line {machine.entity.mark.line}"
+                self._diagnostics.add(name.mark, "name-collision", message, hint)
+
+    def others(self) -> None:
+        """Invariants and steps are functions of one module; `terminal` is a property already."""
+        machine = self._machine
+        self._no_collisions([*machine.invariants, *machine.steps], "invariant and each step")
+        for name in machine.statuses.properties:
+            if name == "terminal":
+                message = "terminal is a property that every status has"
+                self._diagnostics.add(name.mark, "name-collision", message)
+
+    def _no_collisions(self, names: Iterable[Text], what: str) -> None:
+        seen: dict[str, Text] = {}
+        for name in names:
+            first = seen.setdefault(str(name), name)
+            if first.mark != name.mark:
+                message = f"{name} names two things: each {what} needs a name of its own"
+                hint = f"the other stands at line {first.mark.line}"
+                self._diagnostics.add(name.mark, "name-collision", message, hint)

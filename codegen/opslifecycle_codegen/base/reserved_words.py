@@ -1,0 +1,63 @@
+"""The words that a machine cannot use, by where they would stand. The reference prints this table.
+
+Every other word is free: what generated code calls its own begins with an underscore, or is written
+differently where it meets a declared word (ADR 0017).
+"""
+
+from __future__ import annotations
+
+import keyword
+
+#: No declared name is a word of Python's grammar; `self` is the first parameter of every method.
+ANYWHERE = frozenset({*keyword.kwlist, "self"})
+
+#: What generated modules import from the standard library, or define, in capital letters.
+TYPES = frozenset(
+    {
+        "Any", "AssertionError", "BaseException", "Callable", "ClassVar", "Hashable",
+        "Iterable", "MagicMock", "Path", "Self", "Sequence", "TracebackType", "TypeAlias",
+        "Effects", "VERSION", "DIGEST", "STORAGE", "INVARIANTS", "STEPS", "LOCK", "CELLS",
+    }
+)  # fmt: skip
+
+#: Words by position, and why.
+RESERVED: dict[str, tuple[frozenset[str], str]] = {
+    "a type": (TYPES, "generated modules import or define it"),
+    "the entity": (
+        frozenset({"registry", "action", "id", "before", "after", "feed", "barrier", "cursor"}),
+        "expressions use the word, or its plural, for something else",
+    ),
+    "a parameter of an action": (
+        frozenset({"id", "registry", "action"}),
+        "the method takes the id of the record, and expressions use the others",
+    ),
+    "a parameter of a classifier": (
+        frozenset({"id", "registry"}),
+        "the method takes the id of the record, and expressions use the other",
+    ),
+    "a parameter of `create`": (frozenset({"registry"}), "expressions use it for the registry"),
+    "a `let` of a guard": (
+        frozenset({"id", "registry", "action"}),
+        "expressions use it for something else",
+    ),
+    "a field of a record": (
+        frozenset({"clock_offset_ms", "constant_text"}),
+        "every record has it",
+    ),
+    "a setting": (frozenset({"store", "on_effect"}), "every constructor takes it"),
+    "a fact of a rejection": (
+        frozenset(
+            {"add_note", "again", "args", "by", "facts", "guard", "super", "template"}
+            | {"with_traceback"}
+        ),
+        "every error has it",
+    ),
+    "a property of a closed set": (
+        frozenset({"generated_variant", "mro", "name", "value", "wire"}),
+        "every member has it",
+    ),
+    "the key of a barrier": (
+        frozenset({"ids", "tuple", "wait_request_id"}),
+        "the token or the method of a barrier uses it",
+    ),
+}

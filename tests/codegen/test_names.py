@@ -1,0 +1,534 @@
+"""Any word may name anything: it compiles and works, or it is refused by one rule at its place."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+import keyword
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opslifecycle_codegen.analysis.analyze import analyze
+from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
+from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
+from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.ir.symbols import snake
+from opslifecycle_codegen.source.parser import parse
+from opslifecycle_codegen.source.reader import read
+
+ROOT = Path(__file__).parents[2]
+GENERATED = [
+    *(ROOT / "src/opslifecycle/operations").glob("*.py"),
+    *(ROOT / "examples").glob("*/src/*/*.py"),
+]
+
+Machine = dict[str, Any]
+
+
+def spelled(machine: Machine) -> str:
+    """A machine as text: JSON is YAML, and has no aliases."""
+    return json.dumps(machine, indent=1)
+
+
+def words_of(path: Path) -> Iterator[str]:
+    """Every name, attribute, argument and function of a module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for part in ("id", "attr", "arg", "name"):
+            word = getattr(node, part, None)
+            if isinstance(word, str):
+                yield word
+
+
+_ORDINARY = """
+    type close capture restore register records state now_ms clock_offset_ms stage keeps absorb copy
+    copy_of snapshot_of list max min len id str dict int sum any all iter created_at_ms checks
+    terminal_outcome allowed broken_invariants pending_effects settings store stored on_effect lock
+    rt b match case from_live no_effects known effects_1 name value wire mro args by facts template
+    status sequence consumer cursor cursors feed rows text data body time times each live ended
+    effects made outcome seen active ids label from_statuses partial satisfied json weakref typing
+    attrs frozen define opslifecycle abc
+"""
+ORDINARY = _ORDINARY.split()
+
+#: What more than one machine's code has is no machine's own word.
+_COUNTED = Counter(
+    word
+    for package in {path.parent for path in GENERATED}
+    for word in {word for path in package.glob("*.py") for word in words_of(path)}
+)
+_FOUND = {word for word, machines in _COUNTED.items() if machines > 1}
+SNAKE = sorted(
+    w for w in {*ORDINARY, *dir(builtins), *_FOUND} if w.isidentifier() and w[0].islower()
+)
+#: What statuses are called; each makes a constant, so the words that our own constants have count.
+STATUSES = [
+    *["state", "records", "type", "id", "effects", "no_effects", "from_live", "from_open", "known"],
+    *["effects_1", "mro", "name", "value", "wire", "default", "note", "list", "match", "live_"],
+    *["statuses_1", "from_statuses_1", "open_or_state"],
+]
+_CLASSES = {w for w in {*dir(builtins), *_FOUND} if w.isalnum() and w[0].isupper()}
+_RUNTIME = ["Store", "Barrier", "Shell", "Wait", "Clock", "Permission", "Put", "Data", "Rt", "B"]
+#: One of those that are spelled alike, as FAILED and Failed are.
+PASCAL = sorted({snake(word): word for word in sorted({*_CLASSES, *_RUNTIME})}.values())
+
+
+def free(where: str, words: list[str]) -> list[str]:
+    """The words that a position does not refuse."""
+    return [word for word in words if word not in RESERVED[where][0] and word not in ANYWHERE]
+
+
+def base(name: str) -> Machine:
+    """A small machine, to which words are added."""
+    id = f"{name.capitalize()}Id"
+    status = f"{name.capitalize()}Status"
+    not_now = {"id": "id", "status": f"{name}.status", "verb": "action.label"}
+    return {
+        "machine": name,
+        "version": 1,
+        "entity": name,
+        "summary": "A machine with hostile names.",
+        "ids": {id: {"summary": "Names one."}},
+        "statuses": {
+            "members": {
+                "open": {"summary": "It is open."},
+                "shut": {"summary": "It is shut.", "terminal": True},
+            }
+        },
+        "rejections": {
+            "there": {"error": "ThereError", "facts": {"id": id}, "says": "there is {id}"},
+            "gone": {"error": "GoneError", "facts": {"id": id}, "says": "there is no {id}"},
+            "not_now": {
+                "error": "NotNowError",
+                "facts": {"id": id, "status": status, "verb": "text"},
+                "says": "cannot {verb}",
+            },
+        },
+        "guards": {
+            "fresh": {"when": f"{name} is None", "otherwise": {"there": {"id": "id"}}},
+            "held": {"when": f"{name} is not None", "otherwise": {"gone": {"id": "id"}}},
+            "possible": {
+                "when": f"{name}.status in action.from_statuses",
+                "otherwise": {"not_now": not_now},
+            },
+        },
+        "checks": ["held", "possible"],
+        "fields": {"zz_total": {"type": "count", "starts": "0"}},
+        "create": {
+            "summary": "Begin.",
+            "methods": {"zz_add": ["zz_id"]},
+            "takes": {"zz_id": id},
+            "id": "zz_id",
+            "checks": ["fresh"],
+            "to": "open",
+        },
+        "actions": {
+            "zz_end": {"summary": "End.", "methods": ["zz_end"], "from": "live", "to": "shut"}
+        },
+        "snapshot": {
+            "summary": "One of them.",
+            "method": "zz_snapshot",
+            "fields": {"id": f"{name}.id", "zz_total": f"{name}.zz_total"},
+        },
+        "recovery": {"keeps": "true"},
+    }
+
+
+def methods_and_fields() -> Machine:
+    """Actions, methods, parameters, fields, settings, facts, lets, filters, invariants."""
+    machine = base("alpha")
+    actions = [word for word in SNAKE if word not in ANYWHERE]
+    for word in actions:
+        machine["actions"][word] = {
+            "summary": "Do it.",
+            "methods": [word],
+            "from": ["open"],
+            "update": {"alpha.zz_total": "alpha.zz_total + 1"},
+        }
+    params = free("a parameter of an action", SNAKE)
+    biggest = " + ".join(["zz_seed", *(word for word in ("max", "len", "list", "sum"))])
+    machine["actions"]["zz_act"] = {
+        "summary": "Take everything.",
+        "methods": ["zz_act"],
+        "from": ["open"],
+        "takes": {"zz_seed": "count", **dict.fromkeys(params, "count")},
+        "update": {"alpha.zz_total": f"max({biggest}, min(type, ended, label))"},
+    }
+    lets = [w for w in free("a `let` of a guard", SNAKE) if w not in ("zz_seed",)]
+    facts = free("a fact of a rejection", SNAKE)[:60]
+    machine["rejections"]["odd"] = {
+        "error": "OddError",
+        "facts": dict.fromkeys(facts, "count"),
+        "says": "odd: {" + facts[0] + "}",
+    }
+    machine["guards"]["even"] = {
+        "let": dict.fromkeys(lets, "alpha.zz_total"),
+        "when": "max < 1000 or len < max(list, 5)",
+        "otherwise": {"odd": dict.fromkeys(facts, "max")},
+    }
+    machine["actions"]["zz_even"] = {
+        "summary": "Be even.",
+        "methods": ["zz_even"],
+        "from": ["open"],
+        "checks": ["held", "possible", "even"],
+    }
+    fields = [w for w in free("a field of a record", SNAKE) if w not in ("id", "status")]
+    fields.remove("terminal_outcome")
+    machine["create"]["takes"].update(dict.fromkeys(fields, "optional count"))
+    machine["create"]["methods"]["zz_add_all"] = [*machine["create"]["takes"]]
+    for word in fields:
+        machine["fields"][word] = {"type": "optional count", "starts": word}
+    machine["snapshot"]["fields"].update({word: f"alpha.{word}" for word in fields})
+    machine["settings"] = {
+        word: {"summary": "So many.", "type": "count", "default": 7, "at_least": 1}
+        for word in free("a setting", SNAKE)
+    }
+    machine["listing"] = {
+        "summary": "All of them.",
+        "method": "zz_list",
+        "order": ["alpha.zz_total"],
+        "filters": {word: f"alpha.{word}" for word in fields},
+    }
+    machine["invariants"] = {
+        word: {"summary": "Enough.", "holds": f"all({loop}.zz_total < 99999 for {loop} in alphas)"}
+        for word, loop in zip(actions, reversed(actions), strict=True)
+    }
+    return machine
+
+
+def registry_and_effects() -> Machine:
+    """Registry fields, classifiers and their parameters, effects, guards, statuses."""
+    machine = base("beta")
+    words = [word for word in SNAKE if word not in ANYWHERE]
+    machine["registry"] = {
+        word: {"type": "count", "starts": "3", "summary": "So many."} for word in words
+    }
+    machine["statuses"]["members"].update(
+        {word: {"summary": "It is so.", "terminal": False} for word in STATUSES}
+    )
+    machine["effects"] = {
+        word: {"summary": "Say so."}
+        for word in words
+        if word not in ("erase", "append_to_feed", "count_in_barriers")
+    }
+    for word in STATUSES:
+        update = f"registry.{word}" if word in words else "registry.records"
+        machine["actions"][f"zz_{word}"] = {
+            "summary": "Go there.",
+            "methods": [f"zz_{word}"],
+            "from": "live",
+            "to": word,
+            "update": {update: f"{update} + 1"},
+        }
+    machine["actions"]["zz_tell"] = {
+        "summary": "Say everything.",
+        "methods": ["zz_tell"],
+        "from": "live",
+        "effects": [*machine["effects"]],
+    }
+    machine["statuses"]["groups"] = {"open_or_records": ["open", "state"]}
+    machine["actions"]["zz_pair"] = {
+        "summary": "Only two.",
+        "methods": ["zz_pair"],
+        "from": ["open_or_records"],
+        "update": {"beta.zz_total": "registry.records + registry.max"},
+    }
+    machine["actions"]["zz_other_pair"] = {
+        "summary": "Only another two.",
+        "methods": ["zz_other_pair"],
+        "from": ["open", "records"],
+        "update": {"beta.zz_total": "0"},
+    }
+    params = free("a parameter of a classifier", SNAKE)
+    machine["classifiers"] = {
+        word: {
+            "summary": "Whether it is many.",
+            "takes": dict.fromkeys([w for w in params if w != word][:40], "count"),
+            "gives": "max > 1" if word != "max" else "len > 1",
+        }
+        for word in words
+    }
+    for word in words:
+        machine["classifiers"][word]["takes"].update({"max": "count", "len": "count"})
+    machine["steps"] = {
+        word: {"summary": "It only grows.", "holds": f"before.{word} <= after.{word}"}
+        for word in words
+    }
+    return machine
+
+
+def types_and_members() -> Machine:
+    """Classes of every kind, members and properties of closed sets, fields of values."""
+    machine = base("gamma")
+    words = free("a type", PASCAL)
+    fields = [word for word in SNAKE if word not in ANYWHERE]
+    fifth = len(words) // 5
+    enums, values, ids, errors, variants = (words[i * fifth : (i + 1) * fifth] for i in range(5))
+    properties = free("a property of a closed set", SNAKE)
+    machine["enums"] = {
+        word: {"summary": "Some.", "members": {m: {"summary": "One."} for m in fields[i::fifth]}}
+        for i, word in enumerate(enums)
+    }
+    machine["enums"]["ZzKind"] = {
+        "summary": "A kind.",
+        "properties": {word: {"type": "count", "summary": "So many."} for word in properties},
+        "members": {"one": {"summary": "One.", **dict.fromkeys(properties, 5)}},
+    }
+    machine["ids"].update({word: {"summary": "Names another."} for word in ids})
+    machine["values"] = {
+        word: {
+            "summary": "A value.",
+            "fields": dict.fromkeys(fields, "text") if i == 0 else {"int": "text", "str": "count"},
+        }
+        for i, word in enumerate(values)
+    }
+    machine["values"]["ZzEnd"] = {
+        "summary": "How it ended.",
+        "tag": "how",
+        "variants": {
+            word: {"summary": "So.", "fields": {"list": "count", "made": "count", "type": "count"}}
+            for word in variants
+        },
+    }
+    machine["values"]["ZzAll"] = {
+        "summary": "All of them.",
+        "fields": {
+            f"zz_{i}": f"optional {word}"
+            for i, word in enumerate([*enums, *values, *ids, "ZzKind"])
+        },
+    }
+    machine["fields"]["all"] = {"type": "optional ZzAll"}
+    machine["fields"]["terminal_outcome"] = {"type": "optional ZzEnd"}
+    for i, word in enumerate(errors):
+        machine["rejections"][f"zz_{i}"] = {"error": word, "says": "no"}
+        machine["guards"][f"zz_{i}"] = {
+            "when": f"gamma.zz_total < {i + 90}",
+            "otherwise": f"zz_{i}",
+        }
+    machine["actions"] = {
+        f"zz_end_{i}": {
+            "summary": "End.",
+            "methods": [f"zz_end_{i}"],
+            "from": "live",
+            "to": "shut",
+            "takes": {"list": "count", "made": "count", "type": "count"},
+            "outcome": f"{word}(list, made, type)",
+        }
+        for i, word in enumerate(variants)
+    }
+    machine["actions"]["zz_keep"] = {
+        "summary": "Keep a value.",
+        "methods": ["zz_keep"],
+        "from": "live",
+        "takes": {"all": "ZzAll"},
+        "checks": ["held", "possible", *(f"zz_{i}" for i in range(len(errors)))],
+        "update": {"gamma.all": "all"},
+    }
+    machine["snapshot"]["fields"]["all"] = "gamma.all"
+    return machine
+
+
+MACHINES: dict[str, Callable[[], Machine]] = {
+    "alpha": methods_and_fields,
+    "beta": registry_and_effects,
+    "gamma": types_and_members,
+}
+
+SCRIPT = """
+import inspect, sys
+import alpha, beta, gamma
+from opslifecycle import MemoryStore, SqliteStore
+
+def opened(kind, path, **more):
+    return kind(store=SqliteStore(path), **more)
+
+registry = opened(alpha.AlphaRegistry, "alpha.db")
+id, other = alpha.AlphaId.new(), alpha.AlphaId.new()
+registry.zz_add(id)
+takes = list(inspect.signature(registry.zz_add_all).parameters)[1:]
+registry.zz_add_all(other, **{name: place for place, name in enumerate(takes)})
+for name in ("close", "capture", "restore", "allowed", "records", "type", "list", "now_ms"):
+    getattr(registry, name)(id)
+assert registry.zz_snapshot(id).zz_total == 8
+names = list(inspect.signature(registry.zz_act).parameters)[1:]
+registry.zz_act(id, **{name: place for place, name in enumerate(names)})
+given = dict(zip(names, range(len(names))))
+most = sum(given[name] for name in ("zz_seed", "max", "len", "list", "sum"))
+assert registry.zz_snapshot(id).zz_total == most
+try:
+    registry.zz_even(id)
+except alpha.OddError as odd:
+    assert odd.again() == odd
+assert registry._broken_invariants() == []
+assert len(registry._allowed(id)) > 100
+document = registry._capture()
+found = registry.zz_snapshot(other)
+kept = {name: place for place, name in enumerate(takes) if hasattr(found, name)}
+assert all(getattr(found, name) == place for name, place in kept.items())
+registry._close()
+with opened(alpha.AlphaRegistry, "alpha.db") as again:
+    assert again.zz_snapshot(other) == found
+    assert again.zz_list(list=takes.index("list")) == [found]
+copy = alpha.AlphaRegistry._restore(document)
+assert copy.zz_snapshot(other) == found
+
+told = []
+registry = opened(beta.BetaRegistry, "beta.db", on_effect=told.append)
+id = beta.BetaId.new()
+registry.zz_add(id)
+registry.zz_pair(id)
+try:
+    registry.zz_records(id)
+    registry.zz_other_pair(id)
+    registry.zz_pair(id)
+    raise AssertionError("a record called records is in no group")
+except beta.NotNowError:
+    pass
+for name in ("zz_state", "zz_type", "zz_no_effects", "zz_from_live", "zz_known"):
+    getattr(registry, name)(id)
+assert registry.max(id, **dict.fromkeys(list(inspect.signature(registry.max).parameters)[1:], 2))
+registry._close()
+with opened(beta.BetaRegistry, "beta.db") as again:
+    assert again._authority._records_ == 4
+
+registry = opened(gamma.GammaRegistry, "gamma.db")
+id, other = gamma.GammaId.new(), gamma.GammaId.new()
+registry.zz_add(id)
+registry.zz_add(other)
+value = gamma.ZzAll()
+registry.zz_keep(other, value)
+registry.zz_end_0(id, 1, 2, 3)
+with registry:
+    found = registry.zz_snapshot(other)
+with opened(gamma.GammaRegistry, "gamma.db") as again:
+    assert again.zz_snapshot(other) == found
+print("all of it works")
+"""
+
+
+def written(folder: Path) -> None:
+    """The machines in one project."""
+    config = ["[tool.opslifecycle-codegen]", "line_length = 88"]
+    (folder / "machine").mkdir(parents=True)
+    for name, make in MACHINES.items():
+        text = spelled(make())
+        (folder / f"machine/{name}.yaml").write_text(text, encoding="utf-8")
+        config += [
+            "[[tool.opslifecycle-codegen.machine]]", f'source = "machine/{name}.yaml"',
+            f'package = "src/{name}"', 'tests = "tests"', 'docs = "docs"',
+        ]  # fmt: skip
+    (folder / "pyproject.toml").write_text("\n".join(config), encoding="utf-8")
+
+
+def test_hostile_words_work_in_every_place(tmp_path: Path) -> None:
+    assert len(SNAKE) > 250
+    assert len(PASCAL) > 90
+    written(tmp_path)
+    assert main(["--project", str(tmp_path), "generate"]) == 0
+    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": os.devnull}
+    commands = [
+        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, "src"],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-c", os.devnull, "--rootdir", ".", "tests"],
+    ]
+    for command in commands:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+def found_in(machine: Machine) -> list[tuple[str, str]]:
+    """The rules that a machine breaks, each with its message."""
+    diagnostics = Diagnostics()
+    text = spelled(machine)
+    try:
+        analyze(parse(read(text.encode(), "m.yaml"), diagnostics), diagnostics)
+    except InvalidMachineError as error:
+        return [(finding.rule, finding.message) for finding in error.findings]
+    return []
+
+
+def put(machine: Machine, where: str, word: str) -> None:
+    """Put one word into one place of a machine."""
+    count = {"summary": "So many.", "type": "count"}
+    match where:
+        case "a type":
+            machine["enums"] = {word: {"summary": "S.", "members": {"one": {"summary": "O."}}}}
+        case "the entity":
+            machine["entity"] = word
+        case "a parameter of an action":
+            machine["actions"]["zz_end"]["takes"] = {word: "count"}
+        case "a parameter of a classifier":
+            taken = {"summary": "S.", "gives": "true", "takes": {word: "count"}}
+            machine["classifiers"] = {"zz_many": taken}
+        case "a parameter of `create`":
+            machine["create"]["takes"][word] = "optional count"
+        case "a `let` of a guard":
+            machine["guards"]["held"]["let"] = {word: "1"}
+        case "a field of a record":
+            machine["fields"][word] = {"type": "optional count"}
+        case "a setting":
+            machine["settings"] = {word: {**count, "default": 1}}
+        case "a fact of a rejection":
+            machine["rejections"]["gone"]["facts"][word] = "count"
+        case "a property of a closed set":
+            machine["statuses"]["properties"] = {word: count}
+        case "the key of a barrier":
+            refused = {"gone": {"id": "id"}}
+            machine["barrier"] = {
+                "summary": "S.", "method": "zz_wait", "key": {word: "AlphaId"},
+                "active_per_key_max": 1, "request_id": "AlphaId", "wait": "ZzWait",
+                "result": "ZzResult", "token": "ZzToken",
+                "checks": [{"repeated": refused}, {"busy": refused}, {"unknown": refused}],
+            }  # fmt: skip
+        case _:
+            raise AssertionError(where)
+
+
+@pytest.mark.parametrize("where", RESERVED)
+def test_a_reserved_word_is_refused_by_one_rule(where: str) -> None:
+    for word in sorted(RESERVED[where][0]):
+        machine = base("alpha")
+        put(machine, where, word)
+        rules = [rule for rule, message in found_in(machine) if repr(word) in message]
+        assert "reserved-name" in rules, word
+
+
+@pytest.mark.parametrize("word", sorted(w for w in ANYWHERE if keyword.iskeyword(w) or w == "self"))
+def test_a_word_of_python_is_no_name(word: str) -> None:
+    machine = base("alpha")
+    put(machine, "a type" if word[0].isupper() else "a field of a record", word)
+    assert ("reserved-name" in {rule for rule, _ in found_in(machine)}) or word == "false"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Status", "Snapshot", "Reads", "Effect", "Watch", "Record", "Registry", "Authority", "Id"],
+)
+def test_a_type_that_is_called_like_a_generated_one_is_refused_with_both_places(name: str) -> None:
+    machine = base("alpha")
+    put(machine, "a type", f"Alpha{name}")
+    diagnostics = Diagnostics()
+    tree = read(spelled(machine).encode(), "m.yaml")
+    with pytest.raises(InvalidMachineError) as caught:
+        analyze(parse(tree, diagnostics), diagnostics)
+    told = [each for each in caught.value.findings if each.rule == "name-collision"]
+    assert any(f"Alpha{name}" in each.message and "line" in each.hint for each in told)
+
+
+def test_types_that_are_spelled_alike_in_json_are_refused() -> None:
+    machine = base("alpha")
+    value = {"summary": "V.", "fields": {"one": "count"}}
+    machine["values"] = {"HTTPEnd": value, "HttpEnd": value}
+    machine["fields"]["one"] = {"type": "optional HTTPEnd"}
+    machine["fields"]["two"] = {"type": "optional HttpEnd"}
+    assert any(
+        rule == "name-collision" and "http_end" in message for rule, message in found_in(machine)
+    )
