@@ -175,7 +175,8 @@ def test_a_handler_may_be_a_coroutine_function(parcels: Any) -> None:
             if len(numbers) == 2:
                 done.set()
 
-        async with parcels.AsyncParcelRegistry(store=MemoryStore(), on_effect=handle) as registry:
+        opening = parcels.AsyncParcelRegistry.open(store=MemoryStore(), on_effect=handle)
+        async with await opening as registry:
             id = parcels.ParcelId.new()
             await registry.accept(id, "here")
             await registry.move(id)

@@ -117,3 +117,20 @@ def test_records_without_anything_that_stays_as_it_began_are_kept(tmp_path: Path
         "        print(snapshot.status.value, snapshot.stops)\n"
     )
     assert printed(folder, script) == ["delivered 1", "lost 0"]
+
+
+def test_a_machine_may_use_the_word_open(tmp_path: Path) -> None:
+    folder = compiled(tmp_path, PARCEL, ("methods: [move]", "methods: [open]"))
+    script = (
+        "import asyncio\n"
+        "from opslifecycle import MemoryStore\n"
+        "from parcel import *\n"
+        "async def main():\n"
+        "    async with await AsyncParcelRegistry._open(store=MemoryStore()) as parcels:\n"
+        "        id = ParcelId.new()\n"
+        "        await parcels.accept(id, 'here')\n"
+        "        await parcels.open(id)\n"
+        "        print(parcels.snapshot(id).stops)\n"
+        "asyncio.run(main())\n"
+    )
+    assert printed(folder, script) == ["1"]

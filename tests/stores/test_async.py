@@ -3,20 +3,102 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 
 import pytest
 from opslifecycle import (
     AsyncRegistry,
     ChannelClosedError,
     InvalidTransitionError,
+    InvalidValueError,
+    MemoryStore,
     Registry,
     RegistryClosedError,
+    RegistryOwnedError,
     Retired,
     RunId,
+    Terminated,
 )
+from opslifecycle.stores.base import Identity, Stored
 
 from tests.builders import spec
-from tests.stores.gate import AGENT, Gate, MakeStore
+from tests.stores.gate import AGENT, REASON, Gate, MakeStore
+
+
+class Slow(MemoryStore):
+    """A store that opens when it is let to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_open = threading.Event()
+        self.closed = threading.Event()
+
+    def open(self, identity: Identity) -> Stored:
+        assert self.may_open.wait(30)
+        return super().open(identity)
+
+    def close(self) -> None:
+        super().close()
+        self.closed.set()
+
+
+class TestOpening:
+    def test_the_loop_runs_while_a_store_is_opened(self) -> None:
+        async def scenario() -> None:
+            store = Slow()
+            opening = asyncio.ensure_future(AsyncRegistry.open(store=store, max_completed=3))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not opening.done()
+            store.may_open.set()
+            async with await opening as registry:
+                made = spec()
+                await registry.register_operation(made)
+                assert registry.snapshot(made.id) is not None
+
+        asyncio.run(scenario())
+
+    def test_what_was_live_is_recovered_there_too(self, make_store: MakeStore) -> None:
+        async def scenario() -> None:
+            async with await AsyncRegistry.open(store=make_store()) as registry:
+                made = spec()
+                await registry.register_operation(made)
+                document = registry.capture()
+            async with await AsyncRegistry.open(store=make_store()) as registry:
+                (found,) = registry.list_operations()
+                assert found.terminal_outcome == Terminated(REASON)
+            restored = await asyncio.to_thread(AsyncRegistry.restore, document)
+            assert [each.id for each in restored.list_operations()] == [made.id]
+            await restored.close()
+
+        asyncio.run(scenario())
+
+    def test_it_raises_what_the_constructor_raises(self) -> None:
+        async def scenario() -> None:
+            store = MemoryStore()
+            with pytest.raises(InvalidValueError, match="max_completed"):
+                await AsyncRegistry.open(max_completed=-1, store=store)
+            async with await AsyncRegistry.open(store=store):
+                with pytest.raises(RegistryOwnedError):
+                    await AsyncRegistry.open(store=store)
+
+        asyncio.run(scenario())
+
+    def test_a_store_is_given_up_if_nobody_awaits_it_any_more(self) -> None:
+        async def scenario() -> Slow:
+            store = Slow()
+            opening = asyncio.ensure_future(AsyncRegistry.open(store=store))
+            await asyncio.sleep(0)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            store.may_open.set()
+            return store
+
+        store = asyncio.run(scenario())
+        gc.collect()
+        assert store.closed.wait(30)
 
 
 class TestAsync:

@@ -44,7 +44,7 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"clock_offset_ms", "constant_text"}),
         "every record has it",
     ),
-    "a setting": (frozenset({"store", "on_effect"}), "every constructor takes it"),
+    "a setting": (frozenset({"cls", "store", "on_effect"}), "every constructor takes it"),
     "a fact of a rejection": (
         frozenset(
             {"add_note", "again", "args", "by", "facts", "guard", "super", "template"}

@@ -142,9 +142,14 @@ class Renderer:
             "invariants": self._invariants(),
             "seam": {"methods": registry.methods()},
             "reads": self._reads(),
-            "registry": {"methods": registry.methods(), "acted": registry.acted()},
+            "registry": {
+                "methods": registry.methods(),
+                "acted": registry.acted(),
+                **self._opening(),
+            },
             "async_registry": {
                 "async_methods": RegistryLowering(program, names, width, awaits=True).methods(),
+                **self._opening(awaits=True),
                 "acted": registry.acted(),
             },
             "storage": self._storage(),
@@ -234,17 +239,46 @@ class Renderer:
             "distinct": any("_distinct(" in rule.code.text for rule in program.invariants),
         }
 
+    def _constructor_parameters(self) -> list[str]:
+        """What a registry is made with, each by its name."""
+        settings = setting_views(self._program, self._width)
+        parameters = [setting.parameter for setting in settings]
+        if self._program.recovery is not None:
+            parameters.append("store: _rt.Store | None = None")
+        if self._program.machine.effects:
+            call = f"{self._names.effect}Call"
+            parameters.append(f"on_effect: Callable[[{call}], object] | None = None")
+        methods = {str(name) for name in public_methods(self._program.machine)}
+        return [annotation(parameter, methods) for parameter in parameters]
+
+    def _opening(self, *, awaits: bool = False) -> dict[str, Any]:
+        """The method that opens a registry; a machine without a store has none."""
+        if self._program.recovery is None:
+            return {"open": []}
+        name = self._names.own["open"]
+        parameters = self._constructor_parameters()
+        words = [parameter.partition(":")[0] for parameter in parameters]
+        given = [f"{word}={word}" for word in words]
+        define, make = "def", "return cls"
+        if awaits:
+            define, make, given = "async def", "return await _rt.open_in_thread", ["cls", *given]
+        return {
+            "open": layout.call(
+                f"{define} {name}", ["cls", "*", *parameters], " -> Self:",
+                indent=4, width=self._width,
+            ),
+            "open_call": layout.call(
+                make, given, "", indent=8, width=self._width
+            ),
+        }  # fmt: skip
+
     def _reads(self) -> dict[str, Any]:
         program, machine = self._program, self._program.machine
         lowering = RegistryLowering(program, self._names, self._width)
         settings = setting_views(program, self._width)
         stored = program.recovery is not None
-        parameters = [setting.parameter for setting in settings]
-        if stored:
-            parameters.append("store: _rt.Store | None = None")
+        parameters = self._constructor_parameters()
         call = f"{self._names.effect}Call"
-        if machine.effects:
-            parameters.append(f"on_effect: Callable[[{call}], object] | None = None")
         star = ["self", "*", *parameters] if parameters else ["self"]
         begin = ["self", *(["store: _rt.Store | None", "stored: _rt.Stored"] if stored else [])]
         begin += [setting.inside for setting in settings]

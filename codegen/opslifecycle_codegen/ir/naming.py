@@ -180,7 +180,7 @@ def _escaped(word: str, taken: frozenset[str]) -> str:
 
 #: What every registry offers beside what the machine declares.
 BUILT_IN_METHODS = (
-    "close", "allowed", "capture", "restore", "broken_invariants", "pending_effects",
+    "open", "close", "allowed", "capture", "restore", "broken_invariants", "pending_effects",
 )  # fmt: skip
 
 

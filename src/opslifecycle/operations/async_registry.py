@@ -43,7 +43,33 @@ class AsyncRegistry(OperationReads):
     The same methods as Registry: commands are coroutines, which never block the
     loop; reads and waits are as there. Cancelling a task that awaits a command does not
     undo the command.
+
+    With a store, await `open` instead of calling the constructor, which opens
+    the store in the calling thread and so blocks the loop.
     """
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        max_completed: int = _rt.UNSET,
+        max_concurrent: int | None = _rt.UNSET,
+        store: _rt.Store | None = None,
+    ) -> Self:
+        """Open a registry without blocking the event loop.
+
+        Takes what the constructor takes and raises what it raises. The store is opened,
+        read and recovered in a worker thread. `restore` blocks, too: call it with
+        `asyncio.to_thread`.
+        """
+        return await _rt.open_in_thread(
+            cls,
+            max_completed=max_completed,
+            max_concurrent=max_concurrent,
+            store=store,
+        )
+
+    _open = open
 
     async def register_operation(self, spec: OperationSpec) -> None:
         """Register an operation.

@@ -47,6 +47,19 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     error, and reading goes on.
     """
 
+    @classmethod
+    def open(
+        cls,
+        *,
+        max_completed: int = _rt.UNSET,
+        max_concurrent: int | None = _rt.UNSET,
+        store: _rt.Store | None = None,
+    ) -> Self:
+        """Open a registry: as the constructor, for code that is written for both kinds."""
+        return cls(max_completed=max_completed, max_concurrent=max_concurrent, store=store)
+
+    _open = open
+
     def register_operation(self, spec: OperationSpec) -> None:
         """Register an operation.
 

@@ -21,6 +21,7 @@ from opslifecycle.shell.effects import EffectRunner, FeedParts
 from opslifecycle.shell.engine import Shell
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
 from opslifecycle.shell.listing import Listing
+from opslifecycle.shell.opening import open_in_thread
 from opslifecycle.shell.outbox import EffectCall, Hooks, check_handler, is_effect
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
@@ -122,6 +123,7 @@ __all__ = [
     "merge",
     "migrated",
     "mint",
+    "open_in_thread",
     "partial",
     "reading",
     "recovering",

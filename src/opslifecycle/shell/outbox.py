@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from enum import Enum
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -29,6 +30,11 @@ SnapshotT = TypeVar("SnapshotT")
 _PREFIX = "effect-"
 _RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.1, 30.0
 _log = logging.getLogger("opslifecycle")
+
+#: The loop that opens a registry in a worker thread, where no loop runs.
+opening_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar(
+    "opening_loop", default=None
+)
 
 
 @attrs.frozen
@@ -189,7 +195,7 @@ def _loop_for(handler: Callable[[Any], object] | None) -> asyncio.AbstractEventL
     called = getattr(handler, "__call__", None)  # noqa: B004 - its own, not whether it has one
     if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called)):
         return None
-    loop = _running_loop()
+    loop = _running_loop() or opening_loop.get()
     if loop is None:
         reason = "a coroutine function needs a running event loop when the registry is made"
         raise InvalidValueError("on_effect", reason)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from .enums import DecisionReader, RequestEffect
 from .identifiers import PersonId, RequestId
 from .reads import RequestReads
 from .values import Ask, Decision, Vote
+from .views import RequestEffectCall
 
 _register = RequestAuthority.register
 _circulate = RequestAuthority.circulate
@@ -32,7 +34,33 @@ class AsyncApprovalRegistry(RequestReads):
     The same methods as ApprovalRegistry: commands are coroutines, which never block the
     loop; reads and waits are as there. Cancelling a task that awaits a command does not
     undo the command.
+
+    With a store, await `open` instead of calling the constructor, which opens
+    the store in the calling thread and so blocks the loop.
     """
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        decisions_max: int = _rt.UNSET,
+        store: _rt.Store | None = None,
+        on_effect: Callable[[RequestEffectCall], object] | None = None,
+    ) -> Self:
+        """Open a registry without blocking the event loop.
+
+        Takes what the constructor takes and raises what it raises. The store is opened,
+        read and recovered in a worker thread. `restore` blocks, too: call it with
+        `asyncio.to_thread`.
+        """
+        return await _rt.open_in_thread(
+            cls,
+            decisions_max=decisions_max,
+            store=store,
+            on_effect=on_effect,
+        )
+
+    _open = open
 
     async def draft(self, ask: Ask) -> None:
         """Draft a request.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ from .identifiers import PersonId, RequestId
 from .reads import RequestReads
 from .seam import AbstractRequestRegistry
 from .values import Ask, Decision, Vote
+from .views import RequestEffectCall
 
 _register = RequestAuthority.register
 _circulate = RequestAuthority.circulate
@@ -35,6 +37,21 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     it as a context manager, or `close()` it: closing ends every wait with a typed
     error, and reading goes on.
     """
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        decisions_max: int = _rt.UNSET,
+        store: _rt.Store | None = None,
+        on_effect: Callable[[RequestEffectCall], object] | None = None,
+    ) -> Self:
+        """Open a registry: as the constructor, for code that is written for
+        both kinds.
+        """
+        return cls(decisions_max=decisions_max, store=store, on_effect=on_effect)
+
+    _open = open
 
     def draft(self, ask: Ask) -> None:
         """Draft a request.

@@ -88,6 +88,15 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     error, and reading goes on.
     """
 
+    @classmethod
+    def open(cls, *, store: _rt.Store | None = None) -> Self:
+        """Open a registry: as the constructor, for code that is written for
+        both kinds.
+        """
+        return cls(store=store)
+
+    _open = open
+
     def begin(self, id: OrderId, customer: str) -> None:
         """Begin an order.
 

@@ -27,7 +27,22 @@ class AsyncLampRegistry(LampReads):
     The same methods as LampRegistry: commands are coroutines, which never block the
     loop; reads and waits are as there. Cancelling a task that awaits a command does not
     undo the command.
+
+    With a store, await `open` instead of calling the constructor, which opens
+    the store in the calling thread and so blocks the loop.
     """
+
+    @classmethod
+    async def open(cls, *, store: _rt.Store | None = None) -> Self:
+        """Open a registry without blocking the event loop.
+
+        Takes what the constructor takes and raises what it raises. The store is opened,
+        read and recovered in a worker thread. `restore` blocks, too: call it with
+        `asyncio.to_thread`.
+        """
+        return await _rt.open_in_thread(cls, store=store)
+
+    _open = open
 
     async def hang(self, id: LampId, room: str) -> None:
         """Hang up a lamp.

@@ -31,6 +31,15 @@ class LampRegistry(LampReads, AbstractLampRegistry):
     error, and reading goes on.
     """
 
+    @classmethod
+    def open(cls, *, store: _rt.Store | None = None) -> Self:
+        """Open a registry: as the constructor, for code that is written for
+        both kinds.
+        """
+        return cls(store=store)
+
+    _open = open
+
     def hang(self, id: LampId, room: str) -> None:
         """Hang up a lamp.
 
