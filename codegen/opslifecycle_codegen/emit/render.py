@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-import jinja2
-import jinja2.bccache
-
 from opslifecycle_codegen.analysis.changes import EFFECTS
 from opslifecycle_codegen.base.config import MachineConfig
 from opslifecycle_codegen.compat import lock
@@ -19,6 +16,7 @@ from opslifecycle_codegen.emit import docs, layout, ratchet, storage, types, vie
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.authority import authority_view
 from opslifecycle_codegen.emit.diagram import mermaid
+from opslifecycle_codegen.emit.environment import environment
 from opslifecycle_codegen.emit.imports import import_blocks, public_definitions
 from opslifecycle_codegen.emit.names import public_names
 from opslifecycle_codegen.emit.registry import RegistryLowering
@@ -41,25 +39,6 @@ _EFFECT_SUMMARIES = {
 }
 
 
-class _CompiledTemplates(jinja2.BytecodeCache):
-    """Templates that this process has compiled: each once, however many machines there are."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Take a template over from an earlier machine."""
-        if bucket.key in self._found:
-            bucket.bytecode_from_string(self._found[bucket.key])
-
-    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Keep a template for the next machine."""
-        self._found[bucket.key] = bucket.bytecode_to_string()
-
-
-_COMPILED = _CompiledTemplates()
-
-
 class Renderer:
     """Renders every file of one machine."""
 
@@ -73,18 +52,8 @@ class Renderer:
         self._config = config
         self._width = config.line_length
         self._names = public_names(program.machine)
-        self._environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("opslifecycle_codegen", "emit/templates"),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,
-            bytecode_cache=_COMPILED,
-        )
-        self._environment.filters["lines"] = "\n".join
-        methods = {str(name) for name in public_methods(program.machine)}
-        self._environment.filters["annotation"] = lambda text: annotation(text, methods)
+        self._environment = environment()
+        self._methods = {str(name) for name in public_methods(program.machine)}
 
     def files(self) -> dict[PurePosixPath, str]:
         """The text of every file, by its path relative to the project."""
@@ -248,8 +217,7 @@ class Renderer:
         if self._program.machine.effects:
             call = f"{self._names.effect}Call"
             parameters.append(f"on_effect: Callable[[{call}], object] | None = None")
-        methods = {str(name) for name in public_methods(self._program.machine)}
-        return [annotation(parameter, methods) for parameter in parameters]
+        return [self._annotation(parameter) for parameter in parameters]
 
     def _opening(self, *, awaits: bool = False) -> dict[str, Any]:
         """The method that opens a registry; a machine without a store has none."""
@@ -363,10 +331,15 @@ class Renderer:
             summary=str(machine.summary),
             names=self._names,
             imports="@imports@",
+            # No filter: what a filter makes of a literal is compiled in, for every machine.
+            annotation=self._annotation,
             **context,
         )
         text = re.sub(r"\n{4,}", "\n\n\n", text).rstrip("\n") + "\n"
         return layout.fitted(text, self._width) if ".py." in template else text
+
+    def _annotation(self, text: str) -> str:
+        return annotation(text, self._methods)
 
     def _header(self, separator: str) -> str:
         lines = [
