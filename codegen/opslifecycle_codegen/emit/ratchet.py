@@ -65,7 +65,10 @@ def authority_sample(program: Program) -> str:
 
 def sample(type: Type, symbols: Symbols) -> Code:
     """The code of some value of a type."""
-    simple = {"bool": "True", "count": "1", "float": "1.0", "text": '"text"', "optional": "None"}
+    simple = {
+        "bool": "True", "count": "1", "float": "1.0", "text": '"text"', "name": '"word"',
+        "optional": "None",
+    }  # fmt: skip
     if type.kind in simple:
         return Code(simple[type.kind])
     if type.kind == "id":

@@ -11,6 +11,7 @@ from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.ir.naming import attribute, setting
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
+from opslifecycle_codegen.ir.types import Type
 
 
 def has_stamps(program: Program) -> bool:
@@ -81,7 +82,7 @@ class StateLowering:
             return [f"self.{start.name} = {start.parameter}"]
         if start.origin is Origin.NONE:
             return [f"self.{start.name}: {type} = None"]
-        hint = f": {type}" if start.type.optional else ""
+        hint = f": {type}" if _is_wider(start.type) else ""
         before, code = f"self.{start.name}{hint} = ", self._constants.short(start.code)
         lines = layout.statement(before, code, "", indent=8, width=self._width)
         return [line[8:] for line in lines]
@@ -135,7 +136,7 @@ class StateLowering:
         ]
         body = [f"self.{attribute(n)} = {setting(n)}" for n in self._machine.settings]
         for name, start in self._program.registry_starts.items():
-            hint = f": {fields[name].python}" if fields[name].optional else ""
+            hint = f": {fields[name].python}" if _is_wider(fields[name]) else ""
             body.append(f"self.{attribute(name)}{hint} = {start.text}")
         if self._program.cursors is not None:
             enum = self._program.symbols.cursor_enum
@@ -151,6 +152,11 @@ class StateLowering:
             body.append("self.effects_given = 0")
         lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
         return lines, body
+
+
+def _is_wider(type: Type) -> bool:
+    """Whether a checker would take the type of a first value for less than the field may hold."""
+    return type.kind in ("optional", "union", "float")
 
 
 def _tuple(before: str, items: list[str], width: int) -> list[str]:
