@@ -7,6 +7,7 @@ import os
 import pickle
 import sqlite3
 import time
+from contextlib import closing
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ class TestSqlite:
         with Registry(store=store) as registry:
             registered(registry)
             until = self._expires(path)
-            with sqlite3.connect(path) as database:
+            with closing(sqlite3.connect(path, isolation_level=None)) as database:
                 database.execute("UPDATE registries SET expires_ms = 1")
             registered(registry)
             # It is renewed every few seconds only.
@@ -179,7 +180,7 @@ class TestSqlite:
             with pytest.raises(PersistenceError, match="the disk is gone"):
                 registered(registry)
         # It writes nothing more, so its lease has to run out.
-        with sqlite3.connect(path) as database:
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
             database.execute("UPDATE registries SET expires_ms = 1")
         with Registry(store=store) as registry:
             registered(registry)
