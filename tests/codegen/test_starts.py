@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.codegen.projects import edit, project
 from tests.codegen.test_names import base, found_in, spelled
 
 TYPES = ("bool", "count", "float", "text", "name", "OtherId", "Colour", "Point", "Shape")
@@ -178,8 +179,6 @@ else:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.codegen.projects import project
-
     source = tmp_path_factory.mktemp("source") / "start.yaml"
     source.write_text(spelled(machine()), encoding="utf-8")
     return project(tmp_path_factory.mktemp("made") / "project", source, width=100)
@@ -218,3 +217,11 @@ def test_an_optional_start_of_a_required_field_is_refused() -> None:
     made["create"]["takes"]["one"] = "optional count"
     made["fields"]["one"] = {"type": "count", "starts": "one"}
     assert "wrong-type" in [rule for rule, _ in found_in(made)]
+
+
+def test_the_generated_tests_notice_a_field_that_is_not_stored(tmp_path: Path) -> None:
+    folder = project(tmp_path / "project", Path(__file__).parent / "parcel.yaml")
+    run = ("-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests", "-k", "survives")
+    ran(folder, *run)
+    edit(folder / "src/parcel/storage.py", "if parcel.stops != 0:", "if parcel.stops > 1_000:")
+    ran(folder, *run, ends_with=1)

@@ -29,6 +29,8 @@ from opslifecycle.operations.enums import (
     OperationTerminalOutcomeKind,
 )
 from opslifecycle.operations.identifiers import OperationId, SessionId
+from opslifecycle.operations.registry import Registry
+from opslifecycle.operations.storage import STORAGE, keeps, restore
 from opslifecycle.operations.values import (
     OperationPeerHandle,
     OperationProgressUpdate,
@@ -284,3 +286,75 @@ def test_cell_of_the_declared_table(
     else:
         assert isinstance(decision, tuple), decision
         assert record.status is target
+
+
+#: Each action, with the one that leads to where it is legal, if any does.
+BEFORE: dict[str, str] = {
+    "start": "",
+    "fail": "",
+    "abort": "",
+    "cancel": "",
+    "peer_ready": "start",
+    "progress_reported": "start",
+    "complete": "start",
+    "retire_requested": "start",
+    "retire_completed": "start",
+}
+
+
+def begin(registry: Registry) -> None:
+    """Make a record of samples."""
+    registry.register_operation(
+        OperationSpec(
+            OperationId.new(),
+            OperationKind.MOB_MEMBER_CHILD,
+            SessionId.new(),
+            "text",
+            "text",
+        ),
+    )
+
+
+def act(registry: Registry, id: OperationId, action: str) -> None:
+    """Ask for an action with samples."""
+    match action:
+        case "start":
+            registry.provisioning_succeeded(id)
+        case "fail":
+            registry.provisioning_failed(id, "text")
+        case "peer_ready":
+            registry.peer_ready(
+                id,
+                OperationPeerHandle("text", TrustedPeerDescriptor("text", "text", "text")),
+            )
+        case "progress_reported":
+            registry.report_progress(id, OperationProgressUpdate("text"))
+        case "complete":
+            registry.complete_operation(id, OperationResult(OperationId.new(), "text", True, 1, 1))
+        case "abort":
+            registry.abort_provisioning(id, None)
+        case "cancel":
+            registry.cancel_operation(id, None)
+        case "retire_requested":
+            registry.request_retire(id)
+        case "retire_completed":
+            registry.mark_retired(id)
+        case _:
+            raise AssertionError(action)
+
+
+def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
+    path, expected = _rt.killed(__file__, tmp_path)
+    if not expected:
+        pytest.skip("the machine refuses or does not store a record of samples")
+    store = _rt.store_at(path)
+    authority = OperationAuthority(max_completed=1, max_concurrent=None)
+    restore(authority, store.open(STORAGE.identity), _rt.SYSTEM_CLOCK)
+    store.close()
+    assert _rt.stored_fields(authority.records, keeps) == expected
+    with Registry(store=_rt.store_at(path)) as registry:
+        assert set(registry._authority.records) <= set(authority.records)
+
+
+if __name__ == "__main__":
+    _rt.act_and_die(Registry, keeps, begin, act, BEFORE)

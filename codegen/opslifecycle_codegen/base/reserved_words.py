@@ -16,7 +16,7 @@ TYPES = frozenset(
     {
         "Any", "AssertionError", "BaseException", "Callable", "ClassVar", "Hashable",
         "Iterable", "MagicMock", "Path", "Self", "Sequence", "TracebackType", "TypeAlias",
-        "Effects", "VERSION", "DIGEST", "STORAGE", "INVARIANTS", "STEPS", "LOCK", "CELLS",
+        "Effects", "VERSION", "DIGEST", "STORAGE", "INVARIANTS", "STEPS", "LOCK", "CELLS", "BEFORE",
     }
 )  # fmt: skip
 

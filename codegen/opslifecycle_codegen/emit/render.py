@@ -21,6 +21,7 @@ from opslifecycle_codegen.emit.imports import import_blocks, public_definitions
 from opslifecycle_codegen.emit.names import public_names
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
+from opslifecycle_codegen.emit.store_test import store_test
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, public_methods
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
@@ -307,6 +308,7 @@ class Renderer:
             "calls": ratchet.calls(program, self._width),
             "record_sample": ratchet.record_sample(program, self._names, self._width),
             "authority_sample": ratchet.authority_sample(program),
+            "store_test": store_test(program, self._width),
         }
 
     def _docs(self) -> dict[str, Any]:

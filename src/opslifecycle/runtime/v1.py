@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
+from opslifecycle.conformance import act_and_die, killed, store_at, stored_fields
 from opslifecycle.errors import (
     CursorOutOfRangeError,
     InternalError,
@@ -99,6 +100,7 @@ __all__ = [
     "Stored",
     "UnsupportedError",
     "Wait",
+    "act_and_die",
     "acting_on_all",
     "advancing",
     "check_count",
@@ -119,6 +121,7 @@ __all__ = [
     "finish",
     "is_effect",
     "json_text",
+    "killed",
     "leave_out_none",
     "merge",
     "migrated",
@@ -131,6 +134,8 @@ __all__ = [
     "respell",
     "seal",
     "setting",
+    "store_at",
+    "stored_fields",
     "structure",
     "text_of",
     "unseal",

@@ -19,6 +19,8 @@ from opslifecycle.runtime import v1 as _rt
 from approval.authority import RequestAuthority, RequestRecord
 from approval.enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency
 from approval.identifiers import PersonId, RequestId
+from approval.registry import ApprovalRegistry
+from approval.storage import STORAGE, keeps, restore
 from approval.values import Ask, Vote
 
 LOCK = Path(__file__).parents[2] / "machine/approval.lock.json"
@@ -162,3 +164,57 @@ def test_cell_of_the_declared_table(
     else:
         assert isinstance(decision, tuple), decision
         assert record.status is target
+
+
+#: Each action, with the one that leads to where it is legal, if any does.
+BEFORE: dict[str, str] = {
+    "circulate": "",
+    "expire": "",
+    "withdraw": "",
+    "endorse": "circulate",
+    "grant": "circulate",
+    "deny": "circulate",
+}
+
+
+def begin(registry: ApprovalRegistry) -> None:
+    """Make a record of samples."""
+    registry.draft(
+        Ask(RequestId.new(), RequestKind.EXPENSE, PersonId.new(), "text", 1, 1),
+    )
+
+
+def act(registry: ApprovalRegistry, id: RequestId, action: str) -> None:
+    """Ask for an action with samples."""
+    match action:
+        case "circulate":
+            registry.circulate(id)
+        case "endorse":
+            registry.endorse(id, Vote(PersonId.new(), 1))
+        case "grant":
+            registry.grant(id, Vote(PersonId.new(), 1))
+        case "deny":
+            registry.deny(id, PersonId.new(), "text")
+        case "expire":
+            registry.expire(id, 1)
+        case "withdraw":
+            registry.withdraw(id)
+        case _:
+            raise AssertionError(action)
+
+
+def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
+    path, expected = _rt.killed(__file__, tmp_path)
+    if not expected:
+        pytest.skip("the machine refuses or does not store a record of samples")
+    store = _rt.store_at(path)
+    authority = RequestAuthority(decisions_max=1)
+    restore(authority, store.open(STORAGE.identity), _rt.SYSTEM_CLOCK)
+    store.close()
+    assert _rt.stored_fields(authority.records, keeps) == expected
+    with ApprovalRegistry(store=_rt.store_at(path)) as registry:
+        assert set(registry._authority.records) <= set(authority.records)
+
+
+if __name__ == "__main__":
+    _rt.act_and_die(ApprovalRegistry, keeps, begin, act, BEFORE)

@@ -19,6 +19,8 @@ from opslifecycle.runtime import v1 as _rt
 from fulfilment.authority import OrderAuthority, OrderRecord
 from fulfilment.enums import OrderStatus
 from fulfilment.identifiers import OrderId
+from fulfilment.registry import FulfilmentRegistry
+from fulfilment.storage import STORAGE, keeps, restore
 
 LOCK = Path(__file__).parents[2] / "machine/fulfilment.lock.json"
 
@@ -2036,3 +2038,217 @@ def test_cell_of_the_declared_table(
     else:
         assert isinstance(decision, tuple), decision
         assert record.status is target
+
+
+#: Each action, with the one that leads to where it is legal, if any does.
+BEFORE: dict[str, str] = {
+    "place": "",
+    "cancel_draft": "",
+    "annotate": "",
+    "screen": "place",
+    "hold": "place",
+    "reject": "place",
+    "cancel": "place",
+    "accept": "screen",
+    "release": "hold",
+    "invoice": "accept",
+    "remind": "invoice",
+    "pay": "invoice",
+    "charge_back": "pay",
+    "allocate": "pay",
+    "backorder": "pay",
+    "start_refund": "pay",
+    "deallocate": "allocate",
+    "start_picking": "allocate",
+    "restock": "backorder",
+    "retry_refund": "start_refund",
+    "refund": "start_refund",
+    "pick_line": "start_picking",
+    "short_pick": "start_picking",
+    "finish_picking": "start_picking",
+    "repick": "finish_picking",
+    "start_packing": "finish_picking",
+    "damage": "finish_picking",
+    "close_parcel": "start_packing",
+    "reopen": "close_parcel",
+    "weigh": "close_parcel",
+    "label": "close_parcel",
+    "relabel": "label",
+    "stage": "label",
+    "unstage": "stage",
+    "hand_over": "stage",
+    "refuse_pickup": "hand_over",
+    "depart": "hand_over",
+    "lose": "hand_over",
+    "scan": "depart",
+    "reroute": "depart",
+    "enter_customs": "depart",
+    "arrive": "depart",
+    "ask_papers": "enter_customs",
+    "clear_customs": "enter_customs",
+    "seize": "enter_customs",
+    "return_to_sender": "enter_customs",
+    "sort": "arrive",
+    "load": "arrive",
+    "store": "arrive",
+    "scan_return": "return_to_sender",
+    "receive_return": "return_to_sender",
+    "unload": "load",
+    "attempt": "load",
+    "deliver": "load",
+    "retry": "store",
+    "notify_pickup": "store",
+    "collect_parcel": "store",
+    "inspect": "receive_return",
+    "resend": "receive_return",
+    "write_off": "receive_return",
+}
+
+
+def begin(registry: FulfilmentRegistry) -> None:
+    """Make a record of samples."""
+    registry.begin(OrderId.new(), "text")
+
+
+def act(registry: FulfilmentRegistry, id: OrderId, action: str) -> None:
+    """Ask for an action with samples."""
+    match action:
+        case "place":
+            registry.place(id)
+        case "screen":
+            registry.screen(id)
+        case "hold":
+            registry.hold(id)
+        case "release":
+            registry.release(id)
+        case "accept":
+            registry.accept(id)
+        case "reject":
+            registry.reject(id)
+        case "invoice":
+            registry.invoice(id)
+        case "remind":
+            registry.remind(id)
+        case "pay":
+            registry.pay(id)
+        case "charge_back":
+            registry.charge_back(id)
+        case "allocate":
+            registry.allocate(id)
+        case "backorder":
+            registry.backorder(id)
+        case "restock":
+            registry.restock(id)
+        case "deallocate":
+            registry.deallocate(id)
+        case "start_picking":
+            registry.start_picking(id)
+        case "pick_line":
+            registry.pick_line(id)
+        case "short_pick":
+            registry.short_pick(id)
+        case "finish_picking":
+            registry.finish_picking(id)
+        case "repick":
+            registry.repick(id)
+        case "start_packing":
+            registry.start_packing(id)
+        case "damage":
+            registry.damage(id)
+        case "close_parcel":
+            registry.close_parcel(id)
+        case "reopen":
+            registry.reopen(id)
+        case "weigh":
+            registry.weigh(id)
+        case "label":
+            registry.label(id)
+        case "relabel":
+            registry.relabel(id)
+        case "stage":
+            registry.stage(id)
+        case "unstage":
+            registry.unstage(id)
+        case "hand_over":
+            registry.hand_over(id)
+        case "refuse_pickup":
+            registry.refuse_pickup(id)
+        case "depart":
+            registry.depart(id)
+        case "scan":
+            registry.scan(id)
+        case "reroute":
+            registry.reroute(id)
+        case "enter_customs":
+            registry.enter_customs(id)
+        case "ask_papers":
+            registry.ask_papers(id)
+        case "clear_customs":
+            registry.clear_customs(id)
+        case "seize":
+            registry.seize(id)
+        case "arrive":
+            registry.arrive(id)
+        case "sort":
+            registry.sort(id)
+        case "load":
+            registry.load(id)
+        case "unload":
+            registry.unload(id)
+        case "attempt":
+            registry.attempt(id)
+        case "retry":
+            registry.retry(id)
+        case "store":
+            registry.store(id)
+        case "notify_pickup":
+            registry.notify_pickup(id)
+        case "deliver":
+            registry.deliver(id)
+        case "collect_parcel":
+            registry.collect_parcel(id)
+        case "return_to_sender":
+            registry.return_to_sender(id)
+        case "scan_return":
+            registry.scan_return(id)
+        case "receive_return":
+            registry.receive_return(id)
+        case "inspect":
+            registry.inspect(id)
+        case "resend":
+            registry.resend(id)
+        case "start_refund":
+            registry.start_refund(id)
+        case "retry_refund":
+            registry.retry_refund(id)
+        case "refund":
+            registry.refund(id)
+        case "lose":
+            registry.lose(id)
+        case "cancel_draft":
+            registry.cancel_draft(id)
+        case "cancel":
+            registry.cancel(id)
+        case "write_off":
+            registry.write_off(id)
+        case "annotate":
+            registry.annotate(id, "text")
+        case _:
+            raise AssertionError(action)
+
+
+def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
+    path, expected = _rt.killed(__file__, tmp_path)
+    if not expected:
+        pytest.skip("the machine refuses or does not store a record of samples")
+    store = _rt.store_at(path)
+    authority = OrderAuthority()
+    restore(authority, store.open(STORAGE.identity), _rt.SYSTEM_CLOCK)
+    store.close()
+    assert _rt.stored_fields(authority.records, keeps) == expected
+    with FulfilmentRegistry(store=_rt.store_at(path)) as registry:
+        assert set(registry._authority.records) <= set(authority.records)
+
+
+if __name__ == "__main__":
+    _rt.act_and_die(FulfilmentRegistry, keeps, begin, act, BEFORE)

@@ -19,6 +19,8 @@ from opslifecycle.runtime import v1 as _rt
 from lamp.authority import LampAuthority, LampRecord
 from lamp.enums import LampStatus
 from lamp.identifiers import LampId
+from lamp.registry import LampRegistry
+from lamp.storage import STORAGE, keeps, restore
 
 LOCK = Path(__file__).parents[2] / "machine/lamp.lock.json"
 
@@ -104,3 +106,46 @@ def test_cell_of_the_declared_table(
     else:
         assert isinstance(decision, tuple), decision
         assert record.status is target
+
+
+#: Each action, with the one that leads to where it is legal, if any does.
+BEFORE: dict[str, str] = {
+    "light": "",
+    "wear_out": "",
+    "darken": "light",
+}
+
+
+def begin(registry: LampRegistry) -> None:
+    """Make a record of samples."""
+    registry.hang(LampId.new(), "text")
+
+
+def act(registry: LampRegistry, id: LampId, action: str) -> None:
+    """Ask for an action with samples."""
+    match action:
+        case "light":
+            registry.light(id)
+        case "darken":
+            registry.darken(id)
+        case "wear_out":
+            registry.note_broken(id)
+        case _:
+            raise AssertionError(action)
+
+
+def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
+    path, expected = _rt.killed(__file__, tmp_path)
+    if not expected:
+        pytest.skip("the machine refuses or does not store a record of samples")
+    store = _rt.store_at(path)
+    authority = LampAuthority()
+    restore(authority, store.open(STORAGE.identity), _rt.SYSTEM_CLOCK)
+    store.close()
+    assert _rt.stored_fields(authority.records, keeps) == expected
+    with LampRegistry(store=_rt.store_at(path)) as registry:
+        assert set(registry._authority.records) <= set(authority.records)
+
+
+if __name__ == "__main__":
+    _rt.act_and_die(LampRegistry, keeps, begin, act, BEFORE)
