@@ -53,6 +53,7 @@ THEN = {
     "shell.effects": [*_EFFECTS, *_RACES],
     "errors": ["tests/test_types.py"],
     "shell.feed": [*_RACES],
+    "shell.opening": [],
     "shell.outbox": _EFFECTS,
     "values.identifiers": [],
     "stores.sqlite.lease": _SQLITE,
