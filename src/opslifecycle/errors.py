@@ -21,21 +21,26 @@ class OpsLifecycleError(Exception):
 
     #: The guard of the machine that refused, where one did.
     guard: str | None = None
+    #: Whether the action is refused because the record is already where it leads: the machine lists
+    #: the status under the action's `idempotent_in`. A caller may take this for a success.
+    already_done: bool = False
 
     def __init__(self, *values: Any) -> None:
         super().__init__(*values)
         for name, value in zip(self.facts, values, strict=True):
             setattr(self, name, value)
 
-    def by(self, guard: str) -> Self:
+    def by(self, guard: str, *, already_done: bool = False) -> Self:
         """The same, refused by a guard of the machine."""
         self.guard = guard
+        self.already_done = already_done
         return self
 
     def again(self) -> Self:
         """An equal error of its own; a shared one would collect all their tracebacks."""
         other = type(self)(*self.args)
         other.guard = self.guard
+        other.already_done = self.already_done
         return other
 
     def __str__(self) -> str:

@@ -63,7 +63,11 @@ class TestFormats:
     @pytest.fixture
     def wrong(self, tmp_path: Path) -> Path:
         folder = project(tmp_path, TURNSTILE)
-        edit(folder / "machine/turnstile.yaml", "checks: [known, possible]", "checks: [knwon]")
+        edit(
+            folder / "machine/turnstile.yaml",
+            "checks: [known]\n\ncreate",
+            "checks: [knwon]\n\ncreate",
+        )
         return folder
 
     def test_text_shows_the_line_and_a_caret(
@@ -80,7 +84,7 @@ class TestFormats:
         assert run(wrong, "--format", "json", "check") == 2
         found = json.loads(capsys.readouterr().out)
         assert {"unknown-guard"} <= {each["rule"] for each in found}
-        assert (found[0]["path"], found[0]["line"]) == ("machine/turnstile.yaml", 22)
+        assert (found[0]["path"], found[0]["line"]) == ("machine/turnstile.yaml", 32)
         assert run(wrong, "--format", "github", "check") == 2
         lines = capsys.readouterr().out.splitlines()
         assert any(line.startswith("::error file=machine/turnstile.yaml,line=34") for line in lines)

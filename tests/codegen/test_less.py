@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.codegen.projects import assert_clean, edit, project
 
 SHIPPED = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"
+TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 PARCEL = Path(__file__).with_name("parcel.yaml")
 DEFERRED = "    deferred: true\n"
 
@@ -134,3 +137,55 @@ def test_a_machine_may_use_the_word_open(tmp_path: Path) -> None:
         "asyncio.run(main())\n"
     )
     assert printed(folder, script) == ["1"]
+
+
+LEAVING = """
+from opslifecycle import MemoryStore
+from turnstile import GateId, GateRegistry
+store, id, other = MemoryStore(), GateId.new(), GateId.new()
+with GateRegistry(store=store) as gates:
+    gates.install(id, "north")
+    gates.install(other, "south")
+    gates.coin(id)
+    gates.push(id)
+    print(sorted(store._records) == [str(other)])
+with GateRegistry(store=store) as gates:
+    print(gates.snapshot(id), gates.snapshot(other).coins)
+"""
+
+
+@pytest.mark.parametrize("deferred", ["", ", deferred: true"])
+def test_a_record_that_is_no_longer_kept_leaves_the_store(tmp_path: Path, deferred: str) -> None:
+    """What a store has of it is older than what was acknowledged: it must not come back."""
+    folder = compiled(
+        tmp_path,
+        TURNSTILE,
+        ("\nsnapshot:", "\nrecovery: {keeps: gate.coins < 1}\n\nsnapshot:"),
+        ("to: unlocked,", f"to: unlocked{deferred},"),
+    )
+    assert printed(folder, LEAVING) == ["True", "None 0"]
+
+
+CLOSING = """
+from opslifecycle import MemoryStore
+from turnstile import GateRegistry
+import json
+store = MemoryStore()
+gates = GateRegistry(store=store)
+gates.close_station()
+gates.close_station()
+print(json.loads(store._state)["closings"])
+"""
+
+
+def test_what_a_command_for_all_sets_is_stored_even_where_it_ends_nothing(tmp_path: Path) -> None:
+    folder = compiled(
+        tmp_path,
+        TURNSTILE,
+        ("\nsnapshot:", "\nrecovery: {keeps: 'true'}\n\nsnapshot:"),
+        ("\nrejections:", "\nregistry:\n  closings: {type: count, starts: '0', summary: All.}\n"
+         "\nrejections:"),
+        ("\nwatch:", "\nfor_all_live:\n  close_station:\n    summary: Take every gate away.\n"
+         "    do: scrap\n    update: {registry.closings: registry.closings + 1}\n\nwatch:"),
+    )  # fmt: skip
+    assert printed(folder, CLOSING) == ["2"]

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from opslifecycle_codegen.analysis.analyze import analyze
 from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
+from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.ir.symbols import snake
@@ -113,12 +114,9 @@ def base(name: str) -> Machine:
         "guards": {
             "fresh": {"when": f"{name} is None", "otherwise": {"there": {"id": "id"}}},
             "held": {"when": f"{name} is not None", "otherwise": {"gone": {"id": "id"}}},
-            "possible": {
-                "when": f"{name}.status in action.from_statuses",
-                "otherwise": {"not_now": not_now},
-            },
         },
-        "checks": ["held", "possible"],
+        "illegal_transition": {"not_now": not_now},
+        "checks": ["held"],
         "fields": {"zz_total": {"type": "count", "starts": "0"}},
         "create": {
             "summary": "Begin.",
@@ -176,7 +174,7 @@ def methods_and_fields() -> Machine:
         "summary": "Be even.",
         "methods": ["zz_even"],
         "from": ["open"],
-        "checks": ["held", "possible", "even"],
+        "checks": ["held", "even"],
     }
     fields = [w for w in free("a field of a record", SNAKE) if w not in ("id", "status")]
     fields.remove("terminal_outcome")
@@ -215,7 +213,7 @@ def registry_and_effects() -> Machine:
     machine["effects"] = {
         word: {"summary": "Say so."}
         for word in words
-        if word not in ("erase", "append_to_feed", "count_in_barriers")
+        if word not in BUILT_IN_EFFECTS
     }
     for word in STATUSES:
         update = f"registry.{word}" if word in words else "registry.records"
@@ -327,7 +325,7 @@ def types_and_members() -> Machine:
         "methods": ["zz_keep"],
         "from": "live",
         "takes": {"all": "ZzAll"},
-        "checks": ["held", "possible", *(f"zz_{i}" for i in range(len(errors)))],
+        "checks": ["held", *(f"zz_{i}" for i in range(len(errors)))],
         "update": {"gamma.all": "all"},
     }
     machine["snapshot"]["fields"]["all"] = "gamma.all"

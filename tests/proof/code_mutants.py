@@ -43,6 +43,7 @@ _EFFECTS = ["tests/codegen/test_effects.py"]
 THEN = {
     "sync.barriers": _RACES,
     "shell.capture": ["tests/test_golden.py"],
+    "values.anything": ["tests/codegen/test_placement.py"],
     "values.checks": [],
     "clock": [],
     "values.closed_set": [],

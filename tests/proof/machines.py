@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import pytest
+from opslifecycle_codegen.analysis import placement
+from opslifecycle_codegen.base.diagnostics import Mark
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.slices import Slice, slices
+from opslifecycle_codegen.source.words import Name
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "machine/ops_lifecycle.yaml").read_text(encoding="utf-8")
@@ -21,6 +27,19 @@ def edited(*edits: tuple[str, str]) -> Program:
         assert text.count(old) == 1, f"{text.count(old)} places have {old!r}"
         text = text.replace(old, new)
     return program_of(text.encode(), "edited.yaml")
+
+
+@contextmanager
+def unplaced(effect: str) -> Iterator[None]:
+    """The compiler with one mistake: it places an effect nowhere."""
+    names = placement._names
+
+    def without(found: Sequence[str], mark: Mark) -> list[Name]:
+        return [name for name in names(found, mark) if name != effect]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placement, "_names", without)
+        yield
 
 
 def slice_of(program: Program, name: str) -> Slice:

@@ -34,8 +34,8 @@ def test_every_claim_is_preserved_by_every_call(path: Path) -> None:
 
 
 ROLLBACK = (
-    "  update: {registry.active_count: registry.active_count - 1}\n  effects: [fail_barriers",
-    "  effects: [fail_barriers",
+    "  from: live\n  update: {registry.active_count: registry.active_count - 1}\n",
+    "  from: live\n",
 )
 PEERLESS = (
     "    when: not operation.peer_ready\n",

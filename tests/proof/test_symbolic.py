@@ -106,8 +106,8 @@ def test_spin_counts_as_many_states_of_the_shipped_machine() -> None:
 def test_spin_tells_which_claim_is_broken() -> None:
     assert PROGRAMS is not None
     program = edited((
-        "  update: {registry.active_count: registry.active_count - 1}\n"
-        "  effects: [fail_barriers", "  effects: [fail_barriers",
+        "  from: live\n  update: {registry.active_count: registry.active_count - 1}\n",
+        "  from: live\n",
     ))  # fmt: skip
     slice = slice_of(program, "waiting")
     found = spin.count(promela(slice, relation(slice), "machine.yaml"), PROGRAMS)

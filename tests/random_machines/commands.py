@@ -7,7 +7,7 @@ from typing import Any
 from tests.random_machines.building import Builder, Tree
 from tests.random_machines.expressions import required
 
-#: Effects that the compiler places, or that a machine placed itself in older languages.
+#: Effects that the compiler places; a machine that names one is refused.
 BUILT_IN_EFFECTS = ["append_to_feed", "evict_oldest", "wake_watchers", "count_in_barriers",
                     "close_watchers", "fail_barriers", "erase"]  # fmt: skip
 
@@ -45,18 +45,16 @@ class Commands:
         }  # fmt: skip
         guards["new"] = {"when": f"{entity} is None", "otherwise": {"known_already": {"id": "id"}}}
         guards["known"] = {"when": f"{entity} is not None", "otherwise": {"unknown": {"id": "id"}}}
-        possible = f"{entity}.status in action.from_statuses"
-        if b.pick.chance(4):
-            # A guard that lets more through than the statuses that an action is legal from.
-            possible += f" or {b.expressions.boolean({**b.of_record(), **b.of_registry()}, 0)}"
-            b.has("hostile: a guard weakens the status test")
-        guards["possible"] = {
-            "when": possible,
-            "otherwise": {
-                "not_now": {"id": "id", "status": f"{entity}.status", "action": "action.label"}
-            },
+        b.tree["illegal_transition"] = {
+            "not_now": {"id": "id", "status": f"{entity}.status", "action": "action.label"}
         }
-        b.tree["checks"] = ["known", "possible"]
+        b.tree["checks"] = b.pick.one([["known"], ["known", "legal_status"]])
+        if b.pick.chance(2):
+            # What was once how a guard let more through than the statuses of an action.
+            weak = f"{entity}.status in action.from_statuses or {entity} is not None"
+            guards["weak"] = {"when": weak, "otherwise": {"unknown": {"id": "id"}}}
+            b.tree["checks"].append("weak")
+            b.has("hostile: a guard tests the status")
         flags = [n for n, t in b.registry.items() if t == "bool"]
         if flags and b.pick.chance(40):
             flag = b.pick.one(flags)
@@ -170,8 +168,8 @@ class Commands:
             b.has("label")
         own = self._own_guards(params, 1)
         if own:
-            action["checks"] = ["known", "possible", *own] if pick.chance(70) else [
-                "known", *own, "possible"]  # fmt: skip
+            action["checks"] = ["known", *own] if pick.chance(70) else [
+                "known", *own, "legal_status"]  # fmt: skip
         scope = {**b.of_record(), **b.of_registry(), **params}
         update = b.updates(scope, 2)
         if update:

@@ -26,14 +26,9 @@ class Features:
         self.reader = ""
         if self.feed or self.collect:
             b.fields["sequence"] = "optional count"
+        if self.collect and not self.feed:
             b.tree["fields"]["sequence"] = {"type": "optional count"}
         if self.feed:
-            for name in ("completions", "watermark", "dropped_through"):
-                b.tree["registry"][name] = {"type": "count", "starts": 0, "summary": "A number."}
-            b.tree["settings"]["rows_kept"] = {
-                "summary": "How many rows stay.", "type": "count", "default": pick.integer(1, 3),
-                "at_least": 1,
-            }  # fmt: skip
             b.tree["ids"]["EpochId"] = {"summary": "Names one life of the feed."}
             if pick.chance(50):
                 self.reader = b.words.type()
@@ -55,7 +50,7 @@ class Features:
         if self.feed:
             self._feed()
         elif self.collect:
-            self._number([])
+            self._number()
         if self.collect:
             method = self.b.words.name()
             self.b.tree["collect"] = {"summary": self.b.words.text(), "method": method}
@@ -77,44 +72,39 @@ class Features:
             b.tree["watch"] = {
                 "summary": b.words.text(), "method": b.words.name(), "checks": ["known"]
             }  # fmt: skip
-            self._step({"effects": ["wake_watchers"]})
             b.has("watch")
 
     # Feed ---------------------------------------------------------------------------------------
 
-    def _number(self, more: list[str]) -> None:
-        """Number every end."""
+    def _number(self) -> None:
+        """Number every end of a machine without a feed."""
         b = self.b
-        if "completions" not in b.tree["registry"]:
-            b.tree["registry"]["completions"] = {
-                "type": "count", "starts": 0, "summary": "A number."
-            }  # fmt: skip
-        step: Tree = {
-            "update": {
-                "registry.completions": "registry.completions + 1",
-                f"{b.entity}.sequence": "registry.completions",
+        b.tree["registry"]["completions"] = {"type": "count", "starts": 0, "summary": "A number."}
+        self._step(
+            {
+                "update": {
+                    "registry.completions": "registry.completions + 1",
+                    f"{b.entity}.sequence": "registry.completions",
+                }
             }
-        }
-        if more:
-            step["update"]["registry.watermark"] = "registry.completions"
-            step["effects"] = more
-        self._step(step)
+        )
 
     def _feed(self) -> None:
         b, pick, words = self.b, self.b.pick, self.b.words
-        evicts = pick.chance(60)
-        self._number(["append_to_feed", "evict_oldest"] if evicts else ["append_to_feed"])
-        if evicts:
-            b.has("retention")
         fields = {"seq": f"{b.entity}.sequence", words.name(): f"{b.entity}.id"}
         for name in pick.some([n for n in b.fields if n != "sequence"], 3):
             fields[words.name()] = f"{b.entity}.{name}"
-        b.tree["feed"] = {
+        feed = b.tree["feed"] = {
             "summary": words.text(), "method": words.name(), "epoch": "EpochId", "batch": "Batch",
             "entry": {"name": "Entry", "summary": words.text(), "fields": fields},
-            "rows_max": "registry.rows_kept",
         }  # fmt: skip
+        if pick.chance(50):
+            feed["counter"] = "completions"
+        if pick.chance(30):
+            feed["when"] = b.expressions.boolean(b.of_record())
+            b.has("feed: some have entries")
         b.has("feed")
+        self._retention()
         if self.reader:
             b.tree["rejections"]["beyond"] = {
                 "error": "BeyondError", "facts": {"cursor": "count", "watermark": "count"},
@@ -125,6 +115,22 @@ class Features:
                 "beyond": {"beyond": {"cursor": "cursor", "watermark": "registry.watermark"}},
             }  # fmt: skip
             b.has("cursors")
+
+    def _retention(self) -> None:
+        b, pick = self.b, self.b.pick
+        if not pick.chance(60):
+            return
+        b.tree["settings"]["rows_kept"] = {
+            "summary": "How many rows stay.", "type": "count", "default": pick.integer(1, 3),
+            "at_least": 1,
+        }  # fmt: skip
+        evict = pick.one(["records", "entries"])
+        b.tree["retention"] = {"evict": evict, "max_entries": "registry.rows_kept"}
+        b.has(f"retention: {evict}")
+        if pick.chance(50):
+            b.tree["retention"]["beyond_cursors"] = True
+        elif self.reader:
+            b.has("retention: held by cursors")
 
     # Waits and commands for all -----------------------------------------------------------------
 
@@ -141,7 +147,6 @@ class Features:
             "wait": "GroupWait", "result": "GroupResult", "token": "GroupToken",
             "checks": [{"repeated": twice}, {"busy": busy}, {"unknown": {"unknown": {"id": "id"}}}],
         }  # fmt: skip
-        self._step({"effects": ["count_in_barriers"]})
         b.has("barrier")
 
     def _total(self) -> tuple[str, dict[str, str]]:
@@ -219,8 +224,7 @@ class Features:
             return
         rollback: Tree = {
             "summary": words.text(), "method": words.name(), "from": self.commands._sources(),
-            "checks": ["known", "possible"],
-            "effects": ["fail_barriers", "close_watchers", "erase"],
+            "checks": ["known"],
         }  # fmt: skip
         update = b.updates({**b.of_record(), **b.of_registry()}, 1, record=False)
         if update:

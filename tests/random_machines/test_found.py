@@ -14,7 +14,6 @@ from tests.random_machines.examining import Examination
 PARCEL = Path(__file__).parents[1] / "codegen/parcel.yaml"
 FEED = {
     "summary": "Every end.", "method": "feed", "epoch": "FeedId", "batch": "Batch",
-    "rows_max": "registry.kept",
     "entry": {
         "name": "Entry", "summary": "One end.",
         "fields": {
@@ -31,7 +30,7 @@ def parcel(*path: str) -> tuple[Tree, Any]:
     for each in (tree["create"], *tree["actions"].values()):
         each.pop("effects", None)
     tree.pop("effects")
-    tree["on_terminal"] = [{"effects": ["wake_watchers"]}]
+    tree.pop("on_terminal")
     part = tree
     for key in path:
         part = part.setdefault(key, {})
@@ -78,27 +77,13 @@ def test_a_field_begins_as_a_field_of_the_registry() -> None:
 @pytest.mark.parametrize("optional", [True, False])
 def test_a_feed_entry_has_fields_that_may_be_none_anywhere(optional: bool) -> None:
     tree, fields = parcel("fields")
-    fields |= {
-        "sequence": {"type": "optional count"},
-        "note": {"type": "optional text"} if optional else {"type": "text", "starts": "address"},
-    }  # fmt: skip
-    tree["registry"] = {
-        name: {"type": "count", "starts": 0, "summary": "A number."}
-        for name in ("numbered", "watermark", "dropped_through")
-    }
+    fields["note"] = (
+        {"type": "optional text"} if optional else {"type": "text", "starts": "address"}
+    )
     tree["settings"] = {
         "kept": {"summary": "How many.", "type": "count", "default": 2, "at_least": 1}
     }
     tree["ids"]["FeedId"] = {"summary": "Names the feed."}
     tree["feed"] = FEED
-    tree["on_terminal"].append(
-        {
-            "update": {
-                "registry.numbered": "registry.numbered + 1",
-                "parcel.sequence": "registry.numbered",
-                "registry.watermark": "registry.numbered",
-            },
-            "effects": ["append_to_feed", "evict_oldest"],
-        }
-    )
+    tree["retention"] = {"evict": "records", "max_entries": "registry.kept"}
     assert Examination().of(tree)

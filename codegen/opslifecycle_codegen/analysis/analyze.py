@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.overlaps import judge
+from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, placed
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
@@ -23,6 +24,7 @@ from opslifecycle_codegen.ir.program import (
     ForAll,
     Program,
     Recovery,
+    Retention,
     Rule,
     Views,
 )
@@ -43,17 +45,23 @@ from opslifecycle_codegen.ir.types import (
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 
+#: What an expression may name, and no field may hold.
+_NO_VALUES = frozenset(
+    {"none", "entity", "registry", "action", "statuses", "row", "barrier", "collection", "counts"}
+)
+
 
 def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
     """The program of a machine; raises InvalidMachineError with every mistake found."""
     program = _Analyzer(machine, diagnostics).run()
-    waive(machine, diagnostics)
+    waive(program.machine, diagnostics)
     diagnostics.stop_if_any()
     return program
 
 
 class _Analyzer:
     def __init__(self, machine: model.Machine, diagnostics: Diagnostics) -> None:
+        machine = placed(machine, diagnostics)
         self._machine = machine
         self._diagnostics = diagnostics
         self._resolver = Resolver(machine, diagnostics)
@@ -80,7 +88,7 @@ class _Analyzer:
             watch=commands.watch(machine.watch) if machine.watch else None,
             cursors=commands.cursors(machine.cursors) if machine.cursors else None,
             barrier=commands.barrier(machine.barrier) if machine.barrier else None,
-            rows_max=self._rows_max(),
+            retention=self._retention(),
             recovery=self._recovery(actions),
             views=self._views(),
             classifiers=tuple(self._classifier(n, e) for n, e in machine.classifiers.items()),
@@ -165,7 +173,7 @@ class _Analyzer:
             self._diagnostics.add(declared.do.mark, "not-total", message)
         command = Command(
             str(name), str(name), declared.summary, action.params, to=action.to,
-            outcome=action.outcome,
+            outcome=action.outcome, effects=action.effects,
         )  # fmt: skip
         return ForAll(command, action.name, unless, updates, declared.optional)
 
@@ -223,11 +231,14 @@ class _Analyzer:
             if field.recovered_as is not None
         }
 
-    def _rows_max(self) -> Code | None:
-        if self._machine.feed is None:
+    def _retention(self) -> Retention | None:
+        declared = self._machine.retention
+        if declared is None:
             return None
         names = {"registry": Binding(REGISTRY, "authority")}
-        return self._compile(self._machine.feed.rows_max, Scope(self._symbols, names), COUNT).code
+        most = self._compile(declared.max_entries, Scope(self._symbols, names), COUNT)
+        held = self._machine.cursors is not None and not declared.beyond_cursors
+        return Retention(most.code, declared.evict == EVICT_RECORDS, held)
 
     # Views --------------------------------------------------------------------------------------
 
@@ -252,6 +263,9 @@ class _Analyzer:
         self, name: Name, declared: model.ViewField, scope: Scope, left_out: bool
     ) -> tuple[ViewInfo, Code]:
         typed = self._compile(declared.is_, scope)
+        if typed.type.required.kind in _NO_VALUES:
+            message = f"a field of a view has a value; this is {typed.type}"
+            self._diagnostics.add(declared.is_.mark, "wrong-type", message)
         rule = declared.json
         if rule not in (None, "leave_out_none", "keep_none"):
             message = f"json: {str(rule)!r} is no rule; there are leave_out_none and keep_none"

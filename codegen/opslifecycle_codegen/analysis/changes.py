@@ -6,6 +6,7 @@ import ast
 from collections.abc import Mapping, Sequence
 
 from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.ir.naming import attribute, variable
@@ -15,17 +16,6 @@ from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name, Text
-
-#: What the shell can carry out; a machine names these and no others.
-EFFECTS = (
-    "append_to_feed",
-    "count_in_barriers",
-    "wake_watchers",
-    "evict_oldest",
-    "close_watchers",
-    "fail_barriers",
-    "erase",
-)
 
 
 class Changes:
@@ -78,15 +68,12 @@ class Changes:
         return _augmented(code_target, typed.code)
 
     def effects(self, names: Sequence[Name]) -> tuple[str, ...]:
-        """Effects by name, each known to the shell."""
-        known = [*EFFECTS, *self._machine.effects]
+        """Effects by name: the machine's own, and those that the compiler has placed."""
+        known = list(self._machine.effects)
         for name in names:
-            if name not in known:
+            if name not in known and name not in BUILT_IN_EFFECTS:
                 message = f"there is no effect {str(name)!r}"
                 self._diagnostics.add(name.mark, "unknown-effect", message, nearest(name, known))
-            needs_feed = name in ("append_to_feed", "evict_oldest")
-            if needs_feed and self._machine.feed is None:
-                self._diagnostics.add(name.mark, "missing-feed", f"{name} needs a feed")
             self.used_effects.add(str(name))
         return tuple(str(name) for name in names)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from opslifecycle_codegen.analysis.changes import Changes
 from opslifecycle_codegen.analysis.expressions import compile_expression
@@ -25,7 +25,7 @@ from opslifecycle_codegen.ir.types import (
     optional,
 )
 from opslifecycle_codegen.source import model
-from opslifecycle_codegen.source.words import Name, Text, TypeExpr, Words
+from opslifecycle_codegen.source.words import Name, TypeExpr, Words
 
 #: What a barrier is checked for when it is asked for, each once, in the order of the machine.
 BARRIER_CHECKS = ("repeated", "busy", "unknown")
@@ -112,7 +112,6 @@ class Commands:
         foreseeable, depends_on = self.guards.foreseen(names, any_action)
         scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
         checks, scope = self.guards.checks(names, scope)
-        self._require_status_check(name, names)
         updates = self.changes.updates(declared.update, scope)
         targets = self._resolver.statuses([declared.to] if declared.to else [])
         terminal = bool(targets) and targets[0] in self._symbols.status_groups["terminal"]
@@ -134,9 +133,6 @@ class Commands:
         scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
         checks, scope = self.guards.checks(names, scope)
-        self._require_status_check(declared.method, names)
-        if "erase" not in declared.effects:
-            self._diagnostics.add(declared.mark, "missing-effect", "a rollback needs erase")
         updates = self.changes.updates(declared.update, scope)
         effects = self.changes.effects(declared.effects)
         return Command(
@@ -225,12 +221,3 @@ class Commands:
             if status in terminal:
                 message = f"{status} is an end: nothing leads away from it"
                 self._diagnostics.add(words[0].mark, "terminal-exit", message)
-
-    def _require_status_check(self, name: Text, checks: Sequence[Name]) -> None:
-        for each in checks:
-            guard = self._machine.guards.get(each)
-            # A guard that does not exist is a mistake of its own, reported where it is named.
-            if guard is None or "action.from" in guard.when:
-                return
-        message = f"none of the checks of {name} asks for its `from` (action.from_statuses)"
-        self._diagnostics.add(name.mark, "status-unchecked", message)

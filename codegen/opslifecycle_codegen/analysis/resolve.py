@@ -24,7 +24,7 @@ from opslifecycle_codegen.ir.types import (
     fits,
     optional,
 )
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import model, type_model
 from opslifecycle_codegen.source.parser import is_name
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, TypeName
@@ -95,7 +95,7 @@ class Resolver:
                 message = f"members cannot come from {declared.members_from!r}"
                 self._diagnostics.add(declared.members_from.mark, "unknown-name", message, hint)
 
-    def _enum(self, name: str, declared: model.Enum) -> None:
+    def _enum(self, name: str, declared: type_model.Enum) -> None:
         if not declared.members:
             self._diagnostics.add(declared.mark, "empty-set", f"{name} has no members")
         properties = self._properties(declared.properties)
@@ -107,7 +107,7 @@ class Resolver:
         }
         self._symbols.enums[name] = EnumInfo(name, declared.summary, members, properties)
 
-    def _enum_of_union(self, name: str, declared: model.Enum) -> None:
+    def _enum_of_union(self, name: str, declared: type_model.Enum) -> None:
         union = self._symbols.unions[str(declared.members_from)]
         members = {
             variant.tag_value: MemberInfo(variant.tag_value, variant.summary)
@@ -115,7 +115,7 @@ class Resolver:
         }
         self._symbols.enums[name] = EnumInfo(name, declared.summary, members, source=union.name)
 
-    def _properties(self, declared: dict[Name, model.Property]) -> dict[str, PropertyInfo]:
+    def _properties(self, declared: dict[Name, type_model.Property]) -> dict[str, PropertyInfo]:
         return {
             name: PropertyInfo(self.type_of(each.type), each.summary)
             for name, each in declared.items()

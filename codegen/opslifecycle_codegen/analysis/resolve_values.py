@@ -7,7 +7,7 @@ from collections.abc import Callable
 from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir.symbols import FieldInfo, RecordInfo, Symbols, UnionInfo, snake
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import model, type_model
 from opslifecycle_codegen.source.words import Name, Text, TypeExpr, TypeName
 
 
@@ -53,7 +53,7 @@ class _Values:
             else:
                 self._record(name, declared)
 
-    def _foreign(self, name: TypeName, path: Text, declared: model.Value) -> None:
+    def _foreign(self, name: TypeName, path: Text, declared: type_model.Value) -> None:
         """A class of the program's own; the machine knows its name and nothing else."""
         module, _, last = path.rpartition(".")
         parts = module.split(".")
@@ -66,14 +66,14 @@ class _Values:
             self._diagnostics.add(declared.mark, "wrong-shape", message)
         self._symbols.foreign[str(name)] = module
 
-    def _record(self, name: str, declared: model.Value) -> None:
+    def _record(self, name: str, declared: type_model.Value) -> None:
         if declared.tag is not None:
             message = f"{name} has a tag but no variants"
             self._diagnostics.add(declared.tag.mark, "wrong-shape", message)
         fields = self._fields(declared.fields)
         self._symbols.records[name] = RecordInfo(name, declared.summary, fields)
 
-    def _union(self, name: str, declared: model.Value) -> None:
+    def _union(self, name: str, declared: type_model.Value) -> None:
         tag = declared.tag
         if tag is None or declared.fields:
             message = f"{name} has variants: it needs a tag and no fields of its own"
@@ -94,7 +94,9 @@ class _Values:
             name, declared.summary, str(tag or ""), variants, tag_enum
         )
 
-    def _check_json_keys(self, declared: model.Variant, info: RecordInfo, tag: Name | None) -> None:
+    def _check_json_keys(
+        self, declared: type_model.Variant, info: RecordInfo, tag: Name | None
+    ) -> None:
         keys = [str(name) for name in info.fields]
         if info.flatten:
             flat = info.fields.get(info.flatten)
@@ -108,7 +110,7 @@ class _Values:
             message = f"the JSON of {info.name} would have the key {key!r} twice"
             self._diagnostics.add(declared.mark, "name-collision", message)
 
-    def _fields(self, declared: dict[Name, model.ValueField]) -> dict[str, FieldInfo]:
+    def _fields(self, declared: dict[Name, type_model.ValueField]) -> dict[str, FieldInfo]:
         fields: dict[str, FieldInfo] = {}
         defaulted = ""
         for name, each in declared.items():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import string
 
-from opslifecycle_codegen.analysis.changes import EFFECTS
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.name_rules import check_create, check_names
+from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.slice_rules import check_slices
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
@@ -21,7 +21,6 @@ def check(
     """Report what is unreachable, unused, endless or named twice."""
     rules = _Rules(program, resolver, commands, diagnostics)
     rules.statuses()
-    rules.effects()
     rules.deferred()
     check_slices(program, diagnostics)
     rules.methods()
@@ -83,19 +82,6 @@ class _Rules:
                     message = f"{name} is legal from {source}: rejecting it there cannot happen"
                     self._diagnostics.add(name.mark, "dead-idempotence", message)
 
-    def effects(self) -> None:
-        """What waits for an end is told of every end, whatever the record."""
-        machine = self._machine
-        always = {name for step in machine.on_terminal if step.if_ is None for name in step.effects}
-        for feature, declared, effect in (
-            ("watch", machine.watch, "wake_watchers"),
-            ("barrier", machine.barrier, "count_in_barriers"),
-        ):
-            if declared is not None and effect not in always:
-                message = f"{feature} would never end: no step of on_terminal always does {effect}"
-                hint = f"add to on_terminal: - effects: [{effect}]"
-                self._diagnostics.add(declared.mark, "missing-effect", message, hint)
-
     def deferred(self) -> None:
         """A write is deferred only where a crash may lose it, and only where there is a store."""
         terminal = self._program.symbols.status_groups["terminal"]
@@ -150,7 +136,7 @@ class _Rules:
             if name not in self._commands.guards.used:
                 self._add(name, "unused-guard", f"nothing checks {name}")
         for name in machine.effects:
-            if name in EFFECTS:
+            if name in BUILT_IN_EFFECTS:
                 message = f"{name} is an effect of the shell"
                 self._diagnostics.add(name.mark, "name-collision", message)
             elif name not in self._commands.changes.used_effects:

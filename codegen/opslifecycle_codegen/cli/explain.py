@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from opslifecycle_codegen.analysis.placement import LEGAL_STATUS
 from opslifecycle_codegen.ir.program import Check, Command, Program
 
 
@@ -31,7 +32,7 @@ def explained_status(program: Program, status: str) -> str:
             lines += _command_lines(program, action)
         else:
             already = " (counts as done already)" if status in action.idempotent_in else ""
-            refusals = " or ".join(_distinct(_of_status(action, program)))
+            refusals = " or ".join(_distinct(_of_status(action)))
             lines.append(f"  {action.name}: refused with {refusals}{already}")
     return "\n".join(lines)
 
@@ -70,9 +71,7 @@ def _command_lines(program: Program, command: Command) -> list[str]:
         lines.append(f"    from {', '.join(command.from_statuses)}")
     lines.append(f"    to {command.to}" if command.to else "    changes no status")
     lines += [f"    needs {_need(check, program)}" for check in command.checks]
-    lines += [
-        f"    sets {each.target} {each.operator} {each.code.text}" for each in command.updates
-    ]
+    lines += [f"    sets {target}: {text}" for target, text in _updates(program, command)]
     if command.outcome is not None:
         lines.append(f"    outcome {command.outcome.text}")
     if command.effects:
@@ -82,19 +81,25 @@ def _command_lines(program: Program, command: Command) -> list[str]:
     return lines
 
 
+def _updates(program: Program, command: Command) -> Iterator[tuple[str, str]]:
+    """What a command sets, in the words of the machine."""
+    machine = program.machine
+    declared = next((a for name, a in machine.actions.items() if name == command.name), None)
+    for target, value in (declared or machine.create).update.items():
+        yield str(target), " ".join(str(value).split())
+
+
 def _need(check: Check, program: Program) -> str:
     guard = next((g for name, g in program.machine.guards.items() if name == check.guard), None)
     condition = " ".join(str(guard.when).split()) if guard is not None else ""
+    if check.guard == LEGAL_STATUS:
+        condition = "a status that allows it"
     return f"{check.guard}: {condition}, else {check.error}"
 
 
-def _of_status(action: Command, program: Program) -> Iterator[str]:
-    """The errors of the guards that ask for the status."""
-    guards = program.machine.guards
-    for check in action.checks:
-        when = next((str(g.when) for name, g in guards.items() if name == check.guard), "")
-        if "action.from_statuses" in when:
-            yield check.error
+def _of_status(action: Command) -> Iterator[str]:
+    """The error of the test of the status."""
+    return (check.error for check in action.checks if check.guard == LEGAL_STATUS)
 
 
 def _distinct(names: Iterator[str]) -> list[str]:

@@ -17,6 +17,7 @@ from opslifecycle_codegen.ir.program import (
     EndStep,
     ForAll,
     Program,
+    Retention,
 )
 
 
@@ -84,8 +85,9 @@ class CommandLowering(MethodLowering):
 
     def shell_methods(self) -> list[Method]:
         """What the shell does through the authority, and what every end does."""
-        feed = [self._evict()] if self._machine.feed is not None else []
-        return [self._erase(), *feed, self._end()]
+        retention = self._program.retention
+        evict = [self._evict(retention)] if retention is not None else []
+        return [self._erase(), *evict, self._end()]
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -102,14 +104,14 @@ class CommandLowering(MethodLowering):
 
     def _action(self, command: Command) -> Method:
         entity = self._entity
-        body = [*self._checks(command.checks), *self._assign(command.updates)]
+        checks = self._checks(command.checks, done_in=self._done_in(command))
+        body = [*checks, *self._assign(command.updates)]
         terminal = command.to in self._program.symbols.status_groups["terminal"]
         body += self._stamps(command.name)
         if terminal:
             status = Code(f"{self._names.status}.{command.to.upper()}")
             outcome = self.outcomes.of(command)
-            ending = layout.called("self._end", [Code(entity), status, outcome])
-            body += self._statement("return ", ending)
+            body += self._statement("return ", self._ending(command, status, outcome))
         else:
             if command.to:
                 status = Code(f"{self._names.status}.{command.to.upper()}")
@@ -120,6 +122,15 @@ class CommandLowering(MethodLowering):
         doc = self._doc(command.summary, f"Legal from {sources}{target}.")
         parameters = [f"id: {self._names.id}", *self._params(command)]
         return self._method(self._command(command.name), parameters, DECISION, doc, body)
+
+    def _ending(self, command: Command, status: Code, outcome: Code) -> Code:
+        """The call that ends a record; what the action itself causes comes first."""
+        ending = layout.called("self._end", [Code(self._entity), status, outcome])
+        if not command.effects:
+            return ending
+        return layout.joined(
+            "+", [Code(self._effects_constant(command.effects)), ending], layout.SUM
+        )
 
     def _effects_constant(self, effects: tuple[str, ...]) -> str:
         if not effects:
@@ -134,7 +145,7 @@ class CommandLowering(MethodLowering):
             body += [*self._statement("if ", each.unless, ":"), "    return []"]
         status = f"{self._names.status}.{command.to.upper()}"
         outcome = self.outcomes.of(command)
-        ending = layout.called("self._end", [Code(entity), Code(status), outcome])
+        ending = self._ending(command, Code(status), outcome)
         body += [
             "live = [each.id for each in self.records.values() if not each.status.terminal]",
             "live.sort()",
@@ -182,19 +193,22 @@ class CommandLowering(MethodLowering):
         doc = self._doc("Let a record go, whole.")
         return self._method("erase", [f"id: {self._names.id}"], "None", doc, body)
 
-    def _evict(self) -> Method:
+    def _evict(self, retention: Retention) -> Method:
         entity = self._entity
-        body = [
-            "self.dropped_through = sequence",
+        parameters = ["sequence: int", f"id: {self._names.id}"]
+        body = ["self.dropped_through = sequence"]
+        if not retention.evicts_records:
+            doc = self._doc("Drop the oldest feed entry; the record that wrote it stays.")
+            return self._method("evict", parameters, "None", doc, body)
+        body += [
             f"{entity} = self.records.get(id)",
             f"if {entity} is not None and {entity}.sequence == sequence:",
             "    self.erase(id)",
         ]
         doc = self._doc(
-            "Drop the oldest feed row, and the record that wrote it.",
+            "Drop the oldest feed entry, and the record that wrote it.",
             f"A later {entity} of the same id has another sequence, and stays.",
         )
-        parameters = ["sequence: int", f"id: {self._names.id}"]
         return self._method("evict", parameters, "None", doc, body)
 
     def _end(self) -> Method:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from opslifecycle_codegen.analysis.placement import LEGAL_STATUS
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
@@ -54,8 +55,13 @@ class MethodLowering:
     def _params(self, command: Command) -> list[str]:
         return [f"{parameter(name)}: {type.python}" for name, type in command.params.items()]
 
-    def _checks(self, checks: tuple[Check, ...], *, lookup: bool = True) -> list[str]:
-        """The guards in their order; the record is looked up where the first of them reads it."""
+    def _checks(
+        self, checks: tuple[Check, ...], *, lookup: bool = True, done_in: str = ""
+    ) -> list[str]:
+        """The guards in their order; the record is looked up where the first of them reads it.
+
+        `done_in` names the statuses in which the refusal says that the action is done already.
+        """
         lines: list[str] = []
         found = f"{self._entity} = self.records.get(id)"
         for check in checks:
@@ -64,7 +70,8 @@ class MethodLowering:
             for name, code in check.lets:
                 lines += self._statement(f"{name} = ", code)
             lines += self._statement("if ", check.refuse_if, ":")
-            lines += self._refuse(check.refusal, depth=1, by=check.guard)
+            done = done_in if check.guard == LEGAL_STATUS else ""
+            lines += self._refuse(check.refusal, depth=1, by=check.guard, done_in=done)
         return lines
 
     def _statement(self, before: str, code: Code, after: str = "", *, depth: int = 0) -> list[str]:
@@ -73,9 +80,19 @@ class MethodLowering:
         lines = layout.statement(before, code, after, indent=indent, width=self._width)
         return [line[8:] for line in lines]
 
-    def _refuse(self, refusal: Code, *, depth: int, by: str = "") -> list[str]:
+    def _refuse(self, refusal: Code, *, depth: int, by: str = "", done_in: str = "") -> list[str]:
+        lines: list[str] = []
         after = f".by({layout.quoted(by)})" if by else ""
-        return self._statement("return ", refusal, after, depth=depth)
+        if done_in:
+            indent = "    " * depth
+            lines.append(f"{indent}done = {self._entity}.status in {done_in}")
+            after = f".by({layout.quoted(by)}, already_done=done)"
+        return [*lines, *self._statement("return ", refusal, after, depth=depth)]
+
+    def _done_in(self, command: Command) -> str:
+        """The constant with the statuses in which a command counts as done already."""
+        done = command.idempotent_in
+        return self._program.symbols.done_constant(done) if done else ""
 
     def _assign(self, updates: tuple[Assignment, ...]) -> list[str]:
         return [

@@ -85,14 +85,17 @@ class QuestionLowering(MethodLowering):
         return found
 
     def _refused(self, name: str, command: Command) -> Method:
-        body = [*self._checks(command.foreseeable), "return None"]
+        any_done = any(each.idempotent_in for each in self._program.actions)
+        done_in = "done_in" if any_done else ""
+        body = [*self._checks(command.foreseeable, done_in=done_in), "return None"]
         status = self._names.status
         doc = self._doc(
             "What an action would be refused with now; None if nothing is against it.",
             f"It is checked for {', '.join(_guards(command)) or 'nothing'}.",
         )
         parameters = [
-            f"id: {self._names.id}", f"from_statuses: tuple[{status}, ...]", "label: str"
+            f"id: {self._names.id}", f"from_statuses: tuple[{status}, ...]", "label: str",
+            *([f"done_in: tuple[{status}, ...]"] if any_done else []),
         ]  # fmt: skip
         return self._method(name, parameters, "_rt.OpsLifecycleError | None", doc, body)
 
@@ -100,10 +103,10 @@ class QuestionLowering(MethodLowering):
         body = ["return ("]
         for command in self._program.actions:
             sources = self._program.symbols.status_constant(command.from_statuses)
-            asked = layout.called(
-                f"self.{refusers[_guards(command)]}",
-                [Code("id"), Code(sources), Code(layout.quoted(command.label))],
-            )
+            given = [Code("id"), Code(sources), Code(layout.quoted(command.label))]
+            if any(each.idempotent_in for each in self._program.actions):
+                given.append(Code(self._done_in(command) or "()"))
+            asked = layout.called(f"self.{refusers[_guards(command)]}", given)
             arguments = [Code(layout.quoted(command.name)), asked]
             if command.depends_on:
                 names = [Code(layout.quoted(name)) for name in command.depends_on]

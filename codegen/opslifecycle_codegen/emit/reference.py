@@ -14,8 +14,8 @@ from typing import Any
 
 import attrs
 
-from opslifecycle_codegen.analysis.changes import EFFECTS
 from opslifecycle_codegen.analysis.commands import BARRIER_CHECKS
+from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.base.rule_catalogue import RULES, WAIVABLE
 from opslifecycle_codegen.compat import compare
@@ -54,7 +54,8 @@ def sections_page() -> str:
                 continue
             key = f"**`{name}`**" if field.default is attrs.NOTHING else f"`{name}`"
             lines.append(f"| {key} | {_words(hints[field.name])} |")
-    lines += ["", "## Effects of the shell", "", ", ".join(f"`{name}`" for name in EFFECTS)]
+    lines += ["", "## Effects that the compiler places", "", "| effect | feature |", "|---|---|"]
+    lines += [f"| `{name}` | {feature} |" for name, feature in BUILT_IN_EFFECTS.items()]
     lines += ["", "## Checks of a barrier", "", ", ".join(f"`{n}`" for n in BARRIER_CHECKS)]
     return "\n".join(lines) + "\n"
 

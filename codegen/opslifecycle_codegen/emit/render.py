@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from opslifecycle_codegen.analysis.changes import EFFECTS
+from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.config import MachineConfig
 from opslifecycle_codegen.compat import lock
 from opslifecycle_codegen.emit import docs, layout, ratchet, storage, types, views
@@ -139,7 +139,7 @@ class Renderer:
         used.update(effect for action in program.actions for effect in action.effects)
         used.update(program.rollback.effects if program.rollback else ())
         used.update(("erase",) if program.collect else ())
-        members = {e: MemberInfo(e, _EFFECT_SUMMARIES[e]) for e in EFFECTS if e in used}
+        members = {e: MemberInfo(e, _EFFECT_SUMMARIES[e]) for e in BUILT_IN_EFFECTS if e in used}
         for name, declared in program.machine.effects.items():
             members[str(name)] = MemberInfo(str(name), declared.summary)
         summary = "What the shell carries out after a command was accepted."
@@ -270,7 +270,7 @@ class Renderer:
             "listing_order": machine.listing is not None,
             "barrier": machine.barrier is not None,
             "feed_type": lowering.feed_type(),
-            "rows_max": program.rows_max.text if program.rows_max else "",
+            "retention": program.retention,
             "watched": lowering.watched(),
             "unset": ["_rt.UNSET"] * len(settings),
             "own_effects": bool(machine.effects),

@@ -98,6 +98,9 @@ class StateLowering:
             if command is not None:
                 tuples[command.from_statuses] = None
         statuses = {symbols.status_constant(members): members for members in tuples}
+        for command in self._program.actions:
+            done = command.idempotent_in
+            statuses[symbols.done_constant(done)] = done
         used = self._used_constants()
         lines = []
         for name, members in statuses.items():
@@ -116,7 +119,9 @@ class StateLowering:
             if command is not None
             for check in command.checks
         )
-        return set(text.replace("(", " ").replace(")", " ").split())
+        used = set(text.replace("(", " ").replace(")", " ").split())
+        done = (each.idempotent_in for each in self._program.actions if each.idempotent_in)
+        return used | {self._program.symbols.done_constant(members) for members in done}
 
     def slots(self) -> list[str]:
         """The slots of the authority."""

@@ -18,6 +18,8 @@ _BUILTINS = frozenset(name for name in dir(builtins) if name[0].islower()) - {"i
 _IN_COMMANDS = frozenset(
     {
         "active",
+        "done",
+        "done_in",
         "each",
         "effects",
         "ended",

@@ -100,6 +100,17 @@ class Recovery:
 
 
 @frozen
+class Retention:
+    """What leaves a feed that has more entries than `max_entries`."""
+
+    max_entries: Code
+    #: Whether the record that wrote an entry leaves with it.
+    evicts_records: bool
+    #: Whether an entry stays until every cursor has passed it.
+    held_by_cursors: bool
+
+
+@frozen
 class Rule:
     """An invariant, a step property or a classifier."""
 
@@ -141,7 +152,7 @@ class Program:
     watch: Command | None
     cursors: Command | None
     barrier: BarrierAdmission | None
-    rows_max: Code | None
+    retention: Retention | None
     recovery: Recovery | None
     views: Views
     classifiers: tuple[Rule, ...]

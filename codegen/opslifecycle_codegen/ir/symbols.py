@@ -8,7 +8,7 @@ import re
 from attrs import Factory, define, frozen
 
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.source.model import ValueField
+from opslifecycle_codegen.source.type_model import ValueField
 from opslifecycle_codegen.source.words import Expr
 
 # A longer name for some statuses says less than a short one and the list it stands for.
@@ -148,20 +148,24 @@ class Symbols:
         """Every name that stands for a type."""
         return [*self.ids, *self.enums, *self.unions, *self.records, *self.foreign]
 
-    def status_constant(self, members: tuple[str, ...]) -> str:
+    def status_constant(self, members: tuple[str, ...], prefix: str = "_FROM") -> str:
         """The name of the generated constant that holds these statuses."""
         named = next((g for g, each in self.status_groups.items() if each == members), "")
-        name = "_FROM_" + (named.upper() or "_OR_".join(member.upper() for member in members))
-        groups = {f"_FROM_{group.upper()}" for group in self.status_groups}
+        name = f"{prefix}_" + (named.upper() or "_OR_".join(member.upper() for member in members))
+        groups = {f"{prefix}_{group.upper()}" for group in self.status_groups}
         short = bool(named) or (len(name) <= _CONSTANT_CHARACTERS_MAX and name not in groups)
         # Statuses may be called so that two lists of them read alike.
         if short and self._constants.setdefault(name, members) == members:
             return name
         for number in itertools.count(1):
-            name = f"_FROM_STATUSES_{number}"
+            name = f"{prefix}_STATUSES_{number}"
             if name not in groups and self._constants.setdefault(name, members) == members:
                 return name
         raise AssertionError("the numbers do not end")
+
+    def done_constant(self, members: tuple[str, ...]) -> str:
+        """The same for the statuses in which an action counts as done already."""
+        return self.status_constant(members, "_DONE_IN")
 
     @property
     def status_type(self) -> Type:

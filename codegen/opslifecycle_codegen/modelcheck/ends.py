@@ -68,7 +68,9 @@ class Ends:
         types = {self._entity: ENTITY}
         self._row = [self._evaluator.function(f.is_, types) for f in feed.entry.fields.values()]
         self._seq = list(self._program.symbols.row_fields).index("seq")
-        self._rows_max = self._evaluator.function(feed.rows_max, {"registry": REGISTRY})
+        retention = self._program.machine.retention
+        if retention is not None:
+            self._rows_max = self._evaluator.function(retention.max_entries, {"registry": REGISTRY})
 
     def keep_with(self, kept: Callable[[Type, Any], Any]) -> None:
         """Keep values in records as `kept` makes them."""
@@ -147,11 +149,19 @@ class Ends:
                 draft.watched[self._places[id]] = False
 
     def _evict(self, draft: Draft) -> None:
+        retention = self._program.retention
+        assert retention is not None
         while len(draft.rows) > self._rows_max({"registry": tuple(draft.registry)}):
+            if retention.held_by_cursors and draft.rows[0][self._seq] > min(draft.cursors):
+                return
             row = draft.rows.pop(0)
             draft.registry[self._registry.index("dropped_through")] = row[self._seq]
             wrote = draft.records[self._places[row[-1]]]
-            if wrote is not None and wrote[self._fields.index("sequence")] == row[self._seq]:
+            if (
+                retention.evicts_records
+                and wrote is not None
+                and wrote[self._fields.index("sequence")] == row[self._seq]
+            ):
                 self.erase(draft, row[-1])
 
     def erase(self, draft: Draft, id: str) -> None:

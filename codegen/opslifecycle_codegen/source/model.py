@@ -7,7 +7,9 @@ from typing import ClassVar
 from attrs import Factory, field, frozen
 
 from opslifecycle_codegen.source.reader import Node
+from opslifecycle_codegen.source.type_model import Enum, IdType, Property, Value
 from opslifecycle_codegen.source.words import (
+    NOWHERE,
     REST,
     Declared,
     Expr,
@@ -42,58 +44,6 @@ class Waiver(Declared):
     rule: Text
     of: Text
     because: Text
-
-
-@frozen(kw_only=True)
-class IdType(Declared):
-    summary: Text
-
-
-@frozen(kw_only=True)
-class Property(Declared):
-    type: TypeExpr
-    summary: Text
-
-
-@frozen(kw_only=True)
-class Member(Declared):
-    summary: Text
-    properties: dict[Name, Node] = field(factory=dict, metadata=REST)
-
-
-@frozen(kw_only=True)
-class Enum(Declared):
-    summary: Text
-    properties: dict[Name, Property] = Factory(dict)
-    members: dict[Name, Member] = Factory(dict)
-    members_from: Text | None = None
-
-
-@frozen(kw_only=True)
-class ValueField(Declared):
-    shorthand: ClassVar[str] = "type"
-
-    type: TypeExpr
-    json: Name | None = None
-    checked_by: Name | None = None
-    always: Expr | None = None
-    default: Expr | None = None
-
-
-@frozen(kw_only=True)
-class Variant(Declared):
-    summary: Text
-    fields: dict[Name, ValueField] = Factory(dict)
-    flatten: Name | None = None
-
-
-@frozen(kw_only=True)
-class Value(Declared):
-    summary: Text
-    fields: dict[Name, ValueField] = Factory(dict)
-    tag: Name | None = None
-    variants: dict[TypeName, Variant] = Factory(dict)
-    python: Text | None = None
 
 
 @frozen(kw_only=True)
@@ -248,6 +198,10 @@ class FeedEntry(Declared):
     fields: dict[Name, ViewField]
 
 
+#: What the registry's counter of sequence numbers is called, unless the machine says otherwise.
+LAST_SEQUENCE = Name("last_sequence", NOWHERE)
+
+
 @frozen(kw_only=True)
 class Feed(Declared):
     summary: Text
@@ -255,7 +209,17 @@ class Feed(Declared):
     epoch: TypeName
     batch: TypeName
     entry: FeedEntry
-    rows_max: Expr
+    counter: Name = LAST_SEQUENCE
+    when: Expr | None = None
+
+
+@frozen(kw_only=True)
+class Retention(Declared):
+    """What leaves when the feed has more entries than `max_entries`; first in, first out."""
+
+    evict: Name
+    max_entries: Expr
+    beyond_cursors: bool = False
 
 
 @frozen(kw_only=True)
@@ -369,6 +333,7 @@ class Machine(Declared):
     snapshot: Snapshot
     rejections: dict[Name, Rejection]
     guards: dict[Name, Guard]
+    illegal_transition: Refusal
     names: Names | None = None
     enums: dict[TypeName, Enum] = Factory(dict)
     values: dict[TypeName, Value] = Factory(dict)
@@ -384,6 +349,8 @@ class Machine(Declared):
     collect: Collect | None = None
     watch: Watch | None = None
     feed: Feed | None = None
+    retention: Retention | None = None
+    discard_when: Expr | None = None
     cursors: Cursors | None = None
     barrier: Barrier | None = None
     listing: Listing | None = None

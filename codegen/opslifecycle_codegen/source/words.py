@@ -44,6 +44,9 @@ class Words(tuple[Text, ...]):
     __slots__ = ()
 
 
+#: The place of a word that no file has.
+NOWHERE = Mark("", 1, 1)
+
 #: Marks a field that takes every key which no other field names.
 REST = {"rest": True}
 

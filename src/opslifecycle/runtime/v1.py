@@ -41,6 +41,7 @@ from opslifecycle.stores.migration import migrated, rename, respell
 from opslifecycle.sync.barriers import Barrier
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait
+from opslifecycle.values.anything import Anything
 from opslifecycle.values.checks import count as check_count
 from opslifecycle.values.checks import exact as check_exact
 from opslifecycle.values.checks import finite as check_finite
@@ -67,6 +68,7 @@ __all__ = [
     "EMPTY",
     "SYSTEM_CLOCK",
     "UNSET",
+    "Anything",
     "Barrier",
     "Clock",
     "ClosedSet",

@@ -72,8 +72,9 @@ class Committer:
         self._shell: Shell[Any, Any]
         # The records that were published with a change which no commit has written yet.
         self._deferred: dict[Any, None] = {}
-        # Outbox messages that were delivered, to be erased with the next commit.
-        self._delivered: list[str] = []
+        # Outbox messages that were delivered, and records that are no longer kept, by their stored
+        # ids: to be erased with the next commit.
+        self._leaving: dict[str, None] = {}
         # When the deferred writes are due; None while there are none.
         self._write_at: float | None = None
         self._heartbeat_at: float | None = None
@@ -145,7 +146,7 @@ class Committer:
         arrived = [first, *drained(self._queue)]
         batch = _commands(arrived)
         if len(batch) < len(arrived):
-            self._delivered += [each for each in arrived if isinstance(each, str)]
+            self._leaving.update((each, None) for each in arrived if isinstance(each, str))
             self._plan_write()
         while batch:
             batch = self._commit(batch)
@@ -182,8 +183,9 @@ class Committer:
         held = (self._authority.records.get(id) for id in self._deferred)
         puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
         try:
-            if puts or self._delivered:
-                erased = tuple(self._delivered)
+            if puts or self._leaving:
+                written = {put[0] for put in puts}
+                erased = tuple(id for id in self._leaving if id not in written)
                 self._store.append(self._commit_on(self._authority, puts, erased))
         except PersistenceError as error:
             self._write_at = _now() + RETRY_SECONDS
@@ -200,7 +202,7 @@ class Committer:
 
     def _nothing_is_deferred(self) -> None:
         self._deferred.clear()
-        self._delivered.clear()
+        self._leaving.clear()
         self._write_at = None
 
     # Batches ------------------------------------------------------------------------------------
@@ -212,6 +214,10 @@ class Committer:
 
     def _keeps(self, record: Any) -> bool:
         return record is not None and self._storage.keeps(record)
+
+    def _may_be_stored(self, id: Any) -> bool:
+        """Whether the store may have a record of an id, though it is no longer to be kept."""
+        return self._keeps(self._authority.records.get(id)) or str(id) in self._leaving
 
     def _commit(self, batch: list[PendingCommand]) -> list[PendingCommand]:
         """Commit and answer a batch; returns the commands that have to be decided anew."""
@@ -248,6 +254,11 @@ class Committer:
         if commit is None:
             if decided.changes:
                 self._deferred.update((record.id, None) for record, _ in decided.changes)
+                self._leaving.update(
+                    (str(record.id), None)
+                    for record, _ in decided.changes
+                    if not self._keeps(record) and self._may_be_stored(record.id)
+                )
                 self._plan_write()
         else:
             self._nothing_is_deferred()
@@ -267,6 +278,8 @@ class Committer:
         some_left = decided.retention.erased or decided.retention.evicted
         for record, effects in decided.changes:
             if not keeps(record):
+                if self._may_be_stored(record.id):
+                    erased[str(record.id)] = None
                 continue
             if some_left and record.id not in staged:
                 erased[str(record.id)] = None
@@ -289,7 +302,9 @@ class Committer:
             current = staged.get(deferred)
             if id(current) not in puts and self._keeps(current):
                 puts[id(current)] = self._storage.put_of(current)
-        erased.update(dict.fromkeys(self._delivered))
+        if self._leaving:
+            written = {put[0] for put in puts.values()}
+            erased.update((id, None) for id in self._leaving if id not in written)
         return self._commit_on(decided.staged, (*puts.values(), *calls), tuple(erased))
 
 

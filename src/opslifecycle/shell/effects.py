@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable, Iterable, Sized
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -39,10 +40,15 @@ Teller = tuple[Sized, Callable[[Any], Iterable[Waker]]]
 
 @attrs.frozen
 class FeedParts:
-    """A machine's feed, and how many of its rows are kept: first in, first out."""
+    """A machine's feed, and how many of its entries are retained: first in, first out.
+
+    Without retention there is no limit. With `held_by_cursors`, an entry stays until every cursor
+    has passed it, whatever the limit says.
+    """
 
     feed: CompletionFeed[Any, Any]
-    rows_max: int
+    rows_max: int = sys.maxsize
+    held_by_cursors: bool = False
 
 
 @attrs.frozen
@@ -127,6 +133,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.hooks = hooks
         self._feed = parts.feed if parts is not None else None
         self._rows_max = parts.rows_max if parts is not None else 0
+        self._held_by_cursors = parts is not None and parts.held_by_cursors
         self._plans = _Plans(self.watchers, self.barriers, self._feed, hooks is not None)
 
     def carry_out(self, authority: Any, record: RecordT, effects: tuple[Enum, ...]) -> list[Waker]:
@@ -152,16 +159,21 @@ class EffectRunner(Generic[IdT, RecordT]):
         return wakers
 
     def _evict(self, authority: Any, feed: CompletionFeed[Any, Any]) -> None:
-        row = feed.drop_oldest()
-        authority.evict(row.sequence, row.id)
-        if self.listing.is_built:
-            self.listing.note(row.id)
+        while len(feed._rows) - feed._head > self._rows_max:
+            row = feed._rows[feed._head]
+            if self._held_by_cursors and row.sequence > min(authority.cursors.values()):
+                # Each entry that comes tries again, so that a cursor that moves on frees the rest.
+                return
+            feed.drop_oldest()
+            authority.evict(row.sequence, row.id)
+            if self.listing.is_built:
+                self.listing.note(row.id)
 
     def begin(self) -> Retention:
         """The rows of the feed, for a batch to begin with."""
         if self._feed is None:
-            return Retention((), 0, 0)
-        return Retention(self._feed._rows, self._feed._head, self._rows_max)
+            return Retention((), 0, sys.maxsize)
+        return Retention(self._feed._rows, self._feed._head, self._rows_max, self._held_by_cursors)
 
     def settle(
         self, authority: Any, record: RecordT, effects: tuple[Enum, ...], retention: Retention
@@ -208,13 +220,12 @@ class EffectRunner(Generic[IdT, RecordT]):
         return self._plans[effects].rows is not None
 
     def restore(self, authority: Any, rows: list[Any]) -> None:
-        """Take over feed rows, oldest first, and let go of what is over the limit."""
+        """Take over feed entries, oldest first, and evict those that are over the limit."""
         if self._feed is None:
             return
-        over = max(0, len(rows) - self._rows_max)
-        for record in rows[:over]:
-            authority.evict(record.sequence, record.id)
-        self._feed._rows += rows[over:]
+        retention = Retention(rows, 0, self._rows_max, self._held_by_cursors)
+        retention.evict(authority)
+        self._feed._rows += rows[len(retention.evicted) :]
 
     def end(self) -> list[Waker]:
         """End every wait."""

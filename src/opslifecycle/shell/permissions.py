@@ -20,6 +20,11 @@ class Permission:
     depends_on: tuple[str, ...] = ()
 
     @property
+    def already_done(self) -> bool:
+        """Whether the action is refused because the record is where it leads (`idempotent_in`)."""
+        return self.refusal is not None and self.refusal.already_done
+
+    @property
     def allowed(self) -> bool:
         """Whether nothing stands against it so far."""
         return self.refusal is None

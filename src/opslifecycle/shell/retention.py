@@ -13,12 +13,27 @@ class Retention:
     `erased` says whether a record has left by its own effects.
     """
 
-    __slots__ = ("_own", "_published", "_retained_from", "_rows_max", "erased", "evicted")
+    __slots__ = (
+        "_held_by_cursors",
+        "_own",
+        "_published",
+        "_retained_from",
+        "_rows_max",
+        "erased",
+        "evicted",
+    )
 
-    def __init__(self, published: Sequence[Any], retained_from: int, rows_max: int) -> None:
+    def __init__(
+        self,
+        published: Sequence[Any],
+        retained_from: int,
+        rows_max: int,
+        held_by_cursors: bool = False,
+    ) -> None:
         self._published = published
         self._retained_from = retained_from
         self._rows_max = rows_max
+        self._held_by_cursors = held_by_cursors
         self._own: list[Any] = []
         self.evicted: list[Any] = []
         self.erased = False
@@ -28,10 +43,12 @@ class Retention:
         self._own.append(record)
 
     def evict(self, authority: Any) -> None:
-        """Let go of what is over the limit."""
+        """Evict what is over the limit, up to the first entry that a cursor has not passed."""
         published = len(self._published)
         every = published + len(self._own)
         while every - (oldest := self._retained_from + len(self.evicted)) > self._rows_max:
             row = self._published[oldest] if oldest < published else self._own[oldest - published]
+            if self._held_by_cursors and row.sequence > min(authority.cursors.values()):
+                return
             authority.evict(row.sequence, row.id)
             self.evicted.append(row)

@@ -214,13 +214,14 @@ class Unnamed:
                     negated(both(there, later)),
                     below(maybe(row[place]).value, maybe(after[place]).value),
                 )
-        yield at_most(world.rows_count, self._rows_max(world))
+        if self.rules.machine.retention is not None:
+            yield at_most(world.rows_count, self._rows_max(world))
 
     def _rows_max(self, world: Boundless) -> Formula:
-        feed = self.rules.machine.feed
-        assert feed is not None
+        retention = self.rules.machine.retention
+        assert retention is not None
         names = {"registry": Known(REGISTRY, world.registry)}
-        most: Formula = self.rules.formulas.shape(feed.rows_max, names).shape
+        most: Formula = self.rules.formulas.shape(retention.max_entries, names).shape
         return most
 
     # Effects ------------------------------------------------------------------------------------
@@ -273,7 +274,9 @@ class Unnamed:
             for at, row in enumerate(world.rows)
         ]  # fmt: skip
         world.rows_count = plus(world.rows_count, pick(full, -1, 0))
-        for at, record in enumerate(world.records):
+        retention = self.rules.program.retention
+        assert retention is not None
+        for at, record in enumerate(world.records if retention.evicts_records else ()):
             own = maybe(record.value[self.rules.fields.index("sequence")])
             self.erase(world, both(full, same(by, at), own.there, same(own.value, sequence)), at)
 

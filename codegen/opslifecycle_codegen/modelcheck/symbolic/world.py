@@ -67,26 +67,36 @@ class Effects:
         self.rules = rules
         self.slice = slice
         self._rows_max = self._constant_rows_max()
+        retention = rules.program.retention
+        self._evicts_records = retention is not None and retention.evicts_records
         barrier = rules.machine.barrier
-        sequences = next((m for n, _, _, m in slice.bounds if n.endswith("next_completion_seq")), 0)
+        feed = rules.machine.feed
+        counter = str(feed.counter) if feed is not None else ""
+        sequences = next((m for n, _, _, m in slice.bounds if n == f"registry.{counter}"), 0)
         ids = len(slice.interpreter.ids)
         self.sizes = Sizes(
             ids,
-            min(self._rows_max + 1, sequences + ids) if rules.machine.feed is not None else 0,
+            self._rows_size(sequences + ids) if feed is not None else 0,
             slice.interpreter.keys if barrier is not None else 0,
             barrier.active_per_key_max if barrier is not None else 0,
         )
         self._row_types = [*rules.symbols.row_fields.values(), rules.symbols.entity_fields["id"]]
 
     def _constant_rows_max(self) -> int:
-        feed = self.rules.machine.feed
-        if feed is None:
+        retention = self.rules.machine.retention
+        if retention is None:
             return 0
         registry = tuple(self._settings(name) for name in self.rules.registry_fields)
         known = {"registry": Known(REGISTRY, registry)}
-        found = self.rules.formulas.shape(feed.rows_max, known).shape
+        found = self.rules.formulas.shape(retention.max_entries, known).shape
         assert isinstance(found, int)
         return found
+
+    def _rows_size(self, ends_max: int) -> int:
+        """How many entries there can be at most."""
+        if self.rules.machine.retention is None:
+            return ends_max
+        return min(self._rows_max + 1, ends_max)
 
     def _settings(self, name: str) -> Shape:
         settings = {str(each) for each in self.rules.machine.settings}
@@ -250,7 +260,8 @@ class Effects:
         for place, record in enumerate(world.records):
             own = maybe(record.value[self.rules.fields.index("sequence")])
             wrote = both(full, same(row[-1], place), own.there, same(own.value, sequence))
-            self.erase(world, wrote, place)
+            if self._evicts_records:
+                self.erase(world, wrote, place)
 
     def erase(self, world: World, when: Formula, place: int) -> None:
         """Let a record go, whole."""

@@ -1,0 +1,62 @@
+"""What a machine file may say of its types: identifiers, closed sets, values."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from attrs import Factory, field, frozen
+
+from opslifecycle_codegen.source.reader import Node
+from opslifecycle_codegen.source.words import REST, Declared, Expr, Name, Text, TypeExpr, TypeName
+
+
+@frozen(kw_only=True)
+class IdType(Declared):
+    summary: Text
+
+
+@frozen(kw_only=True)
+class Property(Declared):
+    type: TypeExpr
+    summary: Text
+
+
+@frozen(kw_only=True)
+class Member(Declared):
+    summary: Text
+    properties: dict[Name, Node] = field(factory=dict, metadata=REST)
+
+
+@frozen(kw_only=True)
+class Enum(Declared):
+    summary: Text
+    properties: dict[Name, Property] = Factory(dict)
+    members: dict[Name, Member] = Factory(dict)
+    members_from: Text | None = None
+
+
+@frozen(kw_only=True)
+class ValueField(Declared):
+    shorthand: ClassVar[str] = "type"
+
+    type: TypeExpr
+    json: Name | None = None
+    checked_by: Name | None = None
+    always: Expr | None = None
+    default: Expr | None = None
+
+
+@frozen(kw_only=True)
+class Variant(Declared):
+    summary: Text
+    fields: dict[Name, ValueField] = Factory(dict)
+    flatten: Name | None = None
+
+
+@frozen(kw_only=True)
+class Value(Declared):
+    summary: Text
+    fields: dict[Name, ValueField] = Factory(dict)
+    tag: Name | None = None
+    variants: dict[TypeName, Variant] = Factory(dict)
+    python: Text | None = None

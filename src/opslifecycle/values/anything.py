@@ -1,0 +1,48 @@
+"""A stand-in for any value, for the tests that are generated with a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class Anything:
+    """Answers every question about itself with the same `answer`.
+
+    Comparisons, truth and membership give the answer; attributes, calls and arithmetic give the
+    value itself. A test whose result may depend on a field is tried with both answers.
+    """
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: bool) -> None:
+        self._answer = answer
+
+    def __bool__(self) -> bool:
+        return self._answer
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return hash(self._answer)
+
+    def __contains__(self, item: object) -> bool:
+        return self._answer
+
+    def _same(self, *_: object) -> Any:
+        return self
+
+    def _answered(self, _: object) -> bool:
+        return self._answer
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _answered
+    __add__ = __radd__ = __sub__ = __rsub__ = __call__ = __getitem__ = _same

@@ -1,0 +1,229 @@
+"""What the compiler places by itself: the test of the status, effects, the feed, what leaves it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from opslifecycle import MemoryStore, SqliteStore
+from opslifecycle_codegen.analysis import placement
+from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.source import model
+
+from tests.codegen.projects import edit, project
+
+TURNSTILE = Path(__file__).with_name("turnstile.yaml")
+WATCH = "watch: {summary: Watch"
+RECOVERY = "\nrecovery: {keeps: 'true'}\n"
+FEED = """feed:
+  summary: The gates that were taken away.
+  method: scrapped_gates
+  epoch: FeedId
+  batch: ScrapBatch
+  entry:
+    name: ScrapEntry
+    summary: One gate that was taken away.
+    fields: {seq: gate.sequence, gate_id: gate.id}
+
+"""
+IDS = "ids:\n  FeedId: {summary: Names one numbering of the feed.}\n"
+
+
+def compiled(folder: Path, name: str, *edits: tuple[str, str]) -> ModuleType:
+    """The package of a turnstile under a name of its own, with some of its text replaced."""
+    machine = folder / f"{name}.yaml"
+    text = TURNSTILE.read_text(encoding="utf-8") + RECOVERY
+    machine.write_text(text.replace("machine: turnstile", f"machine: {name}"), encoding="utf-8")
+    for old, new in edits:
+        edit(machine, old, new)
+    made = project(folder / "project", machine)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(made / "src"))
+        return importlib.import_module(name)
+
+
+def generated_tests(folder: Path) -> int:
+    """How the generated tests end."""
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "tests"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": "src"}, capture_output=True, check=False,
+    )  # fmt: skip
+    return done.returncode
+
+
+class TestLegality:
+    def test_no_guard_brings_a_final_record_back(self, tmp_path: Path) -> None:
+        """The guard always holds, and the status refuses all the same."""
+        guard = "  eager: {when: gate.coins >= 0, otherwise: {no_such_gate: {id: id}}}\n"
+        gates = compiled(
+            tmp_path, "eager_gate",
+            ("\nillegal_transition:", f"{guard}\nillegal_transition:"),
+            ("methods: [coin], from", "methods: [coin], checks: [known, eager], from"),
+        )  # fmt: skip
+        with gates.GateRegistry() as registry:
+            id = gates.GateId.new()
+            registry.install(id, "west")
+            registry.scrap(id)
+            for action in (registry.coin, registry.push, registry.scrap):
+                with pytest.raises(gates.NotNowError) as refused:
+                    action(id)
+                assert refused.value.guard == "legal_status"
+            assert registry.snapshot(id).status is gates.GateStatus.SCRAPPED
+
+    def test_a_list_of_checks_says_where_the_status_is_tested(self, tmp_path: Path) -> None:
+        guard = "  paid: {when: gate.coins > 0, otherwise: {no_such_gate: {id: id}}}\n"
+        push = "methods: [push], checks: [known, paid, legal_status], from"
+        gates = compiled(
+            tmp_path, "late_gate",
+            ("\nillegal_transition:", f"{guard}\nillegal_transition:"),
+            ("methods: [push], from", push),
+        )  # fmt: skip
+        with gates.GateRegistry() as registry:
+            id = gates.GateId.new()
+            registry.install(id, "west")
+            with pytest.raises(gates.NoSuchGateError):
+                registry.push(id)
+
+    def test_the_generated_tests_notice_an_authority_without_the_test(self, tmp_path: Path) -> None:
+        folder = project(tmp_path / "project", TURNSTILE)
+        assert generated_tests(folder) == 0
+        authority = folder / "src/turnstile/authority.py"
+        text = authority.read_text(encoding="utf-8")
+        assert text.count("if gate.status not in _FROM_LOCKED:") == 1
+        weaker = "if gate.status not in _FROM_LOCKED and gate.coins < 1:"
+        authority.write_text(text.replace("if gate.status not in _FROM_LOCKED:", weaker))
+        assert generated_tests(folder) == 1
+
+
+class TestEffects:
+    EDITS = (
+        ("rejections:", "effects:\n  melt: {summary: Melt it.}\n  mourn: {summary: Mourn.}\n\n"
+         "rejections:"),
+        ("from: live, to: scrapped}", "from: live, to: scrapped, effects: [melt]}\n\non_terminal:\n"
+         "  - effects: [mourn]"),
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_an_action_that_ends_a_record_has_its_effects_first(
+        self, tmp_path: Path, kept: bool
+    ) -> None:
+        gates = compiled(tmp_path, f"melting_gate_{kept:d}", *self.EDITS)
+        store = MemoryStore() if kept else None
+        with gates.GateRegistry(store=store) as registry:
+            id = gates.GateId.new()
+            registry.install(id, "west")
+            registry.scrap(id)
+            effects = [each.effect.value for each in registry.pending_effects()]
+        assert effects == ["melt", "mourn"]
+
+
+class TestRetention:
+    def gates(self, folder: Path, name: str, retention: str = "", cursors: str = "") -> Any:
+        return compiled(
+            folder, name, ("ids:\n", IDS), (WATCH, f"{FEED}{cursors}{retention}{WATCH}")
+        )
+
+    @staticmethod
+    def scrapped(gates: Any, registry: Any, count: int) -> list[Any]:
+        ids = [gates.GateId.new() for _ in range(count)]
+        for id in ids:
+            registry.install(id, "west")
+            registry.scrap(id)
+        return ids
+
+    @staticmethod
+    def seen(registry: Any) -> list[int]:
+        feed = registry.scrapped_gates()
+        return [entry.seq for entry in feed.list_since(0).entries]
+
+    def test_without_retention_nothing_is_ever_evicted(self, tmp_path: Path) -> None:
+        gates = self.gates(tmp_path, "keeping_gate")
+        store = SqliteStore(tmp_path / "a.db")
+        with gates.GateRegistry(store=store) as registry:
+            ids = self.scrapped(gates, registry, 600)
+            assert self.seen(registry) == list(range(1, 601))
+        with gates.GateRegistry(store=SqliteStore(tmp_path / "a.db")) as registry:
+            assert self.seen(registry) == list(range(1, 601))
+            assert all(registry.snapshot(id) is not None for id in ids)
+
+    @pytest.mark.parametrize("what", ["records", "entries"])
+    def test_what_is_evicted_is_what_is_declared(self, tmp_path: Path, what: str) -> None:
+        retention = f"retention: {{evict: {what}, max_entries: '2'}}\n\n"
+        gates = self.gates(tmp_path, f"{what}_gate", retention)
+        with gates.GateRegistry(store=SqliteStore(tmp_path / "a.db")) as registry:
+            ids = self.scrapped(gates, registry, 5)
+            assert self.seen(registry) == [4, 5]
+        with gates.GateRegistry(store=SqliteStore(tmp_path / "a.db")) as registry:
+            assert self.seen(registry) == [4, 5]
+            assert registry.scrapped_gates().list_since(0).gap_after(0).dropped_through == 3
+            left = [id for id in ids if registry.snapshot(id) is not None]
+            assert left == (ids[3:] if what == "records" else ids)
+
+    CURSORS = (
+        "cursors:\n  consumer: Reader\n  get: read_up_to\n  advance: mark_read\n"
+        "  beyond: {no_such_gate: {id: 'none'}}\n\n"
+    )
+
+    @pytest.mark.parametrize("beyond", [False, True])
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_an_entry_stays_until_every_cursor_has_passed_it(
+        self, tmp_path: Path, kept: bool, beyond: bool
+    ) -> None:
+        limit = ", beyond_cursors: true" if beyond else ""
+        name = f"reading_gate_{kept:d}_{beyond:d}"
+        gates = compiled(
+            tmp_path, name,
+            ("ids:\n", "enums:\n  Reader:\n    summary: Who reads.\n    members:\n"
+             "      one: {summary: The first.}\n      two: {summary: The second.}\n\n" + IDS),
+            ("  no_such_gate:", "  too_far:\n    error: TooFarError\n    facts: {at: count}\n"
+             "    says: '{at}'\n  no_such_gate:"),
+            (WATCH, FEED + self.CURSORS.replace("{no_such_gate: {id: 'none'}}",
+                                                "{too_far: {at: cursor}}")
+             + f"retention: {{evict: records, max_entries: '2'{limit}}}\n\n{WATCH}"),
+        )  # fmt: skip
+        path = tmp_path / "a.db"
+        store = SqliteStore(path) if kept else None
+        with gates.GateRegistry(store=store) as registry:
+            self.scrapped(gates, registry, 5)
+            assert self.seen(registry) == ([4, 5] if beyond else [1, 2, 3, 4, 5])
+            registry.mark_read(gates.Reader.ONE, 5)
+            self.scrapped(gates, registry, 1)
+            assert self.seen(registry) == ([5, 6] if beyond else [1, 2, 3, 4, 5, 6])
+            registry.mark_read(gates.Reader.TWO, 3)
+            self.scrapped(gates, registry, 1)
+            assert self.seen(registry) == ([6, 7] if beyond else [4, 5, 6, 7])
+        if kept:
+            with gates.GateRegistry(store=SqliteStore(path)) as registry:
+                assert self.seen(registry) == ([6, 7] if beyond else [4, 5, 6, 7])
+
+
+def test_a_retention_that_is_not_placed_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search finds a machine whose feed grows past its limit."""
+    ends = placement._Placement._ends
+
+    def without_retention(self: Any) -> list[model.Step]:
+        return [step for step in ends(self) if "evict_oldest" not in step.effects]
+
+    machine = tmp_path / "machine/turnstile.yaml"
+    machine.parent.mkdir()
+    text = TURNSTILE.read_text(encoding="utf-8") + RECOVERY
+    text = text.replace("ids:\n", IDS).replace(
+        WATCH, f"{FEED}retention: {{evict: records, max_entries: '1'}}\n\n{WATCH}"
+    )
+    text += "invariants:\n  few: {summary: Few are kept., holds: count(row for row in feed) <= 1}\n"
+    machine.write_text(text)
+    (tmp_path / "pyproject.toml").write_text(
+        '[[tool.opslifecycle-codegen.machine]]\nsource = "machine/turnstile.yaml"\npackage = "t"\n'
+    )
+    assert main(["--project", str(tmp_path), "prove"]) == 0
+    monkeypatch.setattr(placement._Placement, "_ends", without_retention)
+    assert main(["--project", str(tmp_path), "prove"]) == 1
