@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from opslifecycle_codegen.analysis.analyze import analyze
-from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
 from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
+from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.ir.symbols import snake
@@ -211,9 +211,7 @@ def registry_and_effects() -> Machine:
         {word: {"summary": "It is so.", "terminal": False} for word in STATUSES}
     )
     machine["effects"] = {
-        word: {"summary": "Say so."}
-        for word in words
-        if word not in BUILT_IN_EFFECTS
+        word: {"summary": "Say so."} for word in words if word not in BUILT_IN_EFFECTS
     }
     for word in STATUSES:
         update = f"registry.{word}" if word in words else "registry.records"

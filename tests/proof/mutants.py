@@ -22,17 +22,11 @@ GROUPS = {"live": LIVE, "working": LIVE[1:], "terminal": TERMINAL}
 #: Mutants that say the same in other words, each with the reason.
 EQUIVALENT = {
     "swap checks 1 and 2 of peer_ready": "only kinds that expect a peer are ever ready",
-    "drop on_terminal.3.if": "nothing is over the limit unless a row was added",
+    "drop legal_status of rollback.checks": "the compiler places it there",
     "drop for_all_live.terminate_owner.unless": "nothing is live once the fence is up",
     "drop for_all_live.retire_owner.unless": "nothing is live once the fence is up",
     "drop part 1 of 4 in guards.source_fits_kind.when": "no other object gets as far as here",
 }
-#: Effects that change nothing more when they are carried out twice.
-_ONCE_IS_ENOUGH = ("close_watchers", "wake_watchers", "fail_barriers", "count_in_barriers",
-                   "evict_oldest", "erase")  # fmt: skip
-for _effect in _ONCE_IS_ENOUGH:
-    for _where in ("rollback.effects", *(f"on_terminal.{step}.effects" for step in range(5))):
-        EQUIVALENT[f"repeat {_effect} of {_where}"] = "a second time changes nothing more"
 
 Edit = Callable[[Mapping], None]
 

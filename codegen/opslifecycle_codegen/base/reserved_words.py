@@ -47,7 +47,17 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
     "a setting": (frozenset({"cls", "store", "on_effect"}), "every constructor takes it"),
     "a fact of a rejection": (
         frozenset(
-            {"add_note", "again", "args", "by", "facts", "guard", "super", "template"}
+            {
+                "add_note",
+                "again",
+                "already_done",
+                "args",
+                "by",
+                "facts",
+                "guard",
+                "super",
+                "template",
+            }
             | {"with_traceback"}
         ),
         "every error has it",
