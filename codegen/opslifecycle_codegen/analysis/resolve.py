@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.emit.layout import quoted
@@ -29,6 +31,7 @@ from opslifecycle_codegen.source.parser import is_name
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, TypeName
 
+_COUNT = re.compile("0|[1-9][0-9]{0,17}")
 _ACTION_PROPERTIES = {
     "label": PropertyInfo(TEXT, "What messages call it."),
     "from_statuses": PropertyInfo(STATUSES, "The statuses it is legal from."),
@@ -147,7 +150,7 @@ class Resolver:
         if isinstance(node, Scalar):
             if type == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text.capitalize()
-            if type == COUNT and node.plain and node.text.isdecimal():
+            if type == COUNT and node.plain and _COUNT.fullmatch(node.text):
                 return node.text
             if type == TEXT or (type == NAME and is_name(node.text)):
                 return quoted(node.text)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from opslifecycle_codegen.analysis.placement import LEGAL_STATUS
+from opslifecycle_codegen.emit.texts import line
 from opslifecycle_codegen.ir.program import Check, Command, Program
 
 
 def explained(program: Program) -> str:
     """The whole machine."""
     machine = program.machine
-    lines = [f"{machine.machine}, version {machine.version}: {machine.summary}", "", "Statuses"]
+    lines = [
+        f"{machine.machine}, version {machine.version}: {line(machine.summary)}",
+        "",
+        "Statuses",
+    ]
     for status in _statuses(program):
         lines += _status_lines(program, status)
     lines += ["", "Actions"]
@@ -45,7 +50,7 @@ def _statuses(program: Program) -> list[str]:
 def _status_lines(program: Program, status: str) -> list[str]:
     info = program.symbols.enums[program.symbols.status_enum].members[status]
     terminal = status in program.symbols.status_groups["terminal"]
-    lines = [f"  {status}: {info.summary}{' An end.' if terminal else ''}"]
+    lines = [f"  {status}: {line(info.summary)}{' An end.' if terminal else ''}"]
     arrows = [
         f"{action.name} → {action.to or 'stays'}"
         for action in program.actions
@@ -66,7 +71,7 @@ def _status_lines(program: Program, status: str) -> list[str]:
 
 def _command_lines(program: Program, command: Command) -> list[str]:
     takes = ", ".join(f"{name}: {type}" for name, type in command.params.items())
-    lines = [f"  {command.name}({takes}): {command.summary}"]
+    lines = [f"  {command.name}({takes}): {line(command.summary)}"]
     if command.from_statuses:
         lines.append(f"    from {', '.join(command.from_statuses)}")
     lines.append(f"    to {command.to}" if command.to else "    changes no status")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from opslifecycle_codegen.base.config import InvalidConfigError
+from opslifecycle_codegen.emit import texts
+from opslifecycle_codegen.emit.docs import member_word
 from opslifecycle_codegen.ir.program import Command, Program
 
 
@@ -20,19 +22,29 @@ def _mermaid_lines(program: Program) -> list[str]:
     groups = program.symbols.status_groups
     lines = ["classDef terminal font-weight:bold,stroke-width:3px"]
     for status in _statuses(program):
-        properties = _properties(program, status)
-        if properties:
-            lines.append("<br>".join([f"{status}: {status}", *properties]))
-    lines.append(f"[*] --> {program.create.to}: {_label(program, program.create)}")
+        text = _broken([status, *_properties(program, status)])
+        lines.append(f"{_state(status)}: {text}")
+    first = _broken([_label(program, program.create)])
+    lines.append(f"[*] --> {_state(program.create.to)}: {first}")
     for (source, to), labels in _edges(program).items():
-        lines.append(f"{source} --> {to}: {'<br>'.join(labels)}")
-    lines += [f"{status} --> [*]" for status in groups["terminal"]]
-    if groups["terminal"]:
-        lines.append(f"class {','.join(groups['terminal'])} terminal")
-    ends = _ends(program)
+        lines.append(f"{_state(source)} --> {_state(to)}: {_broken(labels)}")
+    terminal = [_state(status) for status in groups["terminal"]]
+    lines += [f"{state} --> [*]" for state in terminal]
+    if terminal:
+        lines.append(f"class {','.join(terminal)} terminal")
+    ends = [texts.mermaid_note(text) for text in _ends(program)]
     if ends:
-        lines += [f"note right of {groups['terminal'][0]}", *(f"    {e}" for e in ends), "end note"]
+        lines += [f"note right of {terminal[0]}", *(f"    {text}" for text in ends), "end note"]
     return lines
+
+
+def _state(status: str) -> str:
+    """The id of a status: words of Mermaid, such as `default` and `note`, are statuses, too."""
+    return f"s_{status}"
+
+
+def _broken(lines: Sequence[str]) -> str:
+    return "<br>".join(texts.mermaid(line) for line in lines)
 
 
 def _statuses(program: Program) -> list[str]:
@@ -43,9 +55,8 @@ def _statuses(program: Program) -> list[str]:
 def _properties(program: Program, status: str) -> list[str]:
     """The declared properties of a status, as words."""
     info = program.symbols.enums[program.symbols.status_enum]
-    values = info.members[status].values
     return [
-        f"{name} {values[name].strip(chr(34)).rpartition('.')[2].lower()}"
+        f"{name} {member_word(info, info.members[status], name)}"
         for name in info.properties
         if name != "terminal"
     ]
@@ -107,19 +118,20 @@ def _graph(program: Program) -> list[str]:
         '  "" [shape=circle, style=filled, fillcolor=black, width=0.15, label=""];',
     ]
     for status in _statuses(program):
-        rows = [f"<b>{html.escape(status)}</b>"]
+        rows = [f"<b>{texts.dot_html(status)}</b>"]
         rows += [
-            f'<font point-size="10">{html.escape(text)}</font>'
+            f'<font point-size="10">{texts.dot_html(text)}</font>'
             for text in _properties(program, status)
         ]
         style = ", peripheries=2" if status in terminal else ""
         lines.append(f'  "{status}" [label=<{"<br/>".join(rows)}>{style}];')
-    lines.append(f'  "" -> "{program.create.to}" [label="{_label(program, program.create)}"];')
+    first = texts.dot(_label(program, program.create))
+    lines.append(f'  "" -> "{program.create.to}" [label="{first}"];')
     for (source, to), labels in _edges(program).items():
-        text = "\\n".join(label.replace('"', "'") for label in labels)
+        text = "\\n".join(texts.dot(label) for label in labels)
         lines.append(f'  "{source}" -> "{to}" [label="{text}"];')
     ends = _ends(program)
     if ends:
-        text = "\\l".join(line.replace('"', "'") for line in ends)
+        text = "\\l".join(texts.dot(line) for line in ends)
         lines.append(f'  label="{text}\\l"; labeljust=l; fontsize=10;')
     return [*lines, "}"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+
 from attrs import frozen
 
 from opslifecycle_codegen.ir.program import Command, Program
-from opslifecycle_codegen.ir.symbols import EnumInfo
+from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
 
 
 @frozen
@@ -64,13 +66,17 @@ def enum_tables(program: Program) -> list[EnumTable]:
 def _enum_table(info: EnumInfo) -> EnumTable:
     shown = [name for name, each in info.properties.items() if each.type.kind != "statuses"]
     members = [
-        MemberRow(m.wire, m.summary, [_word(m.values[name]) for name in shown])
+        MemberRow(m.wire, m.summary, [member_word(info, m, name) for name in shown])
         for m in info.members.values()
     ]
     return EnumTable(info.name, info.summary, shown, members)
 
 
-def _word(code: str) -> str:
-    if code in ("True", "False"):
+def member_word(info: EnumInfo, member: MemberInfo, name: str) -> str:
+    """The value of a member's property: a text as it is, a member of a closed set by its name."""
+    code, kind = member.values[name], info.properties[name].type.kind
+    if kind == "bool":
         return "yes" if code == "True" else "no"
-    return code.strip('"').rpartition(".")[2].lower()
+    if kind in ("text", "name"):
+        return str(ast.literal_eval(code))
+    return code.rpartition(".")[2].lower()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import jinja2
 import jinja2.bccache
 
+from opslifecycle_codegen.emit import texts
+
 
 class _CompiledTemplates(jinja2.BytecodeCache):
     """Templates that this process has compiled: each once, however many machines there are."""
@@ -37,4 +39,5 @@ def environment() -> jinja2.Environment:
         bytecode_cache=_COMPILED,
     )
     made.filters["lines"] = "\n".join
+    made.filters["markdown"] = texts.markdown
     return made

@@ -21,6 +21,9 @@ _STANDARD = {
 }  # fmt: skip
 _THIRD_PARTY = {"define": "attrs", "frozen": "attrs", "pytest": ""}
 
+#: Stands in a body where its imports will: no text of a machine has this character.
+IMPORTS_PLACE = "\0imports\0"
+
 #: What generated code calls the surface of the runtime: no declared name begins with an underscore.
 RUNTIME = "_rt"
 #: Modules that a member of a class may hide by their own names.
@@ -60,7 +63,7 @@ def import_blocks(
 
 
 def _definitions(body: str) -> set[str]:
-    tree = ast.parse(body.replace("@imports@", ""))
+    tree = ast.parse(body.replace(IMPORTS_PLACE, ""))
     names: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
@@ -84,7 +87,7 @@ def _joined(*blocks: str) -> str:
 def _used_names(body: str) -> set[str]:
     """The names that a module reads and no function around them binds."""
     used: set[str] = set()
-    _collect(ast.parse(body.replace("@imports@", "")), frozenset(), used)
+    _collect(ast.parse(body.replace(IMPORTS_PLACE, "")), frozenset(), used)
     return used
 
 

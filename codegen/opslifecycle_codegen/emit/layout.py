@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
+
+from opslifecycle_codegen.emit import texts
 
 # How tightly a piece of code binds; parts that bind less tightly than their place need brackets.
 CONDITIONAL, OR, AND, NOT, COMPARE, SUM, ATOM = range(7)
@@ -104,10 +105,11 @@ def statement(before: str, code: Code, after: str, *, indent: int, width: int) -
     """`before` + code + `after` on one line if it fits, else broken where the code allows."""
     margin = " " * indent
     whole = f"{margin}{before}{code.text}{after}"
-    if len(whole) <= width or not code.parts:
+    if texts.columns(whole) <= width or not code.parts:
         return [whole]
     inner = indent + 4
-    if len(code.parts) == 1 and not code.lead and inner + len(code.parts[0].text) > width:
+    alone = len(code.parts) == 1 and not code.lead
+    if alone and inner + texts.columns(code.parts[0].text) > width:
         # What does not fit in brackets either stands without them.
         return [whole]
     if code.commas:
@@ -180,33 +182,69 @@ def _import_rank(name: str) -> int:
 
 def docstring(summary: str, more: Sequence[str] = (), *, indent: int, width: int) -> list[str]:
     """A docstring: the summary, then paragraphs, wrapped."""
+    paragraphs = [texts.docstring(part) for part in (summary, *more) if part.strip()]
+    return _docstring(paragraphs, indent=indent, width=width)
+
+
+def _docstring(paragraphs: Sequence[str], *, indent: int, width: int) -> list[str]:
+    """A docstring of paragraphs that are escaped already."""
     margin = " " * indent
-    paragraphs = [" ".join(part.split()) for part in (summary, *more) if part.strip()]
-    escaped = [part.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for part in paragraphs]
-    if len(escaped) == 1 and len(margin) + len(escaped[0]) + 6 <= width:
-        return [f'{margin}"""{_closed(escaped[0])}"""']
+    whole = _closed(docstring_start(paragraphs[0]))
+    if len(paragraphs) == 1 and len(margin) + texts.columns(whole) + 6 <= width:
+        return [f'{margin}"""{whole}"""']
     lines: list[str] = []
-    for number, paragraph in enumerate(escaped):
+    for number, paragraph in enumerate(paragraphs):
         room = width - indent - (3 if number == 0 else 0)
-        wrapped = textwrap.wrap(paragraph, room, break_long_words=False)
-        if len(escaped) == 1 and len(wrapped) == 1:
+        wrapped = wrap(paragraph, room)
+        if len(paragraphs) == 1 and len(wrapped) == 1:
             # On one line there is no room for the quotes, and a formatter would put them there.
-            wrapped = textwrap.wrap(paragraph, room - 10, break_long_words=False)
+            wrapped = wrap(paragraph, room - 10)
         lines.extend(([""] if number else []) + wrapped)
-    lines[0] = f'"""{lines[0]}'
+    lines[0] = f'"""{docstring_start(lines[0])}'
     return [(margin + line).rstrip() for line in [*lines, '"""']]
+
+
+def docstring_start(text: str) -> str:
+    """What follows the opening quotes: a formatter keeps a quote apart from them."""
+    return f" {text}" if text.startswith('"') else text
 
 
 def _closed(text: str) -> str:
     return f"{text} " if text.endswith('"') else text
 
 
+def wrap(text: str, room: int) -> list[str]:
+    """The lines of a paragraph; a word stays whole however long it is."""
+    lines: list[str] = []
+    left = 0
+    for word in text.split(" "):
+        needed = texts.columns(word) + 1
+        if lines and needed <= left:
+            lines[-1] += f" {word}"
+            left -= needed
+        else:
+            lines.append(word)
+            left = room - needed + 1
+    return lines
+
+
 def quoted(text: str) -> str:
-    """A string literal in double quotes, as a formatter would write it."""
-    if '"' in text and "'" not in text:
-        return f"'{text}'".replace("\\", "\\\\") if "\\" in text else f"'{text}'"
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r") + '"'
+    """A string literal in the quotes that need fewer escapes, as a formatter would write it."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    return f"{quote}{texts.python(text, quote)}{quote}"
+
+
+def string_code(text: str, room: int) -> Code:
+    """A string literal, in several pieces where it is longer than a line has room for."""
+    whole = quoted(text)
+    if texts.columns(whole) <= room:
+        return literal(whole)
+    pieces = [""]
+    for word in re.findall(r"[^ ]* *", text):
+        if pieces[-1] and texts.columns(quoted(pieces[-1] + word)) > room:
+            pieces.append("")
+        pieces[-1] += word
+    return Code(whole, parts=tuple(Code(quoted(piece)) for piece in pieces))
 
 
 def fitted(text: str, width: int) -> str:
@@ -238,9 +276,8 @@ def _fitted_docstring(lines: list[str], width: int) -> list[str]:
     indent = len(lines[0]) - len(lines[0].lstrip())
     inner = "\n".join(line.strip() for line in lines).removeprefix('"""').removesuffix('"""')
     paragraphs = [" ".join(part.split()) for part in inner.split("\n\n")]
-    broken = docstring(paragraphs[0], paragraphs[1:], indent=indent, width=width)
     # The text is Python already: what is escaped in it is not to be escaped again.
-    return [line.replace("\\\\", "\\") for line in broken]
+    return _docstring(paragraphs, indent=indent, width=width)
 
 
 _SIGNATURE = re.compile(r"( *)((?:async )?def \w+|class \w+)\((.*)\)( -> .*:|:)")

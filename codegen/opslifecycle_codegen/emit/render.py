@@ -12,12 +12,12 @@ from typing import Any
 from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.config import MachineConfig
 from opslifecycle_codegen.compat import lock
-from opslifecycle_codegen.emit import docs, layout, ratchet, storage, types, views
+from opslifecycle_codegen.emit import docs, layout, ratchet, storage, texts, types, views
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.authority import authority_view
 from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.environment import environment
-from opslifecycle_codegen.emit.imports import import_blocks, public_definitions
+from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, public_definitions
 from opslifecycle_codegen.emit.names import public_names
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
@@ -94,7 +94,12 @@ class Renderer:
         authority = authority_view(program, names, width)
         registry = RegistryLowering(program, names, width)
         modules: dict[str, dict[str, Any]] = {
-            "identifiers": {"ids": list(program.symbols.ids.items())},
+            "identifiers": {
+                "ids": [
+                    (name, layout.docstring(summary, indent=4, width=width))
+                    for name, summary in program.symbols.ids.items()
+                ]
+            },
             "enums": {
                 "enums": [
                     *types.enum_views(program, width),
@@ -314,6 +319,7 @@ class Renderer:
     def _docs(self) -> dict[str, Any]:
         program = self._program
         return {
+            "summary_text": str(program.machine.summary),
             "actions": [action.name for action in program.actions],
             "table": docs.table(program),
             "diagram": mermaid(program),
@@ -330,9 +336,9 @@ class Renderer:
         machine = self._program.machine
         text = self._environment.get_template(template).render(
             machine=str(machine.machine),
-            summary=str(machine.summary),
+            summary=layout.docstring_start(texts.docstring(machine.summary)),
             names=self._names,
-            imports="@imports@",
+            imports=IMPORTS_PLACE,
             # No filter: what a filter makes of a literal is compiled in, for every machine.
             annotation=self._annotation,
             **context,
@@ -356,7 +362,7 @@ class Renderer:
         foreign = self._program.symbols.foreign
         imports = import_blocks(body, local, self._width, foreign)
         header = "\n".join(f"{comment} {line}" for line in self._header("\n").split("\n"))
-        return f"{header}\n{body.replace('@imports@', imports)}"
+        return f"{header}\n{body.replace(IMPORTS_PLACE, imports)}"
 
     def _package(self, defined: dict[str, str]) -> str:
         by_module: dict[str, list[str]] = {}
@@ -372,4 +378,4 @@ class Renderer:
         body = self._body("package.py.j2", {"exports": exports, "source": str(self._config.source)})
         header = "\n".join(f"# {line}" for line in self._header("\n").split("\n"))
         text = "from __future__ import annotations\n\n" + "\n".join(imports)
-        return f"{header}\n{body.replace('@imports@', text)}"
+        return f"{header}\n{body.replace(IMPORTS_PLACE, text)}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
+import ast
 from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit import layout, texts
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.ir.program import Program
@@ -68,7 +68,9 @@ def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
         if info.properties:
             lines = [f"    {member.constant} = ("]
             for value in values:
-                lines += layout.statement("", _tuple_code(value), ",", indent=8, width=width)
+                lines += layout.statement(
+                    "", _tuple_code(value, width - 12), ",", indent=8, width=width
+                )
             lines.append("    )")
         else:
             lines = [f"    {member.constant} = {values[0]}"]
@@ -79,7 +81,9 @@ def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
     return EnumView(info.name, doc, text, properties, members, unpack)
 
 
-def _tuple_code(value: str) -> Code:
+def _tuple_code(value: str, room: int) -> Code:
+    if value[0] in "'\"":
+        return layout.string_code(ast.literal_eval(value), room)
     if not value.startswith("("):
         return Code(value)
     items = value.strip("(),")
@@ -103,7 +107,7 @@ def _property_type(type: Type, status: str) -> str:
 def comment(text: str, width: int, indent: int = 4) -> list[str]:
     """A `#:` comment, wrapped."""
     margin = " " * indent + "#: "
-    return [margin + line for line in textwrap.wrap(" ".join(text.split()), width - len(margin))]
+    return [margin + line for line in layout.wrap(texts.comment(text), width - len(margin))]
 
 
 # Values -------------------------------------------------------------------------------------------
@@ -199,7 +203,7 @@ def _union_view(program: Program, union: UnionInfo, width: int) -> UnionView:
         flat = ", ".join(f"{v.name}: {layout.quoted(v.flatten)}" for v in flattened)
         declaration.append(f"    flatten={{{flat}}},")
     declaration.append(")")
-    doc = [f"#: {line}" for line in textwrap.wrap(union.summary, width - 3)]
+    doc = comment(union.summary, width, indent=0)
     return UnionView(union.name, doc, variants, alias, declaration)
 
 
@@ -295,7 +299,7 @@ def error_views(program: Program, width: int) -> list[ErrorView]:
         ]
         quoted = [layout.quoted(fact) for fact in facts]
         template = layout.statement(
-            "template = ", layout.literal(layout.quoted(rejection.says)), "", indent=4, width=width
+            "template = ", layout.string_code(rejection.says, width - 8), "", indent=4, width=width
         )
         views.append(
             ErrorView(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
+from opslifecycle_codegen.emit.texts import block_comment
 from opslifecycle_codegen.modelcheck.slices import Slice
 from opslifecycle_codegen.modelcheck.state import Call
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Member, Term
@@ -106,7 +107,7 @@ def header(slice: Slice, source: str) -> list[str]:
     """What a text says of itself."""
     left_out = ", ".join(slice.declared.leaves_out) or "nothing"
     return [
-        f"Slice {slice.name} of {source}: {slice.declared.summary}",
+        block_comment(f"Slice {slice.name} of {source}: {slice.declared.summary}"),
         f"Records: {', '.join(slice.interpreter.ids)}. Left out: {left_out}.",
         "Written by opslifecycle-codegen export.",
     ]
@@ -116,7 +117,7 @@ def told(call: Call) -> str:
     """A call, as a comment tells it."""
     given = [f"{name}={_short(value)}" for name, value in call.arguments if value is not None]
     about = [call.id] if call.id is not None else []
-    return f"{call.method}({', '.join([*about, *given])})"
+    return block_comment(f"{call.method}({', '.join([*about, *given])})")
 
 
 def _short(value: object) -> str:

@@ -1,0 +1,136 @@
+"""Texts of a machine inside other languages: one escaping function for each output format.
+
+A summary or property may hold any character. Each function returns text that its format shows as
+the machine's author wrote it, with white space folded to single spaces. A character that cannot be
+seen stands as an escape: it neither ends the text early nor, as a bidirectional mark would, shows a
+reader an order that is not there.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import string
+import unicodedata
+
+_MARKDOWN_SPECIAL = frozenset("\\`*[]<>|~#$")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+_DIRECTIVE = re.compile(r"#(?=\s*[A-Za-z])")
+_LIST_MARK = re.compile(r"^(\d+)([.)])(?=\s|$)")
+_LINE_MARKS = frozenset("-+=:")
+_MERMAID_PLAIN = frozenset(string.ascii_letters + string.digits + " _,.()[]/=*+-!?'")
+_TAB_NAMES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def folded(text: str) -> str:
+    """A text on one line, its white space single spaces."""
+    return " ".join(text.split())
+
+
+def escaped(text: str) -> str:
+    """A text with Python's escape for each character that cannot be seen."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if character in _TAB_NAMES:
+        return _TAB_NAMES[character]
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def columns(text: str) -> int:
+    """How many columns a text takes, as formatters count them: an ideograph takes two."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(each) for each in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def python(text: str, quote: str) -> str:
+    """The inside of a Python string literal in this quote."""
+    return escaped(text.replace("\\", "\\\\")).replace(quote, f"\\{quote}")
+
+
+def docstring(text: str) -> str:
+    """A paragraph of a Python docstring in triple double quotes, on one line."""
+    return escaped(folded(text).replace("\\", "\\\\")).replace('"""', '\\"\\"\\"')
+
+
+def line(text: str) -> str:
+    """A line for a terminal."""
+    return escaped(folded(text))
+
+
+def comment(text: str) -> str:
+    """A Python comment without its mark: no word in it is a directive to a tool."""
+    return _DIRECTIVE.sub("(#)", line(text))
+
+
+def block_comment(text: str) -> str:
+    """A line inside a block comment of Promela or of TLA+."""
+    shown = line(text)
+    for mark in ("*/", "/*", "*)", "(*", "===="):
+        shown = shown.replace(mark, " ".join(mark))
+    return shown
+
+
+def markdown(text: str) -> str:
+    """Markdown for a paragraph, a list item or a cell of a table."""
+    text = _ENTITY.sub("&amp;", folded(text))
+    shown = "".join(_markdown_character(text, place) for place in range(len(text)))
+    if shown[:1] in _LINE_MARKS:
+        return f"\\{shown}"
+    return _LIST_MARK.sub(r"\1\\\2", shown)
+
+
+def _markdown_character(text: str, place: int) -> str:
+    character = text[place]
+    if character in "<>":
+        return html.escape(character)
+    if character == "_":
+        inside = text[:place][-1:].isalnum() and text[place + 1 : place + 2].isalnum()
+        return "_" if inside else "\\_"
+    if character in _MARKDOWN_SPECIAL:
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    # Markdown replaces NUL, and a browser other control characters, even where they are entities.
+    code = ord(character)
+    unseen = code < 0xA0 or 0xD800 <= code < 0xE000
+    return f"\\{_escape(character)}" if unseen else f"&#x{code:x};"
+
+
+def mermaid(text: str) -> str:
+    """A label of a Mermaid diagram."""
+    return _mermaid(text, _MERMAID_PLAIN)
+
+
+def mermaid_note(text: str) -> str:
+    """A line of a note in a Mermaid diagram; the note ends at its words wherever they stand."""
+    shown = _mermaid(text, _MERMAID_PLAIN | {":"})
+    return re.sub(r"(?i)\bend note", lambda match: match[0].replace(" ", "#32;"), shown)
+
+
+def _mermaid(text: str, plain: frozenset[str]) -> str:
+    shown = line(text)
+    return "".join(each if each in plain or each.isalpha() else f"#{ord(each)};" for each in shown)
+
+
+def dot(text: str) -> str:
+    """The inside of a quoted label of Graphviz."""
+    return line(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def dot_html(text: str) -> str:
+    """A text in an HTML-like label of Graphviz."""
+    return html.escape(line(text))
