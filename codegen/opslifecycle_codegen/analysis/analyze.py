@@ -84,6 +84,7 @@ class _Analyzer:
             on_terminal=tuple(self._end_step(step) for step in machine.on_terminal),
             for_all=tuple(self._for_all(n, e, actions) for n, e in machine.for_all_live.items()),
             rollback=commands.rollback(machine.rollback) if machine.rollback else None,
+            erase=commands.erase(machine.erase) if machine.erase else None,
             collect=commands.collect(machine.collect) if machine.collect else None,
             watch=commands.watch(machine.watch) if machine.watch else None,
             cursors=commands.cursors(machine.cursors) if machine.cursors else None,

@@ -25,7 +25,7 @@ from opslifecycle_codegen.ir.types import (
     optional,
 )
 from opslifecycle_codegen.source import model
-from opslifecycle_codegen.source.words import Name, TypeExpr, Words
+from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr, Words
 
 #: What a barrier is checked for when it is asked for, each once, in the order of the machine.
 BARRIER_CHECKS = ("repeated", "busy", "unknown")
@@ -128,12 +128,30 @@ class Commands:
         """The command that erases a live record."""
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
+        return self._removing(declared, sources, declared.update)
+
+    def erase(self, declared: model.Erase) -> Command:
+        """The command that erases a record in a terminal status."""
+        sources = self._resolver.statuses(declared.from_)
+        for status in sources:
+            if status in self._symbols.status_groups["live"]:
+                message = f"{status} is live: only a record in a terminal status is erased"
+                hint = "declare `rollback` for live records"
+                self._diagnostics.add(declared.from_[0].mark, "live-erase", message, hint)
+        return self._removing(declared, sources, {})
+
+    def _removing(
+        self,
+        declared: model.Rollback | model.Erase,
+        sources: tuple[str, ...],
+        update: Mapping[Text, Expr],
+    ) -> Command:
         scope = self.base_scope({}, operation=optional(ENTITY))
         label = str(declared.method)
         scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
         checks, scope = self.guards.checks(names, scope)
-        updates = self.changes.updates(declared.update, scope)
+        updates = self.changes.updates(update, scope)
         effects = self.changes.effects(declared.effects)
         return Command(
             label, label, declared.summary, {}, checks, updates, effects, from_statuses=sources

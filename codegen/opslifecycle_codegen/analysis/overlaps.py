@@ -62,6 +62,10 @@ class _Overlaps:
             declared_checks = machine.rollback.checks
             own = declared_checks if declared_checks is not None else machine.checks
             found.append((program.rollback, [*first, *own]))
+        if machine.erase is not None and program.erase is not None:
+            declared_checks = machine.erase.checks
+            own = declared_checks if declared_checks is not None else machine.checks
+            found.append((program.erase, [*first, *own]))
         if machine.watch is not None and program.watch is not None:
             # A watch is a read: what always comes first does not come there.
             found.append((program.watch, list(machine.watch.checks)))

@@ -28,7 +28,7 @@ BUILT_IN_EFFECTS = {
     "evict_oldest": "`retention`",
     "close_watchers": "`rollback`",
     "fail_barriers": "`rollback`",
-    "erase": "`rollback`, `collect` or `discard_when`",
+    "erase": "`rollback`, `erase`, `collect` or `discard_when`",
 }
 
 
@@ -58,6 +58,7 @@ class _Placement:
             checks=self._with_legality(self._machine.checks),
             actions={name: self._action(each) for name, each in self._machine.actions.items()},
             rollback=self._rollback(),
+            erase=self._erase(),
             fields=self._fields(),
             registry=self._registry(),
             on_terminal=self._ends(),
@@ -74,6 +75,8 @@ class _Placement:
             yield from step.effects
         if machine.rollback is not None:
             yield from machine.rollback.effects
+        if machine.erase is not None:
+            yield from machine.erase.effects
 
     def _refuse_built_in_effects(self) -> None:
         for name in self._declared_effects():
@@ -97,7 +100,9 @@ class _Placement:
         others += self._machine.watch.checks if self._machine.watch is not None else []
         for check in others:
             if check == LEGAL_STATUS:
-                message = f"{LEGAL_STATUS} has a meaning only for actions and the rollback"
+                message = (
+                    f"{LEGAL_STATUS} has a meaning only for actions, the rollback and the erasing"
+                )
                 self._diagnostics.add(check.mark, "legality", message)
 
     def _updates(self) -> Iterator[Text]:
@@ -183,6 +188,14 @@ class _Placement:
         return evolve(
             rollback, checks=checks, effects=[*rollback.effects, *_names(effects, rollback.mark)]
         )
+
+    def _erase(self) -> model.Erase | None:
+        erase = self._machine.erase
+        if erase is None:
+            return None
+        checks = None if erase.checks is None else self._with_legality(erase.checks)
+        effects = [*erase.effects, *_names(["erase"], erase.mark)]
+        return evolve(erase, checks=checks, effects=effects)
 
     def _counters(self, feed: model.Feed) -> dict[str, str]:
         """The fields of the registry that a feed has, each with its summary."""

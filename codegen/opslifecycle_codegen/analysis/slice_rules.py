@@ -55,7 +55,9 @@ def methods(program: Program) -> list[str]:
     machine = program.machine
     found = [*machine.create.methods, *machine.for_all_live]
     found += [method for action in machine.actions.values() for method in action.methods]
-    features = (machine.rollback, machine.collect, machine.watch, machine.barrier)
+    features = (
+        machine.rollback, machine.erase, machine.collect, machine.watch, machine.barrier
+    )  # fmt: skip
     found += [each.method for each in features if each is not None]
     return [str(n) for n in (*found, *([machine.cursors.advance] if machine.cursors else []))]
 

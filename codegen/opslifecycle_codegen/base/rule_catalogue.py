@@ -51,6 +51,7 @@ RULES = {
     "pseudo-status": "No record ever has a pseudo status.",
     "terminal-start": "A record cannot begin at an end.",
     "terminal-exit": "Nothing leads away from an end.",
+    "live-erase": "Only a record in a terminal status is erased; a live one can be rolled back.",
     "legality": "The compiler tests the status of every action; no guard does.",
     "deferred-write": "The write of an action cannot be deferred: a crash would break a promise.",
     "not-total": "What is done to every live record must be possible for every live record.",

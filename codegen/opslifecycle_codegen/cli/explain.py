@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+<<<<<<< HEAD
 from opslifecycle_codegen.analysis.placement import LEGAL_STATUS
 from opslifecycle_codegen.emit.texts import line
+=======
+from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS, LEGAL_STATUS
+>>>>>>> 4e17bb2 (codegen: erase one finished record by its id)
 from opslifecycle_codegen.ir.program import Check, Command, Program
 
 
@@ -22,6 +26,9 @@ def explained(program: Program) -> str:
     lines += ["", "Actions"]
     for command in (program.create, *program.actions):
         lines += _command_lines(program, command)
+    for removing in (program.rollback, program.erase):
+        if removing is not None:
+            lines += _command_lines(program, removing)
     judged = program.judged
     if judged is not None:
         lines += ["", f"Guards and ends: {judged.decided} decided by trying every case"]
@@ -74,13 +81,17 @@ def _command_lines(program: Program, command: Command) -> list[str]:
     lines = [f"  {command.name}({takes}): {line(command.summary)}"]
     if command.from_statuses:
         lines.append(f"    from {', '.join(command.from_statuses)}")
-    lines.append(f"    to {command.to}" if command.to else "    changes no status")
+    if command in (program.rollback, program.erase):
+        lines.append("    erases the record")
+    else:
+        lines.append(f"    to {command.to}" if command.to else "    changes no status")
     lines += [f"    needs {_need(check, program)}" for check in command.checks]
     lines += [f"    sets {target}: {text}" for target, text in _updates(program, command)]
     if command.outcome is not None:
-        lines.append(f"    outcome {command.outcome.text}")
-    if command.effects:
-        lines.append(f"    effects {', '.join(command.effects)}")
+        lines.append(f"    outcome {_outcome(program, command)}")
+    own = [effect for effect in command.effects if effect not in BUILT_IN_EFFECTS]
+    if own:
+        lines.append(f"    effects {', '.join(own)}")
     if command.deferred:
         lines.append("    deferred: written within one second; a crash may lose it")
     return lines
@@ -89,9 +100,18 @@ def _command_lines(program: Program, command: Command) -> list[str]:
 def _updates(program: Program, command: Command) -> Iterator[tuple[str, str]]:
     """What a command sets, in the words of the machine."""
     machine = program.machine
+    if command is program.erase:
+        return
     declared = next((a for name, a in machine.actions.items() if name == command.name), None)
-    for target, value in (declared or machine.create).update.items():
+    rollback = machine.rollback if command is program.rollback else None
+    for target, value in (declared or rollback or machine.create).update.items():
         yield str(target), " ".join(str(value).split())
+
+
+def _outcome(program: Program, command: Command) -> str:
+    """The outcome of an action, in the words of the machine."""
+    declared = next(a for name, a in program.machine.actions.items() if name == command.name)
+    return " ".join(str(declared.outcome or command.to).split())
 
 
 def _need(check: Check, program: Program) -> str:

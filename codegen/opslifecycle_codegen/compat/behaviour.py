@@ -121,8 +121,8 @@ def _methods(program: Program) -> Iterator[Fact]:
     for rule in program.classifiers:
         parameters = ", ".join(["id", *(f"{n}: {t}" for n, t in rule.params.items())])
         signatures[rule.name] = f"{parameters}) -> ({rule.type}"
-    for feature in (machine.rollback, machine.collect, machine.watch, machine.feed,
-                    machine.barrier, machine.snapshot, machine.listing):  # fmt: skip
+    for feature in (machine.rollback, machine.erase, machine.collect, machine.watch,
+                    machine.feed, machine.barrier, machine.snapshot, machine.listing):  # fmt: skip
         if feature is not None:
             signatures[str(feature.method)] = ""
     for name, signature in signatures.items():

@@ -76,7 +76,9 @@ class CommandLowering(MethodLowering):
         if program.recovery is not None and program.recovery.command is not None:
             methods.append(self._for_all(program.recovery.command, "recover_interrupted"))
         if program.rollback is not None:
-            methods.append(self._rollback(program.rollback))
+            methods.append(self._removing(program.rollback))
+        if program.erase is not None:
+            methods.append(self._removing(program.erase))
         if program.collect is not None:
             methods.append(self._collect(program.collect))
         if program.cursors is not None:
@@ -161,7 +163,7 @@ class CommandLowering(MethodLowering):
         name = name or self._command(command.name)
         return self._method(name, self._params(command), returns, doc, body)
 
-    def _rollback(self, command: Command) -> Method:
+    def _removing(self, command: Command) -> Method:
         body = [*self._checks(command.checks), *self._assign(command.updates)]
         body.append(f"return {self._effects_constant(command.effects)}")
         doc = self._doc(command.summary)

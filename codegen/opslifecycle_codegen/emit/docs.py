@@ -55,6 +55,12 @@ def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
         deferred = " Deferred." if command.deferred else ""
         needs = f"Refused with {errors}.{deferred}"
         rows.append((command.name, methods, command.summary, needs))
+    for removing in (program.rollback, program.erase):
+        if removing is not None:
+            errors = ", ".join(f"`{check.error}`" for check in removing.checks)
+            sources = ", ".join(removing.from_statuses)
+            needs = f"Erases the record, from {sources}. Refused with {errors}."
+            rows.append((removing.name, f"`{removing.name}`", removing.summary, needs))
     return rows
 
 

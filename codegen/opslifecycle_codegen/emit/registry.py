@@ -71,8 +71,8 @@ class RegistryLowering:
     def acted(self) -> list[tuple[str, str]]:
         """The commands that act on one record: what is done most, so each has a name of its own."""
         offered = [str(name) for name, each in self._machine.actions.items() if each.methods]
-        rollback = [self._program.rollback.name] if self._program.rollback is not None else []
-        commands = [*offered, *rollback]
+        removing = [each.name for each in self._removing()]
+        commands = [*offered, *removing]
         own = [(self._alias(each), self._command(each)) for each in commands]
         return [("_register", "register"), *own]
 
@@ -120,13 +120,17 @@ class RegistryLowering:
                 each.command.name, each.command.params, "None", each.command.summary, more,
                 self._run("_rt.acting_on_all", arguments), abstract=not each.optional,
             )  # fmt: skip
-        rollback = self._program.rollback
-        if rollback is not None:
-            more = [self._legal(rollback), self._raises(rollback.checks)]
+        for removing in self._removing():
+            more = [self._legal(removing), self._raises(removing.checks)]
             yield self._method(
-                rollback.name, self._of_one({}), "None", rollback.summary, more,
-                self._act("id", self._alias(rollback.name), ["id"]),
+                removing.name, self._of_one({}), "None", removing.summary, more,
+                self._act("id", self._alias(removing.name), ["id"]),
             )  # fmt: skip
+
+    def _removing(self) -> list[Command]:
+        """The commands that take one record away."""
+        commands = (self._program.rollback, self._program.erase)
+        return [command for command in commands if command is not None]
 
     def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
         declared = next(a for n, a in self._machine.actions.items() if n == action.name)

@@ -143,6 +143,7 @@ class Renderer:
         used = {effect for step in program.on_terminal for effect in step.effects}
         used.update(effect for action in program.actions for effect in action.effects)
         used.update(program.rollback.effects if program.rollback else ())
+        used.update(program.erase.effects if program.erase else ())
         used.update(("erase",) if program.collect else ())
         members = {e: MemberInfo(e, _EFFECT_SUMMARIES[e]) for e in BUILT_IN_EFFECTS if e in used}
         for name, declared in program.machine.effects.items():

@@ -9,7 +9,7 @@ from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.ir.naming import attribute, setting
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.types import Type
 
@@ -94,7 +94,7 @@ class StateLowering:
         status = self._names.status
         symbols = self._program.symbols
         tuples = dict.fromkeys(symbols.status_groups.values())
-        for command in (*self._program.actions, self._program.rollback):
+        for command in self._of_one():
             if command is not None:
                 tuples[command.from_statuses] = None
         statuses = {symbols.status_constant(members): members for members in tuples}
@@ -112,10 +112,14 @@ class StateLowering:
             lines += _tuple(f"{name}: Effects = ", items, self._width)
         return lines
 
+    def _of_one(self) -> tuple[Command | None, ...]:
+        """The commands about one record that is there."""
+        return (*self._program.actions, self._program.rollback, self._program.erase)
+
     def _used_constants(self) -> set[str]:
         text = " ".join(
             check.refuse_if.text
-            for command in (*self._program.actions, self._program.rollback)
+            for command in self._of_one()
             if command is not None
             for check in command.checks
         )

@@ -194,6 +194,7 @@ def public_methods(machine: model.Machine) -> Iterator[Text]:
     yield from machine.for_all_live
     for feature in (
         machine.rollback,
+        machine.erase,
         machine.collect,
         machine.watch,
         machine.feed,

@@ -148,6 +148,7 @@ class Program:
     on_terminal: tuple[EndStep, ...]
     for_all: tuple[ForAll, ...]
     rollback: Command | None
+    erase: Command | None
     collect: Command | None
     watch: Command | None
     cursors: Command | None

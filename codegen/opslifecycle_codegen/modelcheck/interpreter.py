@@ -118,11 +118,14 @@ class Interpreter:
             for name, text in (machine.recovery.with_.items() if machine.recovery else ())
         )
         types = self._types({})
-        if machine.rollback is not None:
-            names = machine.rollback.checks
-            names = machine.checks if names is None else names
-            self._rollback_guards = clauses.guards([str(n) for n in names], types)
-            self._rollback_updates = clauses.updates(machine.rollback.update, types)
+        #: The guards and updates of the commands that take one record away.
+        self._removing: dict[str, tuple[tuple[Guard, ...], tuple[Update, ...]]] = {}
+        for declared in (machine.rollback, machine.erase):
+            if declared is not None:
+                names = machine.checks if declared.checks is None else declared.checks
+                guards = clauses.guards([str(n) for n in names], types)
+                update = getattr(declared, "update", {})
+                self._removing[str(declared.method)] = guards, clauses.updates(update, types)
         if machine.watch is not None:
             checks = [str(name) for name in machine.watch.checks]
             self._watch_guards = clauses.guards(checks, types, always_first=False)
@@ -266,21 +269,25 @@ class Interpreter:
 
     def rollback(self, state: State, call: Call) -> Answer:
         """The erasing of a live record, as if it had never been."""
-        declared = self.program.machine.rollback
+        return self._remove(state, call, self.program.rollback)
+
+    def erase(self, state: State, call: Call) -> Answer:
+        """The erasing of one ended record; its feed entry stays."""
+        return self._remove(state, call, self.program.erase)
+
+    def _remove(self, state: State, call: Call, command: Command | None) -> Answer:
         assert call.id is not None
-        assert declared is not None
+        assert command is not None
+        guards, updates = self._removing[command.name]
         names = self._names(state, call.id, ())
-        label = self.program.rollback
-        assert label is not None
-        names |= {"action.label": label.label, "action.from_statuses": label.from_statuses}
-        refusal = first_refusal(self._rollback_guards, names)
+        names |= {"action.label": command.label, "action.from_statuses": command.from_statuses}
+        refusal = first_refusal(guards, names)
         if refusal is not None:
             return Answer(None, refusal)
-        draft, record = Draft(state), names[self._entity]
-        record = self.ends.update(draft, self._rollback_updates, names, list(record))
-        effects = tuple(str(effect) for effect in declared.effects)
-        self.ends.carry_out(draft, call.id, record, effects)
-        return Answer(draft.state(), effects=((call.id, effects),))
+        draft = Draft(state)
+        record = self.ends.update(draft, updates, names, list(names[self._entity]))
+        self.ends.carry_out(draft, call.id, record, command.effects)
+        return Answer(draft.state(), effects=((call.id, command.effects),))
 
     def collect(self, state: State, call: Call) -> Answer:
         """The handing over of what has ended, the oldest first."""

@@ -152,6 +152,9 @@ def _calls(
     if machine.rollback is not None:
         for id in ids:
             yield Call(str(machine.rollback.method), id), interpreter.rollback
+    if machine.erase is not None:
+        for id in ids:
+            yield Call(str(machine.erase.method), id), interpreter.erase
     if machine.collect is not None:
         yield Call(str(machine.collect.method), None), interpreter.collect
     yield from _cursors(interpreter, declared)

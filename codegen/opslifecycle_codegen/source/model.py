@@ -176,6 +176,21 @@ class Collect(Declared):
     method: Name
 
 
+#: Where a record is erased from, unless the machine says otherwise.
+TERMINAL = Words((Name("terminal", NOWHERE),))
+
+
+@frozen(kw_only=True)
+class Erase(Declared):
+    """The erasing of one record in a terminal status."""
+
+    summary: Text
+    method: Name
+    from_: Words = TERMINAL
+    checks: list[Name] | None = None
+    effects: list[Name] = Factory(list)
+
+
 @frozen(kw_only=True)
 class Watch(Declared):
     summary: Text
@@ -346,6 +361,7 @@ class Machine(Declared):
     on_terminal: list[Step] = Factory(list)
     for_all_live: dict[Name, ForAllLive] = Factory(dict)
     rollback: Rollback | None = None
+    erase: Erase | None = None
     collect: Collect | None = None
     watch: Watch | None = None
     feed: Feed | None = None

@@ -51,7 +51,8 @@ class Calls:
             ways |= {str(method): self._acting(str(name)) for method in action.methods}
         ways |= {each.command.name: self._for_all for each in program.for_all}
         for declared, way in (
-            (machine.rollback, self._rollback), (machine.collect, self._collect),
+            (machine.rollback, self._rollback), (machine.erase, self._erase),
+            (machine.collect, self._collect),
             (machine.watch, self._watch), (machine.barrier, self._wait),
         ):  # fmt: skip
             if declared is not None:
@@ -132,6 +133,12 @@ class Calls:
         world.registry = merged(when, acted.registry, world.registry)
         effects = tuple((both(when, always), effect) for always, effect in acted.effects)
         self._effects.carry_out(world, place, acted.record, effects)
+
+    def _erase(self, world: World, call: Call) -> Formula:
+        place = self._place(call)
+        enabled = self._rules.may_erase(world.registry, world.records[place], place)
+        self._effects.erase(world, True, place)
+        return enabled
 
     def _collect(self, world: World, call: Call) -> Formula:
         enabled = self._rules.always(world.registry)

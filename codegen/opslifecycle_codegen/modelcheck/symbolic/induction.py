@@ -160,6 +160,8 @@ class _Induction:
                 yield f"the update of {name}", self._updating(str(name))
         if machine.rollback is not None:
             yield str(machine.rollback.method), self._rollback
+        if machine.erase is not None:
+            yield str(machine.erase.method), self._erase
         if machine.collect is not None:
             yield str(machine.collect.method), self._collect
         if machine.watch is not None:
@@ -215,6 +217,11 @@ class _Induction:
         record = world.records[0]
         enabled = self._rules.may_roll_back(world.registry, record, 0)
         self._put(world, self._rules.rolled_back(world.registry, record))
+        return enabled
+
+    def _erase(self, world: Boundless) -> Formula:
+        enabled = self._rules.may_erase(world.registry, world.records[0], 0)
+        self._unnamed.erase(world, True, 0)
         return enabled
 
     def _collect(self, world: Boundless) -> tuple[Formula, Boundless]:

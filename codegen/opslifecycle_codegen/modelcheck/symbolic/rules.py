@@ -167,6 +167,14 @@ class Rules:
         names = self.names(registry, {}, {}, record, id, self.program.rollback)
         return self.allowed(map(str, checks), names)
 
+    def may_erase(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
+        """Whether a record may be erased."""
+        declared = self.machine.erase
+        assert declared is not None
+        checks = declared.checks if declared.checks is not None else self.machine.checks
+        names = self.names(registry, {}, {}, record, id, self.program.erase)
+        return self.allowed(map(str, checks), names)
+
     def may_watch(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
         """Whether a record may be watched."""
         declared = self.machine.watch
