@@ -14,9 +14,17 @@ import pytest
 from opslifecycle import MemoryStore, SqliteStore
 from opslifecycle_codegen.analysis import placement
 from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.claims import WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.search import Search
+from opslifecycle_codegen.modelcheck.slices import slices
+from opslifecycle_codegen.modelcheck.symbolic.relation import relation
+from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 from opslifecycle_codegen.source import model
 
 from tests.codegen.projects import edit, project
+from tests.proof.test_symbolic import walked
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 WATCH = "watch: {summary: Watch"
@@ -197,11 +205,59 @@ class TestRetention:
             self.scrapped(gates, registry, 1)
             assert self.seen(registry) == ([5, 6] if beyond else [1, 2, 3, 4, 5, 6])
             registry.mark_read(gates.Reader.TWO, 3)
-            self.scrapped(gates, registry, 1)
-            assert self.seen(registry) == ([6, 7] if beyond else [4, 5, 6, 7])
+            # What the last cursor has passed leaves with the advance, not with a later entry.
+            assert self.seen(registry) == ([5, 6] if beyond else [4, 5, 6])
         if kept:
+            store = SqliteStore(path)
+            with gates.GateRegistry(store=store) as registry:
+                assert self.seen(registry) == ([5, 6] if beyond else [4, 5, 6])
+                self.scrapped(gates, registry, 1)
+                assert self.seen(registry) == ([6, 7] if beyond else [4, 5, 6, 7])
             with gates.GateRegistry(store=SqliteStore(path)) as registry:
                 assert self.seen(registry) == ([6, 7] if beyond else [4, 5, 6, 7])
+
+
+HELD = (
+    ("ids:\n", "enums:\n  Reader:\n    summary: Who reads.\n    members:\n"
+     "      one: {summary: The first.}\n      two: {summary: The second.}\n\n" + IDS),
+    ("  no_such_gate:", "  too_far:\n    error: TooFarError\n    facts: {at: count}\n"
+     "    says: '{at}'\n  no_such_gate:"),
+    (WATCH, FEED + TestRetention.CURSORS.replace("{no_such_gate: {id: 'none'}}",
+                                                 "{too_far: {at: cursor}}")
+     + f"retention: {{evict: records, max_entries: '1'}}\n\n"
+     "# An erased id ends again: so more than one entry can be over the limit.\n"
+     f"erase: {{summary: Forget a gate., method: forget}}\n\n{WATCH}"),
+)  # fmt: skip
+
+
+def held() -> Program:
+    """A machine whose cursors hold entries back, with a slice of it."""
+    text = TURNSTILE.read_text(encoding="utf-8") + RECOVERY
+    for old, new in HELD:
+        assert old in text
+        text = text.replace(old, new, 1)
+    text += (
+        "\nproof:\n  small:\n    summary: One gate.\n    entities: 1\n"
+        "    leaves_out: [coin, push]\n"
+        "    bounds: {registry.last_sequence: 3, registry.watermark: 3}\n"
+    )
+    return program_of(text.encode(), "held.yaml")
+
+
+def test_the_formulas_evict_what_cursors_have_held_as_the_search_does() -> None:
+    slice = slices(held())[0]
+    found = Search(slice, NOTHING_SWAPPED).run()
+    assert found.closed
+    assert walked(relation(slice)) == found.states > 100
+
+
+def test_induction_says_that_it_does_not_cover_cursors_that_hold_entries() -> None:
+    pytest.importorskip("z3")
+    from opslifecycle_codegen.modelcheck.symbolic.induction import IN_ORDER, induction
+
+    shown = induction(held())
+    assert (shown.proved, shown.failed) == (0, [])
+    assert {WATCHES_ARE_OF_THE_LIVE, IN_ORDER} <= set(shown.outside)
 
 
 def test_a_retention_that_is_not_placed_is_noticed(

@@ -133,7 +133,7 @@ class Ends:
                 names = {self._entity: record}
                 draft.rows.append((*(field(names) for field in self._row), id))
             elif effect == "evict_oldest":
-                self._evict(draft)
+                self.evict(draft)
             elif effect == "erase":
                 self.erase(draft, id)
             elif effect == "count_in_barriers":
@@ -148,7 +148,8 @@ class Ends:
             elif effect in ("wake_watchers", "close_watchers"):
                 draft.watched[self._places[id]] = False
 
-    def _evict(self, draft: Draft) -> None:
+    def evict(self, draft: Draft) -> None:
+        """Evict entries over the limit, up to the first that a cursor holds."""
         retention = self._program.retention
         assert retention is not None
         while len(draft.rows) > self._rows_max({"registry": tuple(draft.registry)}):

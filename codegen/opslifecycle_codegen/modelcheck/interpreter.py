@@ -309,6 +309,8 @@ class Interpreter:
             return Answer(None, refusal)
         draft, place = Draft(state), self._consumers[names["consumer"]]
         draft.cursors[place] = max(draft.cursors[place], names["cursor"])
+        if self.program.retention is not None and self.program.retention.held_by_cursors:
+            self.ends.evict(draft)
         return Answer(draft.state(), value=draft.cursors[place])
 
     # Waits --------------------------------------------------------------------------------------

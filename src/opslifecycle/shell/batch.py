@@ -56,6 +56,7 @@ class Batch:
         for record, effects in changes:
             if effects:
                 self._shell.effects.settle(self.staged, record, effects, self.retention)
+        self._shell.effects.settle_passed(self.staged, self.retention)
 
 
 class NotStorableError(Exception):

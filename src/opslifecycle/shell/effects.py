@@ -158,11 +158,20 @@ class EffectRunner(Generic[IdT, RecordT]):
             self.hooks.publish()
         return wakers
 
+    def evict_passed(self, authority: Any) -> None:
+        """Evict what a cursor that has moved on no longer holds."""
+        if self._held_by_cursors and self._feed is not None:
+            self._evict(authority, self._feed)
+
+    def settle_passed(self, authority: Any, retention: Retention) -> None:
+        """As `evict_passed`, within a batch."""
+        if self._held_by_cursors:
+            retention.evict(authority)
+
     def _evict(self, authority: Any, feed: CompletionFeed[Any, Any]) -> None:
         while len(feed._rows) - feed._head > self._rows_max:
             row = feed._rows[feed._head]
             if self._held_by_cursors and row.sequence > min(authority.cursors.values()):
-                # Each entry that comes tries again, so that a cursor that moves on frees the rest.
                 return
             feed.drop_oldest()
             authority.evict(row.sequence, row.id)

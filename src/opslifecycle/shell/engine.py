@@ -75,6 +75,7 @@ class Shell(Generic[IdT, RecordT]):
                 value, changes, _ = step(self._authority)
                 for record, effects in changes:
                     wakers += self.effects.carry_out(self._authority, record, effects)
+                self.effects.evict_passed(self._authority)
             except BaseException:
                 self.break_off()
                 raise

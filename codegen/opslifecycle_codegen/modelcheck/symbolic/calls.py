@@ -156,6 +156,7 @@ class Calls:
         )
         stands, wanted = world.cursors[place], given["cursor"]
         world.cursors[place] = pick(below(stands, wanted), wanted, stands)
+        self._effects.evict_passed(world)
         return enabled
 
     # Waits and recovery -------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, maybe, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
+    at_most,
     both,
     either,
     negated,
@@ -69,6 +70,7 @@ class Effects:
         self._rows_max = self._constant_rows_max()
         retention = rules.program.retention
         self._evicts_records = retention is not None and retention.evicts_records
+        self._held_by_cursors = retention is not None and retention.held_by_cursors
         barrier = rules.machine.barrier
         feed = rules.machine.feed
         counter = str(feed.counter) if feed is not None else ""
@@ -94,7 +96,7 @@ class Effects:
 
     def _rows_size(self, ends_max: int) -> int:
         """How many entries there can be at most."""
-        if self.rules.machine.retention is None:
+        if self.rules.machine.retention is None or self._held_by_cursors:
             return ends_max
         return min(self._rows_max + 1, ends_max)
 
@@ -242,12 +244,23 @@ class Effects:
         ]
         world.rows = _appended(world.rows, when, (*row, place))
 
+    def evict_passed(self, world: World) -> None:
+        """Evict what a cursor that has moved on no longer holds."""
+        if self._held_by_cursors:
+            self._evict(world, True)
+
     def _evict(self, world: World, when: Formula) -> None:
-        if len(world.rows) <= self._rows_max:
-            return
+        over = len(world.rows) - self._rows_max
+        # Only entries that cursors have held can be over the limit by more than one.
+        for _ in range(over if self._held_by_cursors else min(over, 1)):
+            self._evict_oldest(world, when)
+
+    def _evict_oldest(self, world: World, when: Formula) -> None:
         full = both(when, world.rows[self._rows_max][0])
         row = world.rows[0][1]
         sequence = maybe(row[list(self.rules.symbols.row_fields).index("seq")]).value
+        if self._held_by_cursors:
+            full = both(full, *(at_most(sequence, cursor) for cursor in world.cursors))
         registry = list(world.registry)
         dropped = self.rules.registry_fields.index("dropped_through")
         registry[dropped] = pick(full, sequence, registry[dropped])
