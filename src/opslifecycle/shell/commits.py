@@ -277,14 +277,15 @@ class Committer:
         keeps, put_of = self._storage.keeps, self._storage.put_of
         some_left = decided.retention.erased or decided.retention.evicted
         for record, effects in decided.changes:
-            if not keeps(record):
-                if self._may_be_stored(record.id):
+            kept = keeps(record)
+            if not kept or (some_left and record.id not in staged):
+                # A record that is not kept, or ended and left within the batch, is written for its
+                # feed entry alone.
+                feeds = self._shell.effects.feeds(effects)
+                stored = kept or feeds or self._may_be_stored(record.id)
+                if stored and not self._keeps(staged.get(record.id)):
                     erased[str(record.id)] = None
-                continue
-            if some_left and record.id not in staged:
-                erased[str(record.id)] = None
-                # A record that ended and left within the batch is written for its feed entry.
-                if not self._shell.effects.feeds(effects):
+                if not feeds:
                     continue
             if id(record) not in puts:
                 try:
