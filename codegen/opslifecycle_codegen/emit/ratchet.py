@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opslifecycle_codegen.analysis.placement import LEGAL_STATUS
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
@@ -30,6 +31,25 @@ def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
 
 def _checks_only_the_status(program: Program, name: str) -> bool:
     return next(a.checks is None for n, a in program.machine.actions.items() if n == name)
+
+
+def may_refuse(program: Program) -> list[str]:
+    """The common guards that may refuse a record of samples in a new registry.
+
+    A guard that only makes sure of the record, or of a flag as it is at first, lets it through.
+    """
+    machine = program.machine
+    passing = {f"{machine.entity} is not None"}
+    for name, field in machine.registry.items():
+        passing |= {f"not registry.{name}"} if field.starts == "false" else set()
+        passing |= {f"registry.{name}"} if field.starts == "true" else set()
+    common = dict.fromkeys([*machine.always_first, *machine.checks])
+    guards = {str(name): guard for name, guard in machine.guards.items()}
+    return [
+        str(name)
+        for name in common
+        if name != LEGAL_STATUS and str(guards[str(name)].when).strip() not in passing
+    ]
 
 
 def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
