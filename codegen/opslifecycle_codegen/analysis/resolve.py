@@ -246,7 +246,11 @@ class Resolver:
             if name in symbols.entity_fields:
                 message = f"{name} is a field that every record has"
                 self._diagnostics.add(name.mark, "name-collision", message)
-            symbols.entity_fields[str(name)] = self.type_of(declared.type)
+            symbols.entity_fields[str(name)] = type = self.type_of(declared.type)
+            if name == "terminal_outcome" and (not type.optional or declared.starts is not None):
+                message = f"{name} is set by the action that ends a record"
+                hint = "its type is optional, and it has no value to start with"
+                self._diagnostics.add(declared.mark, "owned-field", message, hint)
         outcome = symbols.entity_fields.get("terminal_outcome")
         if outcome is None:
             symbols.entity_fields["terminal_outcome"] = optional(symbols.status_type)

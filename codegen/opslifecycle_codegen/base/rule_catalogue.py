@@ -23,7 +23,7 @@ RULES = {
     "missing-field": "A feature needs a field that is not declared.",
     "missing-feed": "A feature needs a feed that is not declared.",
     "built-in-effect": "The compiler places the effect where a feature needs it.",
-    "owned-field": "The feed maintains the field.",
+    "owned-field": "The compiler maintains the field.",
     "unknown-name": "Nothing is called like this here.",
     "unknown-type": "There is no such type.",
     "unknown-member": "The closed set has no such member.",

@@ -354,7 +354,7 @@ class RegistryLowering:
         keyword_only: bool = False,
         none_without: bool = False,
     ) -> PublicMethod:
-        parameters = ["self", *(["*"] if keyword_only else [])]
+        parameters = ["self", *(["*"] if keyword_only and types else [])]
         returns = annotation(returns, self._members)
         checks: list[str] = []
         for param, type in types.items():

@@ -181,7 +181,7 @@ class StorageLowering:
 
     def _differs(self, code: str, start: Start) -> str:
         first = start.code.text
-        if start.type.kind == "bool" and first in ("True", "False"):
+        if start.type.required.kind == "bool" and first in ("True", "False"):
             return code if first == "False" else f"not {code}"
         return f"{code} != {start.code.at(layout.SUM)}"
 
