@@ -7,7 +7,7 @@ from typing import Any
 from tests.random_machines.building import Builder, Tree
 from tests.random_machines.expressions import required
 
-#: Effects that the compiler places; a machine that names one is refused.
+#: Effects that the compiler places, or that a machine placed itself in older languages.
 BUILT_IN_EFFECTS = ["append_to_feed", "evict_oldest", "wake_watchers", "count_in_barriers",
                     "close_watchers", "fail_barriers", "erase"]  # fmt: skip
 
@@ -49,12 +49,6 @@ class Commands:
             "not_now": {"id": "id", "status": f"{entity}.status", "action": "action.label"}
         }
         b.tree["checks"] = b.pick.one([["known"], ["known", "legal_status"]])
-        if b.pick.chance(2):
-            # What was once how a guard let more through than the statuses of an action.
-            weak = f"{entity}.status in action.from_statuses or {entity} is not None"
-            guards["weak"] = {"when": weak, "otherwise": {"unknown": {"id": "id"}}}
-            b.tree["checks"].append("weak")
-            b.has("hostile: a guard tests the status")
         flags = [n for n, t in b.registry.items() if t == "bool"]
         if flags and b.pick.chance(40):
             flag = b.pick.one(flags)
@@ -75,6 +69,10 @@ class Commands:
                 when = f"{local} {b.pick.one(['<', '>=', '!='])} {b.pick.integer(0, 3)}"
             else:
                 when = b.expressions.boolean(known)
+            if b.pick.chance(2):
+                # A guard that would let more through than an action is legal from.
+                when = f"{b.entity}.status in action.from_statuses or ({when})"
+                b.has("hostile: a guard tests the status itself")
             names.append(b.guard(when, known, let))
             b.has("guard")
         return names
@@ -168,8 +166,10 @@ class Commands:
             b.has("label")
         own = self._own_guards(params, 1)
         if own:
-            action["checks"] = ["known", *own] if pick.chance(70) else [
-                "known", *own, "legal_status"]  # fmt: skip
+            action["checks"] = pick.one(
+                [["known", *own], ["known", *own, "legal_status"], ["known", "legal_status", *own]]
+            )
+            b.has(f"legal status: {'placed' if 'legal_status' in action['checks'] else 'left out'}")
         scope = {**b.of_record(), **b.of_registry(), **params}
         update = b.updates(scope, 2)
         if update:

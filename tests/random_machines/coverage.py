@@ -16,7 +16,11 @@ FEATURES = [
     "initial value: path into a parameter", "initial value: registry field", "invariant",
     "label", "let", "listing", "outcome of a union", "recovery: ends the interrupted",
     "recovery: keeps some", "recovery: live records stay", "recovery: none", "registry field",
-    "retention", "rollback", "setting", "several create methods", "stamped: created",
+    "retention: beyond cursors", "retention: entries", "retention: held by cursors",
+    "retention: records", "rollback",
+    "discard", "feed: counter", "feed: when", "legal status: left out", "legal status: placed",
+    "effect: of erase", "effect: of rollback", "erase", "setting", "several create methods",
+    "stamped: created",
     "stamped: terminal", "status property", "step of an end: if", "step of an end: update",
     "step property", "update: bool", "update: closed set", "update: decrement",
     "update: increment", "update: text", "watch",
@@ -28,5 +32,5 @@ FEATURES = [
 #: What is hostile may be refused, but it has to be tried.
 HOSTILE = [
     "hostile: a built-in effect in the list", "hostile: a create method leaves out a parameter",
-    "hostile: a guard weakens the status test", "hostile: a name", "hostile: a text",
+    "hostile: a guard tests the status itself", "hostile: a name", "hostile: a text",
 ]  # fmt: skip

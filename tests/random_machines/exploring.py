@@ -100,10 +100,11 @@ class Exploration:
             for arguments in self._given(each.command.params):
                 call = Call(each.command.name, None, self._plain(arguments))
                 yield self._asked(call, tuple(arguments.values()), "for all")
-        if machine.rollback is not None:
-            for id in ids:
-                call = Call(str(machine.rollback.method), self.values.plain(id))
-                yield self._asked(call, (id,), "rollback")
+        for kind, removal in (("rollback", machine.rollback), ("erase", machine.erase)):
+            for id in ids if removal is not None else ():
+                assert removal is not None
+                call = Call(str(removal.method), self.values.plain(id))
+                yield self._asked(call, (id,), kind)
         if machine.collect is not None:
             yield self._asked(Call(str(machine.collect.method), None), (), "collect")
         yield from self._waits_and_cursors()
@@ -112,7 +113,8 @@ class Exploration:
         interpreter = self.interpreter
         answering = {
             "create": interpreter.create, "for all": interpreter.for_all,
-            "rollback": interpreter.rollback, "collect": interpreter.collect,
+            "rollback": interpreter.rollback, "erase": interpreter.erase,
+            "collect": interpreter.collect,
             "advance": interpreter.advance, "watch": interpreter.watch,
             "barrier": interpreter.wait_for_all,
         }[kind]  # fmt: skip

@@ -26,9 +26,13 @@ class Features:
         self.reader = ""
         if self.feed or self.collect:
             b.fields["sequence"] = "optional count"
-        if self.collect and not self.feed:
-            b.tree["fields"]["sequence"] = {"type": "optional count"}
+            if self.collect or pick.chance(50):
+                b.tree["fields"]["sequence"] = {"type": "optional count"}
         if self.feed:
+            b.tree["settings"]["rows_kept"] = {
+                "summary": "How many rows stay.", "type": "count", "default": pick.integer(1, 3),
+                "at_least": 1,
+            }  # fmt: skip
             b.tree["ids"]["EpochId"] = {"summary": "Names one life of the feed."}
             if pick.chance(50):
                 self.reader = b.words.type()
@@ -51,6 +55,7 @@ class Features:
             self._feed()
         elif self.collect:
             self._number()
+        self._discard()
         if self.collect:
             method = self.b.words.name()
             self.b.tree["collect"] = {"summary": self.b.words.text(), "method": method}
@@ -58,6 +63,7 @@ class Features:
         self._barrier()
         self._for_all_and_recovery()
         self._rollback()
+        self._erase()
         self._snapshot()
         self._listing()
         self._classifiers()
@@ -77,7 +83,7 @@ class Features:
     # Feed ---------------------------------------------------------------------------------------
 
     def _number(self) -> None:
-        """Number every end of a machine without a feed."""
+        """Number every end; a feed does so itself."""
         b = self.b
         b.tree["registry"]["completions"] = {"type": "count", "starts": 0, "summary": "A number."}
         self._step(
@@ -89,22 +95,37 @@ class Features:
             }
         )
 
+    def _discard(self) -> None:
+        b = self.b
+        if b.pick.chance(15):
+            b.tree["discard_when"] = b.expressions.boolean(b.of_record())
+            b.has("discard")
+
     def _feed(self) -> None:
         b, pick, words = self.b, self.b.pick, self.b.words
         fields = {"seq": f"{b.entity}.sequence", words.name(): f"{b.entity}.id"}
         for name in pick.some([n for n in b.fields if n != "sequence"], 3):
             fields[words.name()] = f"{b.entity}.{name}"
-        feed = b.tree["feed"] = {
+        b.tree["feed"] = {
             "summary": words.text(), "method": words.name(), "epoch": "EpochId", "batch": "Batch",
             "entry": {"name": "Entry", "summary": words.text(), "fields": fields},
         }  # fmt: skip
-        if pick.chance(50):
-            feed["counter"] = "completions"
-        if pick.chance(30):
-            feed["when"] = b.expressions.boolean(b.of_record())
-            b.has("feed: some have entries")
         b.has("feed")
-        self._retention()
+        if pick.chance(40):
+            b.tree["feed"]["when"] = b.expressions.boolean(b.of_record())
+            b.has("feed: when")
+        if pick.chance(30):
+            b.tree["feed"]["counter"] = words.name()
+            b.has("feed: counter")
+        if pick.chance(60):
+            kind = pick.one(["records", "entries"])
+            b.tree["retention"] = {"evict": kind, "max_entries": "registry.rows_kept"}
+            b.has(f"retention: {kind}")
+            if self.reader and pick.chance(50):
+                b.tree["retention"]["beyond_cursors"] = True
+                b.has("retention: beyond cursors")
+            elif self.reader:
+                b.has("retention: held by cursors")
         if self.reader:
             b.tree["rejections"]["beyond"] = {
                 "error": "BeyondError", "facts": {"cursor": "count", "watermark": "count"},
@@ -115,22 +136,6 @@ class Features:
                 "beyond": {"beyond": {"cursor": "cursor", "watermark": "registry.watermark"}},
             }  # fmt: skip
             b.has("cursors")
-
-    def _retention(self) -> None:
-        b, pick = self.b, self.b.pick
-        if not pick.chance(60):
-            return
-        b.tree["settings"]["rows_kept"] = {
-            "summary": "How many rows stay.", "type": "count", "default": pick.integer(1, 3),
-            "at_least": 1,
-        }  # fmt: skip
-        evict = pick.one(["records", "entries"])
-        b.tree["retention"] = {"evict": evict, "max_entries": "registry.rows_kept"}
-        b.has(f"retention: {evict}")
-        if pick.chance(50):
-            b.tree["retention"]["beyond_cursors"] = True
-        elif self.reader:
-            b.has("retention: held by cursors")
 
     # Waits and commands for all -----------------------------------------------------------------
 
@@ -224,20 +229,41 @@ class Features:
             return
         rollback: Tree = {
             "summary": words.text(), "method": words.name(), "from": self.commands._sources(),
-            "checks": ["known"],
+            "checks": ["known", *pick.one([[], ["legal_status"]])],
         }  # fmt: skip
+        effects = self.commands.some_effects("of rollback")
+        if effects:
+            rollback["effects"] = effects
         update = b.updates({**b.of_record(), **b.of_registry()}, 1, record=False)
         if update:
             rollback["update"] = update
         b.tree["rollback"] = rollback
         b.has("rollback")
 
+    def _erase(self) -> None:
+        b, pick, words = self.b, self.b.pick, self.b.words
+        if not pick.chance(30):
+            return
+        erase: Tree = {"summary": words.text(), "method": words.name()}
+        if pick.chance(40):
+            erase["from"] = pick.some(b.ends, 2, 1)
+        if pick.chance(40):
+            scope = {**b.of_record(), **b.of_registry()}
+            own = b.guard(b.expressions.boolean(scope), scope)
+            erase["checks"] = ["known", own]
+        effects = self.commands.some_effects("of erase")
+        if effects:
+            erase["effects"] = effects
+        b.tree["erase"] = erase
+        b.has("erase")
+
     # Views and claims ---------------------------------------------------------------------------
 
     def _snapshot(self) -> None:
         b = self.b
         fields: dict[str, Any] = {"id": f"{b.entity}.id", "status": f"{b.entity}.status"}
-        fields |= {name: f"{b.entity}.{name}" for name in b.tree["fields"]}
+        names = {**b.tree["fields"], **({"sequence": ""} if self.feed else {})}
+        fields |= {name: f"{b.entity}.{name}" for name in names}
         if "terminal_outcome" not in fields and b.pick.chance(50):
             fields["terminal_outcome"] = f"{b.entity}.terminal_outcome"
         b.tree["snapshot"] = {
@@ -252,20 +278,23 @@ class Features:
             return
         ordered = [p for p, t in b.expressions.paths(b.of_record(), 0) if t in ("text", "count")]
         order = [*pick.some(ordered, 1), f"{b.entity}.id"]
-        filters = {"status": f"{b.entity}.status"}
+        filters = {"status": f"{b.entity}.status"} if pick.chance(80) else {}
         closed = [p for p, t in b.expressions.paths(b.of_record(), 1)
                   if t in ("bool", *b.shapes.enums) and t != b.status]  # fmt: skip
         for path in pick.some(closed, 2):
             filters[b.words.name()] = path
         b.tree["listing"] = {
-            "summary": b.words.text(), "method": b.words.name(), "order": order, "filters": filters
+            "summary": b.words.text(), "method": b.words.name(), "order": order
         }  # fmt: skip
+        if filters:
+            b.tree["listing"]["filters"] = filters
         b.has("listing")
 
     def _classifiers(self) -> None:
         b, pick, words = self.b, self.b.pick, self.b.words
         classifiers: Tree = {}
-        for name in b.tree["registry"]:
+        owned = [b.tree["feed"].get("counter", "last_sequence"), "watermark"] if self.feed else []
+        for name in [*b.tree["registry"], *owned]:
             # So that every field of the registry can be seen from outside.
             classifiers[words.name()] = {"summary": words.text(), "gives": f"registry.{name}"}
         if pick.chance(50):

@@ -176,7 +176,7 @@ class Side:
         self._same_waits(state)
         if self._own:
             pending = [(p.effect.value, self.values.plain(p.snapshot.id))
-                       for p in registry.pending_effects()]  # fmt: skip
+                       for p in registry._pending_effects()]  # fmt: skip
             self._same("effects", pending, self.effects)
         self._same_invariants(state)
 
@@ -192,7 +192,7 @@ class Side:
         watched = dict(zip(self._exploration.ids, state.watched, strict=True))
         watches = [w for w in self._watches.get(record[0], []) if not w.done()]
         names = {self._views.entity: record, "watcher_count": len(watches)}
-        assert bool(watches) is watched[record[0]]
+        self._same(f"pending watch of {record[0]}", bool(watches), watched[record[0]])
         for name, function in self._views.snapshot.items():
             found = self.values.plain(getattr(snapshot, name))
             self._same(f"snapshot: {name}", found, function(dict(names)))
@@ -212,7 +212,7 @@ class Side:
         asked = [each for each in self._exploration.calls if each.kind == "action"]
         if self.values.plain(id) not in self._exploration.ids:
             return
-        for permission in self.registry.allowed(id):
+        for permission in self.registry._allowed(id):
             answers = [
                 each.answer(state) for each in asked
                 if each.action == permission.action and each.call.id == self.values.plain(id)
@@ -282,13 +282,13 @@ class Side:
         declared = [str(name) for name in self.program.machine.invariants]
         if not declared:
             return
-        found = self.registry.broken_invariants()
+        found = self.registry._broken_invariants()
         wanted = broken if broken in declared else None
         self._same("broken invariants", next(iter(found), None), wanted)
 
     def close(self) -> None:
         """Close the registry."""
         try:
-            self.registry.close()
+            self.registry._close()
         except Exception as error:
             raise FaultError("a registry cannot be closed", repr(error)) from error

@@ -74,8 +74,41 @@ def test_a_field_begins_as_a_field_of_the_registry() -> None:
     assert Examination().of(tree)
 
 
+def test_common_guards_may_refuse_a_record_of_samples() -> None:
+    tree, guards = parcel("guards")
+    tree["registry"] = {"limit": {"type": "count", "starts": 0, "summary": "The highest number."}}
+    tree["rejections"]["full"] = {"error": "FullError", "says": "there is no room"}
+    guards["room"] = {"when": "registry.limit > 0", "otherwise": "full"}
+    tree["always_first"] = ["room"]
+    assert Examination().of(tree)
+
+
+def test_a_listing_needs_no_filters() -> None:
+    tree, listing = parcel("listing")
+    listing |= {"summary": "All of them.", "method": "parcels", "order": ["parcel.id"]}
+    assert Examination().of(tree)
+
+
+def test_an_outcome_has_no_value_to_start_with() -> None:
+    tree, fields = parcel("fields")
+    fields["terminal_outcome"] = {"type": "text", "starts": "address"}
+    assert not Examination().of(tree)
+
+
+def test_the_feed_entry_of_a_record_that_is_not_kept_is_stored() -> None:
+    tree, _ = fed()
+    tree["recovery"] = {"keeps": "parcel.address == ''"}
+    assert Examination().of(tree)
+
+
 @pytest.mark.parametrize("optional", [True, False])
 def test_a_feed_entry_has_fields_that_may_be_none_anywhere(optional: bool) -> None:
+    tree, _ = fed(optional=optional)
+    assert Examination().of(tree)
+
+
+def fed(*, optional: bool = False) -> tuple[Tree, Any]:
+    """Return a small machine with a feed, and its fields."""
     tree, fields = parcel("fields")
     fields["note"] = (
         {"type": "optional text"} if optional else {"type": "text", "starts": "address"}
@@ -86,4 +119,4 @@ def test_a_feed_entry_has_fields_that_may_be_none_anywhere(optional: bool) -> No
     tree["ids"]["FeedId"] = {"summary": "Names the feed."}
     tree["feed"] = FEED
     tree["retention"] = {"evict": "records", "max_entries": "registry.kept"}
-    assert Examination().of(tree)
+    return tree, fields
