@@ -39,6 +39,7 @@ from opslifecycle.errors import PersistenceError
 from opslifecycle.shell.effects import EffectRunner
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.overlay import Overlay, merge
+from opslifecycle.shell.steps import Step
 from opslifecycle.stores.base import Commit, Identity, Stored
 from opslifecycle.values import checks
 
@@ -315,7 +316,7 @@ def test_a_feed_effect_needs_a_feed() -> None:
     runner: EffectRunner[Any, Any] = EffectRunner(Listing({}, lambda record: ()), None)
     for effect in Effect:
         with pytest.raises(InternalError):
-            runner.settle(None, None, (effect,), runner.begin())
+            runner.settle(None, None, (effect,), runner.begin(), None, ())
 
 
 def test_a_union_is_told_by_the_names_of_its_classes() -> None:
@@ -388,6 +389,6 @@ def test_commands_for_all_are_stamped_and_break_off_like_others() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        registry._shell.run(interrupted)
+        registry._shell.run(Step(interrupted))
     with pytest.raises(RegistryClosedError):
         registered(registry)

@@ -27,9 +27,9 @@ from approval import (
     OwnRequestError,
     PersonId,
     QuorumMissingError,
-    RequestEffectCall,
     RequestId,
     RequestKind,
+    RequestOutboxMessage,
     Vote,
 )
 
@@ -83,7 +83,7 @@ def look(path: Path) -> None:
     """What a later process finds, and does for the one before."""
     told: list[str] = []
 
-    def tell(call: RequestEffectCall) -> None:
+    def tell(call: RequestOutboxMessage) -> None:
         told.append(f"{call.number} {call.snapshot.ask.title}")
 
     with ApprovalRegistry(store=SqliteStore(path), on_effect=tell) as office:

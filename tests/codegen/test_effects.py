@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from opslifecycle import (
     PersistenceError,
     SqliteStore,
 )
-from opslifecycle.shell import commits, outbox
+from opslifecycle.shell import commits
+from opslifecycle.shell.messages import retry_seconds
 from opslifecycle.stores.base import Commit
 from opslifecycle_codegen.cli.main import main
 
@@ -242,35 +244,183 @@ def test_what_was_delivered_is_erased_once(parcels: Any, monkeypatch: pytest.Mon
     assert store.erased == ["effect-1", "effect-2"]
 
 
-def test_a_handler_that_always_fails_is_left_alone_for_longer_and_longer(
-    parcels: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-    closing = threading.Event()
+def test_a_message_that_fails_is_left_alone_for_longer_and_longer() -> None:
+    assert [retry_seconds(failures) for failures in (1, 2, 3, 4)] == [0.1, 0.2, 0.4, 0.8]
+    assert retry_seconds(100) == retry_seconds(10_000) == 300.0
 
-    class Stopped(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            assert timeout is not None
-            waits.append(timeout)
-            if len(waits) == 5:
-                closing.set()
-                return super().wait(30)
-            return self.is_set()
+
+def test_closing_does_not_wait_for_the_next_try(parcels: Any) -> None:
+    failed = threading.Event()
 
     def fail(call: Any) -> None:
+        failed.set()
         raise ZeroDivisionError
 
-    monkeypatch.setattr(outbox, "_RETRY_SECONDS_MAX", 0.5)
     store = MemoryStore()
     with parcels.ParcelRegistry(store=store, on_effect=fail) as registry:
-        registry._hooks._stopped = Stopped()
         registry.accept(parcels.ParcelId.new(), "here")
-        assert closing.wait(30)
-    # Closing it does not wait for the next try, and nothing is taken for delivered.
-    assert waits == [0.1, 0.2, 0.4, 0.5, 0.5]
+        assert failed.wait(30)
     assert [call.number for call in registry.pending_effects()] == [1]
     with parcels.ParcelRegistry(store=store) as registry:
         assert [call.number for call in registry.pending_effects()][:1] == [1]
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit]
+)
+def test_nothing_that_a_handler_raises_ends_delivery(
+    parcels: Any, error: type[BaseException]
+) -> None:
+    raised: list[int] = []
+    delivered: SimpleQueue[int] = SimpleQueue()
+
+    def handle(message: Any) -> None:
+        if not raised:
+            raised.append(message.number)
+            raise error
+        delivered.put(message.number)
+
+    with parcels.ParcelRegistry(on_effect=handle) as registry:
+        registry.accept(parcels.ParcelId.new(), "here")
+        assert delivered.get(timeout=30) == 1
+
+
+def test_a_message_that_fails_holds_up_only_its_own_record(parcels: Any) -> None:
+    delivered: SimpleQueue[tuple[str, str]] = SimpleQueue()
+    stuck = parcels.ParcelId.new()
+    release = threading.Event()
+
+    def handle(message: Any) -> None:
+        if message.snapshot.id == stuck and not release.is_set():
+            raise ConnectionError("no line")
+        delivered.put((message.snapshot.address, message.effect.value))
+
+    with parcels.ParcelRegistry(on_effect=handle) as registry:
+        registry.accept(stuck, "stuck")
+        registry.move(stuck)
+        other = parcels.ParcelId.new()
+        registry.accept(other, "other")
+        registry.move(other)
+        assert delivered.get(timeout=30) == ("other", "print_label")
+        assert delivered.get(timeout=30) == ("other", "tell_receiver")
+        release.set()
+        assert delivered.get(timeout=30) == ("stuck", "print_label")
+        assert delivered.get(timeout=30) == ("stuck", "tell_receiver")
+
+
+def test_a_message_says_which_action_it_follows_and_with_what(parcels: Any) -> None:
+    store = MemoryStore()
+    id = parcels.ParcelId.new()
+    with parcels.ParcelRegistry(store=store) as registry:
+        registry.accept(id, "here")
+        registry.move(id)
+        first, second = registry.pending_effects()
+    for opened in range(2):
+        assert (first.action, dict(first.arguments)) == (
+            parcels.ParcelAction.CREATE, {"id": id, "address": "here"}
+        ), opened  # fmt: skip
+        assert (second.action, dict(second.arguments)) == (parcels.ParcelAction.MOVE, {"id": id})
+        with parcels.ParcelRegistry(store=store) as registry:
+            first, second = registry.pending_effects()[:2]
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Parcels whose labels are printed twice at most."""
+    base = tmp_path_factory.mktemp("impatient")
+    machine = base / "impatient.yaml"
+    text = MACHINE.read_text(encoding="utf-8").replace("machine: parcel", "machine: impatient")
+    machine.write_text(text, encoding="utf-8")
+    label = "print_label: {summary: Print what is to be stuck onto it."
+    edit(machine, f"{label}}}", f"{label}, attempts: 2}}")
+    folder = project(base / "project", machine)
+    sys.path.insert(0, str(folder / "src"))
+    yield importlib.import_module("impatient")
+    sys.path.remove(str(folder / "src"))
+
+
+def test_a_message_becomes_a_dead_letter_and_can_be_retried_or_discarded(impatient: Any) -> None:
+    store = MemoryStore()
+    attempts: SimpleQueue[tuple[int, int]] = SimpleQueue()
+
+    def fail(message: Any) -> None:
+        if message.effect.value == "print_label":
+            raise ConnectionError("out of paper")
+        attempts.put((message.number, message.attempt))
+
+    with impatient.ParcelRegistry(store=store, on_effect=fail) as registry:
+        for address in ("one", "two"):
+            id = impatient.ParcelId.new()
+            registry.accept(id, address)
+            registry.move(id)
+        # The later messages of their records go on.
+        assert {attempts.get(timeout=30)[0], attempts.get(timeout=30)[0]} == {2, 4}
+        until(lambda: len(registry.dead_letters()) == 2)
+        assert registry.pending_effects() == ()
+    with impatient.ParcelRegistry(store=store) as registry:
+        first, second = registry.dead_letters()
+        assert (first.message.number, first.attempts) == (1, 2)
+        assert first.error == "ConnectionError: out of paper"
+        with pytest.raises(InvalidValueError, match="there is no dead letter 2"):
+            registry.retry_dead_letter(2)
+        registry.retry_dead_letter(1)
+        registry.discard_dead_letter(second.message.number)
+        assert registry.dead_letters() == ()
+        assert [each.number for each in registry.pending_effects()][:1] == [1]
+    printed: SimpleQueue[int] = SimpleQueue()
+    with impatient.ParcelRegistry(store=store, on_effect=lambda m: printed.put(m.number)):
+        assert printed.get(timeout=30) == 1
+
+
+def test_an_asynchronous_handler_may_close_the_registry(parcels: Any) -> None:
+    async def scenario() -> None:
+        closed = asyncio.Event()
+
+        async def handle(message: Any) -> None:
+            await registry.close()
+            closed.set()
+
+        registry = parcels.AsyncParcelRegistry(on_effect=handle)
+        await registry.accept(parcels.ParcelId.new(), "here")
+        await asyncio.wait_for(closed.wait(), 30)
+
+    asyncio.run(scenario())
+
+
+def test_closing_after_the_loop_has_stopped_in_a_handler_does_not_hang(parcels: Any) -> None:
+    begun = threading.Event()
+
+    async def handle(message: Any) -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    async def scenario() -> Any:
+        registry = parcels.AsyncParcelRegistry(on_effect=handle)
+        await registry.accept(parcels.ParcelId.new(), "here")
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        return registry
+
+    loop = asyncio.new_event_loop()
+    try:
+        registry = loop.run_until_complete(scenario())
+        closing = threading.Thread(target=registry._shell.close, daemon=True)
+        closing.start()
+        closing.join(30)
+        assert not closing.is_alive()
+        assert [each.number for each in registry.pending_effects()] == [1]
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
+
+
+def until(holds: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_closing_waits_for_the_call_in_progress(parcels: Any) -> None:

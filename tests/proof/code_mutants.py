@@ -55,6 +55,8 @@ THEN = {
     "errors": ["tests/test_types.py"],
     "shell.feed": [*_RACES],
     "shell.opening": [],
+    "shell.delivery": _EFFECTS,
+    "shell.messages": _EFFECTS,
     "shell.outbox": _EFFECTS,
     "values.identifiers": [],
     "stores.sqlite.lease": _SQLITE,

@@ -31,7 +31,7 @@ from opslifecycle import (
     RunId,
 )
 from opslifecycle.shell import commits
-from opslifecycle.shell.steps import Answer
+from opslifecycle.shell.steps import Answer, Step
 
 from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
 from tests.stores.gate import Gate, MakeStore, snapshot, statuses
@@ -193,7 +193,7 @@ class TestGroupCommit:
             committer.close()
             return None, (), False
 
-        registry._shell.run(closing)
+        registry._shell.run(Step(closing))
         with pytest.raises(RegistryClosedError):
             running(registry)
 

@@ -106,7 +106,9 @@ class _Names:
             for key in (*keys, "effect", "record", "authority")
         ]
         if machine.effects:
-            generated.append(Text(f"{made.effect}Call", machine.entity.mark))
+            action = (given and given.action) or Text(made.action, machine.entity.mark)
+            messages = (made.outbox_message, made.dead_letter)
+            generated += [action, *(Text(each, machine.entity.mark) for each in messages)]
         declared = self._types()
         self._no_collisions([*generated, *declared], "type")
         values = [*machine.values]

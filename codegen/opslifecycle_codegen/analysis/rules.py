@@ -135,7 +135,10 @@ class _Rules:
         for name in machine.guards:
             if name not in self._commands.guards.used:
                 self._add(name, "unused-guard", f"nothing checks {name}")
-        for name in machine.effects:
+        for name, effect in machine.effects.items():
+            if effect.attempts < 1:
+                message = f"{name} needs at least 1 attempt"
+                self._diagnostics.add(effect.mark, "wrong-shape", message)
             if name in BUILT_IN_EFFECTS:
                 message = f"{name} is an effect of the shell"
                 self._diagnostics.add(name.mark, "name-collision", message)

@@ -16,7 +16,8 @@ TYPES = frozenset(
     {
         "Any", "AssertionError", "BaseException", "Callable", "ClassVar", "Hashable",
         "Iterable", "MagicMock", "Path", "Self", "Sequence", "TracebackType", "TypeAlias",
-        "Effects", "VERSION", "DIGEST", "STORAGE", "INVARIANTS", "STEPS", "LOCK", "CELLS", "BEFORE",
+        "Effects", "VERSION", "DIGEST", "STORAGE", "OUTBOX", "INVARIANTS", "STEPS", "LOCK", "CELLS",
+        "BEFORE",
     }
 )  # fmt: skip
 

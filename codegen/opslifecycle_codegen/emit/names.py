@@ -26,6 +26,10 @@ class PublicNames:
     watch: str
     status: str
     effect: str
+    #: The closed set of the actions, which outbox messages name.
+    action: str
+    outbox_message: str
+    dead_letter: str
     record: str
     authority: str
     #: The methods that every registry has, each with the name that the machine leaves for it.
@@ -53,6 +57,9 @@ def public_names(machine: Machine) -> PublicNames:
         watch=name("watch", f"{title}Watch"),
         status=name("status", f"{title}Status"),
         effect=name("effect", f"{title}Effect"),
+        action=name("action", f"{title}Action"),
+        outbox_message=f"{title}OutboxMessage",
+        dead_letter=f"{title}DeadLetter",
         record=name("record", f"{title}Record"),
         authority=name("authority", f"{title}Authority"),
         own=built_in_methods(machine),

@@ -12,7 +12,7 @@ from typing import Any
 from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.config import MachineConfig
 from opslifecycle_codegen.compat import lock
-from opslifecycle_codegen.emit import docs, layout, ratchet, storage, texts, types, views
+from opslifecycle_codegen.emit import docs, layout, outbox, ratchet, storage, texts, types, views
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.authority import authority_view
 from opslifecycle_codegen.emit.diagram import mermaid
@@ -104,6 +104,11 @@ class Renderer:
                 "enums": [
                     *types.enum_views(program, width),
                     types.enum_view(self._effects(), program, width),
+                    *(
+                        [types.enum_view(outbox.action_set(program, names), program, width)]
+                        if program.machine.effects
+                        else []
+                    ),
                 ]
             },
             "values": {
@@ -120,15 +125,20 @@ class Renderer:
             "registry": {
                 "methods": registry.methods(),
                 "acted": registry.acted(),
+                "own_effects": bool(program.machine.effects),
                 **self._opening(),
             },
             "async_registry": {
                 "async_methods": RegistryLowering(program, names, width, awaits=True).methods(),
+                "own_effects": bool(program.machine.effects),
                 **self._opening(awaits=True),
                 "acted": registry.acted(),
             },
             "storage": self._storage(),
+            "outbox": {"view": outbox.outbox_view(program, names)},
         }
+        if not program.machine.effects:
+            del modules["outbox"]
         if program.recovery is None:
             del modules["storage"]
         if set(program.machine.values) <= set(program.symbols.foreign):
@@ -165,7 +175,6 @@ class Renderer:
             "snapshot": views.snapshot_view(program, self._names.snapshot, self._width),
             "entry": views.entry_view(program, self._width),
             "entry_needs": [(name, entry_local(name)) for name in program.views.entry_needs],
-            "own_effects": bool(program.machine.effects),
             "batch": str(feed.batch) if feed else "",
             "listing_keys": keys,
             "listing_order": order if program.machine.listing else [],
@@ -222,7 +231,7 @@ class Renderer:
         if self._program.recovery is not None:
             parameters.append("store: _rt.Store | None = None")
         if self._program.machine.effects:
-            call = f"{self._names.effect}Call"
+            call = self._names.outbox_message
             parameters.append(f"on_effect: Callable[[{call}], object] | None = None")
         return [self._annotation(parameter) for parameter in parameters]
 
@@ -253,7 +262,7 @@ class Renderer:
         settings = setting_views(program, self._width)
         stored = program.recovery is not None
         parameters = self._constructor_parameters()
-        call = f"{self._names.effect}Call"
+        call = self._names.outbox_message
         star = ["self", "*", *parameters] if parameters else ["self"]
         begin = ["self", *(["store: _rt.Store | None", "stored: _rt.Stored"] if stored else [])]
         begin += [setting.inside for setting in settings]
@@ -280,7 +289,6 @@ class Renderer:
             "watched": lowering.watched(),
             "unset": ["_rt.UNSET"] * len(settings),
             "own_effects": bool(machine.effects),
-            "effect_call": call,
             "ends_interrupted": bool(program.recovery and program.recovery.command),
             "discard": lowering.discards(),
         }

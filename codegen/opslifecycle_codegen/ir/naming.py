@@ -53,9 +53,9 @@ _IN_AUTHORITY = frozenset(
 _IN_REGISTRY = frozenset(
     {
         "body_of",
-        "effects_of",
         "entry_of",
         "listing_keys",
+        "messages_of",
         "restore",
         "snapshot_of",
         "state_of",
@@ -65,7 +65,7 @@ _IN_REGISTRY = frozenset(
         "effects",
         "epoch_id",
         "feed",
-        "hooks",
+        "outbox",
         "listing",
         "lock",
         "on_effect",
@@ -88,7 +88,6 @@ _WITH_RECORD = frozenset(
         "copy",
         "copy_of",
         "data",
-        "effects_of",
         "entry",
         "entry_of",
         "everything",
@@ -99,8 +98,9 @@ _WITH_RECORD = frozenset(
         "latest_ms_of",
         "listing_keys",
         "listing_order",
+        "messages_of",
         "migrate",
-        "number",
+        "message_snapshot",
         "offset_ms",
         "put_of",
         "record_of",
@@ -183,6 +183,7 @@ def _escaped(word: str, taken: frozenset[str]) -> str:
 #: What every registry offers beside what the machine declares.
 BUILT_IN_METHODS = (
     "open", "close", "allowed", "capture", "restore", "broken_invariants", "pending_effects",
+    "dead_letters", "retry_dead_letter", "discard_dead_letter",
 )  # fmt: skip
 
 

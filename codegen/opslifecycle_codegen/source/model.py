@@ -33,6 +33,7 @@ class Names(Declared):
     watch: TypeName | None = None
     status: TypeName | None = None
     effect: TypeName | None = None
+    action: TypeName | None = None
     record: TypeName | None = None
     authority: TypeName | None = None
 
@@ -110,9 +111,13 @@ class Guard(Declared):
 
 @frozen(kw_only=True)
 class Effect(Declared):
-    """Something that the program does once an action is kept."""
+    """Something that the program does once an action is kept.
+
+    `attempts` says how many deliveries of a message may fail before it is a dead letter.
+    """
 
     summary: Text
+    attempts: int = 25
 
 
 @frozen(kw_only=True)

@@ -18,12 +18,22 @@ from opslifecycle.errors import (
 )
 from opslifecycle.shell.capture import fill, reading, seal, unseal
 from opslifecycle.shell.commits import Committer, Storage
+from opslifecycle.shell.delivery import check_handler
 from opslifecycle.shell.effects import EffectRunner, FeedParts
 from opslifecycle.shell.engine import Shell
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
 from opslifecycle.shell.listing import Listing
+from opslifecycle.shell.messages import (
+    Command,
+    DeadLetter,
+    OutboxEntry,
+    OutboxMessage,
+    OutboxRules,
+    is_effect,
+    restored,
+)
 from opslifecycle.shell.opening import open_in_thread
-from opslifecycle.shell.outbox import EffectCall, Hooks, check_handler, is_effect
+from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, setting
@@ -72,15 +82,15 @@ __all__ = [
     "Barrier",
     "Clock",
     "ClosedSet",
+    "Command",
     "Committer",
     "CompletionFeed",
     "CursorOutOfRangeError",
     "Data",
-    "EffectCall",
+    "DeadLetter",
     "EffectRunner",
     "FeedBatch",
     "FeedParts",
-    "Hooks",
     "Identifier",
     "Identity",
     "InternalError",
@@ -90,6 +100,10 @@ __all__ = [
     "Listing",
     "ObligationToken",
     "OpsLifecycleError",
+    "Outbox",
+    "OutboxEntry",
+    "OutboxMessage",
+    "OutboxRules",
     "Overlay",
     "Permission",
     "PublicationLock",
@@ -134,6 +148,7 @@ __all__ = [
     "recovering",
     "rename",
     "respell",
+    "restored",
     "seal",
     "setting",
     "store_at",

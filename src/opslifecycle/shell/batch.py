@@ -32,7 +32,7 @@ class Batch:
         self._shell.clock.tell(staged)
         for _, id, decide, arguments, deferred in commands:
             if id is None:
-                self._step(decide)
+                self._step(arguments[0])
                 continue
             effects = decide(staged, *arguments)
             if effects.__class__ is not tuple:
@@ -42,12 +42,12 @@ class Batch:
             record = records[id]
             changes.append((record, effects))
             if effects:
-                settle(staged, record, effects, self.retention)
+                settle(staged, record, effects, self.retention, decide, arguments)
             if not deferred:
                 self.durable = True
 
     def _step(self, step: Step) -> None:
-        value, changes, durable = step(self.staged)
+        value, changes, durable = step.run(self.staged)
         self.answers.append(value)
         self.changes += changes
         if durable:
@@ -55,7 +55,9 @@ class Batch:
             self.moved = self.moved or not changes
         for record, effects in changes:
             if effects:
-                self._shell.effects.settle(self.staged, record, effects, self.retention)
+                self._shell.effects.settle(
+                    self.staged, record, effects, self.retention, step.decide, step.arguments
+                )
         self._shell.effects.settle_passed(self.staged, self.retention)
 
 

@@ -66,15 +66,15 @@ Waiting: TypeAlias = "Blocked | asyncio.Future[Any]"
 
 #: A command that is queued for the committer: who waits for its answer, the id of the one record
 #: that it creates or changes, the function that decides it and that function's arguments, and
-#: whether its write is deferred. Without an id the function is a step, which returns by itself what
-#: has changed. A flat tuple, because the garbage collector runs more often the more objects are
-#: allocated for every command.
+#: whether its write is deferred. Without an id the one argument is a step, which returns by itself
+#: what has changed. A flat tuple, because the garbage collector runs more often the more objects
+#: are allocated for every command.
 PendingCommand: TypeAlias = "tuple[Waiting, Any, Callable[..., Any], tuple[Any, ...], bool]"
 
 
 def pending_step(waiting: Waiting, step: Step) -> PendingCommand:
     """Return a step as a command to be queued."""
-    return waiting, None, step, (), False
+    return waiting, None, step.run, (step,), False
 
 
 def answer_all(commands: Iterable[PendingCommand], answers: Iterable[Any]) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +31,7 @@ from opslifecycle.errors import (
 )
 from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.commands import PendingCommand, answer_all
+from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.stores.base import Commit, Identity, Put, Store
 from opslifecycle.sync.publication import Waker
 from opslifecycle.sync.waits import wake_all
@@ -72,23 +73,24 @@ class Committer:
         self._shell: Shell[Any, Any]
         # The records that were published with a change which no commit has written yet.
         self._deferred: dict[Any, None] = {}
-        # Outbox messages that were delivered, and records that are no longer kept, by their stored
-        # ids: to be erased with the next commit.
+        # Records that are no longer to be kept, by their stored ids, and outbox messages that a
+        # delivery has changed: to be erased and written with the next commit.
         self._leaving: dict[str, None] = {}
+        self._messages: dict[str, OutboxEntry] = {}
         # When the deferred writes are due; None while there are none.
         self._write_at: float | None = None
         self._heartbeat_at: float | None = None
-        # Commands, ids of outbox messages that were delivered, and None when no more will come.
+        # Commands, outbox messages that a delivery has changed, and None when no more will come.
         # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
-        self._queue: SimpleQueue[PendingCommand | str | None] = SimpleQueue()
+        self._queue: SimpleQueue[PendingCommand | OutboxEntry | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ended: type[OpsLifecycleError] | None = None
 
     def attach(self, shell: Shell[Any, Any]) -> None:
         """Learn through which shell to publish, and start to work."""
         self._shell = shell
-        if shell.effects.hooks is not None:
-            shell.effects.hooks.delivered = self._queue.put
+        if shell.effects.outbox is not None:
+            shell.effects.outbox.changed = self._queue.put
         self._plan_heartbeat()
         # A daemon, because a registry that nobody closes must not keep its process from ending.
         name = f"opslifecycle-{self._storage.identity.machine}"
@@ -146,7 +148,8 @@ class Committer:
         arrived = [first, *drained(self._queue)]
         batch = _commands(arrived)
         if len(batch) < len(arrived):
-            self._leaving.update((each, None) for each in arrived if isinstance(each, str))
+            changed = (each for each in arrived if isinstance(each, OutboxEntry))
+            self._messages.update((each.id, each) for each in changed)
             self._plan_write()
         while batch:
             batch = self._commit(batch)
@@ -181,12 +184,13 @@ class Committer:
     def _write_deferred(self) -> PersistenceError | None:
         """Write what is deferred in a commit of its own; returns why that was not possible."""
         held = (self._authority.records.get(id) for id in self._deferred)
-        puts = tuple(self._storage.put_of(record) for record in held if self._keeps(record))
+        puts = [self._storage.put_of(record) for record in held if self._keeps(record)]
         try:
-            if puts or self._leaving:
+            if puts or self._leaving or self._messages:
                 written = {put[0] for put in puts}
-                erased = tuple(id for id in self._leaving if id not in written)
-                self._store.append(self._commit_on(self._authority, puts, erased))
+                erased = [id for id in self._leaving if id not in written]
+                messages = {id: entry.written() for id, entry in self._messages.items()}
+                self._store.append(self._commit_on(self._authority, puts, erased, messages))
         except PersistenceError as error:
             self._write_at = _now() + RETRY_SECONDS
             return error
@@ -203,14 +207,25 @@ class Committer:
     def _nothing_is_deferred(self) -> None:
         self._deferred.clear()
         self._leaving.clear()
+        self._messages.clear()
         self._write_at = None
 
     # Batches ------------------------------------------------------------------------------------
 
-    def _commit_on(self, authority: Any, puts: tuple[Put, ...], erased: tuple[str, ...]) -> Commit:
+    def _commit_on(
+        self,
+        authority: Any,
+        puts: Iterable[Put],
+        erased: Iterable[str],
+        messages: Mapping[str, str | None],
+    ) -> Commit:
+        """A commit of records and outbox messages: texts by id, None for what is to be erased."""
         state = self._storage.state_of(authority, self._epoch_id)
+        texts: list[Put] = [(id, None, text) for id, text in messages.items() if text is not None]
+        gone = [id for id, text in messages.items() if text is None]
         # A machine without a feed drops nothing.
-        return Commit(puts, erased, getattr(authority, "dropped_through", 0), state)
+        dropped_through = getattr(authority, "dropped_through", 0)
+        return Commit((*puts, *texts), (*erased, *gone), dropped_through, state)
 
     def _keeps(self, record: Any) -> bool:
         return record is not None and self._storage.keeps(record)
@@ -246,8 +261,8 @@ class Committer:
         return []
 
     def _drop_messages(self) -> None:
-        if self._shell.effects.hooks is not None:
-            self._shell.effects.hooks.drop()
+        if self._shell.effects.outbox is not None:
+            self._shell.effects.outbox.drop()
 
     def _publish(self, decided: Batch, commit: Commit | None) -> list[Waker]:
         """Publish a batch that is committed or deferred; returns what has to be woken."""
@@ -295,9 +310,9 @@ class Committer:
         for evicted in decided.retention.evicted:
             if evicted.id not in staged:
                 erased[str(evicted.id)] = None
-        hooks = self._shell.effects.hooks
-        calls = hooks.noted() if hooks is not None else []
-        if not (puts or erased or decided.moved or calls):
+        outbox = self._shell.effects.outbox
+        noted = outbox.noted() if outbox is not None else {}
+        if not (puts or erased or decided.moved or noted):
             return None
         for deferred in self._deferred:
             current = staged.get(deferred)
@@ -306,7 +321,9 @@ class Committer:
         if self._leaving:
             written = {put[0] for put in puts.values()}
             erased.update((id, None) for id in self._leaving if id not in written)
-        return self._commit_on(decided.staged, (*puts.values(), *calls), tuple(erased))
+        # What a command of the batch decides about a message comes after what a delivery did.
+        changed = {id: entry.written() for id, entry in self._messages.items()}
+        return self._commit_on(decided.staged, puts.values(), erased, {**changed, **noted})
 
 
 def _now() -> float:
@@ -314,7 +331,7 @@ def _now() -> float:
     return SYSTEM_CLOCK.monotonic_ns() / 1e9
 
 
-def _commands(arrived: Iterable[PendingCommand | str | None]) -> list[PendingCommand]:
+def _commands(arrived: Iterable[PendingCommand | OutboxEntry | None]) -> list[PendingCommand]:
     return [each for each in arrived if isinstance(each, tuple)]
 
 

@@ -19,7 +19,7 @@ from opslifecycle.sync.waits import Ended
 from opslifecycle.sync.watchers import Watchers
 
 if TYPE_CHECKING:
-    from opslifecycle.shell.outbox import Hooks
+    from opslifecycle.shell.outbox import Outbox
 
 IdT = TypeVar("IdT", bound=Hashable)
 
@@ -75,10 +75,10 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
         watchers: Watchers[Any, Any],
         barriers: Barriers[Any, Any],
         feed: CompletionFeed[Any, Any] | None,
-        hooked: bool,
+        has_outbox: bool,
     ) -> None:
         self._feed = feed
-        self._hooked = hooked
+        self._has_outbox = has_outbox
         self._watching = watchers.count
         self._tellers: dict[str, Teller] = {
             "count_in_barriers": (barriers.by_member, barriers.count),
@@ -98,7 +98,7 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
         # Nobody watches any longer what they are told of now.
         told = not _OF_WATCHERS.isdisjoint(names)
         plan = self[effects] = _Plan(
-            own=tuple(own) if self._hooked else (),
+            own=tuple(own) if self._has_outbox else (),
             rows=self._feed._rows if self._feed is not None and appends else None,
             tellers=[self._tellers[name] for name in names if name in self._tellers],
             erases="erase" in names,
@@ -125,22 +125,29 @@ class EffectRunner(Generic[IdT, RecordT]):
         self,
         listing: Listing[IdT, RecordT],
         parts: FeedParts | None,
-        hooks: Hooks | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self.watchers: Watchers[IdT, Any] = Watchers()
         self.barriers: Barriers[IdT, Any] = Barriers()
         self.listing = listing
-        self.hooks = hooks
+        self.outbox = outbox
         self._feed = parts.feed if parts is not None else None
         self._rows_max = parts.rows_max if parts is not None else 0
         self._held_by_cursors = parts is not None and parts.held_by_cursors
-        self._plans = _Plans(self.watchers, self.barriers, self._feed, hooks is not None)
+        self._plans = _Plans(self.watchers, self.barriers, self._feed, outbox is not None)
 
-    def carry_out(self, authority: Any, record: RecordT, effects: tuple[Enum, ...]) -> list[Waker]:
+    def carry_out(
+        self,
+        authority: Any,
+        record: RecordT,
+        effects: tuple[Enum, ...],
+        decide: Callable[..., Any] | None,
+        arguments: tuple[Any, ...],
+    ) -> list[Waker]:
         """Settle and publish what follows for one record, in few calls: every end pays for them."""
         plan = self._plans[effects]
         if plan.own:
-            self._note(authority, record, plan)
+            self._note(authority, record, plan, decide, arguments)
         wakers: list[Waker] = []
         if plan.rows is not None:
             plan.rows.append(record)
@@ -154,8 +161,8 @@ class EffectRunner(Generic[IdT, RecordT]):
             authority.erase(record.id)
         if self.listing.is_built:
             self.listing.note(record.id)
-        if self.hooks is not None:
-            self.hooks.publish()
+        if self.outbox is not None:
+            self.outbox.publish()
         return wakers
 
     def evict_passed(self, authority: Any) -> None:
@@ -185,12 +192,18 @@ class EffectRunner(Generic[IdT, RecordT]):
         return Retention(self._feed._rows, self._feed._head, self._rows_max, self._held_by_cursors)
 
     def settle(
-        self, authority: Any, record: RecordT, effects: tuple[Enum, ...], retention: Retention
+        self,
+        authority: Any,
+        record: RecordT,
+        effects: tuple[Enum, ...],
+        retention: Retention,
+        decide: Callable[..., Any] | None,
+        arguments: tuple[Any, ...],
     ) -> None:
         """Take out of the records what is to leave, and of the rows of a batch."""
         plan = self._plans[effects]
         if plan.own:
-            self._note(authority, record, plan)
+            self._note(authority, record, plan, decide, arguments)
         if plan.rows is not None:
             retention.append(record)
         if plan.evicts_from is not None:
@@ -199,9 +212,18 @@ class EffectRunner(Generic[IdT, RecordT]):
             authority.erase(record.id)
             retention.erased = True
 
-    def _note(self, authority: Any, record: RecordT, plan: _Plan) -> None:
-        assert self.hooks is not None
-        self.hooks.note(authority, record, plan.own, plan.watching(record.id))
+    def _note(
+        self,
+        authority: Any,
+        record: RecordT,
+        plan: _Plan,
+        decide: Callable[..., Any] | None,
+        arguments: tuple[Any, ...],
+    ) -> None:
+        if self.outbox is None or decide is None:
+            raise InternalError("an effect of the machine's own that no action has")
+        watching = plan.watching(record.id)
+        self.outbox.note(authority, record, plan.own, watching, decide, arguments)
 
     def publish(self, changes: Iterable[Change], evicted: Iterable[Any]) -> list[Waker]:
         """Let everybody see some changes, in their order, and what was evicted after them."""
@@ -220,8 +242,8 @@ class EffectRunner(Generic[IdT, RecordT]):
             self._feed.drop_oldest()
             if self.listing.is_built:
                 self.listing.note(record.id)
-        if self.hooks is not None:
-            self.hooks.publish()
+        if self.outbox is not None:
+            self.outbox.publish()
         return wakers
 
     def feeds(self, effects: tuple[Enum, ...]) -> bool:

@@ -72,10 +72,14 @@ class Shell(Generic[IdT, RecordT]):
                 raise self._closed
             try:
                 self.clock.tell(self._authority)
-                value, changes, _ = step(self._authority)
+                value, changes, _ = step.run(self._authority)
                 for record, effects in changes:
-                    wakers += self.effects.carry_out(self._authority, record, effects)
+                    wakers += self.effects.carry_out(
+                        self._authority, record, effects, step.decide, step.arguments
+                    )
                 self.effects.evict_passed(self._authority)
+                if self.effects.outbox is not None:
+                    self.effects.outbox.publish()
             except BaseException:
                 self.break_off()
                 raise
@@ -120,7 +124,9 @@ class Shell(Generic[IdT, RecordT]):
                 else:
                     effects = decide(authority, *arguments)
                 if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
-                    wakers = self.effects.carry_out(authority, authority.records[id], effects)
+                    wakers = self.effects.carry_out(
+                        authority, authority.records[id], effects, decide, arguments
+                    )
             except BaseException:
                 self.break_off()
                 raise
@@ -238,8 +244,8 @@ class Shell(Generic[IdT, RecordT]):
 
     def close(self) -> None:
         """Refuse further work, finish what was asked for before, and end every wait."""
-        if self.effects.hooks is not None:
-            self.effects.hooks.stop(wait=True)
+        if self.effects.outbox is not None:
+            self.effects.outbox.stop(wait=True)
         if self._committer is not None:
             self._committer.close()
         self.end(RegistryClosedError)
@@ -257,7 +263,7 @@ class Shell(Generic[IdT, RecordT]):
 
     async def close_async(self) -> None:
         """As `close`, without blocking the event loop while the store is given up."""
-        if self._committer is None and self.effects.hooks is None:
+        if self._committer is None and self.effects.outbox is None:
             self.close()
             return
         import asyncio
@@ -272,8 +278,8 @@ class Shell(Generic[IdT, RecordT]):
 
     def abandon(self) -> None:
         """Close what its owner has dropped; called by a finalizer, so it waits for nothing."""
-        if self.effects.hooks is not None:
-            self.effects.hooks.stop(wait=False)
+        if self.effects.outbox is not None:
+            self.effects.outbox.stop(wait=False)
         if self._committer is not None:
             self._committer.stop()
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from opslifecycle.shell.outbox import opening_loop
+from opslifecycle.shell.delivery import opening_loop
 
 T = TypeVar("T")
 

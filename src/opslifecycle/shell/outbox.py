@@ -1,63 +1,49 @@
-"""Effects that a machine declares: handed to the program after the commit, in order, at least once.
+"""The outbox: effects that a machine declares, delivered after the commit, at least once.
 
-What is not delivered yet is kept with the registry. A delivery is marked as done once the handler
-has returned, with the next commit; a process that ends in between delivers again.
+A message is written in the commit of its action, and erased with the next commit after its handler
+has returned; a process that ends in between delivers it again. Messages of one record are delivered
+in order. A message that fails is delivered again, later and later, while other records go on; after
+the attempts that its effect allows it is a dead letter. ADR 0007 says why.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from enum import Enum
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any
 
-import attrs
+from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.errors import InvalidValueError
+from opslifecycle.shell.delivery import AbandonedError, Caller, running_loop
+from opslifecycle.shell.messages import (
+    DeadLetter,
+    Lanes,
+    OutboxEntry,
+    OutboxMessage,
+    OutboxRules,
+)
+from opslifecycle.shell.steps import Answer, Step
 from opslifecycle.stores.base import Put
 from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.values.conversion import encoded, json_text
 
-if TYPE_CHECKING:
-    import asyncio
-
-EffectT = TypeVar("EffectT", bound=Enum)
-SnapshotT = TypeVar("SnapshotT")
-
-_PREFIX = "effect-"
-_RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.1, 30.0
+#: How long closing waits for the handler that is running; its message then stays pending.
+CLOSE_SECONDS = 10.0
 _log = logging.getLogger("opslifecycle")
 
-#: The loop that opens a registry in a worker thread, where no loop runs.
-opening_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar(
-    "opening_loop", default=None
-)
+#: The outbox whose handler runs in this context.
+_delivering: ContextVar[Outbox | None] = ContextVar("_delivering", default=None)
 
 
-@attrs.frozen
-class EffectCall(Generic[EffectT, SnapshotT]):
-    """One effect to carry out: which, and the record as it was right after the action.
+class Outbox:
+    """The messages of one registry that are not delivered yet, and the thread that delivers them.
 
-    Numbers rise by one within a registry; the same call may come twice, with the same number.
-    """
-
-    number: int
-    effect: EffectT
-    snapshot: SnapshotT
-
-
-def is_effect(id: str) -> bool:
-    """Whether a stored id is that of an effect and not of a record."""
-    return id.startswith(_PREFIX)
-
-
-class Hooks:
-    """The effects of one registry that are not delivered yet, and the thread that delivers them.
-
-    Noted by whoever decides, published with the lock held, delivered by a thread of its own.
+    Commands note messages; they are published with the lock held, once their commit is durable. One
+    thread of the outbox calls the handler for one message at a time, so it needs no lock.
     """
 
     def __init__(
@@ -66,143 +52,222 @@ class Hooks:
         snapshot_of: Callable[[Any, int], Any],
         body_of: Callable[[Any], str] | None,
         handler: Callable[[Any], object] | None,
+        rules: OutboxRules,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._lock = lock
         self._snapshot_of = snapshot_of
         self._body_of = body_of
-        self._handler = handler
-        self._loop = _loop_for(handler)
-        self._noted: list[tuple[EffectCall[Any, Any], str]] = []
-        self._pending: dict[int, tuple[EffectCall[Any, Any], str]] = {}
-        self._queue: SimpleQueue[EffectCall[Any, Any] | None] = SimpleQueue()
+        self._rules = rules
+        self._clock = clock
+        self._caller = None if handler is None else Caller(handler)
+        #: Entries that the commands of this batch add, revive (True) or discard (False).
+        self._noted: list[OutboxEntry] = []
+        self._decided: dict[int, bool] = {}
+        self._entries: dict[int, OutboxEntry] = {}
+        self._queue: SimpleQueue[OutboxEntry | None] = SimpleQueue()
+        self._lanes = Lanes()
         self._thread: threading.Thread | None = None
-        self._stopped = threading.Event()
-        #: Told of each effect that was delivered, by its stored id.
-        self.delivered: Callable[[str], None] = lambda id: None
+        # No `threading.Event`: a finalizer may set it, at any moment of any thread.
+        self._stopped = False
+        self._abandoned = False
+        #: Called with each entry that a delivery has changed, for a store to write.
+        self.changed: Callable[[OutboxEntry], None] = lambda entry: None
 
-    # For whoever decides ------------------------------------------------------------------------
+    # Commands: called by the thread that decides ------------------------------------------------
 
     def note(
-        self, authority: Any, record: Any, effects: Iterable[Enum], watcher_count: int
+        self,
+        authority: Any,
+        record: Any,
+        effects: Iterable[Enum],
+        watcher_count: int,
+        decide: Callable[..., Any],
+        arguments: tuple[Any, ...],
     ) -> None:
-        """Remember effects of a record as it is now, until they are published or dropped."""
+        """Add messages for effects of a record as it is now; `publish` or `drop` follows."""
+        command = self._rules.commands[decide]
+        named = command.named(arguments)
         for effect in effects:
             authority.effects_given += 1
-            number = authority.effects_given
-            call: EffectCall[Any, Any] = EffectCall(
-                number, effect, self._snapshot_of(record, watcher_count)
+            message: OutboxMessage[Any, Any, Any] = OutboxMessage(
+                authority.effects_given,
+                effect,
+                command.action,
+                named,
+                self._snapshot_of(record, watcher_count),
             )
-            body = self._body_of(record) if self._body_of is not None else "null"
-            text = f'{{"effect":"{effect.value}","record_id":"{record.id}","record":{body}}}'
-            self._noted.append((call, text))
+            attempts_max = self._rules.attempts[effect]
+            self._noted.append(
+                OutboxEntry(message, str(record.id), attempts_max, self._head(message, record))
+            )
 
-    def noted(self) -> list[Put]:
-        """What of the effects has to be kept."""
-        return [(f"{_PREFIX}{call.number}", None, text) for call, text in self._noted]
+    def _head(self, message: OutboxMessage[Any, Any, Any], record: Any) -> str:
+        if self._body_of is None:
+            return ""
+        arguments = ",".join(
+            f"{json_text(name)}:{encoded(value)}" for name, value in message.arguments.items()
+        )
+        return (
+            f'{{"effect":"{message.effect.value}","action":"{message.action.value}"'
+            f',"arguments":{{{arguments}}},"record_id":{json_text(str(record.id))}'
+            f',"record":{self._body_of(record)}'
+        )
+
+    def retrying(self, number: int) -> Step:
+        """The command that gives a dead letter all its attempts again."""
+        return self._deciding(number, revives=True)
+
+    def discarding(self, number: int) -> Step:
+        """The command that erases a dead letter."""
+        return self._deciding(number, revives=False)
+
+    def _deciding(self, number: int, *, revives: bool) -> Step:
+        def step(authority: Any) -> Answer:
+            entry = self._entries.get(number)
+            if entry is None or not entry.dead or number in self._decided:
+                reason = f"there is no dead letter {number}: `dead_letters()` lists them"
+                return InvalidValueError("number", reason), (), False
+            self._decided[number] = revives
+            return None, (), True
+
+        return Step(step)
+
+    def noted(self) -> dict[str, str | None]:
+        """What a store has to write for the commands of this batch: texts by id, None to erase."""
+        writes: dict[str, str | None] = {entry.id: entry.text() for entry in self._noted}
+        for number, revives in self._decided.items():
+            entry = self._entries[number]
+            writes[entry.id] = entry.revived_text() if revives else None
+        return writes
 
     def drop(self) -> None:
-        """What was noted has not happened."""
+        """Forget what was noted: its commands have failed."""
         self._noted.clear()
+        self._decided.clear()
 
-    # For everybody ------------------------------------------------------------------------------
+    # Publishing and reading: called with the publication lock held ------------------------------
 
     def publish(self) -> None:
-        """What was noted has happened. Called with the publication lock held."""
+        """Take over what was noted: its commands are accepted."""
         noted, self._noted = self._noted, []
-        for call, text in noted:
-            self._add(call, text)
+        decided, self._decided = self._decided, {}
+        self.restore(noted)
+        for number, revives in decided.items():
+            entry = self._entries[number]
+            if revives:
+                entry.revive()
+                self.restore([entry])
+            else:
+                entry.gone = True
+                del self._entries[number]
 
-    def restore(self, pending: Iterable[tuple[EffectCall[Any, Any], str]]) -> None:
-        """Take over what an earlier process has not delivered."""
-        for call, text in pending:
-            self._add(call, text)
+    def restore(self, entries: Iterable[OutboxEntry]) -> None:
+        """Add messages to those that are not delivered yet; dead letters are not delivered."""
+        for entry in entries:
+            self._entries[entry.message.number] = entry
+            if self._caller is None or entry.dead:
+                continue
+            self._queue.put(entry)
+            if self._thread is None:
+                name = "opslifecycle-effects"
+                self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+                self._thread.start()
 
-    def _add(self, call: EffectCall[Any, Any], text: str) -> None:
-        self._pending[call.number] = (call, text)
-        if self._handler is None:
-            return
-        self._queue.put(call)
-        if self._thread is None:
-            name = "opslifecycle-effects"
-            self._thread = threading.Thread(target=self._deliver, name=name, daemon=True)
-            self._thread.start()
+    def pending(self) -> tuple[OutboxMessage[Any, Any, Any], ...]:
+        """The messages that are not delivered yet and are no dead letters, by their numbers."""
+        return tuple(entry.message for entry in self._entries.values() if not entry.dead)
 
-    def pending(self) -> tuple[EffectCall[Any, Any], ...]:
-        """What is not delivered yet, in order. Called with the publication lock held."""
-        return tuple(call for call, _ in self._pending.values())
+    def dead_letters(self) -> tuple[DeadLetter[Any], ...]:
+        """The messages that are not delivered any more, by their numbers."""
+        return tuple(entry.letter() for entry in self._entries.values() if entry.dead)
 
     def puts(self) -> list[Put]:
-        """What is not delivered yet, for a store. Called with the publication lock held."""
-        return [(f"{_PREFIX}{n}", None, text) for n, (_, text) in self._pending.items()]
+        """All messages, for a store."""
+        return [(entry.id, None, entry.text()) for entry in self._entries.values()]
+
+    # Stopping -----------------------------------------------------------------------------------
 
     def stop(self, *, wait: bool) -> None:
         """Deliver nothing more; what is not delivered stays pending.
 
-        Waits for a call in progress, unless that would wait for the loop that runs here.
+        Waits for the handler that is running, at most `CLOSE_SECONDS`, and not at all where that
+        handler or its event loop waits for this.
         """
-        self._stopped.set()
+        self._stopped = True
         self._queue.put(None)
-        thread = self._thread
-        if not wait or thread is None or thread is threading.current_thread():
+        thread, caller = self._thread, self._caller
+        if thread is None or caller is None:
             return
-        if self._loop is None or self._loop is not _running_loop():
-            thread.join()
+        caller.stop()
+        inside = _delivering.get() is self or caller.is_of(running_loop())
+        if wait and not inside:
+            thread.join(CLOSE_SECONDS)
+            if not thread.is_alive():
+                return
+            _log.warning(
+                "closed while the handler of an effect was still running after %g s: its message "
+                "stays pending", CLOSE_SECONDS,
+            )  # fmt: skip
+        # Not under the lock, which a finalizer must not wait for.
+        self._abandoned = True
 
     # The thread ---------------------------------------------------------------------------------
 
-    def _deliver(self) -> None:
-        while (call := self._queue.get()) is not None and self._try(call):
-            with self._lock:
-                self._pending.pop(call.number, None)
-            self.delivered(f"{_PREFIX}{call.number}")
+    def _work(self) -> None:
+        assert self._caller is not None
+        _delivering.set(self)
+        while not self._stopped:
+            self._receive(self._lanes.wait_seconds(self._now()))
+            if self._stopped:
+                return
+            entry = self._lanes.take(self._now())
+            if entry is None:
+                continue
+            error = self._caller.call(entry.message)
+            if isinstance(error, AbandonedError) and error.for_ever:
+                _log.error("the event loop of the effect handler is closed: effects stay pending")
+                return
+            self._record(entry, error)
 
-    def _try(self, call: EffectCall[Any, Any]) -> bool:
-        """Call the handler until it returns; False if there is no more time for it."""
-        seconds = _RETRY_SECONDS_MIN
-        while not self._stopped.is_set():
-            try:
-                self._call(call)
-            except Exception:
-                # Order is kept: nothing behind it is delivered before it.
-                _log.exception("effect %d (%s) will be tried again", call.number, call.effect.value)
-                self._stopped.wait(seconds)
-                seconds = min(2 * seconds, _RETRY_SECONDS_MAX)
-            else:
-                return True
-        return False
+    def _receive(self, seconds: float | None) -> None:
+        """Wait for messages so long, and put all that are there into their lanes."""
+        try:
+            entry = self._queue.get(timeout=seconds)
+            while True:
+                if entry is not None:
+                    self._lanes.add(entry, self._now())
+                entry = self._queue.get_nowait()
+        except Empty:
+            return
 
-    def _call(self, call: EffectCall[Any, Any]) -> None:
-        assert self._handler is not None
-        result: Any = self._handler(call)
-        if self._loop is not None:
-            import asyncio
+    def _record(self, entry: OutboxEntry, error: BaseException | None) -> None:
+        """Record what became of a delivery: done, to be tried again, or a dead letter."""
+        with self._lock:
+            if self._abandoned:
+                return
+            if error is None:
+                entry.gone = True
+                del self._entries[entry.message.number]
+            elif not isinstance(error, AbandonedError):
+                entry.fail(error)
+            # Read here: as soon as the lock is free, a dead letter may be revived.
+            stays = not (entry.gone or entry.dead)
+        if not isinstance(error, AbandonedError):
+            self.changed(entry)
+            if error is not None:
+                _log_failure(entry, error, stays=stays)
+        if stays:
+            self._lanes.put_back(entry, self._now())
+        else:
+            self._lanes.leave(entry)
 
-            asyncio.run_coroutine_threadsafe(result, self._loop).result()
-        elif inspect.isawaitable(result):
-            raise TypeError("the handler gave something to await, and is no coroutine function")
-
-
-def check_handler(handler: Callable[[Any], object] | None) -> None:
-    """Raise InvalidValueError for what cannot be called, or not from here."""
-    if handler is not None and not callable(handler):
-        reason = f"expected a function of one call, got {type(handler).__name__}"
-        raise InvalidValueError("on_effect", reason)
-    _loop_for(handler)
-
-
-def _loop_for(handler: Callable[[Any], object] | None) -> asyncio.AbstractEventLoop | None:
-    """The running loop, for a handler that is a coroutine function."""
-    called = getattr(handler, "__call__", None)  # noqa: B004 - its own, not whether it has one
-    if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called)):
-        return None
-    loop = _running_loop() or opening_loop.get()
-    if loop is None:
-        reason = "a coroutine function needs a running event loop when the registry is made"
-        raise InvalidValueError("on_effect", reason)
-    return loop
+    def _now(self) -> float:
+        return self._clock.monotonic_ns() / 1e9
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs in this thread; asyncio is not imported to find that there is none."""
-    asyncio = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()
+def _log_failure(entry: OutboxEntry, error: BaseException, *, stays: bool) -> None:
+    fate = "will be tried again" if stays else "is a dead letter"
+    message = entry.message
+    text = "effect %d (%s) %s: a delivery failed"
+    _log.error(text, message.number, message.effect.value, fate, exc_info=error)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+import attrs
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
 
 #: A record, and the effects that follow for it.
@@ -14,9 +15,21 @@ Change = tuple[Any, tuple[Enum, ...]]
 #: What a step gives: its value or its rejection, what changed, and whether it must be durable
 #: before it is answered, which a rejection need not.
 Answer = tuple[Any, tuple[Change, ...] | list[Change], bool]
-Step = Callable[[Any], Answer]
 
 _NOTHING: tuple[Change, ...] = ()
+
+
+@attrs.frozen
+class Step:
+    """A command that changes any number of records, or none.
+
+    `decide` and `arguments` are the function of the authority that it stands for, and what that is
+    called with: the outbox says of each message which action it follows.
+    """
+
+    run: Callable[[Any], Answer]
+    decide: Callable[..., Any] | None = None
+    arguments: tuple[Any, ...] = ()
 
 
 def acting_on_all(decide: Callable[..., Any], *payload: Any, writes_state: bool = False) -> Step:
@@ -30,7 +43,7 @@ def acting_on_all(decide: Callable[..., Any], *payload: Any, writes_state: bool 
         changes = decide(authority, *payload)
         return None, changes, writes_state or bool(changes)
 
-    return step
+    return Step(step, decide, payload)
 
 
 def collecting(decide: Callable[[Any], Any], erase: tuple[Enum, ...]) -> Step:
@@ -43,7 +56,7 @@ def collecting(decide: Callable[[Any], Any], erase: tuple[Enum, ...]) -> Step:
         collected = [(record.id, record.terminal_outcome) for record in records]
         return collected, [(record, erase) for record in records], bool(records)
 
-    return step
+    return Step(step, decide)
 
 
 def advancing(
@@ -59,7 +72,7 @@ def advancing(
         moved = not isinstance(result, OpsLifecycleError) and result != before
         return result, _NOTHING, moved
 
-    return step
+    return Step(step, decide, (consumer, cursor))
 
 
 def recovering(
@@ -88,4 +101,4 @@ def recovering(
         changes = [(record, decide(authority, record.id)) for record in live]
         return None, changes, bool(changes)
 
-    return discarding if interrupted == "discard" else terminating
+    return Step(discarding if interrupted == "discard" else terminating, decide)

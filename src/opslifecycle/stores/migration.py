@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from opslifecycle.errors import StoreVersionError
-from opslifecycle.shell.outbox import is_effect
+from opslifecycle.shell.messages import is_effect
 from opslifecycle.stores.base import Data, Stored
 from opslifecycle.values.conversion import text_of
 

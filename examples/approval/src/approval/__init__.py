@@ -13,6 +13,7 @@ from .async_registry import AsyncApprovalRegistry
 from .authority import Effects, RequestAuthority, RequestRecord
 from .enums import (
     DecisionReader,
+    RequestAction,
     RequestEffect,
     RequestKind,
     RequestStatus,
@@ -36,17 +37,19 @@ from .errors import (
 from .handles import BatchDecided, BatchResult, BatchWait, RequestWatch
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
 from .invariants import INVARIANTS, STEPS
+from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
 from .reads import DEFAULT_DECISIONS_MAX, RequestReads
 from .registry import ApprovalRegistry
 from .seam import AbstractRequestRegistry
 from .storage import DIGEST, STORAGE, VERSION
 from .values import Ask, Decision, Denied, Expired, Granted, Vote, Withdrawn
-from .views import DecisionBatch, DecisionEntry, RequestEffectCall, RequestSnapshot
+from .views import DecisionBatch, DecisionEntry, RequestSnapshot
 
 __all__ = [
     "DEFAULT_DECISIONS_MAX",
     "DIGEST",
     "INVARIANTS",
+    "OUTBOX",
     "STEPS",
     "STORAGE",
     "VERSION",
@@ -76,13 +79,15 @@ __all__ = [
     "PersonId",
     "QuorumMissingError",
     "QuorumReachedError",
+    "RequestAction",
     "RequestAuthority",
+    "RequestDeadLetter",
     "RequestEffect",
-    "RequestEffectCall",
     "RequestExistsError",
     "RequestId",
     "RequestKind",
     "RequestNotFoundError",
+    "RequestOutboxMessage",
     "RequestReads",
     "RequestRecord",
     "RequestSnapshot",

@@ -15,9 +15,9 @@ from opslifecycle.runtime import v1 as _rt
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestEffect
 from .identifiers import PersonId, RequestId
+from .outbox import RequestOutboxMessage
 from .reads import RequestReads
 from .values import Ask, Decision, Vote
-from .views import RequestEffectCall
 
 _register = RequestAuthority.register
 _circulate = RequestAuthority.circulate
@@ -45,7 +45,7 @@ class AsyncApprovalRegistry(RequestReads):
         *,
         decisions_max: int = _rt.UNSET,
         store: _rt.Store | None = None,
-        on_effect: Callable[[RequestEffectCall], object] | None = None,
+        on_effect: Callable[[RequestOutboxMessage], object] | None = None,
     ) -> Self:
         """Open a registry without blocking the event loop.
 
@@ -183,6 +183,28 @@ class AsyncApprovalRegistry(RequestReads):
             _rt.advancing(RequestAuthority.mark_read, consumer, cursor),
         )
         return reached
+
+    async def retry_dead_letter(self, number: int) -> None:
+        """Deliver a dead letter again, with all attempts of its effect.
+
+        Raises InvalidValueError if no dead letter has the number, and
+        RegistryClosedError.
+        """
+        _rt.check_count("number", number)
+        await self._shell.start(self._outbox.retrying(number))
+
+    _retry_dead_letter = retry_dead_letter
+
+    async def discard_dead_letter(self, number: int) -> None:
+        """Erase a dead letter: it is never delivered.
+
+        Raises InvalidValueError if no dead letter has the number, and
+        RegistryClosedError.
+        """
+        _rt.check_count("number", number)
+        await self._shell.start(self._outbox.discarding(number))
+
+    _discard_dead_letter = discard_dead_letter
 
     async def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

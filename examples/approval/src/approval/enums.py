@@ -186,3 +186,28 @@ class RequestEffect(_rt.ClosedSet):
 
     #: Tell the one who asked how it ended.
     TELL_REQUESTER = "tell_requester"
+
+
+class RequestAction(_rt.ClosedSet):
+    """The actions of one request, as outbox messages name them."""
+
+    #: Draft a request.
+    CREATE = "create"
+
+    #: Put it before those who approve.
+    CIRCULATE = "circulate"
+
+    #: Approve it; others must follow.
+    ENDORSE = "endorse"
+
+    #: Approve it as the last one who has to.
+    GRANT = "grant"
+
+    #: Say no.
+    DENY = "deny"
+
+    #: Note that the time is up.
+    EXPIRE = "expire"
+
+    #: Take it back.
+    WITHDRAW = "withdraw"

@@ -17,11 +17,11 @@ from .enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency
 from .handles import BatchWait, RequestWatch, satisfied
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
 from .invariants import INVARIANTS
-from .storage import STORAGE, body_of, effects_of, put_of, restore, state_of
+from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
+from .storage import STORAGE, body_of, messages_of, put_of, restore, state_of
 from .views import (
     DecisionBatch,
     DecisionEntry,
-    RequestEffectCall,
     RequestSnapshot,
     entry_of,
     listing_keys,
@@ -45,7 +45,7 @@ class RequestReads:
         *,
         decisions_max: int = _rt.UNSET,
         store: _rt.Store | None = None,
-        on_effect: Callable[[RequestEffectCall], object] | None = None,
+        on_effect: Callable[[RequestOutboxMessage], object] | None = None,
     ) -> None:
         if decisions_max is not _rt.UNSET:
             _rt.check_count("decisions_max", decisions_max)
@@ -63,7 +63,7 @@ class RequestReads:
         store: _rt.Store | None,
         stored: _rt.Stored,
         decisions_max: int,
-        on_effect: Callable[[RequestEffectCall], object] | None,
+        on_effect: Callable[[RequestOutboxMessage], object] | None,
     ) -> None:
         state = _rt.data_of(stored.state) if stored.state is not None else {}
         decisions_max = _rt.setting(
@@ -87,16 +87,16 @@ class RequestReads:
         parts = _rt.FeedParts(feed, authority.decisions_max, held_by_cursors=False)
         self._feed = feed
         listing = _rt.Listing(authority.records, listing_keys)
-        hooks = _rt.Hooks(lock, snapshot_of, body_of, on_effect)
-        self._hooks = hooks
-        effects = _rt.EffectRunner(listing, parts, hooks)
+        outbox = _rt.Outbox(lock, snapshot_of, body_of, on_effect, OUTBOX)
+        self._outbox = outbox
+        effects = _rt.EffectRunner(listing, parts, outbox)
         effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
         committer = None
         if store is not None:
             committer = _rt.Committer(authority, store, STORAGE, str(epoch_id))
         self._authority = authority
         self._shell = _rt.Shell(authority, lock, effects, committer)
-        hooks.restore(effects_of(stored))
+        outbox.restore(messages_of(stored))
         # A registry that is dropped without being closed leaves nobody waiting for it.
         weakref.finalize(self, self._shell.abandon).atexit = False
 
@@ -116,7 +116,7 @@ class RequestReads:
         """
         with self._shell.lock:
             records = [put_of(each) for each in self._authority.records.values()]
-            records += self._hooks.puts()
+            records += self._outbox.puts()
             rows = [put_of(each) for each in self._feed.records()]
             state = state_of(self._authority, str(self._feed.epoch_id))
         return _rt.seal(STORAGE.identity, records, rows, state)
@@ -235,12 +235,22 @@ class RequestReads:
             _rt.check_exact("id", id, RequestId)
         return self._shell.ask(RequestAuthority.is_missing_votes, id)
 
-    def pending_effects(self) -> tuple[RequestEffectCall, ...]:
-        """The effects that are not delivered yet, in order."""
+    def pending_effects(self) -> tuple[RequestOutboxMessage, ...]:
+        """The outbox messages that are not delivered yet, by their numbers."""
         with self._shell.lock:
-            return self._hooks.pending()
+            return self._outbox.pending()
 
     _pending_effects = pending_effects
+
+    def dead_letters(self) -> tuple[RequestDeadLetter, ...]:
+        """The outbox messages whose deliveries failed as often as their effects allow.
+
+        They stay until `retry_dead_letter` or `discard_dead_letter`.
+        """
+        with self._shell.lock:
+            return self._outbox.dead_letters()
+
+    _dead_letters = dead_letters
 
     def allowed(self, id: RequestId) -> tuple[_rt.Permission, ...]:
         """What may be asked of one request now, action by action.

@@ -15,10 +15,10 @@ from opslifecycle.runtime import v1 as _rt
 from .authority import RequestAuthority
 from .enums import DecisionReader, RequestEffect
 from .identifiers import PersonId, RequestId
+from .outbox import RequestOutboxMessage
 from .reads import RequestReads
 from .seam import AbstractRequestRegistry
 from .values import Ask, Decision, Vote
-from .views import RequestEffectCall
 
 _register = RequestAuthority.register
 _circulate = RequestAuthority.circulate
@@ -44,7 +44,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         *,
         decisions_max: int = _rt.UNSET,
         store: _rt.Store | None = None,
-        on_effect: Callable[[RequestEffectCall], object] | None = None,
+        on_effect: Callable[[RequestOutboxMessage], object] | None = None,
     ) -> Self:
         """Open a registry: as the constructor, for code that is written for
         both kinds.
@@ -174,6 +174,28 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
             _rt.advancing(RequestAuthority.mark_read, consumer, cursor),
         )
         return reached
+
+    def retry_dead_letter(self, number: int) -> None:
+        """Deliver a dead letter again, with all attempts of its effect.
+
+        Raises InvalidValueError if no dead letter has the number, and
+        RegistryClosedError.
+        """
+        _rt.check_count("number", number)
+        self._shell.run(self._outbox.retrying(number))
+
+    _retry_dead_letter = retry_dead_letter
+
+    def discard_dead_letter(self, number: int) -> None:
+        """Erase a dead letter: it is never delivered.
+
+        Raises InvalidValueError if no dead letter has the number, and
+        RegistryClosedError.
+        """
+        _rt.check_count("number", number)
+        self._shell.run(self._outbox.discarding(number))
+
+    _discard_dead_letter = discard_dead_letter
 
     def close(self) -> None:
         """Refuse further work and end every wait with a typed error; twice is fine.

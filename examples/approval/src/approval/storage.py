@@ -9,10 +9,11 @@ from __future__ import annotations
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority, RequestRecord
-from .enums import DecisionReader, RequestEffect, RequestStatus
+from .enums import DecisionReader, RequestAction, RequestEffect, RequestStatus
 from .identifiers import RequestId
+from .outbox import OUTBOX
 from .values import Ask, Decision, Denied, Expired, Granted, Vote
-from .views import RequestEffectCall, snapshot_of
+from .views import RequestSnapshot, snapshot_of
 
 VERSION = 1
 DIGEST = "9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747"
@@ -279,21 +280,20 @@ def _sequence_of(request: RequestRecord) -> int:
     return request.sequence or 0
 
 
-def effects_of(stored: _rt.Stored) -> list[tuple[RequestEffectCall, str]]:
-    """The effects that were not delivered, in order, each with its text."""
-    found: list[tuple[RequestEffectCall, str]] = []
-    for id, text in stored.records.items():
-        if _rt.is_effect(id):
-            data = _rt.data_of(text)
-            effect = _rt.structure(data["effect"], RequestEffect)
-            record = record_of(data["record_id"], _rt.text_of(data["record"]))
-            number = int(id.rpartition("-")[2])
-            found.append((_rt.EffectCall(number, effect, snapshot_of(record, 0)), text))
-    return sorted(found, key=_number_of)
+def messages_of(stored: _rt.Stored) -> list[_rt.OutboxEntry]:
+    """The outbox messages that a store holds, by their numbers."""
+    return _rt.restored(
+        stored.records,
+        RequestEffect,
+        RequestAction,
+        OUTBOX,
+        message_snapshot,
+    )
 
 
-def _number_of(pending: tuple[RequestEffectCall, str]) -> int:
-    return pending[0].number
+def message_snapshot(id: str, body: str) -> RequestSnapshot:
+    """The snapshot of an outbox message, from what a store keeps of its record."""
+    return snapshot_of(record_of(id, body), 0)
 
 
 STORAGE = _rt.Storage(

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, TypeAlias
+from typing import Any
 
 from attrs import frozen
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestRecord
-from .enums import RequestEffect, RequestStatus
+from .enums import RequestStatus
 from .identifiers import RequestId
 from .values import Ask, Decision, Vote
 
@@ -49,10 +49,6 @@ def snapshot_of(request: RequestRecord, watcher_count: int) -> RequestSnapshot:
     snapshot.created_at_ms = request.created_at_ms
     snapshot.decided_at_ms = request.decided_at_ms
     return _rt.finish(snapshot, RequestSnapshot)
-
-
-#: One effect to carry out, with the request as it was right after the action.
-RequestEffectCall: TypeAlias = _rt.EffectCall[RequestEffect, RequestSnapshot]
 
 
 @frozen

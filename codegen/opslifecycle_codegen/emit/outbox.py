@@ -1,0 +1,92 @@
+"""Lowering of the outbox: the actions that messages name, and the types of their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.ir.naming import command_method
+from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
+from opslifecycle_codegen.ir.types import Type
+
+
+@frozen
+class MessageAction:
+    """An action as the outbox module prints it."""
+
+    constant: str
+    #: Parameters with the Python type of each.
+    parameters: list[tuple[str, str]]
+
+
+@frozen
+class OutboxView:
+    """The outbox module as the template prints it."""
+
+    #: Own effects with how many deliveries each gets.
+    attempts: list[tuple[str, int]]
+    actions: list[MessageAction]
+    #: Methods of the authority, each with the constant of its action.
+    commands: list[tuple[str, str]]
+
+
+def create_word(program: Program) -> str:
+    """The member that stands for `create`: with an underscore where an action has the word."""
+    taken = {command.name for command in program.actions}
+    taken |= {command.name for command in _erasing(program)}
+    return "_create" if "create" in taken else "create"
+
+
+def _erasing(program: Program) -> list[Command]:
+    """The commands that take a record away, which may have effects as well."""
+    return [each for each in (program.rollback, program.erase) if each is not None]
+
+
+def parameters(program: Program) -> dict[str, Mapping[str, Type]]:
+    """What a message says of each action: its parameters with their types."""
+    id = Type("id", program.symbols.entity_fields["id"].name)
+    found: dict[str, Mapping[str, Type]] = {create_word(program): program.create.params}
+    for command in program.actions:
+        found[command.name] = {"id": id, **command.params}
+    found |= {command.name: {"id": id} for command in _erasing(program)}
+    return found
+
+
+def action_set(program: Program, names: PublicNames) -> EnumInfo:
+    """The closed set of the actions."""
+    commands = [*program.actions, *_erasing(program)]
+    summaries = {create_word(program): program.create.summary}
+    summaries |= {command.name: command.summary for command in commands}
+    members = {name: MemberInfo(name, text) for name, text in summaries.items()}
+    summary = f"The actions of one {names.entity}, as outbox messages name them."
+    return EnumInfo(names.action, summary, members)
+
+
+def outbox_view(program: Program, names: PublicNames) -> OutboxView:
+    """The outbox of a machine that declares effects."""
+    members = action_set(program, names).members
+    fields = {*program.symbols.registry_fields}
+
+    def command(name: str, action: str) -> tuple[str, str]:
+        return f"{names.authority}.{command_method(name, fields)}", members[action].constant
+
+    commands = [
+        (f"{names.authority}.register", members[create_word(program)].constant),
+        *(command(each.name, each.name) for each in program.actions),
+        *(command(each.command.name, each.action) for each in program.for_all),
+    ]
+    if program.recovery is not None and program.recovery.command is not None:
+        action = members[program.recovery.command.action].constant
+        commands.append((f"{names.authority}.recover_interrupted", action))
+    commands += [command(each.name, each.name) for each in _erasing(program)]
+    return OutboxView(
+        [(str(name).upper(), each.attempts) for name, each in program.machine.effects.items()],
+        [
+            MessageAction(members[name].constant, [(str(n), t.python) for n, t in types.items()])
+            for name, types in parameters(program).items()
+        ],
+        commands,
+    )
