@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -67,7 +68,13 @@ def load_config(pyproject: Path) -> list[MachineConfig]:
     if not isinstance(line_length, int) or not _LINE_LENGTH_DEFAULT <= line_length <= 200:
         message = f"{pyproject}: line_length is a number from {_LINE_LENGTH_DEFAULT} to 200"
         raise InvalidConfigError(message)
-    return [_machine(pyproject, machine, line_length) for machine in machines]
+    found = [_machine(pyproject, machine, line_length) for machine in machines]
+    for key in ("source", "package", "module", "lock"):
+        values = [str(getattr(each, key)) for each in found]
+        twice = next((value for value in values if values.count(value) > 1), None)
+        if twice is not None:
+            raise InvalidConfigError(f"{pyproject}: two machines have the same {key}, {twice!r}")
+    return found
 
 
 def _machine(pyproject: Path, table: Any, line_length: int) -> MachineConfig:
@@ -81,6 +88,12 @@ def _machine(pyproject: Path, table: Any, line_length: int) -> MachineConfig:
     source = _path(pyproject, "source", table["source"])
     package = _path(pyproject, "package", table["package"])
     parts = package.parts[1:] if package.parts[:1] == ("src",) else package.parts
+    module = _module(pyproject, table.get("module", ".".join(parts)))
+    if source.suffix not in (".yaml", ".yml"):
+        message = (
+            f"{pyproject}: source is a YAML file, such as machine/order.yaml; got {str(source)!r}"
+        )
+        raise InvalidConfigError(message)
     tests, docs = table.get("tests"), table.get("docs")
     lock = table.get("lock", str(source.with_suffix(".lock.json")))
     templates, output = table.get("templates"), table.get("output")
@@ -89,7 +102,7 @@ def _machine(pyproject: Path, table: Any, line_length: int) -> MachineConfig:
     return MachineConfig(
         source=source,
         package=package,
-        module=str(table.get("module", ".".join(parts))),
+        module=module,
         lock=_path(pyproject, "lock", lock),
         tests=None if tests is None else _path(pyproject, "tests", tests),
         docs=None if docs is None else _path(pyproject, "docs", docs),
@@ -101,10 +114,29 @@ def _machine(pyproject: Path, table: Any, line_length: int) -> MachineConfig:
 
 def _path(pyproject: Path, key: str, value: Any) -> PurePosixPath:
     path = PurePosixPath(value) if isinstance(value, str) and value else None
-    if path is None or path.is_absolute() or ".." in path.parts or "\\" in str(path):
+    refused = ("\\", "\0", "\n")
+    if (
+        path is None
+        or path.is_absolute()
+        or not path.parts
+        or ".." in path.parts
+        or any(each in str(path) for each in refused)
+    ):
         message = f"{pyproject}: {key} is a path inside the project, with slashes; got {value!r}"
         raise InvalidConfigError(message)
     return path
+
+
+def _module(pyproject: Path, value: Any) -> str:
+    """The dotted name under which the package is imported."""
+    words = value.split(".") if isinstance(value, str) else [""]
+    if not all(word.isidentifier() and not keyword.iskeyword(word) for word in words):
+        message = (
+            f"{pyproject}: the generated package is imported as {value!r}, which is no name of a"
+            " module; choose another folder for package, or say the name under module"
+        )
+        raise InvalidConfigError(message)
+    return str(value)
 
 
 def _known(pyproject: Path, where: str, table: dict[str, Any], keys: list[str]) -> None:

@@ -115,6 +115,4 @@ def _unexplained(
 
 def orphans(project: Path, compiled: list[Compiled]) -> list[PurePosixPath]:
     """Generated files that no machine claims."""
-    files = [path for each in compiled for path in each.files]
-    folders = {folder for each in compiled for folder in each.config.outputs()}
-    return write.orphans(project, sorted(folders), files)
+    return write.orphans(project, [path for each in compiled for path in each.files])

@@ -41,6 +41,7 @@ def generate(options: Options) -> int:
 def _generate(project: Path) -> int:
     compiled = compile_all(project)
     files = _files(compiled)
+    write.refuse_to_overwrite(project, files)
     stale = write.stale(project, files)
     write.write(project, {path: files[path] for path in stale})
     gone = orphans(project, compiled)

@@ -1,0 +1,169 @@
+"""The generator takes nothing that is not its own, and configurations are checked strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opslifecycle_codegen.base.config import InvalidConfigError, load_config
+from opslifecycle_codegen.cli.main import main
+
+from tests.codegen.projects import edit, project
+
+TURNSTILE = Path(__file__).with_name("turnstile.yaml")
+
+
+def run(folder: Path, *arguments: str) -> int:
+    return main(["--project", str(folder), *arguments])
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Path:
+    return project(tmp_path / "gates", TURNSTILE)
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "errors.py"])
+def test_a_file_that_was_written_by_hand_is_not_touched(
+    gates: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = gates / "src/turnstile" / name
+    target.write_text("PRECIOUS = 1\n")
+    edit(gates / "machine/turnstile.yaml", "Pay.", "Pay for one.")
+    before = (gates / "src/turnstile/authority.py").read_text()
+    assert run(gates, "generate") == 2
+    said = capsys.readouterr().err
+    assert f"src/turnstile/{name} was not generated, so it is not overwritten" in said
+    assert target.read_text() == "PRECIOUS = 1\n"
+    assert (gates / "src/turnstile/authority.py").read_text() == before
+    target.unlink()
+    assert run(gates, "generate") == 0
+
+
+def test_a_link_is_not_written_through(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere.py"
+    authority = gates / "src/turnstile/authority.py"
+    authority.rename(elsewhere)
+    authority.symlink_to(elsewhere)
+    before = elsewhere.read_text()
+    edit(gates / "machine/turnstile.yaml", "Pay.", "Pay for one.")
+    assert run(gates, "generate") == 2
+    assert "do not go through links" in capsys.readouterr().err
+    assert elsewhere.read_text() == before
+    assert authority.is_symlink()
+
+
+def test_a_folder_that_leads_out_of_the_project_is_not_followed(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path / "outside"
+    (gates / "src").rename(outside)
+    (gates / "src").symlink_to(outside)
+    edit(gates / "machine/turnstile.yaml", "Pay.", "Pay for one.")
+    assert run(gates, "generate") == 2
+    assert "do not go through links" in capsys.readouterr().err
+
+
+def test_what_another_package_name_leaves_behind_is_reported_and_removed(
+    gates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(gates / "pyproject.toml", 'package = "src/turnstile"', 'package = "src/gate"')
+    (gates / "src/turnstile/mine.py").write_text("MINE = 1\n")
+    assert run(gates, "check") == 1
+    told = "src/turnstile/authority.py is generated, but no machine claims it"
+    assert told in capsys.readouterr().out
+    assert run(gates, "generate") == 0
+    assert [path.name for path in (gates / "src/turnstile").glob("*.py")] == ["mine.py"]
+    assert run(gates, "check") == 0
+
+
+def test_a_project_inside_this_one_keeps_its_files(gates: Path) -> None:
+    inner = project(gates / "inner", TURNSTILE)
+    assert run(gates, "generate") == 0
+    assert run(inner, "check") == 0
+
+
+def test_other_line_endings_are_told_as_such(
+    gates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = gates / "src/turnstile/authority.py"
+    authority.write_bytes(authority.read_bytes().replace(b"\n", b"\r\n"))
+    assert run(gates, "check") == 1
+    said = capsys.readouterr().out
+    assert "src/turnstile/authority.py differs in its line endings alone" in said
+    assert ".gitattributes" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('source = "."', "source is a path inside the project"),
+        ('source = "machine/turnstile.toml"', "source is a YAML file"),
+        (r'source = "a\u0000.yaml"', "source is a path inside the project"),
+        (r'package = "src/task\u0000"', "package is a path inside the project"),
+        ('package = "class"', "imported as 'class', which is no name of a module"),
+        ('package = "src/a b"', "which is no name of a module"),
+        ('module = "os; import sys"', "which is no name of a module"),
+        ("module = 3", "which is no name of a module"),
+        ('package = ""', "package is a path inside the project"),
+        ('package = "/tmp/x"', "package is a path inside the project"),
+        ('tests = "../x"', "tests is a path inside the project"),
+        ("packge = 1", "has no 'packge'"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_one_clear_error(
+    gates: Path, line: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = line.partition(" ")[0]
+    lines = (gates / "pyproject.toml").read_text().splitlines()
+    kept = [each for each in lines if not each.startswith(f"{key} = ")]
+    (gates / "pyproject.toml").write_text("\n".join([*kept, line]) + "\n")
+    assert run(gates, "generate") == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_two_machines_share_no_package(gates: Path) -> None:
+    path = gates / "pyproject.toml"
+    table = path.read_text().partition("[[")[2]
+    path.write_text(path.read_text() + "\n[[" + table)
+    with pytest.raises(InvalidConfigError, match="two machines have the same source"):
+        load_config(path)
+
+
+_VALUES = st.one_of(
+    st.text(max_size=8), st.integers(), st.booleans(), st.floats(allow_nan=False),
+    st.sampled_from([".", "..", "a/b.yaml", "src/x", "class", "x.yaml/", "\0", "C:\\x"]),
+)  # fmt: skip
+_KEYS = st.sampled_from(
+    ["source", "package", "module", "tests", "docs", "lock", "templates", "output", "other"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(_KEYS, _VALUES, max_size=6))
+def test_any_table_is_a_configuration_or_one_error(
+    tmp_path_factory: pytest.TempPathFactory, table: dict[str, object]
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "pyproject.toml"
+    lines = ["[[tool.opslifecycle-codegen.machine]]"]
+    lines += [f"{key} = {_toml(value)}" for key, value in table.items()]
+    path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+    said = None
+    try:
+        load_config(path)
+    except InvalidConfigError as error:
+        said = str(error)
+    assert said is None or str(path) in said
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return "".join(['"', *(f"\\U{ord(each):08x}" for each in value), '"'])
+    return repr(value)
