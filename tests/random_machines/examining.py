@@ -33,7 +33,7 @@ class Examination:
 
     def __init__(self, *, thorough: bool = False) -> None:
         self.tally = Tally()
-        self._states = 40 if thorough else 14
+        self._states = 40 if thorough else 12
         self._thorough = thorough
 
     def of(self, tree: Tree, features: frozenset[str] = frozenset()) -> bool:

@@ -56,6 +56,7 @@ class Exploration:
         except Exception as error:
             raise FaultError("the interpreter crashes", repr(error)) from error
         self.calls = list(self._calls())
+        self._acts: dict[State, dict[tuple[str | None, str], list[Answer]]] = {}
 
     def reached(self, most: int) -> Iterator[Reached]:
         """The first states of a search in breadth."""
@@ -77,6 +78,16 @@ class Exploration:
                     paths[after] = (*paths[state], (asked, answer))
                     queue.append(after)
             yield Reached(state, paths[state], answers)
+
+    def acts_in(self, state: State, id: str, action: str) -> list[Answer]:
+        """What an action on a record comes to in a state, with each of its arguments."""
+        if state not in self._acts:
+            self._acts[state] = {}
+            for asked in self.calls:
+                key = (asked.call.id, asked.action)
+                if asked.kind == "action":
+                    self._acts[state].setdefault(key, []).append(asked.answer(state))
+        return self._acts[state].get((id, action), [])
 
     def crashed(self, state: State) -> Answer:
         """What the next process finds after a state, with the effects of recovery."""

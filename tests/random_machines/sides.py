@@ -29,6 +29,11 @@ class Views:
             str(name): evaluator.function(field.is_, seen)
             for name, field in machine.snapshot.fields.items()
         }
+        #: Whether a snapshot shows the id of its record.
+        self.shows_id = any(
+            name == "id" and field.is_ == f"{entity}.id"
+            for name, field in machine.snapshot.fields.items()
+        )
         self.order: list[Function] = []
         self.filters: dict[str, Function] = {}
         if machine.listing is not None:
@@ -175,14 +180,20 @@ class Side:
             self._same_listing(list(records.values()))
         self._same_waits(state)
         if self._own:
-            pending = [(p.effect.value, self.values.plain(p.snapshot.id))
-                       for p in registry._pending_effects()]  # fmt: skip
-            self._same("effects", pending, self.effects)
+            self._same_effects()
         self._same_invariants(state)
 
     def _same(self, what: str, found: Any, wanted: Any) -> None:
         if found != wanted:
             raise FaultError(what, f"{found}, not {wanted}")
+
+    def _same_effects(self) -> None:
+        """What is to be handed to the program: each effect, with the record that it is of."""
+        pending = self.registry._pending_effects()
+        self._same("effects", [p.effect.value for p in pending], [e for e, _ in self.effects])
+        if self._views.shows_id:
+            ids = [self.values.plain(p.snapshot.id) for p in pending]
+            self._same("records of effects", ids, [id for _, id in self.effects])
 
     def _same_snapshot(self, id: Any, record: Any, state: State) -> None:
         snapshot = getattr(self.registry, str(self.program.machine.snapshot.method))(id)
@@ -190,12 +201,18 @@ class Side:
             self._same("snapshot", snapshot, record)
             return
         watched = dict(zip(self._exploration.ids, state.watched, strict=True))
-        watches = [w for w in self._watches.get(record[0], []) if not w.done()]
-        names = {self._views.entity: record, "watcher_count": len(watches)}
-        self._same(f"pending watch of {record[0]}", bool(watches), watched[record[0]])
-        for name, function in self._views.snapshot.items():
-            found = self.values.plain(getattr(snapshot, name))
-            self._same(f"snapshot: {name}", found, function(dict(names)))
+        pending = bool(self._pending(record[0]))
+        self._same(f"pending watch of {record[0]}", pending, watched[record[0]])
+        for name, wanted in self._shown(record).items():
+            self._same(f"snapshot: {name}", self.values.plain(getattr(snapshot, name)), wanted)
+
+    def _pending(self, id: str) -> int:
+        return sum(1 for watch in self._watches.get(id, []) if not watch.done())
+
+    def _shown(self, record: Any) -> dict[str, Any]:
+        """The fields of a record's snapshot."""
+        names = {self._views.entity: record, "watcher_count": self._pending(record[0])}
+        return {name: function(dict(names)) for name, function in self._views.snapshot.items()}
 
     def _same_classifiers(self, id: Any, record: Any, state: State) -> None:
         for name, (function, params) in self._views.classifiers.items():
@@ -209,14 +226,10 @@ class Side:
 
     def _same_permissions(self, id: Any, state: State) -> None:
         """What is said beforehand of each action is what asking for it comes to."""
-        asked = [each for each in self._exploration.calls if each.kind == "action"]
         if self.values.plain(id) not in self._exploration.ids:
             return
         for permission in self.registry._allowed(id):
-            answers = [
-                each.answer(state) for each in asked
-                if each.action == permission.action and each.call.id == self.values.plain(id)
-            ]  # fmt: skip
+            answers = self._exploration.acts_in(state, self.values.plain(id), permission.action)
             if permission.refusal is not None:
                 wrong = [a for a in answers if a.refusal is None]
             else:
@@ -245,14 +258,19 @@ class Side:
         method = getattr(self.registry, str(machine.listing.method))
         named = [{views.entity: record, "watcher_count": 0} for record in records]
         named.sort(key=lambda names: [key(names) for key in views.order])
-        listed = [names[views.entity][0] for names in named]
-        self._same("listing", [self.values.plain(each.id) for each in method()], listed)
+        self._same_list("listing", method(), [names[views.entity] for names in named])
         types = {name: type for name, type, _ in self.program.views.filters}
         for name, function in views.filters.items():
             wanted = self.values.sample(types[name].required, 0)
-            found = [self.values.plain(each.id) for each in method(**{name: wanted})]
-            kept = [n[views.entity][0] for n in named if function(n) == self.values.plain(wanted)]
-            self._same(f"listing by {name}", found, kept)
+            plain = self.values.plain(wanted)
+            kept = [names[views.entity] for names in named if function(names) == plain]
+            self._same_list(f"listing by {name}", method(**{name: wanted}), kept)
+
+    def _same_list(self, what: str, found: list[Any], records: list[Any]) -> None:
+        shown = [self._shown(record) for record in records]
+        names = self._views.snapshot
+        seen = [{n: self.values.plain(getattr(each, n)) for n in names} for each in found]
+        self._same(what, seen, shown)
 
     def _same_waits(self, state: State) -> None:
         outcome = list(self.program.symbols.entity_fields).index("terminal_outcome")

@@ -17,7 +17,7 @@ TYPES = frozenset(
         "Any", "AssertionError", "BaseException", "Callable", "ClassVar", "Hashable",
         "Iterable", "MagicMock", "Path", "Self", "Sequence", "TracebackType", "TypeAlias",
         "Effects", "VERSION", "DIGEST", "STORAGE", "OUTBOX", "INVARIANTS", "STEPS", "LOCK", "CELLS",
-        "BEFORE",
+        "BEFORE", "ILLEGAL",
     }
 )  # fmt: skip
 

@@ -1,0 +1,133 @@
+"""Faults that were once in the compiler, planted again: random machines notice each of them.
+
+Each is planted where its fix stands: a rule that reports nothing, a part of the generated code that
+is left out. So many machines that could show it are examined, at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import evolve
+from opslifecycle_codegen.analysis import name_rules, rules
+from opslifecycle_codegen.analysis.placement import LEGAL_STATUS, _Placement
+from opslifecycle_codegen.base.reserved_words import RESERVED
+from opslifecycle_codegen.emit.authority import CommandLowering
+from opslifecycle_codegen.emit.methods import MethodLowering
+from opslifecycle_codegen.ir import naming
+from opslifecycle_codegen.source.words import Expr, Name
+
+from tests.random_machines.building import Tree
+from tests.random_machines.examining import Examination
+from tests.random_machines.features import build
+from tests.random_machines.verdicts import FaultError
+
+MACHINES_MAX = 60
+NUMBERS_MAX = 5_000
+
+Patch = pytest.MonkeyPatch
+
+
+def _a_guard_weakens_the_status_test(patch: Patch) -> None:
+    original = _Placement._guards
+
+    def weakened(self: Any) -> Any:
+        guards = original(self)
+        name = Name(LEGAL_STATUS, guards[_key(guards)].mark)
+        when = f"({guards[name].when}) or {self._entity}.status.terminal"
+        mark = guards[name].when.mark
+        return {**guards, name: evolve(guards[name], when=Expr(when, mark, precise=False))}
+
+    patch.setattr(_Placement, "_guards", weakened)
+
+
+def _key(guards: Any) -> Any:
+    return next(name for name in guards if name == LEGAL_STATUS)
+
+
+def _the_status_test_is_not_printed(patch: Patch) -> None:
+    original = MethodLowering._checks
+
+    def without(self: Any, checks: Any, **options: Any) -> Any:
+        left = tuple(check for check in checks if check.guard != LEGAL_STATUS)
+        return original(self, left, **options)
+
+    patch.setattr(MethodLowering, "_checks", without)
+
+
+def _effects_of_an_ending_action_are_dropped(patch: Patch) -> None:
+    original = CommandLowering._ending
+
+    def dropping(self: Any, command: Any, *more: Any) -> Any:
+        return original(self, evolve(command, effects=()), *more)
+
+    patch.setattr(CommandLowering, "_ending", dropping)
+
+
+def _built_in_effects_stand_anywhere(patch: Patch) -> None:
+    patch.setattr(_Placement, "_refuse_built_in_effects", lambda self: None)
+
+
+def _words_are_written_as_they_are(patch: Patch) -> None:
+    patch.setattr(naming, "_escaped", lambda word, taken: str(word))
+
+
+def _no_word_is_reserved(patch: Patch) -> None:
+    none: frozenset[str] = frozenset()
+    free = {where: (none, why) for where, (_, why) in RESERVED.items()}
+    patch.setattr(name_rules, "RESERVED", free)
+
+
+def _create_leaves_out_what_it_needs(patch: Patch) -> None:
+    patch.setattr(rules, "check_create", lambda *arguments: None)
+
+
+#: What is planted, what a machine has that could show it, and a kind of fault that must be found.
+PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
+    (_a_guard_weakens_the_status_test, "", {"an illegal transition", "a generated test fails"}),
+    (_the_status_test_is_not_printed, "", {"a generated test fails"}),
+    (_effects_of_an_ending_action_are_dropped, "effect: of an ending action", {"effects"}),
+    (_built_in_effects_stand_anywhere, "hostile: a built-in effect in the list", set()),
+    (_words_are_written_as_they_are, "hostile: a name", set()),
+    (_no_word_is_reserved, "hostile: a name", set()),
+    (_create_leaves_out_what_it_needs, "hostile: a create method leaves out a parameter", set()),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "feature", "kinds"), PLANTED, ids=[each[0].__name__.strip("_") for each in PLANTED]
+)
+def test_a_planted_fault_is_found(
+    plant: Callable[[Patch], None], feature: str, kinds: set[str]
+) -> None:
+    kind = first_fault(plant, feature)
+    assert not kinds or kind in kinds
+
+
+def first_fault(plant: Callable[[Patch], None], feature: str) -> str:
+    """Return the kind of the first fault that machines with a feature show, and only planted."""
+    count = 0
+    for number in range(NUMBERS_MAX):
+        tree, features = build(number)
+        if feature and feature not in features:
+            continue
+        count += 1
+        with pytest.MonkeyPatch.context() as patch:
+            plant(patch)
+            kind = kind_of_fault(tree)
+        if kind and not kind_of_fault(tree):
+            return kind
+        if count == MACHINES_MAX:
+            break
+    raise AssertionError(f"{count} machines have shown nothing")
+
+
+def kind_of_fault(tree: Tree) -> str:
+    """Return the kind of fault that a machine shows; empty if it shows none."""
+    try:
+        Examination().of(tree)
+    except FaultError as error:
+        return error.kind
+    return ""
