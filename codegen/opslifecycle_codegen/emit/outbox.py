@@ -29,8 +29,10 @@ class OutboxView:
     #: Own effects with how many deliveries each gets.
     attempts: list[tuple[str, int]]
     actions: list[MessageAction]
-    #: Methods of the authority, each with the constant of its action.
+    #: Methods of the authority, each with the constant of its action; and those that act on every
+    #: live record.
     commands: list[tuple[str, str]]
+    bulk_commands: list[tuple[str, str]]
 
 
 def create_word(program: Program) -> str:
@@ -76,11 +78,11 @@ def outbox_view(program: Program, names: PublicNames) -> OutboxView:
     commands = [
         (f"{names.authority}.register", members[create_word(program)].constant),
         *(command(each.name, each.name) for each in program.actions),
-        *(command(each.command.name, each.action) for each in program.for_all),
     ]
+    bulk = [command(each.command.name, each.action) for each in program.for_all]
     if program.recovery is not None and program.recovery.command is not None:
         action = members[program.recovery.command.action].constant
-        commands.append((f"{names.authority}.recover_interrupted", action))
+        bulk.append((f"{names.authority}.recover_interrupted", action))
     commands += [command(each.name, each.name) for each in _erasing(program)]
     return OutboxView(
         [(str(name).upper(), each.attempts) for name, each in program.machine.effects.items()],
@@ -89,4 +91,5 @@ def outbox_view(program: Program, names: PublicNames) -> OutboxView:
             for name, types in parameters(program).items()
         ],
         commands,
+        bulk,
     )

@@ -73,9 +73,13 @@ class Command:
 
     action: Enum
     parameters: Mapping[str, Any]
+    #: Whether it acts on every live record: its arguments name none of them.
+    of_all: bool = False
 
-    def named(self, arguments: Iterable[Any]) -> Mapping[str, Any]:
-        """Arguments by their parameters; what recovery does has none."""
+    def named(self, arguments: Iterable[Any], id: Any) -> Mapping[str, Any]:
+        """Arguments by their parameters, for the record with an id; recovery hands on none."""
+        if self.of_all:
+            arguments = (id, *arguments)
         return MappingProxyType(dict(zip(self.parameters, arguments, strict=False)))
 
 

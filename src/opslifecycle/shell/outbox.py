@@ -87,7 +87,7 @@ class Outbox:
     ) -> None:
         """Add messages for effects of a record as it is now; `publish` or `drop` follows."""
         command = self._rules.commands[decide]
-        named = command.named(arguments)
+        named = command.named(arguments, record.id)
         for effect in effects:
             authority.effects_given += 1
             message: OutboxMessage[Any, Any, Any] = OutboxMessage(
