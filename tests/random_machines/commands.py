@@ -84,6 +84,8 @@ class Commands:
         for _ in range(b.pick.integer(0, 2)):
             name = b.words.name()
             b.tree["effects"][name] = {"summary": b.words.text()}
+            if b.pick.chance(30):
+                b.tree["effects"][name]["attempts"] = b.pick.integer(1, 3)
             self.effects.append(name)
 
     def some_effects(self, place: str, percent: int = 35) -> list[str]:

@@ -152,12 +152,12 @@ class _Comparison:
     def _found_again(self, side: Side, reached: Reached) -> None:
         """A registry that was opened again is in a state that its machine allows."""
         states = [self._exploration.interpreter.initial(), *_states(reached.path)]
-        before = [each for _, answer in reached.path for each in side.own(answer.effects)]
+        before = [m for asked, answer in reached.path for m in side.messages(answer, asked)]
         problem: FaultError | None = None
         for crashed in self._possible(states, reached):
             assert crashed.state is not None
             # What recovery ends has effects too, behind those that were pending.
-            side.effects = [*before, *side.own(crashed.effects)]
+            side.effects = [*before, *side.messages(crashed)]
             try:
                 side.look(crashed.state)
                 problem = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslifecycle import InternalError, OpsLifecycleError, RegistryClosedError, Store
 from opslifecycle_codegen.emit.names import public_names
@@ -51,6 +52,15 @@ class Views:
             self.classifiers[rule.name] = (gives, rule.params)
 
 
+class Message(NamedTuple):
+    """An effect that is handed to the program, as far as it is compared."""
+
+    effect: str
+    id: str
+    action: str
+    arguments: dict[str, Any]
+
+
 class Side:
     """One registry; `apply` asks it what the interpreter was asked, and compares everything."""
 
@@ -64,8 +74,8 @@ class Side:
         self._views = views
         self._watches: dict[str, list[Any]] = {}
         self._waits: dict[int, list[Any]] = {}
-        #: What should have been handed to the program: each declared effect with its record.
-        self.effects: list[tuple[str, str]] = []
+        #: What should have been handed to the program.
+        self.effects: list[Message] = []
         self._own = {str(name) for name in program.machine.effects}
         kind = getattr(package, public_names(program.machine).registry)
         given = dict(exploration.settings)
@@ -91,7 +101,7 @@ class Side:
         assert answer.state is not None
         self._legal(before, asked, answer.state)
         self._same_value(asked, answer, found)
-        self.effects += self.own(answer.effects)
+        self.effects += self.messages(answer, asked)
         if asked.kind == "watch":
             self._watches.setdefault(str(asked.call.id), []).append(found)
         if asked.kind == "barrier":
@@ -141,9 +151,29 @@ class Side:
         if old[1] not in command.from_statuses:
             raise FaultError("an illegal transition", f"{asked.call} from {old[1]}")
 
-    def own(self, given: Any) -> list[tuple[str, str]]:
-        """The declared effects among those of an answer, each with its record."""
-        return [(effect, id) for id, effects in given for effect in effects if effect in self._own]
+    def messages(self, answer: Answer, asked: Asked | None = None) -> list[Message]:
+        """What is to be handed to the program after a call, or after recovery."""
+        found: list[Message] = []
+        for id, effects in answer.effects:
+            action, arguments = self._named(id, asked)
+            found += [Message(e, id, action, arguments) for e in effects if e in self._own]
+        return found
+
+    def _named(self, id: str, asked: Asked | None) -> tuple[str, dict[str, Any]]:
+        """The action that a message names, and its arguments."""
+        recovery = self.program.recovery
+        if asked is None:
+            assert recovery is not None
+            assert recovery.command is not None
+            return recovery.command.action, {"id": id}
+        given = dict(asked.call.arguments)
+        if asked.kind == "create":
+            actions = {each.name for each in self.program.actions}
+            return "_create" if "create" in actions else "create", given
+        if asked.kind == "for all":
+            bulk = {each.command.name: each.action for each in self.program.for_all}
+            return bulk[asked.call.method], {"id": id, **given}
+        return asked.action or asked.call.method, {"id": id, **given}
 
     # Views --------------------------------------------------------------------------------------
 
@@ -189,11 +219,17 @@ class Side:
 
     def _same_effects(self) -> None:
         """What is to be handed to the program: each effect, with the record that it is of."""
-        pending = self.registry._pending_effects()
-        self._same("effects", [p.effect.value for p in pending], [e for e, _ in self.effects])
-        if self._views.shows_id:
-            ids = [self.values.plain(p.snapshot.id) for p in pending]
-            self._same("records of effects", ids, [id for _, id in self.effects])
+        found = []
+        for message, wanted in itertools.zip_longest(
+            self.registry._pending_effects(), self.effects
+        ):
+            if message is None or wanted is None:
+                raise FaultError("effects", f"{message}, not {wanted}")
+            # What identifies the record may be left out of its snapshot.
+            id = self.values.plain(message.snapshot.id) if self._views.shows_id else wanted.id
+            arguments = {n: self.values.plain(v) for n, v in message.arguments.items()}
+            found.append(Message(message.effect.value, id, message.action.value, arguments))
+        self._same("effects", found, self.effects)
 
     def _same_snapshot(self, id: Any, record: Any, state: State) -> None:
         snapshot = getattr(self.registry, str(self.program.machine.snapshot.method))(id)

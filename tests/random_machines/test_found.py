@@ -101,6 +101,14 @@ def test_the_feed_entry_of_a_record_that_is_not_kept_is_stored() -> None:
     assert Examination().of(tree)
 
 
+def test_the_messages_of_a_bulk_command_name_its_arguments() -> None:
+    tree: Tree = yaml.safe_load(PARCEL.read_text(encoding="utf-8"))
+    tree["actions"]["lose"] |= {"takes": {"why": "text"}, "effects": ["tell_receiver"]}
+    tree["for_all_live"] = {"lose_all": {"summary": "Give all of them up.", "do": "lose"}}
+    tree["recovery"].pop("do")
+    assert Examination().of(tree)
+
+
 @pytest.mark.parametrize("optional", [True, False])
 def test_a_feed_entry_has_fields_that_may_be_none_anywhere(optional: bool) -> None:
     tree, _ = fed(optional=optional)

@@ -24,10 +24,10 @@ HOSTILE_NAMES = [
 ]  # fmt: skip
 HOSTILE_TYPES = [
     "{}Status", "{}Snapshot", "{}Reads", "{}Effect", "{}Watch", "{}Record", "{}Authority",
-    "{}Registry", "{}EffectCall", "Effects", "STORAGE", "INVARIANTS", "STEPS", "VERSION", "DIGEST",
-    "Any", "Self", "Path", "Enum", "Identifier", "Exception", "Barrier", "Store", "Registry",
-    "ClosedSet", "Iterable", "Permission", "OpsLifecycleError", "LOCK", "CELLS", "ILLEGAL",
-    "BEFORE",
+    "{}Registry", "{}OutboxMessage", "{}DeadLetter", "{}Action", "OUTBOX", "Effects", "STORAGE",
+    "INVARIANTS", "STEPS", "VERSION", "DIGEST", "Any", "Self", "Path", "Enum", "Identifier",
+    "Exception", "Barrier", "Store", "Registry", "ClosedSet", "Iterable", "Permission",
+    "OpsLifecycleError", "LOCK", "CELLS", "ILLEGAL", "BEFORE",
 ]  # fmt: skip
 TEXTS = ["A plain sentence.", "Another one.", "A third one, with a comma."]
 HOSTILE_TEXTS = [
