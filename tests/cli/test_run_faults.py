@@ -16,9 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from click.testing import CliRunner
+from opslifecycle.cli.wait import wait
 
 from tests.cli.processes import alive
 
@@ -472,24 +475,25 @@ class TestCollectAndWait:
         assert waiting.communicate(timeout=_SECONDS_MAX)[0].startswith("failed")
         assert waiting.returncode == 1
 
-    def test_a_wait_that_cannot_know_says_so_and_fails(self, store: Path) -> None:
+    def test_a_wait_that_cannot_know_says_so_and_fails(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         command = "touch ready; while [ ! -e go ]; do sleep 0.05; done; exit 7"
         with started("--", "sh", "-c", command, stdout=subprocess.DEVNULL) as process:
             until(lambda: Path("ready").exists() and "running" in statuses().values(), "the start")
             (line,) = cli("ls", "--json").stdout.splitlines()
-            with subprocess.Popen(
-                [*CLI, "wait", json.loads(line)["id"]],
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            ) as waiting:  # fmt: skip
-                time.sleep(1)
-                waiting.send_signal(signal.SIGSTOP)
+
+            def collected(seconds: float) -> None:
+                # The command ends, and is collected, while the wait looks elsewhere.
                 Path("go").touch()
                 assert process.wait(_SECONDS_MAX) == 1
                 assert cli("collect", "--forget").returncode == 0
-                waiting.send_signal(signal.SIGCONT)
-                _, errors = waiting.communicate(timeout=_SECONDS_MAX)
-        assert waiting.returncode == 3
-        assert "its record was erased, collected or evicted meanwhile" in errors
+
+            clock = SimpleNamespace(sleep=collected)
+            monkeypatch.setattr("opslifecycle.cli.wait.time", clock)
+            done = CliRunner().invoke(wait, ["--store", str(store), json.loads(line)["id"]])
+        assert done.exit_code == 3
+        assert "its record was erased, collected or evicted meanwhile" in done.stderr
 
 
 def test_logs_follow_to_the_end_and_keep_both_outputs(store: Path) -> None:

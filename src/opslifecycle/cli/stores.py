@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from opslifecycle import OpsLifecycleError
+from opslifecycle.cli.output import discard_stdout
 
 DEFAULT_STORE = Path(".opslifecycle/operations.db")
 
@@ -46,13 +46,16 @@ def told_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # What is still buffered would fail again when the interpreter closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         sys.exit(1)
     except OpsLifecycleError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror}", file=sys.stderr)
+        if error.filename is None:
+            # What is still buffered would fail again when the interpreter ends.
+            discard_stdout()
+        where = error.filename or "standard output"
+        print(f"error: {where}: {error.strerror}", file=sys.stderr)
     else:
         return
     sys.exit(2)
