@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,12 @@ def test_other_line_endings_are_told_as_such(
     [
         ('source = "."', "source is a path inside the project"),
         ('source = "machine/turnstile.toml"', "source is a YAML file"),
-        (r'source = "a\u0000.yaml"', "source is a path inside the project"),
+        (r'source = "a\u0000.yaml"', "source is a path inside the project without '\\x00'"),
+        (r'source = "a\u202e.yaml"', "source is a path inside the project without"),
+        ('source = "coding=x.yaml"', "source is a path inside the project without '='"),
+        ('docs = "C:/x"', "docs is a path inside the project without ':'"),
+        ('lock = "."', "lock is a path inside the project"),
+        ('output = "x"', "needs templates and output together"),
         (r'package = "src/task\u0000"', "package is a path inside the project"),
         ('package = "class"', "imported as 'class', which is no name of a module"),
         ('package = "src/a b"', "which is no name of a module"),
@@ -124,7 +130,51 @@ def test_a_configuration_that_cannot_be_used_is_one_clear_error(
     assert run(gates, "generate") == 2
     said = capsys.readouterr().err
     assert told in said
+    assert re.search(r"pyproject\.toml:\d+: ", said)
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "no machine is configured"),
+        (b"a = [", "pyproject.toml: Invalid value"),
+        (b"a = '\xff'", "this is not UTF-8: byte 5 is 0xff"),
+        (b"\xef\xbb\xbfa = 1", "Invalid statement"),
+        (b"tool = 3", "no machine is configured"),
+        (b"tool.opslifecycle-codegen = 3", "tool.opslifecycle-codegen is no table"),
+        (b"tool.opslifecycle-codegen.machine = 3", "no machine is configured"),
+        (b"tool.opslifecycle-codegen.machine = [3]", "is no table"),
+        (b"tool.opslifecycle-codegen.machine = [{}]", "lacks 'source'"),
+        (b"tool.opslifecycle-codegen.machin = 3", "did you mean 'machine'?"),
+        (b"[tool.opslifecycle-codegen]\nline_length = true\nmachine = [{}]", "toml:2: line_length"),
+        (b"a = " + b"[" * 100_000, "nested too deeply"),
+        (b"a = " + b"9" * 10_000, "pyproject.toml: "),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_one_clear_error(
+    tmp_path: Path, content: bytes, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(content)
+    assert run(tmp_path, "check") == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pyproject.toml").mkdir()
+    assert run(tmp_path, "check") == 2
+    assert "pyproject.toml: Is a directory" in capsys.readouterr().err
+
+
+def test_a_mistake_is_told_with_the_line_of_its_machine(gates: Path) -> None:
+    path = gates / "pyproject.toml"
+    text = path.read_text()
+    table = '[[tool.opslifecycle-codegen.machine]]\nsource = "m.yaml"\npackage = "a b"\n'
+    path.write_text(f"{text}\n{table}")
+    with pytest.raises(InvalidConfigError, match=rf"toml:{text.count(chr(10)) + 4}: the generated"):
+        load_config(path)
 
 
 def test_two_machines_share_no_package(gates: Path) -> None:
@@ -135,24 +185,34 @@ def test_two_machines_share_no_package(gates: Path) -> None:
         load_config(path)
 
 
-_VALUES = st.one_of(
+_SCALARS = st.one_of(
     st.text(max_size=8), st.integers(), st.booleans(), st.floats(allow_nan=False),
     st.sampled_from([".", "..", "a/b.yaml", "src/x", "class", "x.yaml/", "\0", "C:\\x"]),
 )  # fmt: skip
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
 _KEYS = st.sampled_from(
     ["source", "package", "module", "tests", "docs", "lock", "templates", "output", "other"]
+)
+_MACHINE = st.dictionaries(_KEYS, _VALUES, max_size=6)
+_TABLE = st.fixed_dictionaries(
+    {}, optional={"line_length": _VALUES, "machine": st.lists(_MACHINE, max_size=2) | _VALUES}
 )
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(_KEYS, _VALUES, max_size=6))
+@given(_TABLE | _VALUES)
 def test_any_table_is_a_configuration_or_one_error(
-    tmp_path_factory: pytest.TempPathFactory, table: dict[str, object]
+    tmp_path_factory: pytest.TempPathFactory, table: object
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "pyproject.toml"
-    lines = ["[[tool.opslifecycle-codegen.machine]]"]
-    lines += [f"{key} = {_toml(value)}" for key, value in table.items()]
-    path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+    text = f"tool = {{opslifecycle-codegen = {_toml(table)}}}\n"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
     said = None
     try:
         load_config(path)
@@ -166,4 +226,20 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return "".join(['"', *(f"\\U{ord(each):08x}" for each in value), '"'])
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_toml(k)} = {_toml(v)}' for k, v in value.items())}}}"
     return repr(value)
+
+
+@pytest.mark.parametrize("line", ["key: 1\n", "key{}: 1\n"])
+def test_too_many_mistakes_end_the_search(
+    gates: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """60,000 keys took minutes: each was compared with all before it, and each was told."""
+    machine = gates / "machine/turnstile.yaml"
+    lines = "".join(line.format(number) for number in range(60_000))
+    machine.write_text(machine.read_text() + lines)
+    assert run(gates, "check") == 2
+    assert "500 mistakes; nothing was written" in capsys.readouterr().err

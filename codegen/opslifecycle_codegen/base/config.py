@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,8 @@ from opslifecycle_codegen.base.diagnostics import nearest
 _KEYS = ["source", "package", "module", "tests", "docs", "lock", "templates", "output"]
 _TABLE = "tool.opslifecycle-codegen"
 _LINE_LENGTH_DEFAULT = 88
+_HEAD = re.compile(r"\s*\[\[\s*tool\s*\.\s*[\"']?opslifecycle-codegen[\"']?\s*\.\s*machine\s*\]\]")
+_NOT_IN_PATHS = frozenset('\\<>:"|?*=')
 _EXAMPLE = (
     f"add to pyproject.toml:\n\n    [[{_TABLE}.machine]]\n"
     '    source = "machine/order.yaml"\n    package = "src/shop/order"\n'
@@ -51,95 +54,143 @@ class MachineConfig:
 
 def load_config(pyproject: Path) -> list[MachineConfig]:
     """The machines of a project; raises InvalidConfigError if there are none or it is wrong."""
+    text = _text(pyproject)
+    place = _Place(pyproject, text)
     try:
-        data = tomllib.loads(pyproject.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InvalidConfigError(f"there is no {pyproject}; {_EXAMPLE}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InvalidConfigError(f"{pyproject}: {error}") from None
-    table = data.get("tool", {}).get("opslifecycle-codegen", {})
+        data = tomllib.loads(text)
+    except RecursionError:
+        raise place.error("tables and lists are nested too deeply; flatten them") from None
+    except ValueError as error:
+        # Not TOML, or a number of more digits than Python reads.
+        raise place.error(str(error)) from None
+    tool = data.get("tool", {})
+    table = tool.get("opslifecycle-codegen", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
-        raise InvalidConfigError(f"{pyproject}: {_TABLE} is no table")
-    _known(pyproject, _TABLE, table, ["line_length", "machine"])
+        raise place.error(f"{_TABLE} is no table; {_EXAMPLE}")
+    _known(place, _TABLE, table, ["line_length", "machine"])
     machines = table.get("machine", [])
     if not isinstance(machines, list) or not machines:
-        raise InvalidConfigError(f"{pyproject}: no machine is configured; {_EXAMPLE}")
+        raise place.error(f"no machine is configured; {_EXAMPLE}")
     line_length = table.get("line_length", _LINE_LENGTH_DEFAULT)
-    if not isinstance(line_length, int) or not _LINE_LENGTH_DEFAULT <= line_length <= 200:
-        message = f"{pyproject}: line_length is a number from {_LINE_LENGTH_DEFAULT} to 200"
-        raise InvalidConfigError(message)
-    found = [_machine(pyproject, machine, line_length) for machine in machines]
-    for key in ("source", "package", "module", "lock"):
-        values = [str(getattr(each, key)) for each in found]
-        twice = next((value for value in values if values.count(value) > 1), None)
-        if twice is not None:
-            raise InvalidConfigError(f"{pyproject}: two machines have the same {key}, {twice!r}")
+    if type(line_length) is not int or not _LINE_LENGTH_DEFAULT <= line_length <= 200:
+        message = f"line_length is a number from {_LINE_LENGTH_DEFAULT} to 200; got {line_length!r}"
+        raise place.error(message, "line_length")
+    found: list[MachineConfig] = []
+    for number, machine in enumerate(machines):
+        each = _machine(_Place(pyproject, text, number), machine, line_length)
+        for key in ("source", "package", "module", "lock"):
+            value = getattr(each, key)
+            if value in [getattr(other, key) for other in found]:
+                message = f"two machines have the same {key}, {str(value)!r}"
+                raise _Place(pyproject, text, number).error(message, key)
+        found.append(each)
     return found
 
 
-def _machine(pyproject: Path, table: Any, line_length: int) -> MachineConfig:
+def _text(pyproject: Path) -> str:
+    try:
+        return pyproject.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise InvalidConfigError(f"there is no {pyproject}; {_EXAMPLE}") from None
+    except UnicodeDecodeError as error:
+        message = (
+            f"{pyproject}: this is not UTF-8: byte {error.start} is {error.object[error.start]:#x}"
+        )
+        raise InvalidConfigError(message) from None
+    except OSError as error:
+        raise InvalidConfigError(f"{pyproject}: {error.strerror}") from None
+
+
+@frozen
+class _Place:
+    """Where in the configuration a mistake is: in the whole of it, or in one of its machines."""
+
+    pyproject: Path
+    text: str
+    number: int | None = None
+
+    def error(self, message: str, key: str = "") -> InvalidConfigError:
+        """The mistake, with its line, where the table is written as the example is."""
+        line = self._line(key)
+        at = "" if line is None else f":{line}"
+        return InvalidConfigError(f"{self.pyproject}{at}: {message}")
+
+    def _line(self, key: str) -> int | None:
+        lines = self.text.split("\n")
+        heads = [n for n, line in enumerate(lines) if _HEAD.match(line)]
+        if self.number is None:
+            start, end = 0, len(lines)
+        elif self.number < len(heads):
+            start, end = heads[self.number], len(lines)
+            later = (n for n in range(start + 1, end) if lines[n].startswith("["))
+            end = next(later, end)
+        else:
+            return None
+        spelled = re.compile(rf"""\s*["']?{re.escape(key)}["']?\s*=""")
+        found = (n for n in range(start, end) if key and spelled.match(lines[n]))
+        at = next(found, None if self.number is None else start)
+        return None if at is None else at + 1
+
+
+def _machine(place: _Place, table: Any, line_length: int) -> MachineConfig:
     where = f"[[{_TABLE}.machine]]"
     if not isinstance(table, dict):
-        raise InvalidConfigError(f"{pyproject}: {where} is no table")
-    _known(pyproject, where, table, _KEYS)
+        raise place.error(f"{where} is no table; {_EXAMPLE}")
+    _known(place, where, table, _KEYS)
     for key in ("source", "package"):
         if key not in table:
-            raise InvalidConfigError(f"{pyproject}: {where} lacks {key!r}")
-    source = _path(pyproject, "source", table["source"])
-    package = _path(pyproject, "package", table["package"])
+            raise place.error(f"{where} lacks {key!r}; {_EXAMPLE}")
+    source = _path(place, "source", table["source"])
+    package = _path(place, "package", table["package"])
     parts = package.parts[1:] if package.parts[:1] == ("src",) else package.parts
-    module = _module(pyproject, table.get("module", ".".join(parts)))
+    module = _module(place, table.get("module"), ".".join(parts))
     if source.suffix not in (".yaml", ".yml"):
-        message = (
-            f"{pyproject}: source is a YAML file, such as machine/order.yaml; got {str(source)!r}"
-        )
-        raise InvalidConfigError(message)
-    tests, docs = table.get("tests"), table.get("docs")
+        message = f"source is a YAML file, such as machine/order.yaml; got {str(source)!r}"
+        raise place.error(message, "source")
+    if ("templates" in table) is not ("output" in table):
+        raise place.error(f"{where} needs templates and output together")
+    optional = {
+        key: _path(place, key, table[key]) if key in table else None
+        for key in ("tests", "docs", "templates", "output")
+    }
     lock = table.get("lock", str(source.with_suffix(".lock.json")))
-    templates, output = table.get("templates"), table.get("output")
-    if (templates is None) is not (output is None):
-        raise InvalidConfigError(f"{pyproject}: {where} needs templates and output together")
     return MachineConfig(
         source=source,
         package=package,
         module=module,
-        lock=_path(pyproject, "lock", lock),
-        tests=None if tests is None else _path(pyproject, "tests", tests),
-        docs=None if docs is None else _path(pyproject, "docs", docs),
+        lock=_path(place, "lock", lock),
         line_length=line_length,
-        templates=None if templates is None else _path(pyproject, "templates", templates),
-        output=None if output is None else _path(pyproject, "output", output),
+        **optional,
     )
 
 
-def _path(pyproject: Path, key: str, value: Any) -> PurePosixPath:
+def _path(place: _Place, key: str, value: Any) -> PurePosixPath:
     path = PurePosixPath(value) if isinstance(value, str) and value else None
-    refused = ("\\", "\0", "\n")
-    if (
-        path is None
-        or path.is_absolute()
-        or not path.parts
-        or ".." in path.parts
-        or any(each in str(path) for each in refused)
-    ):
-        message = f"{pyproject}: {key} is a path inside the project, with slashes; got {value!r}"
-        raise InvalidConfigError(message)
+    if path is None or path.is_absolute() or not path.parts or ".." in path.parts:
+        message = f"{key} is a path inside the project, with slashes; got {value!r}"
+        raise place.error(message, key)
+    wrong = next((c for c in str(path) if c in _NOT_IN_PATHS or not c.isprintable()), None)
+    if wrong is not None:
+        # Windows has no such files, and the path stands in a comment of every generated file.
+        message = f"{key} is a path inside the project without {wrong!r}; got {value!r}"
+        raise place.error(message, key)
     return path
 
 
-def _module(pyproject: Path, value: Any) -> str:
+def _module(place: _Place, value: Any, default: str) -> str:
     """The dotted name under which the package is imported."""
-    words = value.split(".") if isinstance(value, str) else [""]
+    name, key = (default, "package") if value is None else (value, "module")
+    words = name.split(".") if isinstance(name, str) else [""]
     if not all(word.isidentifier() and not keyword.iskeyword(word) for word in words):
         message = (
-            f"{pyproject}: the generated package is imported as {value!r}, which is no name of a"
-            " module; choose another folder for package, or say the name under module"
+            f"the generated package is imported as {name!r}, which is no name of a module;"
+            " choose another folder for package, or say the name under module"
         )
-        raise InvalidConfigError(message)
-    return str(value)
+        raise place.error(message, key)
+    return str(name)
 
 
-def _known(pyproject: Path, where: str, table: dict[str, Any], keys: list[str]) -> None:
+def _known(place: _Place, where: str, table: dict[str, Any], keys: list[str]) -> None:
     for key in table:
         if key not in keys:
-            raise InvalidConfigError(f"{pyproject}: {where} has no {key!r}; {nearest(key, keys)}")
+            raise place.error(f"{where} has no {key!r}; {nearest(key, keys)}", key)

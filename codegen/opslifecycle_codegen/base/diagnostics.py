@@ -9,6 +9,9 @@ from attrs import field, frozen
 
 from opslifecycle_codegen.base.rule_catalogue import RULES
 
+#: How many mistakes one file is searched for.
+_FINDINGS_MAX = 500
+
 
 @frozen(order=True)
 class Mark:
@@ -57,9 +60,14 @@ class Diagnostics:
     findings: list[Finding] = field(factory=list)
 
     def add(self, mark: Mark, rule: str, message: str, hint: str = "", of: str = "") -> None:
-        """Report a mistake and go on; `of` is what it is about, if it may be waived."""
+        """Report a mistake and go on; `of` is what it is about, if it may be waived.
+
+        Raises InvalidMachineError where so much is wrong that going on helps nobody.
+        """
         assert rule in RULES, rule
         self.findings.append(Finding(mark, message, rule, hint, of))
+        if len(self.findings) >= _FINDINGS_MAX:
+            raise InvalidMachineError(self.findings)
 
     def stop_if_any(self) -> None:
         """Raise InvalidMachineError if anything was found."""

@@ -126,6 +126,8 @@ class _Builder:
         self._diagnostics = diagnostics
         self._open: list[Sequence | Mapping] = []
         self._keys: list[Scalar | None] = []
+        #: The keys of each open mapping by their text.
+        self._known: list[dict[str, Scalar]] = []
         self._root: Node | None = None
         self._documents = 0
 
@@ -143,6 +145,7 @@ class _Builder:
                     return None
             elif isinstance(event, yaml.CollectionEndEvent):
                 self._keys.pop()
+                self._known.pop()
                 self._attach(self._open.pop())
         return self._root
 
@@ -153,11 +156,9 @@ class _Builder:
 
     def _enter(self, event: yaml.NodeEvent, mark: Mark) -> bool:
         if isinstance(event, yaml.SequenceStartEvent):
-            self._open.append(Sequence(mark, []))
-            self._keys.append(None)
+            self._opened(Sequence(mark, []))
         elif isinstance(event, yaml.MappingStartEvent):
-            self._open.append(Mapping(mark, []))
-            self._keys.append(None)
+            self._opened(Mapping(mark, []))
         elif isinstance(event, yaml.ScalarEvent):
             one_line = "\n" not in event.value and event.style not in ("|", ">")
             scalar = Scalar(mark, event.value, event.style in (None, ""), one_line)
@@ -168,6 +169,11 @@ class _Builder:
             self._add(mark, "yaml-depth", message)
             return False
         return True
+
+    def _opened(self, node: Sequence | Mapping) -> None:
+        self._open.append(node)
+        self._keys.append(None)
+        self._known.append({})
 
     def _attach(self, node: Node) -> None:
         if not self._open:
@@ -185,10 +191,10 @@ class _Builder:
         if not isinstance(node, Scalar):
             self._add(node.mark, "yaml-shape", "a key must be a word, not a list or a mapping")
             node = Scalar(node.mark, "", plain=True, one_line=True)
-        for other, _ in parent.items:
-            if other.text == node.text and node.text:
-                message = f"the key {node.text!r} stands here twice"
-                self._add(node.mark, "yaml-duplicate", message, f"first at line {other.mark.line}")
+        first = self._known[-1].setdefault(node.text, node)
+        if first is not node and node.text:
+            message = f"the key {node.text!r} stands here twice"
+            self._add(node.mark, "yaml-duplicate", message, f"first at line {first.mark.line}")
         self._keys[-1] = node
 
     def _refuse_indirection(self, event: yaml.NodeEvent, mark: Mark) -> None:
