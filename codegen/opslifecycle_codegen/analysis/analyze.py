@@ -127,11 +127,6 @@ class _Analyzer:
             elif not type.optional and field.stamped != "created":
                 message = f"{name} needs a value to start with, or an optional type"
                 self._diagnostics.add(field.mark, "missing-key", message)
-            known = ["created", "terminal", *self._machine.actions]
-            if field.stamped is not None and field.stamped not in known:
-                message = f"{str(field.stamped)!r} stamps nothing"
-                hint = nearest(field.stamped, known)
-                self._diagnostics.add(field.stamped.mark, "unknown-name", message, hint)
         return starts, reads
 
     def _registry_starts(self) -> dict[str, Code]:

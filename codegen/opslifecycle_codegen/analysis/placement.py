@@ -37,6 +37,19 @@ def placed(machine: model.Machine, diagnostics: Diagnostics) -> model.Machine:
     return _Placement(machine, diagnostics).run()
 
 
+def declared_updates(machine: model.Machine) -> Iterator[Text]:
+    """The targets of every update that a machine declares."""
+    yield from machine.create.update
+    for action in machine.actions.values():
+        yield from action.update
+    for step in machine.on_terminal:
+        yield from step.update
+    for bulk in machine.for_all_live.values():
+        yield from bulk.update
+    if machine.rollback is not None:
+        yield from machine.rollback.update
+
+
 class _Placement:
     def __init__(self, machine: model.Machine, diagnostics: Diagnostics) -> None:
         self._machine = machine
@@ -105,24 +118,12 @@ class _Placement:
                 )
                 self._diagnostics.add(check.mark, "legality", message)
 
-    def _updates(self) -> Iterator[Text]:
-        machine = self._machine
-        yield from machine.create.update
-        for action in machine.actions.values():
-            yield from action.update
-        for step in machine.on_terminal:
-            yield from step.update
-        for bulk in machine.for_all_live.values():
-            yield from bulk.update
-        if machine.rollback is not None:
-            yield from machine.rollback.update
-
     def _refuse_updates_of_the_feed(self) -> None:
         if self._machine.feed is None:
             return
         owned = {f"{self._entity}.sequence"}
         owned |= {f"registry.{name}" for name in self._counters(self._machine.feed)}
-        for target in self._updates():
+        for target in declared_updates(self._machine):
             if target in owned:
                 message = f"{target} belongs to the feed: the compiler updates it"
                 self._diagnostics.add(target.mark, "owned-field", message)

@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.slice_rules import check_slices
+from opslifecycle_codegen.analysis.stamps import check_stamps
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.source.words import Declared, Expr, Text, TypeExpr, TypeName
@@ -23,6 +24,7 @@ def check(
     rules.statuses()
     rules.deferred()
     check_slices(program, diagnostics)
+    check_stamps(program.machine, program.symbols, diagnostics)
     rules.methods()
     rules.rejections()
     rules.unused()

@@ -1,0 +1,44 @@
+"""Stage 3, analyze: fields that the clock sets. What stamps them, their types, nothing else."""
+
+from __future__ import annotations
+
+from opslifecycle_codegen.analysis.placement import declared_updates
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import COUNT, UNKNOWN
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Name
+
+
+def check_stamps(machine: model.Machine, symbols: Symbols, diagnostics: Diagnostics) -> None:
+    """Report stamped fields that no clock could set, or that something else sets as well."""
+    for name, field in machine.fields.items():
+        if field.stamped is not None:
+            _check_field(name, field, machine, symbols, diagnostics)
+    # Recovered times go on from the latest stamp of all: another value would shift the clock.
+    stamped = {f"{machine.entity}.{name}" for name, f in machine.fields.items() if f.stamped}
+    for target in declared_updates(machine):
+        if target in stamped:
+            message = f"{target} is stamped: the registry's clock sets it"
+            diagnostics.add(target.mark, "owned-field", message)
+
+
+def _check_field(
+    name: Name,
+    field: model.EntityField,
+    machine: model.Machine,
+    symbols: Symbols,
+    diagnostics: Diagnostics,
+) -> None:
+    assert field.stamped is not None
+    known = ["created", "terminal", *machine.actions]
+    if field.stamped not in known:
+        message = f"{str(field.stamped)!r} stamps nothing"
+        diagnostics.add(field.stamped.mark, "unknown-name", message, nearest(field.stamped, known))
+    if symbols.entity_fields[name].required not in (COUNT, UNKNOWN):
+        message = f"{name} is stamped with a time in milliseconds, which is a count"
+        hint = "set its type to count, or to optional count if it has no time at first"
+        diagnostics.add(field.type.mark, "wrong-type", message, hint)
+    if field.stamped == "created" and field.starts is not None:
+        message = f"{name} is stamped when its record is created: it has no other value then"
+        diagnostics.add(field.starts.mark, "owned-field", message, "take `starts` out")
