@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from attrs import evolve
 
 from opslifecycle_codegen.analysis import rules
@@ -16,8 +14,8 @@ from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.compat.migrations import migrations_of
-from opslifecycle_codegen.emit.layout import Code
-from opslifecycle_codegen.ir.naming import entry_local, variable
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.program import (
     Command,
     EndStep,
@@ -28,7 +26,7 @@ from opslifecycle_codegen.ir.program import (
     Rule,
     Views,
 )
-from opslifecycle_codegen.ir.scope import Binding, Scope, Typed
+from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import ViewInfo
 from opslifecycle_codegen.ir.types import (
     BARRIER,
@@ -49,6 +47,7 @@ from opslifecycle_codegen.source.words import Expr, Name, Text
 _NO_VALUES = frozenset(
     {"none", "entity", "registry", "action", "statuses", "row", "barrier", "collection", "counts"}
 )
+_REGISTRY = nodes.Name(REGISTRY, Root.REGISTRY, "registry")
 
 
 def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
@@ -72,14 +71,12 @@ class _Analyzer:
         machine, commands = self._machine, self._commands
         create, create_id = commands.create(machine.create)
         actions = tuple(commands.action(name, each) for name, each in machine.actions.items())
-        starts, reads = self._starts(create)
         program = Program(
             machine=machine,
             symbols=self._symbols,
             create=create,
             create_id=create_id,
-            starts=starts,
-            start_reads=reads,
+            starts=self._starts(create),
             actions=actions,
             on_terminal=tuple(self._end_step(step) for step in machine.on_terminal),
             for_all=tuple(self._for_all(n, e, actions) for n, e in machine.for_all_live.items()),
@@ -109,40 +106,38 @@ class _Analyzer:
             return program
         return evolve(program, judged=judge(program, commands, self._diagnostics))
 
-    def _compile(self, expr: Expr, scope: Scope, wanted: Type | None = None) -> Typed:
-        typed = compile_expression(expr, scope, self._diagnostics, wanted)
-        return typed or Typed(wanted or UNKNOWN, Code("None"))
+    def _compile(self, expr: Expr, scope: Scope, wanted: Type | None = None) -> Expression:
+        tree = compile_expression(expr, scope, self._diagnostics, wanted)
+        return tree or nodes.Literal(wanted or UNKNOWN, None)
 
-    def _starts(self, create: Command) -> tuple[dict[str, Code], dict[str, frozenset[str]]]:
-        """The first values of fields, and the names that each reads."""
+    def _starts(self, create: Command) -> dict[str, Expression]:
+        """The first values of fields."""
         scope = self._commands.base_scope(create.params)
-        scope = scope.with_names({"id": Binding(self._symbols.entity_fields["id"], "id")})
-        starts, reads = {}, {}
+        id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
+        scope, starts = scope.with_names({"id": id}), {}
         for name, field in self._machine.fields.items():
             type = self._symbols.entity_fields[name]
             if field.starts is not None:
-                used: set[str] = set()
-                typed = self._compile(field.starts, evolve(scope, used=used), type)
-                starts[str(name)], reads[str(name)] = typed.code, frozenset(used)
+                starts[str(name)] = self._compile(field.starts, scope, type)
             elif not type.optional and field.stamped != "created":
                 message = f"{name} needs a value to start with, or an optional type"
                 self._diagnostics.add(field.mark, "missing-key", message)
-        return starts, reads
+        return starts
 
-    def _registry_starts(self) -> dict[str, Code]:
+    def _registry_starts(self) -> dict[str, Expression]:
         scope = Scope(self._symbols, {})
         return {
-            str(name): self._compile(field.starts, scope, self._symbols.registry_fields[name]).code
+            str(name): self._compile(field.starts, scope, self._symbols.registry_fields[name])
             for name, field in self._machine.registry.items()
         }
 
     def _record_scope(self) -> Scope:
         entity = self._machine.entity
-        return Scope(self._symbols, {entity: Binding(ENTITY, variable(entity))})
+        return Scope(self._symbols, {entity: nodes.Name(ENTITY, Root.RECORD, str(entity))})
 
     def _end_step(self, step: model.Step) -> EndStep:
-        scope = self._record_scope().with_names({"registry": Binding(REGISTRY, "self")})
-        test = self._compile(step.if_, scope, BOOL).code.text if step.if_ is not None else ""
+        scope = self._record_scope().with_names({"registry": _REGISTRY})
+        test = self._compile(step.if_, scope, BOOL) if step.if_ is not None else None
         updates = self._commands.changes.updates(step.update, scope)
         return EndStep(test, updates, self._commands.changes.effects(step.effects))
 
@@ -151,7 +146,7 @@ class _Analyzer:
     ) -> ForAll:
         action = next((each for each in actions if each.name == declared.do), None)
         scope = self._commands.base_scope({})
-        unless = self._compile(declared.unless, scope, BOOL).code if declared.unless else None
+        unless = self._compile(declared.unless, scope, BOOL) if declared.unless else None
         updates = self._commands.changes.updates(declared.update, scope)
         if action is None:
             hint = nearest(declared.do, self._machine.actions)
@@ -179,7 +174,7 @@ class _Analyzer:
             return None
         keeps = self._compile(declared.keeps, self._record_scope(), BOOL)
         command = self._interrupted(declared, declared.do, actions) if declared.do else None
-        return Recovery(keeps.code, command, self._recovered_fields())
+        return Recovery(keeps, command, self._recovered_fields())
 
     def _interrupted(
         self, declared: model.Recovery, do: Name, actions: tuple[Command, ...]
@@ -191,38 +186,33 @@ class _Analyzer:
             summary=Text("End what was live when its process was gone.", declared.mark),
         )  # fmt: skip
         for_all = self._for_all(name, doing, actions)
-        codes = {}
+        names: dict[str, Expression] = {}
         for param, type in for_all.command.params.items():
             expr = next((e for n, e in declared.with_.items() if n == param), None)
             if expr is None:
                 message = f"{do} takes {param}: say it under `with`"
                 self._diagnostics.add(declared.mark, "missing-key", message)
             else:
-                codes[param] = self._compile(expr, Scope(self._symbols, {}), type).code.text
-        for given in declared.with_:
-            if given not in for_all.command.params:
-                hint = nearest(given, for_all.command.params)
-                message = f"{do} does not take {str(given)!r}"
-                self._diagnostics.add(given.mark, "unknown-name", message, hint)
-        names = {
-            param: Binding(type, codes.get(param, "None"))
-            for param, type in for_all.command.params.items()
-        }
+                given = self._compile(expr, Scope(self._symbols, {}), type)
+                names[param] = evolve(given, type=type)
+        for word in declared.with_:
+            if word not in for_all.command.params:
+                hint = nearest(word, for_all.command.params)
+                message = f"{do} does not take {str(word)!r}"
+                self._diagnostics.add(word.mark, "unknown-name", message, hint)
         action = next((a for n, a in self._machine.actions.items() if n == do), None)
         outcome = for_all.command.outcome
         if action is not None and action.outcome is not None:
-            outcome = self._compile(action.outcome, Scope(self._symbols, names)).code
+            outcome = self._compile(action.outcome, Scope(self._symbols, names))
         command = evolve(for_all.command, params={}, outcome=outcome)
         return evolve(for_all, command=command)
 
-    def _recovered_fields(self) -> dict[str, Code]:
+    def _recovered_fields(self) -> dict[str, Expression]:
         """Registry fields that are not stored, but follow from the records at recovery."""
-        many = Binding(collection(ENTITY), "authority.records.values()")
+        many = nodes.Name(collection(ENTITY), Root.RECORDS, f"{self._machine.entity}s")
         scope = Scope(self._symbols, {f"{self._machine.entity}s": many})
         return {
-            str(name): self._compile(
-                field.recovered_as, scope, self._symbols.registry_fields[name]
-            ).code
+            str(name): self._compile(field.recovered_as, scope, self._symbols.registry_fields[name])
             for name, field in self._machine.registry.items()
             if field.recovered_as is not None
         }
@@ -231,33 +221,36 @@ class _Analyzer:
         declared = self._machine.retention
         if declared is None:
             return None
-        names = {"registry": Binding(REGISTRY, "authority")}
-        most = self._compile(declared.max_entries, Scope(self._symbols, names), COUNT)
+        scope = Scope(self._symbols, {"registry": _REGISTRY})
+        most = self._compile(declared.max_entries, scope, COUNT)
         held = self._machine.cursors is not None and not declared.beyond_cursors
-        return Retention(most.code, declared.evict == EVICT_RECORDS, held)
+        return Retention(most, declared.evict == EVICT_RECORDS, held)
 
     # Views --------------------------------------------------------------------------------------
 
     def _views(self) -> Views:
         machine, scope = self._machine, self._record_scope()
-        counted = scope.with_names({"watcher_count": Binding(COUNT, "watcher_count")})
+        counted = scope.with_names(
+            {"watcher_count": nodes.Name(COUNT, Root.WATCHERS, "watcher_count")}
+        )
         left_out = machine.snapshot.json == "leave_out_none"
         snapshot = tuple(
             self._view(name, each, counted, left_out)
             for name, each in machine.snapshot.fields.items()
         )
         entry, needs = self._entry()
-        order, filters = [], []
+        order: list[Expression] = []
+        filters: list[tuple[str, Type, Expression]] = []
         if machine.listing is not None:
-            order = [self._compile(expr, scope).code for expr in machine.listing.order]
+            order = [self._compile(expr, scope) for expr in machine.listing.order]
             for name, expr in machine.listing.filters.items():
                 typed = self._compile(expr, scope)
-                filters.append((str(name), typed.type, typed.code))
+                filters.append((str(name), typed.type, typed))
         return Views(snapshot, entry, needs, tuple(order), tuple(filters))
 
     def _view(
         self, name: Name, declared: model.ViewField, scope: Scope, left_out: bool
-    ) -> tuple[ViewInfo, Code]:
+    ) -> tuple[ViewInfo, Expression]:
         typed = self._compile(declared.is_, scope)
         if typed.type.required.kind in _NO_VALUES:
             message = f"a field of a view has a value; this is {typed.type}"
@@ -267,9 +260,9 @@ class _Analyzer:
             message = f"json: {str(rule)!r} is no rule; there are leave_out_none and keep_none"
             self._diagnostics.add(declared.mark, "unknown-name", message)
         keep = rule == "keep_none" or (rule is None and not left_out)
-        return ViewInfo(str(name), typed.type, declared.is_, keep), typed.code
+        return ViewInfo(str(name), typed.type, declared.is_, keep), typed
 
-    def _entry(self) -> tuple[tuple[tuple[ViewInfo, Code], ...], tuple[str, ...]]:
+    def _entry(self) -> tuple[tuple[tuple[ViewInfo, Expression], ...], tuple[str, ...]]:
         """The feed entry: of an ended record, so what an end gives is there."""
         feed = self._machine.feed
         if feed is None:
@@ -277,13 +270,11 @@ class _Analyzer:
         entity = self._machine.entity
         given = ["sequence", "terminal_outcome"]
         given += [str(n) for n, f in self._machine.fields.items() if f.stamped == "terminal"]
-        constants = {}
+        constants: dict[str, Expression] = {}
         for name in given:
             type = self._symbols.entity_fields.get(name, UNKNOWN).required
-            constants[f"{entity}.{name}"] = Binding(type, entry_local(name))
-        used: set[str] = set()
-        scope = self._record_scope()
-        scope = Scope(self._symbols, scope.names, constants, {}, used)
+            constants[f"{entity}.{name}"] = nodes.Name(type, Root.ENTRY, name)
+        scope = evolve(self._record_scope(), constants=constants)
         fields = tuple(
             self._view(name, each, scope, False) for name, each in feed.entry.fields.items()
         )
@@ -291,68 +282,70 @@ class _Analyzer:
         if self._symbols.row_fields.get("seq") != COUNT:
             message = "a feed entry needs the field seq, the sequence of its record"
             self._diagnostics.add(feed.entry.mark, "missing-field", message)
-        needs = tuple(name for name in given if f"{entity}.{name}" in used)
+        read = {
+            node.name
+            for _, tree in fields
+            for node in nodes_of(tree)
+            if isinstance(node, nodes.Name) and node.root is Root.ENTRY
+        }
+        needs = tuple(name for name in given if name in read)
         return fields, needs
 
     # Rules --------------------------------------------------------------------------------------
 
     def _classifier(self, name: Name, declared: model.Classifier) -> Rule:
         params = self._commands.params(declared.takes, "id")
-        used: set[str] = set()
         scope = self._commands.base_scope(params, operation=optional(ENTITY))
-        scope = Scope(self._symbols, scope.names, used=used)
-        typed = self._compile(declared.gives, scope)
-        return Rule(str(name), declared.summary, typed.code, typed.type, params, frozenset(used))
+        return Rule(str(name), declared.summary, self._compile(declared.gives, scope), params)
 
-    def _state_names(self) -> Mapping[str, Binding]:
-        names = {
-            f"{self._machine.entity}s": Binding(collection(ENTITY), "authority.records.values()"),
-            "registry": Binding(REGISTRY, "authority"),
+    def _state_names(self) -> dict[str, Expression]:
+        many = f"{self._machine.entity}s"
+        names: dict[str, Expression] = {
+            many: nodes.Name(collection(ENTITY), Root.RECORDS, many),
+            "registry": _REGISTRY,
         }
         if self._machine.feed is not None:
-            names["feed"] = Binding(collection(ROW), "rows")
+            names["feed"] = nodes.Name(collection(ROW), Root.FEED, "feed")
         if self._machine.barrier is not None:
-            names["barriers"] = Binding(collection(BARRIER), "barriers")
+            names["barriers"] = nodes.Name(collection(BARRIER), Root.BARRIERS, "barriers")
         if self._symbols.cursor_enum:
-            enum = Type("enum", self._symbols.cursor_enum)
-            names["cursors"] = Binding(Type("counts", inner=enum), "authority.cursors")
+            names["cursors"] = nodes.Name(self._cursors(), Root.CURSORS, "cursors")
         return names
 
     def _claim(self, name: Name, declared: model.Claim) -> Rule:
-        used: set[str] = set()
-        scope = Scope(self._symbols, dict(self._state_names()), used=used)
-        typed = self._compile(declared.holds, scope, BOOL)
-        return Rule(str(name), declared.summary, typed.code, BOOL, {}, frozenset(used))
+        scope = Scope(self._symbols, self._state_names())
+        return Rule(str(name), declared.summary, self._compile(declared.holds, scope, BOOL), {})
+
+    def _cursors(self) -> Type:
+        return Type("counts", inner=Type("enum", self._symbols.cursor_enum))
 
     def _step(self, name: Name, declared: model.Claim) -> Rule:
-        names = {
-            "before": Binding(REGISTRY, "before"),
-            "after": Binding(REGISTRY, "after"),
+        names: dict[str, Expression] = {
+            root.value: nodes.Name(REGISTRY, root, root.value) for root in (Root.BEFORE, Root.AFTER)
         }
-        constants = {}
+        constants: dict[str, Expression] = {}
         if self._symbols.cursor_enum:
-            enum = Type("counts", inner=Type("enum", self._symbols.cursor_enum))
             constants = {
-                f"{when}.cursors": Binding(enum, f"{when}.cursors") for when in ("before", "after")
+                f"{when}.cursors": nodes.Field(self._cursors(), names[when], "cursors")
+                for when in names
             }
         scope = Scope(self._symbols, names, constants)
-        typed = self._compile(declared.holds, scope, BOOL)
-        return Rule(str(name), declared.summary, typed.code, BOOL, {}, frozenset())
+        return Rule(str(name), declared.summary, self._compile(declared.holds, scope, BOOL), {})
 
-    def _always(self) -> dict[tuple[str, str], Code]:
+    def _always(self) -> dict[tuple[str, str], Expression]:
         """Fields that the constructor sets, whatever the caller wrote; and defaults."""
-        codes = {}
+        derived = {}
         for record in self._symbols.records.values():
-            names = {
-                info.name: Binding(info.type, f"self.{info.name}")
+            names: dict[str, Expression] = {
+                info.name: nodes.Name(info.type, Root.OWN, info.name)
                 for info in record.fields.values()
             }
             scope = Scope(self._symbols, names)
             for info in record.fields.values():
                 if info.declared.always is not None:
                     typed = self._compile(info.declared.always, scope, info.type)
-                    codes[record.name, info.name] = typed.code
+                    derived[record.name, info.name] = typed
                 if info.declared.default is not None:
                     bare = Scope(self._symbols, {})
                     self._compile(info.declared.default, bare, info.type)
-        return codes
+        return derived

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
+
+from attrs import evolve
 
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.emit.layout import Code
-from opslifecycle_codegen.ir.naming import attribute, variable
+from opslifecycle_codegen.ir.expr import Field
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
@@ -62,10 +62,10 @@ class Changes:
         typed = compile_expression(expr, scope, self._diagnostics, settable[field])
         if typed is None:
             return None
-        code_target = (
-            f"self.{attribute(field)}" if owner == "registry" else f"{variable(owner)}.{field}"
-        )
-        return _augmented(code_target, typed.code)
+        base = scope.names[owner]
+        base = evolve(base, type=scope.narrowed.get(owner, base.type))
+        place = Field(settable[field], base, field, mark=target.mark)
+        return Assignment(place, typed)
 
     def effects(self, names: Sequence[Name]) -> tuple[str, ...]:
         """Effects by name: the machine's own, and those that the compiler has placed."""
@@ -76,12 +76,3 @@ class Changes:
                 self._diagnostics.add(name.mark, "unknown-effect", message, nearest(name, known))
             self.used_effects.add(str(name))
         return tuple(str(name) for name in names)
-
-
-def _augmented(target: str, code: Code) -> Assignment:
-    """`x = x + 1` as `x += 1`."""
-    tree = ast.parse(code.text, mode="eval").body
-    if isinstance(tree, ast.BinOp) and ast.unparse(tree.left) == target:
-        operator = "+=" if isinstance(tree.op, ast.Add) else "-="
-        return Assignment(target, operator, Code(ast.unparse(tree.right)))
-    return Assignment(target, "=", code)

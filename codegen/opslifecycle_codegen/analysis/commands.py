@@ -9,13 +9,15 @@ from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.resolve import Resolver, action_label
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.emit.layout import Code, quoted
-from opslifecycle_codegen.ir.naming import parameter, variable
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import BarrierAdmission, Check, Command
-from opslifecycle_codegen.ir.scope import Binding, Scope
+from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import (
     ACTION,
+    BOOL,
+    COUNT,
     ENTITY,
     REGISTRY,
     STATUSES,
@@ -49,20 +51,16 @@ class Commands:
     def base_scope(self, params: Mapping[str, Type], *, operation: Type | None = None) -> Scope:
         """The names that a command's expressions may use."""
         entity = self._machine.entity
-        names = {"registry": Binding(REGISTRY, "self")}
+        names: dict[str, Expression] = {"registry": nodes.Name(REGISTRY, Root.REGISTRY, "registry")}
         if operation is not None:
-            names["id"] = Binding(self._symbols.entity_fields["id"], "id")
-            names[entity] = Binding(operation, variable(entity))
-        names.update({name: Binding(type, parameter(name)) for name, type in params.items()})
+            names["id"] = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
+            names[entity] = nodes.Name(operation, Root.RECORD, str(entity))
+        names |= {n: nodes.Name(type, Root.PARAMETER, n) for n, type in params.items()}
         return Scope(self._symbols, names)
 
-    def _action_scope(self, scope: Scope, label_code: str, from_code: str) -> Scope:
-        names = {"action": Binding(ACTION, "action")}
-        constants = {
-            "action.label": Binding(TEXT, label_code),
-            "action.from_statuses": Binding(STATUSES, from_code),
-        }
-        scope = scope.with_names(names)
+    def _action_scope(self, scope: Scope, label: Expression, sources: Expression) -> Scope:
+        constants = {"action.label": label, "action.from_statuses": sources}
+        scope = scope.with_names({"action": nodes.Name(ACTION, Root.ACTION, "action")})
         return Scope(scope.symbols, scope.names, constants)
 
     def params(self, takes: Mapping[Name, TypeExpr], *reserved_too: str) -> dict[str, Type]:
@@ -71,8 +69,8 @@ class Commands:
 
     # Commands -----------------------------------------------------------------------------------
 
-    def create(self, declared: model.Create) -> tuple[Command, Code]:
-        """The command that makes a record, and the code of its id."""
+    def create(self, declared: model.Create) -> tuple[Command, Expression]:
+        """The command that makes a record, and its id."""
         params = self.params(declared.takes)
         scope = self.base_scope(params)
         made = compile_expression(
@@ -95,7 +93,7 @@ class Commands:
             self.changes.effects(declared.effects),
             to=str(declared.to),
         )
-        return command, made.code if made else Code("id")
+        return command, made or nodes.NOTHING
 
     def action(self, name: Name, declared: model.Action) -> Command:
         """One action on a record."""
@@ -107,10 +105,12 @@ class Commands:
         names = declared.checks if declared.checks is not None else self._machine.checks
         # For any action that has these guards: no parameters, and its label and statuses are given.
         any_action = self._action_scope(
-            self.base_scope({}, operation=optional(ENTITY)), "label", "from_statuses"
+            self.base_scope({}, operation=optional(ENTITY)),
+            nodes.Name(TEXT, Root.ACTION_LABEL, "action.label"),
+            nodes.Name(STATUSES, Root.ACTION_STATUSES, "action.from_statuses"),
         )
         foreseeable, depends_on = self.guards.foreseen(names, any_action)
-        scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
+        scope = self._action_scope(scope, nodes.text(label), nodes.StatusSet(STATUSES, sources))
         checks, scope = self.guards.checks(names, scope)
         updates = self.changes.updates(declared.update, scope)
         targets = self._resolver.statuses([declared.to] if declared.to else [])
@@ -148,7 +148,7 @@ class Commands:
     ) -> Command:
         scope = self.base_scope({}, operation=optional(ENTITY))
         label = str(declared.method)
-        scope = self._action_scope(scope, quoted(label), self._symbols.status_constant(sources))
+        scope = self._action_scope(scope, nodes.text(label), nodes.StatusSet(STATUSES, sources))
         names = declared.checks if declared.checks is not None else self._machine.checks
         checks, scope = self.guards.checks(names, scope)
         updates = self.changes.updates(update, scope)
@@ -179,15 +179,18 @@ class Commands:
         params = {"consumer": Type("enum", self._symbols.cursor_enum), "cursor": count}
         scope = self.base_scope(params)
         checks, scope = self.guards.checks([], scope)
-        refusal, error = self.guards.refusal(declared.beyond, scope, self._diagnostics)
-        past = Check((), Code("cursor > self.watermark"), refusal, error, reads_record=False)
+        refusal = self.guards.refusal(declared.beyond, scope, self._diagnostics)
+        watermark = nodes.Field(COUNT, scope.names["registry"], "watermark")
+        test = nodes.Compare(BOOL, (scope.names["cursor"], watermark), ("<=",))
+        past = Check((), test, refusal)
         name = str(declared.advance)
         return Command(name, name, "Move a consumer's cursor forward.", params, (*checks, past))
 
     def barrier(self, declared: model.Barrier) -> BarrierAdmission:
         """The admission of a barrier: what it is refused with, in order."""
         first, scope = self.guards.checks([], self.base_scope({}))
-        id_scope = scope.with_names({"id": Binding(self._symbols.entity_fields["id"], "id")})
+        id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
+        id_scope = scope.with_names({"id": id})
         given = [(name, refusal) for each in declared.checks for name, refusal in each.items()]
         names = [str(name) for name, _ in given]
         for name, _ in given:
@@ -202,7 +205,7 @@ class Commands:
         refusals = tuple(
             (
                 str(name),
-                *self.guards.refusal(
+                self.guards.refusal(
                     refusal, scope if name == "busy" else id_scope, self._diagnostics
                 ),
             )
@@ -214,7 +217,7 @@ class Commands:
 
     def _outcome(
         self, name: Name, declared: model.Action, scope: Scope, terminal: bool
-    ) -> Code | None:
+    ) -> Expression | None:
         wanted = self._symbols.entity_fields["terminal_outcome"].required
         from_status = "terminal_outcome" not in self._machine.fields
         if declared.outcome is None:
@@ -223,7 +226,7 @@ class Commands:
                 self._diagnostics.add(declared.mark, "missing-key", message)
             if not terminal:
                 return None
-            return Code(f"{self._symbols.status_enum}.{str(declared.to).upper()}")
+            return nodes.Member(self._symbols.status_type, str(declared.to))
         if not terminal:
             message = f"{name} does not lead to an end: it has no outcome"
             self._diagnostics.add(declared.outcome.mark, "wrong-shape", message)
@@ -231,7 +234,7 @@ class Commands:
         typed = compile_expression(declared.outcome, scope, self._diagnostics, wanted)
         if typed is not None and not fits(typed.type, wanted):
             return None
-        return typed.code if typed else None
+        return typed
 
     def _refuse_terminal_exit(self, words: Words, sources: tuple[str, ...]) -> None:
         terminal = self._symbols.status_groups["terminal"]

@@ -1,4 +1,4 @@
-"""Expressions: a typed subset of Python's grammar, checked and printed as code.
+"""Expressions: a typed subset of Python's grammar, checked and made into typed trees.
 
 Nothing is ever evaluated. Every construct that is not named here is refused with its place. Types
 follow tests: after `x is not None`, or where an earlier guard has made sure of it, x is no longer
@@ -13,19 +13,15 @@ from collections.abc import Callable
 from attrs import evolve
 
 from opslifecycle_codegen.analysis.calls import check_call
-from opslifecycle_codegen.analysis.negation import negation
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark, nearest
-from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.layout import Code
-from opslifecycle_codegen.ir.naming import attribute
-from opslifecycle_codegen.ir.scope import Scope, Typed
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import (
-    BARRIER,
     BOOL,
     COUNT,
     FLOAT,
     NONE,
-    REGISTRY,
     STATUSES,
     TEXT,
     UNKNOWN,
@@ -50,15 +46,11 @@ def compile_expression(
     scope: Scope,
     diagnostics: Diagnostics,
     wanted: Type | None = None,
-    *,
-    negated: bool = False,
-) -> Typed | None:
-    """Check an expression and print it, or its negation; None if it is wrong, which is reported."""
-    checker = Checker(expr, diagnostics, negated=negated)
+) -> Expression | None:
+    """Check an expression; None if it is wrong, which is reported."""
+    checker = Checker(expr, diagnostics)
     try:
         tree = checker.parse()
-        if negated:
-            tree = negation(tree)
         typed = checker.check(tree, scope, wanted)
         if wanted is not None and not fits(typed.type, wanted):
             raise checker.refuse(tree, "wrong-type", f"expected {wanted}, found {typed.type}")
@@ -79,11 +71,9 @@ def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool)
 class Checker:
     """Checks one expression, and reports its first mistake."""
 
-    def __init__(self, expr: Expr, diagnostics: Diagnostics, *, negated: bool = False) -> None:
+    def __init__(self, expr: Expr, diagnostics: Diagnostics) -> None:
         self._expr = expr
         self._diagnostics = diagnostics
-        # A test is told as it was written, not as its opposite that is printed.
-        self._negated = negated
 
     def parse(self) -> ast.expr:
         if len(self._expr) > _CHARACTERS_MAX:
@@ -110,9 +100,9 @@ class Checker:
 
     # Checking -----------------------------------------------------------------------------------
 
-    def check(self, node: ast.expr, scope: Scope, wanted: Type | None = None) -> Typed:
-        """The type and code of one node."""
-        checks: dict[type[ast.expr], Callable[..., Typed]] = {
+    def check(self, node: ast.expr, scope: Scope, wanted: Type | None = None) -> Expression:
+        """The typed tree of one node."""
+        checks: dict[type[ast.expr], Callable[..., Expression]] = {
             ast.Name: self._name,
             ast.Attribute: self._attribute,
             ast.Constant: self._constant,
@@ -130,15 +120,14 @@ class Checker:
             raise self.refuse(
                 node, "expression-form", f"{kind} has no meaning in an expression here"
             )
-        return check(node, scope, wanted)
+        return evolve(check(node, scope, wanted), mark=self._mark(node))
 
-    def _name(self, node: ast.Name, scope: Scope, wanted: Type | None) -> Typed:
+    def _name(self, node: ast.Name, scope: Scope, wanted: Type | None) -> Expression:
         if node.id in ("true", "false"):
-            return Typed(BOOL, Code(node.id.capitalize()))
+            return nodes.Literal(BOOL, node.id == "true")
         binding = scope.names.get(node.id)
         if binding is not None:
-            scope.used.add(node.id)
-            return Typed(scope.narrowed.get(node.id, binding.type), Code(binding.code))
+            return evolve(binding, type=scope.narrowed.get(node.id, binding.type))
         if wanted is not None and wanted.required.kind == "enum":
             return self._member(node, node.id, wanted.required, scope)
         if scope.symbols.type_named(node.id) is not None:
@@ -147,14 +136,14 @@ class Checker:
         hint = nearest(node.id, scope.names)
         raise self.refuse(node, "unknown-name", f"there is no {node.id!r} here", hint)
 
-    def _member(self, node: ast.expr, word: str, enum: Type, scope: Scope) -> Typed:
+    def _member(self, node: ast.expr, word: str, enum: Type, scope: Scope) -> Expression:
         info = scope.symbols.enums[enum.name]
         if word not in info.members:
             hint = nearest(word, info.members)
             raise self.refuse(node, "unknown-member", f"{enum.name} has no member {word!r}", hint)
-        return Typed(enum, Code(f"{enum.name}.{info.members[word].constant}"))
+        return nodes.Member(enum, word)
 
-    def _attribute(self, node: ast.Attribute, scope: Scope, wanted: Type | None) -> Typed:
+    def _attribute(self, node: ast.Attribute, scope: Scope, wanted: Type | None) -> Expression:
         path = ast.unparse(node)
         if isinstance(node.value, ast.Name) and node.value.id not in scope.names:
             enum = scope.symbols.type_named(node.value.id)
@@ -162,8 +151,7 @@ class Checker:
                 return self._member(node, node.attr, enum, scope)
         constant = scope.constants.get(path)
         if constant is not None:
-            scope.used.add(path)
-            return Typed(scope.narrowed.get(path, constant.type), Code(constant.code))
+            return evolve(constant, type=scope.narrowed.get(path, constant.type))
         base = self.check(node.value, scope)
         if base.type.optional:
             message = f"{ast.unparse(node.value)} may be None here"
@@ -174,52 +162,42 @@ class Checker:
         if node.attr not in known:
             hint = nearest(node.attr, known)
             raise self.refuse(node, "unknown-name", f"{base.type} has no {node.attr!r}", hint)
-        call = "_ids()" if base.type == BARRIER and node.attr == "unfinished" else ""
-        read = attribute(node.attr) if base.type == REGISTRY else node.attr
-        code = Code(f"{base.code.at(layout.ATOM)}.{read}{call}")
-        return Typed(scope.narrowed.get(path, known[node.attr]), code)
+        return nodes.Field(scope.narrowed.get(path, known[node.attr]), base, node.attr)
 
-    def _constant(self, node: ast.Constant, scope: Scope, wanted: Type | None) -> Typed:
+    def _constant(self, node: ast.Constant, scope: Scope, wanted: Type | None) -> Expression:
         value = node.value
         if value is None:
-            return Typed(NONE, Code("None"))
+            return nodes.NOTHING
         if isinstance(value, bool):
-            return Typed(BOOL, Code(str(value)))
+            return nodes.Literal(BOOL, value)
         if isinstance(value, int):
-            return Typed(COUNT, Code(str(value)))
+            return nodes.Literal(COUNT, value)
         if isinstance(value, float):
-            return Typed(FLOAT, Code(repr(value)))
+            return nodes.Literal(FLOAT, value)
         if isinstance(value, str):
-            return Typed(TEXT, Code(layout.quoted(value)))
+            return nodes.Literal(TEXT, value)
         raise self.refuse(node, "expression-form", f"{value!r} has no meaning here")
 
-    def _bool_op(self, node: ast.BoolOp, scope: Scope, wanted: Type | None) -> Typed:
+    def _bool_op(self, node: ast.BoolOp, scope: Scope, wanted: Type | None) -> Expression:
         is_and = isinstance(node.op, ast.And)
-        codes = []
+        operands = []
         for operand in node.values:
             typed = self.check(operand, scope)
             self.want(operand, typed, BOOL)
-            codes.append(typed.code)
+            operands.append(typed)
             scope = self.narrow(operand, scope, truth=is_and)
-        if is_and:
-            return Typed(BOOL, layout.joined("and", codes, layout.AND))
-        # A formatter keeps the brackets that make `and` inside `or` plain to see, and a linter asks
-        # for them.
-        bracketed = [
-            evolve(c, binds=layout.CONDITIONAL) if c.binds == layout.AND else c for c in codes
-        ]
-        return Typed(BOOL, layout.joined("or", bracketed, layout.OR))
+        return (nodes.And if is_and else nodes.Or)(BOOL, tuple(operands))
 
-    def _unary(self, node: ast.UnaryOp, scope: Scope, wanted: Type | None) -> Typed:
+    def _unary(self, node: ast.UnaryOp, scope: Scope, wanted: Type | None) -> Expression:
         if not isinstance(node.op, ast.Not):
             raise self.refuse(
                 node, "expression-form", "of the unary operators only `not` has a meaning"
             )
         typed = self.check(node.operand, scope)
         self.want(node.operand, typed, BOOL)
-        return Typed(BOOL, Code(f"not {typed.code.at(layout.NOT)}", layout.NOT))
+        return nodes.Not(BOOL, typed)
 
-    def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Typed:
+    def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Expression:
         operator = {ast.Add: "+", ast.Sub: "-"}.get(type(node.op))
         if operator is None:
             raise self.refuse(
@@ -230,10 +208,9 @@ class Checker:
             if not typed.type.numeric:
                 raise self.refuse(side, "wrong-type", f"expected a number, found {typed.type}")
         result = FLOAT if FLOAT in (left.type, right.type) else COUNT
-        text = f"{left.code.at(layout.SUM)} {operator} {right.code.at(layout.ATOM)}"
-        return Typed(result, Code(text, layout.SUM))
+        return nodes.Arithmetic(result, operator, left, right)
 
-    def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Typed:
+    def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Expression:
         test = self.check(node.test, scope)
         self.want(node.test, test, BOOL)
         then = self.check(node.body, self.narrow(node.test, scope, truth=True), wanted)
@@ -242,45 +219,43 @@ class Checker:
         if type is None:
             message = f"one side is {then.type}, the other {otherwise.type}"
             raise self.refuse(node, "wrong-type", message)
-        return Typed(type, layout.conditional(then.code, test.code, otherwise.code))
+        return nodes.Conditional(type, test, then, otherwise)
 
-    def _call(self, node: ast.Call, scope: Scope, wanted: Type | None) -> Typed:
+    def _call(self, node: ast.Call, scope: Scope, wanted: Type | None) -> Expression:
         return check_call(self, node, scope)
 
-    def _subscript(self, node: ast.Subscript, scope: Scope, wanted: Type | None) -> Typed:
+    def _subscript(self, node: ast.Subscript, scope: Scope, wanted: Type | None) -> Expression:
         base = self.check(node.value, scope)
         if base.type.kind != "counts" or base.type.inner is None:
             raise self.refuse(node, "expression-form", f"{base.type} cannot be subscripted")
         key = self.check(node.slice, scope, base.type.inner)
         self.want(node.slice, key, base.type.inner)
-        return Typed(COUNT, Code(f"{base.code.text}[{key.code.text}]"))
+        return nodes.Count(COUNT, base, key)
 
-    def want(self, node: ast.expr, typed: Typed, wanted: Type) -> None:
+    def want(self, node: ast.expr, typed: Expression, wanted: Type) -> None:
         """Refuse a node whose type does not fit."""
         if not fits(typed.type, wanted):
             raise self.refuse(node, "wrong-type", f"expected {wanted}, found {typed.type}")
 
     # Comparisons --------------------------------------------------------------------------------
 
-    def _compare(self, node: ast.Compare, scope: Scope, wanted: Type | None) -> Typed:
+    def _compare(self, node: ast.Compare, scope: Scope, wanted: Type | None) -> Expression:
         left = self.check(node.left, scope)
         if isinstance(node.ops[0], ast.Is | ast.IsNot | ast.In | ast.NotIn):
             if len(node.ops) > 1:
                 raise self.refuse(node, "expression-form", "`is` and `in` cannot be chained")
-            return Typed(BOOL, self._membership(node, left, scope))
-        text = left.code.at(layout.SUM)
-        code = left.code
+            return self._membership(node, left, scope)
+        operands, operators = [left], []
         for operator, operand in zip(node.ops, node.comparators, strict=True):
             spelled = _COMPARISONS.get(type(operator))
             if spelled is None:
                 raise self.refuse(operand, "expression-form", "`is` and `in` cannot be chained")
             right = self.check(operand, scope, left.type)
             self._comparable(operand, left.type, right.type, ordered=spelled not in ("==", "!="))
-            last = right.code if right.code.binds >= layout.SUM else Code(f"({right.code.text})")
-            code = last.after(f"{text} {spelled} ", layout.COMPARE)
-            text = code.text
+            operands.append(right)
+            operators.append(spelled)
             left = right
-        return Typed(BOOL, code)
+        return nodes.Compare(BOOL, tuple(operands), tuple(operators))
 
     def _comparable(self, node: ast.expr, left: Type, right: Type, *, ordered: bool) -> None:
         if ordered and not (left.numeric and right.numeric):
@@ -289,20 +264,17 @@ class Checker:
         if join(left, right) is None:
             raise self.refuse(node, "wrong-type", f"{left} is never equal to {right}")
 
-    def _membership(self, node: ast.Compare, left: Typed, scope: Scope) -> Code:
+    def _membership(self, node: ast.Compare, left: Expression, scope: Scope) -> Expression:
         operator, right = node.ops[0], node.comparators[0]
         negated = isinstance(operator, ast.IsNot | ast.NotIn)
         if isinstance(operator, ast.In | ast.NotIn):
-            among = self._among(right, left, scope)
-            spelled = "not in" if negated else "in"
-            return Code(f"{left.code.at(layout.SUM)} {spelled} {among}", layout.COMPARE)
-        spelled = "is not" if negated else "is"
+            return nodes.Among(BOOL, left, self._among(right, left, scope), negated)
         if isinstance(right, ast.Constant) and right.value is None:
             if not left.type.optional and left.type != NONE:
                 message = f"{ast.unparse(node.left)} is never None here"
-                rule = "always-true" if negated is not self._negated else "always-false"
+                rule = "always-true" if negated else "always-false"
                 raise self.refuse(node, rule, message)
-            return Code(f"{left.code.at(layout.SUM)} {spelled} None", layout.COMPARE)
+            return nodes.IsNone(BOOL, left, negated)
         if isinstance(right, ast.Name):
             named = scope.symbols.type_named(right.id)
             if named is not None and named.kind in ("variant", "union"):
@@ -310,29 +282,29 @@ class Checker:
                 if left.type.required not in (union, named):
                     message = f"{left.type} is never {right.id}"
                     raise self.refuse(right, "wrong-type", message)
-                test = f"isinstance({left.code.text}, {right.id})"
-                return Code(f"not {test}", layout.NOT) if negated else Code(test)
+                return nodes.IsVariant(BOOL, left, right.id, negated)
         if left.type.required.kind != "enum":
             message = f"expected None, a variant or a member after `is`, with {left.type} before it"
             raise self.refuse(right, "wrong-type", message)
         member = self.check(right, scope, left.type.required)
         self._comparable(right, left.type, member.type, ordered=False)
-        return Code(f"{left.code.at(layout.SUM)} {spelled} {member.code.text}", layout.COMPARE)
+        return nodes.IsMember(BOOL, left, member, negated)
 
-    def _among(self, node: ast.expr, left: Typed, scope: Scope) -> str:
+    def _among(
+        self, node: ast.expr, left: Expression, scope: Scope
+    ) -> Expression | tuple[Expression, ...]:
         if isinstance(node, ast.List | ast.Tuple):
             items = [self.check(item, scope, left.type) for item in node.elts]
             for item, typed in zip(node.elts, items, strict=True):
                 self._comparable(item, left.type, typed.type, ordered=False)
-            inside = ", ".join(item.code.text for item in items)
-            return f"({inside}{',' if len(items) == 1 else ''})"
+            return tuple(items)
         right = self.check(node, scope)
         if right.type == STATUSES and left.type == scope.symbols.status_type:
-            return right.code.at(layout.SUM)
+            return right
         inner = right.type.inner if right.type.kind == "collection" else None
         if inner is None or not fits(left.type, inner):
             raise self.refuse(node, "wrong-type", f"{left.type} cannot be in {right.type}")
-        return right.code.at(layout.SUM)
+        return right
 
     # Narrowing ----------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from opslifecycle_codegen.analysis.expressions import compile_expression, narrowed_by
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.emit.layout import Code, called
-from opslifecycle_codegen.ir.naming import parameter
+from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root
+from opslifecycle_codegen.ir.expr import Name as NameOf
+from opslifecycle_codegen.ir.expr import Refusal as RefusalOf
 from opslifecycle_codegen.ir.program import Check
-from opslifecycle_codegen.ir.scope import Binding, Scope
+from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import BOOL, COUNT, TEXT, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Name
@@ -70,26 +71,21 @@ class Guards:
     def _check(
         self, name: Name, guard: model.Guard, scope: Scope, diagnostics: Diagnostics
     ) -> tuple[Check, Scope]:
-        used: set[str] = set()
-        scope = Scope(scope.symbols, scope.names, scope.constants, scope.narrowed, used)
         lets = []
         for local, expr in guard.let.items():
             typed = compile_expression(expr, scope, diagnostics)
             if typed is not None:
-                lets.append((parameter(local), typed.code))
-                scope = scope.with_names({str(local): Binding(typed.type, parameter(local))})
-        test = compile_expression(guard.when, scope, diagnostics, BOOL, negated=True)
+                lets.append((str(local), typed))
+                bound = NameOf(typed.type, Root.LOCAL, str(local))
+                scope = scope.with_names({str(local): bound})
+        test = compile_expression(guard.when, scope, diagnostics, BOOL)
         failed = narrowed_by(guard.when, scope, diagnostics, truth=False)
-        refusal, error = self.refusal(guard.otherwise, failed, diagnostics)
+        refusal = self.refusal(guard.otherwise, failed, diagnostics)
         scope = narrowed_by(guard.when, scope, diagnostics, truth=True)
-        code = test.code if test else Code("")
-        reads = self._machine.entity in used
-        return Check(tuple(lets), code, refusal, error, reads, str(name)), scope
+        return Check(tuple(lets), test or NOTHING, refusal, str(name)), scope
 
-    def refusal(
-        self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics
-    ) -> tuple[Code, str]:
-        """The code that makes a refusal's error, and the name of the error."""
+    def refusal(self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics) -> RefusalOf:
+        """The error that a refusal gives, with its facts."""
         name = refusal.name
         self.used_rejections.add(str(name))
         declared = self._machine.rejections.get(name)
@@ -102,12 +98,12 @@ class Guards:
             hint = nearest(name, [*self._machine.rejections, *BUILT_IN_REJECTIONS])
             message = f"there is no rejection {str(name)!r}"
             diagnostics.add(refusal.mark, "unknown-rejection", message, hint)
-            return Code(""), ""
+            return RefusalOf("", ())
         for fact in refusal.facts:
             if fact not in facts:
                 message = f"{name} has no fact {str(fact)!r}"
                 diagnostics.add(fact.mark, "unknown-name", message, nearest(fact, facts))
-        codes = []
+        given: list[Expression] = []
         for fact_name, type in facts.items():
             expr = refusal.facts.get(Name(fact_name, refusal.mark))
             if expr is None:
@@ -115,9 +111,8 @@ class Guards:
                 diagnostics.add(refusal.mark, "missing-key", message)
                 continue
             typed = compile_expression(expr, scope, diagnostics, type)
-            codes.append(typed.code if typed else Code(""))
-        code = f"_rt.{error}" if declared is None else error
-        return called(code, codes), error
+            given.append(typed or NOTHING)
+        return RefusalOf(error, tuple(given), built_in=declared is None)
 
     def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
         """The types of the facts that a rejection carries."""

@@ -9,8 +9,10 @@ from typing import Any
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.domains import Domains, Undecided
 from opslifecycle_codegen.base.diagnostics import Diagnostics
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import Command, Judged, Program
-from opslifecycle_codegen.ir.scope import Binding, Scope
+from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import ENTITY, REGISTRY, optional
 from opslifecycle_codegen.source.model import Guard
 from opslifecycle_codegen.source.words import Name, Text
@@ -116,9 +118,10 @@ class _Overlaps:
     def _together(self, one: Text | None, other: Text | None) -> bool:
         tests = [ast.parse(str(e).strip(), mode="eval").body for e in (one, other) if e is not None]
         entity = self._machine.entity
-        names: dict[str, Binding] = {
-            entity: Binding(ENTITY, entity), "registry": Binding(REGISTRY, "self")
-        }  # fmt: skip
+        names: dict[str, Expression] = {
+            entity: nodes.Name(ENTITY, Root.RECORD, str(entity)),
+            "registry": nodes.Name(REGISTRY, Root.REGISTRY, "registry"),
+        }
         domains = Domains(Scope(self._program.symbols, names), {})
         try:
             cases: list[dict[str, Any]] = list(domains.cases(tests))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from opslifecycle_codegen.compat.compare import Change
+from opslifecycle_codegen.ir.notation import notation, update_notation
 from opslifecycle_codegen.ir.program import Assignment, Command, Program
 
 
@@ -57,7 +58,7 @@ def _facts(program: Program) -> Iterator[Fact]:
             "rejection-changed",
         )  # fmt: skip
     steps = [
-        f"{f'if {step.test}: ' if step.test else ''}{_updates(step.updates)}"
+        f"{f'if {notation(step.test)}: ' if step.test else ''}{_updates(step.updates)}"
         f" effects {', '.join(step.effects) or 'none'}"
         for step in program.on_terminal
     ]
@@ -70,14 +71,14 @@ def _facts(program: Program) -> Iterator[Fact]:
         does = "nothing"
         if recovery.command is not None:
             outcome = recovery.command.command.outcome
-            does = f"{recovery.command.action} as {outcome.text if outcome else 'its status'}"
+            does = f"{recovery.command.action} as {notation(outcome) if outcome else 'its status'}"
         yield Fact(
-            "recovery", f"{does}, keeps {recovery.keeps.text}", "recovery-added",
+            "recovery", f"{does}, keeps {notation(recovery.keeps)}", "recovery-added",
             "recovery-removed", "recovery-changed",
         )  # fmt: skip
     for rule in (*program.invariants, *program.steps):
         claim = f"the claim {rule.name}"
-        yield Fact(claim, rule.code.text, "claim-added", "claim-removed", "claim-changed")
+        yield Fact(claim, notation(rule.tree), "claim-added", "claim-removed", "claim-changed")
 
 
 def _command(command: Command) -> Iterator[Fact]:
@@ -96,12 +97,12 @@ def _command(command: Command) -> Iterator[Fact]:
     yield Fact(f"the effects of {name}", effects, "", "", "effects-changed")
     when = "deferred" if command.deferred else "durable when the call returns"
     yield Fact(f"the write of {name}", when, "", "", "durability-changed")
-    outcome = command.outcome.text if command.outcome else "none"
+    outcome = notation(command.outcome) if command.outcome else "none"
     yield Fact(f"the outcome of {name}", outcome, "", "", "outcome-changed")
 
 
 def _updates(updates: tuple[Assignment, ...]) -> str:
-    return ", ".join(f"{u.target} {u.operator} {u.code.text}" for u in updates) or "nothing"
+    return ", ".join(update_notation(u.target, u.value) for u in updates) or "nothing"
 
 
 def _methods(program: Program) -> Iterator[Fact]:

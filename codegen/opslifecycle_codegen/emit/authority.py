@@ -12,6 +12,7 @@ from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
+from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.program import (
     Command,
     EndStep,
@@ -95,7 +96,7 @@ class CommandLowering(MethodLowering):
 
     def _create(self) -> Method:
         command, entity = self._program.create, self._entity
-        made = self._program.create_id.text
+        made = self._printer.code(self._program.create_id).text
         body = [*([] if made == "id" else [f"id = {made}"]), *self._checks(command.checks)]
         record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
@@ -144,7 +145,7 @@ class CommandLowering(MethodLowering):
         returns = f"list[tuple[{self._names.record}, Effects]]"
         body: list[str] = []
         if each.unless is not None:
-            body += [*self._statement("if ", each.unless, ":"), "    return []"]
+            body += [*self._statement("if ", self._printer.code(each.unless), ":"), "    return []"]
         status = f"{self._names.status}.{command.to.upper()}"
         outcome = self.outcomes.of(command)
         ending = self._ending(command, Code(status), outcome)
@@ -231,18 +232,18 @@ class CommandLowering(MethodLowering):
         return self._method("_end", parameters, "Effects", doc, body)
 
     def _end_steps(
-        self, steps: list[EndStep], known: dict[str, bool], effects: tuple[str, ...]
+        self, steps: list[EndStep], known: dict[Expression, bool], effects: tuple[str, ...]
     ) -> list[str]:
         """Straight lines, then one branch for each test that is not decided yet."""
         lines: list[str] = []
         for place, step in enumerate(steps):
-            if step.test and step.test not in known:
+            if step.test is not None and step.test not in known:
                 rest = steps[place:]
                 holds = self._end_steps(rest, {**known, step.test: True}, effects)
                 fails = self._end_steps(rest, {**known, step.test: False}, effects)
-                test = self._statement("if ", Code(step.test), ":")
+                test = self._statement("if ", self._printer.code(step.test), ":")
                 return [*lines, *test, *(f"    {line}" for line in holds), *fails]
-            if not step.test or known[step.test]:
+            if step.test is None or known[step.test]:
                 lines += self._assign(step.updates)
                 effects = (*effects, *step.effects)
         return [*lines, f"return {self._effects_constant(effects)}"]

@@ -9,6 +9,8 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.ir.expr import Refusal, Root, negation
 from opslifecycle_codegen.ir.naming import command_method, parameter
 from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
 
@@ -36,6 +38,7 @@ class MethodLowering:
         self._entity = names.variable
         self._width = width
         self._constants = constants
+        self._printer = Printer(program.symbols)
 
     def _command(self, name: str) -> str:
         """The method of the authority for a command of the machine."""
@@ -65,11 +68,11 @@ class MethodLowering:
         lines: list[str] = []
         found = f"{self._entity} = self.records.get(id)"
         for check in checks:
-            if lookup and check.reads_record and found not in lines:
+            if lookup and check.reads(Root.RECORD) and found not in lines:
                 lines.append(found)
-            for name, code in check.lets:
-                lines += self._statement(f"{name} = ", code)
-            lines += self._statement("if ", check.refuse_if, ":")
+            for name, tree in check.lets:
+                lines += self._statement(f"{parameter(name)} = ", self._printer.code(tree))
+            lines += self._statement("if ", self._printer.code(negation(check.test)), ":")
             done = done_in if check.guard == LEGAL_STATUS else ""
             lines += self._refuse(check.refusal, depth=1, by=check.guard, done_in=done)
         return lines
@@ -80,14 +83,17 @@ class MethodLowering:
         lines = layout.statement(before, code, after, indent=indent, width=self._width)
         return [line[8:] for line in lines]
 
-    def _refuse(self, refusal: Code, *, depth: int, by: str = "", done_in: str = "") -> list[str]:
+    def _refuse(
+        self, refusal: Refusal, *, depth: int, by: str = "", done_in: str = ""
+    ) -> list[str]:
         lines: list[str] = []
         after = f".by({layout.quoted(by)})" if by else ""
         if done_in:
             indent = "    " * depth
             lines.append(f"{indent}done = {self._entity}.status in {done_in}")
             after = f".by({layout.quoted(by)}, already_done=done)"
-        return [*lines, *self._statement("return ", refusal, after, depth=depth)]
+        code = self._printer.refusal(refusal)
+        return [*lines, *self._statement("return ", code, after, depth=depth)]
 
     def _done_in(self, command: Command) -> str:
         """The constant with the statuses in which a command counts as done already."""
@@ -96,9 +102,7 @@ class MethodLowering:
 
     def _assign(self, updates: tuple[Assignment, ...]) -> list[str]:
         return [
-            line
-            for each in updates
-            for line in self._statement(f"{each.target} {each.operator} ", each.code)
+            line for each in updates for line in self._statement(*self._printer.assignment(each))
         ]
 
     def _stamps(self, when: str) -> list[str]:

@@ -6,6 +6,8 @@ from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.ir.expr import NOTHING, Construct, Name, Root
 from opslifecycle_codegen.ir.naming import maker, parameter
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.symbols import RecordInfo, snake
@@ -30,24 +32,29 @@ class Outcomes:
 
     def __init__(self, program: Program, width: int) -> None:
         self._program = program
+        self._printer = Printer(program.symbols)
         self._width = width
         self._made: dict[str, RecordInfo] = {}
 
     def of(self, command: Command) -> Code:
         """The outcome of a command."""
-        outcome = command.outcome or Code("None")
-        record = self._program.symbols.records.get(outcome.lead[:-1])
-        if record is None or not record.fields or not self._is_checked(record, outcome, command):
+        tree = command.outcome or NOTHING
+        outcome = self._printer.code(tree)
+        if not isinstance(tree, Construct):
+            return outcome
+        record = self._program.symbols.records[tree.variant]
+        if not record.fields or not self._is_checked(record, tree, command):
             return outcome
         self._made[record.name] = record
         return layout.called(maker(snake(record.name)), outcome.parts)
 
-    def _is_checked(self, record: RecordInfo, outcome: Code, command: Command) -> bool:
+    def _is_checked(self, record: RecordInfo, outcome: Construct, command: Command) -> bool:
         derived = any(owner == record.name for owner, _ in self._program.always)
-        params = {parameter(name): type for name, type in command.params.items()}
         return not derived and all(
-            params.get(argument.text) == field.type
-            for argument, field in zip(outcome.parts, record.fields.values(), strict=True)
+            isinstance(argument, Name)
+            and argument.root is Root.PARAMETER
+            and command.params[argument.name] == field.type
+            for argument, field in zip(outcome.arguments, record.fields.values(), strict=True)
         )
 
     def views(self) -> list[OutcomeView]:

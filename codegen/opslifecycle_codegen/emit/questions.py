@@ -5,6 +5,7 @@ from __future__ import annotations
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.methods import Method, MethodLowering
+from opslifecycle_codegen.ir.expr import Root, roots_in
 from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Command, Rule
 
@@ -44,7 +45,7 @@ class QuestionLowering(MethodLowering):
         assert barrier is not None
         assert declared is not None
         body = self._checks(barrier.first)
-        for kind, refusal, _ in barrier.refusals:
+        for kind, refusal in barrier.refusals:
             if kind == "repeated":
                 body += [
                     f"seen: set[{self._names.id}] = set()",
@@ -120,9 +121,9 @@ class QuestionLowering(MethodLowering):
 
     def _classifier(self, rule: Rule) -> Method:
         body = []
-        if self._machine.entity in rule.uses:
+        if Root.RECORD in roots_in(rule.tree):
             body.append(f"{self._entity} = self.records.get(id)")
-        body += self._statement("return ", rule.code)
+        body += self._statement("return ", self._printer.code(rule.tree))
         parameters = [
             f"id: {self._names.id}",
             *(f"{parameter(name)}: {type.python}" for name, type in rule.params.items()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from attrs import frozen
@@ -11,12 +10,11 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.types import check_lines
 from opslifecycle_codegen.ir.naming import (
     alias,
-    attribute,
     command_method,
-    parameter,
     public_methods,
 )
 from opslifecycle_codegen.ir.program import Check, Command, ForAll, Program
@@ -90,9 +88,7 @@ class RegistryLowering:
 
     def _public_id(self) -> str:
         """The id of a new record, read from what the public method takes."""
-        names = {parameter(name): name for name in self._program.create.params}
-        pattern = re.compile("|".join(rf"\b{name}\b" for name in names) or "(?!)")
-        return self._program.create_id.renamed(pattern, names).text
+        return Printer(self._program.symbols, public=True).code(self._program.create_id).text
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -149,8 +145,8 @@ class RegistryLowering:
         """Whether a command for all records changes what is stored of the registry itself."""
         recovery = self._program.recovery
         stored = set(self._machine.registry) - set(recovery.fields) if recovery else set()
-        targets = {f"self.{attribute(name)}" for name in stored}
-        return any(update.target in targets for update in each.updates)
+        registry = [update.target.name for update in each.updates if not update.of_record]
+        return any(name in stored for name in registry)
 
     def _legal(self, command: Command) -> str:
         sources = " or ".join(command.from_statuses)
@@ -276,7 +272,7 @@ class RegistryLowering:
             ["self", f"{key}: {key_type}", f"ids: Iterable[{self._names.id}]"],
             f" -> {declared.wait}:", indent=4, width=self._width,
         )  # fmt: skip
-        errors = ", ".join(error for _, _, error in barrier.refusals)
+        errors = ", ".join(refusal.error for _, refusal in barrier.refusals)
         first = ", ".join(check.error for check in barrier.first)
         doc = layout.docstring(
             declared.summary,

@@ -19,9 +19,11 @@ from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.environment import environment
 from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, public_definitions
 from opslifecycle_codegen.emit.names import public_names
+from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
 from opslifecycle_codegen.emit.store_test import store_test
+from opslifecycle_codegen.ir.expr import Expression, Quantified, nodes_of
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, public_methods
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
@@ -215,13 +217,13 @@ class Renderer:
             f"barriers: {barriers}",
         ]
         step = [f"before: {names.authority}", f"after: {names.authority}"]
-        invariants = views.rule_views(program.invariants, " -> bool:", state, width)
+        invariants = views.rule_views(program, program.invariants, " -> bool:", state, width)
         return {
             "invariants": invariants,
             "all_invariants": views.by_name("INVARIANTS", program.invariants),
             "all_steps": views.by_name("STEPS", program.steps),
-            "steps": views.rule_views(program.steps, " -> bool:", step, width),
-            "distinct": any("_distinct(" in rule.code.text for rule in program.invariants),
+            "steps": views.rule_views(program, program.steps, " -> bool:", step, width),
+            "distinct": any(_has_distinct(rule.tree) for rule in program.invariants),
         }
 
     def _constructor_parameters(self) -> list[str]:
@@ -258,6 +260,7 @@ class Renderer:
 
     def _reads(self) -> dict[str, Any]:
         program, machine = self._program, self._program.machine
+        printer, retention = Printer(program.symbols, registry="authority"), program.retention
         lowering = RegistryLowering(program, self._names, self._width)
         settings = setting_views(program, self._width)
         stored = program.recovery is not None
@@ -285,7 +288,8 @@ class Renderer:
             "listing_order": machine.listing is not None,
             "barrier": machine.barrier is not None,
             "feed_type": lowering.feed_type(),
-            "retention": program.retention,
+            "retention": retention,
+            "max_entries": printer.code(retention.max_entries).text if retention else "",
             "watched": lowering.watched(),
             "unset": ["_rt.UNSET"] * len(settings),
             "own_effects": bool(machine.effects),
@@ -389,3 +393,8 @@ class Renderer:
         header = "\n".join(f"# {line}" for line in self._header("\n").split("\n"))
         text = "from __future__ import annotations\n\n" + "\n".join(imports)
         return f"{header}\n{body.replace(IMPORTS_PLACE, text)}"
+
+
+def _has_distinct(tree: Expression) -> bool:
+    nodes = (node for node in nodes_of(tree) if isinstance(node, Quantified))
+    return any(node.function == "distinct" for node in nodes)

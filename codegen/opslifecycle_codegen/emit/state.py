@@ -8,6 +8,8 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.names import PublicNames
+from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.ir.expr import StatusSet, nodes_of
 from opslifecycle_codegen.ir.naming import attribute, setting
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
@@ -30,7 +32,14 @@ def record_parameters(program: Program) -> list[tuple[str, str]]:
 def record_arguments(program: Program) -> list[Code]:
     """What the authority gives to the constructor of a new record."""
     clock = [Code("self.clock_offset_ms")] if has_stamps(program) else []
-    return [Code("id"), *clock, *(each.code for each in given(program))]
+    return [Code("id"), *clock, *(first_code(program, each) for each in given(program))]
+
+
+def first_code(program: Program, start: Start) -> Code:
+    """The first value of a field."""
+    if start.stamp:
+        return Code("self.clock_offset_ms + self.now_ms")
+    return Printer(program.symbols).code(start.first)
 
 
 class StateLowering:
@@ -83,7 +92,8 @@ class StateLowering:
         if start.origin is Origin.NONE:
             return [f"self.{start.name}: {type} = None"]
         hint = f": {type}" if _is_wider(start.type) else ""
-        before, code = f"self.{start.name}{hint} = ", self._constants.short(start.code)
+        before = f"self.{start.name}{hint} = "
+        code = self._constants.short(first_code(self._program, start))
         lines = layout.statement(before, code, "", indent=8, width=self._width)
         return [line[8:] for line in lines]
 
@@ -117,13 +127,14 @@ class StateLowering:
         return (*self._program.actions, self._program.rollback, self._program.erase)
 
     def _used_constants(self) -> set[str]:
-        text = " ".join(
-            check.refuse_if.text
+        used = {
+            self._program.symbols.status_constant(node.members)
             for command in self._of_one()
             if command is not None
             for check in command.checks
-        )
-        used = set(text.replace("(", " ").replace(")", " ").split())
+            for node in nodes_of(check.test)
+            if isinstance(node, StatusSet)
+        }
         done = (each.idempotent_in for each in self._program.actions if each.idempotent_in)
         return used | {self._program.symbols.done_constant(members) for members in done}
 
@@ -144,9 +155,10 @@ class StateLowering:
             *(f"{setting(n)}: {fields[n].python}" for n in self._machine.settings),
         ]
         body = [f"self.{attribute(n)} = {setting(n)}" for n in self._machine.settings]
+        printer = Printer(self._program.symbols)
         for name, start in self._program.registry_starts.items():
             hint = f": {fields[name].python}" if _is_wider(fields[name]) else ""
-            body.append(f"self.{attribute(name)}{hint} = {start.text}")
+            body.append(f"self.{attribute(name)}{hint} = {printer.code(start).text}")
         if self._program.cursors is not None:
             enum = self._program.symbols.cursor_enum
             body.append(f"self.cursors = dict.fromkeys({enum}, 0)")

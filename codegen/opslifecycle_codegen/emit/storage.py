@@ -14,7 +14,8 @@ from opslifecycle_codegen.emit.migration import (
     MigrationStep,
 )
 from opslifecycle_codegen.emit.names import PublicNames
-from opslifecycle_codegen.emit.state import has_stamps
+from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.emit.state import first_code, has_stamps
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
@@ -53,6 +54,7 @@ class StorageLowering:
         self._names = names
         self._entity = names.variable
         self._width = width
+        self._printer = Printer(program.symbols, registry="authority")
         self._types = program.symbols.entity_fields
         self._starts = starts_of(program)
         self._texts = JsonTexts(program.symbols, width)
@@ -64,9 +66,10 @@ class StorageLowering:
         if recovery is None:
             return None
         symbols = self._program.symbols
+        kept = self._printer.code(recovery.keeps)
         constant, body = self._constant(), self._body()
-        members = self._constants.choose([recovery.keeps.text, self._put().text])
-        keeps, put = (self._constants.short(each) for each in (recovery.keeps, self._put()))
+        members = self._constants.choose([kept.text, self._put().text])
+        keeps, put = (self._constants.short(each) for each in (kept, self._put()))
         migrations = MigrationLowering(self._program, self._width)
         steps = migrations.steps()
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
@@ -98,9 +101,13 @@ class StorageLowering:
             migration_functions=migrations.functions(),
             recovered=[
                 line
-                for name, code in recovery.fields.items()
+                for name, tree in recovery.fields.items()
                 for line in layout.statement(
-                    f"authority.{attribute(name)} = ", code, "", indent=4, width=self._width
+                    f"authority.{attribute(name)} = ",
+                    self._printer.code(tree),
+                    "",
+                    indent=4,
+                    width=self._width,
                 )
             ],
         )
@@ -180,10 +187,10 @@ class StorageLowering:
         return fragments(start.name, value)
 
     def _differs(self, code: str, start: Start) -> str:
-        first = start.code.text
-        if start.type.required.kind == "bool" and first in ("True", "False"):
-            return code if first == "False" else f"not {code}"
-        return f"{code} != {start.code.at(layout.SUM)}"
+        first = first_code(self._program, start)
+        if start.type.required.kind == "bool" and first.text in ("True", "False"):
+            return code if first.text == "False" else f"not {code}"
+        return f"{code} != {first.at(layout.SUM)}"
 
     def _put(self) -> Code:
         id = Code(f"str({self._entity}.id)")
@@ -195,9 +202,9 @@ class StorageLowering:
         if step is None:
             return Code("None")
         sequence = Code(f"{self._entity}.sequence")
-        if not step.test:
+        if step.test is None:
             return sequence
-        return layout.conditional(sequence, Code(step.test), Code("None"))
+        return layout.conditional(sequence, self._printer.code(step.test), Code("None"))
 
     def _state(self, names: list[str]) -> list[str]:
         """Lines that give the registry's fields as text."""

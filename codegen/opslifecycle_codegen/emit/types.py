@@ -10,6 +10,7 @@ from attrs import frozen
 from opslifecycle_codegen.emit import layout, texts
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import EnumInfo, FieldInfo, RecordInfo, Symbols, UnionInfo
 from opslifecycle_codegen.ir.types import Type
@@ -209,6 +210,7 @@ def _union_view(program: Program, union: UnionInfo, width: int) -> UnionView:
 
 def _record_view(program: Program, record: RecordInfo, tag: str, width: int) -> RecordView:
     fields = [_field(info, record.fields) for info in record.fields.values()]
+    printer = Printer(program.symbols)
     lines: list[str] = []
     for info in record.fields.values():
         always = program.always.get((record.name, info.name))
@@ -217,7 +219,7 @@ def _record_view(program: Program, record: RecordInfo, tag: str, width: int) -> 
                 "        object.__setattr__(",
                 "            self,",
                 f"            {layout.quoted(info.name)},",
-                *layout.statement("", always, ",", indent=12, width=width),
+                *layout.statement("", printer.code(always), ",", indent=12, width=width),
                 "        )",
             ]
         elif info.declared.checked_by is None:

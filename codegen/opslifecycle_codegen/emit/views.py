@@ -7,7 +7,9 @@ from attrs import frozen
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.types import leave_out
+from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.naming import rule_function
 from opslifecycle_codegen.ir.program import Program, Rule
 from opslifecycle_codegen.ir.symbols import ViewInfo
@@ -37,7 +39,7 @@ class RuleView:
 def snapshot_view(program: Program, name: str, width: int) -> ViewView:
     """The snapshot of one record."""
     summary = program.machine.snapshot.summary
-    return _view("snapshot", name, summary, program.views.snapshot, width)
+    return _view(program, "snapshot", name, summary, program.views.snapshot, width)
 
 
 def entry_view(program: Program, width: int) -> ViewView | None:
@@ -46,21 +48,28 @@ def entry_view(program: Program, width: int) -> ViewView | None:
     if feed is None:
         return None
     name, summary = str(feed.entry.name), feed.entry.summary
-    return _view("entry", name, summary, program.views.entry, width)
+    return _view(program, "entry", name, summary, program.views.entry, width)
 
 
 def _view(
-    draft: str, name: str, summary: str, fields: tuple[tuple[ViewInfo, Code], ...], width: int
+    program: Program,
+    draft: str,
+    name: str,
+    summary: str,
+    fields: tuple[tuple[ViewInfo, Expression], ...],
+    width: int,
 ) -> ViewView:
+    printer = Printer(program.symbols)
     declared, filling, left_out = [], [], []
     members = {info.name for info, _ in fields}
-    for place, (info, code) in enumerate(fields):
+    for place, (info, tree) in enumerate(fields):
         # Snapshots take keywords. Behind a default, an entry could have no field without one.
         later = fields[place:] if draft == "entry" else ()
         has_default = info.type.optional and all(each.type.optional for each, _ in later)
         default = " = None" if has_default else ""
         type = annotation(info.type.python, members)
         declared.append(f"{info.name}: {type}{default}")
+        code = printer.code(tree)
         filling += layout.statement(f"{draft}.{info.name} = ", code, "", indent=4, width=width)
         if info.type.optional and not info.keep_none:
             left_out.append(layout.quoted(info.name))
@@ -74,9 +83,10 @@ def _view(
 
 
 def rule_views(
-    rules: tuple[Rule, ...], signature: str, parameters: list[str], width: int
+    program: Program, rules: tuple[Rule, ...], signature: str, parameters: list[str], width: int
 ) -> list[RuleView]:
     """Rules as functions of the same parameters."""
+    printer = Printer(program.symbols, registry="authority")
     return [
         RuleView(
             rule.name,
@@ -84,7 +94,7 @@ def rule_views(
                 f"def {rule_function(rule.name)}", parameters, signature, indent=0, width=width
             ),
             layout.docstring(rule.summary, indent=4, width=width),
-            layout.statement("return ", rule.code, "", indent=4, width=width),
+            layout.statement("return ", printer.code(rule.tree), "", indent=4, width=width),
         )
         for rule in rules
     ]
@@ -98,8 +108,10 @@ def by_name(name: str, rules: tuple[Rule, ...]) -> list[str]:
 
 def listing_parts(program: Program, width: int) -> tuple[list[str], list[str]]:
     """Lines that return a record's listing keys, and its sort key; none without a listing."""
-    keys = [code for _, _, code in program.views.filters]
-    return _returned(keys, width), _returned(list(program.views.order), width)
+    printer = Printer(program.symbols)
+    keys = [printer.code(tree) for _, _, tree in program.views.filters]
+    order = [printer.code(tree) for tree in program.views.order]
+    return _returned(keys, width), _returned(order, width)
 
 
 def _returned(items: list[Code], width: int) -> list[str]:

@@ -1,11 +1,11 @@
-"""What analysis gives to lowering: every rule of the machine, checked and compiled to code."""
+"""What analysis gives to everything after it: every rule of the machine, checked and typed."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
 from opslifecycle_codegen.compat.migrations import Migrations
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir.expr import Expression, Field, Name, Refusal, Root, roots_in
 from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols, ViewInfo
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source import model
@@ -21,23 +21,35 @@ class Judged:
 
 @frozen
 class Check:
-    """One guard in its place: locals to bind, when to refuse, and with what."""
+    """One guard in its place: locals to bind, what has to hold, and how it is refused otherwise."""
 
-    lets: tuple[tuple[str, Code], ...]
-    refuse_if: Code
-    refusal: Code
-    error: str
-    reads_record: bool
+    lets: tuple[tuple[str, Expression], ...]
+    test: Expression
+    refusal: Refusal
     guard: str = ""
+
+    @property
+    def error(self) -> str:
+        """The class of the error."""
+        return self.refusal.error
+
+    def reads(self, root: Root) -> bool:
+        """Whether any of it reads something."""
+        trees = (*(tree for _, tree in self.lets), self.test, *self.refusal.facts)
+        return any(root in roots_in(tree) for tree in trees)
 
 
 @frozen
 class Assignment:
-    """One update: `target operator code`."""
+    """One update of a field of the registry or of the record."""
 
-    target: str
-    operator: str
-    code: Code
+    target: Field
+    value: Expression
+
+    @property
+    def of_record(self) -> bool:
+        """Whether the field is the record's, not the registry's."""
+        return isinstance(self.target.base, Name) and self.target.base.root is Root.RECORD
 
 
 @frozen
@@ -52,7 +64,7 @@ class Command:
     updates: tuple[Assignment, ...] = ()
     effects: tuple[str, ...] = ()
     to: str = ""
-    outcome: Code | None = None
+    outcome: Expression | None = None
     from_statuses: tuple[str, ...] = ()
     idempotent_in: tuple[str, ...] = ()
     #: Whether the write waits for the next commit: a crash may lose it.
@@ -64,17 +76,17 @@ class Command:
 
 @frozen
 class BarrierAdmission:
-    """What a barrier is checked for: guards, then (check, refusal, error class) in order."""
+    """What a barrier is checked for: guards, then (check, refusal) in order."""
 
     first: tuple[Check, ...]
-    refusals: tuple[tuple[str, Code, str], ...]
+    refusals: tuple[tuple[str, Refusal], ...]
 
 
 @frozen
 class EndStep:
-    """One step of what every terminal action does; `test` is empty when it always happens."""
+    """One step of what every terminal action does; `test` is None when it always happens."""
 
-    test: str
+    test: Expression | None
     updates: tuple[Assignment, ...]
     effects: tuple[str, ...]
 
@@ -85,7 +97,7 @@ class ForAll:
 
     command: Command
     action: str
-    unless: Code | None
+    unless: Expression | None
     updates: tuple[Assignment, ...]
     optional: bool
 
@@ -94,16 +106,16 @@ class ForAll:
 class Recovery:
     """What a store keeps, and the command that ends what was interrupted, if anything does."""
 
-    keeps: Code
+    keeps: Expression
     command: ForAll | None
-    fields: dict[str, Code]
+    fields: dict[str, Expression]
 
 
 @frozen
 class Retention:
     """What leaves a feed that has more entries than `max_entries`."""
 
-    max_entries: Code
+    max_entries: Expression
     #: Whether the record that wrote an entry leaves with it.
     evicts_records: bool
     #: Whether an entry stays until every cursor has passed it.
@@ -116,21 +128,24 @@ class Rule:
 
     name: str
     summary: str
-    code: Code
-    type: Type
+    tree: Expression
     params: dict[str, Type]
-    uses: frozenset[str]
+
+    @property
+    def type(self) -> Type:
+        """The type of what it gives."""
+        return self.tree.type
 
 
 @frozen
 class Views:
     """The views of a record: their fields in order, and what reading them needs."""
 
-    snapshot: tuple[tuple[ViewInfo, Code], ...]
-    entry: tuple[tuple[ViewInfo, Code], ...]
+    snapshot: tuple[tuple[ViewInfo, Expression], ...]
+    entry: tuple[tuple[ViewInfo, Expression], ...]
     entry_needs: tuple[str, ...]
-    order: tuple[Code, ...]
-    filters: tuple[tuple[str, Type, Code], ...]
+    order: tuple[Expression, ...]
+    filters: tuple[tuple[str, Type, Expression], ...]
 
 
 @frozen
@@ -140,10 +155,9 @@ class Program:
     machine: model.Machine
     symbols: Symbols
     create: Command
-    create_id: Code
-    starts: dict[str, Code]
+    create_id: Expression
+    starts: dict[str, Expression]
     #: The names that the start of each field reads, as the machine writes them.
-    start_reads: dict[str, frozenset[str]]
     actions: tuple[Command, ...]
     on_terminal: tuple[EndStep, ...]
     for_all: tuple[ForAll, ...]
@@ -159,8 +173,8 @@ class Program:
     classifiers: tuple[Rule, ...]
     invariants: tuple[Rule, ...]
     steps: tuple[Rule, ...]
-    always: dict[tuple[str, str], Code]
-    registry_starts: dict[str, Code]
+    always: dict[tuple[str, str], Expression]
+    registry_starts: dict[str, Expression]
     facts: dict[str, dict[str, Type]]
     migrations: Migrations
     judged: Judged | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import Factory, evolve, field, frozen
+from collections.abc import Mapping
 
-from opslifecycle_codegen.emit.layout import Code
+from attrs import Factory, evolve, frozen
+
+from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import (
     ACTION,
@@ -20,22 +22,14 @@ from opslifecycle_codegen.ir.types import (
 
 
 @frozen
-class Binding:
-    """What a name stands for: its type, and the code that reads it."""
-
-    type: Type
-    code: str
-
-
-@frozen
 class Scope:
     """The names that an expression may use, and what tests have made sure of."""
 
     symbols: Symbols
-    names: dict[str, Binding]
-    constants: dict[str, Binding] = Factory(dict)
+    names: dict[str, Expression]
+    #: Paths that stand for something else, such as `action.label`.
+    constants: dict[str, Expression] = Factory(dict)
     narrowed: dict[str, Type] = Factory(dict)
-    used: set[str] = field(factory=set)
 
     def attributes_of(self, base: Type) -> dict[str, Type]:
         """What can be read of a value of a type."""
@@ -64,16 +58,8 @@ class Scope:
         info = self.symbols.unions[union.name]
         return {info.tag: Type("enum", info.tag_enum) if info.tag_enum else TEXT}
 
-    def with_names(self, names: dict[str, Binding]) -> Scope:
+    def with_names(self, names: Mapping[str, Expression]) -> Scope:
         return evolve(self, names={**self.names, **names})
 
     def with_narrowed(self, path: str, type: Type) -> Scope:
         return evolve(self, narrowed={**self.narrowed, path: type})
-
-
-@frozen
-class Typed:
-    """A checked expression."""
-
-    type: Type
-    code: Code

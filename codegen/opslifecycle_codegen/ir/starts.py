@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from opslifecycle_codegen.emit.layout import Code
-from opslifecycle_codegen.ir.naming import parameter, variable
+from opslifecycle_codegen.ir.expr import NOTHING, Expression, Name, Root, nodes_of, replaced
+from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import Type
 
@@ -35,8 +34,9 @@ class Start:
     origin: Origin
     #: Whether an action or an end ever sets it again.
     updated: bool
-    #: The first value: for the authority where it is given, for the constructor otherwise.
-    code: Code
+    #: The first value: for the authority where it is given, for the constructor otherwise. What
+    #: the clock gives has none.
+    first: Expression
     stamp: bool = False
 
     @property
@@ -51,7 +51,7 @@ def starts_of(program: Program) -> list[Start]:
     starts = [_start(program, str(name), sources) for name in program.machine.fields]
     if "terminal_outcome" not in program.machine.fields:
         type = program.symbols.entity_fields["terminal_outcome"]
-        starts.append(Start("terminal_outcome", type, Origin.NONE, False, Code("None")))
+        starts.append(Start("terminal_outcome", type, Origin.NONE, False, NOTHING))
     return starts
 
 
@@ -64,29 +64,32 @@ def given(program: Program) -> list[Start]:
 def _start(program: Program, name: str, sources: dict[str, str]) -> Start:
     type, updated = program.symbols.entity_fields[name], is_updated(program, name)
     if next(f for n, f in program.machine.fields.items() if n == name).stamped == "created":
-        code = Code("self.clock_offset_ms + self.now_ms")
-        return Start(name, type, Origin.GIVEN, updated, code, stamp=True)
+        return Start(name, type, Origin.GIVEN, updated, NOTHING, stamp=True)
     first = program.starts.get(name)
-    if first is None or first.text == "None":
-        return Start(name, type, Origin.NONE, updated, Code("None"))
-    read = program.start_reads[name]
+    if first is None or first == NOTHING:
+        return Start(name, type, Origin.NONE, updated, NOTHING)
+    read = {node.name for node in nodes_of(first) if isinstance(node, Name)}
     if not read:
         return Start(name, type, Origin.LITERAL, updated, first)
     is_source = name in sources.values()
     if not updated and not is_source and read <= {*sources, "id"}:
-        names = {parameter(param): parameter(field) for param, field in sources.items()}
-        pattern = re.compile("|".join(rf"(?<![.\w]){p}\b" for p in names) or "(?!)")
-        return Start(name, type, Origin.DERIVED, updated, first.renamed(pattern, names))
+
+        def kept(node: Expression) -> Expression:
+            if isinstance(node, Name) and node.root is Root.PARAMETER:
+                return evolve(node, name=sources[node.name])
+            return node
+
+        return Start(name, type, Origin.DERIVED, updated, replaced(first, kept))
     return Start(name, type, Origin.GIVEN, updated, first)
 
 
 def _sources(program: Program) -> dict[str, str]:
     """Parameters that a field keeps as they are, each with the first such field."""
     found: dict[str, str] = {}
-    params = {parameter(param): param for param in program.create.params}
-    for name, code in program.starts.items():
-        param = params.get(code.text, "")
-        type = program.create.params.get(param)
+    for name, first in program.starts.items():
+        if not isinstance(first, Name) or first.root is not Root.PARAMETER:
+            continue
+        param, type = first.name, program.create.params[first.name]
         if type == program.symbols.entity_fields[name] and not is_updated(program, name):
             found.setdefault(param, name)
     return found
@@ -94,9 +97,10 @@ def _sources(program: Program) -> dict[str, str]:
 
 def is_updated(program: Program, name: str) -> bool:
     """Whether anything sets a field once its record is made."""
-    target = f"{variable(program.machine.entity)}.{name}"
     commands = [program.create, *program.actions, program.rollback]
     updates = [u for command in commands if command is not None for u in command.updates]
     updates += [update for step in program.on_terminal for update in step.updates]
     stamped = next((f.stamped for n, f in program.machine.fields.items() if n == name), None)
-    return any(each.target == target for each in updates) or stamped not in (None, "created")
+    if stamped not in (None, "created"):
+        return True
+    return any(update.of_record and update.target.name == name for update in updates)

@@ -1,0 +1,180 @@
+"""The one printer of expressions: a typed tree to Python, and where it may be broken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve, frozen
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.ir import expr
+from opslifecycle_codegen.ir.expr import Expression, Root
+from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, variable
+from opslifecycle_codegen.ir.program import Assignment
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import BARRIER, REGISTRY
+
+#: How names are written that are the same wherever they may stand.
+_FIXED = {
+    Root.BEFORE: "before",
+    Root.AFTER: "after",
+    Root.ID: "id",
+    Root.ACTION: "action",
+    Root.ACTION_LABEL: "label",
+    Root.ACTION_STATUSES: "from_statuses",
+    Root.FEED: "rows",
+    Root.BARRIERS: "barriers",
+    Root.WATCHERS: "watcher_count",
+}
+_SPELLED = {
+    Root.RECORD: variable,
+    Root.PARAMETER: parameter,
+    Root.LOCAL: parameter,
+    Root.LOOP: parameter,
+    Root.ENTRY: entry_local,
+}
+_QUANTIFIERS = {"all": "all", "any": "any", "count": "sum", "distinct": "_distinct"}
+
+
+@frozen
+class Printer:
+    """Prints expressions for a place where `registry` holds the authority."""
+
+    symbols: Symbols
+    registry: str = "self"
+    #: Whether parameters stand under the names that callers know.
+    public: bool = False
+
+    def code(self, tree: Expression) -> Code:
+        """An expression."""
+        match tree:
+            case expr.Literal(value=value):
+                return Code(layout.quoted(value) if isinstance(value, str) else repr(value))
+            case expr.Member(type=enum, word=word):
+                constant = self.symbols.enums[enum.required.name].members[word].constant
+                return Code(f"{enum.required.name}.{constant}")
+            case expr.StatusSet(members=members):
+                return Code(self.symbols.status_constant(members))
+            case expr.Name():
+                return Code(self._name(tree))
+            case expr.Field():
+                return self._field(tree)
+            case expr.Count(base=base, key=key):
+                return Code(f"{self.code(base).text}[{self.code(key).text}]")
+            case expr.And(operands=operands):
+                return layout.joined("and", [self.code(each) for each in operands], layout.AND)
+            case expr.Or(operands=operands):
+                return self._or(operands)
+            case expr.Not(operand=operand):
+                return Code(f"not {self.code(operand).at(layout.NOT)}", layout.NOT)
+            case expr.Arithmetic(operator=operator, left=left, right=right):
+                sides = self.code(left).at(layout.SUM), self.code(right).at(layout.ATOM)
+                return Code(f" {operator} ".join(sides), layout.SUM)
+            case expr.Extreme(function=function, operands=operands):
+                return Code(f"{function}({', '.join(self.code(each).text for each in operands)})")
+            case expr.Conditional(test=test, then=then, otherwise=otherwise):
+                return layout.conditional(*map(self.code, (then, test, otherwise)))
+            case expr.Construct(variant=variant, arguments=arguments):
+                return layout.called(variant, [self.code(each) for each in arguments])
+            case expr.Quantified():
+                return self._quantified(tree)
+        return self._test(tree)
+
+    def refusal(self, refusal: expr.Refusal) -> Code:
+        """The error of a refused command."""
+        name = f"_rt.{refusal.error}" if refusal.built_in else refusal.error
+        return layout.called(name, [self.code(fact) for fact in refusal.facts])
+
+    def assignment(self, update: Assignment) -> tuple[str, Code]:
+        """What stands before the value of an update, and the value: `x = x + 1` as `x += 1`."""
+        target, value = self.code(update.target), update.value
+        if isinstance(value, expr.Arithmetic) and self.code(value.left).text == target.text:
+            return f"{target.text} {value.operator}= ", Code(self.code(value.right).text)
+        return f"{target.text} = ", self.code(value)
+
+    # Kinds of nodes -----------------------------------------------------------------------------
+
+    def _name(self, tree: expr.Name) -> str:
+        if tree.root is Root.REGISTRY:
+            return self.registry
+        if tree.root is Root.RECORDS:
+            return f"{self.registry}.records.values()"
+        if tree.root is Root.CURSORS:
+            return f"{self.registry}.cursors"
+        if tree.root is Root.OWN:
+            return f"self.{tree.name}"
+        if tree.root is Root.PARAMETER and self.public:
+            return tree.name
+        if tree.root in _FIXED:
+            return _FIXED[tree.root]
+        return _SPELLED[tree.root](tree.name)
+
+    def _field(self, tree: expr.Field) -> Code:
+        base = self.code(tree.base).at(layout.ATOM)
+        if tree.base.type == BARRIER:
+            return Code(f"{base}.{tree.name}_ids()")
+        own = tree.base.type == REGISTRY and tree.type.kind != "counts"
+        return Code(f"{base}.{attribute(tree.name) if own else tree.name}")
+
+    def _or(self, operands: Sequence[Expression]) -> Code:
+        # A formatter keeps the brackets that make `and` inside `or` plain to see, and a linter asks
+        # for them.
+        codes = [self.code(each) for each in operands]
+        bracketed = [
+            evolve(code, binds=layout.CONDITIONAL) if code.binds == layout.AND else code
+            for code in codes
+        ]
+        return layout.joined("or", bracketed, layout.OR)
+
+    def _test(self, tree: Expression) -> Code:
+        match tree:
+            case expr.Compare():
+                return self._compare(tree)
+            case expr.Among(value=value, many=many, negated=negated):
+                spelled = "not in" if negated else "in"
+                return Code(f"{self._side(value)} {spelled} {self._many(many)}", layout.COMPARE)
+            case expr.IsNone(value=value, negated=negated):
+                spelled = "is not" if negated else "is"
+                return Code(f"{self._side(value)} {spelled} None", layout.COMPARE)
+            case expr.IsVariant(value=value, variant=variant, negated=negated):
+                test = f"isinstance({self.code(value).text}, {variant})"
+                return Code(f"not {test}", layout.NOT) if negated else Code(test)
+            case expr.IsMember(value=value, member=member, negated=negated):
+                spelled = "is not" if negated else "is"
+                text = f"{self._side(value)} {spelled} {self.code(member).text}"
+                return Code(text, layout.COMPARE)
+        raise TypeError(type(tree).__name__)
+
+    def _side(self, tree: Expression) -> str:
+        return self.code(tree).at(layout.SUM)
+
+    def _many(self, many: Expression | tuple[Expression, ...]) -> str:
+        if isinstance(many, Expression):
+            return self._side(many)
+        inside = ", ".join(self.code(item).text for item in many)
+        return f"({inside}{',' if len(many) == 1 else ''})"
+
+    def _compare(self, tree: expr.Compare) -> Code:
+        first, *others = (self.code(operand) for operand in tree.operands)
+        text, code = first.at(layout.SUM), first
+        for operator, other in zip(tree.operators, others, strict=True):
+            last = other if other.binds >= layout.SUM else Code(f"({other.text})")
+            code = last.after(f"{text} {operator} ", layout.COMPARE)
+            text = code.text
+        return code
+
+    def _quantified(self, tree: expr.Quantified) -> Code:
+        clauses = [clause for loop in tree.loops for clause in self._clauses(loop)]
+        element = self.code(tree.element)
+        if tree.function == "count":
+            element = Code("1")
+            if len(tree.loops) == 1 and not tree.loops[0].tests:
+                # Nothing is asked of what is counted, so it needs no name.
+                clauses = self._clauses(evolve(tree.loops[0], variable="_"))
+        return layout.comprehension(_QUANTIFIERS[tree.function], element, clauses)
+
+    def _clauses(self, loop: expr.Loop) -> list[str]:
+        many = loop.many if isinstance(loop.many, str) else self.code(loop.many).text
+        clauses = [f"for {parameter(loop.variable)} in {many}"]
+        return [*clauses, *(f"if {self.code(test).at(layout.OR)}" for test in loop.tests)]

@@ -1,0 +1,92 @@
+"""Expressions in the notation of the machine file, for what users read."""
+
+from __future__ import annotations
+
+from opslifecycle_codegen.ir import expr
+from opslifecycle_codegen.ir.expr import Expression, Loop
+
+#: What needs no brackets where it stands in another expression.
+_ATOMS = (
+    expr.Literal, expr.Member, expr.StatusSet, expr.Name, expr.Field, expr.Count, expr.Extreme,
+    expr.Construct, expr.Quantified,
+)  # fmt: skip
+
+
+def notation(tree: Expression) -> str:
+    """An expression, in brackets nowhere but inside."""
+    match tree:
+        case expr.Literal(value=value):
+            return _literal(value)
+        case expr.Member(type=enum, word=word):
+            return f"{enum.required}.{word}"
+        case expr.StatusSet(members=members):
+            return f"[{', '.join(members)}]"
+        case expr.Name(name=name):
+            return name
+        case expr.Field(base=base, name=name):
+            return f"{_inner(base)}.{name}"
+        case expr.Count(base=base, key=key):
+            return f"{_inner(base)}[{notation(key)}]"
+        case expr.And(operands=operands):
+            return " and ".join(map(_inner, operands))
+        case expr.Or(operands=operands):
+            return " or ".join(map(_inner, operands))
+        case expr.Not(operand=operand):
+            return f"not {_inner(operand)}"
+        case expr.Arithmetic(operator=operator, left=left, right=right):
+            return f"{_inner(left)} {operator} {_inner(right)}"
+        case expr.Extreme(function=function, operands=operands):
+            return f"{function}({_listed(operands)})"
+        case expr.Conditional(test=test, then=then, otherwise=otherwise):
+            return f"{_inner(then)} if {_inner(test)} else {_inner(otherwise)}"
+        case expr.Construct(variant=variant, arguments=arguments):
+            return f"{variant}({_listed(arguments)})"
+        case expr.Quantified(function=function, element=element, loops=loops):
+            return f"{function}({notation(element)} {' '.join(map(_loop, loops))})"
+    return _test(tree)
+
+
+def _test(tree: Expression) -> str:
+    match tree:
+        case expr.Compare(operands=operands, operators=operators):
+            first, *others = map(_inner, operands)
+            pairs = zip(operators, others, strict=True)
+            return first + "".join(f" {operator} {other}" for operator, other in pairs)
+        case expr.Among(value=value, many=many, negated=negated):
+            among = _inner(many) if isinstance(many, Expression) else f"[{_listed(many)}]"
+            return f"{_inner(value)} {'not in' if negated else 'in'} {among}"
+        case expr.IsNone(value=value, negated=negated):
+            return f"{_inner(value)} {'is not' if negated else 'is'} None"
+        case expr.IsVariant(value=value, variant=variant, negated=negated):
+            return f"{_inner(value)} {'is not' if negated else 'is'} {variant}"
+        case expr.IsMember(value=value, member=member, negated=negated):
+            return f"{_inner(value)} {'is not' if negated else 'is'} {notation(member)}"
+    raise TypeError(type(tree).__name__)
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value)
+
+
+def _inner(tree: Expression) -> str:
+    text = notation(tree)
+    return text if isinstance(tree, _ATOMS) else f"({text})"
+
+
+def _listed(trees: tuple[Expression, ...]) -> str:
+    return ", ".join(map(notation, trees))
+
+
+def _loop(loop: Loop) -> str:
+    many = notation(loop.many) if isinstance(loop.many, Expression) else loop.many
+    tests = "".join(f" if {_inner(test)}" for test in loop.tests)
+    return f"for {loop.variable} in {many}{tests}"
+
+
+def update_notation(target: expr.Field, value: Expression) -> str:
+    """An update, short where the new value is the old one and something more or less."""
+    if isinstance(value, expr.Arithmetic) and notation(value.left) == notation(target):
+        return f"{notation(target)} {value.operator}= {notation(value.right)}"
+    return f"{notation(target)} = {notation(value)}"
