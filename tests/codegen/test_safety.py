@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,161 @@ def test_what_another_package_name_leaves_behind_is_reported_and_removed(
     assert run(gates, "generate") == 0
     assert [path.name for path in (gates / "src/turnstile").glob("*.py")] == ["mine.py"]
     assert run(gates, "check") == 0
+
+
+@pytest.fixture
+def shop(gates: Path) -> Path:
+    """A project with a template of its own, which prints no marker."""
+    with (gates / "pyproject.toml").open("a") as file:
+        file.write('templates = "templates"\noutput = "site"\n')
+    (gates / "templates").mkdir()
+    (gates / "templates/page.py.j2").write_text("# {{ summary }}\n")
+    assert run(gates, "generate") == 0
+    return gates
+
+
+def test_what_a_template_printed_is_replaced_until_it_is_changed_by_hand(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = shop / "site/page.py"
+    page.write_bytes(page.read_bytes().replace(b"\n", b"\r\n"))
+    edit(shop / "machine/turnstile.yaml", "for each coin", "for a coin")
+    assert run(shop, "generate") == 0
+    assert "for a coin" in page.read_text()
+    page.write_text("# mine\n")
+    assert run(shop, "generate") == 2
+    assert "site/page.py was changed since it was generated" in capsys.readouterr().err
+    assert page.read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize("name", ["Makefile", "page.csv", "turnstile.yaml"])
+def test_a_template_replaces_no_file_that_was_written_by_hand(
+    shop: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = "machine" if name == "turnstile.yaml" else "site"
+    edit(shop / "pyproject.toml", 'output = "site"', f'output = "{output}"')
+    target = shop / output / name
+    if not target.exists():
+        target.write_text("mine\n")
+    before = target.read_text()
+    (shop / f"templates/{name}.j2").write_text("printed\n")
+    assert run(shop, "generate") == 2
+    assert f"{output}/{name} was not generated" in capsys.readouterr().err
+    assert target.read_text() == before
+
+
+def test_a_template_replaces_no_other_output(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(shop / "pyproject.toml", 'output = "site"', 'output = "src/turnstile"')
+    (shop / "templates/errors.py.j2").write_text("printed\n")
+    assert run(shop, "generate") == 2
+    assert "a template that would replace src/turnstile/errors.py" in capsys.readouterr().err
+
+
+def test_what_a_template_left_behind_is_reported_and_removed(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "templates/page.py.j2").rename(shop / "templates/other.py.j2")
+    assert run(shop, "check") == 1
+    assert "site/page.py is generated, but no machine claims it" in capsys.readouterr().out
+    assert run(shop, "generate") == 0
+    assert [path.name for path in (shop / "site").iterdir()] == ["other.py"]
+    assert run(shop, "check") == 0
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/hostname"])
+def test_a_lock_that_names_files_elsewhere_is_refused(
+    shop: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(shop / "machine/turnstile.lock.json", "site/page.py", name)
+    assert run(shop, "generate") == 2
+    assert f"{name!r} is no file of this project" in capsys.readouterr().err
+
+
+#: Runs the command line and ends the process, as a kill does, at the n-th call of a function.
+KILLED = """
+import os, pathlib, sys
+from opslifecycle_codegen.cli.main import main
+owner = {"os": os, "Path": pathlib.Path}[sys.argv[1]]
+name, left = sys.argv[2], int(sys.argv[3])
+real = getattr(owner, name)
+def counted(*arguments, **named):
+    global left
+    left -= 1
+    if left < 0:
+        os._exit(9)
+    return real(*arguments, **named)
+setattr(owner, name, counted)
+sys.exit(main(["--project", sys.argv[4], "generate"]))
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("owner", "function", "calls", "old"),
+    [
+        ("Path", "chmod", 0, True),
+        ("Path", "chmod", 3, True),
+        ("os", "replace", 0, True),
+        ("os", "replace", 3, False),
+    ],
+)
+def test_a_run_that_is_killed_leaves_the_old_files_or_is_finished_by_the_next(
+    gates: Path,
+    owner: str,
+    function: str,
+    calls: int,
+    old: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    edit(gates / "machine/turnstile.yaml", "through for each coin", "in for each coin")
+    before = contents(gates)
+    command = [sys.executable, "-c", KILLED, owner, function, str(calls), str(gates)]
+    assert subprocess.run(command, check=False).returncode == 9
+    after = contents(gates)
+    assert ({name: after[name] for name in before} == before) is old
+    assert after.keys() - before.keys()
+    assert run(gates, "check") == 1
+    assert "a run that wrote files was interrupted" in capsys.readouterr().out
+    assert contents(gates) == after
+    assert run(gates, "generate") == 0
+    assert run(gates, "check") == 0
+    assert contents(gates).keys() == before.keys()
+
+
+@pytest.mark.parametrize(
+    "journal", [b"", b"[", b"3", b'["../kept", "kept", 7, null, "../x.opslifecycle-codegen-fresh"]']
+)
+def test_a_damaged_journal_removes_nothing(gates: Path, journal: bytes) -> None:
+    kept = [gates / "kept", gates.parent / "kept", gates.parent / "x.opslifecycle-codegen-fresh"]
+    for path in kept:
+        path.write_text("mine")
+    (gates / ".opslifecycle-codegen.journal").write_bytes(journal)
+    assert run(gates, "generate") == 0
+    assert all(path.exists() for path in kept)
+    assert not (gates / ".opslifecycle-codegen.journal").exists()
+
+
+def test_a_write_that_fails_leaves_nothing_behind(
+    gates: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(gates / "machine/turnstile.yaml", "through for each coin", "in for each coin")
+    before = contents(gates)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "chmod", full)
+        assert run(gates, "generate") == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert contents(gates) == before
+    assert run(gates, "generate") == 0
 
 
 def test_a_project_inside_this_one_keeps_its_files(gates: Path) -> None:

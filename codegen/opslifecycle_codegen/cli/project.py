@@ -27,6 +27,8 @@ class Compiled:
     program: Program
     files: dict[PurePosixPath, str]
     changes: list[Change]
+    #: The digests of files without our marker as they were generated last, by their paths.
+    owned: dict[PurePosixPath, str]
 
 
 def program_of(source: bytes, path: str) -> Program:
@@ -69,16 +71,26 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
     files = renderer.files()
     if config.templates is not None and config.output is not None:
         sources = _templates(project, config.templates)
-        files |= own_templates.rendered(sources, config.output, program, renderer.digest)
+        own = own_templates.rendered(sources, config.output, program, renderer.digest)
+        twice = sorted(own.keys() & files.keys())
+        if twice:
+            message = f"{config.templates} has a template that would replace {twice[0]}"
+            raise InvalidConfigError(f"{message}; give it another name")
+        files |= own
+        printed = {str(path): write.digest(text) for path, text in own.items()}
+        files[config.lock] = lock.dump({**renderer.lock, "outputs": printed})
     lock_path = project / config.lock
     changes: list[Change] = []
+    owned: dict[PurePosixPath, str] = {}
     if lock_path.exists():
-        old = lock.load(lock_path.read_text(encoding="utf-8"), str(config.lock))
+        text = lock_path.read_text(encoding="utf-8")
+        old = lock.load(text, str(config.lock))
+        owned = {config.lock: write.digest(text), **lock.outputs(old, str(config.lock))}
         changes = compare.changes(old, renderer.lock)
         for change, hint in _unexplained(program, old, renderer.lock):
             diagnostics.add(program.machine.mark, "breaking-change", change.text, hint)
     diagnostics.stop_if_any()
-    return Compiled(config, program, files, changes)
+    return Compiled(config, program, files, changes, owned)
 
 
 def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]:
@@ -111,8 +123,3 @@ def _unexplained(
         if change.kind == compare.PERSISTED
         and not any(change.rule in s.accepts for s in steps if s.version > old["version"])
     ]
-
-
-def orphans(project: Path, compiled: list[Compiled]) -> list[PurePosixPath]:
-    """Generated files that no machine claims."""
-    return write.orphans(project, [path for each in compiled for path in each.files])

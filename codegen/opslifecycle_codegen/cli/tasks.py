@@ -12,7 +12,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.base.config import InvalidConfigError, load_config
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError, nearest
-from opslifecycle_codegen.cli.project import Compiled, compile_all, orphans
+from opslifecycle_codegen.cli.project import Compiled, compile_all
 from opslifecycle_codegen.cli.report import tell_findings
 from opslifecycle_codegen.emit import write
 
@@ -41,12 +41,11 @@ def generate(options: Options) -> int:
 def _generate(project: Path) -> int:
     compiled = compile_all(project)
     files = _files(compiled)
-    write.refuse_to_overwrite(project, files)
+    owned = {path: digest for each in compiled for path, digest in each.owned.items()}
+    write.refuse_to_overwrite(project, files, owned)
     stale = write.stale(project, files)
-    write.write(project, {path: files[path] for path in stale})
-    gone = orphans(project, compiled)
-    for path in gone:
-        (project / path).unlink()
+    gone = write.orphans(project, files, owned)
+    write.write(project, {path: files[path] for path in stale}, gone)
     _tell_changes(compiled)
     for path in stale:
         print(f"wrote {path}")
@@ -61,15 +60,21 @@ def check(options: Options) -> int:
     compiled = compile_all(options.project)
     files = _files(compiled)
     stale = write.stale(options.project, files)
-    gone = orphans(options.project, compiled)
+    owned = {path: digest for each in compiled for path, digest in each.owned.items()}
+    gone = write.orphans(options.project, files, owned)
+    cut = write.interrupted(options.project)
     _tell_changes(compiled)
     for difference in stale.values():
         print(difference, end="")
     for path in gone:
         print(f"{path} is generated, but no machine claims it")
+    if cut:
+        print(f"a run that wrote files was interrupted; run: {_MEND}")
     if stale or gone:
         wrong = len(stale) + len(gone)
         print(f"{wrong} of {len(files)} generated files are out of date; run: {_MEND}")
+        return DRIFT
+    if cut:
         return DRIFT
     print(f"{len(files)} generated files of {len(compiled)} machine(s) are up to date")
     return OK

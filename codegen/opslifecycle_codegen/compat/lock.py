@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 from typing import Any
 
 from opslifecycle_codegen.ir.program import Program
@@ -90,6 +91,18 @@ def load(text: str, path: str) -> dict[str, Any]:
     if not isinstance(lock.get("version"), int):
         raise InvalidLockError(f"{path}: the lock lacks 'version'")
     return lock
+
+
+def outputs(lock: dict[str, Any], path: str) -> dict[PurePosixPath, str]:
+    """What the project's own templates printed last: each file with its digest."""
+    found = lock.get("outputs", {})
+    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
+        raise InvalidLockError(f"{path}: 'outputs' are no files with their digests")
+    files = {PurePosixPath(name): digest for name, digest in found.items()}
+    for each in files:
+        if each.is_absolute() or ".." in each.parts:
+            raise InvalidLockError(f"{path}: {str(each)!r} is no file of this project")
+    return files
 
 
 def _spelled(type: Type) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import fcntl
+import hashlib
+import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +17,8 @@ from opslifecycle_codegen.emit.render import MARKER
 _DIFF_LINES_MAX = 60
 #: What carries the marker, and how far from its beginning.
 _MARKED, _MARKER_WITHIN = (".py", ".md"), 400
+#: What a run that is writing leaves in the project, and how its files end until they are in place.
+_JOURNAL, _FRESH = ".opslifecycle-codegen.journal", ".opslifecycle-codegen-fresh"
 #: Folders that hold no files of a project's own.
 _FOREIGN_FOLDERS = frozenset({"node_modules", "build", "dist", "__pycache__"})
 
@@ -29,17 +33,28 @@ def stale(root: Path, files: Mapping[PurePosixPath, str]) -> dict[PurePosixPath,
     return differences
 
 
-def orphans(root: Path, files: Iterable[PurePosixPath]) -> list[PurePosixPath]:
-    """Files with our marker that no machine claims any longer, wherever in the project."""
+def orphans(
+    root: Path, files: Iterable[PurePosixPath], owned: Mapping[PurePosixPath, str]
+) -> list[PurePosixPath]:
+    """Files that were generated and that no machine claims any longer, wherever in the project.
+
+    `owned` has the digests of files without our marker as they were generated last.
+    """
     claimed = set(files)
-    found = []
+    found = set()
     for path in _own_files(root):
         relative = PurePosixPath(path.relative_to(root).as_posix())
         if relative in claimed or path.suffix not in _MARKED:
             continue
         text = _read(path)
         if text is not None and MARKER in text[:_MARKER_WITHIN]:
-            found.append(relative)
+            found.add(relative)
+    for relative, known in owned.items():
+        path = root / relative
+        inside = not path.is_symlink() and path.parent.resolve().is_relative_to(root.resolve())
+        text = _read(path) if inside and relative not in claimed else None
+        if text is not None and digest(text) == known:
+            found.add(relative)
     return sorted(found)
 
 
@@ -57,44 +72,119 @@ def _own_files(root: Path) -> Iterator[Path]:
         yield from (here / name for name in names)
 
 
-def refuse_to_overwrite(root: Path, files: Iterable[PurePosixPath]) -> None:
-    """Raise InvalidConfigError if a target is not ours: hand-written, a link, or outside."""
+def refuse_to_overwrite(
+    root: Path, files: Mapping[PurePosixPath, str], owned: Mapping[PurePosixPath, str]
+) -> None:
+    """Raise InvalidConfigError if a target is not ours: hand-written, a link, or outside.
+
+    Args:
+        root: The folder of the project.
+        files: The fresh text of each target.
+        owned: The digests of files without our marker as they were generated last.
+    """
     inside = root.resolve()
-    for path in files:
+    for path, fresh in files.items():
         target = root / path
         if target.is_symlink() or not target.parent.resolve().is_relative_to(inside):
             message = f"{path}: generated files do not go through links; replace the link"
             raise InvalidConfigError(message)
         if str(path) == "pyproject.toml":
             raise InvalidConfigError(f"{path}: this is the configuration, not an output")
-        found = _read(target) if path.suffix in _MARKED else None
-        if found is not None and MARKER not in found[:_MARKER_WITHIN]:
-            message = (
-                f"{path} was not generated, so it is not overwritten: move it away, or choose"
-                " another folder in pyproject.toml"
-            )
-            raise InvalidConfigError(message)
+        found = _read(target)
+        if found is None or found == fresh or _is_ours(path, found, owned):
+            continue
+        changed = path in owned and MARKER not in fresh[:_MARKER_WITHIN]
+        why = "was changed since it was generated" if changed else "was not generated"
+        raise InvalidConfigError(
+            f"{path} {why}, so it is not overwritten: move it away, or choose"
+            " another folder in pyproject.toml"
+        )
 
 
-def write(root: Path, files: Mapping[PurePosixPath, str]) -> None:
-    """Write every file. All are on disk beside their places before the first takes its place."""
-    staged: list[tuple[str, Path]] = []
+def _is_ours(path: PurePosixPath, found: str, owned: Mapping[PurePosixPath, str]) -> bool:
+    return MARKER in found[:_MARKER_WITHIN] or owned.get(path) == digest(found)
+
+
+def digest(text: str) -> str:
+    """What a file without our marker is recognised by, whatever its line endings."""
+    return hashlib.sha256(text.replace("\r\n", "\n").encode("utf-8", "replace")).hexdigest()
+
+
+def write(
+    root: Path, files: Mapping[PurePosixPath, str], gone: Iterable[PurePosixPath] = ()
+) -> None:
+    """Write every file and remove those that are gone.
+
+    All texts are on disk beside their places before the first takes its place. A run that ends
+    before that leaves what was there; one that ends later leaves a journal, by which `interrupted`
+    knows, and the next run writes what is missing. Runs in one project wait for each other.
+    """
+    removed = list(gone)
+    if not (files or removed or interrupted(root)):
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone(root):
+        _clear(root)
+        staged = [(root / path, _beside(root / path), text) for path, text in files.items()]
+        names = [fresh.relative_to(root).as_posix() for _, fresh, _ in staged]
+        (root / _JOURNAL).write_text(json.dumps(names), encoding="utf-8")
+        try:
+            for target, fresh, text in staged:
+                _stage(target, fresh, text)
+        except BaseException:
+            _clear(root)
+            raise
+        for path in removed:
+            (root / path).unlink(missing_ok=True)
+        for target, fresh, _ in staged:
+            os.replace(fresh, target)
+        (root / _JOURNAL).unlink()
+
+
+def interrupted(root: Path) -> bool:
+    """Whether a run ended before all of its files were in their places."""
+    return (root / _JOURNAL).exists()
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}{_FRESH}")
+
+
+def _stage(target: Path, fresh: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # An exclusive creation follows no link.
+    with fresh.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    fresh.chmod((target.stat().st_mode if target.exists() else 0o644) & 0o777)
+
+
+def _clear(root: Path) -> None:
+    """Remove what an interrupted run has staged, and its journal."""
+    journal = root / _JOURNAL
     try:
-        for path, text in files.items():
-            target = root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-            staged.append((name, target))
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            mode = target.stat().st_mode if target.exists() else 0o644
-            os.chmod(name, mode & 0o777)
-        for name, target in staged:
-            os.replace(name, target)
+        names = json.loads(journal.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        # The run ended while it wrote the journal, before it staged anything.
+        names = []
+    inside = root.resolve()
+    for name in names if isinstance(names, list) else []:
+        fresh = root / str(name)
+        if fresh.name.endswith(_FRESH) and fresh.parent.resolve().is_relative_to(inside):
+            fresh.unlink(missing_ok=True)
+    journal.unlink()
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Let one run at a time write into a project; a run that is killed gives its turn up."""
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
     finally:
-        for name, _ in staged:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+        os.close(folder)
 
 
 def _read(path: Path) -> str | None:
@@ -109,7 +199,7 @@ def _difference(path: str, found: str | None, fresh: str) -> str:
     if found is None:
         return f"{path} is missing\n"
     if found.replace("\r\n", "\n") == fresh:
-        advice = "have git check them out as they are: *.py *.md text eol=lf in .gitattributes"
+        advice = "say `*.py text eol=lf` and `*.md text eol=lf` in .gitattributes"
         return f"{path} differs in its line endings alone; {advice}\n"
     lines = list(
         difflib.unified_diff(
