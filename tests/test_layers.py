@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,38 @@ def test_compiler_and_runtime_do_not_import_each_other() -> None:
         assert not {m for m in imports_of(path) if m.split(".")[0] == "opslifecycle"}, path
     for path in [*SHELL, *GENERATED, *COMMAND_LINE]:
         assert not {m for m in imports_of(path) if m.startswith("opslifecycle_codegen")}, path
+
+
+def packages_imported(base: Path) -> dict[str, set[str]]:
+    """Which packages and modules beside it each one directly below a package imports."""
+    found: dict[str, set[str]] = {}
+    for path in base.rglob("*.py"):
+        here = path.relative_to(base).with_suffix("").parts[0]
+        below = {m.split(".")[1] for m in imports_of(path) if m.startswith(f"{base.name}.")}
+        places = {
+            each for each in below if (base / each).is_dir() or (base / f"{each}.py").exists()
+        }
+        found.setdefault(here, set()).update(places - {here})
+    return found
+
+
+def packages_documented(base: Path) -> dict[str, set[str]]:
+    """The same as ARCHITECTURE.md has it, in a table of its own for each package."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition(f"| `{base.name}` | imports |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [
+        [re.findall(r"`(\w+)`", cell) for cell in row.split("|")[1:3]] for row in table.split("\n")
+    ]
+    return {name: set(imported) for (name,), imported in rows}
+
+
+@pytest.mark.parametrize("base", [RUNTIME, ROOT / "codegen/opslifecycle_codegen"])
+def test_packages_import_what_the_architecture_says_and_in_no_circle(base: Path) -> None:
+    found = packages_imported(base)
+    assert len(found) >= 6
+    assert found == packages_documented(base)
+    order = list(TopologicalSorter(found).static_order())
+    assert order.index("errors" if base == RUNTIME else "base") < order.index("cli")
 
 
 def test_features_do_not_know_one_another() -> None:

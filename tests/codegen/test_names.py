@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 from opslifecycle_codegen.analysis.analyze import analyze
-from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read

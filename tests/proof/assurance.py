@@ -70,7 +70,7 @@ def search(name: str) -> Layer:
 
 def asked_of_spin(name: str) -> Layer:
     """The states of one slice, counted by SPIN."""
-    from opslifecycle_codegen.modelcheck.task import compared_with_spin
+    from opslifecycle_codegen.cli.prove import compared_with_spin
 
     started = time.perf_counter()
     slice = slice_of(edited(), name)

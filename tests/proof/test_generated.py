@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from opslifecycle import OperationLifecycleAction, OpsLifecycleError
-from opslifecycle_codegen.analysis.guards import BUILT_IN_REJECTIONS
 from opslifecycle_codegen.analysis.slice_rules import CRASH, CRASH_DISCARDING
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.slices import Slice
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State

@@ -13,6 +13,7 @@ import attrs
 import pytest
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.cli.prove import compared_with_spin
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.slices import Slice, slices
@@ -22,7 +23,6 @@ from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, relation
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term
 from opslifecycle_codegen.modelcheck.symbolic.tla import tla
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
-from opslifecycle_codegen.modelcheck.task import compared_with_spin
 
 from tests.proof.machines import ROOT, edited, search, slice_of
 
@@ -121,7 +121,7 @@ def test_a_rule_read_differently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
         forgetful = [attrs.evolve(each, after=each.after[:-1]) for each in right.transitions]
         return attrs.evolve(right, transitions=tuple(forgetful))
 
-    monkeypatch.setattr("opslifecycle_codegen.modelcheck.task.relation", misread)
+    monkeypatch.setattr("opslifecycle_codegen.cli.prove.relation", misread)
     slice = small(EXAMPLES[0])
     _, wrong = compared_with_spin(slice, Search(slice).run(), "machine.yaml")
     assert len(wrong) == 1

@@ -7,8 +7,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from opslifecycle import InternalError, OpsLifecycleError, RegistryClosedError, Store
-from opslifecycle_codegen.emit.names import public_names
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.types import COUNT, ENTITY, REGISTRY, Type
 from opslifecycle_codegen.modelcheck.evaluate import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 from opslifecycle_codegen.analysis import name_rules, rules
-from opslifecycle_codegen.analysis.placement import LEGAL_STATUS, _Placement
+from opslifecycle_codegen.analysis.placement import _Placement
 from opslifecycle_codegen.base.reserved_words import RESERVED
 from opslifecycle_codegen.emit.authority import CommandLowering
 from opslifecycle_codegen.emit.methods import MethodLowering
 from opslifecycle_codegen.ir import naming
+from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.source.words import Expr, Name
 
 from tests.random_machines.building import Tree

@@ -7,13 +7,13 @@ from attrs import evolve
 from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.overlaps import judge
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, placed
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
-from opslifecycle_codegen.compat.migrations import migrations_of
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.program import (

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve
 
 from opslifecycle_codegen.analysis.expressions import compile_expression
-from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.expr import Field
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.scope import Scope

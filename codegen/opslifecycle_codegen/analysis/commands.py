@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.resolve import Resolver, action_label
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import BarrierAdmission, Check, Command
 from opslifecycle_codegen.ir.scope import Scope
@@ -28,9 +29,6 @@ from opslifecycle_codegen.ir.types import (
 )
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr, Words
-
-#: What a barrier is checked for when it is asked for, each once, in the order of the machine.
-BARRIER_CHECKS = ("repeated", "busy", "unknown")
 
 
 class Commands:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from opslifecycle_codegen.ir.scope import Scope
+from opslifecycle_codegen.ir.symbols import MemberOf
 from opslifecycle_codegen.ir.types import BOOL, Type
 
 CASES_MAX = 20_000
@@ -180,7 +181,5 @@ class Domains:
         member, enum = self._value(node.value, case), self._type(node.value)
         if member is None or enum is None:
             return None
-        code = self._scope.symbols.enums[enum.required.name].members[member].values.get(node.attr)
-        if code in ("True", "False"):
-            return code == "True"
-        return None if code is None else code.rpartition(".")[2].lower()
+        value = self._scope.symbols.enums[enum.required.name].members[member].values.get(node.attr)
+        return value.wire if isinstance(value, MemberOf) else value

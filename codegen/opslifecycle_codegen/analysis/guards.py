@@ -7,20 +7,15 @@ from collections.abc import Sequence
 from opslifecycle_codegen.analysis.expressions import compile_expression, narrowed_by
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root
 from opslifecycle_codegen.ir.expr import Name as NameOf
 from opslifecycle_codegen.ir.expr import Refusal as RefusalOf
 from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.types import BOOL, COUNT, TEXT, Type
+from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Name
-
-#: Rejections that every machine has, with their facts.
-BUILT_IN_REJECTIONS: dict[str, tuple[str, dict[str, Type]]] = {
-    "invalid_spec": ("InvalidSpecError", {"field": TEXT, "reason": TEXT}),
-    "cursor_out_of_range": ("CursorOutOfRangeError", {"cursor": COUNT, "watermark": COUNT}),
-}
 
 
 class Guards:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.reserved_words import RESERVED
-from opslifecycle_codegen.emit.names import public_names
 from opslifecycle_codegen.ir.naming import public_methods
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source import model

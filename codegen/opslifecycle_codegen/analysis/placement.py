@@ -13,23 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import evolve
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr
 
-#: The built-in guard that tests whether the status allows the action.
-LEGAL_STATUS = "legal_status"
 EVICT_RECORDS, EVICT_ENTRIES = "records", "entries"
-
-#: What the shell carries out itself, and the feature that has it placed.
-BUILT_IN_EFFECTS = {
-    "append_to_feed": "`feed`, and `feed: {when: …}` says which records get an entry",
-    "count_in_barriers": "`barrier`",
-    "wake_watchers": "`watch`",
-    "evict_oldest": "`retention`",
-    "close_watchers": "`rollback`",
-    "fail_barriers": "`rollback`",
-    "erase": "`rollback`, `erase`, `collect` or `discard_when`",
-}
 
 
 def placed(machine: model.Machine, diagnostics: Diagnostics) -> model.Machine:

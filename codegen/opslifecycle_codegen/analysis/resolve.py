@@ -6,11 +6,12 @@ import re
 
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.emit.layout import quoted
 from opslifecycle_codegen.ir.symbols import (
     EnumInfo,
     MemberInfo,
+    MemberOf,
     PropertyInfo,
+    PropertyValue,
     Symbols,
     pascal,
 )
@@ -129,13 +130,13 @@ class Resolver:
         member: Declared,
         given: dict[Name, Node],
         properties: dict[str, PropertyInfo],
-    ) -> dict[str, str]:
+    ) -> dict[str, PropertyValue]:
         for key in given:
             if key not in properties:
                 hint = nearest(key, ["summary", *properties])
                 message = f"no property {key!r} is declared"
                 self._diagnostics.add(key.mark, "unknown-key", message, hint)
-        values = {}
+        values: dict[str, PropertyValue] = {}
         for name, info in properties.items():
             node = given.get(Name(name, member.mark))
             if node is None:
@@ -145,25 +146,25 @@ class Resolver:
                 values[name] = self._literal(node, info.type)
         return values
 
-    def _literal(self, node: Node, type: Type) -> str:
-        """The code of a property's value."""
+    def _literal(self, node: Node, type: Type) -> PropertyValue:
+        """The value of a property; what is wrong is reported, and anything is returned."""
         if isinstance(node, Scalar):
             if type == BOOL and node.plain and node.text in ("true", "false"):
-                return node.text.capitalize()
+                return node.text == "true"
             if type == COUNT and node.plain and _COUNT.fullmatch(node.text):
-                return node.text
+                return int(node.text)
             if type == TEXT or (type == NAME and is_name(node.text)):
-                return quoted(node.text)
+                return node.text
             if type.kind == "enum":
                 members = self._members_declared(type.name)
                 if node.text in members:
-                    return f"{type.name}.{node.text.upper()}"
+                    return MemberOf(type.name, node.text)
                 hint = nearest(node.text, members)
                 message = f"{type.name} has no member {node.text!r}"
                 self._diagnostics.add(node.mark, "unknown-member", message, hint)
-                return "None"
+                return ""
         self._diagnostics.add(node.mark, "wrong-type", f"expected a value of type {type}")
-        return "None"
+        return ""
 
     def _members_declared(self, enum: str) -> list[str]:
         for name, declared in self._machine.enums.items():
@@ -179,7 +180,7 @@ class Resolver:
         }
         members = {}
         for wire, status in declared.members.items():
-            values = {"terminal": str(status.terminal)}
+            values: dict[str, PropertyValue] = {"terminal": status.terminal}
             own = {name: info for name, info in properties.items() if name != "terminal"}
             values.update(self._values_of(status, status.properties, own))
             members[str(wire)] = MemberInfo(wire, status.summary, values)
@@ -223,10 +224,10 @@ class Resolver:
                 continue
             members = {}
             for wire, action in self._machine.actions.items():
-                values = {
-                    "label": quoted(action_label(wire, action)),
-                    "from_statuses": _tuple_of(status, self.statuses(action.from_)),
-                    "idempotent_in": _tuple_of(status, self.statuses(action.idempotent_in)),
+                values: dict[str, PropertyValue] = {
+                    "label": action_label(wire, action),
+                    "from_statuses": _members_of(status, self.statuses(action.from_)),
+                    "idempotent_in": _members_of(status, self.statuses(action.idempotent_in)),
                 }
                 members[str(wire)] = MemberInfo(wire, action.summary, values)
             self._symbols.enums[name] = EnumInfo(
@@ -308,6 +309,5 @@ def action_label(name: str, action: model.Action) -> str:
     return str(action.label or (action.methods[0] if action.methods else name))
 
 
-def _tuple_of(enum: str, members: tuple[str, ...]) -> str:
-    inside = ", ".join(f"{enum}.{member.upper()}" for member in members)
-    return f"({inside}{',' if len(members) == 1 else ''})"
+def _members_of(enum: str, members: tuple[str, ...]) -> tuple[MemberOf, ...]:
+    return tuple(MemberOf(enum, member) for member in members)

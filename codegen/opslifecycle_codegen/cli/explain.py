@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.emit.texts import line
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.program import Check, Command, Program
 
 

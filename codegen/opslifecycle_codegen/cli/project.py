@@ -12,6 +12,7 @@ from opslifecycle_codegen.base.config import InvalidConfigError, MachineConfig, 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Finding, InvalidMachineError, Mark
 from opslifecycle_codegen.compat import compare, lock
 from opslifecycle_codegen.compat.compare import Change
+from opslifecycle_codegen.compat.migrations import applied
 from opslifecycle_codegen.emit import own_templates, write
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.ir.program import Program
@@ -115,7 +116,7 @@ def _unexplained(
         )
         return [(change, hint) for change in compare.changes(old, new) if change.breaking]
     hint = f"say so in the migration to version {version}: renames, removes, adds or refuses"
-    left = compare.changes(program.migrations.applied(old, new), new)
+    left = compare.changes(applied(program.migrations, old, new), new)
     # What breaks source alone is accepted with the migration's reason.
     return [
         (change, hint)

@@ -151,29 +151,30 @@ def diagram(options: Options) -> int:
 
 def prove(options: Options) -> int:
     """Search every state of a machine's slices for one that breaks a claim."""
-    from opslifecycle_codegen.modelcheck import task
+    from opslifecycle_codegen.cli import prove as proving
 
-    return DRIFT if task.prove(_chosen(options), options) else OK
+    return DRIFT if proving.prove(_chosen(options), options) else OK
 
 
 def export(options: Options) -> int:
     """Print a slice of a machine for another model checker."""
-    from opslifecycle_codegen.modelcheck import task
+    from opslifecycle_codegen.cli import prove as proving
 
     chosen = _chosen(options)
     if len(chosen) > 1:
         raise InvalidConfigError("several machines: say which one with --machine")
-    print(task.exported(chosen[0], options.slice, options.to), end="")
+    print(proving.exported(chosen[0], options.slice, options.to), end="")
     return OK
 
 
 def diff(options: Options) -> int:
     """Tell what changed between two machines, and whom each change breaks."""
-    from opslifecycle_codegen.compat.versions import compared, machine_at
+    from opslifecycle_codegen.cli.versions import machine_at, report
+    from opslifecycle_codegen.compat.versions import compared
 
     old, new = (machine_at(options.project, place) for place in (options.old, options.new))
     verdict = compared(old, new)
-    verdict.tell(options.format)
+    report(verdict, options.format)
     return BREAK if verdict.broken else OK
 
 

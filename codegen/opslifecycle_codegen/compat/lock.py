@@ -9,7 +9,6 @@ from typing import Any
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.starts import Origin, starts_of
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.source.reader import Mapping, Node, Scalar
 
 FORMAT = 2
 
@@ -107,12 +106,3 @@ def outputs(lock: dict[str, Any], path: str) -> dict[PurePosixPath, str]:
 
 def _spelled(type: Type) -> str:
     return str(type)
-
-
-def canonical(node: Node) -> Any:
-    """A tree without places or comments, for the digest."""
-    if isinstance(node, Scalar):
-        return node.text
-    if isinstance(node, Mapping):
-        return {key.text: canonical(value) for key, value in node.items}
-    return [canonical(item) for item in node.items]

@@ -8,7 +8,6 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
-from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
@@ -20,6 +19,7 @@ from opslifecycle_codegen.ir.program import (
     Program,
     Retention,
 )
+from opslifecycle_codegen.ir.public_names import PublicNames
 
 
 @frozen

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-
 from attrs import frozen
 
 from opslifecycle_codegen.ir.program import Command, Program
-from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
+from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo, MemberOf
 
 
 @frozen
@@ -80,9 +78,7 @@ def _enum_table(info: EnumInfo) -> EnumTable:
 
 def member_word(info: EnumInfo, member: MemberInfo, name: str) -> str:
     """The value of a member's property: a text as it is, a member of a closed set by its name."""
-    code, kind = member.values[name], info.properties[name].type.kind
-    if kind == "bool":
-        return "yes" if code == "True" else "no"
-    if kind in ("text", "name"):
-        return str(ast.literal_eval(code))
-    return code.rpartition(".")[2].lower()
+    value = member.values[name]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.wire if isinstance(value, MemberOf) else str(value)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.analysis.placement import LEGAL_STATUS
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
-from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Refusal, Root, negation
 from opslifecycle_codegen.ir.naming import command_method, parameter
 from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
+from opslifecycle_codegen.ir.public_names import PublicNames
 
 DECISION = "Effects | _rt.OpsLifecycleError"
 

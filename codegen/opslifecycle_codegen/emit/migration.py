@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.compat.migrations import RECORD, REGISTRY, Migration
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, Migration
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.ir.types import Type

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.ir.naming import command_method
 from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
 from opslifecycle_codegen.ir.types import Type
 

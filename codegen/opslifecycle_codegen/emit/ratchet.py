@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from opslifecycle_codegen.analysis.placement import LEGAL_STATUS
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
-from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.state import has_stamps
+from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.starts import given
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import Type

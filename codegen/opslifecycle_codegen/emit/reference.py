@@ -14,11 +14,10 @@ from typing import Any
 
 import attrs
 
-from opslifecycle_codegen.analysis.commands import BARRIER_CHECKS
-from opslifecycle_codegen.analysis.placement import BUILT_IN_EFFECTS
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
 from opslifecycle_codegen.base.rule_catalogue import RULES, WAIVABLE
 from opslifecycle_codegen.compat import compare
+from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS, BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.naming import BUILT_IN_METHODS
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Declared

@@ -9,7 +9,6 @@ from attrs import frozen
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
-from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.types import check_lines
 from opslifecycle_codegen.ir.naming import (
@@ -18,6 +17,7 @@ from opslifecycle_codegen.ir.naming import (
     public_methods,
 )
 from opslifecycle_codegen.ir.program import Check, Command, ForAll, Program
+from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type, optional
 
 #: What the docstring of a method says whose write is deferred.

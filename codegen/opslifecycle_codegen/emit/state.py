@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.layout import Code
-from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.expr import StatusSet, nodes_of
 from opslifecycle_codegen.ir.naming import attribute, setting
 from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.types import Type
 

@@ -13,11 +13,11 @@ from opslifecycle_codegen.emit.migration import (
     MigrationLowering,
     MigrationStep,
 )
-from opslifecycle_codegen.emit.names import PublicNames
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.state import first_code, has_stamps
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.types import COUNT, Type
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 
 from attrs import frozen
@@ -12,7 +11,15 @@ from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.symbols import EnumInfo, FieldInfo, RecordInfo, Symbols, UnionInfo
+from opslifecycle_codegen.ir.symbols import (
+    EnumInfo,
+    FieldInfo,
+    MemberOf,
+    PropertyValue,
+    RecordInfo,
+    Symbols,
+    UnionInfo,
+)
 from opslifecycle_codegen.ir.types import Type
 
 
@@ -65,16 +72,15 @@ def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
     ]
     members = []
     for member in info.members.values():
-        values = [layout.quoted(member.wire), *(member.values[name] for name in info.properties)]
+        values = [member.wire, *(member.values[name] for name in info.properties)]
         if info.properties:
             lines = [f"    {member.constant} = ("]
             for value in values:
-                lines += layout.statement(
-                    "", _tuple_code(value, width - 12), ",", indent=8, width=width
-                )
+                code = _property_code(value, width - 12)
+                lines += layout.statement("", code, ",", indent=8, width=width)
             lines.append("    )")
         else:
-            lines = [f"    {member.constant} = {values[0]}"]
+            lines = [f"    {member.constant} = {layout.quoted(member.wire)}"]
         members.append((comment(member.summary, width), lines))
     doc = layout.docstring(info.summary, indent=4, width=width)
     text = annotation("str", info.properties)
@@ -82,13 +88,14 @@ def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
     return EnumView(info.name, doc, text, properties, members, unpack)
 
 
-def _tuple_code(value: str, room: int) -> Code:
-    if value[0] in "'\"":
-        return layout.string_code(ast.literal_eval(value), room)
-    if not value.startswith("("):
-        return Code(value)
-    items = value.strip("(),")
-    return layout.called("", [Code(item) for item in items.split(", ") if item])
+def _property_code(value: PropertyValue, room: int) -> Code:
+    if isinstance(value, str):
+        return layout.string_code(value, room)
+    if isinstance(value, MemberOf):
+        return Code(f"{value.enum}.{value.wire.upper()}")
+    if isinstance(value, tuple):
+        return layout.called("", [_property_code(each, room) for each in value])
+    return Code(str(value))
 
 
 def _unpack(names: list[str], width: int) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.compat.migrations import Migrations
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Refusal, Root, roots_in
+from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols, ViewInfo
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source import model

@@ -24,12 +24,24 @@ class PropertyInfo:
 
 
 @frozen
+class MemberOf:
+    """A member of another closed set, as the value of a property."""
+
+    enum: str
+    wire: str
+
+
+#: What a property of a member can be: a flag, a count, a text, a member, or several members.
+PropertyValue = bool | int | str | MemberOf | tuple[MemberOf, ...]
+
+
+@frozen
 class MemberInfo:
-    """One member: its wire spelling, and the code of each property's value."""
+    """One member: its wire spelling, and the value of each property."""
 
     wire: str
     summary: str
-    values: dict[str, str] = Factory(dict)
+    values: dict[str, PropertyValue] = Factory(dict)
 
     @property
     def constant(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
-from opslifecycle_codegen.analysis.guards import BUILT_IN_REJECTIONS
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names

@@ -11,8 +11,8 @@ from opslifecycle_codegen.analysis.slice_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
-from opslifecycle_codegen.emit.names import public_names
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.types import COUNT, Type
 from opslifecycle_codegen.modelcheck.search import Violation
 from opslifecycle_codegen.modelcheck.state import Call, State

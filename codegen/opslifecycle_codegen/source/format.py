@@ -7,8 +7,7 @@ import re
 from collections import Counter
 
 from opslifecycle_codegen.base.config import InvalidConfigError
-from opslifecycle_codegen.compat.lock import canonical
-from opslifecycle_codegen.source.reader import read
+from opslifecycle_codegen.source.reader import plain_data, read
 
 _WIDTH = 100
 _COMMENT = re.compile(r"(?:^|\s)#.*$", re.MULTILINE)
@@ -34,7 +33,7 @@ def laid_out(source: bytes, path: str) -> bytes:
     yaml.dump(yaml.load(source.decode("utf-8-sig")), out)
     text = "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
     after = text.encode("utf-8")
-    same = canonical(read(after, path)) == canonical(before)
+    same = plain_data(read(after, path)) == plain_data(before)
     if not same or _comments(source.decode("utf-8-sig")) != _comments(text):
         raise InvalidConfigError(f"{path}: it cannot be laid out without changing what it says")
     return after

@@ -118,6 +118,15 @@ def _syntax_hint(problem: str) -> str:
     return ""
 
 
+def plain_data(node: Node) -> Any:
+    """A tree as JSON data, without places and comments."""
+    if isinstance(node, Scalar):
+        return node.text
+    if isinstance(node, Mapping):
+        return {key.text: plain_data(value) for key, value in node.items}
+    return [plain_data(item) for item in node.items]
+
+
 class _Builder:
     """Builds nodes from parser events."""
 

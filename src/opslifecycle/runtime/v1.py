@@ -29,7 +29,6 @@ from opslifecycle.shell.messages import (
     OutboxEntry,
     OutboxMessage,
     OutboxRules,
-    is_effect,
     restored,
 )
 from opslifecycle.shell.opening import open_in_thread
@@ -46,6 +45,7 @@ from opslifecycle.stores.base import (
     Put,
     Store,
     Stored,
+    is_outbox_key,
 )
 from opslifecycle.stores.migration import migrated, rename, respell
 from opslifecycle.sync.barriers import Barrier
@@ -135,7 +135,7 @@ __all__ = [
     "encoded",
     "fill",
     "finish",
-    "is_effect",
+    "is_outbox_key",
     "json_text",
     "killed",
     "leave_out_none",

@@ -14,14 +14,13 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 from opslifecycle.errors import InvalidValueError
+from opslifecycle.stores.base import OUTBOX_PREFIX, is_outbox_key
 from opslifecycle.values.conversion import data_of, json_text, structure, text_of
 
 EffectT = TypeVar("EffectT", bound=Enum)
 ActionT = TypeVar("ActionT", bound=Enum)
 SnapshotT = TypeVar("SnapshotT")
 MessageT = TypeVar("MessageT")
-
-PREFIX = "effect-"
 #: The waits between deliveries that fail: the first, and the longest. Each is twice the one before.
 RETRY_SECONDS_MIN, RETRY_SECONDS_MAX = 0.1, 300.0
 #: How much of an error's text a message keeps.
@@ -128,7 +127,7 @@ class OutboxEntry:
     @property
     def id(self) -> str:
         """The id under which a store keeps the message."""
-        return f"{PREFIX}{self.message.number}"
+        return f"{OUTBOX_PREFIX}{self.message.number}"
 
     @property
     def attempts(self) -> int:
@@ -177,11 +176,6 @@ class OutboxEntry:
         return DeadLetter(self.message, self.state.attempts, self.state.error)
 
 
-def is_effect(id: str) -> bool:
-    """Whether a stored id is that of an outbox message and not of a record."""
-    return id.startswith(PREFIX)
-
-
 def restored(
     records: Mapping[str, str],
     effects: type[Enum],
@@ -197,7 +191,7 @@ def restored(
     entries = [
         _entry(id, text, effects, actions, rules, snapshot_of)
         for id, text in records.items()
-        if is_effect(id)
+        if is_outbox_key(id)
     ]
     return sorted(entries, key=lambda entry: entry.message.number)
 
@@ -214,7 +208,7 @@ def _entry(
     for key in _KNOWN:
         if key not in data:
             raise InvalidValueError(key, "is missing")
-    number = id.removeprefix(PREFIX)
+    number = id.removeprefix(OUTBOX_PREFIX)
     if not (number.isascii() and number.isdecimal()):
         raise InvalidValueError("id", f"expected the number of an outbox message, got {id!r}")
     effect, action = structure(data["effect"], effects), structure(data["action"], actions)

@@ -116,6 +116,15 @@ class Store(ABC):
         """Say that the owner is alive; raises OwnershipLostError if it owns nothing any more."""
 
 
+#: How the keys of outbox messages begin, which stand among the records of a store.
+OUTBOX_PREFIX = "effect-"
+
+
+def is_outbox_key(key: str) -> bool:
+    """Whether a key of a stored record is that of an outbox message."""
+    return key.startswith(OUTBOX_PREFIX)
+
+
 class MemoryStore(Store):
     """Keeps a registry in this process: for tests, and for handing one over to the next."""
 

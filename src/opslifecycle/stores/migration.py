@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from opslifecycle.errors import StoreVersionError
-from opslifecycle.shell.messages import is_effect
-from opslifecycle.stores.base import Data, Stored
+from opslifecycle.stores.base import Data, Stored, is_outbox_key
 from opslifecycle.values.conversion import text_of
 
 Edit = Callable[[Data], None]
@@ -33,7 +32,7 @@ def migrated(stored: Stored, record: Edit | None, registry: Edit | None) -> Stor
 
     return Stored(
         {
-            id: edited(body, effect if is_effect(id) else record)
+            id: edited(body, effect if is_outbox_key(id) else record)
             for id, body in stored.records.items()
         },
         {sequence: (id, edited(body, record)) for sequence, (id, body) in stored.rows.items()},

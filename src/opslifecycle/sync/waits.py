@@ -12,10 +12,11 @@ import sys
 import threading
 from collections.abc import Generator, Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from opslifecycle.errors import EventLoopBlockedError, InvalidValueError, OpsLifecycleError
 from opslifecycle.sync.publication import PublicationLock, Waker
+from opslifecycle.values.not_copyable import NotCopyable
 
 if TYPE_CHECKING:
     import asyncio
@@ -90,24 +91,6 @@ class Cell(Generic[T]):
         if not self.wanted and self.owner is not None:
             self.owner.forget(self)
         return ()
-
-
-class NotCopyable:
-    """A base for handles that stand for one thing: copying and pickling them is refused."""
-
-    __slots__ = ()
-
-    def _refuse(self) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} cannot be copied or pickled")
-
-    def __copy__(self) -> NoReturn:
-        self._refuse()
-
-    def __deepcopy__(self, memo: Any) -> NoReturn:
-        self._refuse()
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        self._refuse()
 
 
 class Wait(NotCopyable, Generic[T]):

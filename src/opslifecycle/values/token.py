@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, TypeVar
 
-from opslifecycle.sync.waits import NotCopyable
+from opslifecycle.values.not_copyable import NotCopyable
 
 TokenT = TypeVar("TokenT", bound="ObligationToken")
 

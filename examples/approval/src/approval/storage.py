@@ -243,7 +243,7 @@ def restore(
         authority.cursors[consumer] = _rt.structure(at, int)
     by_text: dict[str, RequestRecord] = {}
     for id, body in stored.records.items():
-        if _rt.is_effect(id):
+        if _rt.is_outbox_key(id):
             continue
         request = by_text[id] = record_of(id, body)
         authority.records[request.id] = request

@@ -1,0 +1,141 @@
+"""Stage 3, analyze: what becomes of what older versions have stored.
+
+A migration edits parts by their names: a closed set, a value, a variant or a union, or `fields` (of
+a record) and `registry`. It names things as its own version does: what a later one renames is
+renamed there. `types` renames classes, which no data names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
+from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES, Migration, Migrations
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import BOOL, COUNT, TEXT, Type
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.reader import Node, Scalar
+from opslifecycle_codegen.source.words import Text
+
+
+def migrations_of(machine: model.Machine, symbols: Symbols, diagnostics: Diagnostics) -> Migrations:
+    """The declared migrations, checked against what the machine declares today."""
+    return _Checker(machine, symbols, diagnostics).run()
+
+
+class _Checker:
+    def __init__(self, machine: model.Machine, symbols: Symbols, diagnostics: Diagnostics) -> None:
+        self._machine = machine
+        self._symbols = symbols
+        self._diagnostics = diagnostics
+
+    def run(self) -> Migrations:
+        found: dict[int, tuple[Text, model.Migration]] = {}
+        for key, declared in self._machine.migrations.items():
+            if not key.isdecimal() or not 2 <= int(key) <= self._machine.version:
+                message = f"{key!s} is no version that this machine has come to"
+                hint = f"a migration leads to one of the versions 2 to {self._machine.version}"
+                self._diagnostics.add(key.mark, "unknown-version", message, hint)
+                continue
+            found[int(key)] = (key, declared)
+        steps = tuple(self._migration(v, found[v][1]) for v in sorted(found))
+        enums = {
+            info.source: name
+            for name, info in self._symbols.enums.items()
+            if info.source in self._symbols.unions
+        }
+        migrations = Migrations(steps, enums)
+        for version in sorted(found):
+            self._check_names(version, found[version][1], migrations)
+        return migrations
+
+    def _migration(self, version: int, declared: model.Migration) -> Migration:
+        parts = self._parts()
+        renamed = [part for part in declared.renames if part != TYPES]
+        for part in {*renamed, *declared.removes, *declared.adds}:
+            if part not in parts:
+                hint = nearest(part, [*parts, TYPES])
+                message = f"{part!s} is nothing that a store keeps"
+                self._diagnostics.add(part.mark, "unknown-name", message, hint)
+        for rule in declared.accepts:
+            if RULES.get(str(rule), COMPATIBLE) == COMPATIBLE:
+                breaking = [name for name, kind in RULES.items() if kind != COMPATIBLE]
+                message = f"{rule!s} is no rule by which a break is told"
+                self._diagnostics.add(rule.mark, "unknown-name", message, nearest(rule, breaking))
+        return Migration(
+            version,
+            str(declared.because),
+            declared.refuses,
+            {str(p): {str(o): str(n) for o, n in e.items()} for p, e in declared.renames.items()},
+            {str(p): [str(name) for name in names] for p, names in declared.removes.items()},
+            {
+                str(part): {str(name): self._added(part, name, node) for name, node in e.items()}
+                for part, e in declared.adds.items()
+            },
+            {str(rule): str(reason) for rule, reason in declared.accepts.items()},
+        )
+
+    def _parts(self) -> list[str]:
+        symbols = self._symbols
+        return [*symbols.enums, *symbols.records, *symbols.unions, RECORD, REGISTRY]
+
+    def _names(self, part: str) -> Iterable[str]:
+        """What a part has today."""
+        symbols = self._symbols
+        if part == TYPES:
+            return symbols.type_names()
+        if part in symbols.enums:
+            return symbols.enums[part].members
+        if part in symbols.unions:
+            return [variant.tag_value for variant in symbols.unions[part].variants.values()]
+        return self._fields(part)
+
+    def _fields(self, part: str) -> Mapping[str, Type]:
+        symbols = self._symbols
+        if part in symbols.records:
+            return {info.name: info.type for info in symbols.records[part].fields.values()}
+        return {RECORD: symbols.entity_fields, REGISTRY: symbols.registry_fields}.get(part, {})
+
+    def _check_names(self, version: int, declared: model.Migration, all: Migrations) -> None:
+        """What is renamed to is there, and what is renamed or removed is not."""
+        known = [*self._parts(), TYPES]
+        for part, edits in declared.renames.items():
+            if part not in known:
+                continue
+            today = [all.spelled(part, name, version) for name in self._names(part)]
+            for old, new in edits.items():
+                if new not in today:
+                    message = f"{part!s} has no {new!s} in version {version}"
+                    self._diagnostics.add(new.mark, "unknown-name", message, nearest(new, today))
+                if old in today:
+                    message = f"{part!s} still has {old!s} in version {version}"
+                    self._diagnostics.add(old.mark, "name-collision", message)
+        for part, names in declared.removes.items():
+            today = [all.spelled(part, name, version) for name in self._names(part)]
+            for name in names:
+                if name in today and name not in declared.adds.get(part, {}):
+                    message = f"{part!s} still has {name!s} in version {version}"
+                    self._diagnostics.add(name.mark, "name-collision", message)
+
+    def _added(self, part: Text, name: Text, node: Node) -> Any:
+        """The JSON value of a field that older data has not."""
+        type = self._fields(part).get(name)
+        if type is None:
+            hint = nearest(name, self._fields(part))
+            self._diagnostics.add(name.mark, "unknown-name", f"{part!s} has no {name!s}", hint)
+            return None
+        if isinstance(node, Scalar):
+            inner = type.required
+            if inner == BOOL and node.plain and node.text in ("true", "false"):
+                return node.text == "true"
+            if inner == COUNT and node.plain and node.text.isdecimal():
+                return int(node.text)
+            if inner == TEXT:
+                return node.text
+            if inner.kind == "enum" and node.text in self._symbols.enums[inner.name].members:
+                return node.text
+        message = f"expected a value of type {type}: a flag, a count, a text or a member"
+        self._diagnostics.add(node.mark, "wrong-type", message)
+        return None
