@@ -262,6 +262,19 @@ class TestLock:
         assert main(["--project", str(operations), "generate"]) == 2
         assert "stand in another order" in capsys.readouterr().err
 
+    def test_a_lock_left_behind_is_named_with_its_new_place(
+        self, turnstile: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        edit(turnstile / "pyproject.toml", "tests =", 'lock = "locks/turnstile.json"\ntests =')
+        for command in ("generate", "check"):
+            assert main(["--project", str(turnstile), command]) == 2
+            told = capsys.readouterr().err
+            assert "machine/turnstile.lock.json is the lock of turnstile" in told
+            assert "locks/turnstile.json: move it there" in told
+        (turnstile / "locks").mkdir()
+        shutil.move(turnstile / "machine/turnstile.lock.json", turnstile / "locks/turnstile.json")
+        assert main(["--project", str(turnstile), "generate"]) == 0
+
     @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 9}', '{"format": 1}', "\x00"])
     def test_a_damaged_lock_is_refused(self, turnstile: Path, text: str) -> None:
         lock = turnstile / "machine/turnstile.lock.json"

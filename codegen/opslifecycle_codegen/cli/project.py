@@ -90,8 +90,26 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
         changes = compare.changes(old, renderer.lock)
         for change, hint in _unexplained(program, old, renderer.lock):
             diagnostics.add(program.machine.mark, "breaking-change", change.text, hint)
+    else:
+        _refuse_moved_lock(project, config, str(program.machine.machine))
     diagnostics.stop_if_any()
     return Compiled(config, program, files, changes, owned)
+
+
+def _refuse_moved_lock(project: Path, config: MachineConfig, machine: str) -> None:
+    """Raise InvalidConfigError if the lock of a machine without one stands somewhere else."""
+    for path in write.own_files(project):
+        if not path.name.endswith(lock.SUFFIX):
+            continue
+        try:
+            found = lock.load(path.read_text(encoding="utf-8"), str(path))
+        except (lock.InvalidLockError, UnicodeDecodeError):
+            continue
+        if found.get("machine") == machine:
+            elsewhere = path.relative_to(project).as_posix()
+            message = f"{elsewhere} is the lock of {machine}, which the configuration has at"
+            hint = "move it there, so that changes are still compared with what is stored"
+            raise InvalidConfigError(f"{message} {config.lock}: {hint}")
 
 
 def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]:

@@ -11,6 +11,8 @@ from opslifecycle_codegen.ir.starts import Origin, starts_of
 from opslifecycle_codegen.ir.types import Type
 
 FORMAT = 2
+#: How the files of locks end.
+SUFFIX = ".lock.json"
 
 
 class InvalidLockError(Exception):

@@ -42,7 +42,7 @@ def orphans(
     """
     claimed = set(files)
     found = set()
-    for path in _own_files(root):
+    for path in own_files(root):
         relative = PurePosixPath(path.relative_to(root).as_posix())
         if relative in claimed or path.suffix not in _MARKED:
             continue
@@ -58,7 +58,7 @@ def orphans(
     return sorted(found)
 
 
-def _own_files(root: Path) -> Iterator[Path]:
+def own_files(root: Path) -> Iterator[Path]:
     """The files of a project, without hidden folders and without projects inside it."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
