@@ -48,6 +48,7 @@ THEN = {
     "clock": [],
     "values.closed_set": [],
     "values.drafts": [],
+    "values.not_copyable": [],
     "shell.batch": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
