@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import pytest
+from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.watchers import Watchers
 
 from tests.counts import FIGURES, calls, counted, grown
@@ -27,16 +29,16 @@ def test_what_grows_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None
     known = json.loads(FIGURES.read_text(encoding="utf-8"))
     count = Watchers.count
 
-    def dear(self: Watchers[object, object], id: object) -> int:
+    def dear(self: Watchers[object], id: object) -> int:
         return sum(count(self, id) for _ in range(10))
 
     add = Watchers.add
 
-    def dear_add(self: Watchers[object, object], id: object) -> object:
+    def dear_add(self: Watchers[object], id: object, kind: Any, lock: PublicationLock) -> object:
         dear(self, id)
-        return add(self, id)
+        return add(self, id, kind, lock)
 
     monkeypatch.setattr(Watchers, "add", dear_add)
     wrong = grown({**known, **calls()}, known)
     assert wrong[0].startswith("calls of a lifecycle: ")
-    assert any("watchers.Watchers.count: 10.00, was 0.00" in line for line in wrong)
+    assert any("waits.Waiting.count: 10.00, was 0.00" in line for line in wrong)

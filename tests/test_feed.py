@@ -159,10 +159,11 @@ class TestWaiting:
         feed = registry.completion_feed()
         assert feed.wait_for_advance(0).cancel()
         feed.wait_for_advance(5)
-        assert feed._waits == {}
+        assert feed.list_since(0).entries == ()
+        assert feed._waits.cells == {}
         both = [feed.wait_for_advance(0) for _ in range(2)]
         assert [each.cancel() for each in both] == [True, True]
-        assert feed._waits == {}
+        assert feed._waits.cells == {}
 
     def test_giving_one_up_leaves_another_at_the_same_place(self) -> None:
         registry = Registry()
@@ -171,7 +172,7 @@ class TestWaiting:
         assert given_up.cancel()
         completed(registry)
         assert kept.result(0) == 1
-        assert feed._waits == {}
+        assert feed._waits.cells == {}
 
     def test_close_ends_waits_and_subscriptions_after_what_is_there(self) -> None:
         registry = Registry()

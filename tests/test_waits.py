@@ -31,6 +31,8 @@ from opslifecycle import (
     WaitAlreadyActiveError,
 )
 from opslifecycle.sync.barriers import Barriers
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.sync.waits import Wait
 
 from tests.builders import SLOT, completed, registered, result, running, spec
 
@@ -42,8 +44,8 @@ def watchers(registry: Registry, id: OperationId) -> int:
 
 
 def waiters_of(watch: Any) -> list[Any]:
-    """Whom its end wakes, by wait."""
-    return list(watch._cell.waiters.values())
+    """Whom its end wakes."""
+    return list(watch._cell.waiters)
 
 
 class TestWatch:
@@ -119,7 +121,7 @@ class TestWatch:
             with pytest.raises(asyncio.CancelledError):
                 await first
             assert watchers(registry, id) == 1
-            assert [len(each) for each in waiters_of(watch)] == [1]
+            assert len(waiters_of(watch)) == 1
             second.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await second
@@ -232,8 +234,9 @@ class TestWatch:
         for _ in range(100):
             registry.register_watcher(id)
         assert watchers(registry, id) == 1
-        assert registry._shell.effects.watchers.cells[id].wanted == 1
+        assert len(registry._shell.effects.watchers.cells[id]) == 1
         del kept
+        assert watchers(registry, id) == 0
         assert registry._shell.effects.watchers.cells == {}
 
     def test_a_watch_dropped_while_another_is_taken_no_longer_counts(self) -> None:
@@ -398,6 +401,7 @@ class TestBarrier:
         if how == "cancel":
             assert wait.cancel()
         del wait
+        assert registry.broken_invariants() == []
         assert registry._shell.effects.barriers.by_member == {}
         again = registry.wait_all(run, [id])
         registry.mark_retired(id)
@@ -431,10 +435,11 @@ class TestBarrier:
 class TestBarriers:
     def test_those_of_one_key_are_told_apart_and_leave_nothing_behind(self) -> None:
         barriers: Barriers[str, str] = Barriers()
-        first, second = (barriers.add("key", [id], {}, list) for id in "ab")
-        barriers.forget(first)
+        lock = PublicationLock()
+        first, second = (barriers.add("key", [id], {}, list, Wait, lock) for id in "ab")
+        barriers.forget(first._cell)
         assert barriers.active("key") == 1
-        barriers.forget(second)
+        barriers.forget(second._cell)
         assert barriers.active("key") == 0
         assert not barriers._by_key
         assert not barriers.by_member

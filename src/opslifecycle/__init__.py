@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
+    CommandBrokenOffError,
     CompletionFeedGapError,
     CursorOutOfRangeError,
     EpochChangedError,
@@ -97,6 +98,7 @@ __all__ = [
     "BarrierMemberRolledBackError",
     "Cancelled",
     "ChannelClosedError",
+    "CommandBrokenOffError",
     "Completed",
     "CompletionBatch",
     "CompletionCursorConsumer",

@@ -114,6 +114,16 @@ class RegistryClosedError(OpsLifecycleError):
         super().__init__()
 
 
+class CommandBrokenOffError(RegistryClosedError):
+    """A use of a registry that an exception has closed.
+
+    The exception, an interrupt for instance, came into the middle of a command, and what the
+    command was about may be half changed. Reading goes on.
+    """
+
+    template = "the registry is closed: an exception broke off a command half-way"
+
+
 class BarrierMemberRolledBackError(OpsLifecycleError):
     """A barrier that held an operation which was rolled back; `id` is the operation's."""
 

@@ -38,10 +38,11 @@ FIRST = ["tests/test_edges.py", "tests/test_identifiers.py", "tests/test_lease.p
 _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looking.py",
            "tests/test_sqlite.py"]  # fmt: skip
 _RACES = ["tests/schedules", "tests/test_hammer.py"]
+_INTERRUPTS = [*_RACES, "tests/interrupts"]
 _EFFECTS = ["tests/codegen/test_effects.py"]
 #: What those meet that live on, by module; the longest run last.
 THEN = {
-    "sync.barriers": _RACES,
+    "sync.barriers": _INTERRUPTS,
     "shell.capture": ["tests/test_golden.py"],
     "values.anything": ["tests/codegen/test_placement.py"],
     "values.checks": [],
@@ -61,12 +62,13 @@ THEN = {
     "shell.outbox": _EFFECTS,
     "values.identifiers": [],
     "stores.sqlite.lease": _SQLITE,
-    "shell.listing": _RACES,
+    "locks": _INTERRUPTS,
+    "shell.listing": _INTERRUPTS,
     "stores.migration": [*_EFFECTS, "tests/codegen/test_migrations.py"],
-    "sync.publication": _RACES,
+    "sync.publication": _INTERRUPTS,
     "shell.retention": _RACES,
     "shell.settings": [],
-    "shell.engine": [*_EFFECTS, *_RACES],
+    "shell.engine": [*_EFFECTS, *_INTERRUPTS],
     "stores.sqlite.chain": _SQLITE,
     "stores.sqlite.admin": _SQLITE,
     "stores.sqlite.inbox": ["tests/cli/test_looking.py"],
@@ -80,8 +82,9 @@ THEN = {
     "stores.base": _SQLITE,
     "shell.commands": _RACES,
     "values.token": [],
-    "sync.waits": _RACES,
-    "sync.watchers": _RACES,
+    "sync.waits": _INTERRUPTS,
+    "sync.waking": _INTERRUPTS,
+    "sync.watchers": _INTERRUPTS,
 }
 
 #: Mutants that do the same in other ways, each with the reason.

@@ -6,7 +6,7 @@ from tests.proof import code_mutants
 
 #: One of each kind of mistake, each in another module.
 OF_THE_SHELL = [
-    "sync.watchers.Watchers.forget: without `del self.cells[cell.key]`",
+    "sync.watchers.Watchers.resolve: without `cell.end(outcome)`",
     "shell.retention.Retention.evict: other comparison in `oldest < published`",
     "sync.barriers.Barriers.count: other comparison in `barrier.unfinished == 0`",
     "sync.waits.Wait.done: nothing for `return self._cell.state is not _PENDING`",

@@ -17,10 +17,10 @@ from queue import Empty
 from types import SimpleNamespace
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+import opslifecycle.locks
 import opslifecycle.shell.commands
 import opslifecycle.shell.commits
-import opslifecycle.sync.publication
-import opslifecycle.sync.waits
+import opslifecycle.sync.waking
 import pytest
 from attrs import define, field, frozen
 
@@ -199,13 +199,15 @@ class Schedule:
         """The shell's locks, queues and threads, in the schedule's hands."""
         lock: Callable[[], Any] = lambda: _Lock(self)  # noqa: E731
         thread: Callable[..., Any] = lambda **how: _Thread(self, **how)  # noqa: E731
-        locks = SimpleNamespace(Lock=lock, TIMEOUT_MAX=threading.TIMEOUT_MAX)
+        # Sections do not nest, so nothing depends on an owner that takes it twice.
+        owned: Callable[[], Any] = lambda: _OwnedLock(self)  # noqa: E731
+        locks = SimpleNamespace(Lock=lock, RLock=owned)
         threads = SimpleNamespace(Thread=thread, current_thread=lambda: self._current)
         with pytest.MonkeyPatch.context() as patch:
             for module in (
-                opslifecycle.sync.publication,
+                opslifecycle.locks,
                 opslifecycle.shell.commands,
-                opslifecycle.sync.waits,
+                opslifecycle.sync.waking,
             ):
                 patch.setattr(module, "threading", locks)
             patch.setattr(opslifecycle.shell.commits, "threading", threads)
@@ -228,6 +230,7 @@ class _Lock:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._held = False
+        self._owner: _Agent | None = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if blocking:
@@ -238,10 +241,29 @@ class _Lock:
         if self._held:
             return False
         self._held = True
+        self._owner = self._schedule._current
         return True
 
     def release(self) -> None:
+        if not self._held:
+            raise RuntimeError("release unlocked lock")
         self._held = False
+        self._owner = None
+
+    def locked(self) -> bool:
+        return self._held
+
+
+class _OwnedLock(_Lock):
+    """A lock that only its owner releases."""
+
+    def release(self) -> None:
+        if not self._is_owned():
+            raise RuntimeError("cannot release un-acquired lock")
+        super().release()
+
+    def _is_owned(self) -> bool:
+        return self._owner is self._schedule._current
 
 
 class _Queue:

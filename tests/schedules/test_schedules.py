@@ -35,11 +35,10 @@ def an_await_that_does_not_look_again(patch: pytest.MonkeyPatch) -> None:
     """It ends between the first look and the place in the list of those to be woken."""
 
     def enlist(self: Wait[Any], waker: Any) -> bool:
-        with self._lock:
-            if self._cell.waiters is None:
-                self._cell.waiters = {}
-            self._cell.waiters.setdefault(self, {})[waker] = None
-            return True
+        if self._cell.waiters is None:
+            self._cell.waiters = {}
+        self._cell.waiters[waker] = False
+        return True
 
     patch.setattr(Wait, "_enlist", enlist)
 
@@ -54,9 +53,7 @@ def a_watch_admitted_outside_the_lock(patch: pytest.MonkeyPatch) -> None:
         outcome = self._authority.records[id].terminal_outcome
         if outcome is not None:
             return ended(outcome, self.lock, kind)
-        with self.lock:
-            cell = self.effects.watchers.add(id)
-        return kind(cell, self.lock)
+        return self.lock.hold(self.effects.watchers.add, id, kind, self.lock)
 
     patch.setattr(Shell, "watch", watch)
 
@@ -76,7 +73,7 @@ def a_change_that_is_seen_before_it_is_kept(patch: pytest.MonkeyPatch) -> None:
 
 def a_feed_whose_waits_outlive_it(patch: pytest.MonkeyPatch) -> None:
     """A reader of the feed goes on waiting when the registry is closed."""
-    patch.setattr(CompletionFeed, "close", lambda self: ())
+    patch.setattr(CompletionFeed, "close", lambda self: None)
 
 
 def a_close_that_forgets_what_is_queued(patch: pytest.MonkeyPatch) -> None:

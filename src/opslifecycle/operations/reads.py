@@ -117,11 +117,13 @@ class OperationReads:
 
         `restore` takes it back.
         """
-        with self._shell.lock:
+
+        def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
             records = [put_of(each) for each in self._authority.records.values()]
             rows = [put_of(each) for each in self._feed.records()]
-            state = state_of(self._authority, str(self._feed.epoch_id))
-        return _rt.seal(STORAGE.identity, records, rows, state)
+            return records, rows, state_of(self._authority, str(self._feed.epoch_id))
+
+        return _rt.seal(STORAGE.identity, *self._shell.lock.hold(held))
 
     _capture = capture
 
@@ -285,9 +287,12 @@ class OperationReads:
 
         Looks at the whole state, in time proportional to it: for tests and diagnosis.
         """
-        with self._shell.lock:
+
+        def broken() -> list[str]:
             barriers = self._shell.effects.barriers.all()
             state = (self._authority, self._feed.entries(), barriers)
             return [name for name, holds in INVARIANTS.items() if not holds(*state)]
+
+        return self._shell.lock.hold(broken)
 
     _broken_invariants = broken_invariants

@@ -33,8 +33,6 @@ from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.commands import PendingCommand, answer_all
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.stores.base import Commit, Identity, Put, Store
-from opslifecycle.sync.publication import Waker
-from opslifecycle.sync.waits import wake_all
 
 if TYPE_CHECKING:
     from opslifecycle.shell.engine import Shell
@@ -242,7 +240,7 @@ class Committer:
             commit = self._commit_of(decided)
             if commit is not None:
                 self._store.append(commit)
-            wakers = self._publish(decided, commit)
+            self._publish(decided, commit)
         except PersistenceError as error:
             self._drop_messages()
             answer_all(batch, [error.again() for _ in batch])
@@ -256,7 +254,6 @@ class Committer:
             reasons = [OwnershipLostError() if lost else InternalError(repr(error)) for _ in batch]
             answer_all(batch, reasons)
             raise
-        wake_all(wakers)
         answer_all(batch, decided.answers)
         return []
 
@@ -264,8 +261,8 @@ class Committer:
         if self._shell.effects.outbox is not None:
             self._shell.effects.outbox.drop()
 
-    def _publish(self, decided: Batch, commit: Commit | None) -> list[Waker]:
-        """Publish a batch that is committed or deferred; returns what has to be woken."""
+    def _publish(self, decided: Batch, commit: Commit | None) -> None:
+        """Publish a batch that is committed or deferred."""
         if commit is None:
             if decided.changes:
                 self._deferred.update((record.id, None) for record, _ in decided.changes)
@@ -277,9 +274,15 @@ class Committer:
                 self._plan_write()
         else:
             self._nothing_is_deferred()
-        with self._shell.lock:
+        self._shell.lock.hold(self._absorb, decided)
+
+    def _absorb(self, decided: Batch) -> None:
+        try:
             self._storage.absorb(self._authority, decided.staged)
-            return self._shell.effects.publish(decided.changes, decided.retention.evicted)
+            self._shell.effects.publish(decided.changes, decided.retention.evicted)
+        except BaseException:
+            self._shell.break_off()
+            raise
 
     def _commit_of(self, decided: Batch) -> Commit | None:
         """Return the commit of a batch; None if nothing of it must be durable now."""

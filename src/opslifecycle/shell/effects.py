@@ -14,7 +14,6 @@ from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.retention import Retention
 from opslifecycle.shell.steps import Change
 from opslifecycle.sync.barriers import Barriers
-from opslifecycle.sync.publication import Waker
 from opslifecycle.sync.waits import Ended
 from opslifecycle.sync.watchers import Watchers
 
@@ -35,7 +34,7 @@ _OF_WATCHERS = {"wake_watchers", "close_watchers"}
 RecordT = TypeVar("RecordT", bound=Ended)
 
 #: A teller lets those who wait for a record know; it is asked only if anybody waits for anything.
-Teller = tuple[Sized, Callable[[Any], Iterable[Waker]]]
+Teller = tuple[Sized, Callable[[Any], None]]
 
 
 @attrs.frozen
@@ -72,7 +71,7 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
 
     def __init__(
         self,
-        watchers: Watchers[Any, Any],
+        watchers: Watchers[Any],
         barriers: Barriers[Any, Any],
         feed: CompletionFeed[Any, Any] | None,
         has_outbox: bool,
@@ -87,7 +86,7 @@ class _Plans(dict[tuple[Enum, ...], _Plan]):
             "fail_barriers": (barriers.by_member, barriers.fail_member),
         }
         if feed is not None:
-            self._tellers["append_to_feed"] = (feed._waits, feed.advance)
+            self._tellers["append_to_feed"] = (feed._waits.cells, feed.advance)
 
     def __missing__(self, effects: tuple[Enum, ...]) -> _Plan:
         names = [effect.value for effect in effects]
@@ -117,8 +116,7 @@ class EffectRunner(Generic[IdT, RecordT]):
 
     `settle` is for whoever decides: what leaves the records, so that the next command of the same
     batch finds it gone. `publish` is for everybody else, once what was decided is kept; it is
-    called with the publication lock held, and gives whom to wake. `carry_out` is both, where
-    nothing is kept in between.
+    called with the publication lock held. `carry_out` is both, where nothing is kept in between.
     """
 
     def __init__(
@@ -127,7 +125,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         parts: FeedParts | None,
         outbox: Outbox | None = None,
     ) -> None:
-        self.watchers: Watchers[IdT, Any] = Watchers()
+        self.watchers: Watchers[IdT] = Watchers()
         self.barriers: Barriers[IdT, Any] = Barriers()
         self.listing = listing
         self.outbox = outbox
@@ -143,17 +141,16 @@ class EffectRunner(Generic[IdT, RecordT]):
         effects: tuple[Enum, ...],
         decide: Callable[..., Any] | None,
         arguments: tuple[Any, ...],
-    ) -> list[Waker]:
+    ) -> None:
         """Settle and publish what follows for one record, in few calls: every end pays for them."""
         plan = self._plans[effects]
         if plan.own:
             self._note(authority, record, plan, decide, arguments)
-        wakers: list[Waker] = []
         if plan.rows is not None:
             plan.rows.append(record)
         for waiting, tell in plan.tellers:
             if waiting:
-                wakers += tell(record)
+                tell(record)
         feed = plan.evicts_from
         if feed is not None and len(feed._rows) - feed._head > self._rows_max:
             self._evict(authority, feed)
@@ -163,7 +160,6 @@ class EffectRunner(Generic[IdT, RecordT]):
             self.listing.note(record.id)
         if self.outbox is not None:
             self.outbox.publish()
-        return wakers
 
     def evict_passed(self, authority: Any) -> None:
         """Evict what a cursor that has moved on no longer holds."""
@@ -225,16 +221,15 @@ class EffectRunner(Generic[IdT, RecordT]):
         watching = plan.watching(record.id)
         self.outbox.note(authority, record, plan.own, watching, decide, arguments)
 
-    def publish(self, changes: Iterable[Change], evicted: Iterable[Any]) -> list[Waker]:
+    def publish(self, changes: Iterable[Change], evicted: Iterable[Any]) -> None:
         """Let everybody see some changes, in their order, and what was evicted after them."""
-        wakers: list[Waker] = []
         for record, effects in changes:
             plan = self._plans[effects]
             if plan.rows is not None:
                 plan.rows.append(record)
             for waiting, tell in plan.tellers:
                 if waiting:
-                    wakers += tell(record)
+                    tell(record)
             if self.listing.is_built:
                 self.listing.note(record.id)
         for record in evicted:
@@ -244,7 +239,6 @@ class EffectRunner(Generic[IdT, RecordT]):
                 self.listing.note(record.id)
         if self.outbox is not None:
             self.outbox.publish()
-        return wakers
 
     def feeds(self, effects: tuple[Enum, ...]) -> bool:
         """Whether a feed row is among some effects."""
@@ -258,9 +252,9 @@ class EffectRunner(Generic[IdT, RecordT]):
         retention.evict(authority)
         self._feed._rows += rows[len(retention.evicted) :]
 
-    def end(self) -> list[Waker]:
-        """End every wait."""
-        wakers = [*self.watchers.close_all(), *self.barriers.fail_all(RegistryClosedError)]
+    def end(self) -> None:
+        """End every wait; again is fine."""
+        self.watchers.close_all()
+        self.barriers.fail_all(RegistryClosedError)
         if self._feed is not None:
-            wakers.extend(self._feed.close())
-        return wakers
+            self._feed.close()

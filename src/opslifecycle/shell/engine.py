@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, Timed
-from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
+from opslifecycle.errors import (
+    CommandBrokenOffError,
+    OpsLifecycleError,
+    RegistryClosedError,
+)
 from opslifecycle.shell.commands import Answered, Blocked, new_future, pending_step
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.effects import EffectRunner, RecordT
 from opslifecycle.shell.steps import Step
 from opslifecycle.sync.barriers import Satisfy
-from opslifecycle.sync.publication import PublicationLock, Waker
-from opslifecycle.sync.waits import Cell, WaitT, ended, failed, wake_all
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.sync.waits import WaitT, ended, failed
 
 IdT = TypeVar("IdT", bound=Hashable)
 T = TypeVar("T")
@@ -66,26 +70,27 @@ class Shell(Generic[IdT, RecordT]):
             waiting = Blocked()
             self._committer.submit(pending_step(waiting, step))
             return waiting.join()
-        wakers: list[Waker] = []
-        with self.lock:
-            if self._closed is not None:
-                raise self._closed
-            try:
-                self.clock.tell(self._authority)
-                value, changes, _ = step.run(self._authority)
-                for record, effects in changes:
-                    wakers += self.effects.carry_out(
-                        self._authority, record, effects, step.decide, step.arguments
-                    )
-                self.effects.evict_passed(self._authority)
-                if self.effects.outbox is not None:
-                    self.effects.outbox.publish()
-            except BaseException:
-                self.break_off()
-                raise
-        wake_all(wakers)
+        value = self.lock.hold(self._run, step)
         if isinstance(value, OpsLifecycleError):
             raise value
+        return value
+
+    def _run(self, step: Step) -> Any:
+        if self._closed is not None:
+            raise self._closed
+        try:
+            self.clock.tell(self._authority)
+            value, changes, _ = step.run(self._authority)
+            for record, effects in changes:
+                self.effects.carry_out(
+                    self._authority, record, effects, step.decide, step.arguments
+                )
+            self.effects.evict_passed(self._authority)
+            if self.effects.outbox is not None:
+                self.effects.outbox.publish()
+        except BaseException:
+            self.break_off()
+            raise
         return value
 
     def act(
@@ -105,37 +110,47 @@ class Shell(Generic[IdT, RecordT]):
             self._committer.submit((waiting, id, decide, arguments, deferred))
             waiting.join()
             return
-        wakers: Iterable[Waker] = ()
         lock, now_ns = self.lock, self.clock.monotonic_ns
         mutex = lock.mutex
-        mutex.acquire()
+        # As `lock.hold`, whose calls would be paid for by every command. No `try` inside the `try`:
+        # one bytecode between the two would have no handler.
+        whole = True
         try:
+            mutex.acquire()
+            if lock.dropped:
+                lock.forget_dropped()
             if self._closed is not None:
                 raise self._closed
-            try:
-                authority = self._authority
-                if now_ns() >= self._told_until_ns:
-                    self._told_until_ns = self.clock.tell(authority)
-                # Spelled out, because handing on any number of arguments takes far longer.
-                if len(arguments) == 1:
-                    effects = decide(authority, arguments[0])
-                elif len(arguments) == 2:
-                    effects = decide(authority, arguments[0], arguments[1])
-                else:
-                    effects = decide(authority, *arguments)
-                if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
-                    wakers = self.effects.carry_out(
-                        authority, authority.records[id], effects, decide, arguments
-                    )
-            except BaseException:
-                self.break_off()
-                raise
-        finally:
+            authority = self._authority
+            if now_ns() >= self._told_until_ns:
+                self._told_until_ns = self.clock.tell(authority)
+            whole = False
+            # Spelled out, because handing on any number of arguments takes far longer.
+            if len(arguments) == 1:
+                effects = decide(authority, arguments[0])
+            elif len(arguments) == 2:
+                effects = decide(authority, arguments[0], arguments[1])
+            else:
+                effects = decide(authority, *arguments)
+            if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
+                self.effects.carry_out(authority, authority.records[id], effects, decide, arguments)
+            whole = True
             mutex.release()
-            if lock.deferred:
+            if lock.left:
                 lock.settle()
-        if wakers:
-            wake_all(wakers)
+        except BaseException:
+            if not whole:
+                # As `break_off`, for whose call the stack may have no room.
+                self._closed = CommandBrokenOffError
+                self.effects.listing.is_built = False
+                lock.left[self.effects.end] = True
+            try:
+                mutex.release()
+            except RuntimeError:
+                pass
+            if lock.left:
+                lock.settle()
+            raise
         if effects.__class__ is not tuple:
             raise effects
 
@@ -173,8 +188,11 @@ class Shell(Generic[IdT, RecordT]):
         """A watch of one record, resolved already if it has ended."""
         lock = self.lock
         mutex = lock.mutex
-        mutex.acquire()
+        # As `lock.hold`, whose calls would be paid for by every watch.
         try:
+            mutex.acquire()
+            if lock.dropped:
+                lock.forget_dropped()
             if self._closed is not None:
                 raise self._closed
             authority = self._authority
@@ -183,13 +201,21 @@ class Shell(Generic[IdT, RecordT]):
                 raise rejection
             outcome = authority.records[id].terminal_outcome
             if outcome is not None:
-                return ended(outcome, lock, kind)
-            cell = self.effects.watchers.add(id)
-        finally:
+                wait = ended(outcome, lock, kind)
+            else:
+                wait = self.effects.watchers.add(id, kind, lock)
             mutex.release()
-            if lock.deferred:
+            if lock.left:
                 lock.settle()
-        return kind(cell, lock)
+        except BaseException:
+            try:
+                mutex.release()
+            except RuntimeError:
+                pass
+            if lock.left:
+                lock.settle()
+            raise
+        return wait
 
     def wait_for_all(
         self,
@@ -200,32 +226,42 @@ class Shell(Generic[IdT, RecordT]):
         kind: type[WaitT],
     ) -> WaitT:
         """A barrier over `ids`; what it is refused with comes through the wait."""
-        with self.lock:
-            if self._closed is not None:
-                return failed(self._closed(), self.lock, kind)
-            barriers = self.effects.barriers
-            rejection = admit(self._authority, ids, barriers.active(key))
-            if rejection is not None:
-                return failed(rejection, self.lock, kind)
-            records = self._authority.records
-            outcomes = {
-                id: outcome for id in ids if (outcome := records[id].terminal_outcome) is not None
-            }
-            cell: Cell[Any] = barriers.add(key, ids, outcomes, satisfy)
-        return kind(cell, self.lock)
+        wait: WaitT = self.lock.hold(self._wait_for_all, key, ids, admit, satisfy, kind)
+        return wait
+
+    def _wait_for_all(
+        self,
+        key: Hashable,
+        ids: Sequence[IdT],
+        admit: Callable[[Any, Sequence[IdT], int], OpsLifecycleError | None],
+        satisfy: Satisfy[IdT, Any],
+        kind: type[WaitT],
+    ) -> WaitT:
+        if self._closed is not None:
+            return failed(self._closed(), self.lock, kind)
+        barriers = self.effects.barriers
+        rejection = admit(self._authority, ids, barriers.active(key))
+        if rejection is not None:
+            return failed(rejection, self.lock, kind)
+        records = self._authority.records
+        outcomes = {
+            id: outcome for id in ids if (outcome := records[id].terminal_outcome) is not None
+        }
+        return barriers.add(key, ids, outcomes, satisfy, kind, self.lock)
 
     # Reads --------------------------------------------------------------------------------------
 
     def ask(self, question: Callable[..., T], *arguments: Any) -> T:
         """Ask the authority something, of one instant."""
-        with self.lock:
-            return question(self._authority, *arguments)
+        return self.lock.hold(question, self._authority, *arguments)
 
     def view(self, id: IdT, view_of: Callable[[RecordT, int], T]) -> T | None:
         """A view of one record and its number of watchers; None when the id is unknown."""
-        with self.lock:
-            record = self._authority.records.get(id)
-            return None if record is None else view_of(record, self.effects.watchers.count(id))
+        return self.lock.hold(self._view, id, view_of)
+
+    def _view(self, id: IdT, view_of: Callable[[RecordT, int], T]) -> T | None:
+        record = self._authority.records.get(id)
+        return None if record is None else view_of(record, self.effects.watchers.count(id))
 
     def views(
         self,
@@ -234,11 +270,18 @@ class Shell(Generic[IdT, RecordT]):
         view_of: Callable[[RecordT, int], T],
     ) -> list[T]:
         """Views of the records whose listing keys are those wanted, of one instant, in order."""
-        with self.lock:
-            records = self.effects.listing.select(wanted)
-            records.sort(key=order)
-            count = self.effects.watchers.count
-            return [view_of(record, count(record.id)) for record in records]
+        return self.lock.hold(self._views, wanted, order, view_of)
+
+    def _views(
+        self,
+        wanted: tuple[Any, ...],
+        order: Callable[[RecordT], Any],
+        view_of: Callable[[RecordT, int], T],
+    ) -> list[T]:
+        records = self.effects.listing.select(wanted)
+        records.sort(key=order)
+        count = self.effects.watchers.count
+        return [view_of(record, count(record.id)) for record in records]
 
     # Closing ------------------------------------------------------------------------------------
 
@@ -250,16 +293,16 @@ class Shell(Generic[IdT, RecordT]):
             self._committer.close()
         self.end(RegistryClosedError)
 
-    def end_waits(self, reason: type[OpsLifecycleError] = RegistryClosedError) -> Iterable[Waker]:
-        """Close, with the lock held already; gives whom to wake."""
-        if self._closed is not None:
-            return ()
-        self._closed = reason
-        return self.effects.end()
-
     def break_off(self) -> None:
-        """Close once the lock is free: whatever interrupted a command half-way broke the state."""
-        self.lock.defer(self.end_waits)
+        """Close: whatever interrupted a command half-way broke the state. The lock is held.
+
+        Without a call into Python, for which the stack may have no room; the waits end when the
+        lock is left.
+        """
+        self._closed = CommandBrokenOffError
+        # What the command has changed may not be noted yet.
+        self.effects.listing.is_built = False
+        self.lock.left[self.effects.end] = True
 
     async def close_async(self) -> None:
         """As `close`, without blocking the event loop while the store is given up."""
@@ -271,10 +314,18 @@ class Shell(Generic[IdT, RecordT]):
         await asyncio.to_thread(self.close)
 
     def end(self, reason: type[OpsLifecycleError]) -> None:
-        """Close for a reason, which every later command is told."""
-        with self.lock:
-            wakers = self.end_waits(reason)
-        wake_all(wakers)
+        """Close for a reason, which every later command is told; again is fine."""
+        try:
+            self.lock.hold(self._end, reason)
+        except BaseException:
+            # Nobody is left waiting for ever if this is interrupted.
+            self.lock.hold(self._end, reason)
+            raise
+
+    def _end(self, reason: type[OpsLifecycleError] = RegistryClosedError) -> None:
+        if self._closed is None:
+            self._closed = reason
+        self.effects.end()
 
     def abandon(self) -> None:
         """Close what its owner has dropped; called by a finalizer, so it waits for nothing."""
@@ -283,13 +334,16 @@ class Shell(Generic[IdT, RecordT]):
         if self._committer is not None:
             self._committer.stop()
         else:
-            self.lock.defer(self.end_waits)
+            self.lock.defer(self._end)
 
     def disown(self) -> None:
         """Refuse to work in a forked child: the parent goes on owning what is shared."""
         self.lock.renew()
         self._committer = None
-        self.end_waits()
+        self._closed = RegistryClosedError
+        self.effects.end()
+        # Whoever waited is in the parent.
+        self.lock.left.clear()
 
 
 _SHELLS: weakref.WeakSet[Shell[Any, Any]] = weakref.WeakSet()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -14,8 +14,8 @@ from opslifecycle.errors import (
     EpochChangedError,
     RegistryClosedError,
 )
-from opslifecycle.sync.publication import PublicationLock, Waker
-from opslifecycle.sync.waits import Cell, Wait, ended
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.sync.waits import Wait, Waiting, ended
 from opslifecycle.values import checks
 
 _SEQUENCE = attrgetter("sequence")
@@ -105,8 +105,8 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         self._made: list[EntryT | None] = []
         # The first row that is retained, and how many before it have left the lists.
         self._head = self._gone = 0
-        # The waits for an advance, by the position they stand at; empty if nobody waits.
-        self._waits: dict[int, Cell[int]] = {}
+        # The waits for an advance, by the position they stand at.
+        self._waits: Waiting[int] = Waiting()
         self._closed = False
 
     @property
@@ -130,17 +130,14 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         Raises RegistryClosedError, also out of waits in progress, when the registry is closed.
         """
         self._check(after, None)
-        with self._lock:
-            if self._position.watermark > after:
-                return ended(self._position.watermark, self._lock, FeedAdvance)
-            if self._closed:
-                raise RegistryClosedError
-            cell = self._waits.get(after)
-            if cell is None:
-                cell = self._waits[after] = Cell(self, after)
-            else:
-                cell.wanted += 1
-        return FeedAdvance(cell, self._lock)
+        return self._lock.hold(self._advance_past, after)
+
+    def _advance_past(self, after: int) -> FeedAdvance:
+        if self._position.watermark > after:
+            return ended(self._position.watermark, self._lock, FeedAdvance)
+        if self._closed:
+            raise RegistryClosedError
+        return self._waits.add(after, FeedAdvance, self._lock)
 
     def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:
         """Every entry after `after`, once and in order, as they come; for `async for`.
@@ -171,13 +168,14 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         """What the retained entries are made from. Called with the publication lock held."""
         return self._rows[self._head :]
 
-    def advance(self, record: Any) -> Iterable[Waker]:
+    def advance(self, record: Any) -> None:
         """End the waits for a row that is there now. Called with the publication lock held."""
         sequence = record.sequence
-        wakers: list[Waker] = []
-        for after in [after for after in self._waits if after < sequence]:
-            wakers += self._waits.pop(after).end(sequence)
-        return wakers
+        waits = self._waits.cells
+        for after in [after for after in waits if after < sequence]:
+            for cell in waits[after]:
+                cell.end(sequence)
+            del waits[after]
 
     def drop_oldest(self) -> Any:
         """Let the oldest row go, in amortised constant time, and give its record.
@@ -193,35 +191,35 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             self._head = 0
         return record
 
-    def close(self) -> Iterable[Waker]:
+    def close(self) -> None:
         """End every wait with RegistryClosedError. Called with the publication lock held."""
         self._closed = True
-        cells = list(self._waits.values())
-        self._waits.clear()
-        return [waker for cell in cells for waker in cell.fail(RegistryClosedError())]
-
-    def forget(self, cell: Cell[Any]) -> None:
-        """Drop a wait that nobody wants any longer. Called with the publication lock held."""
-        del self._waits[cell.key]
+        self._waits.fail_all(RegistryClosedError)
 
     def _page(self, after: int, rows_max: int | None) -> FeedBatch[EntryT]:
-        with self._lock:
-            start = bisect_right(self._rows, after, lo=self._head, key=_SEQUENCE)
-            stop = len(self._rows)
-            if rows_max is not None:
-                stop = min(stop, start + rows_max)
-            made = self._made_in(start, stop)
-            records = () if all(made) else self._rows[start:stop]
-            place = self._gone + start
-            watermark, dropped_through = self._position.watermark, self._position.dropped_through
+        place, made, records, watermark, dropped_through = self._lock.hold(
+            self._rows_after, after, rows_max
+        )
         if records:
             # Two readers may make them at once; their entries are equal.
             entries = self._entries(made, records)
-            with self._lock:
-                self._keep(place, entries)
+            self._lock.hold(self._keep, place, entries)
         else:
             entries = cast("list[EntryT]", made)
         return self._batch(tuple(entries), watermark, dropped_through)
+
+    def _rows_after(
+        self, after: int, rows_max: int | None
+    ) -> tuple[int, list[EntryT | None], Sequence[Any], int, int]:
+        """The place of some rows, their entries and records, and the feed's edges."""
+        start = bisect_right(self._rows, after, lo=self._head, key=_SEQUENCE)
+        stop = len(self._rows)
+        if rows_max is not None:
+            stop = min(stop, start + rows_max)
+        made = self._made_in(start, stop)
+        records = () if all(made) else self._rows[start:stop]
+        position = self._position
+        return self._gone + start, made, records, position.watermark, position.dropped_through
 
     def _made_in(self, start: int, stop: int) -> list[EntryT | None]:
         """The entries of some rows, with None for what nobody has read."""

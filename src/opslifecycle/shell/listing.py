@@ -2,7 +2,7 @@
 
 A derived index: nothing depends on it but listing, and it can be rebuilt from the records. It is
 built by the first filtered listing; from then on a transition costs it one note of the id, and the
-next listing brings the noted ids up to date.
+next listing brings the noted ids up to date. An index whose upkeep was interrupted is built anew.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Listing(Generic[IdT, RecordT]):
     ) -> None:
         self._records = records
         self._keys_of = keys_of
-        #: Whether there is an index, so that changes have to be noted.
+        #: Whether there is an index, so that changes have to be noted. Whoever breaks off a command
+        #: sets it to False: what the command has changed may not be noted yet.
         self.is_built = False
         self._buckets: dict[tuple[int, Hashable], dict[IdT, None]] = {}
         self._keys: dict[IdT, tuple[Hashable, ...]] = {}
@@ -42,25 +43,36 @@ class Listing(Generic[IdT, RecordT]):
         if not filters:
             return list(self._records.values())
         self._bring_up_to_date()
-        smallest = min((self._buckets.get(key, {}) for key in filters), key=len)
+        buckets, keys, records = self._buckets, self._keys, self._records
+        smallest = min((buckets.get(key, {}) for key in filters), key=len)
         return [
-            self._records[id]
+            records[id]
             for id in smallest
-            if all(self._keys[id][place] == value for place, value in filters)
+            if all(keys[id][place] == value for place, value in filters)
         ]
 
     def _bring_up_to_date(self) -> None:
-        outdated = self._noted if self.is_built else dict.fromkeys(self._records)
-        self._noted = {}
+        if not self.is_built:
+            self._buckets, self._keys, self._noted = {}, {}, {}
+        outdated = self._noted if self.is_built else self._records
+        try:
+            for id in list(outdated):
+                self._update(id)
+                self._noted.pop(id, None)
+        except BaseException:
+            # No call, for which the stack may have no room.
+            self.is_built = False
+            raise
         self.is_built = True
-        for id in outdated:
-            record = self._records.get(id)
-            before = self._keys.pop(id, ())
-            after = self._keys_of(record) if record is not None else ()
-            if before != after:
-                self._move(id, before, after)
-            if record is not None:
-                self._keys[id] = after
+
+    def _update(self, id: IdT) -> None:
+        record = self._records.get(id)
+        before = self._keys.pop(id, ())
+        after = self._keys_of(record) if record is not None else ()
+        if before != after:
+            self._move(id, before, after)
+        if record is not None:
+            self._keys[id] = after
 
     def _move(self, id: IdT, before: tuple[Hashable, ...], after: tuple[Hashable, ...]) -> None:
         for key in enumerate(before):

@@ -243,16 +243,9 @@ class Outbox:
 
     def _record(self, entry: OutboxEntry, error: BaseException | None) -> None:
         """Record what became of a delivery: done, to be tried again, or a dead letter."""
-        with self._lock:
-            if self._abandoned:
-                return
-            if error is None:
-                entry.gone = True
-                del self._entries[entry.message.number]
-            elif not isinstance(error, AbandonedError):
-                entry.fail(error)
-            # Read here: as soon as the lock is free, a dead letter may be revived.
-            stays = not (entry.gone or entry.dead)
+        stays = self._lock.hold(self._note_delivery, entry, error)
+        if stays is None:
+            return
         if not isinstance(error, AbandonedError):
             self.changed(entry)
             if error is not None:
@@ -261,6 +254,18 @@ class Outbox:
             self._lanes.put_back(entry, self._now())
         else:
             self._lanes.leave(entry)
+
+    def _note_delivery(self, entry: OutboxEntry, error: BaseException | None) -> bool | None:
+        """Whether the message is to be delivered again; None if nothing more is to be recorded."""
+        if self._abandoned:
+            return None
+        if error is None:
+            entry.gone = True
+            self._entries.pop(entry.message.number, None)
+        elif not isinstance(error, AbandonedError):
+            entry.fail(error)
+        # Read here: as soon as the lock is free, a dead letter may be revived.
+        return not (entry.gone or entry.dead)
 
     def _now(self) -> float:
         return self._clock.monotonic_ns() / 1e9

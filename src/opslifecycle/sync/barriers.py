@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from opslifecycle.errors import BarrierMemberRolledBackError, OpsLifecycleError
-from opslifecycle.sync.publication import Waker
-from opslifecycle.sync.waits import Cell, Ended
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.sync.waits import Cell, Ended, WaitT, pending
 
 IdT = TypeVar("IdT", bound=Hashable)
 OutcomeT = TypeVar("OutcomeT")
@@ -33,7 +33,8 @@ class Barrier(Generic[IdT, OutcomeT]):
         self.outcomes = outcomes
         self.unfinished = len(ids) - len(outcomes)
         self.satisfy = satisfy
-        self.cell: Cell[Any] = Cell(None, self)
+        #: Assigned by whoever makes the wait.
+        self.cell: Cell[Any]
 
     def unfinished_ids(self) -> list[IdT]:
         """The members whose outcome is still missing, in the order asked."""
@@ -60,45 +61,48 @@ class Barriers(Generic[IdT, OutcomeT]):
         ids: Sequence[IdT],
         outcomes: Mapping[IdT, OutcomeT],
         satisfy: Satisfy[IdT, OutcomeT],
-    ) -> Cell[Any]:
+        kind: type[WaitT],
+        lock: PublicationLock,
+    ) -> WaitT:
         """A barrier over `ids`, some of which have ended already; satisfied at once if all have."""
         barrier = Barrier(key, ids, dict(outcomes), satisfy)
+        wait = pending(kind, lock, self, barrier)
+        barrier.cell = wait._cell
         if barrier.unfinished == 0:
             self._satisfy(barrier)
-            return barrier.cell
-        barrier.cell.owner = self
-        self._by_key.setdefault(key, {})[barrier] = None
-        for id in barrier.unfinished_ids():
-            self.by_member.setdefault(id, {})[barrier] = None
-        return barrier.cell
+            return wait
+        try:
+            self._by_key.setdefault(key, {})[barrier] = None
+            for id in barrier.unfinished_ids():
+                self.by_member.setdefault(id, {})[barrier] = None
+        except BaseException:
+            self._leave(barrier)
+            raise
+        return wait
 
-    def count(self, record: Ended) -> Iterable[Waker]:
+    def count(self, record: Ended) -> None:
         """Count an ended record in every barrier that holds it."""
         id, outcome = record.id, record.terminal_outcome
-        wakers: list[Waker] = []
-        for barrier in self.by_member.pop(id, ()):
+        for barrier in self.by_member.get(id, ()):
             barrier.outcomes[id] = outcome
             barrier.unfinished -= 1
             if barrier.unfinished == 0:
+                # It leaves its key last: until then closing can still end it.
+                self._satisfy(barrier)
                 self._leave_key(barrier)
-                wakers.extend(self._satisfy(barrier))
-        return wakers
+        self.by_member.pop(id, None)
 
-    def fail_member(self, record: Ended) -> Iterable[Waker]:
+    def fail_member(self, record: Ended) -> None:
         """Fail every barrier that holds a record which leaves without an outcome."""
-        wakers: list[Waker] = []
         for barrier in list(self.by_member.get(record.id, ())):
+            barrier.cell.fail(BarrierMemberRolledBackError(record.id))
             self._leave(barrier)
-            wakers.extend(barrier.cell.fail(BarrierMemberRolledBackError(record.id)))
-        return wakers
 
-    def fail_all(self, error: Callable[[], OpsLifecycleError]) -> Iterable[Waker]:
+    def fail_all(self, error: Callable[[], OpsLifecycleError]) -> None:
         """Fail every active barrier."""
-        wakers: list[Waker] = []
         for barrier in self.all():
+            barrier.cell.fail(error())
             self._leave(barrier)
-            wakers.extend(barrier.cell.fail(error()))
-        return wakers
 
     def all(self) -> list[Barrier[IdT, OutcomeT]]:
         """Every active barrier."""
@@ -106,23 +110,26 @@ class Barriers(Generic[IdT, OutcomeT]):
 
     def forget(self, cell: Cell[Any]) -> None:
         """Clear a barrier that nobody wants any longer."""
-        self._leave(cell.key)
+        if cell.key is not None:
+            self._leave(cell.key)
 
-    def _satisfy(self, barrier: Barrier[IdT, OutcomeT]) -> Iterable[Waker]:
+    def _satisfy(self, barrier: Barrier[IdT, OutcomeT]) -> None:
         outcomes = [(id, barrier.outcomes[id]) for id in barrier.ids]
-        return barrier.cell.end(barrier.satisfy(outcomes))
+        barrier.cell.end(barrier.satisfy(outcomes))
 
     def _leave(self, barrier: Barrier[IdT, OutcomeT]) -> None:
-        self._leave_key(barrier)
-        for id in barrier.unfinished_ids():
+        """Have it nowhere any more, wherever an interrupt may have left it."""
+        for id in barrier.ids:
             holders = self.by_member.get(id)
             if holders is not None:
                 holders.pop(barrier, None)
                 if not holders:
-                    del self.by_member[id]
+                    self.by_member.pop(id, None)
+        self._leave_key(barrier)
 
     def _leave_key(self, barrier: Barrier[IdT, OutcomeT]) -> None:
-        barriers = self._by_key[barrier.key]
-        del barriers[barrier]
-        if not barriers:
-            del self._by_key[barrier.key]
+        barriers = self._by_key.get(barrier.key)
+        if barriers is not None:
+            barriers.pop(barrier, None)
+            if not barriers:
+                self._by_key.pop(barrier.key, None)

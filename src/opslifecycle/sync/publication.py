@@ -1,66 +1,115 @@
-"""The one lock of a registry, which a finalizer can use without ever waiting for it."""
+"""The one lock of a registry. An interrupt at any point leaves it free, and nothing undone.
+
+An exception may come between any two bytecodes: from a signal handler, or because memory or stack
+has run out. Three rules make that harmless (ADR 0019):
+
+1. A section is entered inside a `try` whose handler releases the lock if this thread still holds
+   it. The lock knows its owner, so the handler need not know how far the section has come.
+2. What has to follow a section is noted in `left` before it is due, and leaves it when it is done.
+   Doing it again is harmless. Whoever leaves the lock next does what an interrupted thread left.
+3. Finalizers run no code of ours: the interpreter would swallow an interrupt in them. A wait that
+   is dropped puts its cell into `dropped`, which the next section empties.
+"""
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from types import TracebackType
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
-#: Wakes one waiter: cheap, never blocks, takes no lock of ours, runs after the lock is free.
-Waker = Callable[[], object]
+from opslifecycle.locks import owned_lock
+from opslifecycle.sync.waking import Waker, wake_all
+
+T = TypeVar("T")
+
+
+class Droppable(Protocol):
+    """The registry's half of a wait."""
+
+    @property
+    def owner(self) -> object | None: ...
+    def give_up(self) -> None: ...
 
 
 class PublicationLock:
-    """Guards what readers see: held for short sections in memory, never across I/O or waiting.
+    """Guards what readers see: held for short sections in memory, never across I/O or waiting."""
 
-    Finalizers run wherever the interpreter pleases, inside such a section of the same thread too,
-    so they must not wait for the lock. They hand their work to `defer`: whoever holds the lock then
-    does it when leaving, and if nobody does, it is done at once.
-    """
-
-    __slots__ = ("deferred", "mutex")
+    __slots__ = ("drop", "dropped", "left", "mutex")
 
     def __init__(self) -> None:
-        #: What finalizers have left for whoever leaves the lock.
-        self.deferred: deque[Callable[[], Iterable[Waker]]] = deque()
+        #: What to do on leaving: True for work under the lock, False for a waker.
+        self.left: dict[Callable[[], object], bool] = {}
+        #: Cells whose wait has gone, and what appends to it: a weak reference calls it.
+        self.dropped: deque[Droppable] = deque()
+        self.drop: Callable[[Any], None] = self.dropped.append
         self.renew()
 
-    def __enter__(self) -> None:
-        self.mutex.acquire()
+    def hold(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Return what `work` returns, called in one section. Sections do not nest."""
+        mutex = self.mutex
+        try:
+            mutex.acquire()
+            if self.dropped:
+                self.forget_dropped()
+            result = work(*arguments)
+            mutex.release()
+            if self.left:
+                self.settle()
+        except BaseException:
+            # Here and in the two sections that cannot afford this call: no function in between,
+            # for which the stack may have no room.
+            try:
+                mutex.release()
+            except RuntimeError:
+                pass
+            if self.left:
+                self.settle()
+            raise
+        return result
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.mutex.release()
-        if self.deferred:
-            self.settle()
+    def forget_dropped(self) -> None:
+        """Give up the waits that were dropped. Called with the lock held."""
+        dropped = self.dropped
+        while dropped:
+            cell = dropped[0]
+            # Most have ended, and belong to nobody any more; one may not be finished.
+            if getattr(cell, "owner", None) is not None:
+                cell.give_up()
+            dropped.popleft()
 
-    def defer(self, work: Callable[[], Iterable[Waker]]) -> None:
-        """Do `work` under the lock, now or when its holder leaves; then call its wakers."""
-        self.deferred.append(work)
+    def defer(self, work: Callable[[], object]) -> None:
+        """Do `work` under the lock, now or when its holder leaves; for finalizers."""
+        self.left[work] = True
         self.settle()
 
     def settle(self) -> None:
-        """Do what was deferred, unless somebody holds the lock, who does it when leaving."""
-        # Whoever appended before the holder's release is seen by the holder afterwards, and whoever
-        # appends after it finds the lock free: no work is left behind either way.
-        while self.deferred and self.mutex.acquire(blocking=False):
-            wakers: list[Waker] = []
+        """Do what is left, unless a thread holds the lock, which does it when leaving."""
+        # Whatever is noted before the holder's release is seen by the holder afterwards, and
+        # whatever is noted after it finds the lock free: no work is left behind either way.
+        mutex = self.mutex
+        try:
+            while self.left and not mutex._is_owned() and mutex.acquire(blocking=False):
+                for work, locked in list(self.left.items()):
+                    if locked:
+                        work()
+                        self.left.pop(work, None)
+                wakers: list[Waker] = [
+                    each for each, locked in list(self.left.items()) if not locked
+                ]
+                mutex.release()
+                wake_all(wakers)
+                for waker in wakers:
+                    self.left.pop(waker, None)
+        except BaseException:
             try:
-                while self.deferred:
-                    wakers.extend(self.deferred.popleft()())
-            finally:
-                self.mutex.release()
-            for wake in wakers:
-                wake()
+                mutex.release()
+            except RuntimeError:
+                pass
+            raise
 
     def renew(self) -> None:
         """Replace the lock in a forked child, where its holder may not exist any more."""
-        #: For sections that are entered at every command, which cannot afford the calls of a `with`
-        #: statement: they release it, and then settle what was deferred.
-        self.mutex = threading.Lock()
-        self.deferred.clear()
+        #: For sections that are entered at every command, which cannot afford the call of `hold`.
+        self.mutex = owned_lock()
+        self.left.clear()
+        self.dropped.clear()

@@ -1,27 +1,27 @@
 """One-shot waits: awaitable from any event loop, with a blocking `result()` for threads.
 
-A wait has two halves. The registry keeps the cell, one for all who wait for the same; each caller
-keeps a `Wait`. When the last reference to a `Wait` goes, it is given up: that is how a dropped
-watch stops counting. An await in progress has the `Wait` in its frame, so it cannot go while
-somebody waits for it.
+A wait has two halves. The registry keeps the cell, the caller keeps the `Wait`. A cell is a weak
+reference to its wait: when the last reference to the wait goes, the cell is given up. That is how a
+dropped watch stops counting. An await in progress has the `Wait` in its frame, so it cannot go
+while somebody waits for it.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator, Iterable
+import weakref
+from collections.abc import Callable, Generator, Hashable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from opslifecycle.errors import EventLoopBlockedError, InvalidValueError, OpsLifecycleError
-from opslifecycle.sync.publication import PublicationLock, Waker
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.sync.waking import LoopWaker, ThreadWaker, Waker
 from opslifecycle.values.not_copyable import NotCopyable
 
-if TYPE_CHECKING:
-    import asyncio
-
 T = TypeVar("T")
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class _State(Enum):
@@ -44,53 +44,55 @@ class Ended(Protocol):
 
 
 class CellOwner(Protocol):
-    """Who keeps a cell; told when nobody wants it any longer."""
+    """Who keeps a cell; told when nobody wants it any longer, perhaps more than once."""
 
     def forget(self, cell: Cell[Any]) -> None: ...
 
 
-class Cell(Generic[T]):
-    """The registry's half of a wait, or of many waits for the same.
+class Cell(weakref.ref["Wait[T]"], Generic[T]):
+    """The registry's half of a wait.
 
-    Every method is called with the publication lock held.
+    Every method is called with the publication lock held, and may be called again after an
+    interrupt.
     """
 
-    __slots__ = ("key", "owner", "state", "value", "waiters", "wanted")
+    __slots__ = ("key", "lock", "owner", "state", "value", "waiters")
 
-    def __init__(self, owner: CellOwner | None, key: Any = None) -> None:
-        self.state = _PENDING
-        self.value: T | OpsLifecycleError | None = None
-        self.owner = owner
-        self.key = key
-        #: How many waits for it have not been given up.
-        self.wanted = 1
-        #: Whom to wake, by the wait that they wait through.
-        self.waiters: dict[Wait[T], dict[Waker, None]] | None = None
+    # Those of a weak reference ask the wait, which may be gone.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
-    def end(
-        self, value: T | OpsLifecycleError | None, state: _State = _RESOLVED
-    ) -> Iterable[Waker]:
-        """End the wait, with its value by default; gives whom to wake once the lock is free."""
+    state: _State
+    value: T | OpsLifecycleError | None
+    lock: PublicationLock
+    owner: CellOwner | None
+    key: Any
+    #: Whom to wake, as the lock notes it.
+    waiters: dict[Waker, bool] | None
+
+    def end(self, value: T | OpsLifecycleError | None, state: _State = _RESOLVED) -> None:
+        """End the wait, with its value by default, and have its waiters woken."""
+        if self.state is _PENDING:
+            self.value = value
+            self.state = state
         waiters = self.waiters
-        self.value = value
-        self.state = state
-        self.waiters = None
+        if waiters is not None:
+            self.lock.left.update(waiters)
+            self.waiters = None
         self.owner = None
         self.key = None
-        if waiters is None:
-            return ()
-        return [waker for wakers in waiters.values() for waker in wakers]
 
-    def fail(self, error: OpsLifecycleError) -> Iterable[Waker]:
-        """End the wait with an error; gives whom to wake once the lock is free."""
-        return self.end(error, _State.FAILED)
+    def fail(self, error: OpsLifecycleError) -> None:
+        """End the wait with an error."""
+        self.end(error, _State.FAILED)
 
-    def give_up(self) -> Iterable[Waker]:
-        """Somebody wants it no longer; if that was the last one, its owner forgets it."""
-        self.wanted -= 1
-        if not self.wanted and self.owner is not None:
-            self.owner.forget(self)
-        return ()
+    def give_up(self) -> None:
+        """Have its owner forget it."""
+        owner = self.owner
+        if owner is not None:
+            owner.forget(self)
+            self.owner = None
+            self.key = None
 
 
 class Wait(NotCopyable, Generic[T]):
@@ -102,8 +104,10 @@ class Wait(NotCopyable, Generic[T]):
 
     __slots__ = ("__weakref__", "_cell", "_lock")
 
-    def __init__(self, cell: Cell[T], lock: PublicationLock) -> None:
-        self._cell = cell
+    #: Assigned by whoever makes it, because a cell refers to its wait.
+    _cell: Cell[T]
+
+    def __init__(self, lock: PublicationLock) -> None:
         self._lock = lock
 
     def done(self) -> bool:
@@ -115,14 +119,22 @@ class Wait(NotCopyable, Generic[T]):
 
         Afterwards `await` and `result()` raise CancelledError, for those who wait already too.
         """
-        with self._lock:
-            cell = self._cell
-            if cell.state is not _PENDING:
-                return False
-            self._cell = _GIVEN_UP
-            cell.give_up()
-            wakers = cell.waiters.pop(self, {}) if cell.waiters is not None else {}
-        wake_all(wakers)
+        return self._lock.hold(self._cancel)
+
+    def _cancel(self) -> bool:
+        cell = self._cell
+        if cell.state is not _PENDING:
+            return False
+        owner = cell.owner
+        try:
+            if owner is not None:
+                owner.forget(cell)
+            cell.end(None, _State.CANCELLED)
+        except BaseException:
+            if owner is not None:
+                owner.forget(cell)
+            cell.end(None, _State.CANCELLED)
+            raise
         return True
 
     def result(self, timeout: float | None = None) -> T:
@@ -143,62 +155,50 @@ class Wait(NotCopyable, Generic[T]):
         return self.value()
 
     def __await__(self) -> Generator[Any, None, T]:
-        if self._cell.state is _PENDING:
-            import asyncio
-
-            loop = asyncio.get_running_loop()
-            waker = _LoopWaker(loop)
-            if self._enlist(waker):
-                try:
-                    yield from waker.future
-                finally:
-                    self._delist(waker)
-        cell = self._cell
-        return cell.value if cell.state is _RESOLVED else self.value()  # type: ignore[return-value]
-
-    def __del__(self) -> None:
         cell = self._cell
         if cell.state is _PENDING:
-            self._lock.defer(cell.give_up)
+            import asyncio
+
+            waker = LoopWaker(asyncio.get_running_loop())
+            try:
+                if self._lock.hold(self._enlist, waker):
+                    yield from waker.future
+                self._delist(waker)
+            except BaseException:
+                self._delist(waker)
+                raise
+        return cell.value if cell.state is _RESOLVED else self.value()  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._cell.state.value}>"
 
     def block_for(self, timeout: float | None) -> None:
         """Block this thread until it has ended, whatever runs in it; raises TimeoutError."""
-        gate = threading.Lock()
-        gate.acquire()
-        if not self._enlist(gate.release):
-            return
+        waker = ThreadWaker()
         try:
-            seconds = -1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)
-            gate.acquire(timeout=seconds)
-        finally:
-            self._delist(gate.release)
+            if self._lock.hold(self._enlist, waker):
+                waker.block(-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+            self._delist(waker)
+        except BaseException:
+            self._delist(waker)
+            raise
         if self._cell.state is _PENDING:
             raise TimeoutError
 
     def _enlist(self, waker: Waker) -> bool:
-        with self._lock:
-            cell = self._cell
-            if cell.state is not _PENDING:
-                return False
-            if cell.waiters is None:
-                cell.waiters = {}
-            cell.waiters.setdefault(self, {})[waker] = None
-            return True
+        cell = self._cell
+        if cell.state is not _PENDING:
+            return False
+        if cell.waiters is None:
+            cell.waiters = {}
+        cell.waiters[waker] = False
+        return True
 
     def _delist(self, waker: Waker) -> None:
-        if self._cell.state is not _PENDING:
-            # Whoever ended it has let go of the wakers.
-            return
-        with self._lock:
-            cell = self._cell
-            if cell.state is _PENDING:
-                assert cell.waiters is not None
-                del cell.waiters[self][waker]
-                if not cell.waiters[self]:
-                    del cell.waiters[self]
+        # Without the lock: whoever ends the cell meanwhile wakes once more, which does nothing.
+        waiters = self._cell.waiters
+        if waiters is not None:
+            waiters.pop(waker, None)
 
     def value(self) -> T:
         """What it has ended with; raises what it has failed with."""
@@ -213,72 +213,92 @@ class Wait(NotCopyable, Generic[T]):
         raise WaitCancelledError
 
 
-#: What a wait is left with that was given up.
-_GIVEN_UP: Cell[Any] = Cell(None)
-_GIVEN_UP.end(None, _State.CANCELLED)
+WaitT = TypeVar("WaitT", bound=Wait[Any])
 
 
-class _LoopWaker:
-    """Wakes one await: directly in its own loop, through the loop's queue from elsewhere."""
-
-    __slots__ = ("future", "loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.future: asyncio.Future[None] = loop.create_future()
-
-    def __call__(self) -> None:
-        _wake_in_loop(self.loop, [self])
-
-    def finish(self) -> None:
-        """End the await; called in its loop."""
-        if not self.future.done():
-            self.future.set_result(None)
-
-
-def _wake_in_loop(loop: asyncio.AbstractEventLoop, wakers: list[_LoopWaker]) -> None:
-    import asyncio
-
-    if asyncio._get_running_loop() is loop:
-        _finish_all(wakers)
-        return
-    try:
-        loop.call_soon_threadsafe(_finish_all, wakers)
-    except RuntimeError:
-        # A closed loop runs nothing any more, so nobody is left to be woken there.
-        if not loop.is_closed():
-            raise
+def pending(
+    kind: Callable[[PublicationLock], WaitT], lock: PublicationLock, owner: CellOwner, key: Any
+) -> WaitT:
+    """A wait that its owner does not keep yet: until then, dropping it leaves nothing behind."""
+    wait = kind(lock)
+    # No `__init__`: its call would be paid for by every watch.
+    cell: Cell[Any] = Cell(wait, lock.drop)
+    cell.state = _PENDING
+    cell.value = None
+    cell.lock = lock
+    cell.key = key
+    cell.waiters = None
+    # Last: what has no owner yet is not given up.
+    cell.owner = owner
+    wait._cell = cell
+    return wait
 
 
-def _finish_all(wakers: list[_LoopWaker]) -> None:
-    for waker in wakers:
-        waker.finish()
-
-
-def wake_all(wakers: Iterable[Waker]) -> None:
-    """Wake many at once: one call for each event loop, because each wakes its selector."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_LoopWaker]] = {}
-    for waker in wakers:
-        if isinstance(waker, _LoopWaker):
-            by_loop.setdefault(waker.loop, []).append(waker)
-        else:
-            waker()
-    for loop, together in by_loop.items():
-        _wake_in_loop(loop, together)
+def _made(
+    value: object, state: _State, lock: PublicationLock, kind: Callable[[PublicationLock], WaitT]
+) -> WaitT:
+    wait = kind(lock)
+    cell: Cell[Any] = Cell(wait)
+    cell.state = state
+    cell.value = value
+    cell.lock = lock
+    cell.owner = cell.key = cell.waiters = None
+    wait._cell = cell
+    return wait
 
 
 def ended(value: object, lock: PublicationLock, kind: type[WaitT]) -> WaitT:
     """A wait that has its value already."""
-    cell: Cell[Any] = Cell(None)
-    cell.end(value)
-    return kind(cell, lock)
+    return _made(value, _RESOLVED, lock, kind)
 
 
 def failed(error: OpsLifecycleError, lock: PublicationLock, kind: type[WaitT]) -> WaitT:
     """A wait that has failed already."""
-    cell: Cell[Any] = Cell(None)
-    cell.fail(error)
-    return kind(cell, lock)
+    return _made(error, _State.FAILED, lock, kind)
 
 
-WaitT = TypeVar("WaitT", bound=Wait[Any])
+class Waiting(Generic[KeyT]):
+    """The cells of pending waits, by what they wait for.
+
+    Every method is called with the publication lock held. A wait is there once its cell is: one
+    step, which an interrupt cannot split.
+    """
+
+    __slots__ = ("cells",)
+
+    def __init__(self) -> None:
+        #: Who waits for what; empty if nobody waits for anything.
+        self.cells: dict[KeyT, dict[Cell[Any], None]] = {}
+
+    def add(self, key: KeyT, kind: type[WaitT], lock: PublicationLock) -> WaitT:
+        """One more pending wait."""
+        wait = pending(kind, lock, self, key)
+        others = self.cells.get(key)
+        if others is None:
+            self.cells[key] = {wait._cell: None}
+        else:
+            others[wait._cell] = None
+        return wait
+
+    def count(self, key: KeyT) -> int:
+        """How many waits for `key` are pending and still wanted."""
+        return len(self.cells.get(key, ()))
+
+    def fail(self, key: KeyT, error: Callable[[], OpsLifecycleError]) -> None:
+        """End the waits for `key` with an error."""
+        for cell in self.cells.get(key, ()):
+            cell.fail(error())
+        self.cells.pop(key, None)
+
+    def fail_all(self, error: Callable[[], OpsLifecycleError]) -> None:
+        """End every wait with an error."""
+        for key in list(self.cells):
+            self.fail(key, error)
+
+    def forget(self, cell: Cell[Any]) -> None:
+        """Forget what nobody waits for any longer."""
+        others = self.cells.get(cell.key)
+        if others is not None:
+            others.pop(cell, None)
+            if not others:
+                self.cells.pop(cell.key, None)

@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import Any, Generic, TypeVar
+from collections.abc import Hashable
+from typing import TypeVar
 
 from opslifecycle.errors import ChannelClosedError
-from opslifecycle.sync.publication import Waker
-from opslifecycle.sync.waits import Cell, Ended
+from opslifecycle.sync.waits import Ended, Waiting
 
 IdT = TypeVar("IdT", bound=Hashable)
-OutcomeT = TypeVar("OutcomeT")
 
 
-class Watchers(Generic[IdT, OutcomeT]):
-    """Who watches what, by id: one cell for all watches of the same.
+class Watchers(Waiting[IdT]):
+    """Who watches what, by id. Called with the publication lock held."""
 
-    Every method is called with the publication lock held.
-    """
+    __slots__ = ()
 
-    __slots__ = ("cells",)
-
-    def __init__(self) -> None:
-        #: What is watched; empty if nothing is.
-        self.cells: dict[IdT, Cell[OutcomeT]] = {}
-
-    def add(self, id: IdT) -> Cell[OutcomeT]:
-        """The cell of `id`, for one more pending watch."""
-        cell = self.cells.get(id)
-        if cell is None:
-            cell = self.cells[id] = Cell(self, id)
-        else:
-            cell.wanted += 1
-        return cell
-
-    def count(self, id: IdT) -> int:
-        """How many watches of `id` are pending and still wanted."""
-        cell = self.cells.get(id)
-        return 0 if cell is None else cell.wanted
-
-    def resolve(self, record: Ended) -> Iterable[Waker]:
+    def resolve(self, record: Ended) -> None:
         """Give the watches of a record its outcome."""
-        cell = self.cells.pop(record.id, None)
-        return () if cell is None else cell.end(record.terminal_outcome)
+        found = self.cells.get(record.id)
+        if found is not None:
+            outcome = record.terminal_outcome
+            for cell in found:
+                cell.end(outcome)
+            del self.cells[record.id]
 
-    def close(self, record: Ended) -> Iterable[Waker]:
+    def close(self, record: Ended) -> None:
         """End the watches of a record with ChannelClosedError."""
-        cell = self.cells.pop(record.id, None)
-        return () if cell is None else cell.fail(ChannelClosedError())
+        self.fail(record.id, ChannelClosedError)
 
-    def close_all(self) -> Iterable[Waker]:
+    def close_all(self) -> None:
         """End every watch with ChannelClosedError."""
-        cells = list(self.cells.values())
-        self.cells.clear()
-        return [waker for cell in cells for waker in cell.fail(ChannelClosedError())]
-
-    def forget(self, cell: Cell[Any]) -> None:
-        """Forget what nobody watches any longer."""
-        del self.cells[cell.key]
+        self.fail_all(ChannelClosedError)

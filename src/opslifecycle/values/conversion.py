@@ -7,7 +7,6 @@ built when it is first used, so that importing the package does not load cattrs.
 from __future__ import annotations
 
 import json
-import threading
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 from opslifecycle.errors import InvalidValueError
+from opslifecycle.locks import hold, owned_lock
 from opslifecycle.values.identifiers import Identifier
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _unions: list[_Union] = []
 _foreign: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {}
 _left_out: dict[type, frozenset[str]] = {}
 _converter: Converter | None = None
-_lock = threading.Lock()
+_lock = owned_lock()
 
 
 def declare_union(
@@ -52,18 +52,20 @@ def declare_union(
 
     The fields of the field that `flatten` names for a variant stand beside the tag.
     """
+    hold(_lock, _declare, _unions.append, _Union(kind, tag, variants, flatten or {}))
+
+
+def _declare(note: Callable[..., None], *declared: Any) -> None:
+    """Note what was declared, and have the next conversion take it into account."""
     global _converter
-    with _lock:
-        _unions.append(_Union(kind, tag, variants, flatten or {}))
-        _converter = None
+    # First, so that an interrupt cannot leave a converter that does not know of it.
+    _converter = None
+    note(*declared)
 
 
 def leave_out_none(kind: type, fields: Sequence[str]) -> None:
     """Declare fields that are left out of the JSON when they are None."""
-    global _converter
-    with _lock:
-        _left_out[kind] = frozenset(fields)
-        _converter = None
+    hold(_lock, _declare, _left_out.__setitem__, kind, frozenset(fields))
 
 
 def unstructure(value: Any) -> Any:
@@ -122,10 +124,7 @@ def register_type(
     Classes that cattrs knows anyway (attrs, dataclasses, enums) need none of this. `from_data` may
     raise ValueError or TypeError for what is no such value, which is then told with its path.
     """
-    global _converter
-    with _lock:
-        _foreign[kind] = (to_data, from_data)
-        _converter = None
+    hold(_lock, _declare, _foreign.__setitem__, kind, (to_data, from_data))
 
 
 def encoded(value: Any) -> str:
@@ -177,11 +176,13 @@ def _check_depth(data: Any, depth: int) -> None:
 
 
 def _the_converter() -> Converter:
-    global _converter
     converter = _converter
-    if converter is None:
-        with _lock:
-            converter = _converter = _build()
+    return hold(_lock, _rebuild) if converter is None else converter
+
+
+def _rebuild() -> Converter:
+    global _converter
+    converter = _converter = _build()
     return converter
 
 

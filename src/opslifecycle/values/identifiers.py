@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from typing import Any, Self, final
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import InvalidValueError
+from opslifecycle.locks import hold, owned_lock
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -97,27 +97,33 @@ class _Uuid7Maker:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = owned_lock()
         self._last_ms = 0
         self._counter = 0
         self._random = b""
 
     def make(self) -> str:
-        with self._lock:
-            wall_ms = SYSTEM_CLOCK.wall_ms()
-            if wall_ms > self._last_ms:
-                self._last_ms = wall_ms
-                # The top bit stays clear, so that a millisecond has room to count up.
-                self._counter = self._random_number(10) >> 7
-            else:
-                self._counter += 1 + self._random_number(4)
-                if self._counter >> 74:
-                    self._last_ms += 1
-                    self._counter = self._random_number(10) >> 7
-            last_ms, counter = self._last_ms, self._counter
+        last_ms, counter = hold(self._lock, self._next)
         high, low = counter >> 62, counter & ((1 << 62) - 1)
         digits = f"{last_ms << 80 | 7 << 76 | high << 64 | 2 << 62 | low:032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    def _next(self) -> tuple[int, int]:
+        last_ms, counter = self._last_ms, self._counter
+        wall_ms = SYSTEM_CLOCK.wall_ms()
+        if wall_ms > last_ms:
+            last_ms = wall_ms
+            # The top bit stays clear, so that a millisecond has room to count up.
+            counter = self._random_number(10) >> 7
+        else:
+            counter += 1 + self._random_number(4)
+            if counter >> 74:
+                last_ms += 1
+                counter = self._random_number(10) >> 7
+        # Later milliseconds go with any counter, if an interrupt comes between the two.
+        self._last_ms = last_ms
+        self._counter = counter
+        return last_ms, counter
 
     def _random_number(self, size: int) -> int:
         """A number of so many bytes from the system, which is asked for many at a time."""
@@ -128,7 +134,7 @@ class _Uuid7Maker:
 
     def renew(self) -> None:
         """Begin anew in a forked child: with a lock of its own, and numbers that are not shared."""
-        self._lock = threading.Lock()
+        self._lock = owned_lock()
         self._random = b""
 
 

@@ -114,12 +114,14 @@ class RequestReads:
 
         `restore` takes it back.
         """
-        with self._shell.lock:
+
+        def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
             records = [put_of(each) for each in self._authority.records.values()]
             records += self._outbox.puts()
             rows = [put_of(each) for each in self._feed.records()]
-            state = state_of(self._authority, str(self._feed.epoch_id))
-        return _rt.seal(STORAGE.identity, records, rows, state)
+            return records, rows, state_of(self._authority, str(self._feed.epoch_id))
+
+        return _rt.seal(STORAGE.identity, *self._shell.lock.hold(held))
 
     _capture = capture
 
@@ -237,8 +239,7 @@ class RequestReads:
 
     def pending_effects(self) -> tuple[RequestOutboxMessage, ...]:
         """The outbox messages that are not delivered yet, by their numbers."""
-        with self._shell.lock:
-            return self._outbox.pending()
+        return self._shell.lock.hold(self._outbox.pending)
 
     _pending_effects = pending_effects
 
@@ -247,8 +248,7 @@ class RequestReads:
 
         They stay until `retry_dead_letter` or `discard_dead_letter`.
         """
-        with self._shell.lock:
-            return self._outbox.dead_letters()
+        return self._shell.lock.hold(self._outbox.dead_letters)
 
     _dead_letters = dead_letters
 
@@ -268,9 +268,12 @@ class RequestReads:
 
         Looks at the whole state, in time proportional to it: for tests and diagnosis.
         """
-        with self._shell.lock:
+
+        def broken() -> list[str]:
             barriers = self._shell.effects.barriers.all()
             state = (self._authority, self._feed.entries(), barriers)
             return [name for name, holds in INVARIANTS.items() if not holds(*state)]
+
+        return self._shell.lock.hold(broken)
 
     _broken_invariants = broken_invariants

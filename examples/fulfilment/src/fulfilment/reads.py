@@ -64,11 +64,13 @@ class OrderReads:
 
         `restore` takes it back.
         """
-        with self._shell.lock:
+
+        def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
             records = [put_of(each) for each in self._authority.records.values()]
             rows: list[_rt.Put] = []
-            state = state_of(self._authority, "")
-        return _rt.seal(STORAGE.identity, records, rows, state)
+            return records, rows, state_of(self._authority, "")
+
+        return _rt.seal(STORAGE.identity, *self._shell.lock.hold(held))
 
     _capture = capture
 
@@ -146,9 +148,12 @@ class OrderReads:
 
         Looks at the whole state, in time proportional to it: for tests and diagnosis.
         """
-        with self._shell.lock:
+
+        def broken() -> list[str]:
             barriers = self._shell.effects.barriers.all()
             state = (self._authority, (), barriers)
             return [name for name, holds in INVARIANTS.items() if not holds(*state)]
+
+        return self._shell.lock.hold(broken)
 
     _broken_invariants = broken_invariants

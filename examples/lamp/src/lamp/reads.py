@@ -63,11 +63,13 @@ class LampReads:
 
         `restore` takes it back.
         """
-        with self._shell.lock:
+
+        def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
             records = [put_of(each) for each in self._authority.records.values()]
             rows: list[_rt.Put] = []
-            state = state_of(self._authority, "")
-        return _rt.seal(STORAGE.identity, records, rows, state)
+            return records, rows, state_of(self._authority, "")
+
+        return _rt.seal(STORAGE.identity, *self._shell.lock.hold(held))
 
     _capture = capture
 

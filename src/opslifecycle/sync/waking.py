@@ -1,0 +1,93 @@
+"""Waking threads and tasks: each at least once, because whoever wakes may be interrupted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+#: Wakes one waiter: cheap, never blocks, takes no lock of ours, runs after the lock is free. A
+#: second call does nothing.
+Waker = Callable[[], object]
+
+
+class ThreadWaker:
+    """Wakes one blocked thread."""
+
+    __slots__ = ("_gate",)
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def block(self, seconds: float) -> None:
+        """Block until woken, for at most so many seconds; -1 for as long as it takes."""
+        self._gate.acquire(timeout=seconds)
+
+    def __call__(self) -> None:
+        if self._gate.locked():
+            try:
+                self._gate.release()
+            except RecursionError:
+                raise
+            except RuntimeError:
+                # Another thread has done it in between.
+                pass
+
+
+class LoopWaker:
+    """Wakes one await: directly in its own loop, through the loop's queue from elsewhere."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def __call__(self) -> None:
+        _wake_in_loop(self.loop, [self])
+
+    def finish(self) -> None:
+        """End the await; called in its loop."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+def _wake_in_loop(loop: asyncio.AbstractEventLoop, wakers: list[LoopWaker]) -> None:
+    import asyncio
+
+    if asyncio._get_running_loop() is loop:
+        _finish_all(wakers)
+        return
+    try:
+        loop.call_soon_threadsafe(_finish_all, wakers)
+    except RuntimeError:
+        # A closed loop runs nothing any more, so nobody is left to be woken there.
+        if not loop.is_closed():
+            raise
+
+
+def _finish_all(wakers: list[LoopWaker]) -> None:
+    try:
+        for waker in wakers:
+            waker.finish()
+    except BaseException:
+        # An interrupt in the loop's thread must not leave the others asleep.
+        for waker in wakers:
+            waker.finish()
+        raise
+
+
+def wake_all(wakers: Iterable[Waker]) -> None:
+    """Wake many at once: one call for each event loop, because each wakes its selector."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[LoopWaker]] = {}
+    for waker in wakers:
+        if isinstance(waker, LoopWaker):
+            by_loop.setdefault(waker.loop, []).append(waker)
+        else:
+            waker()
+    for loop, together in by_loop.items():
+        _wake_in_loop(loop, together)

@@ -1,0 +1,215 @@
+"""The public calls that are interrupted, and the world that each begins in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field, frozen
+from opslifecycle import (
+    CompletionCursorConsumer,
+    EpochCursorState,
+    OperationId,
+    OperationLifecycleAction,
+    OperationStatus,
+    Registry,
+    RunId,
+    SessionId,
+    Store,
+)
+
+from tests.builders import (
+    CHILD,
+    HANDLE,
+    SLOT,
+    TOOL,
+    UPDATE,
+    completed,
+    registered,
+    result,
+    running,
+    spec,
+)
+
+AGENT = CompletionCursorConsumer.AGENT_APPLIED
+
+
+@define(eq=False)
+class World:
+    """A registry with operations in several statuses, and some who wait for them."""
+
+    registry: Registry
+    live: OperationId
+    other: OperationId
+    waiting: OperationId
+    child: OperationId
+    slot: OperationId
+    ended: OperationId
+    run: RunId
+    owner: SessionId
+    #: Waits, and whether each was woken.
+    waits: list[Any] = field(factory=list)
+    woken: list[list[bool]] = field(factory=list)
+
+    @property
+    def known(self) -> set[OperationId]:
+        return {self.live, self.other, self.waiting, self.child, self.slot, self.ended}
+
+    def wait(self, wait: Any) -> Any:
+        """Have a wait noted, with a waiter that notes its waking."""
+        woken: list[bool] = []
+        self.waits.append(wait)
+        self.woken.append(woken)
+        wait._lock.hold(wait._enlist, lambda: woken.append(True))
+        return wait
+
+
+def world(store: Store | None) -> World:
+    """Make a registry for one call."""
+    registry = Registry(store=store, max_completed=2)
+    owner = SessionId.new()
+    made = spec(TOOL, owner=owner)
+    registry.register_operation(made)
+    registry.provisioning_succeeded(made.id)
+    completed(registry)
+    found = World(
+        registry=registry,
+        live=made.id,
+        other=running(registry),
+        waiting=registered(registry),
+        child=running(registry, CHILD),
+        slot=running(registry, SLOT),
+        ended=completed(registry),
+        run=RunId.new(),
+        owner=owner,
+    )
+    registry.list_operations(terminal=True)
+    feed = registry.completion_feed()
+    for each in (found.live, found.live, found.slot):
+        found.wait(registry.register_watcher(each))
+    found.wait(registry.wait_all(RunId.new(), [found.live, found.other]))
+    found.wait(registry.wait_all(RunId.new(), [found.live]))
+    found.wait(feed.wait_for_advance(feed.watermark))
+    return found
+
+
+def _projected(w: World) -> None:
+    w.registry.advance_completion_cursor(AGENT, 2, EpochCursorState())
+
+
+def _await_all(w: World) -> Any:
+    return w.registry.wait_all(w.run, [w.live, w.other])
+
+
+def _subscribed(w: World) -> None:
+    async def read() -> None:
+        async for entry in w.registry.completion_feed().subscribe(after=1):
+            if entry.seq >= 2:
+                return
+
+    asyncio.run(read())
+
+
+@frozen
+class Call:
+    """A call, what it may change, and whether its caller blocks for what another thread does."""
+
+    name: str
+    make: Callable[[World], Any]
+
+
+def _calls(*made: tuple[str, Callable[[World], Any]]) -> list[Call]:
+    return [Call(name, make) for name, make in made]
+
+
+COMMANDS = _calls(
+    ("register", lambda w: w.registry.register_operation(spec(TOOL))),
+    ("register_again", lambda w: w.registry.register_operation(spec(TOOL, id=w.live))),
+    (
+        "register_limited",
+        lambda w: w.registry.register_operation_with_admission_limit(spec(CHILD), 100),
+    ),
+    ("start", lambda w: w.registry.provisioning_succeeded(w.waiting)),
+    ("fail", lambda w: w.registry.fail_operation(w.live, "error")),
+    ("provisioning_failed", lambda w: w.registry.provisioning_failed(w.waiting, "error")),
+    ("peer_ready", lambda w: w.registry.peer_ready(w.child, HANDLE)),
+    ("progress", lambda w: w.registry.report_progress(w.live, UPDATE)),
+    ("complete", lambda w: w.registry.complete_operation(w.live, result())),
+    ("complete_slot", lambda w: w.registry.complete_operation(w.slot, result())),
+    ("complete_twice", lambda w: w.registry.complete_operation(w.ended, result())),
+    ("abort", lambda w: w.registry.abort_provisioning(w.waiting, "why")),
+    ("cancel", lambda w: w.registry.cancel_operation(w.live)),
+    ("request_retire", lambda w: w.registry.request_retire(w.live)),
+    ("mark_retired", lambda w: w.registry.mark_retired(w.live)),
+    ("terminate_owner", lambda w: w.registry.terminate_owner("why")),
+    ("retire_owner", lambda w: w.registry.retire_owner("why")),
+    ("rollback", lambda w: w.registry.rollback_unreturned_operation(w.live)),
+    ("collect", lambda w: w.registry.collect_completed()),
+    ("advance_cursor", _projected),
+)
+
+READS = _calls(
+    ("snapshot", lambda w: w.registry.snapshot(w.live)),
+    ("list", lambda w: w.registry.list_operations()),
+    ("list_terminal", lambda w: w.registry.list_operations(terminal=False)),
+    ("list_owner", lambda w: w.registry.list_operations(owner_session_id=w.owner, kind=TOOL)),
+    ("feed", lambda w: w.registry.completion_feed().list_since(0)),
+    ("feed_iterate", lambda w: next(w.registry.completion_feed().iterate(after=1))),
+    ("feed_subscribe", _subscribed),
+    ("cursor", lambda w: w.registry.completion_cursor(AGENT)),
+    ("capture", lambda w: w.registry.capture()),
+    ("allowed", lambda w: w.registry.allowed(w.live)),
+    (
+        "classify",
+        lambda w: (
+            w.registry.classify_operation_terminality(w.live, OperationStatus.RUNNING),
+            w.registry.classify_operation_public_result(w.live),
+            w.registry.classify_operation_completion_wake(w.live, TOOL),
+            w.registry.classify_operation_transition_idempotence(
+                w.live, OperationLifecycleAction.START
+            ),
+        ),
+    ),
+    ("broken_invariants", lambda w: w.registry.broken_invariants()),
+)
+
+WAITS = _calls(
+    ("watch", lambda w: w.registry.register_watcher(w.other)),
+    ("watch_again", lambda w: w.registry.register_watcher(w.live)),
+    ("watch_ended", lambda w: w.registry.register_watcher(w.ended).result()),
+    ("wait_all", _await_all),
+    ("wait_all_ended", lambda w: w.registry.wait_all(w.run, [w.ended]).result()),
+    ("wait_for_advance", lambda w: w.registry.completion_feed().wait_for_advance(100)),
+    ("cancel_watch", lambda w: w.waits[0].cancel()),
+    ("cancel_barrier", lambda w: w.waits[3].cancel()),
+    ("cancel_advance", lambda w: w.waits[5].cancel()),
+    ("drop_watch", lambda w: w.registry.register_watcher(w.other) and None),
+    ("result_in_time", lambda w: _times_out(w.waits[0])),
+    ("await", lambda w: _await_in_time(w.waits[0])),
+)
+
+CLOSING = _calls(
+    ("close", lambda w: w.registry.close()),
+)
+
+
+def _times_out(wait: Any) -> None:
+    try:
+        wait.result(0.000_001)
+    except TimeoutError:
+        pass
+
+
+def _await_in_time(wait: Any) -> None:
+    async def scenario() -> None:
+        try:
+            await asyncio.wait_for(_awaited(wait), 0.000_001)
+        except TimeoutError:
+            pass
+
+    asyncio.run(scenario())
+
+
+async def _awaited(wait: Any) -> Any:
+    return await wait
