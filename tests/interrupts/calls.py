@@ -12,6 +12,8 @@ from opslifecycle import (
     EpochCursorState,
     OperationId,
     OperationLifecycleAction,
+    OperationResult,
+    OperationSpec,
     OperationStatus,
     Registry,
     RunId,
@@ -40,6 +42,7 @@ class World:
     """A registry with operations in several statuses, and some who wait for them."""
 
     registry: Registry
+    stored: bool
     live: OperationId
     other: OperationId
     waiting: OperationId
@@ -48,9 +51,17 @@ class World:
     ended: OperationId
     run: RunId
     owner: SessionId
+    #: Made beforehand, because making identifiers takes more bytecodes than most calls.
+    new: OperationSpec = field(factory=spec)
+    new_child: OperationSpec = field(factory=lambda: spec(CHILD))
+    outcome: OperationResult = field(factory=result)
+    again: OperationSpec = field(init=False)
     #: Waits, and whether each was woken.
     waits: list[Any] = field(factory=list)
     woken: list[list[bool]] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.again = spec(id=self.live)
 
     @property
     def known(self) -> set[OperationId]:
@@ -75,6 +86,7 @@ def world(store: Store | None) -> World:
     completed(registry)
     found = World(
         registry=registry,
+        stored=store is not None,
         live=made.id,
         other=running(registry),
         waiting=registered(registry),
@@ -113,7 +125,7 @@ def _subscribed(w: World) -> None:
 
 @frozen
 class Call:
-    """A call, what it may change, and whether its caller blocks for what another thread does."""
+    """A public call, by a name."""
 
     name: str
     make: Callable[[World], Any]
@@ -124,20 +136,20 @@ def _calls(*made: tuple[str, Callable[[World], Any]]) -> list[Call]:
 
 
 COMMANDS = _calls(
-    ("register", lambda w: w.registry.register_operation(spec(TOOL))),
-    ("register_again", lambda w: w.registry.register_operation(spec(TOOL, id=w.live))),
+    ("register", lambda w: w.registry.register_operation(w.new)),
+    ("register_again", lambda w: w.registry.register_operation(w.again)),
     (
         "register_limited",
-        lambda w: w.registry.register_operation_with_admission_limit(spec(CHILD), 100),
+        lambda w: w.registry.register_operation_with_admission_limit(w.new_child, 100),
     ),
     ("start", lambda w: w.registry.provisioning_succeeded(w.waiting)),
     ("fail", lambda w: w.registry.fail_operation(w.live, "error")),
     ("provisioning_failed", lambda w: w.registry.provisioning_failed(w.waiting, "error")),
     ("peer_ready", lambda w: w.registry.peer_ready(w.child, HANDLE)),
     ("progress", lambda w: w.registry.report_progress(w.live, UPDATE)),
-    ("complete", lambda w: w.registry.complete_operation(w.live, result())),
-    ("complete_slot", lambda w: w.registry.complete_operation(w.slot, result())),
-    ("complete_twice", lambda w: w.registry.complete_operation(w.ended, result())),
+    ("complete", lambda w: w.registry.complete_operation(w.live, w.outcome)),
+    ("complete_slot", lambda w: w.registry.complete_operation(w.slot, w.outcome)),
+    ("complete_twice", lambda w: w.registry.complete_operation(w.ended, w.outcome)),
     ("abort", lambda w: w.registry.abort_provisioning(w.waiting, "why")),
     ("cancel", lambda w: w.registry.cancel_operation(w.live)),
     ("request_retire", lambda w: w.registry.request_retire(w.live)),
@@ -171,6 +183,7 @@ READS = _calls(
             ),
         ),
     ),
+    ("new_id", lambda w: OperationId.new()),
     ("broken_invariants", lambda w: w.registry.broken_invariants()),
 )
 
@@ -192,6 +205,9 @@ WAITS = _calls(
 CLOSING = _calls(
     ("close", lambda w: w.registry.close()),
 )
+
+
+CALLS = [*COMMANDS, *READS, *WAITS, *CLOSING]
 
 
 def _times_out(wait: Any) -> None:
