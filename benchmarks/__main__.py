@@ -2,8 +2,8 @@
 
     python -m benchmarks [--rounds N] [--only WORD] [--json FILE] [--against REVISION | --page]
 
-With `--page` docs/performance.md and its pictures are written; that needs every contest and the
-peers, which `make bench` installs into an environment of their own. `--against` has every
+With `--page` docs/explanation/performance.md and its pictures are written; that needs every contest
+and the peers, which `make bench` installs into an environment of their own. `--against` has every
 contestant take turns with itself at another revision of git, in the same run.
 """
 
@@ -92,7 +92,7 @@ def main() -> int:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if options.page:
         data = data_of(measured, RATIOS, options.rounds)
-        write_page(ROOT / "docs", data, RATIOS, options.peers)
+        write_page(ROOT / "docs/explanation", data, RATIOS, options.peers)
     return 0
 
 

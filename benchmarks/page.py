@@ -43,7 +43,7 @@ def without_words(ratios: Sequence[Ratio]) -> list[str]:
 
 
 def write_page(docs: Path, data: Data, ratios: Sequence[Ratio], peers: Path) -> None:
-    """Write docs/performance.md, its data and its pictures."""
+    """Write docs/explanation/performance.md, its data and its pictures."""
     folder = docs / "performance"
     folder.mkdir(exist_ok=True)
     path = folder / "measured.json"

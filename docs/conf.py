@@ -1,15 +1,14 @@
-"""How the documentation is built: make docs."""
+"""Sphinx configuration; `make docs` builds the pages, and a warning is an error."""
 
 project = "opslifecycle"
 author = "the opslifecycle authors"
 copyright = author
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["decisions/*"]
 myst_enable_extensions = ["colon_fence"]
 myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 3
-# Links to files of the project, and headings that begin where a page of ours does.
-suppress_warnings = ["myst.xref_missing", "misc.highlighting_failure"]
+# The console blocks that show only a part of an output have no lexer that accepts them.
+suppress_warnings = ["misc.highlighting_failure"]
 html_theme = "furo"
 html_title = "opslifecycle"

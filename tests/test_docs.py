@@ -12,32 +12,62 @@ from opslifecycle_codegen.emit.reference import PAGES
 
 from tests.docs_runner import run_page
 
-DOCS = Path(__file__).parents[1] / "docs"
-RUN = [
-    "tutorial",
-    "operations",
-    "howto/add-a-status",
-    "howto/rename",
-    "howto/ci",
-    "howto/effects",
-    "howto/run",
-]
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+LINES_MAX = 400
+PAGE_NAMES = sorted(
+    path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")
+)
+#: Pages beside these four folders: the first page, and what others link to.
+ELSEWHERE = {"index", "generated", "decisions"}
 
 
-@pytest.mark.parametrize("page", RUN)
-def test_what_it_shows_is_what_happens(page: str, tmp_path: Path) -> None:
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-    assert run_page(text, tmp_path) >= 1
+def text_of(page: str) -> str:
+    return (DOCS / f"{page}.md").read_text(encoding="utf-8")
 
 
-def test_every_page_with_commands_is_run() -> None:
-    pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")}
-    shown = {
-        page
-        for page in pages
-        if re.search(r"^```(console|python)", (DOCS / f"{page}.md").read_text("utf-8"), re.M)
-    }
-    assert shown == set(RUN)
+def pages_with_commands() -> list[str]:
+    return [page for page in PAGE_NAMES if re.search(r"^```(console|python)", text_of(page), re.M)]
+
+
+@pytest.mark.parametrize("page", pages_with_commands())
+def test_what_a_page_shows_is_what_happens(page: str, tmp_path: Path) -> None:
+    assert run_page(text_of(page), tmp_path) >= 1
+
+
+def test_the_pages_that_run_include_tutorials_guides_and_explanations() -> None:
+    folders = {page.partition("/")[0] for page in pages_with_commands()}
+    assert {"tutorial", "howto", "explanation"} <= folders
+
+
+def test_every_page_is_in_one_of_the_four_folders() -> None:
+    folders = {page.partition("/")[0] for page in PAGE_NAMES} - ELSEWHERE
+    assert folders == {"tutorial", "howto", "reference", "explanation"}
+    for folder in folders:
+        assert f"{folder}/index" in PAGE_NAMES
+
+
+@pytest.mark.parametrize("page", [page for page in PAGE_NAMES if page.startswith("reference/")])
+def test_reference_pages_are_short(page: str) -> None:
+    if page.removeprefix("reference/") + ".md" not in PAGES:
+        assert text_of(page).count("\n") <= LINES_MAX
+
+
+def headings(text: str) -> set[str]:
+    """The anchors of a page: its headings as the builder spells them."""
+    fenced = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^#+ (.*)", fenced, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
+
+
+@pytest.mark.parametrize("page", PAGE_NAMES)
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text_of(page)):
+        path, _, anchor = target.partition("#")
+        linked = (DOCS / f"{page}.md").parent / path if path else DOCS / f"{page}.md"
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in headings(linked.read_text(encoding="utf-8")), target
 
 
 @pytest.mark.parametrize("name", PAGES)

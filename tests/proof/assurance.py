@@ -1,4 +1,4 @@
-"""Carries out every layer of the proof in full, and writes docs/assurance.md from what it finds.
+"""Carry out every layer of the proof in full, and write docs/explanation/assurance.md from it.
 
 python -m tests.proof.assurance
 """
@@ -22,7 +22,7 @@ from opslifecycle_codegen.modelcheck.slices import slices
 
 from tests.proof.machines import ROOT, SLICES, edited, slice_of
 
-PAGE = ROOT / "docs/assurance.md"
+PAGE = ROOT / "docs/explanation/assurance.md"
 _NOT_CLAIMED = """\
 * Slices are small: so many ids, counts up to a bound. What needs more of either to go wrong is
   found by induction only, which speaks of the claims below, one call at a time; that ending all

@@ -39,7 +39,7 @@ def rules_page() -> str:
 def sections_page() -> str:
     """Every section of a machine with its keys, and whether they may be left out."""
     lines = [_NOTE, "# Sections", ""]
-    lines.append("A key in bold must be there. [The language](../language.md) says what they mean.")
+    lines.append("A key in bold is mandatory. [The language](language/index.md) explains each.")
     for kind in _kinds(model.Machine, set()):
         title = "A machine" if kind is model.Machine else kind.__name__
         lines += ["", f"## {title}", "", "| key | holds |", "|---|---|"]
