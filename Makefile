@@ -31,6 +31,7 @@ check: $(READY)
 generate: $(READY)
 	$(BIN)/opslifecycle-codegen generate
 	$(BIN)/python -m opslifecycle_codegen.emit.reference docs/reference
+	$(BIN)/python -m docs.command_pages docs/reference
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W -q docs build/docs

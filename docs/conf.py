@@ -3,7 +3,16 @@
 project = "opslifecycle"
 author = "the opslifecycle authors"
 copyright = author
-extensions = ["myst_parser", "sphinxcontrib.mermaid"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.mermaid",
+]
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
 source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["colon_fence"]
 myst_fence_as_directive = ["mermaid"]

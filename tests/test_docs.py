@@ -7,14 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import opslifecycle
 import pytest
-from opslifecycle_codegen.emit.reference import PAGES
+from opslifecycle_codegen.emit import reference
 
+from docs import command_pages
 from tests.docs_runner import run_page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 LINES_MAX = 400
+#: The pages that are printed from tables and commands, by their file names.
+PRINTED = {**reference.PAGES, **command_pages.PAGES}
 PAGE_NAMES = sorted(
     path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")
 )
@@ -49,7 +53,7 @@ def test_every_page_is_in_one_of_the_four_folders() -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGE_NAMES if page.startswith("reference/")])
 def test_reference_pages_are_short(page: str) -> None:
-    if page.removeprefix("reference/") + ".md" not in PAGES:
+    if page.removeprefix("reference/") + ".md" not in PRINTED:
         assert text_of(page).count("\n") <= LINES_MAX
 
 
@@ -70,9 +74,17 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
             assert anchor in headings(linked.read_text(encoding="utf-8")), target
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_the_reference_is_what_the_tables_say(name: str) -> None:
-    assert (DOCS / "reference" / name).read_text(encoding="utf-8") == PAGES[name]()
+@pytest.mark.parametrize("name", PRINTED)
+def test_printed_pages_are_up_to_date(name: str) -> None:
+    assert (DOCS / "reference" / name).read_text(encoding="utf-8") == PRINTED[name](), (
+        "run: make generate"
+    )
+
+
+def test_every_public_name_is_on_a_page_of_the_api() -> None:
+    pages = "\n".join(text_of(page) for page in PAGE_NAMES if page.startswith("reference/api/"))
+    missing = [name for name in opslifecycle.__all__ if not re.search(rf"\b{name}\b", pages)]
+    assert missing == [], "add it to a page in docs/reference/api"
 
 
 def test_it_builds_without_a_warning(tmp_path: Path) -> None:

@@ -15,8 +15,11 @@ from opslifecycle_codegen.compat.lock import InvalidLockError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status: 0 done, 1 drift, 2 a mistake, 3 a break."""
-    options = _parser().parse_args(arguments)
+    """Run the command line and return its exit status.
+
+    0: done. 1: something is out of date. 2: an error in the input. 3: a breaking change.
+    """
+    options = parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except InvalidMachineError as error:
@@ -33,24 +36,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return MISTAKE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with every command."""
+    top = argparse.ArgumentParser(
         prog="opslifecycle-codegen",
-        description="Compile lifecycles declared in YAML, as pyproject.toml says.",
+        description="Compile the lifecycles that pyproject.toml lists.",
     )
-    parser.add_argument(
+    top.add_argument(
         "--project", type=Path, default=Path(), help="the folder of pyproject.toml (default: here)"
     )
-    parser.add_argument(
-        "--format", choices=FORMATS, default="text", help="how mistakes are told (default: text)"
+    top.add_argument(
+        "--format", choices=FORMATS, default="text", help="how errors are printed (default: text)"
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for task in TASKS:
         command = commands.add_parser(task.name, help=task.help, description=task.help)
         for names, settings in task.options:
             command.add_argument(*names, **settings)
         command.set_defaults(run=task.run)
-    return parser
+    return top
 
 
 if __name__ == "__main__":
