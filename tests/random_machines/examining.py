@@ -78,12 +78,21 @@ class _Comparison:
         self._views = Views(self._exploration)
         self._tally = tally
         self._most = states
+        self._open: list[Side] = []
         recovery = found.program.machine.recovery
         self._stored = recovery is not None
         self._keeps_all = recovery is not None and str(recovery.keeps).strip() == "true"
 
     def run(self) -> None:
         """Compare all of it."""
+        try:
+            self._compare_all()
+        finally:
+            # A registry that shows a fault is left open, and its threads with it.
+            for side in self._open:
+                side.abandon()
+
+    def _compare_all(self) -> None:
         last: Reached | None = None
         for reached in self._exploration.reached(self._most):
             self._tally.states += 1
@@ -96,9 +105,11 @@ class _Comparison:
                 self._kill(SqliteStore(Path(path) / "store.db", durability="process"), last)
 
     def _side(self, store: Store | None = None) -> Side:
-        return Side(
+        side = Side(
             self.program, self._package, self._values, self._exploration, self._views, store
         )
+        self._open = [each for each in self._open if not each.closed] + [side]
+        return side
 
     def _brought(self, path: Sequence[tuple[Asked, Answer]], store: Store | None = None) -> Side:
         """A registry that is brought to a state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -76,6 +77,7 @@ class Side:
         self._waits: dict[int, list[Any]] = {}
         #: What should have been handed to the program.
         self.effects: list[Message] = []
+        self.closed = False
         self._own = {str(name) for name in program.machine.effects}
         kind = getattr(package, public_names(program.machine).registry)
         given = dict(exploration.settings)
@@ -342,7 +344,14 @@ class Side:
 
     def close(self) -> None:
         """Close the registry."""
+        self.closed = True
         try:
             self.registry._close()
         except Exception as error:
             raise FaultError("a registry cannot be closed", repr(error)) from error
+
+    def abandon(self) -> None:
+        """Close a registry that may have failed, whatever it says."""
+        with contextlib.suppress(Exception):
+            if not self.closed:
+                self.registry._close()

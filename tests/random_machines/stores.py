@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import warnings
 from collections.abc import Callable
 
 from opslifecycle import MemoryStore
 
 from tests.random_machines.verdicts import FaultError
+
+#: A process that is to be killed does its work in far less.
+_SECONDS_MAX = 60
 
 
 def contents_of(store: MemoryStore) -> MemoryStore:
@@ -32,6 +36,18 @@ def killed(work: Callable[[], None]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         finally:
             os._exit(1)
-    _, status = os.waitpid(child, 0)
+    status = _waited(child)
     if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
         raise FaultError("killed", "the process ended before it was killed")
+
+
+def _waited(child: int) -> int:
+    until = time.monotonic() + _SECONDS_MAX
+    while time.monotonic() < until:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return status
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise FaultError("killed", f"the process was at work for {_SECONDS_MAX} seconds")
