@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import symtable
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.annotations import BUILTINS
@@ -62,7 +64,8 @@ def import_blocks(
     return "\n\n".join(block for block in blocks if block)
 
 
-def _definitions(body: str) -> set[str]:
+@lru_cache(maxsize=64)
+def _definitions(body: str) -> frozenset[str]:
     tree = ast.parse(body.replace(IMPORTS_PLACE, ""))
     names: set[str] = set()
     for node in tree.body:
@@ -72,7 +75,7 @@ def _definitions(body: str) -> set[str]:
             names.update(t.id for t in node.targets if isinstance(t, ast.Name))
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             names.add(node.target.id)
-    return names
+    return frozenset(names)
 
 
 def public_definitions(body: str) -> list[str]:
@@ -87,38 +90,18 @@ def _joined(*blocks: str) -> str:
 def _used_names(body: str) -> set[str]:
     """The names that a module reads and no function around them binds."""
     used: set[str] = set()
-    _collect(ast.parse(body.replace(IMPORTS_PLACE, "")), frozenset(), used)
+    tables = [symtable.symtable(body.replace(IMPORTS_PLACE, ""), "generated", "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        # A module and a class may read a name before they bind it themselves.
+        binds = table.get_type() not in ("module", "class")
+        used.update(
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (symbol.is_global() or not binds)
+        )
     return used
-
-
-def _collect(node: ast.AST, bound: frozenset[str], used: set[str]) -> None:
-    if isinstance(node, ast.Name):
-        if isinstance(node.ctx, ast.Load) and node.id not in bound:
-            used.add(node.id)
-        return
-    inner = bound
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        inner = bound | _bound_in(node)
-        if not isinstance(node, ast.Lambda):
-            # Decorators, annotations and defaults are read outside of the function.
-            for each in (*node.decorator_list, node.args, node.returns):
-                if each is not None:
-                    _collect(each, bound, used)
-            for statement in node.body:
-                _collect(statement, inner, used)
-            return
-    for child in ast.iter_child_nodes(node):
-        _collect(child, inner, used)
-
-
-def _bound_in(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> frozenset[str]:
-    found = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.arg):
-            found.add(node.arg)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
-    return frozenset(found)
 
 
 def _import_block(used: set[str], table: Mapping[str, str], width: int) -> str:
