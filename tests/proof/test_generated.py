@@ -6,8 +6,12 @@ with its facts and its guard, or the effects and the whole state that follows.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,7 +22,9 @@ from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.slices import Slice
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
+from opslifecycle.operations import authority as generated
 from opslifecycle.operations import views
+from tests.proof import twin
 from tests.proof.machines import SLICES, edited, search, slice_of
 from tests.proof.twin import UNKNOWN, Twin
 
@@ -51,8 +57,8 @@ class Comparison:
                     self.twin.note_kept(self.params[name], value)
         # What of the calls has a method of the authority; waits are the shell's.
         self.asked = [
-            (number, call, *self._method(call))
-            for number, call in enumerate(slice.calls)
+            (answer, call, *self._method(call))
+            for call, answer in (*zip(slice.calls, slice.answers, strict=True), *self._unnamed())
             if self._is_of_the_authority(call)
         ]
         self.samples = [
@@ -69,6 +75,18 @@ class Comparison:
         commands = [self.program.create, *self.program.actions]
         commands += [each.command for each in self.program.for_all]
         return {name: type for each in commands for name, type in each.params.items()}
+
+    def _unnamed(self) -> Iterator[tuple[Call, Callable[[State], Answer]]]:
+        """Actions that no method of a registry asks, but bulk commands and recovery do."""
+        interpreter = self.slice.interpreter
+        named = {action.name for action in self.actions.values()}
+        for action in self.program.actions:
+            if action.name in named:
+                continue
+            arguments = next(self.slice.values.arguments(action.params))
+            for id in (*interpreter.ids, UNKNOWN):
+                call = Call(action.name, id, arguments)
+                yield call, partial(interpreter.act, call=call, name=action.name)
 
     def _is_of_the_authority(self, call: Call) -> bool:
         return not call.method.startswith("drop_") and call.method not in (CRASH, CRASH_DISCARDING)
@@ -103,9 +121,8 @@ class Comparison:
     def look_at(self, state: State) -> None:
         """Compare everything that may be asked for in a state."""
         twin, authority = self.twin, self.twin.authority(state)
-        answers = self.slice.answers
-        for number, call, method, given in self.asked:
-            answer = answers[number](state)
+        for answer_in, call, method, given in self.asked:
+            answer = answer_in(state)
             if method == "wait_all":
                 key, ids = given
                 given = (ids, len(state.barriers[key]))
@@ -240,3 +257,39 @@ def test_a_file_that_says_something_else_is_noticed(name: str, old: str, new: st
     comparison = Comparison(slice_of(edited((old, new)), name))
     with pytest.raises(AssertionError):
         comparison.look_at_all(search(name).states)
+
+
+_SOURCE = Path(str(generated.__file__)).read_text(encoding="utf-8")
+_MEMBERSHIP = re.compile(r"if operation\.status not in (\w+):")
+#: Each membership test of the authority, with the method that has it.
+MEMBERSHIPS = [
+    (match.start(), re.findall(r"    def (\w+)", _SOURCE[: match.start()])[-1])
+    for match in _MEMBERSHIP.finditer(_SOURCE)
+]
+
+
+def weakened(start: int) -> ModuleType:
+    """Return the authority with the membership test at a place letting final records through."""
+    match = _MEMBERSHIP.match(_SOURCE, start)
+    assert match is not None
+    test = f"if operation.status not in {match[1]} and not operation.status.terminal:"
+    module = ModuleType(generated.__name__)
+    module.__dict__.update(__package__=generated.__package__, __file__=generated.__file__)
+    text = _SOURCE[:start] + test + _SOURCE[match.end() :]
+    exec(compile(text, str(generated.__file__), "exec"), module.__dict__)
+    return module
+
+
+def test_every_action_has_a_membership_test() -> None:
+    actions = {action.name for action in edited().actions}
+    assert actions <= {method for _, method in MEMBERSHIPS}
+
+
+@pytest.mark.parametrize(("start", "method"), MEMBERSHIPS, ids=[name for _, name in MEMBERSHIPS])
+def test_a_final_record_that_moves_again_is_noticed(
+    start: int, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twin, "generated", weakened(start))
+    comparison = Comparison(slice_of(edited(), "alone"))
+    with pytest.raises(AssertionError):
+        comparison.look_at_all(search("alone").states)
