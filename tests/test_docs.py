@@ -9,6 +9,7 @@ from pathlib import Path
 
 import opslifecycle
 import pytest
+from opslifecycle_codegen.cli.scaffold import begin
 from opslifecycle_codegen.emit import reference
 
 from docs import command_pages
@@ -72,6 +73,15 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
         assert linked.exists(), target
         if anchor:
             assert anchor in headings(linked.read_text(encoding="utf-8")), target
+
+
+def test_the_tutorial_explains_what_init_writes(tmp_path: Path) -> None:
+    begin(tmp_path, "parcel")
+    machine = (tmp_path / "machine/parcel.yaml").read_text(encoding="utf-8")
+    shown = re.findall(r"^```yaml\n(.*?)^```", text_of("tutorial/first-machine"), re.M | re.S)
+    assert len(shown) >= 8
+    for each in shown:
+        assert each in machine
 
 
 @pytest.mark.parametrize("name", PRINTED)
