@@ -167,6 +167,22 @@ class CursorOutOfRangeError(OpsLifecycleError):
         super().__init__(cursor, watermark)
 
 
+class OutOfRangeError(OpsLifecycleError):
+    """A number that a command would have moved out of its range: nothing has changed.
+
+    `field` names it as the machine does; `value` is what it would have become.
+    """
+
+    facts = ("field", "value")
+    template = "{field} would be {value}, which is out of its range"
+
+    field: str
+    value: float
+
+    def __init__(self, field: str, value: float) -> None:
+        super().__init__(field, value)
+
+
 class EpochChangedError(OpsLifecycleError):
     """A position from another life of the feed: `expected` is its epoch, `actual` the feed's."""
 

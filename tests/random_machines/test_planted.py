@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from opslifecycle_codegen.analysis import name_rules, rules
+from opslifecycle_codegen.analysis import analyze, name_rules, rules
 from opslifecycle_codegen.analysis.placement import _Placement
+from opslifecycle_codegen.analysis.ranges import Ranges
 from opslifecycle_codegen.base.reserved_words import RESERVED
 from opslifecycle_codegen.emit.authority import CommandLowering
 from opslifecycle_codegen.emit.methods import MethodLowering
@@ -85,6 +86,10 @@ def _create_leaves_out_what_it_needs(patch: Patch) -> None:
     patch.setattr(rules, "check_create", lambda *arguments: None)
 
 
+def _numbers_leave_their_ranges(patch: Patch) -> None:
+    patch.setattr(analyze, "find_ranges", lambda *arguments: Ranges())
+
+
 #: What is planted, what a machine has that could show it, and a kind of fault that must be found.
 PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
     (_a_guard_weakens_the_status_test, "", {"an illegal transition", "a generated test fails"}),
@@ -93,6 +98,7 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
     (_built_in_effects_stand_anywhere, "hostile: a built-in effect in the list", set()),
     (_words_are_written_as_they_are, "hostile: a name", set()),
     (_no_word_is_reserved, "hostile: a name", set()),
+    (_numbers_leave_their_ranges, "", set()),
     (_create_leaves_out_what_it_needs, "hostile: a create method leaves out a parameter", set()),
 ]
 

@@ -54,8 +54,3 @@ class Tally:
             f" {self.calls} calls, {self.reopened} reopenings compared; {self.linted} linted, of"
             f" which {self.reformatted} are formatted otherwise"
         )
-
-
-def is_open(error: FaultError) -> bool:
-    """Whether a fault is the one that is known and not mended: an integer below zero."""
-    return "an integer below zero" in str(error) or "of at least 0, got -" in str(error)

@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.overlaps import judge
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, placed
+from opslifecycle_codegen.analysis.ranges import find_ranges, with_guards
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
@@ -52,15 +53,32 @@ _REGISTRY = nodes.Name(REGISTRY, Root.REGISTRY, "registry")
 
 def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
     """The program of a machine; raises InvalidMachineError with every mistake found."""
-    program = _Analyzer(machine, diagnostics).run()
+    program = _ranged(machine, diagnostics)
     waive(program.machine, diagnostics)
     diagnostics.stop_if_any()
     return program
 
 
+def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
+    """The program, with the guards that its numbers need."""
+    first = Diagnostics()
+    machine = placed(machine, first)
+    program = _Analyzer(machine, first).run()
+    if not _is_contradictory(first):
+        guards = find_ranges(program, first)
+        if guards.guards and not _is_contradictory(first):
+            return _Analyzer(with_guards(machine, guards), diagnostics).run()
+    diagnostics.findings.extend(first.findings)
+    return program
+
+
+def _is_contradictory(diagnostics: Diagnostics) -> bool:
+    """Whether something was found that cannot be waived."""
+    return any(finding.rule not in WAIVABLE for finding in diagnostics.findings)
+
+
 class _Analyzer:
     def __init__(self, machine: model.Machine, diagnostics: Diagnostics) -> None:
-        machine = placed(machine, diagnostics)
         self._machine = machine
         self._diagnostics = diagnostics
         self._resolver = Resolver(machine, diagnostics)
@@ -101,7 +119,7 @@ class _Analyzer:
             migrations=migrations_of(machine, self._symbols, self._diagnostics),
         )
         rules.check(program, self._resolver, commands, self._diagnostics)
-        if any(finding.rule not in WAIVABLE for finding in self._diagnostics.findings):
+        if _is_contradictory(self._diagnostics):
             # Guards that are wrong themselves are not to be judged as well.
             return program
         return evolve(program, judged=judge(program, commands, self._diagnostics))

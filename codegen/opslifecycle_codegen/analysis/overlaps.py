@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from opslifecycle_codegen.analysis.commands import Commands
+from opslifecycle_codegen.analysis.counters import is_live
 from opslifecycle_codegen.analysis.domains import Domains, Undecided
+from opslifecycle_codegen.analysis.ranges import States
 from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.expr import Expression, Root
+from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
+from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.program import Command, Judged, Program
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import ENTITY, REGISTRY, optional
@@ -33,6 +36,7 @@ class _Overlaps:
         self._diagnostics = diagnostics
         self.decided = 0
         self.undecided: list[str] = []
+        self._states = States(program)
         groups = program.symbols.status_groups
         self._statuses = [*groups["live"], *groups["terminal"]]
 
@@ -40,7 +44,11 @@ class _Overlaps:
         refused: dict[str, bool] = {}
         for command, names in self._commands_with_guards():
             for place, name in enumerate(names):
+                if name.startswith(RANGE_GUARD):
+                    continue
                 refuses, passes = self._tried(command, names[:place], name)
+                if refuses and passes:
+                    refuses, passes = self._by_numbers(command, str(name))
                 refused[str(name)] = refused.get(str(name), False) or refuses
                 if not passes:
                     message = f"nothing ever passes {name} in {command.name}"
@@ -101,6 +109,15 @@ class _Overlaps:
         else:
             self.decided += 1
         return False in results, True in results
+
+    def _by_numbers(self, command: Command, guard: str) -> tuple[bool, bool]:
+        """The same, as far as the numbers that are compared decide it."""
+        state = self._states.fresh(live=is_live(command, self._program))
+        for check, before in self._states.before(command.checks, state):
+            if check.guard == guard and before.reached:
+                refuses = before.assuming(negation(check.test)).reached
+                return refuses, before.assuming(check.test).reached
+        return True, True
 
     def _steps(self) -> None:
         """Steps of an end that set one field, where both may happen."""

@@ -42,6 +42,7 @@ RULES = {
     "cycle": "A value could only be made from another one of its kind.",
     "wrong-type": "An expression has another type than its place asks for.",
     "may-be-none": "Something is read that may be None; a test before it would make sure.",
+    "out-of-range": "A number may leave its range where nothing can reject the command.",
     "always-true": "A test can only be true.",
     "always-false": "A test can only be false.",
     "expression-syntax": "A text is no expression of Python.",

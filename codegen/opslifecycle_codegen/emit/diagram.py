@@ -10,6 +10,7 @@ from pathlib import Path
 from opslifecycle_codegen.base.config import InvalidConfigError
 from opslifecycle_codegen.emit import texts
 from opslifecycle_codegen.emit.docs import member_word
+from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
 from opslifecycle_codegen.ir.program import Command, Program
 
 
@@ -74,7 +75,11 @@ def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
 def _label(program: Program, command: Command) -> str:
     """The name of a command, with the guards that not every command has, and its effects."""
     usual = {str(name) for name in (*program.machine.always_first, *program.machine.checks)}
-    guards = [check.guard for check in command.checks if check.guard not in usual]
+    guards = [
+        check.guard
+        for check in command.checks
+        if check.guard not in usual and not check.guard.startswith(RANGE_GUARD)
+    ]
     label = command.name
     if guards:
         label += f" [{', '.join(guards)}]"

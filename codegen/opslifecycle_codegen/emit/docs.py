@@ -49,17 +49,21 @@ def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
     for command in program.actions:
         declared = next(a for n, a in program.machine.actions.items() if n == command.name)
         methods = ", ".join(f"`{method}`" for method in declared.methods) or "no method of its own"
-        errors = ", ".join(f"`{check.error}`" for check in command.checks)
+        errors = _errors(command)
         deferred = " Deferred." if command.deferred else ""
         needs = f"Refused with {errors}.{deferred}"
         rows.append((command.name, methods, command.summary, needs))
     for removing in (program.rollback, program.erase):
         if removing is not None:
-            errors = ", ".join(f"`{check.error}`" for check in removing.checks)
+            errors = _errors(removing)
             sources = ", ".join(removing.from_statuses)
             needs = f"Erases the record, from {sources}. Refused with {errors}."
             rows.append((removing.name, f"`{removing.name}`", removing.summary, needs))
     return rows
+
+
+def _errors(command: Command) -> str:
+    return ", ".join(dict.fromkeys(f"`{check.error}`" for check in command.checks))
 
 
 def enum_tables(program: Program) -> list[EnumTable]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opslifecycle_codegen.ir.types import COUNT, TEXT, Type
+from opslifecycle_codegen.ir.types import COUNT, FLOAT, TEXT, Type
 
 #: The built-in guard that tests whether the status allows the action.
 LEGAL_STATUS = "legal_status"
@@ -18,10 +18,16 @@ BUILT_IN_EFFECTS = {
     "erase": "`rollback`, `erase`, `collect` or `discard_when`",
 }
 
+#: The rejection of a number that would leave its range.
+OUT_OF_RANGE = "out_of_range"
+#: How the guards begin that the compiler places for it; no guard of a machine has a space.
+RANGE_GUARD = "range of "
+
 #: Rejections that every machine has, with their facts.
 BUILT_IN_REJECTIONS: dict[str, tuple[str, dict[str, Type]]] = {
     "invalid_spec": ("InvalidSpecError", {"field": TEXT, "reason": TEXT}),
     "cursor_out_of_range": ("CursorOutOfRangeError", {"cursor": COUNT, "watermark": COUNT}),
+    OUT_OF_RANGE: ("OutOfRangeError", {"field": TEXT, "value": FLOAT}),
 }
 
 #: What a barrier is checked for when it is asked for, each once, in the order of the machine.

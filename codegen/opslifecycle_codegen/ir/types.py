@@ -47,6 +47,8 @@ _PYTHON = {"bool": "bool", "count": "int", "float": "float", "text": "str", "nam
 
 BOOL = Type("bool")
 COUNT = Type("count")
+#: The greatest count: what a signed integer of 64 bits holds, in every store.
+COUNT_MAX = 2**63 - 1
 FLOAT = Type("float")
 TEXT = Type("text")
 NAME = Type("name")

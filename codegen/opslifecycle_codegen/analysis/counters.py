@@ -1,0 +1,155 @@
+"""Two kinds of counters whose ranges follow from how the whole machine updates them.
+
+*Small steps*: a field that starts at a literal and grows by at most 1,000 for each command. At a
+million commands a second it reaches the end of its range after 290 years.
+
+*Live records*: a field of the registry that grows by a constant for each record that is created,
+and shrinks by no more than that when the record ends. While there is a live record, it is at least
+that constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from opslifecycle_codegen.analysis.intervals import linear
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, Root
+from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.program import Assignment, Command, ForAll, Program
+from opslifecycle_codegen.ir.types import COUNT
+
+STEP_MAX = 1_000
+#: How far a literal may be from zero, for a field in small steps.
+_LITERAL_MAX = 2**62
+
+
+def small_steps(program: Program) -> frozenset[str]:
+    """Return the fields that grow in small steps alone, in the notation of the machine."""
+    entity = program.machine.entity
+    values: dict[str, list[Expression]] = {
+        f"registry.{name}": [program.registry_starts[name]]
+        for name, type in program.symbols.registry_fields.items()
+        if type.required == COUNT and name in program.registry_starts
+    }
+    for name, type in program.symbols.entity_fields.items():
+        if type.required == COUNT and name not in _stamped(program):
+            values[f"{entity}.{name}"] = [program.starts.get(name, nodes.NOTHING)]
+    for each in every_update(program):
+        values.get(notation(each.target), []).append(each.value)
+    small = set(values)
+    while True:
+        left = {name for name in small if all(_is_small(each, small) for each in values[name])}
+        if left == small:
+            return frozenset(small)
+        small = left
+
+
+def _stamped(program: Program) -> set[str]:
+    return {str(name) for name, field in program.machine.fields.items() if field.stamped}
+
+
+def every_update(program: Program) -> Iterator[Assignment]:
+    """Iterate over every update of a program, wherever it stands."""
+    for command in (program.create, *program.actions, program.rollback, program.erase):
+        yield from command.updates if command is not None else ()
+    for step in program.on_terminal:
+        yield from step.updates
+    for bulk in _bulks(program):
+        yield from bulk.updates
+
+
+def _bulks(program: Program) -> list[ForAll]:
+    recovery = program.recovery.command if program.recovery is not None else None
+    return [*program.for_all, *([recovery] if recovery is not None else [])]
+
+
+def _is_small(value: Expression, small: set[str]) -> bool:
+    """Whether a value is at most 1,000 more than some field in small steps, or than a literal."""
+    match value:
+        case nodes.Literal(value=None):
+            return True
+        case nodes.Literal(value=int() as number):
+            return number <= _LITERAL_MAX
+        case nodes.Name() | nodes.Field():
+            return notation(value) in small
+        case nodes.Arithmetic(operator="-", left=left):
+            return _is_small(left, small)
+        case nodes.Arithmetic(left=left, right=nodes.Literal(value=int() as step)):
+            return step <= STEP_MAX and _is_small(left, small)
+        case nodes.Extreme(function=function, operands=operands):
+            choose = any if function == "min" else all
+            return choose(_is_small(each, small) for each in operands)
+        case nodes.Conditional(then=then, otherwise=otherwise):
+            return _is_small(then, small) and _is_small(otherwise, small)
+    return False
+
+
+def live_counters(program: Program) -> dict[str, int]:
+    """Return the fields that count live records, each with what one record adds to it."""
+    live = set(program.symbols.status_groups["live"])
+    found = {}
+    for name, type in program.symbols.registry_fields.items():
+        field = f"registry.{name}"
+        added = _grown(field, program.create.updates)
+        if type != COUNT or not added or not _is_recovered(program, name, added):
+            continue
+        elsewhere = [_grown(field, command.updates) for command in program.actions]
+        elsewhere += [_grown(field, bulk.updates) for bulk in _bulks(program)]
+        ends = [_grown(field, step.updates) for step in program.on_terminal]
+        rollback = program.rollback
+        gone = _grown(field, rollback.updates) if rollback is not None else 0
+        if rollback is not None and not set(rollback.from_statuses) <= live:
+            continue
+        if None in (*elsewhere, *ends, gone) or any(each < 0 for each in _known(elsewhere)):
+            continue
+        lost = max(-sum(min(0, each) for each in _known(ends)), -(gone or 0))
+        if lost <= added:
+            found[field] = added
+    return found
+
+
+def _known(values: Iterable[int | None]) -> list[int]:
+    return [each for each in values if each is not None]
+
+
+def _grown(field: str, updates: Iterable[Assignment]) -> int | None:
+    """By how much updates let a field grow; None if that is no constant."""
+    grown = 0
+    for each in updates:
+        if notation(each.target) == field:
+            sum = linear(each.value)
+            if sum is None or sum.terms != {field: 1}:
+                return None
+            grown += sum.constant
+    return grown
+
+
+def _is_recovered(program: Program, name: str, added: int) -> bool:
+    """Whether a field counts the live records again once a store has been opened.
+
+    A field that is stored does, because records are stored with it in one commit.
+    """
+    recovery = program.recovery
+    if recovery is None or name not in recovery.fields:
+        return True
+    match recovery.fields[name]:
+        case nodes.Quantified(function="count", loops=(loop,)) if added == 1:
+            pass
+        case _:
+            return False
+    return (
+        isinstance(loop.many, nodes.Name)
+        and loop.many.root is Root.RECORDS
+        and all(_is_live_test(test, loop.variable) for test in loop.tests)
+    )
+
+
+def _is_live_test(test: Expression, variable: str) -> bool:
+    return notation(test) == f"not {variable}.status.terminal"
+
+
+def is_live(command: Command, program: Program) -> bool:
+    """Return whether a command is about a live record."""
+    sources = set(command.from_statuses)
+    return bool(sources) and sources <= set(program.symbols.status_groups["live"])

@@ -1,0 +1,295 @@
+"""Bounds of integer expressions, under what tests and updates before them have made sure of."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import frozen
+
+from opslifecycle_codegen.analysis.zones import ZERO, Sum, Zone
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, negation, replaced
+from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.types import COUNT
+
+#: How many cases of alternatives are told apart; what comes beyond is taken as unknown.
+_CASES_MAX = 64
+_STRICT = {"<": 1, "<=": 0}
+
+
+@frozen
+class Interval:
+    """The least and the greatest value of an expression; None where there is no bound."""
+
+    least: int | None
+    most: int | None
+
+    def within(self, other: Interval) -> bool:
+        """Return whether every value is in another interval."""
+        low = other.least is None or (self.least is not None and self.least >= other.least)
+        high = other.most is None or (self.most is not None and self.most <= other.most)
+        return low and high
+
+    def joined(self, other: Interval) -> Interval:
+        """Return the smallest interval around both."""
+        return Interval(
+            _whole(min, [self.least, other.least]), _whole(max, [self.most, other.most])
+        )
+
+
+@frozen
+class State:
+    """What is known at one place of a command: a zone for every case that may be.
+
+    Attributes:
+        limits: The interval of a variable by its notation, before anything else is known of it.
+        cases: The zones; none if the place is never reached.
+    """
+
+    limits: Callable[[str], Interval]
+    cases: tuple[Zone, ...] = (Zone(),)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the place can be reached, as far as integers decide it."""
+        return bool(self.cases)
+
+    def assuming(self, test: Expression) -> State:
+        """Return what is known once a test has turned out true."""
+        found: list[Zone] = []
+        for zone in self.cases:
+            found += self._assumed(zone, test)
+        return State(self.limits, tuple(found)) if len(found) <= _CASES_MAX else self
+
+    def bounds(self, tree: Expression) -> Interval:
+        """Return the bounds of an integer expression at a place that is reached."""
+        intervals = [self._bounds(zone, tree) for zone in self.cases]
+        joined = intervals[0]
+        for each in intervals[1:]:
+            joined = joined.joined(each)
+        return joined
+
+    def after(self, target: Expression, value: Expression) -> State:
+        """Return what is known after an integer variable has been set to a value."""
+        name = notation(target)
+        found = [after for zone in self.cases for after in self._set(zone, name, value)]
+        if len(found) > _CASES_MAX:
+            found = [self._forgetting(zone, name) for zone in self.cases]
+        return State(self.limits, tuple(found))
+
+    def forgetting(self, target: Expression) -> State:
+        """Return what is known after something else than an integer has been set."""
+        name = notation(target)
+        return State(self.limits, tuple(self._forgetting(zone, name) for zone in self.cases))
+
+    # Expressions --------------------------------------------------------------------------------
+
+    def _declared(self, zone: Zone, sum: Sum) -> Zone:
+        """The zone with the limits of every variable of a sum."""
+        for name in sum.terms:
+            if not zone.knows(name):
+                limit = self.limits(name)
+                if limit.most is not None:
+                    zone = zone.with_bound(name, ZERO, limit.most) or zone
+                if limit.least is not None:
+                    zone = zone.with_bound(ZERO, name, -limit.least) or zone
+        return zone
+
+    def _bounds(self, zone: Zone, tree: Expression) -> Interval:
+        sum = linear(tree)
+        if sum is not None:
+            zone = self._declared(zone, sum)
+            return Interval(zone.least(sum), zone.most(sum))
+        match tree:
+            case nodes.Arithmetic(operator=operator, left=left, right=right):
+                one, other = self._bounds(zone, left), self._bounds(zone, right)
+                if operator == "+":
+                    return Interval(_added(one.least, other.least), _added(one.most, other.most))
+                return Interval(_taken(one.least, other.most), _taken(one.most, other.least))
+            case nodes.Extreme(function=function, operands=operands):
+                parts = [self._bounds(zone, each) for each in operands]
+                return _extreme(function, parts)
+            case nodes.Conditional(test=test, then=then, otherwise=otherwise):
+                sides = ((test, then), (negation(test), otherwise))
+                found = [
+                    self._bounds(case, side)
+                    for condition, side in sides
+                    for case in self._assumed(zone, condition)
+                ]
+                return _joined(found) if found else Interval(None, None)
+        return Interval(None, None)
+
+    # Tests --------------------------------------------------------------------------------------
+
+    def _assumed(self, zone: Zone, test: Expression) -> list[Zone]:
+        """The cases in which a test is true; one that says nothing of integers keeps the zone."""
+        match test:
+            case nodes.Literal(value=bool() as truth):
+                return [zone] if truth else []
+            case nodes.And(operands=operands):
+                zones = [zone]
+                for each in operands:
+                    zones = [after for before in zones for after in self._assumed(before, each)]
+                    if len(zones) > _CASES_MAX:
+                        return [zone]
+                return zones
+            case nodes.Or(operands=operands):
+                return [after for each in operands for after in self._assumed(zone, each)]
+            case nodes.Not(operand=operand):
+                inward = negation(operand)
+                return [zone] if isinstance(inward, nodes.Not) else self._assumed(zone, inward)
+            case nodes.Compare(operands=operands, operators=operators):
+                pairs = itertools.pairwise(operands)
+                zones = [zone]
+                for (one, other), sign in zip(pairs, operators, strict=True):
+                    zones = [z for case in zones for z in self._compared(case, one, sign, other)]
+                return zones
+            case nodes.Among(value=value, many=tuple() as many, negated=False):
+                return [z for each in many for z in self._compared(zone, value, "==", each)]
+        return [zone]
+
+    def _compared(self, zone: Zone, one: Expression, sign: str, other: Expression) -> list[Zone]:
+        if one.type.required != COUNT or other.type.required != COUNT:
+            return [zone]
+        if sign in (">", ">="):
+            one, other, sign = other, one, {">": "<", ">=": "<="}[sign]
+        if sign == "==":
+            return [
+                both
+                for below in self._compared(zone, one, "<=", other)
+                for both in self._compared(below, other, "<=", one)
+            ]
+        if sign == "!=":
+            if one.type.optional or other.type.optional:
+                return [zone]
+            return [*self._compared(zone, one, "<", other), *self._compared(zone, other, "<", one)]
+        return self._ordered(zone, one, sign, other)
+
+    def _ordered(self, zone: Zone, one: Expression, sign: str, other: Expression) -> list[Zone]:
+        """The cases in which `one < other` or `one <= other`."""
+        for side, tree in (("left", one), ("right", other)):
+            if isinstance(tree, nodes.Conditional):
+                found = []
+                sides = ((tree.test, tree.then), (negation(tree.test), tree.otherwise))
+                for condition, value in sides:
+                    pair = (value, other) if side == "left" else (one, value)
+                    for case in self._assumed(zone, condition):
+                        found += self._ordered(case, pair[0], sign, pair[1])
+                return found
+            if isinstance(tree, nodes.Extreme):
+                pairs = [(e, other) if side == "left" else (one, e) for e in tree.operands]
+                if (tree.function == "max") is (side == "left"):
+                    zones = [zone]
+                    for a, b in pairs:
+                        zones = [z for before in zones for z in self._ordered(before, a, sign, b)]
+                    return zones
+                return [z for a, b in pairs for z in self._ordered(zone, a, sign, b)]
+        left, right = linear(one), linear(other)
+        if left is None or right is None:
+            return [zone]
+        difference = left.plus(right, -1)
+        zone = self._declared(zone, difference)
+        least = zone.least(difference)
+        if least is not None and least + _STRICT[sign] > 0:
+            return []
+        added, taken = difference.summands(1), difference.summands(-1)
+        if len(added) > 1 or len(taken) > 1:
+            return [zone]
+        most = -difference.constant - _STRICT[sign]
+        after = zone.with_bound((added or [ZERO])[0], (taken or [ZERO])[0], most)
+        return [] if after is None else [after]
+
+    # Updates ------------------------------------------------------------------------------------
+
+    def _set(self, zone: Zone, name: str, value: Expression) -> list[Zone]:
+        if isinstance(value, nodes.Conditional):
+            sides = ((value.test, value.then), (negation(value.test), value.otherwise))
+            return [
+                after
+                for condition, side in sides
+                for case in self._assumed(zone, condition)
+                for after in self._set(case, name, side)
+            ]
+        interval, sum = self._bounds(zone, value), linear(value)
+        if sum is not None:
+            zone = self._declared(zone, sum)
+        if sum is not None and sum.terms == {name: 1}:
+            return [self._opaque_forgotten(zone.shifted(name, sum.constant), name)]
+        after: Zone | None = self._forgetting(zone, name)
+        assert after is not None
+        if sum is not None and len(sum.terms) == 1 and name not in sum.terms:
+            ((source, factor),) = sum.terms.items()
+            if factor == 1 and after.knows(source):
+                after = after.with_bound(name, source, sum.constant) or after
+                after = after.with_bound(source, name, -sum.constant) or after
+        if interval.most is not None:
+            after = after.with_bound(name, ZERO, interval.most) or after
+        if interval.least is not None:
+            after = after.with_bound(ZERO, name, -interval.least) or after
+        return [after]
+
+    def _forgetting(self, zone: Zone, name: str) -> Zone:
+        below = [each for each in zone.variables() if each == name or each.startswith(f"{name}.")]
+        return self._opaque_forgotten(zone.without(below), name)
+
+    def _opaque_forgotten(self, zone: Zone, name: str) -> Zone:
+        """Without what is counted over the state, which may read what was set."""
+        return zone.without(each for each in zone.variables() if "(" in each or "[" in each)
+
+
+def linear(tree: Expression) -> Sum | None:
+    """Return an integer expression as a sum of variables; None if it is none."""
+    match tree:
+        case nodes.Literal(value=int() as value) if not isinstance(value, bool):
+            return Sum(constant=value)
+        case nodes.Arithmetic(operator=operator, left=left, right=right):
+            one, other = linear(left), linear(right)
+            if one is None or other is None:
+                return None
+            return one.plus(other, 1 if operator == "+" else -1)
+        case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified():
+            return Sum({notation(tree): 1}) if tree.type.required == COUNT else None
+    return None
+
+
+def substituted(tree: Expression, values: Mapping[str, Expression]) -> Expression:
+    """Return an expression with the values of what it names, by the notation of each."""
+
+    def change(node: Expression) -> Expression:
+        if isinstance(node, nodes.Name | nodes.Field):
+            return values.get(notation(node), node)
+        return node
+
+    return replaced(tree, change) if values else tree
+
+
+def _added(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _taken(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one - other
+
+
+def _extreme(function: str, parts: list[Interval]) -> Interval:
+    """The bounds of the least, or the greatest, of some numbers."""
+    leasts, mosts = [each.least for each in parts], [each.most for each in parts]
+    if function == "min":
+        known = [each for each in mosts if each is not None]
+        return Interval(_whole(min, leasts), min(known, default=None))
+    known = [each for each in leasts if each is not None]
+    return Interval(max(known, default=None), _whole(max, mosts))
+
+
+def _whole(choose: Callable[..., int], values: list[int | None]) -> int | None:
+    """What is chosen of values that are all known; None if one is not."""
+    known = [each for each in values if each is not None]
+    return choose(known) if len(known) == len(values) else None
+
+
+def _joined(intervals: Iterable[Interval]) -> Interval:
+    first, *others = intervals
+    for each in others:
+        first = first.joined(each)
+    return first

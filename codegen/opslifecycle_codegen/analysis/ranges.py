@@ -1,0 +1,351 @@
+"""Every number that a machine keeps or shows is in its range, or the command is rejected.
+
+Where the guards and updates of a command prove it, nothing is added. Where they do not, the
+compiler places a guard behind the command's own ones, which rejects with `OutOfRangeError`. What
+cannot be rejected (the updates of an end, of a bulk command or of recovery; what views show) has
+to be proved, and so has everything of which nothing but a mistake can come.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+
+from attrs import evolve, field, frozen
+
+from opslifecycle_codegen.analysis.counters import (
+    STEP_MAX,
+    is_live,
+    live_counters,
+    small_steps,
+)
+from opslifecycle_codegen.analysis.intervals import Interval, State, substituted
+from opslifecycle_codegen.analysis.stored_numbers import Made, numbers_in
+from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.built_ins import OUT_OF_RANGE, RANGE_GUARD
+from opslifecycle_codegen.ir.expr import Expression, negation
+from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.program import Assignment, Check, Command, ForAll, Program
+from opslifecycle_codegen.ir.types import BOOL, COUNT, COUNT_MAX, ENTITY, FLOAT
+from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.words import Expr, Name
+
+_RANGE = Interval(0, COUNT_MAX)
+#: What a field in small steps can come to: far enough from the end for a whole command.
+_SMALL = Interval(0, COUNT_MAX - 1_000 * STEP_MAX)
+_FLOAT_MAX = sys.float_info.max
+
+
+@frozen
+class Guard:
+    """A guard that a command needs: what has to be in range, and how."""
+
+    made: Made
+    test: Expression
+    mark: Mark
+
+
+@frozen
+class Ranges:
+    """What a program's numbers need: guards by the name of the command that they belong to."""
+
+    guards: dict[str, list[Guard]] = field(factory=dict)
+
+
+class States:
+    """What is known at the places of a program's commands."""
+
+    def __init__(self, program: Program) -> None:
+        self._small = small_steps(program)
+        self._live = live_counters(program)
+        self._times = list(_times(program))
+
+    def _limits(self, name: str) -> Interval:
+        return _SMALL if name in self._small else _RANGE
+
+    def fresh(self, *, live: bool = False) -> State:
+        """Return what is known at the beginning of a command, about a live record or another."""
+        state = State(self._limits)
+        for earlier, later in self._times:
+            state = state.assuming(nodes.Compare(BOOL, (earlier, later), ("<=",)))
+        for name, least in self._live.items() if live else ():
+            counter = nodes.Name(COUNT, nodes.Root.REGISTRY, name)
+            test = nodes.Compare(BOOL, (nodes.number(least), counter), ("<=",))
+            state = state.assuming(test)
+        return state
+
+    def before(self, checks: Iterable[Check], state: State) -> Iterator[tuple[Check, State]]:
+        """Iterate over checks with what is known before each."""
+        lets: dict[str, Expression] = {}
+        for check in checks:
+            lets |= {name: substituted(tree, lets) for name, tree in check.lets}
+            written = evolve(check, lets=(), test=substituted(check.test, lets))
+            yield written, state
+            state = state.assuming(written.test)
+
+
+def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:
+    """Pairs of a record's times of which the first is never later: the clock never falls."""
+    stamped: dict[str, list[Expression]] = {}
+    record = nodes.Name(ENTITY, nodes.Root.RECORD, str(program.machine.entity))
+    for name, declared in program.machine.fields.items():
+        if declared.stamped is not None:
+            stamped.setdefault(str(declared.stamped), []).append(
+                nodes.Field(COUNT, record, str(name))
+            )
+    for when, times in stamped.items():
+        if when != "created":
+            yield from itertools.product(stamped.get("created", []), times)
+        if when != "terminal":
+            yield from itertools.product(times, stamped.get("terminal", []))
+
+
+def find_ranges(program: Program, diagnostics: Diagnostics) -> Ranges:
+    """Return the guards that a program needs; report what is out of range and cannot be guarded."""
+    return _Finder(program, diagnostics).run()
+
+
+class _Finder:
+    def __init__(self, program: Program, diagnostics: Diagnostics) -> None:
+        self._program = program
+        self._symbols = program.symbols
+        self._diagnostics = diagnostics
+        self._states = States(program)
+        self._found = Ranges()
+
+    def run(self) -> Ranges:
+        program = self._program
+        bulks = [*program.for_all]
+        if program.recovery is not None and program.recovery.command is not None:
+            bulks.append(program.recovery.command)
+        unguarded = {bulk.action for bulk in bulks}
+        self._create()
+        for action in program.actions:
+            self._command(action, guarded=action.name not in unguarded)
+        if program.rollback is not None:
+            self._command(program.rollback)
+        for bulk in bulks:
+            self._bulk(bulk)
+        self._shown()
+        return self._found
+
+    # Commands -----------------------------------------------------------------------------------
+
+    def _create(self) -> None:
+        create, entity = self._program.create, self._program.machine.entity
+        state = self._checked(create, self._states.fresh())
+        for name, tree in self._program.starts.items():
+            wanted = self._symbols.entity_fields[name]
+            for made in numbers_in(tree, wanted, f"{entity}.{name}", self._symbols):
+                state = self._kept(create, made, tree.mark, state, {}, guarded=True)
+        self._updated(create, state, guarded=True)
+
+    def _command(self, command: Command, *, guarded: bool = True) -> None:
+        live = is_live(command, self._program)
+        state = self._checked(command, self._states.fresh(live=live))
+        state, values = self._updated(command, state, guarded=guarded)
+        if command.outcome is not None:
+            wanted = self._program.outcome_type()
+            for made in numbers_in(command.outcome, wanted, "the outcome", self._symbols):
+                mark = command.outcome.mark
+                state = self._kept(command, made, mark, state, values, guarded=guarded)
+        if command.to in self._symbols.status_groups["terminal"]:
+            self._end(state)
+
+    def _checked(self, command: Command, state: State) -> State:
+        """What is known behind the checks of a command."""
+        for check, before in self._states.before(command.checks, state):
+            state = before.assuming(check.test)
+            refused = before.assuming(negation(check.test))
+            if refused.reached:
+                for tree in check.refusal.facts:
+                    self._shows(tree, f"a fact of {check.error}", refused)
+        return state
+
+    def _updated(
+        self, command: Command, state: State, *, guarded: bool
+    ) -> tuple[State, dict[str, Expression]]:
+        """What is known behind the updates of a command, and the new values by their targets."""
+        lets: dict[str, Expression] = {}
+        for check in command.checks:
+            lets |= {name: substituted(tree, lets) for name, tree in check.lets}
+        values = dict(lets)
+        for each in command.updates:
+            value = substituted(each.value, lets)
+            place = notation(each.target)
+            for made in numbers_in(value, each.target.type, place, self._symbols):
+                state = self._kept(command, made, each.value.mark, state, values, guarded=guarded)
+            state = _set(state, each.target, value)
+            values[place] = substituted(value, values)
+        return state, values
+
+    def _end(self, state: State) -> None:
+        """Check what every end does, after an action that leads to one."""
+        for step in self._program.on_terminal:
+            reached = state if step.test is None else state.assuming(step.test)
+            if not reached.reached:
+                continue
+            after = self._without_rejection(step.updates, reached)
+            if step.test is not None:
+                left = state.assuming(negation(step.test))
+                after = evolve(after, cases=(*after.cases, *left.cases))
+            state = after
+
+    def _bulk(self, bulk: ForAll) -> None:
+        state = self._states.fresh()
+        if bulk.unless is not None:
+            state = state.assuming(negation(bulk.unless))
+        self._without_rejection(bulk.updates, state)
+        state = self._states.fresh(live=True)
+        if bulk.command.outcome is not None:
+            self._shows(bulk.command.outcome, "the outcome", state)
+        self._end(state)
+
+    def _without_rejection(self, updates: Sequence[Assignment], state: State) -> State:
+        for each in updates:
+            place = notation(each.target)
+            for made in numbers_in(each.value, each.target.type, place, self._symbols):
+                self._proved(made, each.value.mark, state)
+            state = _set(state, each.target, each.value)
+        return state
+
+    # Numbers ------------------------------------------------------------------------------------
+
+    def _kept(
+        self, command: Command, made: Made, mark: Mark | None, state: State,
+        values: dict[str, Expression], *, guarded: bool,
+    ) -> State:  # fmt: skip
+        """Have a number in range, by proof or by a guard; gives what is known then."""
+        place = reduce(State.assuming, made.tests, state)
+        if not place.reached:
+            return state
+        tests = _needed(made.value, place)
+        if not tests:
+            return state
+        if not guarded or all(not place.assuming(test).reached for test in tests):
+            self._report(made, mark, place)
+            return state
+        inside = tests[0] if len(tests) == 1 else nodes.And(BOOL, tests)
+        for test in reversed(made.tests):
+            inside = nodes.Or(BOOL, (negation(test), inside))
+        written = evolve(made, value=substituted(made.value, values))
+        assert mark is not None
+        guard = Guard(written, substituted(inside, values), mark)
+        self._found.guards.setdefault(command.name, []).append(guard)
+        return state.assuming(inside)
+
+    def _proved(self, made: Made, mark: Mark | None, state: State) -> None:
+        place = reduce(State.assuming, made.tests, state)
+        if place.reached and _needed(made.value, place):
+            self._report(made, mark, place)
+
+    def _report(self, made: Made, mark: Mark | None, state: State) -> None:
+        assert mark is not None
+        if made.value.type.required == FLOAT:
+            message = f"{made.place} may be no finite number here, and nothing rejects that"
+            self._diagnostics.add(mark, "out-of-range", message, "test it in a guard before")
+            return
+        bounds = state.bounds(made.value)
+        low = bounds.least is None or bounds.least < 0
+        where = "below 0" if low else f"above {COUNT_MAX}"
+        text = notation(made.value)
+        fix = f"max({text}, 0)" if low else f"min({text}, {COUNT_MAX})"
+        gone = bounds.most is not None and bounds.most < 0
+        gone = gone or (bounds.least is not None and bounds.least > COUNT_MAX)
+        how = "is always" if gone else "may be"
+        why = "" if gone else ", and nothing rejects that"
+        message = f"{made.place} {how} {where} here{why}"
+        hint = f"write {fix}, or let a guard of every action make sure of it"
+        self._diagnostics.add(mark, "out-of-range", message, hint)
+
+    # What is shown ------------------------------------------------------------------------------
+
+    def _shows(self, tree: Expression, place: str, state: State) -> None:
+        """Check the numbers of a value that no command could reject."""
+        for made in numbers_in(tree, tree.type, place, self._symbols):
+            self._proved(made, made.value.mark or tree.mark, state)
+
+    def _shown(self) -> None:
+        program, state = self._program, self._states.fresh()
+        trees: list[tuple[str, Expression]] = []
+        for view, fields in (("snapshot", program.views.snapshot), ("entry", program.views.entry)):
+            trees += [(f"{view}.{info.name}", tree) for info, tree in fields]
+        trees += [(f"registry.{name}", tree) for name, tree in program.registry_starts.items()]
+        trees += [(rule.name, rule.tree) for rule in program.classifiers]
+        trees += [(f"{name}.{of}", tree) for (name, of), tree in program.always.items()]
+        if program.recovery is not None:
+            trees += [(f"registry.{n}", tree) for n, tree in program.recovery.fields.items()]
+        if program.retention is not None:
+            trees.append(("max_entries", program.retention.max_entries))
+        for place, tree in trees:
+            self._shows(tree, place, state)
+
+
+def _set(state: State, target: Expression, value: Expression) -> State:
+    return state.after(target, value) if target.type == COUNT else state.forgetting(target)
+
+
+def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
+    """The tests that a number needs to be in range at a place that is reached."""
+    if value.type.required == FLOAT:
+        most, zero = nodes.Literal(FLOAT, _FLOAT_MAX), nodes.Literal(FLOAT, 0.0)
+        least = nodes.Arithmetic(FLOAT, "-", zero, most)
+        return (
+            nodes.Compare(BOOL, (value, least), (">=",)),
+            nodes.Compare(BOOL, (value, most), ("<=",)),
+        )
+    bounds, tests = state.bounds(value), []
+    if bounds.least is None or bounds.least < 0:
+        tests.append(nodes.Compare(BOOL, (value, nodes.number(0)), (">=",)))
+    if bounds.most is None or bounds.most > COUNT_MAX:
+        tests.append(nodes.Compare(BOOL, (value, nodes.number(COUNT_MAX)), ("<=",)))
+    return tuple(tests)
+
+
+def with_guards(machine: model.Machine, found: Ranges) -> model.Machine:
+    """Return the machine with the guards that its numbers need, each behind a command's own."""
+    guards, places = dict(machine.guards), {}
+    for command, needed in found.guards.items():
+        places[command] = [
+            _place(guards, each, f"{RANGE_GUARD}{each.made.place} in {command}") for each in needed
+        ]
+
+    def behind(checks: list[Name] | None, command: str) -> list[Name] | None:
+        if command not in places:
+            return checks
+        return [*(machine.checks if checks is None else checks), *places[command]]
+
+    rollback = machine.rollback
+    if rollback is not None:
+        checks = behind(rollback.checks, str(rollback.method))
+        rollback = evolve(rollback, checks=checks)
+    return evolve(
+        machine,
+        guards=guards,
+        create=evolve(machine.create, checks=[*machine.create.checks, *places.get("register", [])]),
+        actions={
+            name: evolve(action, checks=behind(action.checks, str(name)))
+            for name, action in machine.actions.items()
+        },
+        rollback=rollback,
+    )
+
+
+def _place(guards: dict[Name, model.Guard], guard: Guard, title: str) -> Name:
+    """Declare a guard under a name that no machine file can give one, and return the name."""
+    count = sum(1 for name in guards if str(name).startswith(title))
+    name = Name(f"{title} ({count + 1})" if count else title, guard.mark)
+
+    def expr(text: str) -> Expr:
+        return Expr(text, guard.mark, precise=False)
+
+    facts = {
+        Name("field", guard.mark): expr(repr(guard.made.place)),
+        Name("value", guard.mark): expr(notation(guard.made.value)),
+    }
+    refusal = model.Refusal(mark=guard.mark, name=Name(OUT_OF_RANGE, guard.mark), facts=facts)
+    guards[name] = model.Guard(mark=guard.mark, when=expr(notation(guard.test)), otherwise=refusal)
+    return name
