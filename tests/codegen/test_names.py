@@ -304,7 +304,7 @@ def types_and_members() -> Machine:
     for i, word in enumerate(errors):
         machine["rejections"][f"zz_{i}"] = {"error": word, "says": "no"}
         machine["guards"][f"zz_{i}"] = {
-            "when": f"gamma.zz_total < {i + 90}",
+            "when": f"gamma.zz_total != {i + 90}",
             "otherwise": f"zz_{i}",
         }
     machine["actions"] = {

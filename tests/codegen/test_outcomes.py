@@ -10,7 +10,7 @@ from tests.codegen.test_less import SHIPPED, compiled, printed
 
 _START = (
     "from ops_lifecycle import *\n"
-    "from opslifecycle import InvalidValueError\n"
+    "from opslifecycle import OutOfRangeError\n"
     "registry, id = Registry(), OperationId.new()\n"
     "kind = OperationKind.BACKGROUND_TOOL_OP\n"
     "registry.register_operation(OperationSpec(id, kind, SessionId.new(), 'n', 'l'))\n"
@@ -41,6 +41,6 @@ def test_what_is_computed_is_checked(tmp_path: Path) -> None:
     folder = project(tmp_path / "project", machine)
     script = _START + (
         "try: registry.cancel_operation(id)\n"
-        "except InvalidValueError as error: print(error)\n"
+        "except OutOfRangeError as error: print(error)\n"
     )  # fmt: skip
-    assert printed(folder, script) == ["reports: expected an integer of at least 0, got -1"]
+    assert printed(folder, script) == ["Cancelled.reports would be -1, which is out of its range"]

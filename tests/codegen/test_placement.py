@@ -69,7 +69,7 @@ def generated_tests(folder: Path) -> int:
 class TestLegality:
     def test_no_guard_brings_a_final_record_back(self, tmp_path: Path) -> None:
         """The guard always holds, and the status refuses all the same."""
-        guard = "  eager: {when: gate.coins >= 0, otherwise: {no_such_gate: {id: id}}}\n"
+        guard = "  eager: {when: gate.coins < 1000, otherwise: {no_such_gate: {id: id}}}\n"
         gates = compiled(
             tmp_path, "eager_gate",
             ("\nillegal_transition:", f"{guard}\nillegal_transition:"),

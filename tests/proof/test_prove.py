@@ -46,7 +46,7 @@ DEFECTS = [
      "  - update: {registry.active_count: registry.active_count}\n",
      "active_count_is_the_live_ones"),
     ("cursors", "    recovered_as: count(o for o in operations if not o.status.terminal)",
-     "    recovered_as: '0'", "active_count_is_the_live_ones"),
+     "    recovered_as: count(o for o in operations)", "active_count_is_the_live_ones"),
     ("alone", "    to: failed\n    outcome: Failed(error)",
      "    to: failed\n    outcome: Aborted(error)", "outcome_agrees_with_status"),
 ]  # fmt: skip

@@ -90,33 +90,41 @@ def _numbers_leave_their_ranges(patch: Patch) -> None:
     patch.setattr(analyze, "find_ranges", lambda *arguments: Ranges())
 
 
-#: What is planted, what a machine has that could show it, and a kind of fault that must be found.
-PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
-    (_a_guard_weakens_the_status_test, "", {"an illegal transition", "a generated test fails"}),
-    (_the_status_test_is_not_printed, "", {"a generated test fails"}),
-    (_effects_of_an_ending_action_are_dropped, "effect: of an ending action", {"effects"}),
-    (_built_in_effects_stand_anywhere, "hostile: a built-in effect in the list", set()),
-    (_words_are_written_as_they_are, "hostile: a name", set()),
-    (_no_word_is_reserved, "hostile: a name", set()),
-    (_numbers_leave_their_ranges, "", set()),
-    (_create_leaves_out_what_it_needs, "hostile: a create method leaves out a parameter", set()),
+#: What is planted, what a machine has that could show it, a kind of fault that must be found, and
+#: the machine that showed it last, which is tried first.
+PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
+    (_a_guard_weakens_the_status_test, "", {"an illegal transition", "a generated test fails"}, 4),
+    (_the_status_test_is_not_printed, "", {"a generated test fails"}, 4),
+    (_effects_of_an_ending_action_are_dropped, "effect: of an ending action", {"effects"}, 4),
+    (_built_in_effects_stand_anywhere, "hostile: a built-in effect in the list", set(), 23),
+    (_words_are_written_as_they_are, "hostile: a name", set(), 354),
+    (_no_word_is_reserved, "hostile: a name", set(), 54),
+    (_numbers_leave_their_ranges, "", set(), 8),
+    (
+        _create_leaves_out_what_it_needs,
+        "hostile: a create method leaves out a parameter",
+        set(),
+        25,
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("plant", "feature", "kinds"), PLANTED, ids=[each[0].__name__.strip("_") for each in PLANTED]
+    ("plant", "feature", "kinds", "first"),
+    PLANTED,
+    ids=[each[0].__name__.strip("_") for each in PLANTED],
 )
 def test_a_planted_fault_is_found(
-    plant: Callable[[Patch], None], feature: str, kinds: set[str]
+    plant: Callable[[Patch], None], feature: str, kinds: set[str], first: int
 ) -> None:
-    kind = first_fault(plant, feature)
+    kind = first_fault(plant, feature, first)
     assert not kinds or kind in kinds
 
 
-def first_fault(plant: Callable[[Patch], None], feature: str) -> str:
+def first_fault(plant: Callable[[Patch], None], feature: str, first: int) -> str:
     """Return the kind of the first fault that machines with a feature show, and only planted."""
     count = 0
-    for number in range(NUMBERS_MAX):
+    for number in (first, *range(NUMBERS_MAX)):
         tree, features = build(number)
         if feature and feature not in features:
             continue

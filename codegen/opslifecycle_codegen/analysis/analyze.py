@@ -66,7 +66,7 @@ def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
     program = _Analyzer(machine, first).run()
     if not _is_contradictory(first):
         guards = find_ranges(program, first)
-        if guards.guards and not _is_contradictory(first):
+        if guards.any and not _is_contradictory(first):
             return _Analyzer(with_guards(machine, guards), diagnostics).run()
     diagnostics.findings.extend(first.findings)
     return program

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
 from attrs import evolve, field, frozen
@@ -50,9 +50,16 @@ class Guard:
 
 @frozen
 class Ranges:
-    """What a program's numbers need: guards by the name of the command that they belong to."""
+    """The guards that the numbers of a program need, by the command that they belong to."""
 
-    guards: dict[str, list[Guard]] = field(factory=dict)
+    create: list[Guard] = field(factory=list)
+    rollback: list[Guard] = field(factory=list)
+    actions: dict[str, list[Guard]] = field(factory=dict)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a guard."""
+        return bool(self.create or self.rollback or any(self.actions.values()))
 
 
 class States:
@@ -82,9 +89,13 @@ class States:
         lets: dict[str, Expression] = {}
         for check in checks:
             lets |= {name: substituted(tree, lets) for name, tree in check.lets}
-            written = evolve(check, lets=(), test=substituted(check.test, lets))
-            yield written, state
-            state = state.assuming(written.test)
+            facts = tuple(substituted(fact, lets) for fact in check.refusal.facts)
+            test = substituted(check.test, lets)
+            yield (
+                evolve(check, lets=(), test=test, refusal=evolve(check.refusal, facts=facts)),
+                state,
+            )
+            state = state.assuming(test)
 
 
 def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:
@@ -124,9 +135,11 @@ class _Finder:
         unguarded = {bulk.action for bulk in bulks}
         self._create()
         for action in program.actions:
-            self._command(action, guarded=action.name not in unguarded)
+            total = action.name in unguarded
+            guards = None if total else self._found.actions.setdefault(action.name, [])
+            self._command(action, guards)
         if program.rollback is not None:
-            self._command(program.rollback)
+            self._command(program.rollback, self._found.rollback)
         for bulk in bulks:
             self._bulk(bulk)
         self._shown()
@@ -140,18 +153,18 @@ class _Finder:
         for name, tree in self._program.starts.items():
             wanted = self._symbols.entity_fields[name]
             for made in numbers_in(tree, wanted, f"{entity}.{name}", self._symbols):
-                state = self._kept(create, made, tree.mark, state, {}, guarded=True)
-        self._updated(create, state, guarded=True)
+                state = self._kept(made, tree.mark, state, {}, self._found.create)
+        self._updated(create, state, self._found.create)
 
-    def _command(self, command: Command, *, guarded: bool = True) -> None:
+    def _command(self, command: Command, guards: list[Guard] | None) -> None:
+        """Check a command; what it needs goes to the guards, unless it cannot be rejected."""
         live = is_live(command, self._program)
         state = self._checked(command, self._states.fresh(live=live))
-        state, values = self._updated(command, state, guarded=guarded)
+        state, values = self._updated(command, state, guards)
         if command.outcome is not None:
             wanted = self._program.outcome_type()
             for made in numbers_in(command.outcome, wanted, "the outcome", self._symbols):
-                mark = command.outcome.mark
-                state = self._kept(command, made, mark, state, values, guarded=guarded)
+                state = self._kept(made, command.outcome.mark, state, values, guards)
         if command.to in self._symbols.status_groups["terminal"]:
             self._end(state)
 
@@ -166,7 +179,7 @@ class _Finder:
         return state
 
     def _updated(
-        self, command: Command, state: State, *, guarded: bool
+        self, command: Command, state: State, guards: list[Guard] | None
     ) -> tuple[State, dict[str, Expression]]:
         """What is known behind the updates of a command, and the new values by their targets."""
         lets: dict[str, Expression] = {}
@@ -177,7 +190,7 @@ class _Finder:
             value = substituted(each.value, lets)
             place = notation(each.target)
             for made in numbers_in(value, each.target.type, place, self._symbols):
-                state = self._kept(command, made, each.value.mark, state, values, guarded=guarded)
+                state = self._kept(made, each.value.mark, state, values, guards)
             state = _set(state, each.target, value)
             values[place] = substituted(value, values)
         return state, values
@@ -215,8 +228,8 @@ class _Finder:
     # Numbers ------------------------------------------------------------------------------------
 
     def _kept(
-        self, command: Command, made: Made, mark: Mark | None, state: State,
-        values: dict[str, Expression], *, guarded: bool,
+        self, made: Made, mark: Mark | None, state: State, values: Mapping[str, Expression],
+        guards: list[Guard] | None,
     ) -> State:  # fmt: skip
         """Have a number in range, by proof or by a guard; gives what is known then."""
         place = reduce(State.assuming, made.tests, state)
@@ -225,7 +238,7 @@ class _Finder:
         tests = _needed(made.value, place)
         if not tests:
             return state
-        if not guarded or all(not place.assuming(test).reached for test in tests):
+        if guards is None or all(not place.assuming(test).reached for test in tests):
             self._report(made, mark, place)
             return state
         inside = tests[0] if len(tests) == 1 else nodes.And(BOOL, tests)
@@ -233,8 +246,7 @@ class _Finder:
             inside = nodes.Or(BOOL, (negation(test), inside))
         written = evolve(made, value=substituted(made.value, values))
         assert mark is not None
-        guard = Guard(written, substituted(inside, values), mark)
-        self._found.guards.setdefault(command.name, []).append(guard)
+        guards.append(Guard(written, substituted(inside, values), mark))
         return state.assuming(inside)
 
     def _proved(self, made: Made, mark: Mark | None, state: State) -> None:
@@ -285,7 +297,7 @@ class _Finder:
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
-    return state.after(target, value) if target.type == COUNT else state.forgetting(target)
+    return state.after(target, value) if target.type.required == COUNT else state.forgetting(target)
 
 
 def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
@@ -307,34 +319,28 @@ def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
 
 def with_guards(machine: model.Machine, found: Ranges) -> model.Machine:
     """Return the machine with the guards that its numbers need, each behind a command's own."""
-    guards, places = dict(machine.guards), {}
-    for command, needed in found.guards.items():
-        places[command] = [
-            _place(guards, each, f"{RANGE_GUARD}{each.made.place} in {command}") for each in needed
-        ]
+    guards = dict(machine.guards)
 
-    def behind(checks: list[Name] | None, command: str) -> list[Name] | None:
-        if command not in places:
-            return checks
-        return [*(machine.checks if checks is None else checks), *places[command]]
+    def behind(checks: list[Name] | None, needed: Sequence[Guard], command: str) -> list[Name]:
+        own = machine.checks if checks is None else checks
+        titled = [(each, f"{RANGE_GUARD}{each.made.place} in {command}") for each in needed]
+        return [*own, *(_placed(guards, each, title) for each, title in titled)]
 
     rollback = machine.rollback
-    if rollback is not None:
-        checks = behind(rollback.checks, str(rollback.method))
+    if rollback is not None and found.rollback:
+        checks = behind(rollback.checks, found.rollback, str(rollback.method))
         rollback = evolve(rollback, checks=checks)
-    return evolve(
-        machine,
-        guards=guards,
-        create=evolve(machine.create, checks=[*machine.create.checks, *places.get("register", [])]),
-        actions={
-            name: evolve(action, checks=behind(action.checks, str(name)))
-            for name, action in machine.actions.items()
-        },
-        rollback=rollback,
-    )
+    actions = {
+        name: evolve(action, checks=behind(action.checks, found.actions[str(name)], str(name)))
+        if found.actions.get(str(name))
+        else action
+        for name, action in machine.actions.items()
+    }
+    create = evolve(machine.create, checks=behind(machine.create.checks, found.create, "create"))
+    return evolve(machine, guards=guards, create=create, actions=actions, rollback=rollback)
 
 
-def _place(guards: dict[Name, model.Guard], guard: Guard, title: str) -> Name:
+def _placed(guards: dict[Name, model.Guard], guard: Guard, title: str) -> Name:
     """Declare a guard under a name that no machine file can give one, and return the name."""
     count = sum(1 for name in guards if str(name).startswith(title))
     name = Name(f"{title} ({count + 1})" if count else title, guard.mark)
