@@ -24,6 +24,7 @@ from opslifecycle.errors import (
     RegistryClosedError,
     RegistryOwnedError,
     StoreDamagedError,
+    StoreLostError,
     StoreVersionError,
     UnsupportedError,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "SqliteStore",
     "Store",
     "StoreDamagedError",
+    "StoreLostError",
     "StoreVersionError",
     "Terminated",
     "TrustedPeerDescriptor",

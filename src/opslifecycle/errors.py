@@ -245,6 +245,10 @@ class StoreDamagedError(PersistenceError):
         OpsLifecycleError.__init__(self, path, row, rule)
 
 
+class StoreLostError(PersistenceError):
+    """A store whose file was deleted or replaced while a registry used it: it writes no more."""
+
+
 class StoreVersionError(OpsLifecycleError):
     """A store written by another machine, version or layout."""
 

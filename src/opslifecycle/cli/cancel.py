@@ -28,7 +28,8 @@ def cancel(ctx: click.Context, store: Path, ids: tuple[str, ...]) -> None:
                 print_line(f"{name}: {each.status} already")
             elif each not in gone:
                 Inbox(store).ask(each.registry, each.id, "cancelled on request")
-                print_line(f"{name}: asked {each.holder}")
+                silent = "" if each.responds else ", which does not respond"
+                print_line(f"{name}: asked {one_line(str(each.holder))}{silent}")
         for each in gone:
             message = f"{one_line(each.name)}: its process is gone, nothing runs"
             print(f"error: {message}", file=sys.stderr)

@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 import click
+from opslifecycle import Registry
 from opslifecycle.cli.records import reader
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.stores.base import Commit, Identity, Store, Stored
 from opslifecycle.stores.sqlite.reader import StoredRegistry
 
 from opslifecycle.operations import INVARIANTS, OperationAuthority
-from opslifecycle.operations.storage import restore
+from opslifecycle.operations.storage import record_of, restore
 from opslifecycle.operations.views import entry_of
 
 
@@ -27,7 +29,7 @@ def doctor(ctx: click.Context, store: Path) -> None:
         names = source.names()
         for name in names:
             registry = source.registry(name)
-            wrong = _broken_invariants(registry)
+            wrong = _broken_invariants(store, registry)
             broken += bool(wrong)
             held = _count(len(registry.stored.records), "operation", "operations")
             verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held}"
@@ -43,7 +45,36 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _broken_invariants(registry: StoredRegistry) -> list[str]:
+class _DryRun(Store):
+    """What a reader has found, opened as a registry opens it; nothing is written."""
+
+    def __init__(self, path: Path, stored: Stored) -> None:
+        self._path = path
+        self._stored = stored
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
+
+    def open(self, identity: Identity) -> Stored:
+        return self._stored
+
+    def append(self, commit: Commit) -> None:
+        """Leave the store as it is."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+def _broken_invariants(store: Path, registry: StoredRegistry) -> list[str]:
+    """Return the invariants that do not hold.
+
+    Raises:
+        StoreDamagedError: If a registry could not be opened from what is stored.
+    """
+    for id, body in registry.stored.records.items():
+        registry.decode(record_of, id, body)
+    Registry(store=_DryRun(store, registry.stored)).close()
     authority = OperationAuthority(max_completed=1, max_concurrent=None)
     rows = [entry_of(each) for each in restore(authority, registry.stored, SYSTEM_CLOCK)]
     return [name for name, holds in INVARIANTS.items() if not holds(authority, rows, [])]

@@ -10,6 +10,7 @@ from opslifecycle import OperationKind, OperationStatus
 from opslifecycle.cli.display import print_uncut
 from opslifecycle.cli.records import (
     INTERRUPTED,
+    UNRESPONSIVE,
     Found,
     age,
     milliseconds,
@@ -40,7 +41,7 @@ class _Age(click.ParamType[int]):
 
 @click.command()
 @store_option
-@click.option("--status", type=click.Choice([*_STATUSES, INTERRUPTED]), multiple=True)
+@click.option("--status", type=click.Choice([*_STATUSES, INTERRUPTED, UNRESPONSIVE]), multiple=True)
 @click.option("--kind", type=click.Choice([kind.value for kind in OperationKind]))
 @click.option("--younger-than", type=_Age(), help="Registered since: 30s, 10m, 2h, 1d.")
 @click.option("--older-than", type=_Age(), help="Registered before: 30s, 10m, 2h, 1d.")

@@ -17,8 +17,10 @@ from opslifecycle.stores.sqlite.reader import StoredRegistry, StoreReader
 from opslifecycle.operations.storage import STORAGE, record_of
 from opslifecycle.operations.views import snapshot_of
 
-#: What is shown for an operation that is live in a store whose owner is gone.
+#: What is shown for an operation that is live in a store whose owner has ended.
 INTERRUPTED = "interrupted"
+#: What is shown for one whose owner has ended neither, nor renews its lease.
+UNRESPONSIVE = "unresponsive"
 
 #: How long a command that waits pauses before it looks again.
 LOOK_SECONDS = 0.2
@@ -42,6 +44,7 @@ class Found:
 
     registry: str
     holder: str | None
+    responds: bool
     snapshot: OperationLifecycleSnapshot
 
     @property
@@ -58,9 +61,11 @@ class Found:
 
     @property
     def status(self) -> str:
-        """The status, told truthfully: nothing runs whose process is gone."""
+        """The status as far as it is known: nothing runs whose owner has ended."""
         if not self.ended and self.holder is None:
             return INTERRUPTED
+        if not self.ended and not self.responds:
+            return UNRESPONSIVE
         return str(self.snapshot.status.value)
 
     @property
@@ -92,10 +97,14 @@ def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False)
         bodies = dict(each.stored.rows.values()) if with_feed else {}
         bodies |= each.stored.records
         found += [
-            Found(each.name, each.holder, snapshot_of(record_of(id, body), 0))
+            Found(each.name, each.holder, each.responds, each.decode(_snapshot_of, id, body))
             for id, body in bodies.items()
         ]
     return sorted(found, key=lambda each: each.id)
+
+
+def _snapshot_of(id: str, body: str) -> OperationLifecycleSnapshot:
+    return snapshot_of(record_of(id, body), 0)
 
 
 def resolve(found: list[Found], given: str) -> Found:

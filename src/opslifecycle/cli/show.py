@@ -29,6 +29,8 @@ def show(store: Path, id: str, as_json: bool) -> None:
             print_line(json_line(shown))
             return
         shown["holder"] = found.holder or "none: its process is gone or has ended"
+        if not found.responds:
+            shown["holder"] += ", which does not respond"
         for key, value in shown.items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             first, *rest = lines_of(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from opslifecycle import OpsLifecycleError
 from opslifecycle.cli.output import discard_stdout
+from opslifecycle.cli.text import lines_of
 
 DEFAULT_STORE = Path(".opslifecycle/operations.db")
 
@@ -34,7 +35,8 @@ def prepared(store: Path) -> Path:
     """The path of a store, whose folder is there; our own folder is kept out of version control."""
     folder = store.parent
     if not folder.exists():
-        folder.mkdir(parents=True)
+        # Command lines and outputs may hold secrets.
+        folder.mkdir(mode=0o700, parents=True)
         if folder.name == DEFAULT_STORE.parent.name:
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     return store
@@ -49,7 +51,7 @@ def told_errors() -> Iterator[None]:
         discard_stdout()
         sys.exit(1)
     except OpsLifecycleError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(lines_of(str(error)))}", file=sys.stderr)
     except OSError as error:
         if error.filename is None:
             # What is still buffered would fail again when the interpreter ends.

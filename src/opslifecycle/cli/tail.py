@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 from opslifecycle import unstructure as to_json
@@ -39,11 +40,14 @@ def tail(store: Path, name: str | None, after: int, follow: bool) -> None:
             for sequence, (id, body) in registry.stored.rows.items():
                 if sequence > after:
                     after = sequence
-                    entry = to_json(entry_of(record_of(id, body)))
-                    print_line(json_line(entry))
+                    print_line(json_line(registry.decode(_entry_of, id, body)))
             if not follow or registry.holder is None:
                 return
             time.sleep(LOOK_SECONDS)
+
+
+def _entry_of(id: str, body: str) -> Any:
+    return to_json(entry_of(record_of(id, body)))
 
 
 def _run_named(names: list[str], given: str | None) -> str:
@@ -56,4 +60,4 @@ def _run_named(names: list[str], given: str | None) -> str:
 def _dropped_through(registry: StoredRegistry) -> int:
     """Up to where a registry's feed entries are gone."""
     state = registry.stored.state
-    return int(data_of(state)["dropped_through"]) if state is not None else 0
+    return int(data_of(state).get("dropped_through", 0)) if state is not None else 0

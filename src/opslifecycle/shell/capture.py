@@ -13,6 +13,10 @@ from opslifecycle.values.conversion import data_of, text_of
 
 _FORMAT = 2
 _WHERE = "the capture"
+#: What decoding raises for data that no registry has written.
+_UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
+)  # fmt: skip
 
 
 def seal(identity: Identity, records: Sequence[Put], rows: Sequence[Put], state: str) -> Data:
@@ -91,7 +95,7 @@ def reading(store: Store | None) -> Iterator[None]:
     except BaseException as error:
         if store is not None:
             store.close()
-        if isinstance(error, InvalidValueError | LookupError | TypeError):
+        if isinstance(error, _UNREADABLE):
             where = _WHERE if store is None else store.name
             raise StoreDamagedError(where, 0, str(error)) from error
         raise

@@ -169,6 +169,8 @@ class Committer:
         if self._write_at is not None and now >= self._write_at:
             # A failure leaves the writes pending: they are tried again, alone or with a command.
             self._write_deferred()
+        # The callers of the last commit have been answered.
+        self._store.maintain()
 
     def _plan_write(self) -> None:
         """Set the deadline of what has just been deferred, unless something older has set it."""

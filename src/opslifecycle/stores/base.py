@@ -115,6 +115,9 @@ class Store(ABC):
     def heartbeat(self) -> None:  # noqa: B027 - most stores have nothing to say
         """Say that the owner is alive; raises OwnershipLostError if it owns nothing any more."""
 
+    def maintain(self) -> None:  # noqa: B027 - most stores have nothing to do
+        """Do work that no command should wait for; called between two commits, often."""
+
 
 #: How the keys of outbox messages begin, which stand among the records of a store.
 OUTBOX_PREFIX = "effect-"

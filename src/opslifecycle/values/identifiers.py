@@ -140,5 +140,11 @@ class _Uuid7Maker:
 
 _UUID7 = _Uuid7Maker()
 
+
+def new_uuid() -> str:
+    """Return the text of a new UUIDv7."""
+    return _UUID7.make()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_UUID7.renew)

@@ -12,11 +12,14 @@ from opslifecycle import (
     RegistryClosedError,
     RegistryOwnedError,
     StoreDamagedError,
+    StoreLostError,
 )
 from opslifecycle.cli.text import one_line
 
 T = TypeVar("T")
 
+#: What no patience mends.
+_LASTING = (StoreDamagedError, StoreLostError, RegistryOwnedError, OwnershipLostError)
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.05, 2.0
 
 
@@ -50,7 +53,7 @@ class Recorder:
                 raise NotRecordedError(self.problem)
             try:
                 result = await call()
-            except (StoreDamagedError, RegistryOwnedError, OwnershipLostError) as error:
+            except _LASTING as error:
                 raise self._give_up(str(error)) from error
             except RegistryClosedError as error:
                 raise self._give_up(self.problem or str(error)) from error

@@ -1,31 +1,59 @@
-"""Forgetting a registry: it leaves its SQLite file whole, or not at all."""
+"""Administration of a store: removing a registry, and saying that the store was restored."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from opslifecycle.errors import RegistryOwnedError
-from opslifecycle.stores.sqlite import lease
+from opslifecycle.stores.sqlite.catalog import RegistryRow, registry_names, registry_row
+from opslifecycle.stores.sqlite.connection import Connection, existing
+from opslifecycle.stores.sqlite.files import StoreFile
+from opslifecycle.stores.sqlite.lease import Ownership
+from opslifecycle.stores.sqlite.owner import ownership_of
+from opslifecycle.stores.sqlite.place import RESTORED
 from opslifecycle.stores.sqlite.schema import POSITION_BITS, POSITION_MASK
-from opslifecycle.stores.sqlite.statements import Connection, Transaction
+from opslifecycle.stores.sqlite.statements import Transaction
 
 
 def forget(path: Path, registry: str) -> None:
-    """Remove a registry that nobody owns from its file, with everything that is kept of it.
+    """Remove a registry that has no owner from its file, with everything that is stored of it.
 
-    Raises RegistryOwnedError if somebody works with it, PersistenceError if it cannot be removed.
+    Raises:
+        RegistryOwnedError: If a process works with it.
+        PersistenceError: If it cannot be removed.
     """
+    file = existing(path)
     with Connection(path) as database, Transaction(database):
-        row = database.execute(
-            "SELECT number, owner, expires_ms FROM registries WHERE name = ?", (registry,)
-        ).fetchone()
+        row = registry_row(database, str(path), registry)
         if row is None:
             return
-        number, owner, expires_ms = row
-        if lease.is_held(owner, expires_ms):
-            raise RegistryOwnedError(str(path), lease.holder_of(owner))
-        first = number << POSITION_BITS
+        _refuse_owned(path, file, row)
+        first = row.number << POSITION_BITS
         last = first | POSITION_MASK
         database.execute("DELETE FROM log WHERE key BETWEEN ? AND ?", (first, last))
         database.execute("DELETE FROM inbox WHERE registry = ?", (registry,))
-        database.execute("DELETE FROM registries WHERE number = ?", (number,))
+        database.execute("DELETE FROM registries WHERE number = ?", (row.number,))
+
+
+def mark_restored(path: Path) -> None:
+    """Say that a store was put back from a backup: every feed in it begins a new epoch.
+
+    Each does so when its registry is opened next.
+
+    Raises:
+        RegistryOwnedError: If a process works with one of the registries.
+        PersistenceError: If the store cannot be written.
+    """
+    file = existing(path)
+    with Connection(path) as database, Transaction(database):
+        for name in registry_names(database, str(path)):
+            row = registry_row(database, str(path), name)
+            if row is not None:
+                _refuse_owned(path, file, row)
+        database.execute("UPDATE registries SET place = ?", (RESTORED,))
+
+
+def _refuse_owned(path: Path, file: StoreFile, row: RegistryRow) -> None:
+    # No process can take a registry over while this transaction lasts.
+    if ownership_of(file, row) is not Ownership.FREE:
+        raise RegistryOwnedError(str(path), row.owner or "another process")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from opslifecycle.stores.sqlite.statements import Connection
+from opslifecycle.errors import StoreDamagedError
+from opslifecycle.stores.sqlite.connection import Connection
 
 
 class Inbox:
@@ -21,7 +22,11 @@ class Inbox:
             )
 
     def take(self, registry: str) -> list[tuple[str, str]]:
-        """The requests that came, each once."""
+        """Return the requests that came, each once.
+
+        Raises:
+            StoreDamagedError: If one holds what no process has asked.
+        """
         with Connection(self._path) as database:
             if not database.execute(
                 "SELECT 1 FROM inbox WHERE registry = ? LIMIT 1", (registry,)
@@ -29,5 +34,8 @@ class Inbox:
                 return []
             found = database.execute(
                 "DELETE FROM inbox WHERE registry = ? RETURNING id, reason", (registry,)
-            )
-            return [(id, reason) for id, reason in found.fetchall()]
+            ).fetchall()
+        for each in found:
+            if not all(type(value) is str for value in each):
+                raise StoreDamagedError(str(self._path), 0, f"a request of the inbox: {each!r:.80}")
+        return found

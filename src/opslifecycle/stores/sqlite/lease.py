@@ -1,56 +1,92 @@
-"""Who owns a stored registry: a process by its id and start, for as long as its lease runs."""
+"""Who owns a stored registry: the decision from its lease and from a lock that ends with a process.
+
+The lease is a row in the store, renewed by heartbeat and limited by the wall clock. The lock is on
+a file beside the store, and the operating system frees it when its process ends (`lease_file.py`).
+
+| lock | no owner in the row | lease valid | lease expired | lease ends later than one can |
+|---|---|---|---|---|
+| held by a process | held | held | not responding | held |
+| free, and the owner's own | free | free | free | free |
+| not known | free | held | free | undecided |
+
+A free lock is the owner's own if it was taken on the same file under the same running kernel: then
+its owner has ended. Host names and process ids appear in messages only, because two containers may
+share them. A lease that ends later than one can was written before the clock was set back, or by a
+host whose clock is ahead: a process that wants the registry shortens it, and an owner that lives
+renews it.
+"""
 
 from __future__ import annotations
 
+import enum
 import os
 import socket
+from functools import cache
 from pathlib import Path
 
-from opslifecycle.clock import SYSTEM_CLOCK
+import attrs
 
 LEASE_MS = 10_000
 BEAT_SECONDS = 3.0
 
 
+class Lock(enum.Enum):
+    """What the lock on a registry says."""
+
+    HELD = enum.auto()
+    #: No process holds it, and the owner in the row would.
+    FREE = enum.auto()
+    #: There is no lock here, or the owner may be where it does not reach.
+    UNKNOWN = enum.auto()
+
+
+class Ownership(enum.Enum):
+    """How a registry is owned."""
+
+    FREE = enum.auto()
+    HELD = enum.auto()
+    #: A process holds the lock and has not renewed its lease: it is suspended, or hangs.
+    UNRESPONSIVE = enum.auto()
+    #: Held, until the lease has been shortened and was not renewed.
+    UNDECIDED = enum.auto()
+
+
+@attrs.frozen
+class Lease:
+    """The lease of a registry, as its row has it."""
+
+    #: The owner in words, for messages; None if there is none.
+    owner: str | None
+    #: Which lock the owner took (`lock_name`); None if it found no way to take one.
+    lock: str | None
+    expires_ms: int
+
+
+def ownership(lease: Lease, lock: Lock, now_ms: int) -> Ownership:
+    """Decide how a registry is owned; see the table of this module."""
+    if lock is Lock.HELD:
+        expired = lease.owner is not None and lease.expires_ms <= now_ms
+        return Ownership.UNRESPONSIVE if expired else Ownership.HELD
+    if lease.owner is None or lock is Lock.FREE or lease.expires_ms <= now_ms:
+        return Ownership.FREE
+    return Ownership.HELD if lease.expires_ms <= now_ms + LEASE_MS else Ownership.UNDECIDED
+
+
 def this_owner() -> str:
-    """This process, as other processes will see it."""
-    return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
+    """Return this process in words."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
-def holder_of(owner: str) -> str:
-    """An owner in words."""
-    host, pid, _ = owner.split(" ")
-    return f"process {pid} on {host}"
+def lock_name(inode: int) -> str | None:
+    """Return what tells a lock from all others: the running kernel and the file it is on."""
+    boot = _boot_id()
+    return None if boot is None else f"{boot} {inode}"
 
 
-def is_dead(owner: str) -> bool:
-    """Whether an owner is known to be gone; an owner on another machine never is."""
-    host, pid, started = owner.split(" ")
-    if host != socket.gethostname():
-        return False
+@cache
+def _boot_id() -> str | None:
+    """Return what a kernel calls itself from one start to the next, the same in every container."""
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    # Another process may have got the id since.
-    return _started(int(pid)) != started
-
-
-def is_held(owner: str | None, expires_ms: int) -> bool:
-    """Whether a lease is somebody's who may still be there."""
-    if owner is None or expires_ms <= SYSTEM_CLOCK.wall_ms():
-        return False
-    return not is_dead(owner)
-
-
-def _started(pid: int) -> str:
-    """When a process started, in the system's own words; "?" where it does not say."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return "?"
-    fields = stat.rpartition(")")[2].split()
-    # A zombie runs nothing any more, whatever its parent is waiting for.
-    return "?" if fields[0] in "ZX" else fields[19]
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None

@@ -1,158 +1,85 @@
-"""Reading a SQLite store: every row checked against its predecessor, owned or not."""
+"""Reading a SQLite store without owning anything in it, and without leaving anything behind.
+
+A reader opens the file for reading only. If no write-ahead log is there, all there is to know is in
+the file, and SQLite is told that nothing changes (`immutable`): then it neither locks nor creates
+anything, and a user who may only read the file and its folder can look. Whether something changed
+after all is checked afterwards. Files that a reader of another user created beside the store would
+lock its owner out.
+"""
 
 from __future__ import annotations
 
-import json
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import attrs
-from opslifecycle.errors import PersistenceError, StoreDamagedError, StoreVersionError
+from opslifecycle.errors import PersistenceError, StoreDamagedError
 from opslifecycle.stores.base import Identity, Stored
-from opslifecycle.stores.sqlite import lease
-from opslifecycle.stores.sqlite.chain import Chain, Row
-from opslifecycle.stores.sqlite.schema import (
-    APPLICATION_ID,
-    LAYOUT,
-    POSITION_BITS,
-    POSITION_MASK,
-    checksum_of,
-    checksum_of_row,
+from opslifecycle.stores.sqlite.catalog import (
+    check_schema,
+    refuse_other_layouts,
+    registry_names,
+    registry_row,
 )
+from opslifecycle.stores.sqlite.connection import connect, existing
+from opslifecycle.stores.sqlite.failures import failure_of
+from opslifecycle.stores.sqlite.files import StoreFile, check_path
+from opslifecycle.stores.sqlite.lease import Ownership
+from opslifecycle.stores.sqlite.owner import ownership_of
+from opslifecycle.stores.sqlite.replay import Replay
+from opslifecycle.stores.sqlite.schema import LAYOUT
 
+T = TypeVar("T")
 
-class Replay:
-    """What a registry's rows say, read from the first to the last and checked on the way.
-
-    `advance` reads on from where it stands, so that following a registry costs what has come since.
-    """
-
-    def __init__(self, path: str, registry: str, identity: Identity) -> None:
-        self._path = path
-        self._registry = registry
-        self._identity = identity
-        self._written_by: tuple[int, str, int] | None = None
-        self._begin(Chain())
-
-    def _begin(self, chain: Chain) -> None:
-        self.chain = chain
-        self._records: dict[str, str] = {}
-        self._rows: dict[int, tuple[str, str]] = {}
-        self._state: str | None = None
-
-    def advance(self, database: sqlite3.Connection) -> int:
-        """Read the rows that came since, in one transaction of the caller's.
-
-        Gives the version of the machine that wrote them. Raises StoreVersionError for one that we
-        cannot read, StoreDamagedError for whatever contradicts itself.
-        """
-        number, *signed, checksum, head, head_checksum = database.execute(
-            "SELECT number, machine, version, digest, base, base_checksum, checksum, head,"
-            " head_checksum FROM registries WHERE name = ?",
-            (self._registry,),
-        ).fetchone()
-        if checksum_of(self._registry, *signed) != checksum:
-            raise StoreDamagedError(self._path, 0, "the registry's own row was altered")
-        machine, version, _, base, base_checksum = signed
-        self._identity.refuse_unreadable(machine, version, self._path)
-        written_by = (number, machine, version)
-        if base > self.chain.head or written_by != self._written_by:
-            # Rows have left that were not read before; those that are left tell the whole story.
-            self._begin(Chain(base, base_checksum, base, base_checksum))
-            self._written_by = written_by
-        for row in self._verified(database, number, head, head_checksum):
-            self._take(*row)
-        self.chain.base, self.chain.base_checksum = base, base_checksum
-        return int(version)
-
-    def stored(self) -> Stored:
-        """What is held now."""
-        dropped_through = self._dropped_through()
-        kept = sorted(sequence for sequence in self._rows if sequence > dropped_through)
-        self._rows = {sequence: self._rows[sequence] for sequence in kept}
-        positions = self.chain.feed
-        self.chain.feed = {sequence: positions[sequence] for sequence in kept}
-        return Stored(dict(self._records), dict(self._rows), self._state)
-
-    def _dropped_through(self) -> int:
-        if self._state is None:
-            return 0
-        try:
-            return int(json.loads(self._state).get("dropped_through", 0))
-        except (ValueError, AttributeError) as error:
-            rule = f"the registry's state is no JSON: {error}"
-            raise StoreDamagedError(self._path, self.chain.head, rule) from None
-
-    def _take(
-        self,
-        position: int,
-        kind: str,
-        id: str,
-        sequence: int | None,
-        body: str | None,
-        checksum: int,
-    ) -> None:
-        chain = self.chain
-        chain.head, chain.head_checksum = position, checksum
-        if kind == "erase":
-            self._records.pop(id, None)
-            chain.latest.pop(id, None)
-        elif body is None:
-            raise StoreDamagedError(self._path, position, f"a {kind} row without a body")
-        elif kind == "state":
-            self._state = body
-        else:
-            if kind == "put":
-                self._records[id] = body
-                chain.latest[id] = position
-            if sequence is not None:
-                self._rows[sequence] = (id, body)
-                chain.feed[sequence] = position
-
-    def _verified(
-        self, database: sqlite3.Connection, number: int, head: int, head_checksum: int
-    ) -> Iterator[Row]:
-        """The rows after where we stand, each checked against its predecessor."""
-        position, checksum = self.chain.head, self.chain.head_checksum
-        found = database.execute(
-            "SELECT key, kind, id, sequence, body, checksum FROM log WHERE key > ? AND key <= ?"
-            " ORDER BY key",
-            ((number << POSITION_BITS) + position, (number << POSITION_BITS) | POSITION_MASK),
-        )
-        for key, kind, id, sequence, body, row_checksum in found:
-            position += 1
-            if key & POSITION_MASK != position:
-                raise StoreDamagedError(self._path, position, "the row is missing")
-            checksum = checksum_of_row(checksum, position, kind, id, sequence, body)
-            if checksum != row_checksum:
-                raise StoreDamagedError(self._path, position, "the row was altered")
-            yield position, kind, id, sequence, body, checksum
-        if position < head:
-            raise StoreDamagedError(self._path, position + 1, "rows are missing at the end")
-        if (position, checksum) != (head, head_checksum):
-            raise StoreDamagedError(self._path, head, "the head does not fit the rows")
-
-
-def refuse_other_layouts(database: sqlite3.Connection, path: str, *layouts: int) -> int:
-    """The layout of a file, which is one of `layouts`; raises StoreVersionError if it is not."""
-    (application,) = database.execute("PRAGMA application_id").fetchone()
-    (layout,) = database.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION_ID:
-        raise StoreVersionError(f"another program ({path})", "opslifecycle")
-    if layout not in layouts:
-        raise StoreVersionError(f"layout {layout} ({path})", f"layout {LAYOUT}")
-    return int(layout)
+#: How often a read that was overtaken by a writer is tried without locks.
+_ATTEMPTS = 3
+#: How many texts of records that have gone are remembered, beside twice those that are there.
+_SPARE_TEXTS = 4096
 
 
 @attrs.frozen
 class StoredRegistry:
-    """A registry in a store, as somebody sees it who does not own it."""
+    """A registry in a store, as a process sees it that does not own it."""
 
     name: str
-    #: Who owns it, in words; None if nobody does, or its owner is gone.
+    #: Who owns it, in words; None if there is no owner, or it has ended.
     holder: str | None
+    #: Whether the owner renews its lease; one that does not is suspended, or hangs.
+    responds: bool
     stored: Stored
+    _path: str
+    _positions: Mapping[str, int]
+    #: What was decoded before, by id: the text and what it means.
+    _known: dict[str, tuple[str, object, Any]]
+
+    def decode(self, decode: Callable[[str, str], T], id: str, body: str) -> T:
+        """Return what a stored text means; one that was decoded at the last look is remembered.
+
+        Raises:
+            StoreDamagedError: If it means nothing; names the row of the record, or that of the
+                registry for an entry whose record has gone.
+        """
+        before = self._known.get(id)
+        if before is not None and before[0] == body and before[1] is decode:
+            return before[2]  # type: ignore[no-any-return]
+        try:
+            found = decode(id, body)
+        except UNREADABLE as error:
+            rule = f"the record {id!r:.80}: {error}"
+            raise StoreDamagedError(self._path, self._positions.get(id, 0), rule) from None
+        if len(self._known) > 2 * len(self.stored.records) + _SPARE_TEXTS:
+            self._known.clear()
+        self._known[id] = (body, decode, found)
+        return found
+
+
+#: What decoding a text raises that no store of this machine has written.
+UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
+)  # fmt: skip
 
 
 class StoreReader:
@@ -163,15 +90,14 @@ class StoreReader:
     """
 
     def __init__(self, path: Path, identity: Identity) -> None:
-        self._path = path
+        self._path = check_path(path)
         self._identity = identity
         self._replays: dict[str, Replay] = {}
+        self._known: dict[str, dict[str, tuple[str, object, Any]]] = {}
 
     def names(self) -> list[str]:
         """The names of the registries, in their order."""
-        with self._reading() as database:
-            found = database.execute("SELECT name FROM registries ORDER BY name").fetchall()
-        return [name for (name,) in found]
+        return self._read(lambda database, file: registry_names(database, str(self._path)))
 
     def registry(self, name: str) -> StoredRegistry:
         """One registry as it is at one instant; raises PersistenceError if it is forgotten."""
@@ -186,51 +112,99 @@ class StoreReader:
         return [each for each in found if each is not None]
 
     def _registry(self, name: str) -> StoredRegistry | None:
-        replay = self._replays.setdefault(name, Replay(str(self._path), name, self._identity))
-        with self._reading() as database:
-            row = database.execute(
-                "SELECT owner FROM registries WHERE name = ?", (name,)
-            ).fetchone()
-            if row is None:
-                del self._replays[name]
-                return None
-            version = replay.advance(database)
-        (owner,) = row
-        stored = self._identity.adopt(version, replay.stored())
-        alive = owner is not None and not lease.is_dead(owner)
-        return StoredRegistry(name, lease.holder_of(owner) if alive else None, stored)
+        return self._read(lambda database, file: self._advance(database, file, name))
 
-    def _reading(self) -> _Snapshot:
-        return _Snapshot(self._path)
-
-
-class _Snapshot:
-    """One read transaction."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> sqlite3.Connection:
-        if not self._path.exists():
-            raise PersistenceError(str(self._path), "there is no such store")
-        uri = f"{self._path.absolute().as_uri()}?mode=rw"
+    def _advance(
+        self, database: sqlite3.Connection, file: StoreFile, name: str
+    ) -> StoredRegistry | None:
+        path = str(self._path)
+        row = registry_row(database, path, name)
+        if row is None:
+            self._replays.pop(name, None)
+            self._known.pop(name, None)
+            return None
+        replay = self._replays.setdefault(name, Replay(path, name, self._identity))
+        version = replay.advance(database, row)
+        found = replay.stored()
         try:
-            self._database = sqlite3.connect(uri, uri=True, isolation_level=None)
-        except sqlite3.Error as error:
-            raise PersistenceError(str(self._path), str(error)) from error
-        try:
-            self._database.execute("PRAGMA query_only = ON")
-            refuse_other_layouts(self._database, str(self._path), LAYOUT)
-            self._database.execute("BEGIN")
-        except sqlite3.Error as error:
-            self._database.close()
-            raise StoreDamagedError(str(self._path), 0, str(error)) from error
-        except BaseException:
-            self._database.close()
-            raise
-        return self._database
+            stored = self._identity.adopt(version, found)
+        except UNREADABLE as error:
+            raise StoreDamagedError(path, replay.chain.head, str(error)) from None
+        owned = ownership_of(file, row)
+        holder = None if owned is Ownership.FREE else row.owner or "another process"
+        responds = owned is not Ownership.UNRESPONSIVE
+        known = self._known.setdefault(name, {})
+        return StoredRegistry(name, holder, responds, stored, path, replay.chain.latest, known)
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._database.close()
-        if isinstance(error, sqlite3.Error):
-            raise StoreDamagedError(str(self._path), 0, str(error)) from error
+    def _read(self, read: Callable[[sqlite3.Connection, StoreFile], T]) -> T:
+        """Read in one transaction; what was overtaken by a writer is read again."""
+        for attempt in range(_ATTEMPTS + 1):
+            file = existing(self._path)
+            quiet = attempt < _ATTEMPTS and _is_quiet(file)
+            before = _stamp(file)
+            try:
+                result = self._read_once(read, file, immutable=quiet)
+            except PersistenceError:
+                if not quiet or _stamp(file) == before:
+                    raise
+            else:
+                if not quiet or _stamp(file) == before:
+                    return result
+            # What was read of two states is worth nothing.
+            self._replays.clear()
+        raise AssertionError("the last attempt is never without locks")
+
+    def _read_once(
+        self,
+        read: Callable[[sqlite3.Connection, StoreFile], T],
+        file: StoreFile,
+        *,
+        immutable: bool,
+    ) -> T:
+        path = str(self._path)
+        database: sqlite3.Connection | None = None
+        try:
+            options = ["immutable=1"] if immutable else _options(file)
+            database = connect(file.path, "ro", *options)
+            database.execute("PRAGMA query_only = ON")
+            database.execute("PRAGMA trusted_schema = OFF")
+            refuse_other_layouts(database, path, LAYOUT)
+            database.execute("BEGIN")
+            check_schema(database, path)
+            return read(database, file)
+        except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+            raise failure_of(path, file.path, error, reading=True) from error
+        finally:
+            if database is not None:
+                database.close()
+
+
+def _is_quiet(file: StoreFile) -> bool:
+    """Return whether everything is in the file itself: no log has content of its own."""
+    for suffix in ("-wal", "-journal"):
+        try:
+            if os.stat(file.beside(suffix)).st_size:
+                return False
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
+
+
+def _stamp(file: StoreFile) -> tuple[int, int, int, bool] | None:
+    """Return what changes when a store is written."""
+    try:
+        found = os.stat(file.path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, _is_quiet(file)
+
+
+def _options(file: StoreFile) -> list[str]:
+    """Have a reader of another user create no files beside the store."""
+    if not hasattr(os, "geteuid"):
+        return []
+    own = os.geteuid() in (0, os.stat(file.path).st_uid)
+    # SQLite gives to the owner what root creates.
+    return [] if own else ["readonly_shm=1"]

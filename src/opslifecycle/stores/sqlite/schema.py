@@ -12,12 +12,13 @@ from pathlib import Path
 
 #: Marks a file as ours ("opsl"), and says how its tables are laid out.
 APPLICATION_ID = 0x6F70736C
-LAYOUT = 2
+LAYOUT = 3
 
 #: A row's key is its registry's number, and below it the position in the registry's chain, in so
 #: many bits. One integer keeps the log an ordinary table that grows at its end.
 POSITION_BITS = 40
 POSITION_MASK = (1 << POSITION_BITS) - 1
+REGISTRIES_MAX = (1 << 63 - POSITION_BITS) - 1
 
 SCHEMA = f"""
 CREATE TABLE registries (
@@ -32,7 +33,9 @@ CREATE TABLE registries (
     head INTEGER NOT NULL,
     head_checksum INTEGER NOT NULL,
     fence INTEGER NOT NULL,
+    place TEXT NOT NULL,
     owner TEXT,
+    lock TEXT,
     expires_ms INTEGER NOT NULL
 );
 
@@ -89,9 +92,10 @@ def create(path: Path) -> None:
 
     It is made beside its place and linked into it whole, so that nobody ever finds half of it.
     """
-    # SQLite makes the file itself, so that it has the mode that everybody expects.
     name = str(path.with_name(f".{path.name}.{secrets.token_hex(8)}"))
     try:
+        # Records hold what users gave, command lines among it: it is their owner's alone.
+        os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         database = sqlite3.connect(name, isolation_level=None)
         try:
             database.executescript(

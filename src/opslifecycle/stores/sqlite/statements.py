@@ -1,12 +1,11 @@
-"""Connections, transactions, and the statement that appends rows, one for a whole commit."""
+"""Transactions, and the statement that appends rows, one for a whole commit."""
 
 from __future__ import annotations
 
 import sqlite3
 from functools import cache
-from pathlib import Path
 
-from opslifecycle.errors import OwnershipLostError, PersistenceError
+from opslifecycle.errors import OwnershipLostError
 
 _COLUMNS = 6
 
@@ -14,25 +13,6 @@ _COLUMNS = 6
 #: is filled with rows that the statement leaves out.
 _STEP_ROWS = 8
 _VALUES_MAX = 2048 * _COLUMNS
-
-
-class Connection:
-    """A connection that is closed when it is left, and whose errors are PersistenceErrors."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            self._database = sqlite3.connect(self._path, isolation_level=None)
-        except sqlite3.Error as error:
-            raise PersistenceError(str(self._path), str(error)) from error
-        return self._database
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._database.close()
-        if isinstance(error, sqlite3.Error):
-            raise PersistenceError(str(self._path), str(error)) from error
 
 
 class Transaction:

@@ -8,6 +8,8 @@ appended again. So the work of a commit does not grow with what is held, and the
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import sqlite3
 from pathlib import Path
 from typing import Any, Literal
@@ -15,19 +17,30 @@ from typing import Any, Literal
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
     InvalidValueError,
-    OwnershipLostError,
     PersistenceError,
     RegistryOwnedError,
     StoreDamagedError,
+    StoreLostError,
 )
 from opslifecycle.stores.base import Commit, Identity, Interrupted, Store, Stored
 from opslifecycle.stores.sqlite import lease
+from opslifecycle.stores.sqlite.catalog import (
+    check_schema,
+    refuse_other_layouts,
+    registry_row,
+)
 from opslifecycle.stores.sqlite.chain import Chain, Writer
-from opslifecycle.stores.sqlite.reader import Replay, refuse_other_layouts
+from opslifecycle.stores.sqlite.connection import connect, existing
+from opslifecycle.stores.sqlite.failures import failure_of, is_fatal
+from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
+from opslifecycle.stores.sqlite.owner import Owner
+from opslifecycle.stores.sqlite.place import with_new_epoch
+from opslifecycle.stores.sqlite.replay import Replay
 from opslifecycle.stores.sqlite.schema import (
     LAYOUT,
     POSITION_BITS,
     POSITION_MASK,
+    REGISTRIES_MAX,
     checksum_of,
     create,
 )
@@ -35,10 +48,19 @@ from opslifecycle.stores.sqlite.statements import Transaction, append_rows
 from opslifecycle.stores.sqlite.upgrade import OLD_LAYOUTS, upgrade
 from opslifecycle.values import checks
 
+_log = logging.getLogger("opslifecycle")
+
 Durability = Literal["process", "power"]
 
 _BUSY_SECONDS = 5.0
 _COMPACTED_ROWS = 512
+
+#: How long the write-ahead log may stay once a checkpoint has emptied it.
+_LOG_BYTES_MAX = 4 * 1024 * 1024
+#: A checkpoint is due after about so many pages, between two commits; if it was prevented, SQLite
+#: tries one within a commit once the log is several times as long.
+_PAGES_OF_CHECKPOINT, _PAGES_AT_LAST, _PAGES_OF_WARNING = 1000, 4000, 16_000
+_PAGES_OF_COMMIT = 3
 
 
 class SqliteStore(Store):
@@ -46,7 +68,9 @@ class SqliteStore(Store):
 
     `durability="power"` has each commit on the disk before it is answered; `"process"` survives the
     end of the process, however sudden, but not a power cut. `interrupted` says what becomes of
-    operations that were live when their process was gone; None: as the machine says.
+    operations that were live when their process was gone; None: as the machine says. With
+    `restored=True` the file is opened as one that was put back from a backup: its feed begins a new
+    epoch. A copy is recognised without it, unless a whole volume was put back.
     """
 
     def __init__(
@@ -56,8 +80,10 @@ class SqliteStore(Store):
         registry: str = "default",
         durability: Durability = "power",
         interrupted: Interrupted | None = None,
+        restored: bool = False,
     ) -> None:
         checks.instance("path", path, str | Path)
+        checks.flag("restored", restored)
         checks.text("registry", registry)
         if durability not in ("process", "power"):
             raise InvalidValueError("durability", f"expected process or power, got {durability!r}")
@@ -65,16 +91,20 @@ class SqliteStore(Store):
             reason = f"expected terminate, discard or None, got {interrupted!r}"
             raise InvalidValueError("interrupted", reason)
         self.interrupted = interrupted
-        self._path = Path(path)
+        self._path = check_path(Path(path))
         self._registry = registry
         self._durability = durability
+        self._restored = restored
+        self._file = StoreFile(self._path, None)
         self._database: sqlite3.Connection | None = None
+        self._owner: Owner | None = None
         self._identity = Identity("", 0, "")
-        self._number = 0
-        self._fence = 0
         self._failed: str | None = None
+        self._failure: PersistenceError | None = None
         self._chain = Chain()
         self._renew_at_ms = 0
+        self._pages_written = 0
+        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -86,77 +116,95 @@ class SqliteStore(Store):
         if self._database is not None:
             raise RegistryOwnedError(self.name, "another registry of this process")
         self._identity = identity
+        self._failure = None
         self._failed = None
+        self._file = StoreFile(self._path, None)
         try:
-            if not self._path.parent.is_dir():
-                raise PersistenceError(self.name, f"there is no folder {self._path.parent}")
-            if not self._path.exists():
-                create(self._path)
-            elif self._path.stat().st_size == 0:
-                raise StoreDamagedError(self.name, 0, "an existing file has a length of zero")
-            self._database = sqlite3.connect(
-                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            return self._take_over()
-        except sqlite3.Error as error:
-            self._give_up()
-            if _is_damage(error):
-                raise StoreDamagedError(self.name, 0, str(error)) from error
-            raise PersistenceError(self.name, str(error)) from error
+            self._file = self._found_or_made()
+            self._database = connect(self._file.path, "rw", seconds=_BUSY_SECONDS)
+            self._owner = Owner(self.name, self._file)
+            stored = self._take_over(self._database, self._owner)
+            self._owner.settle(self._chain.head)
+            return stored
+        except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+            self._give_up(clean=False)
+            raise failure_of(self.name, self._file.path, error, reading=True) from error
         except OSError as error:
-            self._give_up()
+            self._give_up(clean=False)
             raise PersistenceError(self.name, str(error.strerror)) from error
         except BaseException:
-            self._give_up()
+            self._shorten_lease()
+            self._give_up(clean=False)
             raise
 
-    def _take_over(self) -> Stored:
-        database = self._connected()
+    def _found_or_made(self) -> StoreFile:
+        file = locate(self._path)
+        if file.inode is None:
+            if not file.path.parent.is_dir():
+                raise PersistenceError(self.name, f"there is no folder {self._path.parent}")
+            create(file.path)
+        return existing(self._path)
+
+    def _take_over(self, database: sqlite3.Connection, owner: Owner) -> Stored:
         synchronous = "FULL" if self._durability == "power" else "NORMAL"
         database.execute(f"PRAGMA synchronous = {synchronous}")
+        database.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_MAX}")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_AT_LAST}")
         with Transaction(database):
             layout = refuse_other_layouts(database, self.name, LAYOUT, *OLD_LAYOUTS)
             if layout != LAYOUT:
-                upgrade(database, self.name)
-            return self._claim(database)
+                upgrade(database, self.name, layout)
+            check_schema(database, self.name)
+            return self._claim(database, owner)
 
-    def _claim(self, database: sqlite3.Connection) -> Stored:
+    def _claim(self, database: sqlite3.Connection, owner: Owner) -> Stored:
         """Take the lease of the registry, and read what it holds."""
-        row = database.execute(
-            "SELECT number, fence, owner, expires_ms FROM registries WHERE name = ?",
-            (self._registry,),
-        ).fetchone()
+        row = registry_row(database, self.name, self._registry)
         if row is None:
-            return self._register(database)
-        self._number, fence, owner, expires_ms = row
-        if lease.is_held(owner, expires_ms):
-            raise RegistryOwnedError(self.name, lease.holder_of(owner))
+            return self._register(database, owner)
         replay = Replay(self.name, self._registry, self._identity)
-        version = replay.advance(database)
+        # A store that this program cannot read is not taken from its owner.
+        renumbered = owner.admit(row, restored=self._restored)
+        version = replay.advance(database, row)
         found, self._chain = replay.stored(), replay.chain
         stored = self._identity.adopt(version, found)
-        self._fence = fence + 1
+        if renumbered:
+            stored = self._with_new_epoch(stored)
         database.execute(
-            "UPDATE registries SET fence = ?, owner = ?, expires_ms = ? WHERE number = ?",
-            (self._fence, lease.this_owner(), self._leased_until_ms(), self._number),
+            "UPDATE registries SET fence = ?, place = ?, owner = ?, lock = ?, expires_ms = ?"
+            " WHERE number = ?",
+            (*owner.columns, owner.number),
         )
+        self._plan_renewal()
         if stored is not found:
             self._rewrite(database, stored)
         return stored
 
-    def _register(self, database: sqlite3.Connection) -> Stored:
+    def _with_new_epoch(self, stored: Stored) -> Stored:
+        try:
+            return Stored(stored.records, stored.rows, with_new_epoch(stored.state))
+        except (ValueError, RecursionError) as error:
+            rule = f"the registry's state is no JSON: {error}"
+            raise StoreDamagedError(self.name, self._chain.head, rule) from None
+
+    def _register(self, database: sqlite3.Connection, owner: Owner) -> Stored:
         """Take a row for a registry that is new."""
-        self._fence, self._chain = 1, Chain()
-        owned = (self._fence, lease.this_owner(), self._leased_until_ms())
-        self._number = database.execute(
-            "INSERT INTO registries VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)",
-            (*self._signed(0, 0), *owned),
-        ).lastrowid or 0  # fmt: skip
+        self._chain = Chain()
+        (last,) = database.execute("SELECT max(number) FROM registries").fetchone()
+        number = 1 if last is None else last + 1
+        if number > REGISTRIES_MAX:
+            raise StoreDamagedError(self.name, 0, f"the number of a registry: {last}")
+        owner.begin(number)
+        database.execute(
+            "INSERT INTO registries VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
+            (number, *self._signed(0, 0), *owner.columns),
+        )
+        self._plan_renewal()
         return Stored({}, {}, None)
 
     def _rewrite(self, database: sqlite3.Connection, stored: Stored) -> None:
         """Have everything stand in the chain as this version spells it, and nothing else."""
-        writer = Writer(self._number, self._chain)
+        writer = Writer(self._owned().number, self._chain)
         writer.base, writer.base_checksum = writer.head, writer.head_checksum
         sequences = {row: sequence for sequence, row in stored.rows.items()}
         records = stored.records.items()
@@ -165,7 +213,7 @@ class SqliteStore(Store):
             writer.row(id, sequence, body)
         if stored.state is not None:
             writer.state(stored.state)
-        append_rows(database, self._number, self._fence, writer.values)
+        self._append_rows(database, writer)
         self._let_go(database, writer)
         writer.keep()
 
@@ -173,35 +221,64 @@ class SqliteStore(Store):
 
     def append(self, commit: Commit) -> None:
         if self._failed is not None:
-            raise PersistenceError(self.name, self._failed)
-        database = self._connected()
-        writer = Writer(self._number, self._chain)
+            raise self._failure or PersistenceError(self.name, self._failed)
+        database, owner = self._connected(), self._owned()
+        if not self._file.is_in_place():
+            raise self._lose()
+        writer = Writer(owner.number, self._chain)
         writer.put(commit.puts)
         for id in commit.erased:
             writer.erase(id)
         writer.drop_feed(commit.dropped_through)
         try:
-            if SYSTEM_CLOCK.wall_ms() >= self._renew_at_ms:
-                self._renew(database)
+            if SYSTEM_CLOCK.monotonic_ms() >= self._renew_at_ms:
+                self._renew(database, owner)
             if writer.is_long():
                 with Transaction(database):
                     self._retire_oldest(database, writer)
                     writer.state(commit.state)
-                    append_rows(database, self._number, self._fence, writer.values)
+                    self._append_rows(database, writer)
                     self._let_go(database, writer)
             else:
                 writer.state(commit.state)
-                append_rows(database, self._number, self._fence, writer.values)
+                self._append_rows(database, writer)
         except (sqlite3.Error, ValueError, OverflowError) as error:
-            if database.in_transaction or _is_fatal(error):
-                # After such a failure nobody can say what is on the disk.
-                self._failed = f"the store has failed: {error}"
-            raise PersistenceError(self.name, str(error)) from error
+            raise self._failure_of(database, error) from error
+        self._pages_written += _PAGES_OF_COMMIT + writer.head - self._chain.head
         writer.keep()
+        owner.note(writer.head)
+
+    def _append_rows(self, database: sqlite3.Connection, writer: Writer) -> None:
+        owner = self._owned()
+        append_rows(database, owner.number, owner.fence, writer.values)
+
+    def _failure_of(self, database: sqlite3.Connection, error: Exception) -> PersistenceError:
+        """Return what is raised for a commit that failed; the store may be of no more use."""
+        failure = failure_of(self.name, self._file.path, error, reading=False)
+        if database.in_transaction or is_fatal(error):
+            # After such a failure it is unknown what is on the disk.
+            self._failed = f"the store has failed: {error}"
+            self._give_up(clean=False)
+        return failure
+
+    def _lose(self) -> StoreLostError:
+        """Write no more, because other processes no longer find what is written."""
+        cause = (
+            "the file was deleted or replaced while it was open; what was acknowledged is in no"
+            " file any more, and nothing further is written"
+        )
+        self._failed, self._failure = cause, StoreLostError(self.name, cause)
+        if self._database is not None:
+            # When it closes its last connection, SQLite removes the log by its name, which may be
+            # that of another store's log by now. So this one stays open until the process ends.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._database))
+            self._database = None
+        self._give_up(clean=False)
+        return self._failure
 
     def _retire_oldest(self, database: sqlite3.Connection, writer: Writer) -> None:
         """Let some of the oldest rows go, because most of the chain is no longer needed."""
-        first = self._number << POSITION_BITS
+        first = self._owned().number << POSITION_BITS
         # More than came with this commit, so that the log shrinks however large commits are.
         count = max(_COMPACTED_ROWS, 2 * (writer.head - self._chain.head))
         oldest = database.execute(
@@ -214,12 +291,13 @@ class SqliteStore(Store):
 
     def _let_go(self, database: sqlite3.Connection, writer: Writer) -> None:
         """Delete the rows before the chain's new base."""
-        first = self._number << POSITION_BITS
+        number = self._owned().number
+        first = number << POSITION_BITS
         database.execute("DELETE FROM log WHERE key > ? AND key <= ?", (first, first + writer.base))
         database.execute(
             "UPDATE registries SET name = ?, machine = ?, version = ?, digest = ?, base = ?,"
             " base_checksum = ?, checksum = ? WHERE number = ?",
-            (*self._signed(writer.base, writer.base_checksum), self._number),
+            (*self._signed(writer.base, writer.base_checksum), number),
         )
 
     def _signed(self, base: int, base_checksum: int) -> tuple[Any, ...]:
@@ -231,66 +309,77 @@ class SqliteStore(Store):
 
     # Owning -------------------------------------------------------------------------------------
 
-    def _leased_until_ms(self) -> int:
-        now_ms = SYSTEM_CLOCK.wall_ms()
-        self._renew_at_ms = now_ms + round(lease.BEAT_SECONDS * 1000)
-        return now_ms + lease.LEASE_MS
+    def _plan_renewal(self) -> None:
+        self._renew_at_ms = SYSTEM_CLOCK.monotonic_ms() + round(lease.BEAT_SECONDS * 1000)
 
-    def _renew(self, database: sqlite3.Connection) -> None:
-        renewed = database.execute(
-            "UPDATE registries SET expires_ms = ? WHERE number = ? AND fence = ?",
-            (self._leased_until_ms(), self._number, self._fence),
-        )
-        if renewed.rowcount != 1:
-            raise OwnershipLostError
+    def _renew(self, database: sqlite3.Connection, owner: Owner) -> None:
+        self._plan_renewal()
+        owner.renew(database, self._chain.head)
+
+    def _shorten_lease(self) -> None:
+        if self._database is not None and self._owner is not None:
+            try:
+                self._owner.shorten(self._database)
+            except sqlite3.Error:
+                # The next attempt to open the store shortens it.
+                pass
 
     def heartbeat_seconds(self) -> float | None:
         return lease.BEAT_SECONDS
 
     def heartbeat(self) -> None:
-        if self._database is None or self._failed is not None:
+        if self._database is None or self._owner is None:
+            return
+        if not self._file.is_in_place():
+            self._lose()
             return
         try:
-            self._renew(self._database)
-        except sqlite3.OperationalError:
+            self._renew(self._database, self._owner)
+        except (sqlite3.Error, PersistenceError):
             # A heartbeat that is missed once is no harm; the next commit says what is wrong.
             return
 
-    def close(self) -> None:
-        if self._database is None:
+    def maintain(self) -> None:
+        if self._database is None or self._pages_written < _PAGES_OF_CHECKPOINT:
             return
+        self._pages_written = 0
         try:
-            if self._failed is None:
-                self._database.execute(
-                    "UPDATE registries SET owner = NULL, expires_ms = 0"
-                    " WHERE number = ? AND fence = ?",
-                    (self._number, self._fence),
-                )
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _, logged, copied = self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
-            # What was acknowledged is in the file already; the lease runs out by itself.
+            # The log grows until a checkpoint succeeds; the next commit says what is wrong.
+            return
+        if logged - copied > _PAGES_OF_WARNING and not self._has_warned:
+            self._has_warned = True
+            text = "%s: the write-ahead log has %d pages, because a program reads without an end"
+            _log.warning(text, self.name, logged)
+
+    def close(self) -> None:
+        if self._database is not None and not self._file.is_in_place():
+            self._lose()
+        self._give_up(clean=self._failed is None)
+
+    def _give_up(self, *, clean: bool) -> None:
+        """Give up the lock, the lease and the connection."""
+        database, self._database = self._database, None
+        owner, self._owner = self._owner, None
+        try:
+            if owner is not None:
+                owner.release(database if clean else None)
+            if database is not None and clean:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            # What was acknowledged is in the file already, and the lock is free.
             pass
         finally:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+            if database is not None:
+                database.close()
 
     def _connected(self) -> sqlite3.Connection:
         if self._database is None:
             raise PersistenceError(self.name, "the store is closed")
         return self._database
 
-
-def _is_damage(error: Exception) -> bool:
-    """Whether an error says that the file holds what no store has written."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-    return code & 0xFF in damaged or code == sqlite3.SQLITE_IOERR_SHORT_READ
-
-
-def _is_fatal(error: Exception) -> bool:
-    """Whether an error says that nothing more can be said of what the file holds."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR or _is_damage(error)
+    def _owned(self) -> Owner:
+        if self._owner is None:
+            raise PersistenceError(self.name, "the store is closed")
+        return self._owner

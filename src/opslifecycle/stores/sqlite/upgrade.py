@@ -1,7 +1,8 @@
 """Stores of older layouts, read by the rules of their time and laid out anew.
 
-Layout 1 kept a registry's state in its own row, signed rows with blake2b over their whole text, and
-repeated the id inside each body. It was written before the first release, and is still opened.
+Layout 2 had no place and no lock in the row of a registry. Layout 1 kept a registry's state in its
+own row, signed rows with blake2b over their whole text, and repeated the id inside each body. Both
+were written before the first release, and are still opened.
 """
 
 from __future__ import annotations
@@ -9,21 +10,70 @@ from __future__ import annotations
 import json
 import sqlite3
 
+from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import RegistryOwnedError, StoreDamagedError
-from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.chain import Chain, Writer
+from opslifecycle.stores.sqlite.lease import Lease, Lock, Ownership, ownership
+from opslifecycle.stores.sqlite.place import UNKNOWN
 from opslifecycle.stores.sqlite.schema import LAYOUT, SCHEMA, checksum_of
 from opslifecycle.stores.sqlite.statements import append_rows
 from opslifecycle.values.conversion import text_of
 
-OLD_LAYOUTS = (1,)
+OLD_LAYOUTS = (1, 2)
+
+_NO_OWNER = (UNKNOWN, None, None, 0)
 
 
-def upgrade(database: sqlite3.Connection, path: str) -> None:
-    """Lay a store of layout 1 out anew, inside the caller's transaction.
+def upgrade(database: sqlite3.Connection, path: str, layout: int) -> None:
+    """Lay a store of an older layout out anew, inside the caller's transaction.
 
-    Raises RegistryOwnedError if somebody works with it, StoreDamagedError if it contradicts itself.
+    Raises:
+        RegistryOwnedError: If the lease of an owner has not expired.
+        StoreDamagedError: If the store contradicts itself.
     """
+    try:
+        if layout == 1:
+            _upgrade_1(database, path)
+        else:
+            _upgrade_2(database, path)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreDamagedError(path, 0, f"its layout {layout} cannot be read: {error}") from error
+    database.execute(f"PRAGMA user_version = {LAYOUT}")
+
+
+def _upgrade_2(database: sqlite3.Connection, path: str) -> None:
+    """Lay the registries out anew; the log stays as it is, and is checked when it is read."""
+    registries = database.execute("SELECT * FROM registries ORDER BY number").fetchall()
+    for *_, owner, expires_ms in registries:
+        _refuse_owned(path, owner, expires_ms)
+    for kind, name in database.execute(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger')"
+    ).fetchall():
+        database.execute(f'DROP {kind} "{name}"')
+    database.execute("ALTER TABLE registries RENAME TO old_registries")
+    for statement in _statements():
+        if not statement.strip().startswith(("CREATE TABLE log", "CREATE TABLE inbox")):
+            database.execute(statement)
+    for *kept, _, _ in registries:
+        database.execute(
+            f"INSERT INTO registries VALUES ({', '.join('?' * (len(kept) + len(_NO_OWNER)))})",
+            (*kept, *_NO_OWNER),
+        )
+    database.execute("DROP TABLE old_registries")
+
+
+def _refuse_owned(path: str, owner: str | None, expires_ms: object) -> None:
+    """Raise RegistryOwnedError while a lease lasts: older layouts had no lock."""
+    words = None
+    if owner is not None:
+        host, pid, _ = owner.split(" ")
+        words = f"process {int(pid)} on {host}"
+    lease = Lease(words, None, int(str(expires_ms)))
+    if ownership(lease, Lock.UNKNOWN, SYSTEM_CLOCK.wall_ms()) is Ownership.HELD:
+        raise RegistryOwnedError(path, str(words))
+
+
+def _upgrade_1(database: sqlite3.Connection, path: str) -> None:
     registries = database.execute("SELECT * FROM registries ORDER BY name").fetchall()
     logs = [_read(database, path, number, each) for number, each in enumerate(registries, 1)]
     for kind, name in database.execute(
@@ -38,14 +88,13 @@ def upgrade(database: sqlite3.Connection, path: str) -> None:
         name, machine, version, digest, *_, fence, _, _ = registry
         signed = (name, machine, version, digest, 0, 0)
         database.execute(
-            "INSERT INTO registries VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, NULL, 0)",
-            (number, *signed, checksum_of(*signed), fence),
+            "INSERT INTO registries VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
+            (number, *signed, checksum_of(*signed), fence, *_NO_OWNER),
         )
         append_rows(database, number, fence, writer.values)
     database.execute("INSERT INTO inbox SELECT * FROM old_inbox")
     for table in ("registries", "transitions", "inbox"):
         database.execute(f"DROP TABLE old_{table}")
-    database.execute(f"PRAGMA user_version = {LAYOUT}")
 
 
 def _statements() -> list[str]:
@@ -65,8 +114,7 @@ def _read(
     """The rows of one registry, each checked against its predecessor."""
     (name, machine, version, digest, state, base, base_checksum, head, head_checksum, signature,
      _, owner, expires_ms) = registry  # fmt: skip
-    if lease.is_held(owner, int(expires_ms)):
-        raise RegistryOwnedError(path, lease.holder_of(owner))
+    _refuse_owned(path, owner, expires_ms)
     signed = (name, machine, version, digest, state, base, base_checksum, head, head_checksum)
     if checksum_of(*signed) != signature:
         raise StoreDamagedError(path, 0, "the registry's own row was altered")

@@ -1,0 +1,64 @@
+"""Connections to a store's file, which never create one."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from opslifecycle.errors import PersistenceError, StoreDamagedError
+from opslifecycle.stores.sqlite.catalog import refuse_other_layouts
+from opslifecycle.stores.sqlite.failures import failure_of
+from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
+from opslifecycle.stores.sqlite.schema import LAYOUT
+
+BUSY_SECONDS = 5.0
+
+
+def existing(path: Path) -> StoreFile:
+    """Locate a store that is there.
+
+    Raises:
+        PersistenceError: If there is none.
+        StoreDamagedError: If the file has a length of zero.
+    """
+    file = locate(check_path(path))
+    if file.inode is None:
+        raise PersistenceError(str(path), "there is no such store")
+    if file.size == 0:
+        raise StoreDamagedError(str(path), 0, "an existing file has a length of zero")
+    return file
+
+
+def connect(
+    file: Path, mode: str, *options: str, seconds: float = BUSY_SECONDS
+) -> sqlite3.Connection:
+    """Open a file that exists; SQLite creates nothing with these modes."""
+    uri = f"{file.as_uri()}?{'&'.join((f'mode={mode}', *options))}"
+    return sqlite3.connect(
+        uri, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False
+    )
+
+
+class Connection:
+    """A connection that writes, is closed when it is left, and raises PersistenceErrors."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._file = existing(self._path).path
+        try:
+            self._database = connect(self._file, "rw")
+            try:
+                refuse_other_layouts(self._database, str(self._path), LAYOUT)
+            except BaseException:
+                self._database.close()
+                raise
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise failure_of(str(self._path), self._file, error, reading=True) from error
+        return self._database
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._database.close()
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):
+            raise failure_of(str(self._path), self._file, error, reading=False) from error

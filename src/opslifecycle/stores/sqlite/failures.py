@@ -1,0 +1,87 @@
+"""What a failure of SQLite means: damage, or something that passes, with its cause in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from opslifecycle.errors import PersistenceError, StoreDamagedError
+
+#: The bytes are wrong: no store has written them.
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+#: What a statement of ours never meets in a sound store.
+_CONTRADICTIONS = {
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_SCHEMA,
+}
+_DENIED = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+}
+
+
+def is_damage(error: Exception) -> bool:
+    """Return whether an error says that the file holds what no store has written."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in _DAMAGE or code == sqlite3.SQLITE_IOERR_SHORT_READ
+
+
+def is_fatal(error: Exception) -> bool:
+    """Return whether it is unknown, after an error, what the file holds."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_IOERR or is_damage(error)
+
+
+def failure_of(name: str, file: Path, error: Exception, *, reading: bool) -> PersistenceError:
+    """Return what is raised for a failure.
+
+    Args:
+        name: What messages call the store.
+        file: Its resolved path.
+        reading: Whether the statement only read: then one that a sound store always answers, and
+            text that is no UTF-8, are damage as well.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    wrong = is_damage(error) or (reading and (primary is None or primary in _CONTRADICTIONS))
+    if wrong:
+        return StoreDamagedError(name, 0, str(error))
+    return PersistenceError(name, _cause(file, primary, error))
+
+
+def _cause(file: Path, primary: int | None, error: Exception) -> str:
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "it is locked by another program, which has not released it in time"
+    if primary == sqlite3.SQLITE_FULL:
+        return "the disk is full"
+    if primary == sqlite3.SQLITE_IOERR:
+        return f"the disk has failed: {error}"
+    if primary in _DENIED:
+        return _denial(file) or str(error)
+    return str(error)
+
+
+def _denial(file: Path) -> str | None:
+    """Return why a file can be neither opened nor written, as far as that can be seen."""
+    if not file.exists():
+        return "the file was deleted"
+    try:
+        if os.statvfs(file).f_flag & os.ST_RDONLY:
+            return "it is on a read-only file system"
+    except (OSError, AttributeError):
+        pass
+    if not os.access(file, os.R_OK):
+        return "no permission to read it"
+    beside = [file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm")]
+    for each in (file, *beside):
+        if each.exists() and not os.access(each, os.W_OK):
+            return f"no permission to write {each.name}, which belongs to user {each.stat().st_uid}"
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        return f"no permission to create files in {file.parent}"
+    return None

@@ -1,0 +1,89 @@
+"""What the path of a store leads to: a regular file, nothing yet, or something that is no store."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import attrs
+from opslifecycle.errors import InvalidValueError, PersistenceError
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_REASONS = {
+    errno.EACCES: "no permission to look into its folder",
+    errno.ELOOP: "its symbolic links form a loop",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOTDIR: "a part of the path is no folder",
+}
+
+
+@attrs.frozen
+class StoreFile:
+    """A path with every symbolic link resolved, as SQLite resolves them for the files beside it.
+
+    It is absolute, so that a program may change its working folder while a store is open.
+    """
+
+    path: Path
+    #: What identifies the file while others replace it; None if there is nothing yet.
+    inode: int | None
+    #: Its length in bytes.
+    size: int = 0
+
+    def beside(self, suffix: str) -> Path:
+        """Return the path of one of the files that belong to the store."""
+        return self.path.with_name(f"{self.path.name}{suffix}")
+
+    def is_in_place(self) -> bool:
+        """Return whether the path still leads to this file."""
+        try:
+            return os.stat(self.path).st_ino == self.inode
+        except FileNotFoundError:
+            return False
+        except OSError:
+            # The path cannot be asked right now, which says nothing of the file.
+            return True
+
+
+def check_path(path: Path) -> Path:
+    """Raise InvalidValueError for what SQLite would not take for a file, and return the rest."""
+    text = str(path)
+    if text == ":memory:":
+        reason = "':memory:' names no file, and no other process could read it; use MemoryStore()"
+        raise InvalidValueError("path", reason)
+    if text.startswith("file:"):
+        raise InvalidValueError("path", f"expected the path of a file, got the URI {text!r}")
+    if "\0" in text:
+        raise InvalidValueError("path", f"expected a path without NUL, got {text!r}")
+    return path
+
+
+def locate(path: Path) -> StoreFile:
+    """Find out what is at a path, and create nothing.
+
+    Raises:
+        PersistenceError: If something is there that can be no store, or it cannot be told.
+    """
+    resolved = Path(os.path.realpath(path))
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            cause = f"it is a symbolic link to {os.readlink(path)}, which does not exist"
+            raise PersistenceError(str(path), cause) from None
+        return StoreFile(resolved, None)
+    except OSError as error:
+        cause = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise PersistenceError(str(path), cause) from error
+    for is_kind, words in _KINDS:
+        if is_kind(found.st_mode):
+            raise PersistenceError(str(path), f"it is {words}, and a store is a regular file")
+    return StoreFile(resolved, found.st_ino, found.st_size)

@@ -1,0 +1,170 @@
+"""This process as the owner of a stored registry: its lock, its lease and its fencing token."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+
+from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.errors import OwnershipLostError, RegistryOwnedError
+from opslifecycle.stores.sqlite import lease as leases
+from opslifecycle.stores.sqlite.catalog import RegistryRow
+from opslifecycle.stores.sqlite.files import StoreFile
+from opslifecycle.stores.sqlite.lease import Lock, Ownership, ownership
+from opslifecycle.stores.sqlite.lease_file import LeaseFile, Note
+from opslifecycle.stores.sqlite.place import is_copy, place_of, token_of
+
+_TOKEN_BYTES = 16
+
+
+class Owner:
+    """The one who may write a registry, from `admit` or `begin` to `release`.
+
+    The statements that take the lease belong to the caller's transaction; `settle` follows when it
+    is committed.
+    """
+
+    def __init__(self, name: str, file: StoreFile) -> None:
+        self._name = name
+        self._file = file
+        self._locks = LeaseFile.of_owner(file)
+        self._lock: str | None = None
+        self._token = b""
+        self._token_is_new = False
+        self._undecided: RegistryRow | None = None
+        self.number = 0
+        self.fence = 0
+
+    def begin(self, number: int) -> None:
+        """Own a registry that is new.
+
+        Raises:
+            RegistryOwnedError: If a process still holds the lock of one that had its number.
+        """
+        self._take_lock(number, None, "a process whose registry was removed")
+        self.number, self.fence = number, 1
+        self._renumber()
+
+    def admit(self, row: RegistryRow, *, restored: bool) -> bool:
+        """Own a registry that is there, and return whether it begins a new epoch.
+
+        Raises:
+            RegistryOwnedError: If it is owned.
+        """
+        said = self._take_lock(row.number, row.lock, self._holder(row))
+        note = self._locks.note_of(row.number)
+        copied = is_copy(row, self._file.inode, note)
+        if not copied:
+            # The owner of the original does not own a copy.
+            found = ownership(row.lease, said, SYSTEM_CLOCK.wall_ms())
+            if found is not Ownership.FREE:
+                self._undecided = row if found is Ownership.UNDECIDED else None
+                raise RegistryOwnedError(self._name, str(row.owner))
+        self.number = row.number
+        self.fence = max(row.fence, note.fence if note is not None else 0) + 1
+        if restored or copied or not token_of(row):
+            self._renumber()
+        else:
+            self._token = token_of(row)
+        return restored or copied
+
+    def _take_lock(self, number: int, owners: str | None, holder: str) -> Lock:
+        said = self._locks.take(number, owners)
+        if said is Lock.HELD:
+            raise RegistryOwnedError(self._name, holder)
+        self._lock = self._locks.lock_name if self._locks.holds else None
+        return said
+
+    def _holder(self, row: RegistryRow) -> str:
+        found = ownership(row.lease, Lock.HELD, SYSTEM_CLOCK.wall_ms())
+        words = row.owner or "another process"
+        return f"{words}, which does not respond" if found is Ownership.UNRESPONSIVE else words
+
+    def _renumber(self) -> None:
+        self._token, self._token_is_new = secrets.token_bytes(_TOKEN_BYTES), True
+
+    @property
+    def columns(self) -> tuple[int, str, str, str | None, int]:
+        """What the row says of us: `fence`, `place`, `owner`, `lock` and `expires_ms`."""
+        place = place_of(self._file.inode or 0, self._token)
+        return (self.fence, place, leases.this_owner(), self._lock, self._expires_ms())
+
+    def _expires_ms(self) -> int:
+        return SYSTEM_CLOCK.wall_ms() + leases.LEASE_MS
+
+    def settle(self, head: int) -> None:
+        """Note that the lease is taken; raises OSError if that is not possible."""
+        self._locks.write(self.number, Note(self._token, self.fence, head))
+        if self._token_is_new:
+            # A note that is lost in a power cut is none; a wrong one would begin a new epoch.
+            self._locks.sync()
+
+    def note(self, head: int) -> None:
+        """Note how far the registry is written."""
+        # It is a help against copies, and no commit fails for it.
+        with contextlib.suppress(OSError):
+            self._locks.write(self.number, Note(self._token, self.fence, head))
+
+    def renew(self, database: sqlite3.Connection, head: int) -> None:
+        """Renew the lease, and the lock if its file was removed.
+
+        Raises:
+            OwnershipLostError: If another process owns the registry.
+        """
+        if not self._locks.is_in_place():
+            self._lock_anew(head)
+        renewed = database.execute(
+            "UPDATE registries SET expires_ms = ?, lock = ? WHERE number = ? AND fence = ?",
+            (self._expires_ms(), self._lock, self.number, self.fence),
+        )
+        if renewed.rowcount != 1:
+            raise OwnershipLostError
+
+    def _lock_anew(self, head: int) -> None:
+        locks = LeaseFile.of_owner(self._file)
+        if locks.take(self.number, None) is Lock.HELD:
+            # Another process has been faster; the fencing token says who owns the registry.
+            locks.close()
+            return
+        self._locks.close()
+        self._locks = locks
+        self._lock = locks.lock_name if locks.holds else None
+        self.note(head)
+
+    def shorten(self, database: sqlite3.Connection) -> None:
+        """Shorten a lease that ends later than one can; an owner that lives renews it."""
+        row = self._undecided
+        if row is not None:
+            database.execute(
+                "UPDATE registries SET expires_ms = ?"
+                " WHERE number = ? AND fence = ? AND expires_ms = ?",
+                (self._expires_ms(), row.number, row.fence, row.expires_ms),
+            )
+
+    def release(self, database: sqlite3.Connection | None) -> None:
+        """Give up the lock, and then the lease if the store can be written."""
+        # In this order: a process that finds the lock free may take the registry over at once.
+        self._locks.close()
+        if database is not None:
+            database.execute(
+                "UPDATE registries SET owner = NULL, lock = NULL, expires_ms = 0"
+                " WHERE number = ? AND fence = ?",
+                (self.number, self.fence),
+            )
+
+
+def ownership_of(file: StoreFile, row: RegistryRow) -> Ownership:
+    """Return how a registry is owned, as its lease and its lock say right now."""
+    locks = LeaseFile.of_reader(file)
+    if locks is None:
+        said, note = Lock.UNKNOWN, None
+    else:
+        try:
+            said, note = locks.probe(row.number, row.lock), locks.note_of(row.number)
+        finally:
+            locks.close()
+    if said is not Lock.HELD and is_copy(row, file.inode, note):
+        # The owner of the original does not own a copy.
+        return Ownership.FREE
+    return ownership(row.lease, said, SYSTEM_CLOCK.wall_ms())

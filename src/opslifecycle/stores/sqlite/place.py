@@ -1,0 +1,64 @@
+"""Whether a file is the one that a registry was last written to, or a copy in its place.
+
+A position in a feed means something only as long as the numbering lasts. A copy repeats numbers
+that the original has given to other entries, so a registry that is opened from a copy begins a new
+epoch.
+
+A row names its place: the inode of the file, and a token that the lease file repeats with the last
+fencing token and head. Another inode, another token, or a row that is behind the note is a copy.
+What looks the same in every respect cannot be told: a volume put back from a snapshot, lease file
+and all. For that there is `SqliteStore(restored=True)`.
+"""
+
+from __future__ import annotations
+
+import json
+
+from opslifecycle.stores.sqlite.catalog import RegistryRow
+from opslifecycle.stores.sqlite.lease_file import Note
+from opslifecycle.values.conversion import text_of
+from opslifecycle.values.identifiers import new_uuid
+
+#: The place of a registry that was stored by a layout which had none.
+UNKNOWN = ""
+#: The place of a registry that is to begin a new epoch.
+RESTORED = "restored"
+
+
+def place_of(inode: int, token: bytes) -> str:
+    """Return what the row of a registry says of its place."""
+    return f"{inode} {token.hex()}"
+
+
+def token_of(row: RegistryRow) -> bytes:
+    """Return the token in a row's place; empty if there is none."""
+    try:
+        return bytes.fromhex(row.place.partition(" ")[2])
+    except ValueError:
+        return b""
+
+
+def is_copy(row: RegistryRow, inode: int | None, note: Note | None) -> bool:
+    """Return whether a row was written into another file, or into an older state of this one."""
+    if row.place == UNKNOWN:
+        return False
+    token = token_of(row)
+    if row.place == RESTORED or not token or row.place != place_of(inode or 0, token):
+        return True
+    if note is None:
+        # The lease file was removed. The inode is the same, so the file is, too.
+        return False
+    return note.token != token or note.fence > row.fence or note.head > row.head
+
+
+def with_new_epoch(state: str | None) -> str | None:
+    """Return the state of a registry with a new epoch, if it has a feed.
+
+    Raises:
+        ValueError: If the state is no JSON.
+        RecursionError: If it is nested too deeply.
+    """
+    data = None if state is None else json.loads(state)
+    if not isinstance(data, dict) or "epoch_id" not in data:
+        return state
+    return text_of({**data, "epoch_id": new_uuid()})

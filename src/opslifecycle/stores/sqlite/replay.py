@@ -1,0 +1,128 @@
+"""Reading the rows of a registry: every row checked against its predecessor."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+from opslifecycle.errors import StoreDamagedError
+from opslifecycle.stores.base import Identity, Stored
+from opslifecycle.stores.sqlite.catalog import RegistryRow
+from opslifecycle.stores.sqlite.chain import Chain, Row
+from opslifecycle.stores.sqlite.schema import POSITION_BITS, POSITION_MASK, checksum_of_row
+
+_KINDS = {"put", "row", "erase", "state"}
+
+
+class Replay:
+    """What a registry's rows say, read from the first to the last and checked on the way.
+
+    `advance` reads on from where it stands, so that following a registry costs what has come since.
+    """
+
+    def __init__(self, path: str, registry: str, identity: Identity) -> None:
+        self._path = path
+        self._registry = registry
+        self._identity = identity
+        self._written_by: tuple[int, str, int] | None = None
+        self._begin(Chain())
+
+    def _begin(self, chain: Chain) -> None:
+        self.chain = chain
+        self._records: dict[str, str] = {}
+        self._rows: dict[int, tuple[str, str]] = {}
+        self._state: str | None = None
+
+    def advance(self, database: sqlite3.Connection, row: RegistryRow) -> int:
+        """Read the rows that came since, in one transaction of the caller's.
+
+        Gives the version of the machine that wrote them. Raises StoreVersionError for one that we
+        cannot read, StoreDamagedError for whatever contradicts itself.
+        """
+        self._identity.refuse_unreadable(row.machine, row.version, self._path)
+        written_by = (row.number, row.machine, row.version)
+        if row.base > self.chain.head or written_by != self._written_by:
+            # Rows have left that were not read before; those that are left tell the whole story.
+            self._begin(Chain(row.base, row.base_checksum, row.base, row.base_checksum))
+            self._written_by = written_by
+        for each in self._verified(database, row.number, row.head, row.head_checksum):
+            self._take(*each)
+        self.chain.base, self.chain.base_checksum = row.base, row.base_checksum
+        return row.version
+
+    def stored(self) -> Stored:
+        """What is held now."""
+        dropped_through = self._dropped_through()
+        kept = sorted(sequence for sequence in self._rows if sequence > dropped_through)
+        self._rows = {sequence: self._rows[sequence] for sequence in kept}
+        positions = self.chain.feed
+        self.chain.feed = {sequence: positions[sequence] for sequence in kept}
+        return Stored(dict(self._records), dict(self._rows), self._state)
+
+    def _dropped_through(self) -> int:
+        if self._state is None:
+            return 0
+        try:
+            return int(json.loads(self._state).get("dropped_through", 0))
+        except (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
+            rule = f"the registry's state is no JSON: {error}"
+            raise StoreDamagedError(self._path, self.chain.head, rule) from None
+
+    def _take(
+        self,
+        position: int,
+        kind: str,
+        id: str,
+        sequence: int | None,
+        body: str | None,
+        checksum: int,
+    ) -> None:
+        chain = self.chain
+        chain.head, chain.head_checksum = position, checksum
+        if kind == "erase":
+            self._records.pop(id, None)
+            chain.latest.pop(id, None)
+        elif body is None:
+            raise StoreDamagedError(self._path, position, f"a {kind} row without a body")
+        elif kind == "state":
+            self._state = body
+        else:
+            if kind == "put":
+                self._records[id] = body
+                chain.latest[id] = position
+            if sequence is not None:
+                self._rows[sequence] = (id, body)
+                chain.feed[sequence] = position
+
+    def _verified(
+        self, database: sqlite3.Connection, number: int, head: int, head_checksum: int
+    ) -> Iterator[Row]:
+        """The rows after where we stand, each checked against its predecessor."""
+        position, checksum = self.chain.head, self.chain.head_checksum
+        found = database.execute(
+            "SELECT key, kind, id, sequence, body, checksum FROM log WHERE key > ? AND key <= ?"
+            " ORDER BY key",
+            ((number << POSITION_BITS) + position, (number << POSITION_BITS) | POSITION_MASK),
+        )
+        for key, kind, id, sequence, body, row_checksum in found:
+            position += 1
+            if key & POSITION_MASK != position:
+                raise StoreDamagedError(self._path, position, "the row is missing")
+            checksum = checksum_of_row(checksum, position, kind, id, sequence, body)
+            if checksum != row_checksum:
+                raise StoreDamagedError(self._path, position, "the row was altered")
+            if kind not in _KINDS or type(id) is not str or not _is_text_or_none(body):
+                raise StoreDamagedError(self._path, position, "no store writes such a row")
+            if sequence is not None and (type(sequence) is not int or sequence < 1):
+                rule = f"sequence: expected a positive integer, got {sequence!r:.80}"
+                raise StoreDamagedError(self._path, position, rule)
+            yield position, kind, id, sequence, body, checksum
+        if position < head:
+            raise StoreDamagedError(self._path, position + 1, "rows are missing at the end")
+        if (position, checksum) != (head, head_checksum):
+            raise StoreDamagedError(self._path, head, "the head does not fit the rows")
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or type(value) is str
