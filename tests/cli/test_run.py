@@ -131,7 +131,8 @@ class TestEnds:
         assert run(path, cwd=tmp_path).returncode == 0
         assert {each.name for each in tmp_path.iterdir()} == {"batch.yaml", ".opslifecycle"}
         ours = tmp_path / ".opslifecycle"
-        assert {each.name for each in ours.iterdir()} == {".gitignore", "operations.db"}
+        made = {".gitignore", "operations.db", "operations.db-lease"}
+        assert {each.name for each in ours.iterdir()} == made
         assert (ours / ".gitignore").read_text() == "*\n"
 
     def test_two_runs_share_a_store(self, tmp_path: Path) -> None:

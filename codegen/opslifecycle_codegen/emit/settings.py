@@ -49,7 +49,7 @@ def setting_views(program: Program, width: int) -> list[SettingView]:
                 checks=checks,
                 chosen=layout.call(
                     f"{inside} = _rt.setting",
-                    [layout.quoted(name), inside, "state", constant],
+                    [layout.quoted(name), inside, "state", constant, type.python],
                     "",
                     indent=8,
                     width=width,

@@ -73,6 +73,9 @@ class StorageLowering:
         migrations = MigrationLowering(self._program, self._width)
         steps = migrations.steps()
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
+        registry = {name: symbols.registry_fields[name] for name in fields}
+        if self._machine.effects:
+            registry["effects_given"] = COUNT
         return StorageView(
             slots=self.slots(),
             constant=constant,
@@ -83,10 +86,7 @@ class StorageLowering:
             made=self._made(),
             from_data=self._from_data(),
             stamps=self._stamps(),
-            fields=[
-                *((n, attribute(n), symbols.registry_fields[n].python) for n in fields),
-                *([("effects_given",) * 2 + ("int",)] if self._machine.effects else []),
-            ],
+            fields=[(n, attribute(n), _read_state(n, registry[n])) for n in registry],
             members=members,
             keeps=layout.statement("return ", keeps, "", indent=4, width=self._width),
             sequence=layout.statement("return ", put, "", indent=4, width=self._width),
@@ -234,7 +234,7 @@ class StorageLowering:
         for start in given(self._program):
             key = layout.quoted(start.name)
             data = f"data.get({key})" if start.type.optional else f"data[{key}]"
-            made.append(f"_rt.structure({data}, {start.type.python})")
+            made.append(_read(data, start.type).text)
         return made
 
     def _from_data(self) -> list[str]:
@@ -253,9 +253,42 @@ class StorageLowering:
                     indent=8, width=self._width,
                 ),
             ]  # fmt: skip
-        return lines
+        return [*lines, *self._contradictions()]
+
+    def _contradictions(self) -> list[str]:
+        """Refuse what no authority makes: a pseudo status, an outcome of a live record or none."""
+        entity, symbols = self._entity, self._program.symbols
+        real = {*symbols.status_groups["live"], *symbols.status_groups["terminal"]}
+        members = symbols.enums[symbols.status_enum].members
+        pseudo = [
+            f"{symbols.status_enum}.{m.constant}" for n, m in members.items() if n not in real
+        ]
+        lines = [
+            line
+            for member in pseudo
+            for line in (
+                f"    if {entity}.status is {member}:",
+                f'        raise _rt.InvalidValueError("status", "no record has {member}")',
+            )
+        ]
+        return [
+            *lines,
+            f"    if ({entity}.terminal_outcome is None) is {entity}.status.terminal:",
+            '        reason = "a record has one if its status is terminal, and only then"',
+            '        raise _rt.InvalidValueError("terminal_outcome", reason)',
+        ]
 
 
 def _structured(name: str, type: Type) -> Code:
-    arguments = [Code(f"data[{layout.quoted(name)}]"), Code(type.python)]
-    return layout.called("_rt.structure", arguments)
+    return _read(f"data[{layout.quoted(name)}]", type)
+
+
+def _read_state(name: str, type: Type) -> str:
+    return _read(f"state[{layout.quoted(name)}]", type).text
+
+
+def _read(data: str, type: Type) -> Code:
+    """What reads a stored value; a count is tested for its range, too."""
+    if type.required == COUNT:
+        return layout.called(f"_rt.{'optional_' * type.optional}count_from", [Code(data)])
+    return layout.called("_rt.structure", [Code(data), Code(type.python)])

@@ -10,6 +10,7 @@ from opslifecycle.cli.collect import collect
 from opslifecycle.cli.doctor import doctor
 from opslifecycle.cli.logs import logs
 from opslifecycle.cli.ls import ls
+from opslifecycle.cli.restored import restored
 from opslifecycle.cli.run import run
 from opslifecycle.cli.show import show
 from opslifecycle.cli.tail import tail
@@ -22,5 +23,5 @@ def cli() -> None:
     """Long-running operations: run them, and see how they stand."""
 
 
-for command in (run, ls, show, logs, tail, wait, cancel, collect, doctor):
+for command in (run, ls, show, logs, tail, wait, cancel, collect, doctor, restored):
     cli.add_command(command)

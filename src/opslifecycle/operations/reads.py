@@ -73,14 +73,23 @@ class OperationReads:
         max_concurrent: int | None,
     ) -> None:
         state = _rt.data_of(stored.state) if stored.state is not None else {}
-        max_completed = _rt.setting("max_completed", max_completed, state, DEFAULT_MAX_COMPLETED)
-        max_concurrent = _rt.setting("max_concurrent", max_concurrent, state, None)
+        max_completed = _rt.setting(
+            "max_completed",
+            max_completed,
+            state,
+            DEFAULT_MAX_COMPLETED,
+            int,
+        )
+        max_concurrent = _rt.setting("max_concurrent", max_concurrent, state, None, int | None)
         lock = _rt.PublicationLock()
         authority = OperationAuthority(
             max_completed=max(1, max_completed),
             max_concurrent=max_concurrent,
         )
-        epoch_id = RuntimeEpochId(state["epoch_id"]) if state else RuntimeEpochId.new()
+        if state:
+            epoch_id = _rt.structure(state["epoch_id"], RuntimeEpochId)
+        else:
+            epoch_id = RuntimeEpochId.new()
         feed: _rt.CompletionFeed[CompletionEntry, RuntimeEpochId] = _rt.CompletionFeed(
             lock,
             authority,

@@ -254,7 +254,7 @@ def record_of(id: str, body: str) -> OperationRecord:
     operation = OperationRecord(
         _rt.structure(id, OperationId),
         0,
-        _rt.structure(data["created_at_ms"], int),
+        _rt.count_from(data["created_at_ms"]),
         _rt.structure(data["spec"], OperationSpec),
     )
     operation.status = _rt.structure(data["status"], OperationStatus)
@@ -263,7 +263,7 @@ def record_of(id: str, body: str) -> OperationRecord:
     if "peer_handle" in data:
         operation.peer_handle = _rt.structure(data["peer_handle"], OperationPeerHandle | None)
     if "progress_count" in data:
-        operation.progress_count = _rt.structure(data["progress_count"], int)
+        operation.progress_count = _rt.count_from(data["progress_count"])
     if "latest_progress" in data:
         operation.latest_progress = _rt.structure(
             data["latest_progress"],
@@ -275,11 +275,16 @@ def record_of(id: str, body: str) -> OperationRecord:
             OperationTerminalOutcome | None,
         )
     if "sequence" in data:
-        operation.sequence = _rt.structure(data["sequence"], int | None)
+        operation.sequence = _rt.optional_count_from(data["sequence"])
     if "started_at_ms" in data:
-        operation.started_at_ms = _rt.structure(data["started_at_ms"], int | None)
+        operation.started_at_ms = _rt.optional_count_from(data["started_at_ms"])
     if "completed_at_ms" in data:
-        operation.completed_at_ms = _rt.structure(data["completed_at_ms"], int | None)
+        operation.completed_at_ms = _rt.optional_count_from(data["completed_at_ms"])
+    if operation.status is OperationStatus.ABSENT:
+        raise _rt.InvalidValueError("status", "no record has OperationStatus.ABSENT")
+    if (operation.terminal_outcome is None) is operation.status.terminal:
+        reason = "a record has one if its status is terminal, and only then"
+        raise _rt.InvalidValueError("terminal_outcome", reason)
     return operation
 
 
@@ -315,15 +320,15 @@ def restore(
         return []
     state = _rt.data_of(stored.state)
     if "next_completion_seq" in state:
-        authority.next_completion_seq = _rt.structure(state["next_completion_seq"], int)
+        authority.next_completion_seq = _rt.count_from(state["next_completion_seq"])
     if "watermark" in state:
-        authority.watermark = _rt.structure(state["watermark"], int)
+        authority.watermark = _rt.count_from(state["watermark"])
     if "dropped_through" in state:
-        authority.dropped_through = _rt.structure(state["dropped_through"], int)
+        authority.dropped_through = _rt.count_from(state["dropped_through"])
     for consumer in CompletionCursorConsumer:
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
-        authority.cursors[consumer] = _rt.structure(at, int)
+        authority.cursors[consumer] = _rt.count_from(at)
     by_text: dict[str, OperationRecord] = {}
     for id, body in stored.records.items():
         operation = by_text[id] = record_of(id, body)
@@ -333,11 +338,11 @@ def restore(
     rows: list[OperationRecord] = []
     for sequence in sorted(stored.rows):
         id, body = stored.rows[sequence]
-        if stored.records.get(id) == body:
-            rows.append(by_text[id])
-        else:
-            # The record has gone, and another may have its id: the row keeps it.
-            rows.append(record_of(id, body))
+        # If the record has gone, another may have its id: the row keeps it.
+        row = by_text[id] if stored.records.get(id) == body else record_of(id, body)
+        if row.sequence != sequence:
+            raise _rt.InvalidValueError("sequence", f"the feed has it as {sequence}")
+        rows.append(row)
     everything = [*authority.records.values(), *rows]
     latest_ms = max((latest_ms_of(each) for each in everything), default=0)
     offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()

@@ -63,11 +63,13 @@ from opslifecycle.values.checks import text as check_text
 from opslifecycle.values.closed_set import ClosedSet
 from opslifecycle.values.conversion import (
     check_storable,
+    count_from,
     data_of,
     declare_union,
     encoded,
     json_text,
     leave_out_none,
+    optional_count_from,
     structure,
     text_of,
 )
@@ -131,6 +133,7 @@ __all__ = [
     "check_storable",
     "check_text",
     "collecting",
+    "count_from",
     "data_of",
     "declare_union",
     "draft_of",
@@ -145,6 +148,7 @@ __all__ = [
     "migrated",
     "mint",
     "open_in_thread",
+    "optional_count_from",
     "partial",
     "reading",
     "recovering",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from opslifecycle.values.conversion import count_from, optional_count_from, structure
+
 
 @final
 class _Unset:
@@ -16,6 +18,22 @@ class _Unset:
 UNSET: Any = _Unset()
 
 
-def setting(name: str, given: Any, state: dict[str, Any], default: Any) -> Any:
-    """The value of a setting."""
-    return state.get(name, default) if given is UNSET else given
+def setting(name: str, given: Any, state: dict[str, Any], default: Any, kind: Any) -> Any:
+    """Return the value of a setting.
+
+    Args:
+        name: What the store calls it.
+        given: What the constructor was given; UNSET for nothing.
+        state: What is stored of the registry; empty for a new one.
+        default: What the machine says.
+        kind: Its type.
+
+    Raises:
+        InvalidValueError: If what is stored is no such value.
+    """
+    if given is not UNSET:
+        return given
+    if name not in state:
+        return default
+    read = {int: count_from, int | None: optional_count_from}.get(kind)
+    return structure(state[name], kind) if read is None else read(state[name])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
+from opslifecycle.values.checks import COUNT_MAX
 from opslifecycle.values.identifiers import Identifier
 
 if TYPE_CHECKING:
@@ -99,6 +100,18 @@ _EXACT = frozenset({str, int, bool})
 
 #: A text as a JSON string, by the function that the json module itself uses.
 json_text: Callable[[str], str] = encode_basestring
+
+
+def count_from(data: Any) -> int:
+    """Return a stored count; raises InvalidValueError for anything else."""
+    if type(data) is not int or not 0 <= data <= COUNT_MAX:
+        raise InvalidValueError("", f"expected an integer from 0 to {COUNT_MAX}, got {data!r:.80}")
+    return data
+
+
+def optional_count_from(data: Any) -> int | None:
+    """Return a stored count or None; raises InvalidValueError for anything else."""
+    return None if data is None else count_from(data)
 
 
 def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:

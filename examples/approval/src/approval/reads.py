@@ -71,12 +71,16 @@ class RequestReads:
             decisions_max,
             state,
             DEFAULT_DECISIONS_MAX,
+            int,
         )
         lock = _rt.PublicationLock()
         authority = RequestAuthority(
             decisions_max=max(1, decisions_max),
         )
-        epoch_id = FeedId(state["epoch_id"]) if state else FeedId.new()
+        if state:
+            epoch_id = _rt.structure(state["epoch_id"], FeedId)
+        else:
+            epoch_id = FeedId.new()
         feed: _rt.CompletionFeed[DecisionEntry, FeedId] = _rt.CompletionFeed(
             lock,
             authority,

@@ -178,12 +178,12 @@ def record_of(id: str, body: str) -> RequestRecord:
     request = RequestRecord(
         _rt.structure(id, RequestId),
         0,
-        _rt.structure(data["created_at_ms"], int),
+        _rt.count_from(data["created_at_ms"]),
         _rt.structure(data["ask"], Ask),
     )
     request.status = _rt.structure(data["status"], RequestStatus)
     if "approvals" in data:
-        request.approvals = _rt.structure(data["approvals"], int)
+        request.approvals = _rt.count_from(data["approvals"])
     if "last_vote" in data:
         request.last_vote = _rt.structure(data["last_vote"], Vote | None)
     if "terminal_outcome" in data:
@@ -192,9 +192,14 @@ def record_of(id: str, body: str) -> RequestRecord:
             Decision | None,
         )
     if "sequence" in data:
-        request.sequence = _rt.structure(data["sequence"], int | None)
+        request.sequence = _rt.optional_count_from(data["sequence"])
     if "decided_at_ms" in data:
-        request.decided_at_ms = _rt.structure(data["decided_at_ms"], int | None)
+        request.decided_at_ms = _rt.optional_count_from(data["decided_at_ms"])
+    if request.status is RequestStatus.NONE:
+        raise _rt.InvalidValueError("status", "no record has RequestStatus.NONE")
+    if (request.terminal_outcome is None) is request.status.terminal:
+        reason = "a record has one if its status is terminal, and only then"
+        raise _rt.InvalidValueError("terminal_outcome", reason)
     return request
 
 
@@ -228,19 +233,19 @@ def restore(
         return []
     state = _rt.data_of(stored.state)
     if "open_count" in state:
-        authority.open_count = _rt.structure(state["open_count"], int)
+        authority.open_count = _rt.count_from(state["open_count"])
     if "decisions" in state:
-        authority.decisions = _rt.structure(state["decisions"], int)
+        authority.decisions = _rt.count_from(state["decisions"])
     if "watermark" in state:
-        authority.watermark = _rt.structure(state["watermark"], int)
+        authority.watermark = _rt.count_from(state["watermark"])
     if "dropped_through" in state:
-        authority.dropped_through = _rt.structure(state["dropped_through"], int)
+        authority.dropped_through = _rt.count_from(state["dropped_through"])
     if "effects_given" in state:
-        authority.effects_given = _rt.structure(state["effects_given"], int)
+        authority._effects_given_ = _rt.count_from(state["effects_given"])
     for consumer in DecisionReader:
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
-        authority.cursors[consumer] = _rt.structure(at, int)
+        authority.cursors[consumer] = _rt.count_from(at)
     by_text: dict[str, RequestRecord] = {}
     for id, body in stored.records.items():
         if _rt.is_outbox_key(id):
@@ -251,11 +256,11 @@ def restore(
     rows: list[RequestRecord] = []
     for sequence in sorted(stored.rows):
         id, body = stored.rows[sequence]
-        if stored.records.get(id) == body:
-            rows.append(by_text[id])
-        else:
-            # The record has gone, and another may have its id: the row keeps it.
-            rows.append(record_of(id, body))
+        # If the record has gone, another may have its id: the row keeps it.
+        row = by_text[id] if stored.records.get(id) == body else record_of(id, body)
+        if row.sequence != sequence:
+            raise _rt.InvalidValueError("sequence", f"the feed has it as {sequence}")
+        rows.append(row)
     everything = [*authority.records.values(), *rows]
     latest_ms = max((latest_ms_of(each) for each in everything), default=0)
     offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()

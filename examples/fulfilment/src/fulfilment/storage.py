@@ -116,25 +116,28 @@ def record_of(id: str, body: str) -> OrderRecord:
     order = OrderRecord(
         _rt.structure(id, OrderId),
         0,
-        _rt.structure(data["created_at_ms"], int),
+        _rt.count_from(data["created_at_ms"]),
         _rt.structure(data["customer"], str),
     )
     order.status = _rt.structure(data["status"], OrderStatus)
     if "changes" in data:
-        order.changes = _rt.structure(data["changes"], int)
+        order.changes = _rt.count_from(data["changes"])
     if "notes" in data:
-        order.notes = _rt.structure(data["notes"], int)
+        order.notes = _rt.count_from(data["notes"])
     if "last_note" in data:
         order.last_note = _rt.structure(data["last_note"], str | None)
     if "placed_at_ms" in data:
-        order.placed_at_ms = _rt.structure(data["placed_at_ms"], int | None)
+        order.placed_at_ms = _rt.optional_count_from(data["placed_at_ms"])
     if "ended_at_ms" in data:
-        order.ended_at_ms = _rt.structure(data["ended_at_ms"], int | None)
+        order.ended_at_ms = _rt.optional_count_from(data["ended_at_ms"])
     if "terminal_outcome" in data:
         order.terminal_outcome = _rt.structure(
             data["terminal_outcome"],
             OrderStatus | None,
         )
+    if (order.terminal_outcome is None) is order.status.terminal:
+        reason = "a record has one if its status is terminal, and only then"
+        raise _rt.InvalidValueError("terminal_outcome", reason)
     return order
 
 

@@ -97,12 +97,15 @@ def record_of(id: str, body: str) -> LampRecord:
     )
     lamp.status = _rt.structure(data["status"], LampStatus)
     if "switched" in data:
-        lamp.switched = _rt.structure(data["switched"], int)
+        lamp.switched = _rt.count_from(data["switched"])
     if "terminal_outcome" in data:
         lamp.terminal_outcome = _rt.structure(
             data["terminal_outcome"],
             LampStatus | None,
         )
+    if (lamp.terminal_outcome is None) is lamp.status.terminal:
+        reason = "a record has one if its status is terminal, and only then"
+        raise _rt.InvalidValueError("terminal_outcome", reason)
     return lamp
 
 

@@ -1,0 +1,130 @@
+"""A store that was put back from a copy: its feed begins a new epoch, so consumers are told."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from opslifecycle import EpochChangedError, PersistenceError, Registry, RuntimeEpochId, SqliteStore
+from opslifecycle.stores.sqlite.admin import mark_restored
+
+from tests.builders import completed, running
+from tests.stores.owners import owning, query
+
+needs_inodes = pytest.mark.skipif(
+    sys.platform == "win32", reason="SKIPPED: files have no numbers of their own here"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def work(path: Path, count: int, *, restored: bool = False) -> tuple[RuntimeEpochId, int]:
+    """Complete so many operations; gives the epoch and the watermark."""
+    with Registry(store=SqliteStore(path, restored=restored)) as registry:
+        for _ in range(count):
+            completed(registry)
+        feed = registry.completion_feed()
+        return feed.epoch_id, feed.watermark
+
+
+def copied(path: Path) -> Path:
+    backup = path.with_name("backup.db")
+    shutil.copy(path, backup)
+    return backup
+
+
+def put_back(path: Path) -> None:
+    shutil.copy(path.with_name("backup.db"), path)
+
+
+def replace(path: Path) -> None:
+    path.with_name("backup.db").replace(path)
+
+
+@needs_inodes
+@pytest.mark.parametrize("restore", [put_back, replace])
+def test_a_consumer_of_the_original_is_told(restore: Callable[[Path], None], path: Path) -> None:
+    work(path, 5)
+    copied(path)
+    epoch, position = work(path, 5)
+    restore(path)
+    after, watermark = work(path, 3)
+    assert after != epoch
+    assert (position, watermark) == (10, 8)
+    with Registry(store=SqliteStore(path)) as registry:
+        feed = registry.completion_feed()
+        with pytest.raises(EpochChangedError):
+            feed.list_since(position, epoch_id=epoch)
+        # Nothing that was stored is lost, and the new epoch stays.
+        assert len(feed.list_since(0, epoch_id=after).entries) == 8
+        assert registry.broken_invariants() == []
+
+
+def test_the_same_file_keeps_its_epoch(path: Path) -> None:
+    epoch, _ = work(path, 2)
+    assert work(path, 2) == (epoch, 4)
+    moved = path.with_name("moved.db")
+    path.rename(moved)
+    path.with_name("store.db-lease").rename(moved.with_name("moved.db-lease"))
+    assert work(moved, 0) == (epoch, 4)
+
+
+def test_a_lost_lease_file_changes_nothing(path: Path) -> None:
+    epoch, _ = work(path, 2)
+    path.with_name("store.db-lease").unlink()
+    assert work(path, 0) == (epoch, 2)
+
+
+@needs_inodes
+def test_a_copy_opens_although_the_owner_of_the_source_lives(path: Path) -> None:
+    with owning(path) as owner:
+        copy = path.with_name("copy.db")
+        query(path, f"VACUUM INTO '{copy}'")
+        with Registry(store=SqliteStore(copy)) as registry:
+            completed(registry)
+        owner.work()
+        assert owner.line() == "done"
+
+
+def test_restored_begins_a_new_epoch(path: Path) -> None:
+    """A volume that was put back whole looks as it did, lease file and all."""
+    epoch, _ = work(path, 2)
+    after, watermark = work(path, 0, restored=True)
+    assert (after != epoch, watermark) == (True, 2)
+    assert work(path, 0) == (after, 2)
+
+
+def test_marking_a_store_has_every_registry_begin_anew(path: Path) -> None:
+    epochs = {}
+    for name in ("one", "two"):
+        with Registry(store=SqliteStore(path, registry=name)) as registry:
+            running(registry)
+            epochs[name] = registry.completion_feed().epoch_id
+            with pytest.raises(PersistenceError):
+                mark_restored(path)
+    mark_restored(path)
+    for name, epoch in epochs.items():
+        with Registry(store=SqliteStore(path, registry=name)) as registry:
+            after = registry.completion_feed().epoch_id
+            assert after != epoch
+        with Registry(store=SqliteStore(path, registry=name)) as registry:
+            assert registry.completion_feed().epoch_id == after
+
+
+@needs_inodes
+def test_an_owner_is_fenced_when_an_older_state_was_put_back(path: Path) -> None:
+    """Its fencing token is never given out again, whatever the copy says."""
+    work(path, 1)
+    copied(path)
+    for _ in range(3):
+        work(path, 1)
+    (before,) = query(path, "SELECT fence FROM registries")
+    put_back(path)
+    work(path, 0)
+    assert query(path, "SELECT fence FROM registries") > [before]
