@@ -17,7 +17,7 @@ DEFAULT_STORE = Path(".opslifecycle/operations.db")
 
 store_option = click.option(
     "--store",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_STORE,
     envvar="OPSLIFECYCLE_STORE",
     show_default=True,
