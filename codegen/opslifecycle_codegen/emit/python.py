@@ -9,11 +9,11 @@ from attrs import evolve, frozen
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.ir import expr
-from opslifecycle_codegen.ir.expr import Expression, Root
+from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, variable
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import BARRIER, REGISTRY
+from opslifecycle_codegen.ir.types import BARRIER, BOOL, REGISTRY
 
 #: How names are written that are the same wherever they may stand.
 _FIXED = {
@@ -35,6 +35,8 @@ _SPELLED = {
     Root.ENTRY: entry_local,
 }
 _QUANTIFIERS = {"all": "all", "any": "any", "count": "sum", "distinct": "_distinct"}
+#: What a linter wants negated by another operator, `a is not b` for `not a is b`.
+_NEGATED = (expr.Compare, expr.Among, expr.IsNone, expr.IsVariant, expr.IsMember, expr.Not)
 
 
 @frozen
@@ -67,14 +69,16 @@ class Printer:
             case expr.Or(operands=operands):
                 return self._or(operands)
             case expr.Not(operand=operand):
-                return Code(f"not {self.code(operand).at(layout.NOT)}", layout.NOT)
+                return self._not(operand)
             case expr.Arithmetic(operator=operator, left=left, right=right):
                 sides = self.code(left).at(layout.SUM), self.code(right).at(layout.ATOM)
                 return Code(f" {operator} ".join(sides), layout.SUM)
             case expr.Extreme(function=function, operands=operands):
                 return Code(f"{function}({', '.join(self.code(each).text for each in operands)})")
             case expr.Conditional(test=test, then=then, otherwise=otherwise):
-                return layout.conditional(*map(self.code, (then, test, otherwise)))
+                branches = self.code(then), self.code(test), self.code(otherwise)
+                # A linter refuses a choice between two that are the same.
+                return branches[0] if branches[0] == branches[2] else layout.conditional(*branches)
             case expr.Construct(variant=variant, arguments=arguments):
                 return layout.called(variant, [self.code(each) for each in arguments])
             case expr.Quantified():
@@ -116,6 +120,13 @@ class Printer:
             return Code(f"{base}.{tree.name}_ids()")
         own = tree.base.type == REGISTRY and tree.type.kind != "counts"
         return Code(f"{base}.{attribute(tree.name) if own else tree.name}")
+
+    def _not(self, operand: Expression) -> Code:
+        if isinstance(operand, _NEGATED):
+            opposite = negation(operand)
+            if opposite != expr.Not(BOOL, operand):
+                return self.code(opposite)
+        return Code(f"not {self.code(operand).at(layout.NOT)}", layout.NOT)
 
     def _or(self, operands: Sequence[Expression]) -> Code:
         # A formatter keeps the brackets that make `and` inside `or` plain to see, and a linter asks

@@ -74,8 +74,8 @@ class StorageLowering:
         steps = migrations.steps()
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
         registry = {name: symbols.registry_fields[name] for name in fields}
-        if self._machine.effects:
-            registry["effects_given"] = COUNT
+        counter = "effects_given"
+        given = [(counter, counter, _read_state(counter, COUNT))] if self._machine.effects else []
         return StorageView(
             slots=self.slots(),
             constant=constant,
@@ -86,7 +86,7 @@ class StorageLowering:
             made=self._made(),
             from_data=self._from_data(),
             stamps=self._stamps(),
-            fields=[(n, attribute(n), _read_state(n, registry[n])) for n in registry],
+            fields=[*((n, attribute(n), _read_state(n, registry[n])) for n in registry), *given],
             members=members,
             keeps=layout.statement("return ", keeps, "", indent=4, width=self._width),
             sequence=layout.statement("return ", put, "", indent=4, width=self._width),

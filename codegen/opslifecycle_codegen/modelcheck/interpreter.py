@@ -58,12 +58,14 @@ class Interpreter:
 
     # Reading the machine ------------------------------------------------------------------------
 
-    def _types(self, params: Mapping[str, Type], *, record: bool = True) -> dict[str, Type]:
+    def _types(
+        self, params: Mapping[str, Type], *, record: bool = True, action: bool = True
+    ) -> dict[str, Type]:
         types = {"registry": REGISTRY, **params}
         if record:
-            types |= {"id": self._id_type, self._entity: ENTITY, "action": ACTION}
-            types |= {f"action.{name}": type for name, type in ACTION_FIELDS.items()}
-        return types
+            types |= {"id": self._id_type, self._entity: ENTITY}
+        of_action = {f"action.{name}": type for name, type in ACTION_FIELDS.items()}
+        return {**types, "action": ACTION, **of_action} if record and action else types
 
     def _action(self, command: Command) -> _Action:
         machine, symbols = self.program.machine, self.program.symbols
@@ -86,7 +88,7 @@ class Interpreter:
     def _create(self) -> None:
         declared = self.program.machine.create
         params = self.program.create.params
-        types = self._types(params)
+        types = self._types(params, action=False)
         self._create_id = self.evaluator.function(declared.id, params, self._id_type, whole=True)
         self._create_guards = self._clauses.guards([str(n) for n in declared.checks], types)
         self._create_updates = self._clauses.updates(declared.update, types)
@@ -117,7 +119,7 @@ class Interpreter:
             (str(name), self.evaluator.function(text, {})({}))
             for name, text in (machine.recovery.with_.items() if machine.recovery else ())
         )
-        types = self._types({})
+        types, watched = self._types({}), self._types({}, action=False)
         #: The guards and updates of the commands that take one record away.
         self._removing: dict[str, tuple[tuple[Guard, ...], tuple[Update, ...]]] = {}
         for declared in (machine.rollback, machine.erase):
@@ -128,7 +130,7 @@ class Interpreter:
                 self._removing[str(declared.method)] = guards, clauses.updates(update, types)
         if machine.watch is not None:
             checks = [str(name) for name in machine.watch.checks]
-            self._watch_guards = clauses.guards(checks, types, always_first=False)
+            self._watch_guards = clauses.guards(checks, watched, always_first=False)
         if machine.cursors is not None:
             enum = Type("enum", str(machine.cursors.consumer))
             cursor = {**plain, "consumer": enum, "cursor": COUNT}

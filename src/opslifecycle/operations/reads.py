@@ -86,10 +86,7 @@ class OperationReads:
             max_completed=max(1, max_completed),
             max_concurrent=max_concurrent,
         )
-        if state:
-            epoch_id = _rt.structure(state["epoch_id"], RuntimeEpochId)
-        else:
-            epoch_id = RuntimeEpochId.new()
+        epoch_id = _rt.epoch_from(state, RuntimeEpochId)
         feed: _rt.CompletionFeed[CompletionEntry, RuntimeEpochId] = _rt.CompletionFeed(
             lock,
             authority,

@@ -36,7 +36,7 @@ from opslifecycle.shell.opening import open_in_thread
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
-from opslifecycle.shell.settings import UNSET, setting
+from opslifecycle.shell.settings import UNSET, epoch_from, setting
 from opslifecycle.shell.steps import acting_on_all, advancing, collecting, recovering
 from opslifecycle.stores.base import (
     EMPTY,
@@ -138,6 +138,7 @@ __all__ = [
     "declare_union",
     "draft_of",
     "encoded",
+    "epoch_from",
     "fill",
     "finish",
     "is_outbox_key",

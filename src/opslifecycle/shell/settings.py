@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from opslifecycle.values.conversion import count_from, optional_count_from, structure
+from opslifecycle.values.identifiers import Identifier
+
+EpochT = TypeVar("EpochT", bound=Identifier)
 
 
 @final
@@ -37,3 +40,12 @@ def setting(name: str, given: Any, state: dict[str, Any], default: Any, kind: An
         return default
     read = {int: count_from, int | None: optional_count_from}.get(kind)
     return structure(state[name], kind) if read is None else read(state[name])
+
+
+def epoch_from(state: dict[str, Any], kind: type[EpochT]) -> EpochT:
+    """Return the epoch of a feed: as it was stored, or a new one for a registry that is new.
+
+    Raises:
+        InvalidValueError: If what is stored is no epoch.
+    """
+    return structure(state["epoch_id"], kind) if state else kind.new()

@@ -77,10 +77,7 @@ class RequestReads:
         authority = RequestAuthority(
             decisions_max=max(1, decisions_max),
         )
-        if state:
-            epoch_id = _rt.structure(state["epoch_id"], FeedId)
-        else:
-            epoch_id = FeedId.new()
+        epoch_id = _rt.epoch_from(state, FeedId)
         feed: _rt.CompletionFeed[DecisionEntry, FeedId] = _rt.CompletionFeed(
             lock,
             authority,

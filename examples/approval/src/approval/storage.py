@@ -241,7 +241,7 @@ def restore(
     if "dropped_through" in state:
         authority.dropped_through = _rt.count_from(state["dropped_through"])
     if "effects_given" in state:
-        authority._effects_given_ = _rt.count_from(state["effects_given"])
+        authority.effects_given = _rt.count_from(state["effects_given"])
     for consumer in DecisionReader:
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
