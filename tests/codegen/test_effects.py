@@ -22,7 +22,7 @@ from opslifecycle import (
     SqliteStore,
 )
 from opslifecycle.shell import commits
-from opslifecycle.shell.messages import retry_seconds
+from opslifecycle.shell.messages import Lanes, OutboxEntry, OutboxMessage, retry_seconds
 from opslifecycle.stores.base import Commit
 from opslifecycle_codegen.cli.main import main
 
@@ -370,6 +370,82 @@ def test_a_message_becomes_a_dead_letter_and_can_be_retried_or_discarded(impatie
     printed: SimpleQueue[int] = SimpleQueue()
     with impatient.ParcelRegistry(store=store, on_effect=lambda m: printed.put(m.number)):
         assert printed.get(timeout=30) == 1
+
+
+def test_a_message_that_ends_its_process_becomes_a_dead_letter(
+    impatient: Any, tmp_path: Path
+) -> None:
+    """The first delivery is not counted beforehand; each by a later process is."""
+    path = tmp_path / "parcels.db"
+    script = (
+        "import os, sys, time; sys.path.insert(0, sys.argv[1]); from impatient import *\n"
+        "from opslifecycle import SqliteStore\n"
+        "registry = ParcelRegistry(store=SqliteStore(sys.argv[2]),"
+        " on_effect=lambda message: os._exit(9))\n"
+        "if sys.argv[3:]: registry.accept(ParcelId.new(), 'here')\n"
+        "time.sleep(60)\n"
+    )
+    source = str(Path(impatient.__file__).parents[1])
+    for more in (["first"], [], []):
+        command = [sys.executable, "-c", script, source, str(path), *more]
+        done = subprocess.run(command, capture_output=True, timeout=50, check=False)
+        assert done.returncode == 9, done.stderr
+    heard = Heard()
+    with impatient.ParcelRegistry(store=SqliteStore(path), on_effect=heard) as registry:
+        (letter,) = registry.dead_letters()
+        assert (letter.attempts, letter.error) == (
+            2, "the process ended while the message was delivered"
+        )  # fmt: skip
+        # The later message of its record goes on: recovery has ended what was interrupted.
+        assert heard.wait_for(1)[0][1] == "tell_receiver"
+        registry.retry_dead_letter(letter.message.number)
+        until(lambda: "print_label" in [each[1] for each in heard.calls])
+
+
+def test_a_message_that_an_earlier_process_left_is_counted_before_its_delivery(
+    impatient: Any, tmp_path: Path
+) -> None:
+    store = MemoryStore()
+    with impatient.ParcelRegistry(store=store) as registry:
+        registry.accept(impatient.ParcelId.new(), "here")
+    stored: SimpleQueue[str] = SimpleQueue()
+
+    def handle(message: Any) -> None:
+        stored.put(store._records["effect-1"])
+        assert message.attempt == 1
+
+    with impatient.ParcelRegistry(store=store, on_effect=handle) as registry:
+        assert '"attempts":1,"error":"the process ended' in stored.get(timeout=30)
+        until(lambda: not registry.pending_effects())
+
+
+def test_each_try_waits_longer_and_other_records_go_on() -> None:
+    """By an injected clock: seconds since the message was first due."""
+
+    def entry(number: int, record: str) -> OutboxEntry:
+        message: OutboxMessage[Any, Any, Any] = OutboxMessage(number, None, None, {}, None)
+        return OutboxEntry(message, record, 25, "")
+
+    lanes, failing, behind, other = Lanes(), entry(1, "a"), entry(2, "a"), entry(3, "b")
+    for each in (failing, behind, other):
+        lanes.add(each, 0.0)
+    now, waits = 0.0, []
+    for _ in range(14):
+        assert lanes.take(now) is failing
+        if lanes.take(now) is other:
+            lanes.leave(other)
+        failing.fail(OSError("no"))
+        lanes.put_back(failing, now)
+        wait = lanes.wait_seconds(now)
+        assert wait is not None
+        assert lanes.take(now + wait * 0.99) is None
+        waits.append(round(wait, 6))
+        now += wait
+    assert waits[:5] == [0.1, 0.2, 0.4, 0.8, 1.6]
+    assert waits[-2:] == [300.0, 300.0]
+    assert lanes.take(now) is failing
+    lanes.leave(failing)
+    assert lanes.take(now) is behind
 
 
 def test_an_asynchronous_handler_may_close_the_registry(parcels: Any) -> None:

@@ -89,6 +89,7 @@ class Committer:
         self._shell = shell
         if shell.effects.outbox is not None:
             shell.effects.outbox.changed = self._queue.put
+            shell.effects.outbox.commit = shell.run
         self._plan_heartbeat()
         # A daemon, because a registry that nobody closes must not keep its process from ending.
         name = f"opslifecycle-{self._storage.identity.machine}"

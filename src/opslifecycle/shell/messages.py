@@ -119,6 +119,8 @@ class OutboxEntry:
     #: The stored text up to what deliveries change; empty without a store.
     head: str
     state: _State = _State()
+    #: Whether an earlier process left it, which may have ended while it delivered it.
+    left: bool = False
     #: Whether it was delivered or discarded, and has to be erased.
     gone: bool = False
     #: When it was first due.
@@ -147,6 +149,10 @@ class OutboxEntry:
         """What a store keeps of the message once it is revived."""
         return self._text(_State())
 
+    def begun_text(self) -> str:
+        """What a store keeps of the message while it is delivered: its process may not return."""
+        return self._text(self._failed("the process ended while the message was delivered"))
+
     def _text(self, state: _State) -> str:
         dead, error = "true" if state.dead else "false", json_text(state.error)
         return f'{self.head},"attempts":{state.attempts},"error":{error},"dead":{dead}}}'
@@ -160,8 +166,11 @@ class OutboxEntry:
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         # Lone surrogates cannot be stored.
         said = said.encode(errors="backslashreplace").decode()
+        self._replace(self._failed(said[:_ERROR_CHARACTERS_MAX]))
+
+    def _failed(self, error: str) -> _State:
         attempts = self.attempts + 1
-        self._replace(_State(attempts, said[:_ERROR_CHARACTERS_MAX], attempts >= self.attempts_max))
+        return _State(attempts, error, attempts >= self.attempts_max)
 
     def revive(self) -> None:
         """Give a dead letter all its deliveries again."""
@@ -207,7 +216,9 @@ def _entry(
     data = data_of(text, _KNOWN)
     for key in _KNOWN:
         if key not in data:
-            raise InvalidValueError(key, "is missing")
+            raise InvalidValueError(
+                key, f"is missing; {_EARLIER}" if key == "action" else "is missing"
+            )
     number = id.removeprefix(OUTBOX_PREFIX)
     if not (number.isascii() and number.isdecimal()):
         raise InvalidValueError("id", f"expected the number of an outbox message, got {id!r}")
@@ -230,9 +241,13 @@ def _entry(
         raise InvalidValueError("attempts", "stands where no outbox has written it")
     error, dead = structure(data["error"], str), structure(data["dead"], bool)
     state = _State(attempts, error, dead)
-    return OutboxEntry(message, record_id, rules.attempts[effect], head, state)
+    return OutboxEntry(message, record_id, rules.attempts[effect], head, state, left=True)
 
 
+_EARLIER = (
+    "the message was stored before messages named their actions: open the store once with that"
+    " version, until nothing is pending"
+)
 _KNOWN = frozenset(
     {"effect", "action", "arguments", "record_id", "record", "attempts", "error", "dead"}
 )

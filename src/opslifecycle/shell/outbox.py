@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
-from opslifecycle.errors import InvalidValueError
+from opslifecycle.errors import InvalidValueError, OpsLifecycleError
 from opslifecycle.shell.delivery import AbandonedError, Caller, running_loop
 from opslifecycle.shell.messages import (
     DeadLetter,
@@ -37,6 +37,21 @@ _log = logging.getLogger("opslifecycle")
 
 #: The outbox whose handler runs in this context.
 _delivering: ContextVar[Outbox | None] = ContextVar("_delivering", default=None)
+
+
+class _Decision(Enum):
+    """What a command decides about a message."""
+
+    REVIVE = "revive"
+    DISCARD = "discard"
+    BEGIN = "begin"
+
+
+_TEXTS: dict[_Decision, Callable[[OutboxEntry], str | None]] = {
+    _Decision.REVIVE: OutboxEntry.revived_text,
+    _Decision.DISCARD: lambda entry: None,
+    _Decision.BEGIN: OutboxEntry.begun_text,
+}
 
 
 class Outbox:
@@ -61,9 +76,9 @@ class Outbox:
         self._rules = rules
         self._clock = clock
         self._caller = None if handler is None else Caller(handler)
-        #: Entries that the commands of this batch add, revive (True) or discard (False).
+        #: Entries that the commands of this batch add, and those that they decide about.
         self._noted: list[OutboxEntry] = []
-        self._decided: dict[int, bool] = {}
+        self._decided: dict[int, _Decision] = {}
         self._entries: dict[int, OutboxEntry] = {}
         self._queue: SimpleQueue[OutboxEntry | None] = SimpleQueue()
         self._lanes = Lanes()
@@ -73,6 +88,8 @@ class Outbox:
         self._abandoned = False
         #: Called with each entry that a delivery has changed, for a store to write.
         self.changed: Callable[[OutboxEntry], None] = lambda entry: None
+        #: Runs a command and waits for its commit; None without a store.
+        self.commit: Callable[[Step], object] | None = None
 
     # Commands: called by the thread that decides ------------------------------------------------
 
@@ -116,19 +133,29 @@ class Outbox:
 
     def retrying(self, number: int) -> Step:
         """The command that gives a dead letter all its attempts again."""
-        return self._deciding(number, revives=True)
+        return self._deciding(number, _Decision.REVIVE)
 
     def discarding(self, number: int) -> Step:
         """The command that erases a dead letter."""
-        return self._deciding(number, revives=False)
+        return self._deciding(number, _Decision.DISCARD)
 
-    def _deciding(self, number: int, *, revives: bool) -> Step:
+    def _deciding(self, number: int, decision: _Decision) -> Step:
         def step(authority: Any) -> Answer:
             entry = self._entries.get(number)
             if entry is None or not entry.dead or number in self._decided:
                 reason = f"there is no dead letter {number}: `dead_letters()` lists them"
                 return InvalidValueError("number", reason), (), False
-            self._decided[number] = revives
+            self._decided[number] = decision
+            return None, (), True
+
+        return Step(step)
+
+    def _beginning(self, entry: OutboxEntry) -> Step:
+        """The command that counts a delivery before it begins."""
+
+        def step(authority: Any) -> Answer:
+            if not entry.gone:
+                self._decided.setdefault(entry.message.number, _Decision.BEGIN)
             return None, (), True
 
         return Step(step)
@@ -136,9 +163,9 @@ class Outbox:
     def noted(self) -> dict[str, str | None]:
         """What a store has to write for the commands of this batch: texts by id, None to erase."""
         writes: dict[str, str | None] = {entry.id: entry.text() for entry in self._noted}
-        for number, revives in self._decided.items():
+        for number, decision in self._decided.items():
             entry = self._entries[number]
-            writes[entry.id] = entry.revived_text() if revives else None
+            writes[entry.id] = _TEXTS[decision](entry)
         return writes
 
     def drop(self) -> None:
@@ -153,12 +180,12 @@ class Outbox:
         noted, self._noted = self._noted, []
         decided, self._decided = self._decided, {}
         self.restore(noted)
-        for number, revives in decided.items():
+        for number, decision in decided.items():
             entry = self._entries[number]
-            if revives:
+            if decision is _Decision.REVIVE:
                 entry.revive()
                 self.restore([entry])
-            else:
+            elif decision is _Decision.DISCARD:
                 entry.gone = True
                 del self._entries[number]
 
@@ -224,11 +251,24 @@ class Outbox:
             entry = self._lanes.take(self._now())
             if entry is None:
                 continue
-            error = self._caller.call(entry.message)
+            error = self._begin(entry) or self._caller.call(entry.message)
             if isinstance(error, AbandonedError) and error.for_ever:
                 _log.error("the event loop of the effect handler is closed: effects stay pending")
                 return
             self._record(entry, error)
+
+    def _begin(self, entry: OutboxEntry) -> AbandonedError | None:
+        """Count a delivery beforehand, of a message that another process may have died of.
+
+        Gives an AbandonedError if that is not possible now.
+        """
+        if not entry.left or self.commit is None:
+            return None
+        try:
+            self.commit(self._beginning(entry))
+        except OpsLifecycleError:
+            return AbandonedError()
+        return None
 
     def _receive(self, seconds: float | None) -> None:
         """Wait for messages so long, and put all that are there into their lanes."""
