@@ -20,6 +20,7 @@ from opslifecycle import (
     MemoryStore,
     PersistenceError,
     SqliteStore,
+    StoreDamagedError,
 )
 from opslifecycle.shell import commits
 from opslifecycle.shell.messages import Lanes, OutboxEntry, OutboxMessage, retry_seconds
@@ -605,3 +606,64 @@ migrations:
     because: They halt there.
     renames: {fields: {stops: halts}}
 """
+
+
+def test_what_messages_say_is_locked_and_migrated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project(tmp_path, MACHINE)
+    machine = folder / "machine/parcel.yaml"
+
+    def generated() -> int:
+        return main(["--project", str(folder), "generate"])
+
+    def printed(program: str) -> list[str]:
+        run = [sys.executable, "-c", f"from parcel import *; import opslifecycle\n{program}"]
+        done = subprocess.run(run, cwd=folder / "src", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    store = "store=opslifecycle.SqliteStore('parcels.db')"
+    printed(
+        f"with ParcelRegistry({store}) as parcels:\n"
+        "    id = ParcelId.new()\n"
+        "    parcels.accept(id, 'here'); parcels.move(id)\n"
+    )
+    edit(machine, "  move:\n", "  carry:\n")
+    edit(machine, "takes: {id: ParcelId, address: text}", "takes: {id: ParcelId, place: text}")
+    edit(machine, "accept: [id, address]", "accept: [id, place]")
+    edit(machine, "starts: address", "starts: place")
+    text = machine.read_text(encoding="utf-8")
+    machine.write_text(text.replace("tell_receiver", "write_receiver"), encoding="utf-8")
+    capsys.readouterr()
+    assert generated() == 2
+    told = capsys.readouterr().err
+    for lost in (
+        "the outbox's actions loses move",
+        "the outbox's effects loses tell_receiver",
+        "arguments.create loses the field address",
+    ):
+        assert lost in told
+    edit(
+        machine,
+        "version: 1",
+        "version: 2\nmigrations:\n  2:\n    because: They are carried.\n    renames:\n"
+        "      actions: {move: carry}\n      effects: {tell_receiver: write_receiver}\n"
+        "      arguments.create: {address: place}\n",
+    )
+    assert generated() == 0
+    assert printed(
+        f"with ParcelRegistry({store}) as parcels:\n"
+        "    for call in parcels.pending_effects():\n"
+        "        print(call.effect.value, call.action.value, sorted(call.arguments))\n"
+    )[:2] == ["print_label create ['id', 'place']", "write_receiver carry ['id']"]
+
+
+def test_a_message_of_an_earlier_version_says_what_to_do(parcels: Any, tmp_path: Path) -> None:
+    store = MemoryStore()
+    with parcels.ParcelRegistry(store=store) as registry:
+        registry.accept(parcels.ParcelId.new(), "here")
+    text = store._records["effect-1"]
+    store._records["effect-1"] = text.replace('"action":"create",', "")
+    with pytest.raises(StoreDamagedError, match="open the store once with that version"):
+        parcels.ParcelRegistry(store=store)

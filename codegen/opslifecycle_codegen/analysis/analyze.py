@@ -17,6 +17,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
+from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
     Command,
     EndStep,
@@ -116,8 +117,9 @@ class _Analyzer:
                 str(name): self._commands.guards.fact_types(each)
                 for name, each in machine.rejections.items()
             },
-            migrations=migrations_of(machine, self._symbols, self._diagnostics),
+            migrations=Migrations(),
         )
+        program = evolve(program, migrations=migrations_of(program, self._diagnostics))
         rules.check(program, self._resolver, commands, self._diagnostics)
         if _is_contradictory(self._diagnostics):
             # Guards that are wrong themselves are not to be judged as well.

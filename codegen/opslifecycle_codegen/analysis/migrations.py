@@ -12,23 +12,26 @@ from typing import Any
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
+from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES, Migration, Migrations
-from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import BOOL, COUNT, TEXT, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
 
-def migrations_of(machine: model.Machine, symbols: Symbols, diagnostics: Diagnostics) -> Migrations:
+def migrations_of(program: Program, diagnostics: Diagnostics) -> Migrations:
     """The declared migrations, checked against what the machine declares today."""
-    return _Checker(machine, symbols, diagnostics).run()
+    return _Checker(program, diagnostics).run()
 
 
 class _Checker:
-    def __init__(self, machine: model.Machine, symbols: Symbols, diagnostics: Diagnostics) -> None:
-        self._machine = machine
-        self._symbols = symbols
+    def __init__(self, program: Program, diagnostics: Diagnostics) -> None:
+        self._machine = program.machine
+        self._symbols = program.symbols
+        self._sets = message_sets(program)
+        self._arguments = message_arguments(program)
         self._diagnostics = diagnostics
 
     def run(self) -> Migrations:
@@ -79,13 +82,16 @@ class _Checker:
 
     def _parts(self) -> list[str]:
         symbols = self._symbols
-        return [*symbols.enums, *symbols.records, *symbols.unions, RECORD, REGISTRY]
+        declared = [*symbols.enums, *symbols.records, *symbols.unions, RECORD, REGISTRY]
+        return [*declared, *self._sets, *self._arguments]
 
     def _names(self, part: str) -> Iterable[str]:
         """What a part has today."""
         symbols = self._symbols
         if part == TYPES:
             return symbols.type_names()
+        if part in self._sets:
+            return self._sets[part]
         if part in symbols.enums:
             return symbols.enums[part].members
         if part in symbols.unions:
@@ -96,7 +102,8 @@ class _Checker:
         symbols = self._symbols
         if part in symbols.records:
             return {info.name: info.type for info in symbols.records[part].fields.values()}
-        return {RECORD: symbols.entity_fields, REGISTRY: symbols.registry_fields}.get(part, {})
+        fields = {RECORD: symbols.entity_fields, REGISTRY: symbols.registry_fields}
+        return {**fields, **self._arguments}.get(part, {})
 
     def _check_names(self, version: int, declared: model.Migration, all: Migrations) -> None:
         """What is renamed to is there, and what is renamed or removed is not."""

@@ -103,8 +103,20 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
             if name not in old[section]:
                 rule = "view-added" if prefix else "type-added"
                 found.append(Change(rule, f"{name} is new"))
+    found += _messages(old["messages"], new["messages"])
     for name, tags in old["unions"].items():
         found += _union(name, tags, new["unions"].get(name, {}))
+    return found
+
+
+def _messages(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    """What changed in what outbox messages say; an argument that is new is just not there."""
+    found: list[Change] = []
+    for name, members in old["sets"].items():
+        found += _closed_set(f"the outbox's {name}", members, new["sets"].get(name, []))
+    for name, fields in old["arguments"].items():
+        if name in new["arguments"]:
+            found += _fields(name, fields, new["arguments"][name], "")
     return found
 
 

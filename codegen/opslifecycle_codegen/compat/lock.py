@@ -6,9 +6,10 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
+from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.starts import Origin, starts_of
-from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.ir.types import Type, optional
 
 FORMAT = 2
 #: How the files of locks end.
@@ -46,6 +47,13 @@ def lock_of(program: Program, digest: str) -> dict[str, Any]:
         "unions": unions,
         "stored": _stored(program),
         "views": views,
+        "messages": {
+            "sets": message_sets(program),
+            "arguments": {
+                part: {name: _spelled(optional(type)) for name, type in types.items()}
+                for part, types in message_arguments(program).items()
+            },
+        },
     }
 
 
@@ -91,6 +99,8 @@ def load(text: str, path: str) -> dict[str, Any]:
         raise InvalidLockError(f"{path}: the lock lacks 'terminal_statuses'")
     if not isinstance(lock.get("version"), int):
         raise InvalidLockError(f"{path}: the lock lacks 'version'")
+    # Locks of machines whose messages were not noted yet.
+    lock.setdefault("messages", {"sets": {}, "arguments": {}})
     return lock
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS
 from opslifecycle_codegen.ir.migrations import TYPES, Migration, Migrations
 
 
 def applied(migrations: Migrations, lock: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """A lock of an older version after the migrations since: what they explain is as now."""
     result: dict[str, Any] = _copied(lock)
+    arguments = result["messages"]["arguments"]
+    for step in migrations.steps:
+        for old, name in step.renames.get(ACTIONS, {}).items():
+            if step.version > lock["version"] and f"{ARGUMENTS}{old}" in arguments:
+                arguments[f"{ARGUMENTS}{name}"] = arguments.pop(f"{ARGUMENTS}{old}")
     for step in migrations.steps:
         if step.version > lock["version"]:
             if step.refuses:
@@ -36,6 +42,13 @@ def _apply(
             lock["terminal_statuses"] = _renamed(ends, renames, removes)
         if part in lock["unions"]:
             _rename_variants(lock, part, renames, removes, new["unions"].get(part, {}))
+        messages = lock["messages"]
+        if part in messages["sets"]:
+            messages["sets"][part] = sorted(_renamed(messages["sets"][part], renames, removes))
+        if part in messages["arguments"]:
+            fields = messages["arguments"][part]
+            kept = {renames.get(f, f): t for f, t in fields.items() if f not in removes}
+            messages["arguments"][part] = kept
         for section in ("values", "stored"):
             if part in lock[section]:
                 fields = lock[section][part]
@@ -69,8 +82,9 @@ def _rename_type(lock: dict[str, Any], old: str, new: str) -> None:
     for section in ("closed_sets", "values", "unions"):
         if old in lock[section]:
             lock[section][new] = lock[section].pop(old)
-    for section in ("values", "stored", "views"):
-        for fields in lock[section].values():
+    sections = (lock["values"], lock["stored"], lock["views"], lock["messages"]["arguments"])
+    for section in sections:
+        for fields in section.values():
             for name, type in fields.items():
                 words = [new if word == old else word for word in type.split(" ")]
                 fields[name] = " ".join(words)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS, EFFECTS, message_arguments
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, Migration
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import snake
@@ -60,11 +61,35 @@ class MigrationLowering:
         registry = self._edit(
             step, REGISTRY, self._fields(REGISTRY), f"_registry_{version}", "The registry"
         )
+        edits, message = [record or "None", registry or "None"], self._message(step)
         lines = layout.call(
-            "stored = _rt.migrated", ["stored", record or "None", registry or "None"], "",
+            "stored = _rt.migrated", ["stored", *edits, *([message] if message else [])], "",
             indent=8, width=self._width,
         )  # fmt: skip
         return MigrationStep(version, lines)
+
+    def _message(self, step: Migration) -> str:
+        """The function for outbox messages; empty if nothing of them changes."""
+        body: list[str] = []
+        for part, key in ((ACTIONS, "action"), (EFFECTS, "effect")):
+            if step.edits(part):
+                body += self._respell(step, part, layout.quoted(key))
+        for part, types in message_arguments(self._program).items():
+            action = part.removeprefix(ARGUMENTS)
+            name = f"_arguments_of_{action}_{step.version}"
+            function = self._edit(step, part, types, name, f"The arguments of {action}")
+            if function:
+                spelled = self._program.migrations.spelled(ACTIONS, action, step.version)
+                body += [
+                    f'if data["action"] == {layout.quoted(spelled)}:',
+                    f'    {function}(data["arguments"])',
+                ]
+        if not body:
+            return ""
+        name = f"_message_{step.version}"
+        doc = f"An outbox message as version {step.version} spells it."
+        self._functions[name] = EditFunction(name, doc, [f"    {line}" for line in body])
+        return name
 
     def _fields(self, part: str) -> dict[str, Type]:
         symbols = self._symbols

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from attrs import frozen
 
+from opslifecycle_codegen.ir.messages import create_word, erasing, parameters
 from opslifecycle_codegen.ir.naming import command_method
-from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
-from opslifecycle_codegen.ir.types import Type
 
 
 @frozen
@@ -35,31 +33,9 @@ class OutboxView:
     bulk_commands: list[tuple[str, str]]
 
 
-def create_word(program: Program) -> str:
-    """The member that stands for `create`: with an underscore where an action has the word."""
-    taken = {command.name for command in program.actions}
-    taken |= {command.name for command in _erasing(program)}
-    return "_create" if "create" in taken else "create"
-
-
-def _erasing(program: Program) -> list[Command]:
-    """The commands that take a record away, which may have effects as well."""
-    return [each for each in (program.rollback, program.erase) if each is not None]
-
-
-def parameters(program: Program) -> dict[str, Mapping[str, Type]]:
-    """What a message says of each action: its parameters with their types."""
-    id = Type("id", program.symbols.entity_fields["id"].name)
-    found: dict[str, Mapping[str, Type]] = {create_word(program): program.create.params}
-    for command in program.actions:
-        found[command.name] = {"id": id, **command.params}
-    found |= {command.name: {"id": id} for command in _erasing(program)}
-    return found
-
-
 def action_set(program: Program, names: PublicNames) -> EnumInfo:
     """The closed set of the actions."""
-    commands = [*program.actions, *_erasing(program)]
+    commands = [*program.actions, *erasing(program)]
     summaries = {create_word(program): program.create.summary}
     summaries |= {command.name: command.summary for command in commands}
     members = {name: MemberInfo(name, text) for name, text in summaries.items()}
@@ -83,7 +59,7 @@ def outbox_view(program: Program, names: PublicNames) -> OutboxView:
     if program.recovery is not None and program.recovery.command is not None:
         action = members[program.recovery.command.action].constant
         bulk.append((f"{names.authority}.recover_interrupted", action))
-    commands += [command(each.name, each.name) for each in _erasing(program)]
+    commands += [command(each.name, each.name) for each in erasing(program)]
     return OutboxView(
         [(str(name).upper(), each.attempts) for name, each in program.machine.effects.items()],
         [

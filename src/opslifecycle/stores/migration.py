@@ -12,14 +12,21 @@ from opslifecycle.values.conversion import text_of
 Edit = Callable[[Data], None]
 
 
-def migrated(stored: Stored, record: Edit | None, registry: Edit | None) -> Stored:
-    """What is stored, with every record and the registry's state edited."""
+def migrated(
+    stored: Stored, record: Edit | None, registry: Edit | None, message: Edit | None = None
+) -> Stored:
+    """Return what is stored, with every record, the registry's state and every message edited.
+
+    The record inside an outbox message is edited as the others are.
+    """
     # A record is often kept twice, by its id and as a feed row, and is edited once.
     known: dict[tuple[str, Edit], str] = {}
 
-    def effect(data: Data) -> None:
+    def whole_message(data: Data) -> None:
         if record is not None:
             record(data["record"])
+        if message is not None:
+            message(data)
 
     def edited(text: str, edit: Edit | None) -> str:
         if edit is None:
@@ -32,7 +39,7 @@ def migrated(stored: Stored, record: Edit | None, registry: Edit | None) -> Stor
 
     return Stored(
         {
-            id: edited(body, effect if is_outbox_key(id) else record)
+            id: edited(body, whole_message if is_outbox_key(id) else record)
             for id, body in stored.records.items()
         },
         {sequence: (id, edited(body, record)) for sequence, (id, body) in stored.rows.items()},
