@@ -273,7 +273,8 @@ class StorageLowering:
         ]
         return [
             *lines,
-            f"    if ({entity}.terminal_outcome is None) is {entity}.status.terminal:",
+            f"    outcome = {entity}.terminal_outcome",
+            f"    if (outcome is None) is {entity}.status.terminal:",
             '        reason = "a record has one if its status is terminal, and only then"',
             '        raise _rt.InvalidValueError("terminal_outcome", reason)',
         ]

@@ -282,7 +282,8 @@ def record_of(id: str, body: str) -> OperationRecord:
         operation.completed_at_ms = _rt.optional_count_from(data["completed_at_ms"])
     if operation.status is OperationStatus.ABSENT:
         raise _rt.InvalidValueError("status", "no record has OperationStatus.ABSENT")
-    if (operation.terminal_outcome is None) is operation.status.terminal:
+    outcome = operation.terminal_outcome
+    if (outcome is None) is operation.status.terminal:
         reason = "a record has one if its status is terminal, and only then"
         raise _rt.InvalidValueError("terminal_outcome", reason)
     return operation

@@ -197,7 +197,8 @@ def record_of(id: str, body: str) -> RequestRecord:
         request.decided_at_ms = _rt.optional_count_from(data["decided_at_ms"])
     if request.status is RequestStatus.NONE:
         raise _rt.InvalidValueError("status", "no record has RequestStatus.NONE")
-    if (request.terminal_outcome is None) is request.status.terminal:
+    outcome = request.terminal_outcome
+    if (outcome is None) is request.status.terminal:
         reason = "a record has one if its status is terminal, and only then"
         raise _rt.InvalidValueError("terminal_outcome", reason)
     return request

@@ -135,7 +135,8 @@ def record_of(id: str, body: str) -> OrderRecord:
             data["terminal_outcome"],
             OrderStatus | None,
         )
-    if (order.terminal_outcome is None) is order.status.terminal:
+    outcome = order.terminal_outcome
+    if (outcome is None) is order.status.terminal:
         reason = "a record has one if its status is terminal, and only then"
         raise _rt.InvalidValueError("terminal_outcome", reason)
     return order

@@ -103,7 +103,8 @@ def record_of(id: str, body: str) -> LampRecord:
             data["terminal_outcome"],
             LampStatus | None,
         )
-    if (lamp.terminal_outcome is None) is lamp.status.terminal:
+    outcome = lamp.terminal_outcome
+    if (outcome is None) is lamp.status.terminal:
         reason = "a record has one if its status is terminal, and only then"
         raise _rt.InvalidValueError("terminal_outcome", reason)
     return lamp
