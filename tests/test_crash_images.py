@@ -21,7 +21,6 @@ from opslifecycle import (
     Terminated,
 )
 from opslifecycle.stores.sqlite import chain as sqlite_chain
-from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite import store as sqlite_store
 
 from tests.builders import result, spec
@@ -94,8 +93,7 @@ def compacting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compact_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Old rows leave from the start, so that compaction is cut, too; an owner dies by the cut."""
-    monkeypatch.setattr(lease, "is_dead", lambda owner: True)
+    """Old rows leave from the start, so that compaction is cut, too."""
     monkeypatch.setattr(sqlite_chain, "_SPARE_ROWS", 4)
     monkeypatch.setattr(sqlite_store, "_COMPACTED_ROWS", 6)
 
