@@ -15,7 +15,7 @@ from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES, Migration, Migrations
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, COUNT, TEXT, Type
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import model, property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
@@ -32,7 +32,7 @@ class _Checker:
         self._diagnostics = diagnostics
 
     def run(self) -> Migrations:
-        found: dict[int, tuple[Text, model.Migration]] = {}
+        found: dict[int, tuple[Text, property_model.Migration]] = {}
         for key, declared in self._machine.migrations.items():
             if not key.isdecimal() or not 2 <= int(key) <= self._machine.version:
                 message = f"{key!s} is no version that this machine has come to"
@@ -51,7 +51,7 @@ class _Checker:
             self._check_names(version, found[version][1], migrations)
         return migrations
 
-    def _migration(self, version: int, declared: model.Migration) -> Migration:
+    def _migration(self, version: int, declared: property_model.Migration) -> Migration:
         parts = self._parts()
         renamed = [part for part in declared.renames if part != TYPES]
         for part in {*renamed, *declared.removes, *declared.adds}:
@@ -98,13 +98,15 @@ class _Checker:
             return {info.name: info.type for info in symbols.records[part].fields.values()}
         return {RECORD: symbols.entity_fields, REGISTRY: symbols.registry_fields}.get(part, {})
 
-    def _check_names(self, version: int, declared: model.Migration, all: Migrations) -> None:
+    def _check_names(
+        self, version: int, declared: property_model.Migration, every: Migrations
+    ) -> None:
         """What is renamed to is there, and what is renamed or removed is not."""
         known = [*self._parts(), TYPES]
         for part, edits in declared.renames.items():
             if part not in known:
                 continue
-            today = [all.spelled(part, name, version) for name in self._names(part)]
+            today = [every.spelled(part, name, version) for name in self._names(part)]
             for old, new in edits.items():
                 if new not in today:
                     message = f"{part!s} has no {new!s} in version {version}"
@@ -113,7 +115,7 @@ class _Checker:
                     message = f"{part!s} still has {old!s} in version {version}"
                     self._diagnostics.add(old.mark, "name-collision", message)
         for part, names in declared.removes.items():
-            today = [all.spelled(part, name, version) for name in self._names(part)]
+            today = [every.spelled(part, name, version) for name in self._names(part)]
             for name in names:
                 if name in today and name not in declared.adds.get(part, {}):
                     message = f"{part!s} still has {name!s} in version {version}"

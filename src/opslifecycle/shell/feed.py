@@ -27,7 +27,8 @@ class Entry(Protocol):
     """What every feed entry has."""
 
     @property
-    def seq(self) -> int: ...
+    def seq(self) -> int:
+        """The sequence number of the entry."""
 
 
 class Position(Protocol):

@@ -27,8 +27,11 @@ class Droppable(Protocol):
     """The registry's half of a wait."""
 
     @property
-    def owner(self) -> object | None: ...
-    def give_up(self) -> None: ...
+    def owner(self) -> object | None:
+        """What the wait belongs to; None once it has ended."""
+
+    def give_up(self) -> None:
+        """Forget the wait."""
 
 
 class PublicationLock:

@@ -38,15 +38,19 @@ class Ended(Protocol):
     """What those who wait are told of a record."""
 
     @property
-    def id(self) -> Any: ...
+    def id(self) -> Any:
+        """The id of the record."""
+
     @property
-    def terminal_outcome(self) -> Any: ...
+    def terminal_outcome(self) -> Any:
+        """How the record ended."""
 
 
 class CellOwner(Protocol):
     """Who keeps a cell; told when nobody wants it any longer, perhaps more than once."""
 
-    def forget(self, cell: Cell[Any]) -> None: ...
+    def forget(self, cell: Cell[Any]) -> None:
+        """Forget a cell."""
 
 
 class Cell(weakref.ref["Wait[T]"], Generic[T]):

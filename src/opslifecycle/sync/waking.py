@@ -28,6 +28,7 @@ class ThreadWaker:
         self._gate.acquire(timeout=seconds)
 
     def __call__(self) -> None:
+        """Wake the thread; twice is harmless."""
         if self._gate.locked():
             try:
                 self._gate.release()
@@ -48,6 +49,7 @@ class LoopWaker:
         self.future: asyncio.Future[None] = loop.create_future()
 
     def __call__(self) -> None:
+        """Wake the await, from any thread."""
         _wake_in_loop(self.loop, [self])
 
     def finish(self) -> None:

@@ -29,6 +29,7 @@ class Identifier(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
+        """Return the identifier with a text: a UUID in canonical lower-case form."""
         if not isinstance(text, str):
             reason = f"expected the text of a UUID, got {type(text).__name__}"
             raise InvalidValueError(cls.__name__, reason)
