@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
 
-.PHONY: run test test-all nightly check generate docs format bench torture prove mutate clean
+.PHONY: run test test-all nightly check generate docs format bench torture chaos prove mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -67,6 +67,10 @@ mutate: $(READY)
 
 torture: $(READY)
 	$(BIN)/python -m tests.torture
+
+# Ten minutes of real faults on running programs, with another seed each time; keeps what was wrong.
+chaos: $(READY)
+	$(BIN)/python -m tests.chaos
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

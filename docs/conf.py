@@ -2,7 +2,7 @@
 
 project = "opslifecycle"
 author = "the opslifecycle authors"
-copyright = author
+copyright = author  # noqa: A001 - Sphinx reads this name
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",

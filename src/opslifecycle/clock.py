@@ -1,4 +1,4 @@
-"""The only place that reads time."""
+"""The only module that reads time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Protocol
 
 
 class Timed(Protocol):
-    """Who is told the time: a monotonic one, and what is added to it to give the time of day."""
+    """An authority, as the clock sees it: a monotonic time, and the offset to wall-clock time."""
 
     now_ms: int
     clock_offset_ms: int
 
 
 class Clock:
-    """Two clocks, those of the machine unless others are given.
+    """Two clocks: those of the system, unless others are passed.
 
-    `wall_ns()` gives nanoseconds since the Unix epoch, and may jump when the machine's clock is
-    set; `monotonic_ns()` counts from an arbitrary start, and never falls.
+    `wall_ns()` returns nanoseconds since the Unix epoch, and jumps when the system's clock is set.
+    `monotonic_ns()` counts from an arbitrary start and never falls.
     """
 
     __slots__ = ("monotonic_ns", "wall_ns")
@@ -32,17 +32,19 @@ class Clock:
         self.monotonic_ns = monotonic_ns
 
     def wall_ms(self) -> int:
-        """Whole milliseconds since the Unix epoch."""
+        """Return whole milliseconds since the Unix epoch."""
         return self.wall_ns() // 1_000_000
 
     def monotonic_ms(self) -> int:
-        """Whole milliseconds since the arbitrary start."""
+        """Return whole milliseconds since the arbitrary start."""
         return self.monotonic_ns() // 1_000_000
 
     def tell(self, timed: Timed) -> int:
-        """Tell the time, in whole milliseconds; gives the `monotonic_ns()` until which it is right.
+        """Set the time of an authority, in whole milliseconds.
 
-        So whoever is told often enough needs it once for a millisecond.
+        Returns:
+            The `monotonic_ns()` until which that time is right, so that a busy caller reads the
+            clock once for each millisecond.
         """
         now_ms = self.monotonic_ms()
         timed.now_ms = now_ms

@@ -1,6 +1,6 @@
-"""What generated conformance tests share: every action with a store, and a process that is killed.
+"""Support for generated conformance tests: every action with a store, and a process that is killed.
 
-The imports stand in the functions: a program that only uses a registry does not pay for them.
+Imports are inside the functions, so that a program that only uses a registry does not load them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def stored_fields(records: Mapping[Any, Any], keeps: Callable[[Any], bool]) -> F
 
 
 def store_at(path: str) -> Store:
-    """Return the store in a file: what is committed survives a kill, if not a loss of power."""
+    """Return the store in a file. A commit survives a kill, but not a loss of power."""
     from opslifecycle.stores.sqlite.store import SqliteStore
 
     return SqliteStore(path, durability="process")
@@ -64,12 +64,12 @@ def act_and_die(
     act: Callable[[Any, Any, str], None],
     before: Mapping[str, str],
 ) -> NoReturn:
-    """Act with a record for each action, note what there is, and end by a kill.
+    """Perform each action on a record, save what should be stored, and kill this process.
 
-    A command that a guard of the machine refuses for a sample ends its path: it changes nothing.
+    If a guard of the machine rejects a sample, the path of actions ends there; nothing has changed.
 
     Args:
-        before: Each action with the one that leads to a status where it is legal, if any does.
+        before: For each action, the one that leads to a status where it is legal, if any.
     """
     import os
     import pickle

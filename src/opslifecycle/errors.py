@@ -1,4 +1,4 @@
-"""The errors that every machine shares. What a machine rejects is generated from its YAML.
+"""Errors that every machine shares. The rejections of a machine are generated from its YAML.
 
 Every error carries its facts as attributes, in the order of the constructor's arguments, and can be
 pickled. Two errors of one class with equal facts are equal, so that tests can compare them.
@@ -10,19 +10,19 @@ from typing import Any, ClassVar, Self
 
 
 class OpsLifecycleError(Exception):
-    """The base of every error that this package raises.
+    """Base of every error that this package raises.
 
-    A subclass names its facts in `facts` and its text in `template`; both are filled from the
-    constructor's arguments.
+    A subclass names its facts in `facts` and its message in `template`; the constructor's arguments
+    fill both. `guard` is the name of the guard that rejected the command, None for other errors.
+    `already_done` says whether the machine calls the rejection an idempotent success.
     """
 
     facts: ClassVar[tuple[str, ...]] = ()
     template: ClassVar[str] = "operation lifecycle error"
 
-    #: The guard of the machine that refused, where one did.
+    #: The guard of the machine that rejected the command.
     guard: str | None = None
-    #: Whether the action is refused because the record is already where it leads: the machine lists
-    #: the status under the action's `idempotent_in`. A caller may take this for a success.
+    #: Whether the status is in the action's `idempotent_in`. A caller can treat this as success.
     already_done: bool = False
 
     def __init__(self, *values: Any) -> None:
@@ -31,13 +31,13 @@ class OpsLifecycleError(Exception):
             setattr(self, name, value)
 
     def by(self, guard: str, *, already_done: bool = False) -> Self:
-        """The same, refused by a guard of the machine."""
+        """Return the same error, as raised by a guard of the machine."""
         self.guard = guard
         self.already_done = already_done
         return self
 
     def again(self) -> Self:
-        """An equal error of its own; a shared one would collect all their tracebacks."""
+        """Return an equal error. A shared one would collect the tracebacks of all that raise it."""
         other = type(self)(*self.args)
         other.guard = self.guard
         other.already_done = self.already_done
@@ -56,7 +56,7 @@ class OpsLifecycleError(Exception):
 
 
 class InvalidValueError(OpsLifecycleError, ValueError):
-    """A value of the wrong type or out of range; `field` is the path to it."""
+    """An argument of the wrong type or out of range; `field` is the path to it."""
 
     facts = ("field", "reason")
     template = "{field}: {reason}"
@@ -69,11 +69,11 @@ class InvalidValueError(OpsLifecycleError, ValueError):
 
 
 class InvalidSpecError(InvalidValueError):
-    """A value of the right type that no operation can have; `field` names it."""
+    """A value of the right type that no record can have; `field` names it."""
 
 
 class UnsupportedError(OpsLifecycleError):
-    """A method that this registry does not offer; `name` is the method's."""
+    """A method that this registry does not implement; `name` is the method's."""
 
     facts = ("name",)
     template = "operation not supported: {name}"
@@ -97,7 +97,7 @@ class InternalError(OpsLifecycleError):
 
 
 class ChannelClosedError(OpsLifecycleError):
-    """A watch whose source is gone: closed, lost or rolled back. Never an outcome."""
+    """A watch whose registry was closed or lost, or whose record was rolled back."""
 
     template = "operation completion channel closed without an authorized terminal outcome"
 
@@ -106,7 +106,7 @@ class ChannelClosedError(OpsLifecycleError):
 
 
 class RegistryClosedError(OpsLifecycleError):
-    """A use of a closed registry, or a wait that its closing has ended."""
+    """A call of a closed registry, or a wait that its closing has ended."""
 
     template = "the registry is closed"
 
@@ -125,7 +125,7 @@ class CommandBrokenOffError(RegistryClosedError):
 
 
 class BarrierMemberRolledBackError(OpsLifecycleError):
-    """A barrier that held an operation which was rolled back; `id` is the operation's."""
+    """A barrier that contained a record which was rolled back; `id` is the record's."""
 
     facts = ("id",)
     template = "wait_all lost an operation that was rolled back: {id}"
@@ -137,7 +137,7 @@ class BarrierMemberRolledBackError(OpsLifecycleError):
 
 
 class CompletionFeedGapError(OpsLifecycleError):
-    """A reader that fell behind what is retained; `gap` says from where to where."""
+    """A reader whose next entries were evicted; `gap` has the positions."""
 
     facts = ("gap",)
     template = (
@@ -152,7 +152,7 @@ class CompletionFeedGapError(OpsLifecycleError):
 
 
 class CursorOutOfRangeError(OpsLifecycleError):
-    """A cursor past the last entry of the feed: no entry has that sequence number yet.
+    """A position past the watermark of the feed: no entry has that sequence number yet.
 
     It comes from another registry, another epoch or another store.
     """
@@ -184,7 +184,7 @@ class OutOfRangeError(OpsLifecycleError):
 
 
 class EpochChangedError(OpsLifecycleError):
-    """A position from another life of the feed: `expected` is its epoch, `actual` the feed's."""
+    """A position of another epoch: `expected` is its epoch, `actual` the feed's."""
 
     facts = ("expected", "actual")
     template = "completion feed epoch changed: position is from {expected}, the feed is {actual}"
@@ -197,7 +197,7 @@ class EpochChangedError(OpsLifecycleError):
 
 
 class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
-    """A blocking `result()` inside a running event loop: await instead."""
+    """A blocking `result()` inside a running event loop. Use `await` instead."""
 
     template = "result() would block the running event loop: await it instead"
 
@@ -206,7 +206,7 @@ class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
 
 
 class PersistenceError(OpsLifecycleError):
-    """A store that could not keep a change: nothing has happened, and the call may be repeated."""
+    """A store that could not write a commit. Nothing has happened; the call can be repeated."""
 
     facts: ClassVar[tuple[str, ...]] = ("store", "cause")
     template = "{store}: {cause}"
@@ -219,7 +219,7 @@ class PersistenceError(OpsLifecycleError):
 
 
 class RegistryOwnedError(PersistenceError):
-    """A stored registry that somebody else owns; `holder` says who."""
+    """A stored registry that another process owns; `holder` identifies the owner."""
 
     facts = ("path", "holder")
     template = "{path} is owned by {holder}"
@@ -232,7 +232,7 @@ class RegistryOwnedError(PersistenceError):
 
 
 class StoreDamagedError(PersistenceError):
-    """A store whose content contradicts itself; it is refused and left as it is."""
+    """A store whose contents contradict each other. It is left as it is."""
 
     facts = ("path", "row", "rule")
     template = "{path} is damaged at row {row}: {rule}"
@@ -250,7 +250,7 @@ class StoreLostError(PersistenceError):
 
 
 class StoreVersionError(OpsLifecycleError):
-    """A store written by another machine, version or layout."""
+    """A store of another machine, version or layout."""
 
     facts = ("found", "known")
     template = "the store was written by {found}, and this is {known}"
@@ -263,7 +263,7 @@ class StoreVersionError(OpsLifecycleError):
 
 
 class OwnershipLostError(OpsLifecycleError):
-    """A registry whose store has been taken over; it has closed itself."""
+    """A registry whose store another process has taken over. The registry has closed itself."""
 
     template = "the registry no longer owns its store"
 

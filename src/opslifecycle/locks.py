@@ -17,7 +17,9 @@ T = TypeVar("T")
 class OwnedLock(Protocol):
     """A lock that knows which thread holds it, as `threading.RLock` does."""
 
-    def acquire(self, blocking: bool = True) -> bool: ...
+    def acquire(self, blocking: bool = True) -> bool:
+        """Acquire the lock; return whether this thread holds it now."""
+
     def release(self) -> None:
         """Raises RuntimeError if this thread does not hold it."""
 

@@ -99,7 +99,7 @@ def comparisons(name: str) -> Layer:
     started = time.perf_counter()
     done = Search(slice_of(edited(), name))
     done.run()
-    comparison = Comparison(done.found.slice)
+    comparison = Comparison(done.found.scenario)
     comparison.look_at_all(done.states)
     counts = comparison.compared
     share = counts["refused"] / counts.total()
@@ -116,7 +116,7 @@ def recoveries(name: str) -> Layer:
     done.run()
     with pytest.MonkeyPatch.context() as patch:
         stop_clocks(patch)
-        wrong = compared(Recovery(done.found.slice), list(done.states), count)
+        wrong = compared(Recovery(done.found.scenario), list(done.states), count)
     figures = [f"slice `{name}`: {count:,} states written and opened, each in {len(CALLS)} ways"]
     return Layer("recovery", figures, time.perf_counter() - started, wrong)
 

@@ -225,7 +225,7 @@ class Comparison:
 @pytest.mark.parametrize("name", SLICES)
 def test_the_generated_authority_does_what_the_file_says(name: str) -> None:
     done = search(name)
-    comparison = Comparison(done.found.slice)
+    comparison = Comparison(done.found.scenario)
     comparison.look_at_all(done.states)
     COMPARED.update(comparison.compared)
     assert min(comparison.compared.values()) > 0

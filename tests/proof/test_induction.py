@@ -102,7 +102,7 @@ def one_by_one(slice: Slice, state: State, call: Call) -> State:
 def test_ending_all_is_ending_one_after_another() -> None:
     """Induction shows each end by itself; that they add up is looked at in every state."""
     found = search("waiting")
-    slice = found.found.slice
+    slice = found.found.scenario
     calls = [call for call in slice.calls if call.method in slice.interpreter._for_all]
     together = 0
     for state in found.states:

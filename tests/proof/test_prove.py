@@ -78,7 +78,7 @@ def test_an_effect_that_is_not_placed_is_found(name: str, effect: str, claim: st
 
 
 def test_every_claim_is_checked() -> None:
-    claims = prove.claims_of(search("alone").found.slice)
+    claims = prove.claims_of(search("alone").found.scenario)
     assert {ENDS_STAND, WATCHES_ARE_OF_THE_LIVE, "every_operation_ends"} <= set(claims)
     assert len(claims) == 20
 
@@ -173,7 +173,7 @@ def test_what_is_too_large_is_not_called_closed() -> None:
 
 def test_the_search_agrees_with_the_table_that_was_written_by_hand() -> None:
     """Every cell of contract section 3, in every state of one operation that can be reached."""
-    slice = search("alone").found.slice
+    slice = search("alone").found.scenario
     looked_at: dict[tuple[str, str], int] = {}
     cells = {(status, action): cell for status, action, cell in CELLS}
     methods = {LABELS[action]: action for _, action in cells}

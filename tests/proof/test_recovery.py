@@ -123,7 +123,7 @@ CALLS = (CRASH, CRASH_DISCARDING)
 @pytest.mark.parametrize("name", SOME)
 def test_what_was_kept_is_recovered_as_the_file_says(name: str) -> None:
     done = search(name)
-    assert compared(Recovery(done.found.slice), list(done.states)) == []
+    assert compared(Recovery(done.found.scenario), list(done.states)) == []
 
 
 def test_a_file_that_says_something_else_of_recovery_is_noticed() -> None:

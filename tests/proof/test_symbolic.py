@@ -97,7 +97,7 @@ def test_the_formulas_lead_to_as_many_states_as_the_search(path: Path) -> None:
 @needs_spin
 def test_spin_counts_as_many_states_of_the_shipped_machine() -> None:
     found = search("waiting").found
-    told, wrong = compared_with_spin(found.slice, found, "machine.yaml")
+    told, wrong = compared_with_spin(found.scenario, found, "machine.yaml")
     assert wrong == []
     assert re.fullmatch(r"SPIN [\d.]+ finds (\d+) states, the search \1( if .*)?", told)
 

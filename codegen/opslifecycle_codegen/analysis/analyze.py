@@ -42,7 +42,7 @@ from opslifecycle_codegen.ir.types import (
     collection,
     optional,
 )
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import model, property_model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 
 #: What an expression may name, and no field may hold.
@@ -332,14 +332,14 @@ class _Analyzer:
             names["cursors"] = nodes.Name(self._cursors(), Root.CURSORS, "cursors")
         return names
 
-    def _claim(self, name: Name, declared: model.Claim) -> Rule:
+    def _claim(self, name: Name, declared: property_model.Claim) -> Rule:
         scope = Scope(self._symbols, self._state_names())
         return Rule(str(name), declared.summary, self._compile(declared.holds, scope, BOOL), {})
 
     def _cursors(self) -> Type:
         return Type("counts", inner=Type("enum", self._symbols.cursor_enum))
 
-    def _step(self, name: Name, declared: model.Claim) -> Rule:
+    def _step(self, name: Name, declared: property_model.Claim) -> Rule:
         names: dict[str, Expression] = {
             root.value: nodes.Name(REGISTRY, root, root.value) for root in (Root.BEFORE, Root.AFTER)
         }

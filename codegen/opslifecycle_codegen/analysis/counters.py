@@ -118,10 +118,10 @@ def _grown(field: str, updates: Iterable[Assignment]) -> int | None:
     grown = 0
     for each in updates:
         if notation(each.target) == field:
-            sum = linear(each.value)
-            if sum is None or sum.terms != {field: 1}:
+            total = linear(each.value)
+            if total is None or total.terms != {field: 1}:
                 return None
-            grown += sum.constant
+            grown += total.constant
     return grown
 
 

@@ -21,7 +21,7 @@ CASES_MAX = 20_000
 _SOMETHING = object()
 
 
-class Undecided(Exception):
+class UndecidedError(Exception):
     """There are too many cases to try."""
 
 
@@ -36,14 +36,14 @@ class Domains:
         self.opaque = False
 
     def cases(self, expressions: Sequence[ast.expr]) -> Iterator[dict[str, Any]]:
-        """Every combination of values of what the expressions read; raises Undecided."""
+        """Every combination of values of what the expressions read; raises UndecidedError."""
         for expression in expressions:
             self._collect(expression)
         size = 1
         for values in self._values.values():
             size *= len(values)
             if size > CASES_MAX:
-                raise Undecided
+                raise UndecidedError
         for combination in itertools.product(*self._values.values()):
             case = dict(zip(self._values, combination, strict=True))
             if self._consistent(case):

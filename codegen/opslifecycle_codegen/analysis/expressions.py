@@ -37,7 +37,7 @@ _COMPARISONS = {
 }  # fmt: skip
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A mistake was reported; the expression has no type."""
 
 
@@ -54,7 +54,7 @@ def compile_expression(
         typed = checker.check(tree, scope, wanted)
         if wanted is not None and not fits(typed.type, wanted):
             raise checker.refuse(tree, "wrong-type", f"expected {wanted}, found {typed.type}")
-    except _Refused:
+    except _RefusedError:
         return None
     return typed
 
@@ -64,7 +64,7 @@ def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool)
     checker = Checker(expr, Diagnostics())
     try:
         return checker.narrow(checker.parse(), scope, truth)
-    except _Refused:
+    except _RefusedError:
         return scope
 
 
@@ -76,10 +76,11 @@ class Checker:
         self._diagnostics = diagnostics
 
     def parse(self) -> ast.expr:
+        """Return Python's tree of the expression; a text that is none is reported."""
         if len(self._expr) > _CHARACTERS_MAX:
             message = f"an expression has at most {_CHARACTERS_MAX} characters"
             self._diagnostics.add(self._expr.mark, "expression-size", message)
-            raise _Refused
+            raise _RefusedError
         try:
             return ast.parse(self._expr.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -87,12 +88,12 @@ class Checker:
             column = (error.offset or 1) - 1 if isinstance(error, SyntaxError) else 0
             mark = self._expr.mark.shifted(column if self._expr.precise else 0)
             self._diagnostics.add(mark, "expression-syntax", f"no expression: {reason}")
-            raise _Refused from None
+            raise _RefusedError from None
 
-    def refuse(self, node: ast.expr, rule: str, message: str, hint: str = "") -> _Refused:
+    def refuse(self, node: ast.expr, rule: str, message: str, hint: str = "") -> _RefusedError:
         """Report a mistake at a node; what it gives is to be raised."""
         self._diagnostics.add(self._mark(node), rule, message, hint)
-        return _Refused()
+        return _RefusedError()
 
     def _mark(self, node: ast.expr) -> Mark:
         columns = node.col_offset if self._expr.precise and node.lineno == 1 else 0

@@ -85,9 +85,9 @@ class State:
 
     # Expressions --------------------------------------------------------------------------------
 
-    def _declared(self, zone: Zone, sum: Sum) -> Zone:
+    def _declared(self, zone: Zone, total: Sum) -> Zone:
         """The zone with the limits of every variable of a sum."""
-        for name in sum.terms:
+        for name in total.terms:
             if not zone.knows(name):
                 limit = self.limits(name)
                 if limit.most is not None:
@@ -97,10 +97,10 @@ class State:
         return zone
 
     def _bounds(self, zone: Zone, tree: Expression) -> Interval:
-        sum = linear(tree)
-        if sum is not None:
-            zone = self._declared(zone, sum)
-            return Interval(zone.least(sum), zone.most(sum))
+        total = linear(tree)
+        if total is not None:
+            zone = self._declared(zone, total)
+            return Interval(zone.least(total), zone.most(total))
         match tree:
             case nodes.Arithmetic(operator=operator, left=left, right=right):
                 one, other = self._bounds(zone, left), self._bounds(zone, right)
@@ -211,18 +211,18 @@ class State:
                 for case in self._assumed(zone, condition)
                 for after in self._set(case, name, side)
             ]
-        interval, sum = self._bounds(zone, value), linear(value)
-        if sum is not None:
-            zone = self._declared(zone, sum)
-        if sum is not None and sum.terms == {name: 1}:
-            return [self._opaque_forgotten(zone.shifted(name, sum.constant), name)]
+        interval, total = self._bounds(zone, value), linear(value)
+        if total is not None:
+            zone = self._declared(zone, total)
+        if total is not None and total.terms == {name: 1}:
+            return [self._opaque_forgotten(zone.shifted(name, total.constant), name)]
         after: Zone | None = self._forgetting(zone, name)
         assert after is not None
-        if sum is not None and len(sum.terms) == 1 and name not in sum.terms:
-            ((source, factor),) = sum.terms.items()
+        if total is not None and len(total.terms) == 1 and name not in total.terms:
+            ((source, factor),) = total.terms.items()
             if factor == 1 and after.knows(source):
-                after = after.with_bound(name, source, sum.constant) or after
-                after = after.with_bound(source, name, -sum.constant) or after
+                after = after.with_bound(name, source, total.constant) or after
+                after = after.with_bound(source, name, -total.constant) or after
         if interval.most is not None:
             after = after.with_bound(name, ZERO, interval.most) or after
         if interval.least is not None:

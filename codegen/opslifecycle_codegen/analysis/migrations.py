@@ -16,7 +16,7 @@ from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES, Migration, Migrations
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import BOOL, COUNT, TEXT, Type
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
@@ -35,7 +35,7 @@ class _Checker:
         self._diagnostics = diagnostics
 
     def run(self) -> Migrations:
-        found: dict[int, tuple[Text, model.Migration]] = {}
+        found: dict[int, tuple[Text, property_model.Migration]] = {}
         for key, declared in self._machine.migrations.items():
             if not key.isdecimal() or not 2 <= int(key) <= self._machine.version:
                 message = f"{key!s} is no version that this machine has come to"
@@ -54,7 +54,7 @@ class _Checker:
             self._check_names(version, found[version][1], migrations)
         return migrations
 
-    def _migration(self, version: int, declared: model.Migration) -> Migration:
+    def _migration(self, version: int, declared: property_model.Migration) -> Migration:
         parts = self._parts()
         renamed = [part for part in declared.renames if part != TYPES]
         for part in {*renamed, *declared.removes, *declared.adds}:
@@ -105,13 +105,15 @@ class _Checker:
         fields = {RECORD: symbols.entity_fields, REGISTRY: symbols.registry_fields}
         return {**fields, **self._arguments}.get(part, {})
 
-    def _check_names(self, version: int, declared: model.Migration, all: Migrations) -> None:
+    def _check_names(
+        self, version: int, declared: property_model.Migration, every: Migrations
+    ) -> None:
         """What is renamed to is there, and what is renamed or removed is not."""
         known = [*self._parts(), TYPES]
         for part, edits in declared.renames.items():
             if part not in known:
                 continue
-            today = [all.spelled(part, name, version) for name in self._names(part)]
+            today = [every.spelled(part, name, version) for name in self._names(part)]
             for old, new in edits.items():
                 if new not in today:
                     message = f"{part!s} has no {new!s} in version {version}"
@@ -120,7 +122,7 @@ class _Checker:
                     message = f"{part!s} still has {old!s} in version {version}"
                     self._diagnostics.add(old.mark, "name-collision", message)
         for part, names in declared.removes.items():
-            today = [all.spelled(part, name, version) for name in self._names(part)]
+            today = [every.spelled(part, name, version) for name in self._names(part)]
             for name in names:
                 if name in today and name not in declared.adds.get(part, {}):
                     message = f"{part!s} still has {name!s} in version {version}"

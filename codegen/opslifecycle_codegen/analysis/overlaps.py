@@ -8,7 +8,7 @@ from typing import Any
 
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.counters import is_live
-from opslifecycle_codegen.analysis.domains import Domains, Undecided
+from opslifecycle_codegen.analysis.domains import Domains, UndecidedError
 from opslifecycle_codegen.analysis.ranges import States
 from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir import expr as nodes
@@ -97,7 +97,7 @@ class _Overlaps:
             earlier = [_condition(guards[each]) for each in before]
             own = _condition(guards[name])
             cases = list(domains.cases([*earlier, own]))
-        except (SyntaxError, Undecided):
+        except (SyntaxError, UndecidedError):
             self.undecided.append(f"{name} in {command.name}")
             return True, True
         sources = command.from_statuses
@@ -142,7 +142,7 @@ class _Overlaps:
         domains = Domains(Scope(self._program.symbols, names), {})
         try:
             cases: list[dict[str, Any]] = list(domains.cases(tests))
-        except Undecided:
+        except UndecidedError:
             self.undecided.append("steps of an end")
             return False
         self.decided += 1

@@ -88,20 +88,20 @@ class Zone:
             bounds[one, other] = most + by * ((one == name) - (other == name))
         return Zone(bounds)
 
-    def most(self, sum: Sum) -> int | None:
+    def most(self, total: Sum) -> int | None:
         """Return the greatest value of a linear expression; None if there is no bound."""
-        added, taken = sum.summands(1), sum.summands(-1)
+        added, taken = total.summands(1), total.summands(-1)
         size = max(len(added), len(taken))
         added += [ZERO] * (size - len(added))
         taken += [ZERO] * (size - len(taken))
         orders = itertools.permutations(taken) if size <= _SUMMANDS_MAX else [tuple(taken)]
         found = [self._total(added, order) for order in orders]
         reached = [each for each in found if each is not None]
-        return min(reached) + sum.constant if reached else None
+        return min(reached) + total.constant if reached else None
 
-    def least(self, sum: Sum) -> int | None:
+    def least(self, total: Sum) -> int | None:
         """Return the smallest value of a linear expression; None if there is no bound."""
-        most = self.most(Sum().plus(sum, -1))
+        most = self.most(Sum().plus(total, -1))
         return None if most is None else -most
 
     def _total(self, added: Iterable[str], taken: Iterable[str]) -> int | None:

@@ -41,13 +41,13 @@ def _proved(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
     chosen, left = proving.chosen(machine.program, large=options.all)
     found: list[Found] = []
     wrong: list[str] = []
-    for slice in chosen:
-        result, lines = proving.searched(slice)
+    for scenario in chosen:
+        result, lines = proving.searched(scenario)
         print("\n".join(lines), flush=True)
         found.append(result)
         wrong += proving.wrong(result, source, machine.config.module)
         if options.spin and result.closed:
-            told, mistakes = compared_with_spin(slice, result, str(source))
+            told, mistakes = compared_with_spin(scenario, result, str(source))
             print(f"  {told}", flush=True)
             wrong += mistakes
     wrong += [f"{source}: {text}" for text in proving.never(machine.program, found)]
@@ -85,7 +85,7 @@ def _shown(program: Program, source: str) -> list[str]:
     return [f"{source}: {text}" for text in shown.failed]
 
 
-def compared_with_spin(slice: Slice, found: Found, source: str) -> tuple[str, list[str]]:
+def compared_with_spin(scenario: Slice, found: Found, source: str) -> tuple[str, list[str]]:
     """Have SPIN count the states of a slice; gives what to tell, and what is wrong.
 
     SPIN takes no states as one, so where the search did, it is made again without.
@@ -94,26 +94,26 @@ def compared_with_spin(slice: Slice, found: Found, source: str) -> tuple[str, li
     if programs is None:
         return f"SPIN {spin.SKIPPED}", []
     if found.symmetry.swapped:
-        found = Search(slice, NOTHING_SWAPPED).run()
+        found = Search(scenario, NOTHING_SWAPPED).run()
     try:
-        counted = spin.count(promela(slice, relation(slice), source), programs)
+        counted = spin.count(promela(scenario, relation(scenario), source), programs)
     except spin.SpinError as error:
-        return "SPIN failed", [f"{source}: {slice.name}: SPIN: {error}"]
+        return "SPIN failed", [f"{source}: {scenario.name}: SPIN: {error}"]
     if counted.broken is not None:
         told = f"SPIN {counted.version} finds {counted.broken} broken"
-        return told, [f"{source}: {slice.name}: {told}, the search does not"]
+        return told, [f"{source}: {scenario.name}: {told}, the search does not"]
     # One state of the model stands for all that are past a bound.
     states = counted.states - bool(found.beyond)
     told = f"SPIN {counted.version} finds {states} states, the search {found.states}"
     if found.symmetry is NOTHING_SWAPPED:
         told += " if nothing is taken as one"
-    return told, [] if states == found.states else [f"{source}: {slice.name}: {told}"]
+    return told, [] if states == found.states else [f"{source}: {scenario.name}: {told}"]
 
 
 def exported(machine: Compiled, name: str, language: str) -> str:
     """A slice in the language of another model checker."""
-    every = {slice.name: slice for slice in slices(machine.program)}
+    every = {scenario.name: scenario for scenario in slices(machine.program)}
     if name not in every:
         raise InvalidConfigError(f"there is no slice {name!r}; {nearest(name, list(every))}")
-    slice = every[name]
-    return _LANGUAGES[language](slice, relation(slice), str(machine.config.source))
+    scenario = every[name]
+    return _LANGUAGES[language](scenario, relation(scenario), str(machine.config.source))

@@ -14,13 +14,13 @@ FORMATS = ("text", "json", "github")
 
 
 def tell_findings(
-    findings: Sequence[Finding], root: Path, format: str, out: TextIO | None = None
+    findings: Sequence[Finding], root: Path, style: str, out: TextIO | None = None
 ) -> None:
     """Print findings, all in one format; `root` is the folder that their paths start from."""
     out = out or sys.stderr
-    if format == "json":
+    if style == "json":
         print(json.dumps([_data(each) for each in findings], indent=2), file=sys.stdout)
-    elif format == "github":
+    elif style == "github":
         for each in findings:
             print(_annotation(each), file=sys.stdout)
     else:

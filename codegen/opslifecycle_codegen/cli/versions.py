@@ -39,11 +39,11 @@ def machine_at(project: Path, place: str) -> Program:
     return program_of(shown.stdout, place)
 
 
-def report(verdict: Verdict, format: str) -> None:
+def report(verdict: Verdict, style: str) -> None:
     """Print the changes, the worst first."""
     order = [compare.PERSISTED, compare.SOURCE, compare.BEHAVIOUR, compare.COMPATIBLE]
     ordered = sorted(verdict.changes, key=lambda each: order.index(each[0].kind))
-    if format == "json":
+    if style == "json":
         data = [
             {"kind": c.kind, "rule": c.rule, "text": c.text, "accepted": reason or None}
             for c, reason in ordered
@@ -52,7 +52,7 @@ def report(verdict: Verdict, format: str) -> None:
         return
     for change, reason in ordered:
         accepted = f" (accepted: {reason})" if reason else ""
-        if format == "github" and change.breaking and not reason:
+        if style == "github" and change.breaking and not reason:
             print(f"::error title={change.rule}::{change.kind}: {change.text}")
         else:
             print(f"{change}{accepted}")

@@ -77,6 +77,7 @@ class Change:
 
     @property
     def breaking(self) -> bool:
+        """Whether somebody has to act on the change."""
         return self.kind != COMPATIBLE
 
     def __str__(self) -> str:

@@ -68,6 +68,7 @@ class CommandLowering(MethodLowering):
         self.outcomes = Outcomes(program, width)
 
     def methods(self) -> list[Method]:
+        """Return the methods of the commands, in the order of the file."""
         program = self._program
         methods = [
             self._create(),

@@ -14,6 +14,7 @@ class QuestionLowering(MethodLowering):
     """Turns admissions, permissions and classifiers into methods."""
 
     def methods(self) -> list[Method]:
+        """Return the methods that read: watches, cursors, barriers, classifiers."""
         program = self._program
         methods = []
         if program.watch is not None:

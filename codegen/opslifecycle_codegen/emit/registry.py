@@ -57,6 +57,7 @@ class RegistryLowering:
         self._act_code = "await self._shell.act_async" if awaits else "self._shell.act"
 
     def methods(self) -> list[PublicMethod]:
+        """Return the public methods, in the order in which they are generated."""
         return [*self._commands(), *self._features(), *self._classifiers()]
 
     def _command(self, name: str) -> str:

@@ -193,4 +193,5 @@ class Program:
         return str(declared.method) if everywhere and not own else ""
 
     def record(self, name: str) -> RecordInfo:
+        """Return what is known of a value or a variant, by its name."""
         return self.symbols.records[name]

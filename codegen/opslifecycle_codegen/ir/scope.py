@@ -59,7 +59,9 @@ class Scope:
         return {info.tag: Type("enum", info.tag_enum) if info.tag_enum else TEXT}
 
     def with_names(self, names: Mapping[str, Expression]) -> Scope:
+        """Return the scope with further names."""
         return evolve(self, names={**self.names, **names})
 
     def with_narrowed(self, path: str, type: Type) -> Scope:
+        """Return the scope in which a path has a narrower type."""
         return evolve(self, narrowed={**self.narrowed, path: type})

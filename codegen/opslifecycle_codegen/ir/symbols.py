@@ -45,10 +45,12 @@ class MemberInfo:
 
     @property
     def constant(self) -> str:
+        """The name of the member in generated code."""
         return self.wire.upper()
 
     @property
     def variant(self) -> str:
+        """The PascalCase spelling of the member."""
         return pascal(self.wire)
 
 
@@ -181,6 +183,7 @@ class Symbols:
 
     @property
     def status_type(self) -> Type:
+        """The type of the statuses."""
         return Type("enum", self.status_enum)
 
 

@@ -24,6 +24,7 @@ class Type:
 
     @property
     def optional(self) -> bool:
+        """Whether None is a value."""
         return self.kind == "optional"
 
     @property
@@ -40,6 +41,7 @@ class Type:
 
     @property
     def numeric(self) -> bool:
+        """Whether values can be added and compared."""
         return self.kind in ("count", "float", "unknown")
 
 

@@ -17,14 +17,14 @@ class Endings:
     A record that leaves without an end has not reached it, whatever is made under its id later.
     """
 
-    def __init__(self, slice: Slice) -> None:
-        program = slice.interpreter.program
+    def __init__(self, scenario: Slice) -> None:
+        program = scenario.interpreter.program
         self._claims = [
-            (str(name), _statuses(slice, each.from_), _statuses(slice, each.reaches))
+            (str(name), _statuses(scenario, each.from_), _statuses(scenario, each.reaches))
             for name, each in program.machine.eventually.items()
         ]
         self._terminal = frozenset(program.symbols.status_groups["terminal"])
-        self._ids = slice.interpreter.ids
+        self._ids = scenario.interpreter.ids
         #: For a state from which not every record has an end next to it: where it leads, and what
         #: is next to it. Of the others nothing needs to be kept.
         self._followers: dict[int, tuple[list[int], frozenset[Pair]]] = {}
@@ -72,8 +72,8 @@ class Endings:
         return min(found, default=None)
 
 
-def _statuses(slice: Slice, words: tuple[str, ...]) -> frozenset[str]:
-    groups = slice.interpreter.program.symbols.status_groups
+def _statuses(scenario: Slice, words: tuple[str, ...]) -> frozenset[str]:
+    groups = scenario.interpreter.program.symbols.status_groups
     found: set[str] = set()
     for word in words:
         found.update(groups.get(str(word), (str(word),)))

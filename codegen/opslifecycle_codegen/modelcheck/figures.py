@@ -32,7 +32,7 @@ def load(path: Path) -> Figures:
 
 def printed(known: Figures, found: list[Found], slices: list[str]) -> str:
     """The file that holds what was found; of the slices that were not searched, what is known."""
-    now = {each.slice.name: each.figures() for each in found}
+    now = {each.scenario.name: each.figures() for each in found}
     figures = {
         name: now.get(name, known.get(name)) for name in slices if {**known, **now}.get(name)
     }
@@ -43,9 +43,9 @@ def differences(known: Figures, found: list[Found]) -> list[str]:
     """Where what was found is not what was committed."""
     lines = []
     for each in found:
-        before, now = known.get(each.slice.name, {}), each.figures()
+        before, now = known.get(each.scenario.name, {}), each.figures()
         for name in {**before, **now}:
             if before.get(name) != now.get(name):
                 was, value = (figures.get(name, "none") for figures in (before, now))
-                lines.append(f"{each.slice.name}: {name}: {was} recorded, {value} found")
+                lines.append(f"{each.scenario.name}: {name}: {was} recorded, {value} found")
     return lines

@@ -48,13 +48,13 @@ class Layouts:
         """Tables of the properties of members, taken from the machine as it is written."""
         machine = self._machine
         for name, enum in machine.enums.items():
-            for property in enum.properties:
-                values = {str(m): each.properties[property] for m, each in enum.members.items()}
-                self._declare(str(name), str(property), values)
+            for key in enum.properties:
+                values = {str(m): each.properties[key] for m, each in enum.members.items()}
+                self._declare(str(name), str(key), values)
         statuses, status = machine.statuses, self._symbols.status_enum
-        for property in statuses.properties:
-            values = {str(m): each.properties[property] for m, each in statuses.members.items()}
-            self._declare(status, str(property), values)
+        for key in statuses.properties:
+            values = {str(m): each.properties[key] for m, each in statuses.members.items()}
+            self._declare(status, str(key), values)
         terminal = {str(name): each.terminal for name, each in statuses.members.items()}
         self._tables[status, "terminal"] = (terminal, BOOL)
         for enum_name, info in self._symbols.enums.items():
@@ -66,10 +66,10 @@ class Layouts:
                     table, _ = self._tables.setdefault((enum_name, field), ({}, type))
                     table[action.name] = fact
 
-    def _declare(self, enum: str, property: str, nodes: Mapping[str, Node]) -> None:
-        type = self._symbols.enums[enum].properties[property].type
+    def _declare(self, enum: str, key: str, nodes: Mapping[str, Node]) -> None:
+        type = self._symbols.enums[enum].properties[key].type
         table = {member: _plain(node, type) for member, node in nodes.items()}
-        self._tables[enum, property] = (table, type)
+        self._tables[enum, key] = (table, type)
 
     # Closed sets --------------------------------------------------------------------------------
 

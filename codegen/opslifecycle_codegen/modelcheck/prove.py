@@ -21,24 +21,24 @@ def chosen(program: Program, *, large: bool) -> tuple[list[Slice], list[str]]:
     )
 
 
-def searched(slice: Slice) -> tuple[Found, list[str]]:
+def searched(scenario: Slice) -> tuple[Found, list[str]]:
     """Search one slice; gives what was found, and how it is told."""
-    found = Search(slice).run()
+    found = Search(scenario).run()
     symmetry = found.symmetry
-    lines = [f"{slice.name}: {slice.declared.summary}"]
-    count = len(slice.interpreter.ids)
+    lines = [f"{scenario.name}: {scenario.declared.summary}"]
+    count = len(scenario.interpreter.ids)
     lines.append(
         f"  {found.states} states, {found.edges} steps, {found.refused} refusals, "
         f"depth {found.depth}, {'closed' if found.closed else 'NOT CLOSED'}, {found.seconds:.1f} s"
     )
-    lines.append(f"  of {count} {'id' if count == 1 else 'ids'} and {len(slice.calls)} calls")
-    for name, _, _, most in slice.bounds:
+    lines.append(f"  of {count} {'id' if count == 1 else 'ids'} and {len(scenario.calls)} calls")
+    for name, _, _, most in scenario.bounds:
         past = found.beyond.get(name, 0)
         if past:
             lines.append(f"  bound {name} <= {most}: {past} states past it were checked only")
-    if slice.declared.leaves_out:
-        lines.append(f"  left out: {', '.join(slice.declared.leaves_out)}")
-    for path, words in slice.declared.takes.items():
+    if scenario.declared.leaves_out:
+        lines.append(f"  left out: {', '.join(scenario.declared.leaves_out)}")
+    for path, words in scenario.declared.takes.items():
         lines.append(f"  only {path}: {', '.join(words)}")
     lines += [f"  taken as one, up to swaps: {name}" for name in symmetry.swapped]
     lines += [f"  told apart: {reason}" for reason in symmetry.not_swapped]
@@ -53,7 +53,7 @@ def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
         if test is not None:
             yield f"as a test:\n\n{test}"
     elif not found.closed:
-        yield f"{source}: {found.slice.name} has more than {STATES_MAX} states: make it smaller"
+        yield f"{source}: {found.scenario.name} has more than {STATES_MAX} states: make it smaller"
 
 
 def never(program: Program, found: list[Found]) -> list[str]:
@@ -64,7 +64,7 @@ def never(program: Program, found: list[Found]) -> list[str]:
     reached = {status for each in found for status in each.statuses}
     fired = {method for each in found for method in each.fired}
     refused = {guard for each in found for guard in each.refusals}
-    methods = dict.fromkeys(call.method for each in found for call in each.slice.calls)
+    methods = dict.fromkeys(call.method for each in found for call in each.scenario.calls)
     methods |= dict.fromkeys(
         str(e.methods[0]) for e in program.machine.actions.values() if e.methods
     )
@@ -78,7 +78,7 @@ def never(program: Program, found: list[Found]) -> list[str]:
     ]  # fmt: skip
 
 
-def claims_of(slice: Slice) -> list[str]:
+def claims_of(scenario: Slice) -> list[str]:
     """Every claim that is checked, those that every machine makes included."""
-    eventually = [str(name) for name in slice.interpreter.program.machine.eventually]
-    return [*slice.claims.names(), *eventually]
+    eventually = [str(name) for name in scenario.interpreter.program.machine.eventually]
+    return [*scenario.claims.names(), *eventually]

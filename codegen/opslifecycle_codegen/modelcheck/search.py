@@ -14,7 +14,7 @@ from opslifecycle_codegen.modelcheck.symmetry import Symmetry, symmetry_of
 
 #: On so many states the symmetry that was derived is tried as well.
 _TRIED_STATES = 200
-#: So many states are looked at; a machine that has more of them needs a smaller slice.
+#: So many states are looked at; a machine that has more of them needs a smaller scenario.
 STATES_MAX = 1_000_000
 
 
@@ -22,7 +22,7 @@ STATES_MAX = 1_000_000
 class Violation:
     """A claim that does not hold, and the shortest way there."""
 
-    slice: Slice
+    scenario: Slice
     claim: str
     calls: list[Call]
 
@@ -31,7 +31,7 @@ class Violation:
 class Found:
     """What the search of one slice came to."""
 
-    slice: Slice
+    scenario: Slice
     symmetry: Symmetry
     states: int = 0
     edges: int = 0
@@ -62,19 +62,19 @@ class Search:
     """The search of one slice; states that differ by swaps only are taken as one."""
 
     def __init__(
-        self, slice: Slice, symmetry: Symmetry | None = None, *, states_max: int = STATES_MAX
+        self, scenario: Slice, symmetry: Symmetry | None = None, *, states_max: int = STATES_MAX
     ) -> None:
-        self._slice = slice
+        self._slice = scenario
         self._states_max = states_max
-        self._claims = slice.claims
-        self._symmetry = symmetry_of(slice) if symmetry is None else symmetry
-        self.found = Found(slice, self._symmetry)
+        self._claims = scenario.claims
+        self._symmetry = symmetry_of(scenario) if symmetry is None else symmetry
+        self.found = Found(scenario, self._symmetry)
         self.states: list[State] = []
         self._seen: dict[State, int] = {}
         self._outside: set[State] = set()
         #: How each state was found: from which, by which call.
         self._came: list[tuple[int, int]] = []
-        self._endings = Endings(slice)
+        self._endings = Endings(scenario)
 
     def run(self) -> Found:
         """Look at everything; stops at the first claim that is broken."""

@@ -19,7 +19,7 @@ from opslifecycle_codegen.modelcheck.claims import Claims
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.values import Values
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
@@ -34,7 +34,7 @@ class Slice:
     """One slice, ready to be explored."""
 
     name: str
-    declared: model.Slice
+    declared: property_model.Slice
     interpreter: Interpreter
     claims: Claims
     values: Values
@@ -59,10 +59,10 @@ class Slice:
         return None
 
 
-def default_slice(program: Program) -> model.Slice:
+def default_slice(program: Program) -> property_model.Slice:
     """What a machine is proved with that declares nothing: two records, everything on."""
     mark = program.machine.mark
-    return model.Slice(
+    return property_model.Slice(
         mark=mark, summary=Text("Two records and everything on, by default.", mark),
         entities=2,
     )  # fmt: skip
@@ -76,7 +76,7 @@ def slices(program: Program) -> list[Slice]:
     return [_slice(name, each, program) for name, each in declared.items()]
 
 
-def _slice(name: str, declared: model.Slice, program: Program) -> Slice:
+def _slice(name: str, declared: property_model.Slice, program: Program) -> Slice:
     ids = tuple("abcdef"[: declared.entities])
     settings = {
         str(setting): each.default if each.default is not None or each.type[:8] == "optional"
@@ -110,7 +110,9 @@ def _number(node: Node) -> int | None:
     return None if node.text == "null" else int(node.text)
 
 
-def _bounds(program: Program, declared: model.Slice) -> tuple[tuple[str, bool, int, int], ...]:
+def _bounds(
+    program: Program, declared: property_model.Slice
+) -> tuple[tuple[str, bool, int, int], ...]:
     """How far each count goes: as declared, or as far as by default."""
     entity = str(program.machine.entity)
     given = {str(path): most for path, most in declared.bounds.items()}
@@ -129,7 +131,7 @@ def _bounds(program: Program, declared: model.Slice) -> tuple[tuple[str, bool, i
 
 
 def _calls(
-    interpreter: Interpreter, values: Values, declared: model.Slice
+    interpreter: Interpreter, values: Values, declared: property_model.Slice
 ) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
     """Everything that may be asked for in a slice, with who answers it."""
     program = interpreter.program
@@ -170,7 +172,7 @@ def _acting(interpreter: Interpreter, name: str) -> Callable[[State, Call], Answ
 
 
 def _cursors(
-    interpreter: Interpreter, declared: model.Slice
+    interpreter: Interpreter, declared: property_model.Slice
 ) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
     machine = interpreter.program.machine
     if machine.cursors is None:

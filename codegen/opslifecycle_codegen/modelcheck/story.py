@@ -28,16 +28,16 @@ _NO_METHODS = {
 
 def story(violation: Violation) -> str:
     """A violation in words: the calls, and what each of them changed."""
-    slice = violation.slice
+    scenario = violation.scenario
     count = len(violation.calls)
-    lines = [f"{slice.name}: {violation.claim} does not hold after {count} calls"]
-    state = slice.interpreter.initial()
+    lines = [f"{scenario.name}: {violation.claim} does not hold after {count} calls"]
+    state = scenario.interpreter.initial()
     for number, call in enumerate(violation.calls, 1):
         lines.append(f"  {number}. {told(call)}")
-        after = slice.answer(state, call).state
+        after = scenario.answer(state, call).state
         assert after is not None
         lines += [
-            f"       {change}" for change in _changes(slice.interpreter.program, state, after)
+            f"       {change}" for change in _changes(scenario.interpreter.program, state, after)
         ]
         state = after
     return "\n".join(lines)
@@ -84,14 +84,14 @@ def source_of_test(violation: Violation, module: str) -> str | None:
 
     None for a claim that no single state shows, and for a way on which a wait is given up.
     """
-    slice = violation.slice
-    program, ids = slice.interpreter.program, slice.interpreter.ids
+    scenario = violation.scenario
+    program, ids = scenario.interpreter.program, scenario.interpreter.ids
     methods = {call.method for call in violation.calls}
     shown = violation.claim in {str(name) for name in program.machine.invariants}
     if not shown or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
         return None
     names = public_names(program.machine)
-    settings = {str(n): slice.interpreter.setting(str(n)) for n in program.machine.settings}
+    settings = {str(n): scenario.interpreter.setting(str(n)) for n in program.machine.settings}
     given = ", ".join(f"{name}={value}" for name, value in settings.items())
     store = "store=MemoryStore()" if CRASH in methods else ""
     making = f"{names.registry}({', '.join(each for each in (given, store) if each)})"

@@ -57,9 +57,9 @@ class Symmetry:
 NOTHING_SWAPPED = Symmetry((), (), keys=False, consumers=False, ids=(lambda state: state,))
 
 
-def symmetry_of(slice: Slice) -> Symmetry:
+def symmetry_of(scenario: Slice) -> Symmetry:
     """What the rules of a slice leave indistinguishable."""
-    interpreter = slice.interpreter
+    interpreter = scenario.interpreter
     program = interpreter.program
     swapped, kept = [], []
     keys = interpreter.keys > 1
@@ -67,14 +67,16 @@ def symmetry_of(slice: Slice) -> Symmetry:
         swapped.append("barrier keys")
     enum = program.symbols.cursor_enum
     consumers = bool(enum) and enum not in interpreter.evaluator.told_apart
-    if enum and "consumer" in {str(path) for path in slice.declared.takes}:
+    if enum and "consumer" in {str(path) for path in scenario.declared.takes}:
         consumers = False
         kept.append(f"{enum}: the slice names some of them")
     elif enum:
         note = f"{enum}: a rule tells them apart"
         swapped.append(enum) if consumers else kept.append(note)
     in_order = [
-        call.method for call in slice.calls if call.id is None and call.method in _in_order(slice)
+        call.method
+        for call in scenario.calls
+        if call.id is None and call.method in _in_order(scenario)
     ]
     swaps: tuple[Swap, ...] = (lambda state: state,)
     if in_order and len(interpreter.ids) > 1:
@@ -84,26 +86,26 @@ def symmetry_of(slice: Slice) -> Symmetry:
     elif len(interpreter.ids) > 1:
         swapped.append("ids")
         swaps = tuple(
-            _swapping(slice, dict(zip(interpreter.ids, order, strict=True)))
+            _swapping(scenario, dict(zip(interpreter.ids, order, strict=True)))
             for order in itertools.permutations(interpreter.ids)
         )
     return Symmetry(tuple(swapped), tuple(kept), keys, consumers, swaps)
 
 
-def _in_order(slice: Slice) -> set[str]:
+def _in_order(scenario: Slice) -> set[str]:
     """The commands that go through records in the order of their ids."""
-    program = slice.interpreter.program
+    program = scenario.interpreter.program
     found = {each.command.name for each in program.for_all}
     if program.recovery is not None and program.recovery.command is not None:
         found.add(CRASH)
     return found
 
 
-def _swapping(slice: Slice, to: dict[str, str]) -> Swap:
+def _swapping(scenario: Slice, to: dict[str, str]) -> Swap:
     """The swap of ids, carried out wherever a value has one."""
-    symbols = slice.interpreter.program.symbols
+    symbols = scenario.interpreter.program.symbols
     id_type = symbols.entity_fields["id"]
-    back = {new: slice.interpreter.ids.index(old) for old, new in to.items()}
+    back = {new: scenario.interpreter.ids.index(old) for old, new in to.items()}
     of_records = [_mapped(type, id_type, to) for type in symbols.entity_fields.values()]
     of_rows = [
         *(_mapped(type, id_type, to) for type in symbols.row_fields.values()),
@@ -111,7 +113,7 @@ def _swapping(slice: Slice, to: dict[str, str]) -> Swap:
     ]
 
     def swap(state: State) -> State:
-        old = [state.records[back[id]] for id in slice.interpreter.ids]
+        old = [state.records[back[id]] for id in scenario.interpreter.ids]
         return state._replace(
             records=tuple(
                 None if r is None else tuple(f(v) for f, v in zip(of_records, r, strict=True))
@@ -125,7 +127,7 @@ def _swapping(slice: Slice, to: dict[str, str]) -> Swap:
                 tuple((tuple(sorted(to[id] for id in each[0])),) for each in key)
                 for key in state.barriers
             ),
-            watched=tuple(state.watched[back[id]] for id in slice.interpreter.ids),
+            watched=tuple(state.watched[back[id]] for id in scenario.interpreter.ids),
         )
 
     return swap

@@ -6,6 +6,13 @@ from typing import ClassVar
 
 from attrs import Factory, field, frozen
 
+from opslifecycle_codegen.source.property_model import (
+    Claim,
+    Eventually,
+    Migration,
+    Slice,
+    Waiver,
+)
 from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.type_model import Enum, IdType, Property, Value
 from opslifecycle_codegen.source.words import (
@@ -23,7 +30,7 @@ from opslifecycle_codegen.source.words import (
 
 @frozen(kw_only=True)
 class Names(Declared):
-    """Public class names; `None` stands for the one made from the entity's name."""
+    """Public class names. A name that is left out is made from the entity's name."""
 
     seam: TypeName | None = None
     registry: TypeName | None = None
@@ -39,16 +46,9 @@ class Names(Declared):
 
 
 @frozen(kw_only=True)
-class Waiver(Declared):
-    """A judgement of the compiler that is known and meant."""
-
-    rule: Text
-    of: Text
-    because: Text
-
-
-@frozen(kw_only=True)
 class Status(Declared):
+    """A status of a record. `pseudo` statuses are for classifiers: no record has one."""
+
     summary: Text
     terminal: bool = False
     pseudo: bool = False
@@ -57,6 +57,8 @@ class Status(Declared):
 
 @frozen(kw_only=True)
 class Statuses(Declared):
+    """The statuses, their properties, and named groups of them."""
+
     members: dict[Name, Status]
     properties: dict[Name, Property] = Factory(dict)
     groups: dict[Name, list[Name]] = Factory(dict)
@@ -64,6 +66,8 @@ class Statuses(Declared):
 
 @frozen(kw_only=True)
 class EntityField(Declared):
+    """A field of a record: its type, and its initial value or what stamps it."""
+
     shorthand: ClassVar[str] = "type"
 
     type: TypeExpr
@@ -73,6 +77,8 @@ class EntityField(Declared):
 
 @frozen(kw_only=True)
 class Setting(Declared):
+    """A keyword parameter of the registry's constructor."""
+
     summary: Text
     type: TypeExpr
     default: int | None = None
@@ -81,6 +87,8 @@ class Setting(Declared):
 
 @frozen(kw_only=True)
 class RegistryField(Declared):
+    """A field of the registry as a whole."""
+
     type: TypeExpr
     starts: Expr
     summary: Text
@@ -89,6 +97,8 @@ class RegistryField(Declared):
 
 @frozen(kw_only=True)
 class Rejection(Declared):
+    """A typed error: its class, its attributes, and its message."""
+
     error: TypeName
     says: Text
     facts: dict[Name, TypeExpr] = Factory(dict)
@@ -96,7 +106,7 @@ class Rejection(Declared):
 
 @frozen(kw_only=True)
 class Refusal(Declared):
-    """The rejection that a check gives: its name, and an expression for each fact."""
+    """The rejection that a check raises: its name, and an expression for each of its facts."""
 
     name: Name
     facts: dict[Name, Expr] = Factory(dict)
@@ -104,6 +114,8 @@ class Refusal(Declared):
 
 @frozen(kw_only=True)
 class Guard(Declared):
+    """A condition of a command, and the rejection that follows if it is false."""
+
     when: Expr
     otherwise: Refusal
     let: dict[Name, Expr] = Factory(dict)
@@ -122,6 +134,8 @@ class Effect(Declared):
 
 @frozen(kw_only=True)
 class Create(Declared):
+    """The command that creates a record."""
+
     summary: Text
     methods: dict[Name, list[Name]]
     takes: dict[Name, TypeExpr]
@@ -135,6 +149,8 @@ class Create(Declared):
 
 @frozen(kw_only=True)
 class Action(Declared):
+    """A command on one record: where it is legal, and what it changes."""
+
     summary: Text
     from_: Words
     methods: list[Name] = Factory(list)
@@ -151,6 +167,8 @@ class Action(Declared):
 
 @frozen(kw_only=True)
 class Step(Declared):
+    """A part of every action that leads to a terminal status, with an optional condition."""
+
     if_: Expr | None = None
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
@@ -158,6 +176,8 @@ class Step(Declared):
 
 @frozen(kw_only=True)
 class ForAllLive(Declared):
+    """A command that applies one action to every live record, to all or none."""
+
     summary: Text
     do: Name
     unless: Expr | None = None
@@ -167,6 +187,8 @@ class ForAllLive(Declared):
 
 @frozen(kw_only=True)
 class Rollback(Declared):
+    """The removal of one live record, as if it had never been created."""
+
     summary: Text
     method: Name
     from_: Words
@@ -177,6 +199,8 @@ class Rollback(Declared):
 
 @frozen(kw_only=True)
 class Collect(Declared):
+    """The removal of every finished record; the method returns their outcomes."""
+
     summary: Text
     method: Name
 
@@ -187,7 +211,7 @@ TERMINAL = Words((Name("terminal", NOWHERE),))
 
 @frozen(kw_only=True)
 class Erase(Declared):
-    """The erasing of one record in a terminal status."""
+    """The removal of one record in a terminal status."""
 
     summary: Text
     method: Name
@@ -198,6 +222,8 @@ class Erase(Declared):
 
 @frozen(kw_only=True)
 class Watch(Declared):
+    """A method that waits for one record to reach a terminal status."""
+
     summary: Text
     method: Name
     checks: list[Name]
@@ -205,6 +231,8 @@ class Watch(Declared):
 
 @frozen(kw_only=True)
 class ViewField(Declared):
+    """A field of a snapshot or a feed entry: an expression, and how JSON shows it."""
+
     shorthand: ClassVar[str] = "is_"
 
     is_: Expr
@@ -213,6 +241,8 @@ class ViewField(Declared):
 
 @frozen(kw_only=True)
 class FeedEntry(Declared):
+    """The class of the feed's entries."""
+
     name: TypeName
     summary: Text
     fields: dict[Name, ViewField]
@@ -224,6 +254,8 @@ LAST_SEQUENCE = Name("last_sequence", NOWHERE)
 
 @frozen(kw_only=True)
 class Feed(Declared):
+    """The completion feed: finished records in order."""
+
     summary: Text
     method: Name
     epoch: TypeName
@@ -235,7 +267,7 @@ class Feed(Declared):
 
 @frozen(kw_only=True)
 class Retention(Declared):
-    """What leaves when the feed has more entries than `max_entries`; first in, first out."""
+    """What is evicted, oldest first, when the feed has more than `max_entries` entries."""
 
     evict: Name
     max_entries: Expr
@@ -244,6 +276,8 @@ class Retention(Declared):
 
 @frozen(kw_only=True)
 class Cursors(Declared):
+    """A position in the feed for each consumer."""
+
     consumer: TypeName
     get: Name
     advance: Name
@@ -253,6 +287,8 @@ class Cursors(Declared):
 
 @frozen(kw_only=True)
 class Barrier(Declared):
+    """A method that waits for a set of records."""
+
     summary: Text
     method: Name
     key: dict[Name, TypeExpr]
@@ -266,6 +302,8 @@ class Barrier(Declared):
 
 @frozen(kw_only=True)
 class Snapshot(Declared):
+    """What a reader sees of one record."""
+
     summary: Text
     method: Name
     fields: dict[Name, ViewField]
@@ -274,6 +312,8 @@ class Snapshot(Declared):
 
 @frozen(kw_only=True)
 class Listing(Declared):
+    """A method that returns snapshots in an order, with filters."""
+
     summary: Text
     method: Name
     order: list[Expr]
@@ -282,6 +322,8 @@ class Listing(Declared):
 
 @frozen(kw_only=True)
 class Classifier(Declared):
+    """A method without side effects that answers a question about one record."""
+
     summary: Text
     gives: Expr
     takes: dict[Name, TypeExpr] = Factory(dict)
@@ -289,53 +331,11 @@ class Classifier(Declared):
 
 @frozen(kw_only=True)
 class Recovery(Declared):
-    """What a store keeps; without `do`, what was live when its process was gone stays live."""
+    """What a store holds. Without `do`, records that were live when the process ended stay live."""
 
     keeps: Expr
     do: Name | None = None
     with_: dict[Name, Expr] = Factory(dict)
-
-
-@frozen(kw_only=True)
-class Claim(Declared):
-    """An invariant of every state, or a property of every step."""
-
-    summary: Text
-    holds: Expr
-
-
-@frozen(kw_only=True)
-class Eventually(Declared):
-    summary: Text
-    from_: Words
-    reaches: Words
-
-
-@frozen(kw_only=True)
-class Slice(Declared):
-    """How much of the machine `prove` looks at: every state of so many records."""
-
-    summary: Text
-    entities: int
-    keys: int = 1
-    counts_max: int = 1
-    settings: dict[Name, Node] = Factory(dict)
-    bounds: dict[Text, int] = Factory(dict)
-    takes: dict[Text, list[Text]] = Factory(dict)
-    leaves_out: list[Name] = Factory(list)
-    large: bool = False
-
-
-@frozen(kw_only=True)
-class Migration(Declared):
-    """What becomes of what the version before has stored, by the name of what it is part of."""
-
-    because: Text
-    renames: dict[Text, dict[Text, Text]] = Factory(dict)
-    removes: dict[Text, list[Text]] = Factory(dict)
-    adds: dict[Text, dict[Text, Node]] = Factory(dict)
-    refuses: bool = False
-    accepts: dict[Text, Text] = Factory(dict)
 
 
 @frozen(kw_only=True)

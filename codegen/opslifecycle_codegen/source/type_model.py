@@ -12,23 +12,31 @@ from opslifecycle_codegen.source.words import REST, Declared, Expr, Name, Text, 
 
 @frozen(kw_only=True)
 class IdType(Declared):
+    """A type of identifiers."""
+
     summary: Text
 
 
 @frozen(kw_only=True)
 class Property(Declared):
+    """A property that every member of a closed set has."""
+
     type: TypeExpr
     summary: Text
 
 
 @frozen(kw_only=True)
 class Member(Declared):
+    """One member of a closed set, with its properties."""
+
     summary: Text
     properties: dict[Name, Node] = field(factory=dict, metadata=REST)
 
 
 @frozen(kw_only=True)
 class Enum(Declared):
+    """A closed set."""
+
     summary: Text
     properties: dict[Name, Property] = Factory(dict)
     members: dict[Name, Member] = Factory(dict)
@@ -37,6 +45,8 @@ class Enum(Declared):
 
 @frozen(kw_only=True)
 class ValueField(Declared):
+    """A field of a value or a variant."""
+
     shorthand: ClassVar[str] = "type"
 
     type: TypeExpr
@@ -48,6 +58,8 @@ class ValueField(Declared):
 
 @frozen(kw_only=True)
 class Variant(Declared):
+    """One variant of a tagged union."""
+
     summary: Text
     fields: dict[Name, ValueField] = Factory(dict)
     flatten: Name | None = None
@@ -55,6 +67,8 @@ class Variant(Declared):
 
 @frozen(kw_only=True)
 class Value(Declared):
+    """An immutable value: fields, a tagged union, or a class of the program."""
+
     summary: Text
     fields: dict[Name, ValueField] = Factory(dict)
     tag: Name | None = None

@@ -16,6 +16,7 @@ class Text(str):
     precise: bool
 
     def __new__(cls, text: str, mark: Mark, *, precise: bool = True) -> Text:
+        """Create a text that begins at `mark`; `precise` if columns count from there."""
         self = super().__new__(cls, text)
         self.mark = mark
         self.precise = precise

@@ -42,17 +42,22 @@ _STYLES = {"running": "cyan", "completed": "green", "failed": "red", "cancelled"
 class Display(Protocol):
     """Shows how the commands stand."""
 
-    def refresh(self, runner: Runner) -> None: ...
-    def finish(self, runner: Runner) -> None: ...
+    def refresh(self, runner: Runner) -> None:
+        """Show what has changed since the last call."""
+
+    def finish(self, runner: Runner) -> None:
+        """Show how everything ended."""
 
 
 class Silence:
     """Shows nothing, for when the feed is printed instead."""
 
     def refresh(self, runner: Runner) -> None:
+        """Discard what has changed."""
         runner.events.clear()
 
-    def finish(self, runner: Runner) -> None: ...
+    def finish(self, runner: Runner) -> None:
+        """Show nothing."""
 
 
 class LiveTable:
@@ -63,6 +68,7 @@ class LiveTable:
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def refresh(self, runner: Runner) -> None:
+        """Draw the table again."""
         runner.events.clear()
         if not self._live.is_started:
             self._live.start()
@@ -76,6 +82,7 @@ class LiveTable:
         self._live.update(Group(*parts), refresh=True)
 
     def finish(self, runner: Runner) -> None:
+        """Stop to draw, and show how everything ended."""
         self._live.stop()
         _finish(self._console, runner)
 
@@ -88,6 +95,7 @@ class Lines:
         self._problem: str | None = None
 
     def refresh(self, runner: Runner) -> None:
+        """Print one line for each event since the last call."""
         while runner.events:
             job, phase = runner.events.popleft()
             name = job.spec.display_name
@@ -102,6 +110,7 @@ class Lines:
             self._problem = problem
 
     def finish(self, runner: Runner) -> None:
+        """Print the last events, and how everything ended."""
         self.refresh(runner)
         self._console.print()
         _finish(self._console, runner)

@@ -32,6 +32,7 @@ class Output:
 
     @property
     def encoding(self) -> str:
+        """The encoding of the target."""
         return self._target.encoding or "utf-8"
 
     @property
@@ -40,9 +41,11 @@ class Output:
         return self._waiting > _CHARACTERS_WAITING_MAX
 
     def isatty(self) -> bool:
+        """Return whether the target is a terminal."""
         return self._target.isatty()
 
     def fileno(self) -> int:
+        """Return the file descriptor of the target."""
         return self._target.fileno()
 
     def write(self, text: str) -> int:

@@ -49,14 +49,17 @@ class Found:
 
     @property
     def id(self) -> str:
+        """The operation's id as text."""
         return str(self.snapshot.id)
 
     @property
     def name(self) -> str:
+        """The name by which the operation was registered."""
         return self.snapshot.display_name
 
     @property
     def ended(self) -> bool:
+        """Whether the operation is finished."""
         return self.snapshot.terminal
 
     @property

@@ -18,10 +18,10 @@ _WIDTHLESS = dict.fromkeys([0x200B, 0x200C, 0x200D, 0xFE0E, 0xFE0F, 0x2060, 0xFE
 
 
 def one_line(text: str) -> str:
-    """Return a text as a single printable line.
+    r"""Return a text as a single printable line.
 
     Escape sequences are removed, runs of white space (line ends included) become one space, and
-    every other control, format or surrogate character is shown as `\\xNN` or `\\uNNNN`.
+    every other control, format or surrogate character is shown as `\xNN` or `\uNNNN`.
     """
     joined = " ".join(_SEQUENCES.sub("", text).split())
     return _shown(joined.translate(_WIDTHLESS))

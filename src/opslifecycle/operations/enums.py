@@ -79,6 +79,7 @@ class OperationKind(_rt.ClosedSet):
     durability_class: OperationDurabilityClass
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
+        """Create a member from its stored spelling and its properties."""
         _member = object.__new__(cls)
         _member._value_ = wire
         (
@@ -150,6 +151,7 @@ class CompletionCursorConsumer(_rt.ClosedSet):
     cache_field: str
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
+        """Create a member from its stored spelling and its properties."""
         _member = object.__new__(cls)
         _member._value_ = wire
         (_member.cache_field,) = properties
@@ -184,6 +186,7 @@ class OperationStatus(_rt.ClosedSet):
     public_result_class: OperationPublicResultClass
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
+        """Create a member from its stored spelling and its properties."""
         _member = object.__new__(cls)
         _member._value_ = wire
         _member.terminal, _member.public_result_class = properties
@@ -273,6 +276,7 @@ class OperationLifecycleAction(_rt.ClosedSet):
     idempotent_in: tuple[OperationStatus, ...]
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
+        """Create a member from its stored spelling and its properties."""
         _member = object.__new__(cls)
         _member._value_ = wire
         _member.label, _member.from_statuses, _member.idempotent_in = properties

@@ -1,4 +1,4 @@
-"""The completion feed: rows in order, read by position. Knows nothing of watchers or barriers."""
+"""The completion feed: entries in order, read by position. Independent of watches and barriers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class Entry(Protocol):
     """What every feed entry has."""
 
     @property
-    def seq(self) -> int: ...
+    def seq(self) -> int:
+        """The sequence number of the entry."""
 
 
 class Position(Protocol):
-    """Where the feed stands; the authority owns it."""
+    """The edges of the feed, which the authority owns."""
 
     watermark: int
     dropped_through: int
@@ -43,7 +44,7 @@ EpochT = TypeVar("EpochT")
 
 @attrs.frozen
 class CompletionFeedGap:
-    """Entries that a reader asked for and that are no longer retained."""
+    """Entries that a reader asked for and that were evicted."""
 
     requested_after_seq: int
     dropped_through: int
@@ -52,31 +53,31 @@ class CompletionFeedGap:
 
 @attrs.frozen
 class FeedBatch(Generic[EntryT]):
-    """Entries after a position, with the feed's edges at the same instant."""
+    """Feed entries after a position, with the edges of the feed at the same instant."""
 
     entries: tuple[EntryT, ...]
     watermark: int
     dropped_through: int
 
     def gap_after(self, seq: int) -> CompletionFeedGap | None:
-        """What a reader standing at `seq` has missed: None unless seq < dropped_through."""
+        """Return the gap of a reader at position `seq`: None unless `seq < dropped_through`."""
         if seq >= self.dropped_through:
             return None
         return CompletionFeedGap(seq, self.dropped_through, self.watermark)
 
 
 class FeedAdvance(Wait[int]):
-    """Waits until the watermark is past a position; gives the watermark."""
+    """A wait until the watermark is past a position. Its result is the watermark."""
 
     __slots__ = ()
 
 
 class CompletionFeed(Generic[EntryT, EpochT]):
-    """Every public completion, in order, as far back as retention reaches.
+    """The completion feed: finished records in order, as far back as retention reaches.
 
-    Positions are sequence numbers; 0 stands before everything. `epoch_id` names the life of the
-    numbering: hand it in with a position that you stored, and a position from another life raises
-    EpochChangedError. Reading goes on after the registry is closed; waiting does not.
+    A position is a sequence number; 0 is before the first. `epoch_id` identifies the numbering:
+    pass it together with a position that you stored, and a position of another epoch raises
+    EpochChangedError. Reading works after the registry is closed; waiting does not.
     """
 
     __slots__ = (
@@ -111,23 +112,41 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     @property
     def watermark(self) -> int:
-        """The sequence of the latest entry there ever was, 0 if none."""
+        """The sequence number of the latest entry, also if it was evicted; 0 if there was none."""
         return self._position.watermark
 
     def list_since(self, after: int, *, epoch_id: EpochT | None = None) -> FeedBatch[EntryT]:
-        """The retained entries with seq > `after`; `gap_after` says whether some are missing.
+        """Return the entries after a position that are still retained.
 
-        Past the watermark there are none yet: the batch is empty, and has the lower watermark.
-        Raises EpochChangedError if `epoch_id` is given and is not the feed's.
+        Past the watermark the batch is empty and has the lower watermark.
+
+        Args:
+            after: A position.
+            epoch_id: The epoch of the position, to be compared with the feed's.
+
+        Returns:
+            A batch, whose `gap_after(after)` tells whether entries are missing.
+
+        Raises:
+            InvalidValueError: `after` is no count, or `epoch_id` no epoch.
+            EpochChangedError: The position is of another epoch.
         """
         self._check(after, epoch_id)
         return self._page(after, None)
 
     def wait_for_advance(self, after: int) -> FeedAdvance:
-        """Wait until the watermark is past `after`; gives the watermark, at once if it is.
+        """Wait until the watermark is past a position.
 
-        `after` may be past the watermark: the wait is for whatever comes after it.
-        Raises RegistryClosedError, also out of waits in progress, when the registry is closed.
+        The position can be past the watermark: the wait is then for the entries after it.
+
+        Args:
+            after: A position.
+
+        Returns:
+            A wait whose result is the watermark. It is over at once if the watermark is past.
+
+        Raises:
+            RegistryClosedError: The registry is closed. Waits in progress fail with it, too.
         """
         self._check(after, None)
         return self._lock.hold(self._advance_past, after)
@@ -140,12 +159,17 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         return self._waits.add(after, FeedAdvance, self._lock)
 
     def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:
-        """Every entry after `after`, once and in order, as they come; for `async for`.
+        """Iterate over every entry after a position, in order, as they come; for `async for`.
 
-        Raises CursorOutOfRangeError at the call if `after` is past the watermark, where no entry
-        can have been read; EpochChangedError as in `list_since`; CompletionFeedGapError when
-        entries are gone before they were read; and RegistryClosedError once all is read and the
-        registry is closed.
+        Args:
+            after: A position; the entry with this number was read.
+            epoch_id: The epoch of the position, to be compared with the feed's.
+
+        Raises:
+            CursorOutOfRangeError: At the call, if the position is past the watermark.
+            EpochChangedError: At the call, if the position is of another epoch.
+            CompletionFeedGapError: While iterating, if entries were evicted before they were read.
+            RegistryClosedError: While iterating, after the last entry of a closed registry.
         """
         self._check_place(after, epoch_id)
         return _Subscription(self, after)
@@ -153,23 +177,30 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def iterate(
         self, *, after: int = 0, epoch_id: EpochT | None = None, timeout: float | None = None
     ) -> Iterator[EntryT]:
-        """As `subscribe`, for threads: each step blocks until there is an entry.
+        """Iterate over every entry after a position, for threads: a step blocks until there is one.
 
-        A step that finds none for `timeout` seconds raises TimeoutError; the iterator stays usable.
+        Args:
+            after: A position; the entry with this number was read.
+            epoch_id: The epoch of the position, to be compared with the feed's.
+            timeout: How many seconds a step waits; None for as long as it takes.
+
+        Raises:
+            TimeoutError: A step found no entry in time. The iterator can be used again.
+            CursorOutOfRangeError: As for `subscribe`, like the other errors.
         """
         self._check_place(after, epoch_id)
         return _Iteration(self, after, timeout)
 
     def entries(self) -> Sequence[EntryT]:
-        """The retained entries, oldest first. Called with the publication lock held."""
+        """Return the retained entries, oldest first. Called with the publication lock held."""
         return self._entries(self._made_in(self._head, len(self._rows)), self.records())
 
     def records(self) -> Sequence[Any]:
-        """What the retained entries are made from. Called with the publication lock held."""
+        """Return the records of the retained entries. Called with the publication lock held."""
         return self._rows[self._head :]
 
     def advance(self, record: Any) -> None:
-        """End the waits for a row that is there now. Called with the publication lock held."""
+        """End the waits for an entry that was appended. Called with the publication lock held."""
         sequence = record.sequence
         waits = self._waits.cells
         for after in [after for after in waits if after < sequence]:
@@ -178,7 +209,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             del waits[after]
 
     def drop_oldest(self) -> Any:
-        """Let the oldest row go, in amortised constant time, and give its record.
+        """Evict the oldest entry in amortised constant time, and return its record.
 
         Called with the publication lock held.
         """
@@ -192,7 +223,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         return record
 
     def close(self) -> None:
-        """End every wait with RegistryClosedError. Called with the publication lock held."""
+        """Fail every wait with RegistryClosedError. Called with the publication lock held."""
         self._closed = True
         self._waits.fail_all(RegistryClosedError)
 
@@ -211,7 +242,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def _rows_after(
         self, after: int, rows_max: int | None
     ) -> tuple[int, list[EntryT | None], Sequence[Any], int, int]:
-        """The place of some rows, their entries and records, and the feed's edges."""
+        """Return the index of the first row after a position, the rows, and the feed's edges."""
         start = bisect_right(self._rows, after, lo=self._head, key=_SEQUENCE)
         stop = len(self._rows)
         if rows_max is not None:
@@ -222,7 +253,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         return self._gone + start, made, records, position.watermark, position.dropped_through
 
     def _made_in(self, start: int, stop: int) -> list[EntryT | None]:
-        """The entries of some rows, with None for what nobody has read."""
+        """Return the entries of some rows, with None for those that no reader has asked for."""
         made = self._made[start:stop]
         return made + [None] * (stop - start - len(made))
 
@@ -234,7 +265,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         ]
 
     def _keep(self, place: int, entries: list[EntryT]) -> None:
-        """Keep entries for whoever reads them next, but for those whose rows have left."""
+        """Store entries for later readers, except those whose rows were evicted."""
         start = place - self._gone
         if start < 0:
             entries, start = entries[-start:], 0
@@ -249,7 +280,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
                 raise EpochChangedError(epoch_id, self.epoch_id)
 
     def _check_place(self, after: int, epoch_id: EpochT | None) -> None:
-        """A reader goes on from an entry that it has read, and none is past the watermark."""
+        """Check the position of a reader, which cannot have read past the watermark."""
         self._check(after, epoch_id)
         watermark = self.watermark
         if after > watermark:
@@ -257,7 +288,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
 
 class _Reader(Generic[EntryT]):
-    """A place in the feed, and the page read ahead of it."""
+    """A position in the feed, and the page read ahead of it."""
 
     __slots__ = ("_after", "_feed", "_page")
 

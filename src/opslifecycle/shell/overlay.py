@@ -36,6 +36,7 @@ class Overlay(dict[K, V]):
         return found  # type: ignore[no-any-return]
 
     def get(self, key: K, default: Any = None) -> Any:
+        """Return what a key has, copied from the base when it is first read."""
         found = _own(self, key)
         if found is not None:
             return found
@@ -62,6 +63,7 @@ class Overlay(dict[K, V]):
         self.pop(key)
 
     def pop(self, key: K, default: Any = None) -> Any:
+        """Remove a key, and return what it had."""
         found = super().pop(key, None)
         if key in self._base and key not in self._gone:
             found = self._base[key] if found is None else found
@@ -77,9 +79,11 @@ class Overlay(dict[K, V]):
         return [key for key in self._base if key not in self._gone and key not in own]
 
     def values(self) -> Any:
+        """Return the values: first those of the base, then what was put in."""
         return [*(self._base[key] for key in self._untouched()), *super().values()]
 
     def items(self) -> Any:
+        """Return the pairs of keys and values, copied from the base as `get` does."""
         return [(key, self[key]) for key in self]
 
     def __len__(self) -> int:

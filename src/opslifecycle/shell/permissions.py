@@ -1,4 +1,4 @@
-"""What may be asked of a record now, and what stands against it."""
+"""Which actions are legal for a record, and why the others are not."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from opslifecycle.errors import OpsLifecycleError
 class Permission:
     """Whether one action is legal now.
 
-    `refusal` is the error that the action would raise, unraised, with its facts and its `guard`;
-    None if the state of the record allows it. Guards that judge what the action is given cannot be
-    asked beforehand: `depends_on` names them.
+    `refusal` is the error that the action would raise, with its facts and its `guard`; None if the
+    state of the record allows the action. Guards that depend on arguments cannot be evaluated
+    beforehand: `depends_on` names them.
     """
 
     action: str
@@ -21,10 +21,10 @@ class Permission:
 
     @property
     def already_done(self) -> bool:
-        """Whether the action is refused because the record is where it leads (`idempotent_in`)."""
+        """Whether the rejection counts as success, because the status is in `idempotent_in`."""
         return self.refusal is not None and self.refusal.already_done
 
     @property
     def allowed(self) -> bool:
-        """Whether nothing stands against it so far."""
+        """Whether the state of the record allows the action."""
         return self.refusal is None

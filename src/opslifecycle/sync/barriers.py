@@ -1,4 +1,4 @@
-"""Barriers over sets of entities. Knows nothing of watchers, feed or retention."""
+"""Barriers over sets of records, independent of watches, feed and retention."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Satisfy = Callable[[list[tuple[IdT, OutcomeT]]], Any]
 
 
 class Barrier(Generic[IdT, OutcomeT]):
-    """One active barrier: what it was asked for, what it has, and how much is still missing."""
+    """One active barrier: its members, the outcomes so far, and how many are missing."""
 
     __slots__ = ("cell", "ids", "key", "outcomes", "satisfy", "unfinished")
 
@@ -37,7 +37,7 @@ class Barrier(Generic[IdT, OutcomeT]):
         self.cell: Cell[Any]
 
     def unfinished_ids(self) -> list[IdT]:
-        """The members whose outcome is still missing, in the order asked."""
+        """The members whose outcome is missing, in the order asked."""
         return [id for id in self.ids if id not in self.outcomes]
 
 
@@ -52,7 +52,7 @@ class Barriers(Generic[IdT, OutcomeT]):
         self.by_member: dict[IdT, dict[Barrier[IdT, OutcomeT], None]] = {}
 
     def active(self, key: Hashable) -> int:
-        """How many barriers of this key are active."""
+        """Return how many barriers with this key are active."""
         return len(self._by_key.get(key, ()))
 
     def add(
@@ -64,7 +64,7 @@ class Barriers(Generic[IdT, OutcomeT]):
         kind: type[WaitT],
         lock: PublicationLock,
     ) -> WaitT:
-        """A barrier over `ids`, some of which have ended already; satisfied at once if all have."""
+        """Add a barrier over `ids`, some of which may be finished; if all are, it is satisfied."""
         barrier = Barrier(key, ids, dict(outcomes), satisfy)
         wait = pending(kind, lock, self, barrier)
         barrier.cell = wait._cell
@@ -81,7 +81,7 @@ class Barriers(Generic[IdT, OutcomeT]):
         return wait
 
     def count(self, record: Ended) -> None:
-        """Count an ended record in every barrier that holds it."""
+        """Count a finished record in every barrier that contains it."""
         id, outcome = record.id, record.terminal_outcome
         for barrier in self.by_member.get(id, ()):
             barrier.outcomes[id] = outcome
@@ -93,7 +93,7 @@ class Barriers(Generic[IdT, OutcomeT]):
         self.by_member.pop(id, None)
 
     def fail_member(self, record: Ended) -> None:
-        """Fail every barrier that holds a record which leaves without an outcome."""
+        """Fail every barrier that contains a record which is removed without an outcome."""
         for barrier in list(self.by_member.get(record.id, ())):
             barrier.cell.fail(BarrierMemberRolledBackError(record.id))
             self._leave(barrier)
@@ -105,11 +105,11 @@ class Barriers(Generic[IdT, OutcomeT]):
             self._leave(barrier)
 
     def all(self) -> list[Barrier[IdT, OutcomeT]]:
-        """Every active barrier."""
+        """Return every active barrier."""
         return [barrier for barriers in self._by_key.values() for barrier in barriers]
 
     def forget(self, cell: Cell[Any]) -> None:
-        """Clear a barrier that nobody wants any longer."""
+        """Remove a barrier that no caller waits for."""
         if cell.key is not None:
             self._leave(cell.key)
 
@@ -118,7 +118,7 @@ class Barriers(Generic[IdT, OutcomeT]):
         barrier.cell.end(barrier.satisfy(outcomes))
 
     def _leave(self, barrier: Barrier[IdT, OutcomeT]) -> None:
-        """Have it nowhere any more, wherever an interrupt may have left it."""
+        """Remove a barrier wherever it is, also after an interrupt."""
         for id in barrier.ids:
             holders = self.by_member.get(id)
             if holders is not None:

@@ -1,4 +1,4 @@
-"""What a cancelled wait raises; apart, so that importing the package does not load asyncio."""
+"""The error of a cancelled wait: a module of its own, so that the package loads without asyncio."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ import concurrent.futures
 
 
 class WaitCancelledError(asyncio.CancelledError, concurrent.futures.CancelledError):
-    """A wait that was cancelled: the CancelledError of asyncio and of threads alike."""
+    """A wait that was cancelled: the CancelledError of both asyncio and threads."""

@@ -24,15 +24,18 @@ T = TypeVar("T")
 
 
 class Droppable(Protocol):
-    """The registry's half of a wait."""
+    """The registry's half of a wait, as the lock sees it."""
 
     @property
-    def owner(self) -> object | None: ...
-    def give_up(self) -> None: ...
+    def owner(self) -> object | None:
+        """What the wait belongs to; None once it has ended."""
+
+    def give_up(self) -> None:
+        """Forget the wait."""
 
 
 class PublicationLock:
-    """Guards what readers see: held for short sections in memory, never across I/O or waiting."""
+    """The lock of what readers see, held for short work in memory, never across I/O or waiting."""
 
     __slots__ = ("drop", "dropped", "left", "mutex")
 
@@ -45,7 +48,7 @@ class PublicationLock:
         self.renew()
 
     def hold(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Return what `work` returns, called in one section. Sections do not nest."""
+        """Call `work` in one section, and return its result. Sections do not nest."""
         mutex = self.mutex
         try:
             mutex.acquire()
@@ -78,12 +81,12 @@ class PublicationLock:
             dropped.popleft()
 
     def defer(self, work: Callable[[], object]) -> None:
-        """Do `work` under the lock, now or when its holder leaves; for finalizers."""
+        """Call `work` under the lock, now or when its holder leaves it. For finalizers."""
         self.left[work] = True
         self.settle()
 
     def settle(self) -> None:
-        """Do what is left, unless a thread holds the lock, which does it when leaving."""
+        """Do the work in `left`. A thread that holds the lock does it instead when it leaves."""
         # Whatever is noted before the holder's release is seen by the holder afterwards, and
         # whatever is noted after it finds the lock free: no work is left behind either way.
         mutex = self.mutex

@@ -1,9 +1,9 @@
 """One-shot waits: awaitable from any event loop, with a blocking `result()` for threads.
 
-A wait has two halves. The registry keeps the cell, the caller keeps the `Wait`. A cell is a weak
-reference to its wait: when the last reference to the wait goes, the cell is given up. That is how a
-dropped watch stops counting. An await in progress has the `Wait` in its frame, so it cannot go
-while somebody waits for it.
+A wait has two halves: the registry has the cell, the caller has the `Wait`. A cell is a weak
+reference to its wait: when the last reference to the wait goes, the cell is given up. A dropped
+watch therefore no longer counts. An await in progress has the `Wait` in its frame, so that it stays
+while a task waits for it.
 """
 
 from __future__ import annotations
@@ -35,18 +35,22 @@ _PENDING, _RESOLVED = _State.PENDING, _State.RESOLVED
 
 
 class Ended(Protocol):
-    """What those who wait are told of a record."""
+    """A finished record, as waiters see it."""
 
     @property
-    def id(self) -> Any: ...
+    def id(self) -> Any:
+        """The id of the record."""
+
     @property
-    def terminal_outcome(self) -> Any: ...
+    def terminal_outcome(self) -> Any:
+        """How the record ended."""
 
 
 class CellOwner(Protocol):
-    """Who keeps a cell; told when nobody wants it any longer, perhaps more than once."""
+    """The owner of a cell, which forgets it when no caller wants it, perhaps repeatedly."""
 
-    def forget(self, cell: Cell[Any]) -> None: ...
+    def forget(self, cell: Cell[Any]) -> None:
+        """Forget a cell."""
 
 
 class Cell(weakref.ref["Wait[T]"], Generic[T]):
@@ -71,7 +75,7 @@ class Cell(weakref.ref["Wait[T]"], Generic[T]):
     waiters: dict[Waker, bool] | None
 
     def end(self, value: T | OpsLifecycleError | None, state: _State = _RESOLVED) -> None:
-        """End the wait, with its value by default, and have its waiters woken."""
+        """Set the result of the wait, by default its value, and queue its notifications."""
         if self.state is _PENDING:
             self.value = value
             self.state = state
@@ -83,11 +87,11 @@ class Cell(weakref.ref["Wait[T]"], Generic[T]):
         self.key = None
 
     def fail(self, error: OpsLifecycleError) -> None:
-        """End the wait with an error."""
+        """Set an error as the result of the wait."""
         self.end(error, _State.FAILED)
 
     def give_up(self) -> None:
-        """Have its owner forget it."""
+        """Tell the owner to forget the cell."""
         owner = self.owner
         if owner is not None:
             owner.forget(self)
@@ -96,10 +100,10 @@ class Cell(weakref.ref["Wait[T]"], Generic[T]):
 
 
 class Wait(NotCopyable, Generic[T]):
-    """Something that ends once: await it in any event loop, or call `result()` in a thread.
+    """A one-shot wait: use `await` in any event loop, or `result()` in a thread.
 
-    Any number of tasks and threads may wait for it, and it keeps what it ended with. Cancelling a
-    task that awaits it ends that await only; `cancel()`, or the last reference going, gives it up.
+    Any number of tasks and threads can wait for it, and its result stays. Cancelling a task that
+    awaits it ends that `await` only. `cancel()`, or dropping the last reference, gives the wait up.
     """
 
     __slots__ = ("__weakref__", "_cell", "_lock")
@@ -111,13 +115,16 @@ class Wait(NotCopyable, Generic[T]):
         self._lock = lock
 
     def done(self) -> bool:
-        """Whether it has ended: resolved, failed or cancelled."""
+        """Return whether the wait is over: it has a result or an error, or was cancelled."""
         return self._cell.state is not _PENDING
 
     def cancel(self) -> bool:
-        """Give it up: True if that ended it, False if it had ended before.
+        """Give the wait up.
 
-        Afterwards `await` and `result()` raise CancelledError, for those who wait already too.
+        Afterwards `await` and `result()` raise CancelledError, also where they wait already.
+
+        Returns:
+            True if this call ended the wait, False if it was over before.
         """
         return self._lock.hold(self._cancel)
 
@@ -138,10 +145,16 @@ class Wait(NotCopyable, Generic[T]):
         return True
 
     def result(self, timeout: float | None = None) -> T:
-        """Block this thread until it ends, for at most `timeout` seconds.
+        """Block this thread until the wait is over, and return its result.
 
-        Raises TimeoutError when the time is up, which leaves it pending, EventLoopBlockedError
-        inside a running event loop that it would block, and whatever the wait has failed with.
+        Args:
+            timeout: For at most so many seconds; None for as long as it takes.
+
+        Raises:
+            TimeoutError: The time is up. The wait is still pending.
+            EventLoopBlockedError: The call would block a running event loop.
+            OpsLifecycleError: The error with which the wait failed.
+            CancelledError: The wait was cancelled.
         """
         if timeout is not None and not (isinstance(timeout, int | float) and timeout == timeout):
             raise InvalidValueError("timeout", f"expected seconds or None, got {timeout!r}")
@@ -173,7 +186,11 @@ class Wait(NotCopyable, Generic[T]):
         return f"<{type(self).__name__} {self._cell.state.value}>"
 
     def block_for(self, timeout: float | None) -> None:
-        """Block this thread until it has ended, whatever runs in it; raises TimeoutError."""
+        """Block this thread until the wait is over, also inside an event loop.
+
+        Raises:
+            TimeoutError: The time is up.
+        """
         waker = ThreadWaker()
         try:
             if self._lock.hold(self._enlist, waker):
@@ -201,7 +218,7 @@ class Wait(NotCopyable, Generic[T]):
             waiters.pop(waker, None)
 
     def value(self) -> T:
-        """What it has ended with; raises what it has failed with."""
+        """Return the result of a wait that is over, or raise its error."""
         cell = self._cell
         if cell.state is _RESOLVED:
             return cell.value  # type: ignore[return-value]
@@ -219,7 +236,7 @@ WaitT = TypeVar("WaitT", bound=Wait[Any])
 def pending(
     kind: Callable[[PublicationLock], WaitT], lock: PublicationLock, owner: CellOwner, key: Any
 ) -> WaitT:
-    """A wait that its owner does not keep yet: until then, dropping it leaves nothing behind."""
+    """Return a wait that no owner has yet: until then, dropping it has no consequence."""
     wait = kind(lock)
     # No `__init__`: its call would be paid for by every watch.
     cell: Cell[Any] = Cell(wait, lock.drop)
@@ -248,20 +265,20 @@ def _made(
 
 
 def ended(value: object, lock: PublicationLock, kind: type[WaitT]) -> WaitT:
-    """A wait that has its value already."""
+    """Return a wait that has its result already."""
     return _made(value, _RESOLVED, lock, kind)
 
 
 def failed(error: OpsLifecycleError, lock: PublicationLock, kind: type[WaitT]) -> WaitT:
-    """A wait that has failed already."""
+    """Return a wait that has failed already."""
     return _made(error, _State.FAILED, lock, kind)
 
 
 class Waiting(Generic[KeyT]):
     """The cells of pending waits, by what they wait for.
 
-    Every method is called with the publication lock held. A wait is there once its cell is: one
-    step, which an interrupt cannot split.
+    Every method is called with the publication lock held. Adding a wait is one step, which an
+    interrupt cannot split.
     """
 
     __slots__ = ("cells",)
@@ -271,7 +288,7 @@ class Waiting(Generic[KeyT]):
         self.cells: dict[KeyT, dict[Cell[Any], None]] = {}
 
     def add(self, key: KeyT, kind: type[WaitT], lock: PublicationLock) -> WaitT:
-        """One more pending wait."""
+        """Add a pending wait."""
         wait = pending(kind, lock, self, key)
         others = self.cells.get(key)
         if others is None:
@@ -281,22 +298,22 @@ class Waiting(Generic[KeyT]):
         return wait
 
     def count(self, key: KeyT) -> int:
-        """How many waits for `key` are pending and still wanted."""
+        """Return how many waits for `key` are pending and wanted."""
         return len(self.cells.get(key, ()))
 
     def fail(self, key: KeyT, error: Callable[[], OpsLifecycleError]) -> None:
-        """End the waits for `key` with an error."""
+        """Fail the waits for `key` with an error."""
         for cell in self.cells.get(key, ()):
             cell.fail(error())
         self.cells.pop(key, None)
 
     def fail_all(self, error: Callable[[], OpsLifecycleError]) -> None:
-        """End every wait with an error."""
+        """Fail every wait with an error."""
         for key in list(self.cells):
             self.fail(key, error)
 
     def forget(self, cell: Cell[Any]) -> None:
-        """Forget what nobody waits for any longer."""
+        """Remove a cell that no caller wants any longer."""
         others = self.cells.get(cell.key)
         if others is not None:
             others.pop(cell, None)

@@ -1,4 +1,4 @@
-"""Waking threads and tasks: each at least once, because whoever wakes may be interrupted."""
+"""Notification of threads and tasks, each at least once: the notifier may be interrupted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Waker = Callable[[], object]
 
 
 class ThreadWaker:
-    """Wakes one blocked thread."""
+    """The notification of one blocked thread."""
 
     __slots__ = ("_gate",)
 
@@ -24,10 +24,11 @@ class ThreadWaker:
         self._gate.acquire()
 
     def block(self, seconds: float) -> None:
-        """Block until woken, for at most so many seconds; -1 for as long as it takes."""
+        """Block until notified, for at most so many seconds; -1 for as long as it takes."""
         self._gate.acquire(timeout=seconds)
 
     def __call__(self) -> None:
+        """Wake the thread; twice is harmless."""
         if self._gate.locked():
             try:
                 self._gate.release()
@@ -39,7 +40,7 @@ class ThreadWaker:
 
 
 class LoopWaker:
-    """Wakes one await: directly in its own loop, through the loop's queue from elsewhere."""
+    """The notification of one `await`: directly in its own loop, else through the loop's queue."""
 
     __slots__ = ("future", "loop")
 
@@ -48,10 +49,11 @@ class LoopWaker:
         self.future: asyncio.Future[None] = loop.create_future()
 
     def __call__(self) -> None:
+        """Wake the await, from any thread."""
         _wake_in_loop(self.loop, [self])
 
     def finish(self) -> None:
-        """End the await; called in its loop."""
+        """Complete the future of the `await`. Called in its loop."""
         if not self.future.done():
             self.future.set_result(None)
 
@@ -82,7 +84,7 @@ def _finish_all(wakers: list[LoopWaker]) -> None:
 
 
 def wake_all(wakers: Iterable[Waker]) -> None:
-    """Wake many at once: one call for each event loop, because each wakes its selector."""
+    """Notify many waiters with one call for each event loop, which wakes its selector."""
     by_loop: dict[asyncio.AbstractEventLoop, list[LoopWaker]] = {}
     for waker in wakers:
         if isinstance(waker, LoopWaker):

@@ -1,4 +1,4 @@
-"""Who waits for which entity to end. Knows nothing of barriers, feed or retention."""
+"""Watches by record, independent of barriers, feed and retention."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ IdT = TypeVar("IdT", bound=Hashable)
 
 
 class Watchers(Waiting[IdT]):
-    """Who watches what, by id. Called with the publication lock held."""
+    """The pending watches, by id. Called with the publication lock held."""
 
     __slots__ = ()
 
     def resolve(self, record: Ended) -> None:
-        """Give the watches of a record its outcome."""
+        """Set the outcome of a record as the result of its watches."""
         found = self.cells.get(record.id)
         if found is not None:
             outcome = record.terminal_outcome
@@ -26,9 +26,9 @@ class Watchers(Waiting[IdT]):
             del self.cells[record.id]
 
     def close(self, record: Ended) -> None:
-        """End the watches of a record with ChannelClosedError."""
+        """Fail the watches of a record with ChannelClosedError."""
         self.fail(record.id, ChannelClosedError)
 
     def close_all(self) -> None:
-        """End every watch with ChannelClosedError."""
+        """Fail every watch with ChannelClosedError."""
         self.fail_all(ChannelClosedError)

@@ -1,4 +1,4 @@
-"""A stand-in for any value, for the tests that are generated with a machine."""
+"""A stand-in for any value, for generated tests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Anything:
-    """Answers every question about itself with the same `answer`.
+    """A value for which every comparison, truth test and membership test returns `answer`.
 
-    Comparisons, truth and membership give the answer; attributes, calls and arithmetic give the
-    value itself. A test whose result may depend on a field is tried with both answers.
+    Attributes, calls and arithmetic return the value itself. A test whose result may depend on a
+    field is tried with both answers.
     """
 
     __slots__ = ("_answer",)

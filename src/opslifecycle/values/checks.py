@@ -1,4 +1,4 @@
-"""Checks of single values: each raises InvalidValueError, naming the field."""
+"""Checks of single values. Each raises InvalidValueError with the name of the field."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ TEXT_BYTES_MAX = 2**27
 
 
 def expected(field: str, what: str, value: object) -> NoReturn:
-    """Refuse a value, saying what was expected and what came."""
+    """Raise InvalidValueError with what was expected and what was passed."""
     raise InvalidValueError(field, f"expected {what}, got {type(value).__name__}")
 
 
 def instance(field: str, value: Any, kind: Any) -> None:
-    """An instance of `kind`, a class or a union of classes."""
+    """Check for an instance of `kind`, a class or a union of classes."""
     if not isinstance(value, kind):
         expected(field, names_of(kind), value)
 
 
 def exact(field: str, value: Any, kind: Any) -> None:
-    """An instance of the class `kind`, or of a class of the union `kind`, and of no subclass.
+    """Check for an instance of exactly the class `kind`, or of one class of the union `kind`.
 
-    A subclass can skip the checks of its base, and would come back from a store as its base.
+    A subclass can skip the checks of its base, and a store would return it as its base.
     """
     if type(value) not in (getattr(kind, "__args__", None) or (kind,)):
         expected(field, names_of(kind), value)
 
 
 def many(field: str, values: Any, kind: type[T]) -> tuple[T, ...]:
-    """Any number of instances of `kind`."""
+    """Return a tuple of instances of `kind` from any iterable."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         expected(field, f"several {kind.__name__}", values)
     members = tuple(values)
@@ -47,7 +47,7 @@ def many(field: str, values: Any, kind: type[T]) -> tuple[T, ...]:
 
 
 def text(field: str, value: Any) -> None:
-    """A string that can be written as UTF-8."""
+    """Check for a string that UTF-8 can encode and that is not too long."""
     if not isinstance(value, str):
         expected(field, "text", value)
     try:
@@ -60,7 +60,7 @@ def text(field: str, value: Any) -> None:
 
 
 def count(field: str, value: Any) -> None:
-    """An integer from 0 to COUNT_MAX; booleans are not counts."""
+    """Check for an integer from 0 to COUNT_MAX. Booleans are not counts."""
     if type(value) is not int:
         expected(field, "an integer", value)
     if value < 0:
@@ -72,15 +72,15 @@ def count(field: str, value: Any) -> None:
 
 
 def flag(field: str, value: Any) -> None:
-    """True or False."""
+    """Check for True or False."""
     if type(value) is not bool:
         expected(field, "True or False", value)
 
 
 def finite(field: str, value: Any) -> None:
-    """A finite number; NaN and the infinities have no JSON and are an InvalidSpecError.
+    """Check for a finite number. NaN and the infinities have no JSON and raise InvalidSpecError.
 
-    An integer has to be one that a float holds exactly, because a store gives it back as a float.
+    An integer must be one that a float represents exactly, because a store returns it as a float.
     """
     if type(value) is int:
         if not _is_a_float(value):
@@ -100,11 +100,11 @@ def _is_a_float(value: int) -> bool:
 
 
 def shown(value: int) -> str:
-    """An integer for a message; Python refuses to print one of more than 4,300 digits."""
+    """Return an integer for a message. Python refuses to print one of more than 4,300 digits."""
     return str(value) if value.bit_length() <= 128 else f"one of {value.bit_length()} bits"
 
 
 def names_of(kind: Any) -> str:
-    """The names of a class, or of the classes of a union, for a message."""
+    """Return the names of a class, or of the classes of a union, for a message."""
     members = getattr(kind, "__args__", None) or (kind,)
     return " or ".join(member.__name__ for member in members)

@@ -1,4 +1,4 @@
-"""The base of generated enums."""
+"""The base class of generated enums."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class ClosedSet(Enum):
-    """A closed set: values are the durable snake_case spelling, members never change places.
+    """Base of a closed set: values are the stored snake_case spelling, the order never changes.
 
-    `generated_variant` is the PascalCase spelling. Members are singletons, so their hash is their
-    identity's: the one that Enum brings runs in Python and is paid at every look-up.
+    `generated_variant` is the PascalCase spelling. Members are singletons and hash by identity: the
+    hash of Enum runs Python code at every look-up.
     """
 
     _value_: str
@@ -25,5 +25,5 @@ class ClosedSet(Enum):
 
     @property
     def generated_variant(self) -> str:
-        """The PascalCase spelling: `home_address` as `HomeAddress`."""
+        """The PascalCase spelling: `HomeAddress` for `home_address`."""
         return "".join(part[:1].upper() + part[1:] for part in self._value_.split("_"))

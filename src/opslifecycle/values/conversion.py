@@ -1,7 +1,7 @@
-"""Values to JSON-ready data and back, by cattrs, with the rules that a machine declares.
+"""Conversion of values to JSON-ready data and back, with cattrs and the rules of a machine.
 
-Generated modules declare their unions and left-out fields when they are imported; the converter is
-built when it is first used, so that importing the package does not load cattrs.
+Generated modules declare their unions and their omitted fields at import. The converter is built
+at its first use, so that importing the package does not load cattrs.
 """
 
 from __future__ import annotations
@@ -49,15 +49,16 @@ def declare_union(
     variants: Mapping[str, type],
     flatten: Mapping[type, str] | None = None,
 ) -> None:
-    """Declare a tagged union: JSON objects of one of `variants`, told apart by the key `tag`.
+    """Declare a tagged union: JSON objects of one of `variants`, distinguished by the key `tag`.
 
-    The fields of the field that `flatten` names for a variant stand beside the tag.
+    Args:
+        flatten: For a variant, the name of the field whose own fields stand beside the tag.
     """
     hold(_lock, _declare, _unions.append, _Union(kind, tag, variants, flatten or {}))
 
 
 def _declare(note: Callable[..., None], *declared: Any) -> None:
-    """Note what was declared, and have the next conversion take it into account."""
+    """Store a declaration; the next conversion builds the converter with it."""
     global _converter
     # First, so that an interrupt cannot leave a converter that does not know of it.
     _converter = None
@@ -65,12 +66,12 @@ def _declare(note: Callable[..., None], *declared: Any) -> None:
 
 
 def leave_out_none(kind: type, fields: Sequence[str]) -> None:
-    """Declare fields that are left out of the JSON when they are None."""
+    """Declare fields that JSON omits when they are None."""
     hold(_lock, _declare, _left_out.__setitem__, kind, frozenset(fields))
 
 
 def unstructure(value: Any) -> Any:
-    """A value as JSON-ready data: dicts, lists, texts, numbers, booleans and None."""
+    """Return a value as JSON-ready data: dicts, lists, texts, numbers, booleans and None."""
     return _the_converter().unstructure(value)
 
 
@@ -79,10 +80,13 @@ def structure(data: Any, type: type[T]) -> T: ...
 @overload
 def structure(data: Any, type: Any) -> Any: ...
 def structure(data: Any, type: Any) -> Any:
-    """Data as a value of `type`, the reverse of `unstructure`.
+    """Return data as a value of `type`: the reverse of `unstructure`.
 
-    Nothing is coerced and nothing is ignored: a wrong type, an unknown key, a missing one or an
-    unknown tag raises InvalidValueError, whose `field` is the path to it.
+    Nothing is coerced and nothing is ignored.
+
+    Raises:
+        InvalidValueError: For a wrong type, an unknown or missing key, or an unknown tag. Its
+            `field` is the path to it.
     """
     if data.__class__ is type and type in _EXACT:
         return data
@@ -115,7 +119,11 @@ def optional_count_from(data: Any) -> int | None:
 
 
 def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:
-    """A JSON object, with no keys but those known; raises InvalidValueError for anything else."""
+    """Return a JSON object after a check of its keys.
+
+    Raises:
+        InvalidValueError: If the data is no object or has a key that is not in `known`.
+    """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -132,30 +140,33 @@ def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:
 def register_type(
     kind: type[T], to_data: Callable[[T], Any], from_data: Callable[[Any], T]
 ) -> None:
-    """Say how values of a class of the program's own become JSON-ready data, and back.
+    """Register how values of a class of the program become JSON-ready data, and back.
 
-    Classes that cattrs knows anyway (attrs, dataclasses, enums) need none of this. `from_data` may
-    raise ValueError or TypeError for what is no such value, which is then told with its path.
+    attrs classes, dataclasses and enums need no registration. `from_data` may raise ValueError or
+    TypeError for invalid data; the error is then reported with its path.
     """
     hold(_lock, _declare, _foreign.__setitem__, kind, (to_data, from_data))
 
 
 def encoded(value: Any) -> str:
-    """A value as compact JSON text."""
+    """Return a value as compact JSON text."""
     return text_of(unstructure(value))
 
 
 def text_of(data: Any) -> str:
-    """Data as compact JSON text; raises ValueError for NaN and the infinities, which JSON lacks."""
+    """Return data as compact JSON text.
+
+    Raises:
+        ValueError: For NaN and the infinities, which JSON does not have.
+    """
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def check_storable(field: str, value: Any, kind: Any) -> None:
-    """Raise InvalidValueError for a value that a store could not take, or not give back.
+    """Raise InvalidValueError for a value that a store could not write, or not read back.
 
-    For values that hold a class of the program's own: what such a class becomes, and whether it can
-    be read back, only its own conversions know. They are tried before a command is queued, so that
-    the value fails the one call that brings it.
+    This is for values that contain a class of the program, whose conversions are unknown. They are
+    tried before a command is queued, so that only the call with the value fails.
     """
     try:
         data = unstructure(value)
@@ -273,7 +284,7 @@ def _tag_of(data: Any, union: _Union) -> Any:
 
 
 class _Variant:
-    """One variant of a union: its tag beside its fields, one of which may lie flat among them."""
+    """One variant of a union: its tag, and the field whose fields stand beside the tag."""
 
     def __init__(self, converter: Converter, union: _Union, tag: str, variant: type) -> None:
         from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
@@ -342,7 +353,7 @@ def _is_subclass_of(base: type) -> Callable[[Any], bool]:
 
 
 def _first_mistake(error: BaseException, path: str) -> InvalidValueError | None:
-    """The first mistake in what cattrs raised, with its path; None if it is none of the data's."""
+    """Return the first error of the data in what cattrs raised, with its path, or None."""
     from cattrs import BaseValidationError, ForbiddenExtraKeysError
     from cattrs.errors import AttributeValidationNote, IterableValidationNote
 

@@ -1,8 +1,8 @@
-"""Filling frozen values in a fraction of the time that their constructors take.
+"""Construction of frozen values at a fraction of the cost of their constructors.
 
 attrs fills a frozen class through `object.__setattr__`, field by field. A draft is an instance of a
-subclass that adds nothing but leave to be filled: its fields are assigned like any others, and then
-it becomes an instance of the class itself, which only two classes of one layout can.
+subclass that allows assignment. After its fields are assigned it becomes an instance of the frozen
+class, which Python allows for two classes with one layout.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _AS_ANY_OBJECT = {
 
 
 def draft_of(kind: type[Any]) -> type[Any]:
-    """A class of drafts of a frozen class, which checks and converts nothing.
+    """Return a class of drafts of a frozen class, which checks and converts nothing.
 
-    Every field has to be assigned, those with a default too.
+    Every field must be assigned, including those with a default.
     """
     return type(f"{kind.__name__}Draft", (kind,), _AS_ANY_OBJECT)
 
 
 def finish(draft: Any, kind: type[T]) -> T:
-    """The frozen value that a draft was filled for."""
+    """Return the frozen value for which a draft was filled."""
     draft.__class__ = kind
     return draft  # type: ignore[no-any-return]

@@ -16,19 +16,21 @@ _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[
 class Identifier(str):
     """The text of a UUID, typed by its class.
 
-    `Identifier(text)` takes any UUID in canonical lower-case text and raises InvalidValueError for
-    anything else. `new()` makes a UUIDv7. `str()` gives the plain text back. Identifiers of one
-    class are ordered by their text, which for those made by `new()` in one process is the order of
-    making; identifiers of different classes are never equal and cannot be ordered, nor is one ever
-    equal to a plain text.
+    Identifiers of one class are ordered by their text. For those that `new()` returned in one
+    process, this is the order of creation. Identifiers of different classes are never equal and
+    cannot be ordered; none is equal to a plain text. `str()` returns the plain text.
 
-    It is a text underneath because identifiers are hashed at every turn, and a text remembers its
-    hash without running any Python.
+    Args:
+        text: Any UUID in canonical lower-case text.
+
+    Raises:
+        InvalidValueError: For any other text.
     """
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
+        """Return the identifier with a text: a UUID in canonical lower-case form."""
         if not isinstance(text, str):
             reason = f"expected the text of a UUID, got {type(text).__name__}"
             raise InvalidValueError(cls.__name__, reason)
@@ -39,7 +41,7 @@ class Identifier(str):
 
     @classmethod
     def new(cls) -> Self:
-        """A new identifier: a UUIDv7, later than every other one made in this process."""
+        """Return a new identifier: a UUIDv7, greater than every other one made in this process."""
         return str.__new__(cls, _UUID7.make())
 
     def __repr__(self) -> str:
@@ -89,11 +91,11 @@ class Identifier(str):
 
 @final
 class _Uuid7Maker:
-    """Makes UUIDv7 texts that rise within the process (RFC 9562, method 1 of section 6.2).
+    """A maker of UUIDv7 texts that rise within the process (RFC 9562, section 6.2, method 1).
 
-    The 12 bits after the milliseconds and the 62 after the variant are one 74-bit counter: seeded
-    at random in each millisecond, raised by a random step within one. A clock that falls back, or a
-    counter that overflows, goes on from the last time used.
+    The 12 bits after the milliseconds and the 62 after the variant are one 74-bit counter. It is
+    seeded at random in each millisecond and raised by a random step within one. If the clock falls
+    back or the counter overflows, the maker continues from the last time that it used.
     """
 
     def __init__(self) -> None:
@@ -126,14 +128,14 @@ class _Uuid7Maker:
         return last_ms, counter
 
     def _random_number(self, size: int) -> int:
-        """A number of so many bytes from the system, which is asked for many at a time."""
+        """Return a random number of so many bytes; the system is asked for many at a time."""
         if len(self._random) < size:
             self._random = os.urandom(1024)
         taken, self._random = self._random[:size], self._random[size:]
         return int.from_bytes(taken, "big")
 
     def renew(self) -> None:
-        """Begin anew in a forked child: with a lock of its own, and numbers that are not shared."""
+        """Start again in a forked child: with a lock of its own, and random numbers of its own."""
         self._lock = owned_lock()
         self._random = b""
 

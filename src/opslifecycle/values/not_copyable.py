@@ -1,4 +1,4 @@
-"""Handles that stand for one thing."""
+"""The base class of handles that stand for one thing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 
 class NotCopyable:
-    """A base for handles that stand for one thing: copying and pickling them is refused."""
+    """Base of handles that stand for one thing: copying and pickling raise TypeError."""
 
     __slots__ = ()
 

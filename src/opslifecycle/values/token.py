@@ -1,4 +1,4 @@
-"""Obligation tokens: proofs that only a registry hands out."""
+"""Obligation tokens: proofs that only a registry creates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ TokenT = TypeVar("TokenT", bound="ObligationToken")
 
 
 class ObligationToken(NotCopyable):
-    """A base for tokens that prove something by being there.
+    """Base of tokens whose existence proves something.
 
-    Only the registry makes one: the constructor raises TypeError, and so do copying and pickling.
-    This guards against mistakes; it is no security boundary. Tokens are immutable and equal to
-    themselves.
+    Only the registry creates one: the constructor, copying and pickling raise TypeError. This
+    protects against mistakes; it is not a security boundary. Tokens are immutable and compare by
+    identity.
     """
 
     __slots__: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class ObligationToken(NotCopyable):
 
 
 def mint(kind: type[TokenT], **facts: Any) -> TokenT:
-    """A token with its facts; for the shell alone."""
+    """Return a token with its facts. Only the shell calls this."""
     token = object.__new__(kind)
     for name, value in facts.items():
         object.__setattr__(token, name, value)

@@ -103,12 +103,12 @@ def members(formulas: Iterable[Formula]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def header(slice: Slice, source: str) -> list[str]:
+def header(scenario: Slice, source: str) -> list[str]:
     """What a text says of itself."""
-    left_out = ", ".join(slice.declared.leaves_out) or "nothing"
+    left_out = ", ".join(scenario.declared.leaves_out) or "nothing"
     return [
-        block_comment(f"Slice {slice.name} of {source}: {slice.declared.summary}"),
-        f"Records: {', '.join(slice.interpreter.ids)}. Left out: {left_out}.",
+        block_comment(f"Slice {scenario.name} of {source}: {scenario.declared.summary}"),
+        f"Records: {', '.join(scenario.interpreter.ids)}. Left out: {left_out}.",
         "Written by opslifecycle-codegen export.",
     ]
 

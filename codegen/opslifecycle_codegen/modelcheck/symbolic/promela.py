@@ -25,12 +25,12 @@ _SPELLING = Spelling(
 )
 
 
-def promela(slice: Slice, relation: Relation, source: str) -> str:
+def promela(scenario: Slice, relation: Relation, source: str) -> str:
     """The model, as text."""
     every = [each for _, each in [*relation.claims, *relation.variables]] + [relation.past]
     for transition in relation.transitions:
         every += [transition.enabled, *(formula for _, formula in transition.after)]
-    lines = ["/*", *(f" * {line}" for line in header(slice, source)), " */", ""]
+    lines = ["/*", *(f" * {line}" for line in header(scenario, source)), " */", ""]
     lines += [f"#define {label} {number}" for label, number in members(every).items()]
     lines.append("")
     for term, value in relation.variables:

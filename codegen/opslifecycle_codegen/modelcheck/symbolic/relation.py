@@ -50,22 +50,22 @@ class Relation:
     past: Formula
 
 
-def relation(slice: Slice) -> Relation:
+def relation(scenario: Slice) -> Relation:
     """The transition system of a slice, without the variables that never change."""
-    names = _Maker(slice, frozenset()).names()
+    names = _Maker(scenario, frozenset()).names()
     idle = frozenset(name for name in names if name)
-    while changing := _Maker(slice, idle).changing(names) & idle:
+    while changing := _Maker(scenario, idle).changing(names) & idle:
         idle -= changing
-    return _Maker(slice, idle).made()
+    return _Maker(scenario, idle).made()
 
 
 class _Maker:
-    def __init__(self, slice: Slice, idle: frozenset[str]) -> None:
-        interpreter = slice.interpreter
-        self._slice = slice
+    def __init__(self, scenario: Slice, idle: frozenset[str]) -> None:
+        interpreter = scenario.interpreter
+        self._slice = scenario
         self._rules = rules = Rules(interpreter.program, interpreter.layouts, interpreter.ids)
         rules.kept = self._kept
-        self._effects = Effects(rules, slice)
+        self._effects = Effects(rules, scenario)
         self._idle = idle
         self._world = self._effects.fresh(lambda type, name: self._unknown(type, name, ""))
         self._leaves = [_variable(leaf) for leaf in self._effects.leaves(self._world)]

@@ -162,9 +162,9 @@ class Shapes:
         label = f"{union}_{self.variants(union)[number]}"
         return Sum(Member(number, label), tuple(fields))
 
-    def table(self, enum: str, property: str) -> tuple[dict[str, Any], Type]:
+    def table(self, enum: str, key: str) -> tuple[dict[str, Any], Type]:
         """A property of every member, as shapes."""
-        table, type = self._layouts.property(enum, property)
+        table, type = self._layouts.property(enum, key)
         if type.kind == "statuses":
             return table, type
         return {name: self.constant(type, value) for name, value in table.items()}, type

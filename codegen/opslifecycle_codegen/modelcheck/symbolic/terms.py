@@ -23,6 +23,7 @@ class Member(int):
     label: str
 
     def __new__(cls, number: int, label: str) -> Member:
+        """Create the number that stands for a member, with the member's name."""
         made = super().__new__(cls, number)
         made.label = label
         return made

@@ -21,7 +21,7 @@ _SPELLING = Spelling(
 )
 
 
-def tla(slice: Slice, relation: Relation, source: str) -> str:
+def tla(scenario: Slice, relation: Relation, source: str) -> str:
     """The module, as text."""
     every: list[Formula] = [each for _, each in [*relation.claims, *relation.steps]]
     every += [relation.past, *(value for _, value in relation.variables)]
@@ -31,7 +31,10 @@ def tla(slice: Slice, relation: Relation, source: str) -> str:
     listed = ", ".join(names)
     plain = Printer(_SPELLING, [])
     begins = [f"  /\\ {term.name} = {plain.text(value)}" for term, value in relation.variables]
-    lines = [f"---- MODULE {slice.name} ----", *(f"\\* {line}" for line in header(slice, source))]
+    lines = [
+        f"---- MODULE {scenario.name} ----",
+        *(f"\\* {line}" for line in header(scenario, source)),
+    ]
     lines += ["EXTENDS Integers", ""]
     lines += [f"{label} == {number}" for label, number in members(every).items()]
     lines += ["", f"VARIABLES {listed}", "", f"vars == <<{listed}>>", "", "Init ==", *begins, ""]

@@ -64,9 +64,9 @@ class Sizes:
 class Effects:
     """Makes worlds of one slice, and changes them."""
 
-    def __init__(self, rules: Rules, slice: Slice) -> None:
+    def __init__(self, rules: Rules, scenario: Slice) -> None:
         self.rules = rules
-        self.slice = slice
+        self.scenario = scenario
         self._rows_max = self._constant_rows_max()
         retention = rules.program.retention
         self._evicts_records = retention is not None and retention.evicts_records
@@ -74,12 +74,12 @@ class Effects:
         barrier = rules.machine.barrier
         feed = rules.machine.feed
         counter = str(feed.counter) if feed is not None else ""
-        sequences = next((m for n, _, _, m in slice.bounds if n == f"registry.{counter}"), 0)
-        ids = len(slice.interpreter.ids)
+        sequences = next((m for n, _, _, m in scenario.bounds if n == f"registry.{counter}"), 0)
+        ids = len(scenario.interpreter.ids)
         self.sizes = Sizes(
             ids,
             self._rows_size(sequences + ids) if feed is not None else 0,
-            slice.interpreter.keys if barrier is not None else 0,
+            scenario.interpreter.keys if barrier is not None else 0,
             barrier.active_per_key_max if barrier is not None else 0,
         )
         self._row_types = [*rules.symbols.row_fields.values(), rules.symbols.entity_fields["id"]]
@@ -102,7 +102,7 @@ class Effects:
 
     def _settings(self, name: str) -> Shape:
         settings = {str(each) for each in self.rules.machine.settings}
-        return self.slice.interpreter.setting(name) if name in settings else 0
+        return self.scenario.interpreter.setting(name) if name in settings else 0
 
     # Worlds -------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class Effects:
             for name, type in rules.symbols.registry_fields.items()
         )
         boolean, id_type = Type("bool"), rules.symbols.entity_fields["id"]
-        ids = self.slice.interpreter.ids
+        ids = self.scenario.interpreter.ids
         records = [
             Maybe(make(boolean, f"{id}_there"), tuple(
                 at if name == "id" else make(type, f"{id}_{name}")

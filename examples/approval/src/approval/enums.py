@@ -40,6 +40,7 @@ class RequestKind(_rt.ClosedSet):
     is_public: bool
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
+        """Create a member from its stored spelling and its properties."""
         _member = object.__new__(cls)
         _member._value_ = wire
         (
@@ -111,6 +112,7 @@ class RequestStatus(_rt.ClosedSet):
     standing: Standing
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
+        """Create a member from its stored spelling and its properties."""
         _member = object.__new__(cls)
         _member._value_ = wire
         _member.terminal, _member.standing = properties

@@ -18,6 +18,7 @@ class LampStatus(_rt.ClosedSet):
     terminal: bool
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
+        """Create a member from its stored spelling and its properties."""
         _member = object.__new__(cls)
         _member._value_ = wire
         (_member.terminal,) = properties

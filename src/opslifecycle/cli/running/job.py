@@ -49,6 +49,7 @@ class Job:
 
     @property
     def id(self) -> OperationId:
+        """The id of the operation."""
         return self.spec.id
 
     def request_stop(self, reason: str) -> bool:

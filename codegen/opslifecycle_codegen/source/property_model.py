@@ -1,0 +1,61 @@
+"""What a machine file may say of itself: properties, bounds of a search, versions, waivers."""
+
+from __future__ import annotations
+
+from attrs import Factory, frozen
+
+from opslifecycle_codegen.source.reader import Node
+from opslifecycle_codegen.source.words import Declared, Expr, Name, Text, Words
+
+
+@frozen(kw_only=True)
+class Claim(Declared):
+    """An invariant of every state, or a property of every step."""
+
+    summary: Text
+    holds: Expr
+
+
+@frozen(kw_only=True)
+class Eventually(Declared):
+    """A status that stays reachable from others."""
+
+    summary: Text
+    from_: Words
+    reaches: Words
+
+
+@frozen(kw_only=True)
+class Slice(Declared):
+    """The bounds of one exhaustive search."""
+
+    summary: Text
+    entities: int
+    keys: int = 1
+    counts_max: int = 1
+    settings: dict[Name, Node] = Factory(dict)
+    bounds: dict[Text, int] = Factory(dict)
+    takes: dict[Text, list[Text]] = Factory(dict)
+    leaves_out: list[Name] = Factory(list)
+    large: bool = False
+
+
+@frozen(kw_only=True)
+class Migration(Declared):
+    """What becomes of data that the version before has stored."""
+
+    because: Text
+    renames: dict[Text, dict[Text, Text]] = Factory(dict)
+    removes: dict[Text, list[Text]] = Factory(dict)
+    adds: dict[Text, dict[Text, Node]] = Factory(dict)
+    refuses: bool = False
+    accepts: dict[Text, Text] = Factory(dict)
+
+
+@frozen(kw_only=True)
+class Waiver(Declared):
+    """A finding of the compiler that is intended, with the reason."""
+
+    rule: Text
+    of: Text
+    because: Text

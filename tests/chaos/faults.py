@@ -1,0 +1,150 @@
+"""The faults that befall a library program, each a real one, chosen and timed by chance."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable
+
+from tests.chaos.library import Library
+from tests.chaos.places import (
+    copy_of,
+    fill,
+    is_small,
+    may_be_another_user,
+    open_to_all,
+    put_back,
+    read_as_another_user,
+)
+from tests.chaos.places import locked as locked_store
+from tests.chaos.verdict import require
+
+Fault = Callable[[Library], None]
+_HOURS_MAX = 30
+
+
+def kill(library: Library) -> None:
+    """End the owner at once, at any moment, and compare before and after the next opening."""
+    library.kill()
+    library.verify(owner_lives=False)
+    library.start()
+
+
+def stop(library: Library) -> None:
+    """Suspend the owner, compare what readers show meanwhile, and continue or kill it."""
+    if library.stop():
+        library.verify(owner_lives=True)
+        library.hear(_seconds(library, library.limits.stop_max))
+        library.verify(owner_lives=True)
+        if library.chance.random() < 0.3:
+            kill(library)
+        library.signal(signal.SIGCONT)
+
+
+def lock(library: Library) -> None:
+    """Hold the write lock of one store or of both; the owner goes on once it is free."""
+    count = library.chance.randint(1, len(library.names))
+    with contextlib.ExitStack() as locks:
+        for name in library.chance.sample(library.names, count):
+            if (library.folder / name).exists():
+                locks.enter_context(locked_store(library.folder / name, library.limits.deadline))
+        library.hear(_seconds(library, library.limits.lock_max))
+        _sometimes_killed(library)
+
+
+def full(library: Library) -> None:
+    """Fill the disk, and free it after a while."""
+    filling = fill(library.folder)
+    try:
+        library.hear(_seconds(library, library.limits.full_max))
+        _sometimes_killed(library)
+    finally:
+        filling.unlink()
+
+
+def restore(library: Library) -> None:
+    """Copy the stores while the owner works, go on, then put the copies in their place."""
+    if not library.stop():
+        return
+    models = library.models.copied()
+    copies = library.folder.with_name(f"{library.folder.name}-copies")
+    copies.mkdir(exist_ok=True)
+    present = [each for each in library.names if (library.folder / each).exists()]
+    copied = all(copy_of(library.folder / each, copies / each) for each in present)
+    library.signal(signal.SIGCONT)
+    library.hear(_seconds(library, library.limits.calm_max))
+    if library.chance.random() < 0.5:
+        library.kill()
+    else:
+        library.close()
+    if copied and len(present) == len(library.names):
+        for each in present:
+            put_back(copies / each, library.folder / each)
+        library.put_back(models)
+    library.start()
+
+
+def close(library: Library) -> None:
+    """End in good order, and begin again."""
+    library.close()
+    library.verify(owner_lives=False)
+    library.start()
+
+
+def clock(library: Library) -> None:
+    """Set the wall clock of the owner forward or back by hours."""
+    assert library.clock is not None
+    library.clock.set(library.chance.randint(-_HOURS_MAX, _HOURS_MAX) * 3600)
+    library.hear(_seconds(library, library.limits.calm_max))
+    _sometimes_killed(library)
+
+
+def other_user(library: Library) -> None:
+    """Have another user read the stores, who may or may not be allowed to."""
+    if library.chance.random() < 0.5:
+        open_to_all(library.folder)
+    done = read_as_another_user(library.folder / "operations.db")
+    require("Traceback" not in done.stderr, "traceback", done.stderr)
+    told = done.returncode == 0 or done.stderr.startswith("error: ")
+    require(told, "wrong", f"another user was told {done.stderr}")
+    _sometimes_killed(library)
+
+
+FAULTS: dict[str, tuple[int, Fault]] = {
+    "kill": (6, kill),
+    "stop": (4, stop),
+    "lock": (4, lock),
+    "full": (4, full),
+    "restore": (3, restore),
+    "close": (2, close),
+    "clock": (3, clock),
+    "other_user": (2, other_user),
+}
+
+
+def possible(library: Library) -> dict[str, int]:
+    """Return the faults that this machine allows, with their weights; notes the others."""
+    weights = {name: weight for name, (weight, _) in FAULTS.items()}
+    if not is_small(library.folder):
+        del weights["full"]
+    if library.clock is None:
+        del weights["clock"]
+    if not may_be_another_user():
+        del weights["other_user"]
+    if not hasattr(os, "WUNTRACED") or shutil.which("sh") is None:
+        del weights["stop"]
+    return weights
+
+
+def _sometimes_killed(library: Library) -> None:
+    if library.chance.random() < 0.3:
+        library.kill()
+        library.start()
+        library.hear(_seconds(library, library.limits.calm_max))
+
+
+def _seconds(library: Library, seconds_max: float) -> float:
+    # Mostly short, now and then as long as may be.
+    return seconds_max * library.chance.random() ** 3

@@ -1,0 +1,109 @@
+"""What a library program has said, heard by the models of its two registries."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter, deque
+from collections.abc import Callable
+
+from tests.chaos.effects import Effects
+from tests.chaos.ledger import Ledger
+from tests.chaos.pipe import Line
+from tests.chaos.rules import OfficeRules, Rules
+from tests.chaos.verdict import ViolationError, require
+from tests.chaos.verifying import verify_opened, verify_told
+
+#: Refusals of a store that pass, and end no registry.
+_PASSING = {"PersistenceError", "RegistryOwnedError"}
+
+
+class Models:
+    """The models of one store, over all processes that work on it."""
+
+    def __init__(self) -> None:
+        self.parts = {"operations": Ledger(Rules()), "office": Ledger(OfficeRules())}
+        self.effects = Effects(self.parts["office"])
+        self.epoch: str | None = None
+        #: Whether the store was put back from a copy since it was opened last.
+        self.restored = False
+        self.counts: Counter[str] = Counter()
+        #: The latest lines, to be read after a violation.
+        self.journal: deque[Line] = deque(maxlen=20_000)
+        self.closed: set[str] = set()
+        self.opened: set[str] = set()
+
+    def copied(self) -> Models:
+        """Return the models of a copy of the store that is made now."""
+        return copy.deepcopy(self)
+
+    def hear(self, line: Line) -> None:
+        """Take one line in; raises ViolationError if it may not be."""
+        self.journal.append(line)
+        try:
+            hear: Callable[[Line], None] = getattr(self, f"_hear_{line['say']}")
+            hear(line)
+        except ViolationError:
+            raise
+        except Exception as error:
+            raise ViolationError("wrong", f"{line} cannot be: {error!r}") from error
+
+    def begin(self) -> None:
+        """Expect another process."""
+        self.closed.clear()
+        self.opened.clear()
+
+    def _part(self, line: Line) -> Ledger:
+        return next(each for each in self.parts.values() if line["n"] in each.flying)
+
+    def _hear_try(self, line: Line) -> None:
+        self.parts[line["part"]].attempted(line)
+
+    def _hear_ok(self, line: Line) -> None:
+        self.counts["commands acknowledged"] += 1
+        self._part(line).accepted(line)
+
+    def _hear_refused(self, line: Line) -> None:
+        self.counts["commands refused by the machine"] += 1
+        self._part(line).refused(line)
+
+    def _hear_failed(self, line: Line) -> None:
+        self.counts["commands refused by the store"] += 1
+        self._part(line).failed(line)
+
+    def _hear_over(self, line: Line) -> None:
+        self.counts["registries that ended by themselves"] += 1
+        self._part(line).failed(line)
+        raise ViolationError("wrong", f"a live owner's registry has ended: {line}")
+
+    def _hear_unopened(self, line: Line) -> None:
+        self.counts["openings refused"] += 1
+        require(line["error"] in _PASSING, "wrong", f"the store cannot be opened: {line}")
+
+    def _hear_opened(self, line: Line) -> None:
+        self.counts["full comparisons"] += 1
+        ledger = self.parts[line["part"]]
+        verify_opened(ledger, line)
+        self.opened.add(line["part"])
+        if "pending" in line:
+            self.effects.opened(line)
+            return
+        if not self.restored and self.epoch is not None:
+            require(line["epoch"] == self.epoch, "wrong", "the epoch has changed by itself")
+        self.epoch, self.restored = line["epoch"], False
+
+    def _hear_told(self, line: Line) -> None:
+        self.counts["full comparisons"] += 1
+        verify_told(self.parts[line["part"]], line)
+
+    def _hear_effect(self, line: Line) -> None:
+        self.counts["effects handled"] += 1
+        self.effects.hear(line)
+
+    def _hear_effect_failed(self, line: Line) -> None:
+        self.counts["effects that failed"] += 1
+        self.effects.hear(line)
+
+    def _hear_closed(self, line: Line) -> None:
+        self.closed.add(line["part"])
+        flying = self.parts[line["part"]].flying
+        require(not flying, "lost", f"commands without an answer: {flying}")

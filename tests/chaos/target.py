@@ -1,0 +1,102 @@
+"""A program under faults, as the faults see it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from attrs import define
+
+from tests.chaos.pipe import Line
+from tests.chaos.verdict import ViolationError, require
+
+
+@define
+class Limits:
+    """How long things may take, in seconds: far more than they need on a busy machine."""
+
+    #: Until something is heard again, once no fault is in its way.
+    deadline: float = 90.0
+    lock_max: float = 15.0
+    stop_max: float = 14.0
+    full_max: float = 5.0
+    calm_max: float = 1.0
+
+
+class Target(ABC):
+    """A program with stores in a folder: it can be heard, ended, started again and compared."""
+
+    process: subprocess.Popen[bytes]
+    #: The stores in its folder.
+    names: tuple[str, ...]
+
+    def __init__(self, folder: Path, seed: int, limits: Limits) -> None:
+        self.folder = folder
+        self.chance = random.Random(seed)
+        self.limits = limits
+        self._errors = folder.with_name(f"{folder.name}-stderr")
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start a process on its stores."""
+
+    @abstractmethod
+    def hear(self, seconds: float) -> int:
+        """Take in what is said within so many seconds; returns how many answers there were."""
+
+    @abstractmethod
+    def verify(self, *, owner_lives: bool) -> None:
+        """Compare what a reader in another process shows with what was said."""
+
+    @abstractmethod
+    def journal(self) -> list[Line]:
+        """Return what was said last."""
+
+    def answers(self) -> None:
+        """Require that the program goes on within the deadline."""
+        until = time.monotonic() + self.limits.deadline
+        while self.hear(0.05) == 0:
+            if time.monotonic() > until:
+                raise ViolationError("hang", self._stacks())
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
+    def stop(self) -> bool:
+        """Suspend the program, and take in all that it has said; False if it has ended."""
+        self.signal(signal.SIGSTOP)
+        _, status = os.waitpid(self.process.pid, os.WUNTRACED)
+        self.hear(0)
+        if os.WIFSTOPPED(status):
+            return True
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        return False
+
+    def kill(self) -> None:
+        """End the program with a signal that nothing can catch, and take in what it has said."""
+        self.process.kill()
+        self.process.wait()
+        self.hear(0)
+        self.verify_errors()
+
+    def verify_errors(self) -> None:
+        """Require that the program has printed no traceback."""
+        text = self._errors.read_text(errors="replace") if self._errors.exists() else ""
+        require("Traceback" not in text, "traceback", text[-2000:])
+
+    def _stacks(self) -> str:
+        """Return where each thread of a program stands that does not go on."""
+        with contextlib.suppress(OSError):
+            self._errors.write_text("")
+        self.signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        text = self._errors.read_text(errors="replace") if self._errors.exists() else ""
+        return f"nothing was answered within {self.limits.deadline} s\n{text[-4000:]}"
