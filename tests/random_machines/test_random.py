@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.random_machines.coverage import ACCEPTED_MIN, FEATURES, HOSTILE
+from tests.random_machines.coverage import (
+    ACCEPTED_MIN,
+    FEATURES,
+    HOSTILE,
+    NEVER_GENERATED,
+    declared_keys,
+    keys_of,
+)
 from tests.random_machines.examining import Examination
 from tests.random_machines.features import build
 from tests.random_machines.test_found import parcel
@@ -12,6 +19,8 @@ from tests.random_machines.verdicts import FaultError, is_open
 
 MACHINES = 110
 GROUPS = 4
+#: They are only built: that takes little.
+KEYS_MACHINES = 300
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +58,11 @@ def test_the_open_fault_is_still_there(examination: Examination) -> None:
     with pytest.raises(FaultError) as caught:
         examination.of(tree)
     assert is_open(caught.value)
+
+
+def test_every_key_of_the_language_is_generated() -> None:
+    """A new key of the language is added to the generator, or to NEVER_GENERATED with a reason."""
+    generated: set[str] = set()
+    for number in range(KEYS_MACHINES):
+        generated |= keys_of(build(number)[0])
+    assert declared_keys() - generated == set(NEVER_GENERATED)
