@@ -54,7 +54,7 @@ class Details:
         for name, type in fields.items():
             inner = b.shapes.records.get(type, {})
             rest = {n for n in fields if n != name}
-            if inner and not rest.intersection(inner) and tag not in inner and b.pick.chance(50):
+            if inner and not rest.intersection(inner) and tag not in inner and b.pick.chance(80):
                 declared["flatten"] = name
                 b.has("flatten")
                 return
@@ -79,7 +79,7 @@ class Details:
         """Add details of commands, of the registry and of views."""
         b, pick, tree = self.b, self.b.pick, self.b.tree
         methods = list(tree["create"]["methods"])
-        if len(methods) > 1 and pick.chance(40):
+        if len(methods) > 1 and pick.chance(60):
             tree["create"]["optional_methods"] = pick.some(methods[1:], 1, 1)
             b.has("optional method")
         for command in tree.get("for_all_live", {}).values():
@@ -140,12 +140,11 @@ class Details:
     def _checked(self) -> None:
         """A field of a value of which a guard says that it judges it."""
         b, pick = self.b, self.b.pick
-        guards = [name for name in b.tree["create"]["checks"] if name != "new"]
-        taken = [type for type in b.params.values() if type in b.shapes.records]
-        if not guards or not taken or not pick.chance(30):
-            return
-        declared = b.tree["values"][taken[0]]["fields"]
-        optional = [n for n, t in declared.items() if str(t).startswith("optional ")]
-        for name in optional[:1]:
-            declared[name] = {"type": declared[name], "checked_by": guards[0]}
-            b.has("field of a value: checked by a guard")
+        guards = b.tree["create"]["checks"]
+        for name in b.shapes.records:
+            declared = b.tree["values"][name]["fields"]
+            optional = [n for n, t in declared.items() if str(t).startswith("optional ")]
+            if optional and pick.chance(40):
+                field = optional[0]
+                declared[field] = {"type": declared[field], "checked_by": pick.one(guards)}
+                b.has("field of a value: checked by a guard")
