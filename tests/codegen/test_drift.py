@@ -109,7 +109,7 @@ class TestCheck:
             self: jinja2.PackageLoader, environment: jinja2.Environment, name: str
         ) -> object:
             source, *rest = load(self, environment, name)
-            return (source.replace("Refuse further work", "Refuse all work"), *rest)
+            return (source.replace("Refuse further commands", "Refuse all commands"), *rest)
 
         monkeypatch.setattr(jinja2.PackageLoader, "get_source", edited)
         assert check(turnstile) == 1

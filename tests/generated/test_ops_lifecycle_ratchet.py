@@ -4,8 +4,8 @@
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
 """Drift ratchets of ops_lifecycle: generated code against the lock and the table.
 
-The lock was written by an earlier run and changes only together with the machine, so
-what is on disk at users' cannot be renamed, removed or reordered unnoticed.
+An earlier run wrote the lock, which changes only together with the machine. So nothing
+that users have stored can be renamed, removed or reordered unnoticed.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def sample_record(
     authority: OperationAuthority,
     status: OperationStatus,
 ) -> OperationRecord:
-    """A record in the given status, held by the authority."""
+    """Return a record in a status, after adding it to the authority."""
     id = OperationId.new()
     record = OperationRecord(
         id,
@@ -227,7 +227,7 @@ def sample_record(
 
 
 def decide(authority: OperationAuthority, id: OperationId, action: str) -> object:
-    """The authority's decision on an action with a sample payload."""
+    """Return the authority's decision on an action with sample arguments."""
     match action:
         case "start":
             return authority.start(id)
@@ -257,7 +257,7 @@ def decide(authority: OperationAuthority, id: OperationId, action: str) -> objec
 
 
 def fields_of(record: OperationRecord) -> dict[str, object]:
-    """Every field of a record."""
+    """Return every field of a record."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
@@ -324,7 +324,7 @@ BEFORE: dict[str, str] = {
 
 
 def begin(registry: Registry) -> None:
-    """Make a record of samples."""
+    """Create a record from samples."""
     registry.register_operation(
         OperationSpec(
             OperationId.new(),
@@ -337,7 +337,7 @@ def begin(registry: Registry) -> None:
 
 
 def act(registry: Registry, id: OperationId, action: str) -> None:
-    """Ask for an action with samples."""
+    """Call an action with samples."""
     match action:
         case "start":
             registry.provisioning_succeeded(id)

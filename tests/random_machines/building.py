@@ -22,7 +22,8 @@ class Builder:
         self.features: set[str] = set()
         self.entity = self.words.entity
         self.id = f"{self.words.title}Id"
-        self.status = f"{self.words.title}Status"
+        renamed = pick.chance(8)
+        self.status = self.words.type("Status") if renamed else f"{self.words.title}Status"
         self.live: list[str] = []
         self.ends: list[str] = []
         #: Fields of a record, of the registry, and what `create` receives, with their types.
@@ -35,7 +36,7 @@ class Builder:
             "summary": self.words.text(), "ids": {self.id: {"summary": self.words.text()}},
             "enums": {}, "values": {}, "statuses": {"members": {}}, "fields": {}, "settings": {},
             "registry": {}, "effects": {}, "rejections": {}, "guards": {}, "always_first": [],
-            "checks": [],
+            "checks": [], **({"names": {"status": self.status}} if renamed else {}),
         }  # fmt: skip
 
     def has(self, *features: str) -> None:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from functools import cache
+from typing import Any
+
+from opslifecycle_codegen.emit.schema import schema
+
+from tests.random_machines.building import Tree
+
 #: Where fewer machines are accepted, the generator has lost touch with the language.
 ACCEPTED_MIN = 0.30
 FEATURES = [
@@ -24,6 +33,10 @@ FEATURES = [
     "stamped: terminal", "status property", "step of an end: if", "step of an end: update",
     "step property", "update: bool", "update: closed set", "update: decrement",
     "update: increment", "update: text", "watch",
+    "async registry", "cursor cache", "eventually", "field of a value: always",
+    "field of a value: checked by a guard", "field of a value: default",
+    "field of a value: json", "flatten", "members from a union", "members from actions", "names",
+    "optional command", "optional method", "recovered as", "view field: json",
     *(f"expression: {form}" for form in (
         "+", "-", "and", "comparison", "conditional", "is a variant", "membership", "min",
         "narrowing", "not", "or", "variant",
@@ -34,3 +47,70 @@ HOSTILE = [
     "hostile: a built-in effect in the list", "hostile: a create method leaves out a parameter",
     "hostile: a guard tests the status itself", "hostile: a name", "hostile: a text",
 ]  # fmt: skip
+#: Keys that no random machine has, each with what shows them instead.
+NEVER_GENERATED = {
+    "Machine.migrations": "a machine needs an earlier version of itself: tests/codegen",
+    "Machine.proof": "it says how much is searched, and changes nothing of what is generated",
+    "Machine.waivers": "the examination waives every judgement of the compiler",
+    "Value.python": "the class stands in the program: the changed machines have one",
+}
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return schema()
+
+
+def declared_keys() -> set[str]:
+    """Every key that a machine file may have, behind the kind of thing that has it.
+
+    What stands only within a section that is never generated is left out with it.
+    """
+    root = _schema()
+    objects = {"Machine": root, **root["$defs"]}
+    found: set[str] = set()
+    waiting = ["Machine"]
+    seen = set(waiting)
+    while waiting:
+        name = waiting.pop()
+        for key, inner in _properties(objects[name]).items():
+            found.add(f"{name}.{key}")
+            if f"{name}.{key}" not in NEVER_GENERATED:
+                more = set(re.findall(r"#/\$defs/(\w+)", json.dumps(inner))) - seen
+                seen |= more
+                waiting += more
+    return found
+
+
+def keys_of(tree: Tree) -> set[str]:
+    """The keys of a machine, each behind the kind of thing that has it."""
+    root = _schema()
+    found: set[str] = set()
+    _collect(tree, root, "Machine", root["$defs"], found)
+    return found
+
+
+def _properties(schema: dict[str, Any]) -> dict[str, Any]:
+    for each in schema.get("anyOf", [schema]):
+        if "properties" in each:
+            return dict(each["properties"])
+    return {}
+
+
+def _collect(
+    tree: Any, schema: dict[str, Any], name: str, all: dict[str, Any], found: set[str]
+) -> None:
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        schema = all[name]
+    properties = _properties(schema)
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if key in properties:
+                found.add(f"{name}.{key}")
+            inner = properties.get(key) or schema.get("additionalProperties")
+            if isinstance(inner, dict):
+                _collect(value, inner, name, all, found)
+    elif isinstance(tree, list) and "items" in schema:
+        for value in tree:
+            _collect(value, schema["items"], name, all, found)

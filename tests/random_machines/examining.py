@@ -15,6 +15,7 @@ from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.base import Store
 from opslifecycle_codegen.modelcheck.state import Answer, State
 
+from tests.random_machines.async_sides import AsyncSide
 from tests.random_machines.building import Tree
 from tests.random_machines.compiling import Generated, Refused, compiled, run_generated_tests
 from tests.random_machines.exploring import Asked, Exploration, Reached
@@ -100,20 +101,25 @@ class _Comparison:
             if self._stored:
                 self._reopen(reached)
             last = reached
+        if last is not None:
+            self._compare_async(last)
         if self._stored and last is not None:
             with tempfile.TemporaryDirectory() as path:
                 self._kill(SqliteStore(Path(path) / "store.db", durability="process"), last)
 
-    def _side(self, store: Store | None = None) -> Side:
-        side = Side(
+    def _side(self, store: Store | None = None, kind: type[Side] = Side) -> Side:
+        side = kind(
             self.program, self._package, self._values, self._exploration, self._views, store
         )
         self._open = [each for each in self._open if not each.closed] + [side]
         return side
 
-    def _brought(self, path: Sequence[tuple[Asked, Answer]], store: Store | None = None) -> Side:
+    def _brought(
+        self, path: Sequence[tuple[Asked, Answer]], store: Store | None = None,
+        kind: type[Side] = Side,
+    ) -> Side:  # fmt: skip
         """A registry that is brought to a state."""
-        side, state = self._side(store), self._exploration.interpreter.initial()
+        side, state = self._side(store, kind), self._exploration.interpreter.initial()
         for asked, answer in path:
             side.apply(state, asked, answer)
             assert answer.state is not None
@@ -139,6 +145,21 @@ class _Comparison:
             if answer.state != reached.state or answer.effects:
                 side.close()
                 side = self._brought(reached.path)
+        side.close()
+
+    def _compare_async(self, reached: Reached) -> None:
+        """Bring a registry for an event loop to a state, ask it everything, and reopen it."""
+        store = MemoryStore() if self._stored else None
+        self._tally.features["async registry"] += 1
+        side = self._brought(reached.path, store, AsyncSide)
+        side.look(reached.state)
+        for asked, answer in reached.answers:
+            if answer.state is None:
+                self._tally.calls += 1
+                side.apply(reached.state, asked, answer)
+        side.look(reached.state)
+        if store is not None:
+            self._found_again(self._side(contents_of(store), AsyncSide), reached)
         side.close()
 
     # Stores -------------------------------------------------------------------------------------
@@ -194,6 +215,9 @@ class _Comparison:
             deferred += 1
         for back in range(1, deferred + 1):
             yield self._exploration.crashed(states[-1 - back])
+        if deferred == len(reached.path):
+            # Nothing was stored: the next process begins, and recovers nothing.
+            yield Answer(states[0])
         if self._keeps_all:
             return
         # What only changed records that are never written may be lost with what it counted.

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.random_machines.building import Builder, Tree
 from tests.random_machines.commands import Commands
+from tests.random_machines.details import Details
 from tests.random_machines.expressions import required
 from tests.random_machines.picking import Pick
 from tests.random_machines.pruning import pruned
@@ -343,6 +344,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     builder = Builder(Pick(number))
     commands = Commands(builder)
     features = Features(builder, commands)
+    details = Details(builder)
     builder.types()
     builder.statuses()
     builder.registry_fields()
@@ -351,6 +353,9 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     features.declare()
     commands.add()
     features.add()
+    details.of_values()
+    details.closed_sets()
+    details.add()
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if builder.words.hostile_names:

@@ -7,20 +7,17 @@ the smallest machine that shows it.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import random
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-
-from attrs import frozen
 
 from tests.random_machines.building import Tree
 from tests.random_machines.coverage import ACCEPTED_MIN, FEATURES, HOSTILE
 from tests.random_machines.examining import Examination
 from tests.random_machines.features import build
+from tests.random_machines.isolating import Chunk, Failure, examined
 from tests.random_machines.minimizing import minimized
 from tests.random_machines.mutations import mutated
 from tests.random_machines.text import yaml_of
@@ -30,32 +27,6 @@ from tests.random_machines.verdicts import FaultError, Tally
 _CHUNK = 50
 _SHOWN_MAX = 5
 SOURCES = {"random": build, "mutated": mutated}
-
-
-@frozen
-class Failure:
-    """A machine with a fault, by its source and number."""
-
-    source: str
-    number: int
-    kind: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"--{self.source} --number {self.number}: {self.message}"
-
-
-def examined(source: str, first: int, count: int) -> tuple[Tally, list[Failure]]:
-    """Examine so many machines, thoroughly."""
-    examination = Examination(thorough=True)
-    failures = []
-    for number in range(first, first + count):
-        tree, features = SOURCES[source](number)
-        try:
-            examination.of(tree, features)
-        except FaultError as error:
-            failures.append(Failure(source, number, error.kind, str(error)))
-    return examination.tally, failures
 
 
 def shows(kind: str, tree: Tree) -> bool:
@@ -73,40 +44,31 @@ def shows(kind: str, tree: Tree) -> bool:
 def smallest(failure: Failure, seconds: float = 60) -> str:
     """Return the YAML of the smallest machine with the same fault."""
     tree, _ = SOURCES[failure.source](failure.number)
-    tree = minimized(tree, lambda less: shows(failure.kind, less), seconds=seconds)
+    if failure.survived:
+        # What ends its process would end this one, too.
+        tree = minimized(tree, lambda less: shows(failure.kind, less), seconds=seconds)
     return yaml_of(tree)
 
 
-def _chunks(seed: int) -> Iterator[tuple[str, int, int]]:
+def _chunks(seed: int) -> Iterator[Chunk]:
     numbers = random.Random(seed)
     while True:
         # Two random machines to one that is changed.
         for source in ("random", "random", "mutated"):
-            yield source, numbers.randrange(10**12), _CHUNK
+            yield Chunk(source, SOURCES[source], numbers.randrange(10**12), _CHUNK)
 
 
 def run(seed: int, seconds: float, processes: int) -> int:
     """Examine machines for so long, and print what was found; return the exit status."""
-    tally, failures = Tally(), []
+    print(f"seed {seed}, for {seconds:g} seconds in {processes} processes", flush=True)
     until = time.monotonic() + seconds
-    chunks = _chunks(seed)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, max_tasks_per_child=1) as pool:
-        running: set[Future[tuple[Tally, list[Failure]]]] = set()
-        while time.monotonic() < until or running:
-            while len(running) < processes and time.monotonic() < until:
-                running.add(pool.submit(examined, *next(chunks)))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for each in done:
-                part, found = each.result()
-                tally.add(part)
-                failures += found
-    print(f"seed {seed}: {tally}")
-    problems = _problems(tally)
+    found = examined(_chunks(seed), until=until, processes=processes)
+    print(found.tally)
+    problems = _problems(found.tally)
     for problem in problems:
         print(problem)
-    _print_failures(failures)
-    return 1 if failures or problems else 0
+    _print_failures(found.failures)
+    return 1 if found.failures or problems else 0
 
 
 def _problems(tally: Tally) -> list[str]:
@@ -146,10 +108,11 @@ def main() -> int:
     options = parser.parse_args()
     if options.number is None:
         return run(options.seed, options.seconds, options.processes)
-    tally, failures = examined(options.source, options.number, 1)
-    print(tally)
-    _print_failures(failures)
-    return 1 if failures else 0
+    chunk = Chunk(options.source, SOURCES[options.source], options.number, 1)
+    found = examined(iter([chunk]), until=time.monotonic() + 1, processes=1)
+    print(found.tally)
+    _print_failures(found.failures)
+    return 1 if found.failures else 0
 
 
 if __name__ == "__main__":

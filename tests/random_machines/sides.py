@@ -79,14 +79,16 @@ class Side:
         self.effects: list[Message] = []
         self.closed = False
         self._own = {str(name) for name in program.machine.effects}
-        kind = getattr(package, public_names(program.machine).registry)
         given = dict(exploration.settings)
         if program.recovery is not None:
             given["store"] = store
         try:
-            self.registry = kind(**given)
+            self.registry = self._opened(package, given)
         except Exception as error:
             raise FaultError("a registry cannot be opened", f"{error!r}") from error
+
+    def _opened(self, package: ModuleType, given: dict[str, Any]) -> Any:
+        return getattr(package, public_names(self.program.machine).registry)(**given)
 
     # Calls --------------------------------------------------------------------------------------
 
@@ -111,7 +113,7 @@ class Side:
 
     def _found(self, asked: Asked) -> Any:
         try:
-            found = getattr(self.registry, asked.call.method)(*asked.arguments)
+            found = self._called(asked)
             if asked.kind == "barrier" and found.done():
                 found.result(0)
         except OpsLifecycleError as error:
@@ -119,6 +121,9 @@ class Side:
         except Exception as error:
             raise FaultError("a call crashes", f"{asked.call}: {error!r}") from error
         return found
+
+    def _called(self, asked: Asked) -> Any:
+        return getattr(self.registry, asked.call.method)(*asked.arguments)
 
     def _same_refusal(self, asked: Asked, wanted: Refusal | None, found: Any) -> None:
         if wanted is None:

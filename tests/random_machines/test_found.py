@@ -65,6 +65,23 @@ def test_an_outcome_sees_what_its_action_has_changed() -> None:
     assert Examination().of(tree)
 
 
+def test_an_outcome_has_what_its_constructor_sets() -> None:
+    tree, actions = parcel("actions")
+    variant = {
+        "summary": "After stops.",
+        "fields": {"stops": "count", "seen": {"type": "optional count", "always": "stops"}},
+    }
+    tree["values"] = {
+        "End": {"summary": "How it ended.", "tag": "kind", "variants": {"After": variant}}
+    }
+    tree["fields"]["terminal_outcome"] = {"type": "optional End"}
+    tree["snapshot"]["fields"]["outcome"] = "parcel.terminal_outcome"
+    for name in ("deliver", "lose"):
+        actions[name]["outcome"] = "After(parcel.stops, None)"
+    tree["recovery"].pop("do")
+    assert Examination().of(tree)
+
+
 def test_a_field_begins_as_a_field_of_the_registry() -> None:
     tree, fields = parcel("fields")
     tree["registry"] = {"made": {"type": "count", "starts": 3, "summary": "How many."}}

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from tests.random_machines.coverage import ACCEPTED_MIN, FEATURES, HOSTILE
+from tests.random_machines.coverage import (
+    ACCEPTED_MIN,
+    FEATURES,
+    HOSTILE,
+    NEVER_GENERATED,
+    declared_keys,
+    keys_of,
+)
 from tests.random_machines.examining import Examination
 from tests.random_machines.features import build
 from tests.random_machines.verdicts import FaultError
 
 MACHINES = 110
 GROUPS = 4
+#: They are only built: that takes little.
+KEYS_MACHINES = 300
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +46,11 @@ def test_the_accepted_machines_have_every_feature(examination: Examination) -> N
     assert tally.share >= ACCEPTED_MIN
     assert tally.missing(FEATURES) == []
     assert [each for each in HOSTILE if not tally.tried[each]] == []
+
+
+def test_every_key_of_the_language_is_generated() -> None:
+    """A new key of the language is added to the generator, or to NEVER_GENERATED with a reason."""
+    generated: set[str] = set()
+    for number in range(KEYS_MACHINES):
+        generated |= keys_of(build(number)[0])
+    assert declared_keys() - generated == set(NEVER_GENERATED)

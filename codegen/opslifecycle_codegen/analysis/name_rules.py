@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import attrs
+
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.reserved_words import RESERVED
 from opslifecycle_codegen.ir.naming import public_methods
@@ -60,7 +62,7 @@ class _Names:
 
     def _positions(self) -> Iterator[tuple[str, Iterable[Text]]]:
         machine = self._machine
-        yield "a type", self._types()
+        yield "a type", [*self._types(), *self._given_names()]
         yield "the entity", [machine.entity]
         actions, classifiers = machine.actions.values(), machine.classifiers.values()
         yield "a parameter of an action", (n for each in actions for n in each.takes)
@@ -94,6 +96,12 @@ class _Names:
         if machine.cursors is not None and machine.cursors.cache is not None:
             types.append(machine.cursors.cache)
         return types
+
+    def _given_names(self) -> list[Text]:
+        """The names that the machine gives to classes which every machine has."""
+        given = self._machine.names
+        keys = (field.name for field in attrs.fields(model.Names) if field.name != "mark")
+        return [name for key in keys if given and (name := getattr(given, key)) is not None]
 
     def types(self) -> None:
         """Every class has a name of its own, also those that are named after the entity."""

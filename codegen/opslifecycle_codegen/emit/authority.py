@@ -103,7 +103,7 @@ class CommandLowering(MethodLowering):
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
         body.append(f"return {self._effects_constant(command.effects)}")
-        doc = self._doc(command.summary, f"The new {entity} is {command.to}.")
+        doc = self._doc(command.summary, f"The status of the new {entity} is {command.to}.")
         return self._method("register", self._params(command), DECISION, doc, body)
 
     def _action(self, command: Command) -> Method:
@@ -123,7 +123,7 @@ class CommandLowering(MethodLowering):
             body.append(f"return {self._effects_constant(command.effects)}")
         sources = " or ".join(command.from_statuses)
         target = f", leads to {command.to}" if command.to else ", changes no status"
-        doc = self._doc(command.summary, f"Legal from {sources}{target}.")
+        doc = self._doc(command.summary, f"Legal in {sources}{target}.")
         parameters = [f"id: {self._names.id}", *self._params(command)]
         return self._method(self._command(command.name), parameters, DECISION, doc, body)
 
@@ -161,7 +161,7 @@ class CommandLowering(MethodLowering):
             f"    ended.append(({entity}, effects))",
             "return ended",
         ]
-        doc = self._doc(command.summary, "Gives what ended, in the order of the ids.")
+        doc = self._doc(command.summary, "Returns the finished records, in the order of their ids.")
         name = name or self._command(command.name)
         return self._method(name, self._params(command), returns, doc, body)
 
@@ -185,7 +185,7 @@ class CommandLowering(MethodLowering):
             "self.cursors[consumer] = reached",
             "return reached",
         ]
-        doc = self._doc(command.summary, "Gives where it stands then; it never falls.")
+        doc = self._doc(command.summary, "Returns the resulting cursor, which never falls.")
         parameters = self._params(command)
         returns = "int | _rt.OpsLifecycleError"
         return self._method(self._command(command.name), parameters, returns, doc, body)
@@ -194,7 +194,7 @@ class CommandLowering(MethodLowering):
 
     def _erase(self) -> Method:
         body = ["del self.records[id]", "self.ended.pop(id, None)"]
-        doc = self._doc("Let a record go, whole.")
+        doc = self._doc("Remove a record.")
         return self._method("erase", [f"id: {self._names.id}"], "None", doc, body)
 
     def _evict(self, retention: Retention) -> Method:
@@ -202,7 +202,7 @@ class CommandLowering(MethodLowering):
         parameters = ["sequence: int", f"id: {self._names.id}"]
         body = ["self.dropped_through = sequence"]
         if not retention.evicts_records:
-            doc = self._doc("Drop the oldest feed entry; the record that wrote it stays.")
+            doc = self._doc("Evict the oldest feed entry; its record stays.")
             return self._method("evict", parameters, "None", doc, body)
         body += [
             f"{entity} = self.records.get(id)",
@@ -210,8 +210,8 @@ class CommandLowering(MethodLowering):
             "    self.erase(id)",
         ]
         doc = self._doc(
-            "Drop the oldest feed entry, and the record that wrote it.",
-            f"A later {entity} of the same id has another sequence, and stays.",
+            "Evict the oldest feed entry together with its record.",
+            f"A later {entity} with the same id has another sequence number, and stays.",
         )
         return self._method("evict", parameters, "None", doc, body)
 
@@ -229,7 +229,7 @@ class CommandLowering(MethodLowering):
             f"status: {types['status'].python}",
             f"terminal_outcome: {types['terminal_outcome'].required.python}",
         ]
-        doc = self._doc("What every action that leads to a terminal status does.")
+        doc = self._doc("Do what every action that leads to a terminal status does.")
         return self._method("_end", parameters, "Effects", doc, body)
 
     def _end_steps(

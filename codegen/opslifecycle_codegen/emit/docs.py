@@ -51,13 +51,13 @@ def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
         methods = ", ".join(f"`{method}`" for method in declared.methods) or "no method of its own"
         errors = _errors(command)
         deferred = " Deferred." if command.deferred else ""
-        needs = f"Refused with {errors}.{deferred}"
+        needs = f"Rejected with {errors}.{deferred}"
         rows.append((command.name, methods, command.summary, needs))
     for removing in (program.rollback, program.erase):
         if removing is not None:
             errors = _errors(removing)
             sources = ", ".join(removing.from_statuses)
-            needs = f"Erases the record, from {sources}. Refused with {errors}."
+            needs = f"Erases the record, from {sources}. Rejected with {errors}."
             rows.append((removing.name, f"`{removing.name}`", removing.summary, needs))
     return rows
 

@@ -38,7 +38,7 @@ class QuestionLowering(MethodLowering):
 
     def _cursor_of(self, command: Command) -> Method:
         parameters = [f"consumer: {command.params['consumer'].python}"]
-        doc = self._doc("Where a consumer's cursor stands.")
+        doc = self._doc("Return the cursor of a consumer.")
         return self._method("cursor_of", parameters, "int", doc, ["return self.cursors[consumer]"])
 
     def _barrier(self) -> Method:
@@ -69,8 +69,8 @@ class QuestionLowering(MethodLowering):
         body.append("return None")
         parameters = [f"ids: Sequence[{self._names.id}]", "active: int"]
         doc = self._doc(
-            "Admit a barrier, or say what it is refused with.",
-            "`active` counts the barriers of the same key.",
+            "Admit a barrier, or return the error that rejects it.",
+            "`active` is the number of active barriers with the same key.",
         )
         return self._method(
             self._command(declared.method), parameters, "_rt.OpsLifecycleError | None", doc, body
@@ -92,7 +92,7 @@ class QuestionLowering(MethodLowering):
         body = [*self._checks(command.foreseeable, done_in=done_in), "return None"]
         status = self._names.status
         doc = self._doc(
-            "What an action would be refused with now; None if nothing is against it.",
+            "Return the error that an action would raise now, or None.",
             f"It is checked for {', '.join(_guards(command)) or 'nothing'}.",
         )
         parameters = [
@@ -115,7 +115,7 @@ class QuestionLowering(MethodLowering):
                 arguments.append(layout.called("", names))
             code = layout.called("_rt.Permission", arguments)
             body += self._statement("", code, ",", depth=1)
-        doc = self._doc("What may be asked of a record now, action by action.")
+        doc = self._doc("Return for every action whether it is legal for a record now.")
         parameters = [f"id: {self._names.id}"]
         returns = "tuple[_rt.Permission, ...]"
         return self._method("allowed", parameters, returns, doc, [*body, ")"])

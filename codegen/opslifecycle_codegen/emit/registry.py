@@ -22,8 +22,8 @@ from opslifecycle_codegen.ir.types import Type, optional
 
 #: What the docstring of a method says whose write is deferred.
 DEFERRED = (
-    "Deferred: it is seen at once, and written with the next commit, at most one second later. "
-    "A crash in between loses it."
+    "Deferred: readers see it at once; it is written with the next commit, within one second. "
+    "A crash before that loses it."
 )
 
 
@@ -99,7 +99,10 @@ class RegistryLowering:
         for method, words in create.methods.items():
             given = [name if name in words else "None" for name in command.params]
             types = {str(name): command.params[name] for name in words}
-            more = [f"The new {self._names.entity} is {command.to}.", self._raises(command.checks)]
+            more = [
+                f"The status of the new {self._names.entity} is {command.to}.",
+                self._raises(command.checks),
+            ]
             yield self._method(
                 str(method), types, "None", command.summary, more,
                 self._act(self._public_id(), "_register", given),
@@ -112,7 +115,7 @@ class RegistryLowering:
             arguments = [decides, *each.command.params]
             if self._writes_state(each):
                 arguments.append("writes_state=True")
-            more = ["One step for every observer."]
+            more = ["All of it or, if the store fails, none of it; no reader sees a part."]
             yield self._method(
                 each.command.name, each.command.params, "None", each.command.summary, more,
                 self._run("_rt.acting_on_all", arguments), abstract=not each.optional,
@@ -153,8 +156,8 @@ class RegistryLowering:
         sources = " or ".join(command.from_statuses)
         target = f"; leads to {command.to}" if command.to else ""
         idempotent = command.idempotent_in
-        again = f" Rejected as already done from {', '.join(idempotent)}." if idempotent else ""
-        return f"Legal from {sources}{target}.{again}"
+        again = f" Rejected as already done in {', '.join(idempotent)}." if idempotent else ""
+        return f"Legal in {sources}{target}.{again}"
 
     def _raises(self, checks: tuple[Check, ...]) -> str:
         errors = dict.fromkeys(check.error for check in checks)
@@ -168,7 +171,7 @@ class RegistryLowering:
         if program.watch is not None:
             yield self._method(
                 program.watch.name, self._of_one({}), names.watch, program.watch.summary,
-                ["Resolved already if it has ended.", self._raises(program.watch.checks)],
+                ["Over at once if the record is finished.", self._raises(program.watch.checks)],
                 self._call("return self._shell.watch", [
                     "id", self._alias(program.watch.name), names.watch,
                 ]),
@@ -176,7 +179,7 @@ class RegistryLowering:
             )  # fmt: skip
         yield self._method(
             str(machine.snapshot.method), self._of_one({}), f"{names.snapshot} | None",
-            machine.snapshot.summary, ["None when the id is unknown."],
+            machine.snapshot.summary, ["Returns None if no record has the id."],
             ["return self._shell.view(id, _snapshot_of)"], abstract=True,
         )  # fmt: skip
         if machine.listing is not None:
@@ -212,7 +215,7 @@ class RegistryLowering:
         )
         return self._method(
             str(listing.method), filters, f"list[{self._names.snapshot}]", listing.summary,
-            ["A filter that is None lets everything through."], body, abstract=True,
+            ["A filter that is None selects everything."], body, abstract=True,
             keyword_only=True,
         )  # fmt: skip
 
@@ -226,7 +229,7 @@ class RegistryLowering:
         assert feed is not None
         return self._method(
             str(feed.method), {}, self.feed_type(), feed.summary,
-            ["Reading goes on after the registry is closed."], ["return self._feed"],
+            ["Reading works after the registry is closed."], ["return self._feed"],
             none_without=True,
         )  # fmt: skip
 
@@ -236,18 +239,18 @@ class RegistryLowering:
         assert command is not None
         consumer = {"consumer": command.params["consumer"]}
         yield self._method(
-            str(declared.get), consumer, "int", "Where a consumer's cursor stands; 0 at first.", [],
+            str(declared.get), consumer, "int", "Return the cursor of a consumer; 0 at first.", [],
             [f"return self._shell.ask({self._names.authority}.cursor_of, consumer)"],
             none_without=True,
         )  # fmt: skip
         decides = f"{self._names.authority}.{self._command(command.name)}"
         arguments = [decides, "consumer", "cursor"]
         types: dict[str, Type] = dict(command.params)
-        more = ["Gives where it stands then: a lower cursor changes nothing."]
+        more = ["Returns the resulting cursor: a lower number changes nothing."]
         body = self._run("_rt.advancing", arguments, assigns="reached: int = ")
         if declared.cache is not None:
             types["projection"] = optional(Type("class", str(declared.cache)))
-            more.append("`projection` is told once the authority has accepted, and never read.")
+            more.append("`projection` is updated once the authority has accepted, and never read.")
             body += ["if projection is not None:", "    projection.record(consumer, reached)"]
         more.append(self._raises(command.checks))
         yield self._method(
@@ -278,9 +281,9 @@ class RegistryLowering:
         doc = layout.docstring(
             declared.summary,
             [
-                "Acts at the call. What it is refused with comes through the wait, in this order: "
+                "Acts at the call. Errors are raised by the wait, in this order of checking: "
                 f"RegistryClosedError, {first}{', ' if first else ''}{errors}.",
-                "Outcomes come in the order asked.",
+                "The outcomes are in the order asked.",
             ],
             indent=8, width=self._width,
         )  # fmt: skip

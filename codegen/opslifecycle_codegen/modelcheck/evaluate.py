@@ -18,6 +18,8 @@ from opslifecycle_codegen.modelcheck.layouts import Layouts
 
 Names = dict[str, Any]
 Function = Callable[[Names], Any]
+#: A field that a constructor sets: its place, the names of all fields, and its value by theirs.
+_Setting = tuple[int, tuple[str, ...], Function]
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
@@ -52,6 +54,7 @@ class Evaluator:
         #: Fields of values that an expression looks at: (type, field); and where in a record.
         self.looked_at: set[tuple[str, str]] = set()
         self.looked_at_in_records: set[tuple[str, str]] = set()
+        self._settings: dict[str, list[_Setting]] = {}
         #: Names that are looked at, and not just handed on whole.
         self.names_looked_at: set[str] = set()
         #: Names and fields whose texts or identifiers are compared with others.
@@ -245,8 +248,10 @@ class Evaluator:
             for argument in node.args:
                 if not isinstance(argument, ast.Name):
                     self._note_names(argument)
+            set_by_it = self._set_by_constructor(name)
             return Term(
-                Type("variant", name), lambda names: (name, *(each(names) for each in made))
+                Type("variant", name),
+                lambda names: (name, *_constructed([each(names) for each in made], set_by_it)),
             )
         generator = node.args[0]
         assert isinstance(generator, ast.GeneratorExp)
@@ -258,6 +263,19 @@ class Evaluator:
         if name == "count":
             return Term(COUNT, lambda names: sum(1 for _ in values(names)))
         return Term(BOOL, lambda names: _distinct(list(values(names))))
+
+    def _set_by_constructor(self, record: str) -> list[_Setting]:
+        """The fields that a constructor sets, whatever it is given."""
+        if record not in self._settings:
+            # Noted before it is complete: such a field may be of the type that it stands in.
+            found = self._settings[record] = []
+            fields = self._layouts.record(record)
+            for place, info in enumerate(fields.values()):
+                if info.declared.always is not None:
+                    types = {each: info.type for each, info in fields.items()}
+                    function = self.function(info.declared.always, types, info.type)
+                    found.append((place, tuple(fields), function))
+        return self._settings[record]
 
     def _values(self, node: ast.GeneratorExp, types: Mapping[str, Type]) -> Function:
         """The values of a generator, one clause inside another."""
@@ -286,6 +304,12 @@ class Evaluator:
                     yield from below(names)
 
         return values
+
+
+def _constructed(fields: list[Any], set_by_it: list[_Setting]) -> list[Any]:
+    for place, names, function in set_by_it:
+        fields[place] = function(dict(zip(names, fields, strict=True)))
+    return fields
 
 
 class _OneOf:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.symbols import pascal
+from opslifecycle_codegen.ir.symbols import FieldInfo, pascal
 from opslifecycle_codegen.ir.types import (
     ACTION,
     BARRIER,
@@ -106,6 +106,10 @@ class Layouts:
         """Where a field stands, and its type."""
         fields = self.fields(type)
         return list(fields).index(name), fields[name]
+
+    def record(self, name: str) -> Mapping[str, FieldInfo]:
+        """The fields of a value or variant, as they are declared."""
+        return self._symbols.records[name].fields
 
     def fields_of(self, variant: str) -> list[Type]:
         """The types of what a variant is made of."""

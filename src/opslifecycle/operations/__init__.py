@@ -4,7 +4,7 @@
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
 """The lifecycle of long-running asynchronous operations.
 
-Generated from machine/ops_lifecycle.yaml; import what you need from here.
+Generated from machine/ops_lifecycle.yaml. Import names from here.
 """
 
 from __future__ import annotations

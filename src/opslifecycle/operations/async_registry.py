@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""The registry of ops_lifecycle for one event loop and many tasks."""
+"""The registry of ops_lifecycle for event loops."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _rollback_unreturned_operation = OperationAuthority.rollback_unreturned_operatio
 class AsyncRegistry(OperationReads):
     """The lifecycle of long-running asynchronous operations.
 
-    The same methods as Registry: commands are coroutines, which never block the
-    loop; reads and waits are as there. Cancelling a task that awaits a command does not
+    It has the methods of Registry. Commands are coroutines, which never block the
+    loop; reads and waits are the same. Cancelling a task that awaits a command does not
     undo the command.
 
     With a store, await `open` instead of calling the constructor, which opens
@@ -58,8 +58,8 @@ class AsyncRegistry(OperationReads):
     ) -> Self:
         """Open a registry without blocking the event loop.
 
-        Takes what the constructor takes and raises what it raises. The store is opened,
-        read and recovered in a worker thread. `restore` blocks, too: call it with
+        The arguments and errors are those of the constructor. A worker thread opens, reads
+        and recovers the store. `restore` blocks the loop: call it with
         `asyncio.to_thread`.
         """
         return await _rt.open_in_thread(
@@ -74,7 +74,7 @@ class AsyncRegistry(OperationReads):
     async def register_operation(self, spec: OperationSpec) -> None:
         """Register an operation.
 
-        The new operation is provisioning.
+        The status of the new operation is provisioning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
@@ -90,7 +90,7 @@ class AsyncRegistry(OperationReads):
     ) -> None:
         """Register an operation.
 
-        The new operation is provisioning.
+        The status of the new operation is provisioning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
@@ -104,10 +104,10 @@ class AsyncRegistry(OperationReads):
     async def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
 
-        Legal from provisioning; leads to running. Rejected as already done from running.
+        Legal in provisioning; leads to running. Rejected as already done in running.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -119,7 +119,7 @@ class AsyncRegistry(OperationReads):
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
-        Legal from provisioning or running or retiring; leads to failed.
+        Legal in provisioning or running or retiring; leads to failed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -132,7 +132,7 @@ class AsyncRegistry(OperationReads):
     async def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
-        Legal from provisioning or running or retiring; leads to failed.
+        Legal in provisioning or running or retiring; leads to failed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -145,11 +145,11 @@ class AsyncRegistry(OperationReads):
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
 
-        Legal from running or retiring. Rejected as already done from completed, failed, aborted,
+        Legal in running or retiring. Rejected as already done in completed, failed, aborted,
         cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, PeerNotExpectedError, AlreadyPeerReadyError,
@@ -164,11 +164,11 @@ class AsyncRegistry(OperationReads):
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
 
-        Legal from running or retiring. Rejected as already done from completed, failed, aborted,
+        Legal in running or retiring. Rejected as already done in completed, failed, aborted,
         cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -182,7 +182,7 @@ class AsyncRegistry(OperationReads):
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
 
-        Legal from running or retiring; leads to completed.
+        Legal in running or retiring; leads to completed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -196,7 +196,7 @@ class AsyncRegistry(OperationReads):
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
 
-        Legal from provisioning; leads to aborted. Rejected as already done from completed, failed,
+        Legal in provisioning; leads to aborted. Rejected as already done in completed, failed,
         aborted, cancelled, retired, terminated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
@@ -211,7 +211,7 @@ class AsyncRegistry(OperationReads):
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
 
-        Legal from provisioning or running or retiring; leads to cancelled.
+        Legal in provisioning or running or retiring; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -225,11 +225,11 @@ class AsyncRegistry(OperationReads):
     async def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
 
-        Legal from running; leads to retiring. Rejected as already done from retiring, completed,
+        Legal in running; leads to retiring. Rejected as already done in retiring, completed,
         failed, aborted, cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -241,7 +241,7 @@ class AsyncRegistry(OperationReads):
     async def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
 
-        Legal from running or retiring; leads to retired. Rejected as already done from completed,
+        Legal in running or retiring; leads to retired. Rejected as already done in completed,
         failed, aborted, cancelled, retired, terminated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
@@ -254,7 +254,7 @@ class AsyncRegistry(OperationReads):
     async def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
 
-        One step for every observer.
+        All of it or, if the store fails, none of it; no reader sees a part.
         """
         _rt.check_text("reason", reason)
         await self._shell.start(_rt.acting_on_all(OperationAuthority.terminate_owner, reason))
@@ -262,7 +262,7 @@ class AsyncRegistry(OperationReads):
     async def retire_owner(self, reason: str) -> None:
         """End every live operation by force, then refuse every further command.
 
-        One step for every observer.
+        All of it or, if the store fails, none of it; no reader sees a part.
         """
         _rt.check_text("reason", reason)
         await self._shell.start(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
@@ -270,7 +270,7 @@ class AsyncRegistry(OperationReads):
     async def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
 
-        Legal from provisioning or running or retiring.
+        Legal in provisioning or running or retiring.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -299,9 +299,9 @@ class AsyncRegistry(OperationReads):
     ) -> int:
         """Move a consumer's cursor forward.
 
-        Gives where it stands then: a lower cursor changes nothing.
+        Returns the resulting cursor: a lower number changes nothing.
 
-        `projection` is told once the authority has accepted, and never read.
+        `projection` is updated once the authority has accepted, and never read.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, CursorOutOfRangeError.
@@ -319,7 +319,7 @@ class AsyncRegistry(OperationReads):
         return reached
 
     async def close(self) -> None:
-        """Refuse further work and end every wait with a typed error; twice is fine.
+        """Refuse further commands and end every wait with a typed error; twice is harmless.
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """

@@ -2,11 +2,11 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""The authority of ops_lifecycle: the only place that decides what is legal.
+"""The authority of ops_lifecycle: the only code that decides which commands are legal.
 
-Pure: no clock, lock, I/O or randomness. Each method decides one command on the records
-it holds. It gives the effects that follow, or, as a value, the error that says why
-nothing has changed. Only the shell calls it.
+It is pure: no clock, lock, I/O or randomness. Each method decides one command on the
+authority's records. It returns the effects that follow, or, as a value, the error with
+which the command is rejected; nothing has changed then. Only the shell calls it.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ _EFFECTS_5: Effects = (
 
 
 class OperationRecord:
-    """What is kept of one operation."""
+    """The record of one operation."""
 
     __slots__ = (
         "clock_offset_ms",
@@ -173,11 +173,10 @@ class OperationRecord:
 
 
 class OperationAuthority:
-    """Decides what is legal, on the records it holds.
+    """The records, the registry's fields, and the decision on each command.
 
-    `now_ms` and `clock_offset_ms` are set by the shell before a command, unless they are
-    right: a monotonic time, and what is added to it to give the time of day. `ended` holds
-    the terminal records, oldest first.
+    The shell sets `now_ms` and `clock_offset_ms` before a command: a monotonic time, and
+    its offset to wall-clock time. `ended` holds the finished records, oldest first.
     """
 
     __slots__ = (
@@ -216,7 +215,7 @@ class OperationAuthority:
     ) -> Effects | _rt.OpsLifecycleError:
         """Register an operation.
 
-        The new operation is provisioning.
+        The status of the new operation is provisioning.
         """
         id = spec.id
         if self.owner_retired:
@@ -247,7 +246,7 @@ class OperationAuthority:
     def start(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """Record that an operation is under way.
 
-        Legal from provisioning, leads to running.
+        Legal in provisioning, leads to running.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -268,7 +267,7 @@ class OperationAuthority:
     def fail(self, id: OperationId, error: str) -> Effects | _rt.OpsLifecycleError:
         """End an operation with an error.
 
-        Legal from provisioning or running or retiring, leads to failed.
+        Legal in provisioning or running or retiring, leads to failed.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -286,7 +285,7 @@ class OperationAuthority:
     ) -> Effects | _rt.OpsLifecycleError:
         """Record that an operation's peer can be reached.
 
-        Legal from running or retiring, changes no status.
+        Legal in running or retiring, changes no status.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -315,7 +314,7 @@ class OperationAuthority:
     ) -> Effects | _rt.OpsLifecycleError:
         """Count a report of progress and keep the latest.
 
-        Legal from running or retiring, changes no status.
+        Legal in running or retiring, changes no status.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -340,7 +339,7 @@ class OperationAuthority:
     def complete(self, id: OperationId, result: OperationResult) -> Effects | _rt.OpsLifecycleError:
         """End an operation with its result.
 
-        Legal from running or retiring, leads to completed.
+        Legal in running or retiring, leads to completed.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -358,7 +357,7 @@ class OperationAuthority:
     def abort(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
         """End an operation that has not begun.
 
-        Legal from provisioning, leads to aborted.
+        Legal in provisioning, leads to aborted.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -377,7 +376,7 @@ class OperationAuthority:
     def cancel(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
         """End an operation on request.
 
-        Legal from provisioning or running or retiring, leads to cancelled.
+        Legal in provisioning or running or retiring, leads to cancelled.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -395,7 +394,7 @@ class OperationAuthority:
     def retire_requested(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """Ask an operation to wind down.
 
-        Legal from running, leads to retiring.
+        Legal in running, leads to retiring.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -415,7 +414,7 @@ class OperationAuthority:
     def retire_completed(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """End an operation in good order.
 
-        Legal from running or retiring, leads to retired.
+        Legal in running or retiring, leads to retired.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -434,7 +433,7 @@ class OperationAuthority:
     def terminate(self, id: OperationId, reason: str) -> Effects | _rt.OpsLifecycleError:
         """End an operation by force.
 
-        Legal from provisioning or running or retiring, leads to terminated.
+        Legal in provisioning or running or retiring, leads to terminated.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -452,7 +451,7 @@ class OperationAuthority:
     def terminate_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
         """End every live operation by force; later registrations are accepted.
 
-        Gives what ended, in the order of the ids.
+        Returns the finished records, in the order of their ids.
         """
         if self.owner_retired:
             return []
@@ -468,7 +467,7 @@ class OperationAuthority:
     def retire_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
         """End every live operation by force, then refuse every further command.
 
-        Gives what ended, in the order of the ids.
+        Returns the finished records, in the order of their ids.
         """
         if self.owner_retired:
             return []
@@ -485,7 +484,7 @@ class OperationAuthority:
     def recover_interrupted(self) -> list[tuple[OperationRecord, Effects]]:
         """End what was live when its process was gone.
 
-        Gives what ended, in the order of the ids.
+        Returns the finished records, in the order of their ids.
         """
         live = [each.id for each in self.records.values() if not each.status.terminal]
         live.sort()
@@ -529,7 +528,7 @@ class OperationAuthority:
     ) -> int | _rt.OpsLifecycleError:
         """Move a consumer's cursor forward.
 
-        Gives where it stands then; it never falls.
+        Returns the resulting cursor, which never falls.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -547,13 +546,13 @@ class OperationAuthority:
         return None
 
     def cursor_of(self, consumer: CompletionCursorConsumer) -> int:
-        """Where a consumer's cursor stands."""
+        """Return the cursor of a consumer."""
         return self.cursors[consumer]
 
     def wait_all(self, ids: Sequence[OperationId], active: int) -> _rt.OpsLifecycleError | None:
-        """Admit a barrier, or say what it is refused with.
+        """Admit a barrier, or return the error that rejects it.
 
-        `active` counts the barriers of the same key.
+        `active` is the number of active barriers with the same key.
         """
         if self.owner_retired:
             return OwnerRetiredError().by("owner_present")
@@ -576,7 +575,7 @@ class OperationAuthority:
         label: str,
         done_in: tuple[OperationStatus, ...],
     ) -> _rt.OpsLifecycleError | None:
-        """What an action would be refused with now; None if nothing is against it.
+        """Return the error that an action would raise now, or None.
 
         It is checked for owner_present, registered, legal_status.
         """
@@ -601,7 +600,7 @@ class OperationAuthority:
         label: str,
         done_in: tuple[OperationStatus, ...],
     ) -> _rt.OpsLifecycleError | None:
-        """What an action would be refused with now; None if nothing is against it.
+        """Return the error that an action would raise now, or None.
 
         It is checked for owner_present, registered, kind_expects_peer, not_yet_peer_ready,
         legal_status.
@@ -625,7 +624,7 @@ class OperationAuthority:
         return None
 
     def allowed(self, id: OperationId) -> tuple[_rt.Permission, ...]:
-        """What may be asked of a record now, action by action."""
+        """Return for every action whether it is legal for a record now."""
         return (
             _rt.Permission(
                 "start",
@@ -688,14 +687,14 @@ class OperationAuthority:
         return operation is not None and operation.status in action.idempotent_in
 
     def erase(self, id: OperationId) -> None:
-        """Let a record go, whole."""
+        """Remove a record."""
         del self.records[id]
         self.ended.pop(id, None)
 
     def evict(self, sequence: int, id: OperationId) -> None:
-        """Drop the oldest feed entry, and the record that wrote it.
+        """Evict the oldest feed entry together with its record.
 
-        A later operation of the same id has another sequence, and stays.
+        A later operation with the same id has another sequence number, and stays.
         """
         self.dropped_through = sequence
         operation = self.records.get(id)
@@ -708,7 +707,7 @@ class OperationAuthority:
         status: OperationStatus,
         terminal_outcome: OperationTerminalOutcome,
     ) -> Effects:
-        """What every action that leads to a terminal status does."""
+        """Do what every action that leads to a terminal status does."""
         operation.status = status
         operation.terminal_outcome = terminal_outcome
         operation.completed_at_ms = operation.clock_offset_ms + self.now_ms
@@ -730,7 +729,7 @@ _FailedDraft = _rt.draft_of(Failed)
 
 
 def _failed(error: str) -> Failed:
-    """Failed, of what is checked already."""
+    """Return Failed of values that were checked."""
     outcome = _FailedDraft()
     outcome.error = error
     outcome.__class__ = Failed
@@ -742,7 +741,7 @@ _CompletedDraft = _rt.draft_of(Completed)
 
 
 def _completed(result: OperationResult) -> Completed:
-    """Completed, of what is checked already."""
+    """Return Completed of values that were checked."""
     outcome = _CompletedDraft()
     outcome.result = result
     outcome.__class__ = Completed
@@ -754,7 +753,7 @@ _AbortedDraft = _rt.draft_of(Aborted)
 
 
 def _aborted(reason: str | None) -> Aborted:
-    """Aborted, of what is checked already."""
+    """Return Aborted of values that were checked."""
     outcome = _AbortedDraft()
     outcome.reason = reason
     outcome.__class__ = Aborted
@@ -766,7 +765,7 @@ _CancelledDraft = _rt.draft_of(Cancelled)
 
 
 def _cancelled(reason: str | None) -> Cancelled:
-    """Cancelled, of what is checked already."""
+    """Return Cancelled of values that were checked."""
     outcome = _CancelledDraft()
     outcome.reason = reason
     outcome.__class__ = Cancelled
@@ -778,7 +777,7 @@ _TerminatedDraft = _rt.draft_of(Terminated)
 
 
 def _terminated(reason: str) -> Terminated:
-    """Terminated, of what is checked already."""
+    """Return Terminated of values that were checked."""
     outcome = _TerminatedDraft()
     outcome.reason = reason
     outcome.__class__ = Terminated

@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""The closed sets of ops_lifecycle: members in order, values in their durable spelling."""
+"""The closed sets of ops_lifecycle: members in order, values as they are stored."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""What ops_lifecycle rejects with: one class for each reason."""
+"""The rejections of ops_lifecycle: one class for each reason."""
 
 from __future__ import annotations
 

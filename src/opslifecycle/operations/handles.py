@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""What Registry hands out: watches, barriers and their tokens."""
+"""What Registry returns: watches, barriers and their tokens."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from .values import OperationTerminalOutcome
 
 
 class OperationCompletionWatch(_rt.Wait[OperationTerminalOutcome]):
-    """Waits for one operation to end; gives its outcome.
+    """A wait for one operation to finish. Its result is the outcome.
 
-    A watch whose source is gone raises ChannelClosedError, never an invented outcome.
+    A watch whose operation was rolled back, or whose registry was closed or lost,
+    raises ChannelClosedError.
     """
 
     __slots__ = ()
 
 
 class WaitAllSatisfied(_rt.ObligationToken):
-    """Proof that every one of the operations has ended; made by the registry alone."""
+    """Proof that all of the operations have finished. Only the registry creates it."""
 
     __slots__ = ("operation_ids", "run_id", "wait_request_id")
 
@@ -37,16 +38,16 @@ class WaitAllSatisfied(_rt.ObligationToken):
 
 @frozen
 class WaitAllResult:
-    """What a satisfied barrier gives: outcomes in the order asked, and the token."""
+    """The result of a barrier: outcomes in the order asked, and the token."""
 
     outcomes: tuple[tuple[OperationId, OperationTerminalOutcome], ...]
     satisfied: WaitAllSatisfied
 
 
 class WaitAll(_rt.Wait[WaitAllResult]):
-    """Waits for every one of some operations to end.
+    """A wait for several operations to finish.
 
-    Cancelling it, or letting the last reference go, clears the barrier; no token is made.
+    Cancelling it, or dropping the last reference, removes the barrier without a token.
     """
 
     __slots__ = ()
@@ -57,7 +58,7 @@ def satisfied(
     run_id: RunId,
     outcomes: list[tuple[OperationId, OperationTerminalOutcome]],
 ) -> WaitAllResult:
-    """The result of a barrier, with its token."""
+    """Return the result of a barrier, with its token."""
     token = _rt.mint(
         WaitAllSatisfied,
         wait_request_id=wait_request_id,
@@ -69,14 +70,14 @@ def satisfied(
 
 @define
 class EpochCursorState:
-    """The cursors as a consumer last saw them: a cache, never read back by the registry."""
+    """A copy of the cursors, for consumers. The registry updates it and never reads it."""
 
     agent_applied_cursor: int = 0
     runtime_observed_seq: int = 0
     runtime_last_injected_seq: int = 0
 
     def record(self, consumer: CompletionCursorConsumer, cursor: int) -> None:
-        """Take over a cursor that the authority has accepted."""
+        """Store a cursor that the authority has accepted."""
         if consumer is CompletionCursorConsumer.AGENT_APPLIED:
             self.agent_applied_cursor = cursor
         elif consumer is CompletionCursorConsumer.RUNTIME_OBSERVED:

@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""What both registries of ops_lifecycle share: how they begin, reads and waits."""
+"""What both registries of ops_lifecycle share: construction, reads and waits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _satisfied = satisfied
 
 
 class OperationReads:
-    """The part of a registry that never blocks."""
+    """Base of both registries: what never blocks."""
 
     def __init__(
         self,
@@ -119,9 +119,9 @@ class OperationReads:
             raise
 
     def capture(self) -> dict[str, Any]:
-        """The whole state of this instant as a JSON-ready document.
+        """Return the state of this instant as a JSON-ready document.
 
-        `restore` takes it back.
+        `restore` creates a registry from it.
         """
 
         def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
@@ -135,12 +135,18 @@ class OperationReads:
 
     @classmethod
     def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
-        """A registry from what `capture` gave, kept in `store` if that is given.
+        """Return a registry with the state of a document from `capture`.
 
-        What was live is treated as at recovery, and the feed starts a new epoch. Raises
-        StoreVersionError for another machine or version, StoreDamagedError for a
-        document that was altered, and InvalidValueError for a store that holds
-        something already.
+        Records that were live are treated as at recovery; the feed starts a new epoch.
+
+        Args:
+            document: What `capture` returned.
+            store: An empty store, which then holds the state.
+
+        Raises:
+            StoreVersionError: The document is of another machine or version.
+            StoreDamagedError: The document was altered.
+            InvalidValueError: The store is not empty.
         """
         epoch_id = str(RuntimeEpochId.new())
         stored = _rt.unseal(document, STORAGE.identity, epoch_id=epoch_id)
@@ -158,7 +164,7 @@ class OperationReads:
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
         """Watch an operation for its end.
 
-        Resolved already if it has ended.
+        Over at once if the record is finished.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OperationNotFoundError.
@@ -170,7 +176,7 @@ class OperationReads:
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
         """One operation as it was at one instant.
 
-        None when the id is unknown.
+        Returns None if no record has the id.
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
@@ -186,7 +192,7 @@ class OperationReads:
     ) -> list[OperationLifecycleSnapshot]:
         """The operations that have the properties asked for, by display_name and then id.
 
-        A filter that is None lets everything through.
+        A filter that is None selects everything.
         """
         if status is not None:
             _rt.check_instance("status", status, OperationStatus)
@@ -205,12 +211,12 @@ class OperationReads:
     def completion_feed(self) -> _rt.CompletionFeed[CompletionEntry, RuntimeEpochId]:
         """Every public completion, in order.
 
-        Reading goes on after the registry is closed.
+        Reading works after the registry is closed.
         """
         return self._feed
 
     def completion_cursor(self, consumer: CompletionCursorConsumer) -> int:
-        """Where a consumer's cursor stands; 0 at first."""
+        """Return the cursor of a consumer; 0 at first."""
         if type(consumer) is not CompletionCursorConsumer:
             _rt.check_instance("consumer", consumer, CompletionCursorConsumer)
         return self._shell.ask(OperationAuthority.cursor_of, consumer)
@@ -218,11 +224,11 @@ class OperationReads:
     def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
         """Wait until every one of the operations has ended.
 
-        Acts at the call. What it is refused with comes through the wait, in this order:
+        Acts at the call. Errors are raised by the wait, in this order of checking:
         RegistryClosedError, OwnerRetiredError, DuplicateWaitOperationError, WaitAlreadyActiveError,
         OperationNotFoundError.
 
-        Outcomes come in the order asked.
+        The outcomes are in the order asked.
         """
         if type(run_id) is not RunId:
             _rt.check_exact("run_id", run_id, RunId)
@@ -278,10 +284,9 @@ class OperationReads:
         )
 
     def allowed(self, id: OperationId) -> tuple[_rt.Permission, ...]:
-        """What may be asked of one operation now, action by action.
+        """Return for every action whether it is legal for one operation now.
 
-        For an action that is not legal its permission holds the error that it would
-        raise, with its facts and the guard that refuses.
+        The permission of an action that is not legal holds the error that it would raise.
         """
         _rt.check_instance("id", id, OperationId)
         return self._shell.ask(OperationAuthority.allowed, id)
@@ -289,9 +294,9 @@ class OperationReads:
     _allowed = allowed
 
     def broken_invariants(self) -> list[str]:
-        """The names of the declared invariants that do not hold: none if all is well.
+        """Return the names of the declared invariants that are false.
 
-        Looks at the whole state, in time proportional to it: for tests and diagnosis.
+        The call reads the whole state: for tests and diagnosis.
         """
 
         def broken() -> list[str]:

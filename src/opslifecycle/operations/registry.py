@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""The registry of ops_lifecycle: typed methods around the authority and its shell."""
+"""The registry of ops_lifecycle: typed methods around authority and shell."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _rollback_unreturned_operation = OperationAuthority.rollback_unreturned_operatio
 class Registry(OperationReads, OpsLifecycleRegistry):
     """The lifecycle of long-running asynchronous operations.
 
-    Safe to call from any thread and from a running event loop. A call that returns has
-    happened and can be seen by everybody; a call that raises has changed nothing. Use
-    it as a context manager, or `close()` it: closing ends every wait with a typed
-    error, and reading goes on.
+    Every method can be called from any thread and inside a running event loop. When a
+    command returns, every reader sees it; a command that raises has changed nothing. Use
+    the registry as a context manager, or call `close()`: this ends every wait with a typed
+    error; reads still work.
     """
 
     @classmethod
@@ -55,7 +55,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         max_concurrent: int | None = _rt.UNSET,
         store: _rt.Store | None = None,
     ) -> Self:
-        """Open a registry: as the constructor, for code that is written for both kinds."""
+        """Open a registry, as the constructor does: for code that works with both kinds."""
         return cls(max_completed=max_completed, max_concurrent=max_concurrent, store=store)
 
     _open = open
@@ -63,7 +63,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def register_operation(self, spec: OperationSpec) -> None:
         """Register an operation.
 
-        The new operation is provisioning.
+        The status of the new operation is provisioning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
@@ -79,7 +79,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     ) -> None:
         """Register an operation.
 
-        The new operation is provisioning.
+        The status of the new operation is provisioning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
@@ -93,10 +93,10 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
 
-        Legal from provisioning; leads to running. Rejected as already done from running.
+        Legal in provisioning; leads to running. Rejected as already done in running.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -108,7 +108,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
-        Legal from provisioning or running or retiring; leads to failed.
+        Legal in provisioning or running or retiring; leads to failed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -121,7 +121,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
-        Legal from provisioning or running or retiring; leads to failed.
+        Legal in provisioning or running or retiring; leads to failed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -134,11 +134,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
 
-        Legal from running or retiring. Rejected as already done from completed, failed, aborted,
+        Legal in running or retiring. Rejected as already done in completed, failed, aborted,
         cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, PeerNotExpectedError, AlreadyPeerReadyError,
@@ -153,11 +153,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
 
-        Legal from running or retiring. Rejected as already done from completed, failed, aborted,
+        Legal in running or retiring. Rejected as already done in completed, failed, aborted,
         cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -171,7 +171,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
 
-        Legal from running or retiring; leads to completed.
+        Legal in running or retiring; leads to completed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -185,7 +185,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
 
-        Legal from provisioning; leads to aborted. Rejected as already done from completed, failed,
+        Legal in provisioning; leads to aborted. Rejected as already done in completed, failed,
         aborted, cancelled, retired, terminated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
@@ -200,7 +200,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
 
-        Legal from provisioning or running or retiring; leads to cancelled.
+        Legal in provisioning or running or retiring; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -214,11 +214,11 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
 
-        Legal from running; leads to retiring. Rejected as already done from retiring, completed,
+        Legal in running; leads to retiring. Rejected as already done in retiring, completed,
         failed, aborted, cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -230,7 +230,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
 
-        Legal from running or retiring; leads to retired. Rejected as already done from completed,
+        Legal in running or retiring; leads to retired. Rejected as already done in completed,
         failed, aborted, cancelled, retired, terminated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
@@ -243,7 +243,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
 
-        One step for every observer.
+        All of it or, if the store fails, none of it; no reader sees a part.
         """
         _rt.check_text("reason", reason)
         self._shell.run(_rt.acting_on_all(OperationAuthority.terminate_owner, reason))
@@ -251,7 +251,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def retire_owner(self, reason: str) -> None:
         """End every live operation by force, then refuse every further command.
 
-        One step for every observer.
+        All of it or, if the store fails, none of it; no reader sees a part.
         """
         _rt.check_text("reason", reason)
         self._shell.run(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
@@ -259,7 +259,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
 
-        Legal from provisioning or running or retiring.
+        Legal in provisioning or running or retiring.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -288,9 +288,9 @@ class Registry(OperationReads, OpsLifecycleRegistry):
     ) -> int:
         """Move a consumer's cursor forward.
 
-        Gives where it stands then: a lower cursor changes nothing.
+        Returns the resulting cursor: a lower number changes nothing.
 
-        `projection` is told once the authority has accepted, and never read.
+        `projection` is updated once the authority has accepted, and never read.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, CursorOutOfRangeError.
@@ -308,7 +308,7 @@ class Registry(OperationReads, OpsLifecycleRegistry):
         return reached
 
     def close(self) -> None:
-        """Refuse further work and end every wait with a typed error; twice is fine.
+        """Refuse further commands and end every wait with a typed error; twice is harmless.
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """

@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""The seam of ops_lifecycle: what a registry offers, whoever implements it."""
+"""The interface of ops_lifecycle: the methods of every registry."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def register_operation(self, spec: OperationSpec) -> None:
         """Register an operation.
 
-        The new operation is provisioning.
+        The status of the new operation is provisioning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
@@ -55,7 +55,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     ) -> None:
         """Register an operation.
 
-        The new operation is provisioning.
+        The status of the new operation is provisioning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
@@ -66,10 +66,10 @@ class OpsLifecycleRegistry(_abc.ABC):
     def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
 
-        Legal from provisioning; leads to running. Rejected as already done from running.
+        Legal in provisioning; leads to running. Rejected as already done in running.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -79,7 +79,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
-        Legal from provisioning or running or retiring; leads to failed.
+        Legal in provisioning or running or retiring; leads to failed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -89,7 +89,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
-        Legal from provisioning or running or retiring; leads to failed.
+        Legal in provisioning or running or retiring; leads to failed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -99,11 +99,11 @@ class OpsLifecycleRegistry(_abc.ABC):
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
 
-        Legal from running or retiring. Rejected as already done from completed, failed, aborted,
+        Legal in running or retiring. Rejected as already done in completed, failed, aborted,
         cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, PeerNotExpectedError, AlreadyPeerReadyError,
@@ -114,11 +114,11 @@ class OpsLifecycleRegistry(_abc.ABC):
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
 
-        Legal from running or retiring. Rejected as already done from completed, failed, aborted,
+        Legal in running or retiring. Rejected as already done in completed, failed, aborted,
         cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -128,7 +128,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
 
-        Legal from running or retiring; leads to completed.
+        Legal in running or retiring; leads to completed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -138,7 +138,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
 
-        Legal from provisioning; leads to aborted. Rejected as already done from completed, failed,
+        Legal in provisioning; leads to aborted. Rejected as already done in completed, failed,
         aborted, cancelled, retired, terminated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
@@ -149,7 +149,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
 
-        Legal from provisioning or running or retiring; leads to cancelled.
+        Legal in provisioning or running or retiring; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -159,11 +159,11 @@ class OpsLifecycleRegistry(_abc.ABC):
     def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
 
-        Legal from running; leads to retiring. Rejected as already done from retiring, completed,
+        Legal in running; leads to retiring. Rejected as already done in retiring, completed,
         failed, aborted, cancelled, retired, terminated.
 
-        Deferred: it is seen at once, and written with the next commit, at most one second later. A
-        crash in between loses it.
+        Deferred: readers see it at once; it is written with the next commit, within one second. A
+        crash before that loses it.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -173,7 +173,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
 
-        Legal from running or retiring; leads to retired. Rejected as already done from completed,
+        Legal in running or retiring; leads to retired. Rejected as already done in completed,
         failed, aborted, cancelled, retired, terminated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
@@ -184,20 +184,20 @@ class OpsLifecycleRegistry(_abc.ABC):
     def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
 
-        One step for every observer.
+        All of it or, if the store fails, none of it; no reader sees a part.
         """
 
     def retire_owner(self, reason: str) -> None:
         """End every live operation by force, then refuse every further command.
 
-        One step for every observer.
+        All of it or, if the store fails, none of it; no reader sees a part.
         """
         raise _rt.UnsupportedError("retire_owner")
 
     def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
 
-        Legal from provisioning or running or retiring.
+        Legal in provisioning or running or retiring.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
@@ -208,7 +208,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
         """Watch an operation for its end.
 
-        Resolved already if it has ended.
+        Over at once if the record is finished.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OperationNotFoundError.
@@ -218,7 +218,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
         """One operation as it was at one instant.
 
-        None when the id is unknown.
+        Returns None if no record has the id.
         """
 
     @_abc.abstractmethod
@@ -232,7 +232,7 @@ class OpsLifecycleRegistry(_abc.ABC):
     ) -> list[OperationLifecycleSnapshot]:
         """The operations that have the properties asked for, by display_name and then id.
 
-        A filter that is None lets everything through.
+        A filter that is None selects everything.
         """
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
@@ -246,12 +246,12 @@ class OpsLifecycleRegistry(_abc.ABC):
     def completion_feed(self) -> _rt.CompletionFeed[CompletionEntry, RuntimeEpochId] | None:
         """Every public completion, in order.
 
-        Reading goes on after the registry is closed.
+        Reading works after the registry is closed.
         """
         return None
 
     def completion_cursor(self, consumer: CompletionCursorConsumer) -> int | None:
-        """Where a consumer's cursor stands; 0 at first."""
+        """Return the cursor of a consumer; 0 at first."""
         return None
 
     def advance_completion_cursor(
@@ -262,9 +262,9 @@ class OpsLifecycleRegistry(_abc.ABC):
     ) -> int:
         """Move a consumer's cursor forward.
 
-        Gives where it stands then: a lower cursor changes nothing.
+        Returns the resulting cursor: a lower number changes nothing.
 
-        `projection` is told once the authority has accepted, and never read.
+        `projection` is updated once the authority has accepted, and never read.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError, CursorOutOfRangeError.
@@ -274,11 +274,11 @@ class OpsLifecycleRegistry(_abc.ABC):
     def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
         """Wait until every one of the operations has ended.
 
-        Acts at the call. What it is refused with comes through the wait, in this order:
+        Acts at the call. Errors are raised by the wait, in this order of checking:
         RegistryClosedError, OwnerRetiredError, DuplicateWaitOperationError, WaitAlreadyActiveError,
         OperationNotFoundError.
 
-        Outcomes come in the order asked.
+        The outcomes are in the order asked.
         """
         raise _rt.UnsupportedError("wait_all")
 

@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""What a store keeps of ops_lifecycle: records and registry fields as data, and back."""
+"""The stored form of ops_lifecycle: records and registry fields as data, and back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _RETAIN = OperationDurabilityClass.RETAIN
 
 
 def copy_of(operation: OperationRecord) -> OperationRecord:
-    """A copy of a record, for a batch to change."""
+    """Return a copy of a record, for a batch to change."""
     copy = object.__new__(OperationRecord)
     copy.clock_offset_ms = operation.clock_offset_ms
     copy.completed_at_ms = operation.completed_at_ms
@@ -60,7 +60,7 @@ def copy_of(operation: OperationRecord) -> OperationRecord:
 
 
 def stage(authority: OperationAuthority) -> OperationAuthority:
-    """An authority that decides on top of another, which stays as it is."""
+    """Return an authority that decides on top of another, which does not change."""
     staged = object.__new__(OperationAuthority)
     staged.max_completed = authority.max_completed
     staged.max_concurrent = authority.max_concurrent
@@ -78,7 +78,7 @@ def stage(authority: OperationAuthority) -> OperationAuthority:
 
 
 def absorb(authority: OperationAuthority, staged: OperationAuthority) -> None:
-    """Take over what was decided on top of an authority."""
+    """Merge what was decided on top of an authority."""
     authority.max_completed = staged.max_completed
     authority.max_concurrent = staged.max_concurrent
     authority.active_count = staged.active_count
@@ -92,7 +92,7 @@ def absorb(authority: OperationAuthority, staged: OperationAuthority) -> None:
 
 
 def keeps(operation: OperationRecord) -> bool:
-    """Whether a store keeps a record."""
+    """Return whether a store holds a record."""
     return operation.kind.durability_class is _RETAIN
 
 
@@ -219,7 +219,7 @@ def body_of(operation: OperationRecord) -> str:
 
 
 def put_of(operation: OperationRecord) -> _rt.Put:
-    """A record for a store."""
+    """Return the write of a record."""
     return (
         str(operation.id),
         operation.sequence if operation.kind.completion_feed_class is _EMIT else None,
@@ -290,7 +290,7 @@ def record_of(id: str, body: str) -> OperationRecord:
 
 
 def state_of(authority: OperationAuthority, epoch_id: str) -> str:
-    """The fields of the registry as JSON text."""
+    """Return the fields of the registry as JSON text."""
     cursors = ",".join(f'"{each.wire}":{at}' for each, at in authority.cursors.items())
     text = (
         f'{{"epoch_id":"{epoch_id}"'
@@ -312,7 +312,7 @@ def restore(
     stored: _rt.Stored,
     clock: _rt.Clock,
 ) -> list[OperationRecord]:
-    """Take over the records and the fields that a store holds.
+    """Read the records and the fields that a store holds.
 
     Gives the records that the feed rows are made from, the oldest first. Raises
     InvalidValueError for what no registry has written.
@@ -356,7 +356,7 @@ def restore(
 
 
 def latest_ms_of(operation: OperationRecord) -> int:
-    """The latest time in a record."""
+    """Return the latest time in a record."""
     times = (
         operation.created_at_ms,
         operation.started_at_ms,

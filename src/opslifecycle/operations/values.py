@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""The value types of ops_lifecycle: immutable, checked when they are made."""
+"""The value types of ops_lifecycle: immutable, checked by their constructors."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # Source: machine/ops_lifecycle.yaml
 # Command: opslifecycle-codegen generate
 # Digest: c9649012ba2111bc1932196fd3ba2fdb6171871eabdb8174d071adc43777d27b
-"""What is read of operations: snapshots, feed entries, and how they are listed."""
+"""Views of operations: snapshots, feed entries, and the order of the listing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _SnapshotDraft = _rt.draft_of(OperationLifecycleSnapshot)
 
 
 def snapshot_of(operation: OperationRecord, watcher_count: int) -> OperationLifecycleSnapshot:
-    """The snapshot of one record."""
+    """Return the snapshot of one record."""
     snapshot = _SnapshotDraft()
     snapshot.id = operation.id
     snapshot.kind = operation.kind
@@ -111,14 +111,14 @@ class CompletionEntry:
 
 @frozen
 class CompletionBatch(_rt.FeedBatch[CompletionEntry]):
-    """Feed entries after a position, with the feed's edges at the same instant."""
+    """Feed entries after a position, with the edges of the feed at the same instant."""
 
 
 _EntryDraft = _rt.draft_of(CompletionEntry)
 
 
 def entry_of(operation: OperationRecord) -> CompletionEntry:
-    """The feed entry of a record that has ended."""
+    """Return the feed entry of a finished record."""
     sequence = operation.sequence
     terminal_outcome = operation.terminal_outcome
     completed_at_ms = operation.completed_at_ms
@@ -139,7 +139,7 @@ def entry_of(operation: OperationRecord) -> CompletionEntry:
 
 
 def listing_keys(operation: OperationRecord) -> tuple[Hashable, ...]:
-    """The properties by which operations are filtered."""
+    """Return the properties by which operations are filtered."""
     return (
         operation.status,
         operation.kind,
@@ -149,5 +149,5 @@ def listing_keys(operation: OperationRecord) -> tuple[Hashable, ...]:
 
 
 def listing_order(operation: OperationRecord) -> Any:
-    """What operations are listed by."""
+    """Return the sort key of one operation."""
     return (operation.spec.display_name, operation.id)

@@ -4,7 +4,7 @@
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
 """A request that several people must approve before it expires.
 
-Generated from machine/approval.yaml; import what you need from here.
+Generated from machine/approval.yaml. Import names from here.
 """
 
 from __future__ import annotations

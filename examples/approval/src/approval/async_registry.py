@@ -2,7 +2,7 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""The registry of approval for one event loop and many tasks."""
+"""The registry of approval for event loops."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _withdraw = RequestAuthority.withdraw
 class AsyncApprovalRegistry(RequestReads):
     """A request that several people must approve before it expires.
 
-    The same methods as ApprovalRegistry: commands are coroutines, which never block the
-    loop; reads and waits are as there. Cancelling a task that awaits a command does not
-    undo the command.
+    It has the methods of ApprovalRegistry. Commands are coroutines, which never block
+    the loop; reads and waits are the same. Cancelling a task that awaits a command does
+    not undo the command.
 
-    With a store, await `open` instead of calling the constructor, which opens
-    the store in the calling thread and so blocks the loop.
+    With a store, await `open` instead of calling the constructor, which opens the store
+    in the calling thread and so blocks the loop.
     """
 
     @classmethod
@@ -49,8 +49,8 @@ class AsyncApprovalRegistry(RequestReads):
     ) -> Self:
         """Open a registry without blocking the event loop.
 
-        Takes what the constructor takes and raises what it raises. The store is opened,
-        read and recovered in a worker thread. `restore` blocks, too: call it with
+        The arguments and errors are those of the constructor. A worker thread opens,
+        reads and recovers the store. `restore` blocks the loop: call it with
         `asyncio.to_thread`.
         """
         return await _rt.open_in_thread(
@@ -65,7 +65,7 @@ class AsyncApprovalRegistry(RequestReads):
     async def draft(self, ask: Ask) -> None:
         """Draft a request.
 
-        The new request is drafted.
+        The status of the new request is drafted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestExistsError, AmountExceededError.
@@ -77,7 +77,7 @@ class AsyncApprovalRegistry(RequestReads):
     async def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
 
-        Legal from drafted; leads to circulating.
+        Legal in drafted; leads to circulating.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -89,7 +89,7 @@ class AsyncApprovalRegistry(RequestReads):
     async def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
 
-        Legal from circulating.
+        Legal in circulating.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
@@ -104,7 +104,7 @@ class AsyncApprovalRegistry(RequestReads):
     async def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
 
-        Legal from circulating; leads to granted.
+        Legal in circulating; leads to granted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
@@ -119,7 +119,7 @@ class AsyncApprovalRegistry(RequestReads):
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
 
-        Legal from circulating; leads to denied.
+        Legal in circulating; leads to denied.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -134,7 +134,7 @@ class AsyncApprovalRegistry(RequestReads):
     async def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
 
-        Legal from drafted or circulating; leads to expired.
+        Legal in drafted or circulating; leads to expired.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, NotExpiredError.
@@ -147,8 +147,8 @@ class AsyncApprovalRegistry(RequestReads):
     async def withdraw(self, id: RequestId) -> None:
         """Take it back.
 
-        Legal from drafted or circulating; leads to withdrawn. Rejected as already done
-        from withdrawn.
+        Legal in drafted or circulating; leads to withdrawn. Rejected as already done in
+        withdrawn.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -171,7 +171,7 @@ class AsyncApprovalRegistry(RequestReads):
     async def mark_read(self, consumer: DecisionReader, cursor: int) -> int:
         """Move a consumer's cursor forward.
 
-        Gives where it stands then: a lower cursor changes nothing.
+        Returns the resulting cursor: a lower number changes nothing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         CursorError.
@@ -196,7 +196,7 @@ class AsyncApprovalRegistry(RequestReads):
     _retry_dead_letter = retry_dead_letter
 
     async def discard_dead_letter(self, number: int) -> None:
-        """Erase a dead letter: it is never delivered.
+        """Erase a dead letter without delivering it.
 
         Raises InvalidValueError if no dead letter has the number, and
         RegistryClosedError.
@@ -207,7 +207,8 @@ class AsyncApprovalRegistry(RequestReads):
     _discard_dead_letter = discard_dead_letter
 
     async def close(self) -> None:
-        """Refuse further work and end every wait with a typed error; twice is fine.
+        """Refuse further commands and end every wait with a typed error; twice is
+        harmless.
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """

@@ -2,11 +2,11 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""The authority of approval: the only place that decides what is legal.
+"""The authority of approval: the only code that decides which commands are legal.
 
-Pure: no clock, lock, I/O or randomness. Each method decides one command on the records
-it holds. It gives the effects that follow, or, as a value, the error that says why
-nothing has changed. Only the shell calls it.
+It is pure: no clock, lock, I/O or randomness. Each method decides one command on the
+authority's records. It returns the effects that follow, or, as a value, the error with
+which the command is rejected; nothing has changed then. Only the shell calls it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _EFFECTS_2: Effects = (
 
 
 class RequestRecord:
-    """What is kept of one request."""
+    """The record of one request."""
 
     __slots__ = (
         "approvals",
@@ -106,11 +106,10 @@ class RequestRecord:
 
 
 class RequestAuthority:
-    """Decides what is legal, on the records it holds.
+    """The records, the registry's fields, and the decision on each command.
 
-    `now_ms` and `clock_offset_ms` are set by the shell before a command, unless they
-    are right: a monotonic time, and what is added to it to give the time of day.
-    `ended` holds the terminal records, oldest first.
+    The shell sets `now_ms` and `clock_offset_ms` before a command: a monotonic time,
+    and its offset to wall-clock time. `ended` holds the finished records, oldest first.
     """
 
     __slots__ = (
@@ -143,7 +142,7 @@ class RequestAuthority:
     def register(self, ask: Ask) -> Effects | _rt.OpsLifecycleError:
         """Draft a request.
 
-        The new request is drafted.
+        The status of the new request is drafted.
         """
         id = ask.id
         request = self.records.get(id)
@@ -167,7 +166,7 @@ class RequestAuthority:
     def circulate(self, id: RequestId) -> Effects | _rt.OpsLifecycleError:
         """Put it before those who approve.
 
-        Legal from drafted, leads to circulating.
+        Legal in drafted, leads to circulating.
         """
         request = self.records.get(id)
         if request is None:
@@ -180,7 +179,7 @@ class RequestAuthority:
     def endorse(self, id: RequestId, vote: Vote) -> Effects | _rt.OpsLifecycleError:
         """Approve it; others must follow.
 
-        Legal from circulating, changes no status.
+        Legal in circulating, changes no status.
         """
         request = self.records.get(id)
         if request is None:
@@ -200,7 +199,7 @@ class RequestAuthority:
     def grant(self, id: RequestId, vote: Vote) -> Effects | _rt.OpsLifecycleError:
         """Approve it as the last one who has to.
 
-        Legal from circulating, leads to granted.
+        Legal in circulating, leads to granted.
         """
         request = self.records.get(id)
         if request is None:
@@ -226,7 +225,7 @@ class RequestAuthority:
     ) -> Effects | _rt.OpsLifecycleError:
         """Say no.
 
-        Legal from circulating, leads to denied.
+        Legal in circulating, leads to denied.
         """
         request = self.records.get(id)
         if request is None:
@@ -238,7 +237,7 @@ class RequestAuthority:
     def expire(self, id: RequestId, at_ms: int) -> Effects | _rt.OpsLifecycleError:
         """Note that the time is up.
 
-        Legal from drafted or circulating, leads to expired.
+        Legal in drafted or circulating, leads to expired.
         """
         request = self.records.get(id)
         if request is None:
@@ -252,7 +251,7 @@ class RequestAuthority:
     def withdraw(self, id: RequestId) -> Effects | _rt.OpsLifecycleError:
         """Take it back.
 
-        Legal from drafted or circulating, leads to withdrawn.
+        Legal in drafted or circulating, leads to withdrawn.
         """
         request = self.records.get(id)
         if request is None:
@@ -277,7 +276,7 @@ class RequestAuthority:
     ) -> int | _rt.OpsLifecycleError:
         """Move a consumer's cursor forward.
 
-        Gives where it stands then; it never falls.
+        Returns the resulting cursor, which never falls.
         """
         if cursor > self.watermark:
             return CursorError(cursor, self.watermark)
@@ -293,7 +292,7 @@ class RequestAuthority:
         return None
 
     def cursor_of(self, consumer: DecisionReader) -> int:
-        """Where a consumer's cursor stands."""
+        """Return the cursor of a consumer."""
         return self.cursors[consumer]
 
     def wait_for_batch(
@@ -301,9 +300,9 @@ class RequestAuthority:
         ids: Sequence[RequestId],
         active: int,
     ) -> _rt.OpsLifecycleError | None:
-        """Admit a barrier, or say what it is refused with.
+        """Admit a barrier, or return the error that rejects it.
 
-        `active` counts the barriers of the same key.
+        `active` is the number of active barriers with the same key.
         """
         seen: set[RequestId] = set()
         for id in ids:
@@ -324,7 +323,7 @@ class RequestAuthority:
         label: str,
         done_in: tuple[RequestStatus, ...],
     ) -> _rt.OpsLifecycleError | None:
-        """What an action would be refused with now; None if nothing is against it.
+        """Return the error that an action would raise now, or None.
 
         It is checked for known, legal_status.
         """
@@ -347,7 +346,7 @@ class RequestAuthority:
         label: str,
         done_in: tuple[RequestStatus, ...],
     ) -> _rt.OpsLifecycleError | None:
-        """What an action would be refused with now; None if nothing is against it.
+        """Return the error that an action would raise now, or None.
 
         It is checked for known, legal_status, more_needed.
         """
@@ -372,7 +371,7 @@ class RequestAuthority:
         label: str,
         done_in: tuple[RequestStatus, ...],
     ) -> _rt.OpsLifecycleError | None:
-        """What an action would be refused with now; None if nothing is against it.
+        """Return the error that an action would raise now, or None.
 
         It is checked for known, legal_status, enough.
         """
@@ -392,7 +391,7 @@ class RequestAuthority:
         return None
 
     def allowed(self, id: RequestId) -> tuple[_rt.Permission, ...]:
-        """What may be asked of a record now, action by action."""
+        """Return for every action whether it is legal for a record now."""
         return (
             _rt.Permission(
                 "circulate",
@@ -440,14 +439,14 @@ class RequestAuthority:
         return request is not None and request.approvals + 1 < request.kind.quorum
 
     def erase(self, id: RequestId) -> None:
-        """Let a record go, whole."""
+        """Remove a record."""
         del self.records[id]
         self.ended.pop(id, None)
 
     def evict(self, sequence: int, id: RequestId) -> None:
-        """Drop the oldest feed entry, and the record that wrote it.
+        """Evict the oldest feed entry together with its record.
 
-        A later request of the same id has another sequence, and stays.
+        A later request with the same id has another sequence number, and stays.
         """
         self.dropped_through = sequence
         request = self.records.get(id)
@@ -460,7 +459,7 @@ class RequestAuthority:
         status: RequestStatus,
         terminal_outcome: Decision,
     ) -> Effects:
-        """What every action that leads to a terminal status does."""
+        """Do what every action that leads to a terminal status does."""
         request.status = status
         request.terminal_outcome = terminal_outcome
         request.decided_at_ms = request.clock_offset_ms + self.now_ms
@@ -478,7 +477,7 @@ _GrantedDraft = _rt.draft_of(Granted)
 
 
 def _granted(last: Vote) -> Granted:
-    """Granted, of what is checked already."""
+    """Return Granted of values that were checked."""
     outcome = _GrantedDraft()
     outcome.last = last
     outcome.__class__ = Granted
@@ -490,7 +489,7 @@ _DeniedDraft = _rt.draft_of(Denied)
 
 
 def _denied(by: PersonId, reason: str) -> Denied:
-    """Denied, of what is checked already."""
+    """Return Denied of values that were checked."""
     outcome = _DeniedDraft()
     outcome.by = by
     outcome.reason = reason
@@ -503,7 +502,7 @@ _ExpiredDraft = _rt.draft_of(Expired)
 
 
 def _expired(at_ms: int) -> Expired:
-    """Expired, of what is checked already."""
+    """Return Expired of values that were checked."""
     outcome = _ExpiredDraft()
     outcome.at_ms = at_ms
     outcome.__class__ = Expired

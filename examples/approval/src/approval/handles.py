@@ -2,7 +2,7 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""What ApprovalRegistry hands out: watches, barriers and their tokens."""
+"""What ApprovalRegistry returns: watches, barriers and their tokens."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from .values import Decision
 
 
 class RequestWatch(_rt.Wait[Decision]):
-    """Waits for one request to end; gives its outcome.
+    """A wait for one request to finish. Its result is the outcome.
 
-    A watch whose source is gone raises ChannelClosedError, never an invented outcome.
+    A watch whose request was rolled back, or whose registry was closed or lost,
+    raises ChannelClosedError.
     """
 
     __slots__ = ()
 
 
 class BatchDecided(_rt.ObligationToken):
-    """Proof that every one of the requests has ended; made by the registry alone."""
+    """Proof that all of the requests have finished. Only the registry creates it."""
 
     __slots__ = ("batch_id", "request_ids", "wait_request_id")
 
@@ -34,17 +35,16 @@ class BatchDecided(_rt.ObligationToken):
 
 @frozen
 class BatchResult:
-    """What a satisfied barrier gives: outcomes in the order asked, and the token."""
+    """The result of a barrier: outcomes in the order asked, and the token."""
 
     outcomes: tuple[tuple[RequestId, Decision], ...]
     satisfied: BatchDecided
 
 
 class BatchWait(_rt.Wait[BatchResult]):
-    """Waits for every one of some requests to end.
+    """A wait for several requests to finish.
 
-    Cancelling it, or letting the last reference go, clears the barrier; no token is
-    made.
+    Cancelling it, or dropping the last reference, removes the barrier without a token.
     """
 
     __slots__ = ()
@@ -55,7 +55,7 @@ def satisfied(
     batch_id: BatchId,
     outcomes: list[tuple[RequestId, Decision]],
 ) -> BatchResult:
-    """The result of a barrier, with its token."""
+    """Return the result of a barrier, with its token."""
     token = _rt.mint(
         BatchDecided,
         wait_request_id=wait_request_id,

@@ -2,7 +2,9 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""The outbox of approval: what its messages say, and how many deliveries each gets."""
+"""The outbox of approval: the contents of its messages, and how often each is
+delivered.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from .identifiers import PersonId, RequestId
 from .values import Ask, Vote
 from .views import RequestSnapshot
 
-#: An effect to carry out, its action, and the record right after it.
+#: An effect to apply, its action, and the record right after the action.
 RequestOutboxMessage: TypeAlias = _rt.OutboxMessage[
     RequestEffect,
     RequestAction,

@@ -2,7 +2,7 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""What both registries of approval share: how they begin, reads and waits."""
+"""What both registries of approval share: construction, reads and waits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _satisfied = satisfied
 
 
 class RequestReads:
-    """The part of a registry that never blocks."""
+    """Base of both registries: what never blocks."""
 
     def __init__(
         self,
@@ -111,9 +111,9 @@ class RequestReads:
             raise
 
     def capture(self) -> dict[str, Any]:
-        """The whole state of this instant as a JSON-ready document.
+        """Return the state of this instant as a JSON-ready document.
 
-        `restore` takes it back.
+        `restore` creates a registry from it.
         """
 
         def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
@@ -128,12 +128,18 @@ class RequestReads:
 
     @classmethod
     def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
-        """A registry from what `capture` gave, kept in `store` if that is given.
+        """Return a registry with the state of a document from `capture`.
 
-        What was live is treated as at recovery, and the feed starts a new epoch. Raises
-        StoreVersionError for another machine or version, StoreDamagedError for a
-        document that was altered, and InvalidValueError for a store that holds
-        something already.
+        Records that were live are treated as at recovery; the feed starts a new epoch.
+
+        Args:
+            document: What `capture` returned.
+            store: An empty store, which then holds the state.
+
+        Raises:
+            StoreVersionError: The document is of another machine or version.
+            StoreDamagedError: The document was altered.
+            InvalidValueError: The store is not empty.
         """
         epoch_id = str(FeedId.new())
         stored = _rt.unseal(document, STORAGE.identity, epoch_id=epoch_id)
@@ -151,7 +157,7 @@ class RequestReads:
     def watch(self, id: RequestId) -> RequestWatch:
         """Wait for a decision.
 
-        Resolved already if it has ended.
+        Over at once if the record is finished.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError.
@@ -163,7 +169,7 @@ class RequestReads:
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
         """One request as it was at one instant.
 
-        None when the id is unknown.
+        Returns None if no record has the id.
         """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
@@ -178,7 +184,7 @@ class RequestReads:
     ) -> list[RequestSnapshot]:
         """Requests by the time when they expire.
 
-        A filter that is None lets everything through.
+        A filter that is None selects everything.
         """
         if status is not None:
             _rt.check_instance("status", status, RequestStatus)
@@ -191,12 +197,12 @@ class RequestReads:
     def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId]:
         """Every public decision, in order.
 
-        Reading goes on after the registry is closed.
+        Reading works after the registry is closed.
         """
         return self._feed
 
     def read_up_to(self, consumer: DecisionReader) -> int:
-        """Where a consumer's cursor stands; 0 at first."""
+        """Return the cursor of a consumer; 0 at first."""
         if type(consumer) is not DecisionReader:
             _rt.check_instance("consumer", consumer, DecisionReader)
         return self._shell.ask(RequestAuthority.cursor_of, consumer)
@@ -204,10 +210,10 @@ class RequestReads:
     def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
         """Wait until every request of a batch is decided.
 
-        Acts at the call. What it is refused with comes through the wait, in this order:
+        Acts at the call. Errors are raised by the wait, in this order of checking:
         RegistryClosedError, AskedTwiceError, WaitingAlreadyError, RequestNotFoundError.
 
-        Outcomes come in the order asked.
+        The outcomes are in the order asked.
         """
         if type(batch_id) is not BatchId:
             _rt.check_exact("batch_id", batch_id, BatchId)
@@ -239,13 +245,14 @@ class RequestReads:
         return self._shell.ask(RequestAuthority.is_missing_votes, id)
 
     def pending_effects(self) -> tuple[RequestOutboxMessage, ...]:
-        """The outbox messages that are not delivered yet, by their numbers."""
+        """Return the outbox messages that are not delivered yet, by their numbers."""
         return self._shell.lock.hold(self._outbox.pending)
 
     _pending_effects = pending_effects
 
     def dead_letters(self) -> tuple[RequestDeadLetter, ...]:
-        """The outbox messages whose deliveries failed as often as their effects allow.
+        """Return the outbox messages whose deliveries failed as often as the effect
+        allows.
 
         They stay until `retry_dead_letter` or `discard_dead_letter`.
         """
@@ -254,10 +261,10 @@ class RequestReads:
     _dead_letters = dead_letters
 
     def allowed(self, id: RequestId) -> tuple[_rt.Permission, ...]:
-        """What may be asked of one request now, action by action.
+        """Return for every action whether it is legal for one request now.
 
-        For an action that is not legal its permission holds the error that it would
-        raise, with its facts and the guard that refuses.
+        The permission of an action that is not legal holds the error that it would
+        raise.
         """
         _rt.check_instance("id", id, RequestId)
         return self._shell.ask(RequestAuthority.allowed, id)
@@ -265,9 +272,9 @@ class RequestReads:
     _allowed = allowed
 
     def broken_invariants(self) -> list[str]:
-        """The names of the declared invariants that do not hold: none if all is well.
+        """Return the names of the declared invariants that are false.
 
-        Looks at the whole state, in time proportional to it: for tests and diagnosis.
+        The call reads the whole state: for tests and diagnosis.
         """
 
         def broken() -> list[str]:

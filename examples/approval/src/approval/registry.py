@@ -2,7 +2,7 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""The registry of approval: typed methods around the authority and its shell."""
+"""The registry of approval: typed methods around authority and shell."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _withdraw = RequestAuthority.withdraw
 class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     """A request that several people must approve before it expires.
 
-    Safe to call from any thread and from a running event loop. A call that returns has
-    happened and can be seen by everybody; a call that raises has changed nothing. Use
-    it as a context manager, or `close()` it: closing ends every wait with a typed
-    error, and reading goes on.
+    Every method can be called from any thread and inside a running event loop. When a
+    command returns, every reader sees it; a command that raises has changed nothing.
+    Use the registry as a context manager, or call `close()`: this ends every wait with
+    a typed error; reads still work.
     """
 
     @classmethod
@@ -46,8 +46,8 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
         store: _rt.Store | None = None,
         on_effect: Callable[[RequestOutboxMessage], object] | None = None,
     ) -> Self:
-        """Open a registry: as the constructor, for code that is written for
-        both kinds.
+        """Open a registry, as the constructor does: for code that works with both
+        kinds.
         """
         return cls(decisions_max=decisions_max, store=store, on_effect=on_effect)
 
@@ -56,7 +56,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     def draft(self, ask: Ask) -> None:
         """Draft a request.
 
-        The new request is drafted.
+        The status of the new request is drafted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestExistsError, AmountExceededError.
@@ -68,7 +68,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
 
-        Legal from drafted; leads to circulating.
+        Legal in drafted; leads to circulating.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -80,7 +80,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
 
-        Legal from circulating.
+        Legal in circulating.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
@@ -95,7 +95,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
 
-        Legal from circulating; leads to granted.
+        Legal in circulating; leads to granted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
@@ -110,7 +110,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
 
-        Legal from circulating; leads to denied.
+        Legal in circulating; leads to denied.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -125,7 +125,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
 
-        Legal from drafted or circulating; leads to expired.
+        Legal in drafted or circulating; leads to expired.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, NotExpiredError.
@@ -138,8 +138,8 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     def withdraw(self, id: RequestId) -> None:
         """Take it back.
 
-        Legal from drafted or circulating; leads to withdrawn. Rejected as already done
-        from withdrawn.
+        Legal in drafted or circulating; leads to withdrawn. Rejected as already done in
+        withdrawn.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -162,7 +162,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     def mark_read(self, consumer: DecisionReader, cursor: int) -> int:
         """Move a consumer's cursor forward.
 
-        Gives where it stands then: a lower cursor changes nothing.
+        Returns the resulting cursor: a lower number changes nothing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         CursorError.
@@ -187,7 +187,7 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     _retry_dead_letter = retry_dead_letter
 
     def discard_dead_letter(self, number: int) -> None:
-        """Erase a dead letter: it is never delivered.
+        """Erase a dead letter without delivering it.
 
         Raises InvalidValueError if no dead letter has the number, and
         RegistryClosedError.
@@ -198,7 +198,8 @@ class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
     _discard_dead_letter = discard_dead_letter
 
     def close(self) -> None:
-        """Refuse further work and end every wait with a typed error; twice is fine.
+        """Refuse further commands and end every wait with a typed error; twice is
+        harmless.
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """

@@ -2,7 +2,7 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""The seam of approval: what a registry offers, whoever implements it."""
+"""The interface of approval: the methods of every registry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AbstractRequestRegistry(_abc.ABC):
     def draft(self, ask: Ask) -> None:
         """Draft a request.
 
-        The new request is drafted.
+        The status of the new request is drafted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestExistsError, AmountExceededError.
@@ -39,7 +39,7 @@ class AbstractRequestRegistry(_abc.ABC):
     def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
 
-        Legal from drafted; leads to circulating.
+        Legal in drafted; leads to circulating.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -49,7 +49,7 @@ class AbstractRequestRegistry(_abc.ABC):
     def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
 
-        Legal from circulating.
+        Legal in circulating.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
@@ -60,7 +60,7 @@ class AbstractRequestRegistry(_abc.ABC):
     def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
 
-        Legal from circulating; leads to granted.
+        Legal in circulating; leads to granted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
@@ -71,7 +71,7 @@ class AbstractRequestRegistry(_abc.ABC):
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
 
-        Legal from circulating; leads to denied.
+        Legal in circulating; leads to denied.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -81,7 +81,7 @@ class AbstractRequestRegistry(_abc.ABC):
     def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
 
-        Legal from drafted or circulating; leads to expired.
+        Legal in drafted or circulating; leads to expired.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError, NotExpiredError.
@@ -91,8 +91,8 @@ class AbstractRequestRegistry(_abc.ABC):
     def withdraw(self, id: RequestId) -> None:
         """Take it back.
 
-        Legal from drafted or circulating; leads to withdrawn. Rejected as already done
-        from withdrawn.
+        Legal in drafted or circulating; leads to withdrawn. Rejected as already done in
+        withdrawn.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError, WrongStageError.
@@ -102,7 +102,7 @@ class AbstractRequestRegistry(_abc.ABC):
     def watch(self, id: RequestId) -> RequestWatch:
         """Wait for a decision.
 
-        Resolved already if it has ended.
+        Over at once if the record is finished.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         RequestNotFoundError.
@@ -112,7 +112,7 @@ class AbstractRequestRegistry(_abc.ABC):
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
         """One request as it was at one instant.
 
-        None when the id is unknown.
+        Returns None if no record has the id.
         """
 
     @_abc.abstractmethod
@@ -125,7 +125,7 @@ class AbstractRequestRegistry(_abc.ABC):
     ) -> list[RequestSnapshot]:
         """Requests by the time when they expire.
 
-        A filter that is None lets everything through.
+        A filter that is None selects everything.
         """
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
@@ -138,18 +138,18 @@ class AbstractRequestRegistry(_abc.ABC):
     def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId] | None:
         """Every public decision, in order.
 
-        Reading goes on after the registry is closed.
+        Reading works after the registry is closed.
         """
         return None
 
     def read_up_to(self, consumer: DecisionReader) -> int | None:
-        """Where a consumer's cursor stands; 0 at first."""
+        """Return the cursor of a consumer; 0 at first."""
         return None
 
     def mark_read(self, consumer: DecisionReader, cursor: int) -> int:
         """Move a consumer's cursor forward.
 
-        Gives where it stands then: a lower cursor changes nothing.
+        Returns the resulting cursor: a lower number changes nothing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         CursorError.
@@ -159,10 +159,10 @@ class AbstractRequestRegistry(_abc.ABC):
     def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
         """Wait until every request of a batch is decided.
 
-        Acts at the call. What it is refused with comes through the wait, in this order:
+        Acts at the call. Errors are raised by the wait, in this order of checking:
         RegistryClosedError, AskedTwiceError, WaitingAlreadyError, RequestNotFoundError.
 
-        Outcomes come in the order asked.
+        The outcomes are in the order asked.
         """
         raise _rt.UnsupportedError("wait_for_batch")
 

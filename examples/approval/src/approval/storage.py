@@ -2,7 +2,7 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""What a store keeps of approval: records and registry fields as data, and back."""
+"""The stored form of approval: records and registry fields as data, and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIGEST = "9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747"
 
 
 def copy_of(request: RequestRecord) -> RequestRecord:
-    """A copy of a record, for a batch to change."""
+    """Return a copy of a record, for a batch to change."""
     copy = object.__new__(RequestRecord)
     copy.approvals = request.approvals
     copy.ask = request.ask
@@ -38,7 +38,7 @@ def copy_of(request: RequestRecord) -> RequestRecord:
 
 
 def stage(authority: RequestAuthority) -> RequestAuthority:
-    """An authority that decides on top of another, which stays as it is."""
+    """Return an authority that decides on top of another, which does not change."""
     staged = object.__new__(RequestAuthority)
     staged.decisions_max = authority.decisions_max
     staged.open_count = authority.open_count
@@ -55,7 +55,7 @@ def stage(authority: RequestAuthority) -> RequestAuthority:
 
 
 def absorb(authority: RequestAuthority, staged: RequestAuthority) -> None:
-    """Take over what was decided on top of an authority."""
+    """Merge what was decided on top of an authority."""
     authority.decisions_max = staged.decisions_max
     authority.open_count = staged.open_count
     authority.decisions = staged.decisions
@@ -68,7 +68,7 @@ def absorb(authority: RequestAuthority, staged: RequestAuthority) -> None:
 
 
 def keeps(request: RequestRecord) -> bool:
-    """Whether a store keeps a record."""
+    """Return whether a store holds a record."""
     return True
 
 
@@ -146,7 +146,7 @@ def body_of(request: RequestRecord) -> str:
 
 
 def put_of(request: RequestRecord) -> _rt.Put:
-    """A record for a store."""
+    """Return the write of a record."""
     return (
         str(request.id),
         request.sequence if request.kind.is_public else None,
@@ -205,7 +205,7 @@ def record_of(id: str, body: str) -> RequestRecord:
 
 
 def state_of(authority: RequestAuthority, epoch_id: str) -> str:
-    """The fields of the registry as JSON text."""
+    """Return the fields of the registry as JSON text."""
     cursors = ",".join(f'"{each.wire}":{at}' for each, at in authority.cursors.items())
     return (
         f'{{"epoch_id":"{epoch_id}"'
@@ -225,7 +225,7 @@ def restore(
     stored: _rt.Stored,
     clock: _rt.Clock,
 ) -> list[RequestRecord]:
-    """Take over the records and the fields that a store holds.
+    """Read the records and the fields that a store holds.
 
     Gives the records that the feed rows are made from, the oldest first. Raises
     InvalidValueError for what no registry has written.
@@ -274,7 +274,7 @@ def restore(
 
 
 def latest_ms_of(request: RequestRecord) -> int:
-    """The latest time in a record."""
+    """Return the latest time in a record."""
     times = (
         request.created_at_ms,
         request.decided_at_ms,
@@ -287,7 +287,7 @@ def _sequence_of(request: RequestRecord) -> int:
 
 
 def messages_of(stored: _rt.Stored) -> list[_rt.OutboxEntry]:
-    """The outbox messages that a store holds, by their numbers."""
+    """Return the outbox messages that a store holds, by their numbers."""
     return _rt.restored(
         stored.records,
         RequestEffect,
@@ -298,7 +298,7 @@ def messages_of(stored: _rt.Stored) -> list[_rt.OutboxEntry]:
 
 
 def message_snapshot(id: str, body: str) -> RequestSnapshot:
-    """The snapshot of an outbox message, from what a store keeps of its record."""
+    """Return the snapshot of an outbox message, from the stored data of its record."""
     return snapshot_of(record_of(id, body), 0)
 
 

@@ -2,7 +2,7 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""The value types of approval: immutable, checked when they are made."""
+"""The value types of approval: immutable, checked by their constructors."""
 
 from __future__ import annotations
 

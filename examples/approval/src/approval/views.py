@@ -2,7 +2,7 @@
 # Source: machine/approval.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
-"""What is read of requests: snapshots, feed entries, and how they are listed."""
+"""Views of requests: snapshots, feed entries, and the order of the listing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SnapshotDraft = _rt.draft_of(RequestSnapshot)
 
 
 def snapshot_of(request: RequestRecord, watcher_count: int) -> RequestSnapshot:
-    """The snapshot of one record."""
+    """Return the snapshot of one record."""
     snapshot = _SnapshotDraft()
     snapshot.id = request.id
     snapshot.ask = request.ask
@@ -63,14 +63,14 @@ class DecisionEntry:
 
 @frozen
 class DecisionBatch(_rt.FeedBatch[DecisionEntry]):
-    """Feed entries after a position, with the feed's edges at the same instant."""
+    """Feed entries after a position, with the edges of the feed at the same instant."""
 
 
 _EntryDraft = _rt.draft_of(DecisionEntry)
 
 
 def entry_of(request: RequestRecord) -> DecisionEntry:
-    """The feed entry of a record that has ended."""
+    """Return the feed entry of a finished record."""
     sequence = request.sequence
     terminal_outcome = request.terminal_outcome
     if sequence is None:
@@ -86,10 +86,10 @@ def entry_of(request: RequestRecord) -> DecisionEntry:
 
 
 def listing_keys(request: RequestRecord) -> tuple[Hashable, ...]:
-    """The properties by which requests are filtered."""
+    """Return the properties by which requests are filtered."""
     return (request.status, request.kind, request.ask.by)
 
 
 def listing_order(request: RequestRecord) -> Any:
-    """What requests are listed by."""
+    """Return the sort key of one request."""
     return (request.ask.expires_at_ms, request.id)

@@ -4,8 +4,8 @@
 # Digest: 9b3e0f9e854337d2e0c20beac42e2ba0423e345013f841ce5f06d0c84a69b747
 """Drift ratchets of approval: generated code against the lock and the table.
 
-The lock was written by an earlier run and changes only together with the machine, so
-what is on disk at users' cannot be renamed, removed or reordered unnoticed.
+An earlier run wrote the lock, which changes only together with the machine. So nothing
+that users have stored can be renamed, removed or reordered unnoticed.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def sample_record(
     authority: RequestAuthority,
     status: RequestStatus,
 ) -> RequestRecord:
-    """A record in the given status, held by the authority."""
+    """Return a record in a status, after adding it to the authority."""
     id = RequestId.new()
     record = RequestRecord(
         id,
@@ -116,7 +116,7 @@ def sample_record(
 
 
 def decide(authority: RequestAuthority, id: RequestId, action: str) -> object:
-    """The authority's decision on an action with a sample payload."""
+    """Return the authority's decision on an action with sample arguments."""
     match action:
         case "circulate":
             return authority.circulate(id)
@@ -135,7 +135,7 @@ def decide(authority: RequestAuthority, id: RequestId, action: str) -> object:
 
 
 def fields_of(record: RequestRecord) -> dict[str, object]:
-    """Every field of a record."""
+    """Return every field of a record."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
@@ -199,14 +199,14 @@ BEFORE: dict[str, str] = {
 
 
 def begin(registry: ApprovalRegistry) -> None:
-    """Make a record of samples."""
+    """Create a record from samples."""
     registry.draft(
         Ask(RequestId.new(), RequestKind.EXPENSE, PersonId.new(), "text", 1, 1),
     )
 
 
 def act(registry: ApprovalRegistry, id: RequestId, action: str) -> None:
-    """Ask for an action with samples."""
+    """Call an action with samples."""
     match action:
         case "circulate":
             registry.circulate(id)

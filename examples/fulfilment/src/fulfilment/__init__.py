@@ -4,7 +4,7 @@
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
 """An order from the first click to the doorstep, or back.
 
-Generated from machine/fulfilment.yaml; import what you need from here.
+Generated from machine/fulfilment.yaml. Import names from here.
 """
 
 from __future__ import annotations

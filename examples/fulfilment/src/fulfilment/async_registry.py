@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""The registry of fulfilment for one event loop and many tasks."""
+"""The registry of fulfilment for event loops."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ _annotate = OrderAuthority.annotate
 class AsyncFulfilmentRegistry(OrderReads):
     """An order from the first click to the doorstep, or back.
 
-    The same methods as FulfilmentRegistry: commands are coroutines, which never block
-    the loop; reads and waits are as there. Cancelling a task that awaits a command does
+    It has the methods of FulfilmentRegistry. Commands are coroutines, which never block
+    the loop; reads and waits are the same. Cancelling a task that awaits a command does
     not undo the command.
 
     With a store, await `open` instead of calling the constructor, which opens the store
@@ -93,8 +93,8 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def open(cls, *, store: _rt.Store | None = None) -> Self:
         """Open a registry without blocking the event loop.
 
-        Takes what the constructor takes and raises what it raises. The store is opened,
-        read and recovered in a worker thread. `restore` blocks, too: call it with
+        The arguments and errors are those of the constructor. A worker thread opens,
+        reads and recovers the store. `restore` blocks the loop: call it with
         `asyncio.to_thread`.
         """
         return await _rt.open_in_thread(cls, store=store)
@@ -104,7 +104,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def begin(self, id: OrderId, customer: str) -> None:
         """Begin an order.
 
-        The new order is drafted.
+        The status of the new order is drafted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderExistsError.
@@ -117,7 +117,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def place(self, id: OrderId) -> None:
         """Order it.
 
-        Legal from drafted; leads to placed.
+        Legal in drafted; leads to placed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -129,7 +129,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
 
-        Legal from placed; leads to screened.
+        Legal in placed; leads to screened.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -141,7 +141,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def hold(self, id: OrderId) -> None:
         """Clarify something.
 
-        Legal from placed or screened or accepted; leads to held.
+        Legal in placed or screened or accepted; leads to held.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -153,7 +153,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def release(self, id: OrderId) -> None:
         """Go on with it.
 
-        Legal from held; leads to screened.
+        Legal in held; leads to screened.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -165,7 +165,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
 
-        Legal from screened; leads to accepted.
+        Legal in screened; leads to accepted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -177,7 +177,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def reject(self, id: OrderId) -> None:
         """Refuse it.
 
-        Legal from placed or screened or held; leads to rejected.
+        Legal in placed or screened or held; leads to rejected.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -189,7 +189,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def invoice(self, id: OrderId) -> None:
         """Send the bill.
 
-        Legal from accepted; leads to invoiced.
+        Legal in accepted; leads to invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -201,7 +201,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def remind(self, id: OrderId) -> None:
         """Ask for the money again.
 
-        Legal from invoiced.
+        Legal in invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -213,7 +213,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def pay(self, id: OrderId) -> None:
         """Note that the money came.
 
-        Legal from invoiced; leads to paid.
+        Legal in invoiced; leads to paid.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -225,7 +225,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
 
-        Legal from paid or allocated or backordered; leads to invoiced.
+        Legal in paid or allocated or backordered; leads to invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -237,7 +237,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
 
-        Legal from paid or backordered; leads to allocated.
+        Legal in paid or backordered; leads to allocated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -249,7 +249,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
 
-        Legal from paid; leads to backordered.
+        Legal in paid; leads to backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -261,7 +261,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def restock(self, id: OrderId) -> None:
         """Note that goods came in.
 
-        Legal from backordered.
+        Legal in backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -273,7 +273,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
 
-        Legal from allocated; leads to paid.
+        Legal in allocated; leads to paid.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -285,7 +285,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
 
-        Legal from allocated; leads to picking.
+        Legal in allocated; leads to picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -297,7 +297,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
 
-        Legal from picking.
+        Legal in picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -309,7 +309,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
 
-        Legal from picking; leads to backordered.
+        Legal in picking; leads to backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -321,7 +321,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
 
-        Legal from picking; leads to picked.
+        Legal in picking; leads to picked.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -333,7 +333,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def repick(self, id: OrderId) -> None:
         """Fetch them again.
 
-        Legal from picked; leads to picking.
+        Legal in picked; leads to picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -345,7 +345,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
 
-        Legal from picked; leads to packing.
+        Legal in picked; leads to packing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -357,7 +357,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def damage(self, id: OrderId) -> None:
         """Find something broken.
 
-        Legal from picked or packing; leads to allocated.
+        Legal in picked or packing; leads to allocated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -369,7 +369,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
 
-        Legal from packing; leads to packed.
+        Legal in packing; leads to packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -381,7 +381,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
 
-        Legal from packed or labelled; leads to packing.
+        Legal in packed or labelled; leads to packing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -393,7 +393,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
 
-        Legal from packed.
+        Legal in packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -405,7 +405,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def label(self, id: OrderId) -> None:
         """Put the address on.
 
-        Legal from packed; leads to labelled.
+        Legal in packed; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -417,7 +417,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def relabel(self, id: OrderId) -> None:
         """Put another address on.
 
-        Legal from labelled or staged; leads to labelled.
+        Legal in labelled or staged; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -429,7 +429,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
 
-        Legal from labelled; leads to staged.
+        Legal in labelled; leads to staged.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -441,7 +441,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
 
-        Legal from staged; leads to labelled.
+        Legal in staged; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -453,7 +453,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
 
-        Legal from staged; leads to handed_over.
+        Legal in staged; leads to handed_over.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -465,7 +465,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
 
-        Legal from handed_over; leads to staged.
+        Legal in handed_over; leads to staged.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -477,7 +477,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def depart(self, id: OrderId) -> None:
         """Note that it left.
 
-        Legal from handed_over; leads to travelling.
+        Legal in handed_over; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -489,7 +489,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def scan(self, id: OrderId) -> None:
         """Note where it is.
 
-        Legal from travelling.
+        Legal in travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -501,7 +501,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def reroute(self, id: OrderId) -> None:
         """Send it another way.
 
-        Legal from travelling or at_depot; leads to travelling.
+        Legal in travelling or at_depot; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -513,7 +513,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
 
-        Legal from travelling; leads to at_customs.
+        Legal in travelling; leads to at_customs.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -525,7 +525,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
 
-        Legal from at_customs.
+        Legal in at_customs.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -537,7 +537,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
 
-        Legal from at_customs; leads to travelling.
+        Legal in at_customs; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -549,7 +549,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def seize(self, id: OrderId) -> None:
         """Lose it to customs.
 
-        Legal from at_customs; leads to lost.
+        Legal in at_customs; leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -561,7 +561,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
 
-        Legal from travelling; leads to at_depot.
+        Legal in travelling; leads to at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -573,7 +573,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
 
-        Legal from at_depot.
+        Legal in at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -585,7 +585,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def load(self, id: OrderId) -> None:
         """Put it into the van.
 
-        Legal from at_depot; leads to out_for_delivery.
+        Legal in at_depot; leads to out_for_delivery.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -597,7 +597,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def unload(self, id: OrderId) -> None:
         """Take it out of the van.
 
-        Legal from out_for_delivery; leads to at_depot.
+        Legal in out_for_delivery; leads to at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -609,7 +609,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def attempt(self, id: OrderId) -> None:
         """Ring in vain.
 
-        Legal from out_for_delivery; leads to attempted.
+        Legal in out_for_delivery; leads to attempted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -621,7 +621,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def retry(self, id: OrderId) -> None:
         """Try again.
 
-        Legal from attempted or stored; leads to out_for_delivery.
+        Legal in attempted or stored; leads to out_for_delivery.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -633,7 +633,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def store(self, id: OrderId) -> None:
         """Keep it at a shop.
 
-        Legal from at_depot or attempted; leads to stored.
+        Legal in at_depot or attempted; leads to stored.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -645,7 +645,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
 
-        Legal from stored.
+        Legal in stored.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -657,7 +657,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def deliver(self, id: OrderId) -> None:
         """Hand it over.
 
-        Legal from out_for_delivery; leads to delivered.
+        Legal in out_for_delivery; leads to delivered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -669,7 +669,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
 
-        Legal from stored; leads to delivered.
+        Legal in stored; leads to delivered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -681,7 +681,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
 
-        Legal from at_customs or at_depot or attempted or stored; leads to returning.
+        Legal in at_customs or at_depot or attempted or stored; leads to returning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -693,7 +693,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
 
-        Legal from returning.
+        Legal in returning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -705,7 +705,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def receive_return(self, id: OrderId) -> None:
         """Have it back.
 
-        Legal from returning; leads to returned.
+        Legal in returning; leads to returned.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -717,7 +717,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def inspect(self, id: OrderId) -> None:
         """Look at what came back.
 
-        Legal from returned.
+        Legal in returned.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -729,7 +729,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def resend(self, id: OrderId) -> None:
         """Send it again.
 
-        Legal from returned; leads to packed.
+        Legal in returned; leads to packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -741,7 +741,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def start_refund(self, id: OrderId) -> None:
         """Send the money back.
 
-        Legal from paid or backordered or returned; leads to refunding.
+        Legal in paid or backordered or returned; leads to refunding.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -753,7 +753,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
 
-        Legal from refunding.
+        Legal in refunding.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -765,7 +765,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
 
-        Legal from refunding; leads to refunded.
+        Legal in refunding; leads to refunded.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -777,8 +777,8 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def lose(self, id: OrderId) -> None:
         """Give it up.
 
-        Legal from handed_over or travelling or at_depot or out_for_delivery or
-        returning; leads to lost.
+        Legal in handed_over or travelling or at_depot or out_for_delivery or returning;
+        leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -790,7 +790,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
 
-        Legal from drafted; leads to cancelled.
+        Legal in drafted; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -802,8 +802,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def cancel(self, id: OrderId) -> None:
         """Call it off.
 
-        Legal from placed or screened or held or accepted or invoiced; leads to
-        cancelled.
+        Legal in placed or screened or held or accepted or invoiced; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -815,7 +814,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def write_off(self, id: OrderId) -> None:
         """Close the books on it.
 
-        Legal from returned; leads to lost.
+        Legal in returned; leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -827,7 +826,7 @@ class AsyncFulfilmentRegistry(OrderReads):
     async def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
 
-        Legal from drafted or placed or screened or held or accepted or invoiced or paid
+        Legal in drafted or placed or screened or held or accepted or invoiced or paid
         or allocated or backordered or picking or picked or packing or packed or
         labelled or staged or handed_over or travelling or at_customs or at_depot or
         out_for_delivery or attempted or stored or returning or returned or refunding.
@@ -841,7 +840,8 @@ class AsyncFulfilmentRegistry(OrderReads):
         await self._shell.act_async(id, _annotate, (id, note))
 
     async def close(self) -> None:
-        """Refuse further work and end every wait with a typed error; twice is fine.
+        """Refuse further commands and end every wait with a typed error; twice is
+        harmless.
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """

@@ -2,11 +2,11 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""The authority of fulfilment: the only place that decides what is legal.
+"""The authority of fulfilment: the only code that decides which commands are legal.
 
-Pure: no clock, lock, I/O or randomness. Each method decides one command on the records
-it holds. It gives the effects that follow, or, as a value, the error that says why
-nothing has changed. Only the shell calls it.
+It is pure: no clock, lock, I/O or randomness. Each method decides one command on the
+authority's records. It returns the effects that follow, or, as a value, the error with
+which the command is rejected; nothing has changed then. Only the shell calls it.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ _EFFECTS_1: Effects = (OrderEffect.WAKE_WATCHERS,)
 
 
 class OrderRecord:
-    """What is kept of one order."""
+    """The record of one order."""
 
     __slots__ = (
         "changes",
@@ -214,11 +214,10 @@ class OrderRecord:
 
 
 class OrderAuthority:
-    """Decides what is legal, on the records it holds.
+    """The records, the registry's fields, and the decision on each command.
 
-    `now_ms` and `clock_offset_ms` are set by the shell before a command, unless they
-    are right: a monotonic time, and what is added to it to give the time of day.
-    `ended` holds the terminal records, oldest first.
+    The shell sets `now_ms` and `clock_offset_ms` before a command: a monotonic time,
+    and its offset to wall-clock time. `ended` holds the finished records, oldest first.
     """
 
     __slots__ = (
@@ -237,7 +236,7 @@ class OrderAuthority:
     def register(self, id: OrderId, customer: str) -> Effects | _rt.OpsLifecycleError:
         """Begin an order.
 
-        The new order is drafted.
+        The status of the new order is drafted.
         """
         order = self.records.get(id)
         if order is not None:
@@ -254,7 +253,7 @@ class OrderAuthority:
     def place(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Order it.
 
-        Legal from drafted, leads to placed.
+        Legal in drafted, leads to placed.
         """
         order = self.records.get(id)
         if order is None:
@@ -269,7 +268,7 @@ class OrderAuthority:
     def screen(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Look at it for fraud.
 
-        Legal from placed, leads to screened.
+        Legal in placed, leads to screened.
         """
         order = self.records.get(id)
         if order is None:
@@ -283,7 +282,7 @@ class OrderAuthority:
     def hold(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Clarify something.
 
-        Legal from placed or screened or accepted, leads to held.
+        Legal in placed or screened or accepted, leads to held.
         """
         order = self.records.get(id)
         if order is None:
@@ -297,7 +296,7 @@ class OrderAuthority:
     def release(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Go on with it.
 
-        Legal from held, leads to screened.
+        Legal in held, leads to screened.
         """
         order = self.records.get(id)
         if order is None:
@@ -311,7 +310,7 @@ class OrderAuthority:
     def accept(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Promise to fulfil it.
 
-        Legal from screened, leads to accepted.
+        Legal in screened, leads to accepted.
         """
         order = self.records.get(id)
         if order is None:
@@ -325,7 +324,7 @@ class OrderAuthority:
     def reject(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Refuse it.
 
-        Legal from placed or screened or held, leads to rejected.
+        Legal in placed or screened or held, leads to rejected.
         """
         order = self.records.get(id)
         if order is None:
@@ -338,7 +337,7 @@ class OrderAuthority:
     def invoice(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send the bill.
 
-        Legal from accepted, leads to invoiced.
+        Legal in accepted, leads to invoiced.
         """
         order = self.records.get(id)
         if order is None:
@@ -352,7 +351,7 @@ class OrderAuthority:
     def remind(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Ask for the money again.
 
-        Legal from invoiced, changes no status.
+        Legal in invoiced, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -365,7 +364,7 @@ class OrderAuthority:
     def pay(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that the money came.
 
-        Legal from invoiced, leads to paid.
+        Legal in invoiced, leads to paid.
         """
         order = self.records.get(id)
         if order is None:
@@ -379,7 +378,7 @@ class OrderAuthority:
     def charge_back(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that the money went.
 
-        Legal from paid or allocated or backordered, leads to invoiced.
+        Legal in paid or allocated or backordered, leads to invoiced.
         """
         order = self.records.get(id)
         if order is None:
@@ -393,7 +392,7 @@ class OrderAuthority:
     def allocate(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Set the goods aside.
 
-        Legal from paid or backordered, leads to allocated.
+        Legal in paid or backordered, leads to allocated.
         """
         order = self.records.get(id)
         if order is None:
@@ -407,7 +406,7 @@ class OrderAuthority:
     def backorder(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Wait for missing goods.
 
-        Legal from paid, leads to backordered.
+        Legal in paid, leads to backordered.
         """
         order = self.records.get(id)
         if order is None:
@@ -421,7 +420,7 @@ class OrderAuthority:
     def restock(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that goods came in.
 
-        Legal from backordered, changes no status.
+        Legal in backordered, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -434,7 +433,7 @@ class OrderAuthority:
     def deallocate(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Give the goods free.
 
-        Legal from allocated, leads to paid.
+        Legal in allocated, leads to paid.
         """
         order = self.records.get(id)
         if order is None:
@@ -448,7 +447,7 @@ class OrderAuthority:
     def start_picking(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Fetch the goods.
 
-        Legal from allocated, leads to picking.
+        Legal in allocated, leads to picking.
         """
         order = self.records.get(id)
         if order is None:
@@ -462,7 +461,7 @@ class OrderAuthority:
     def pick_line(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Fetch one line.
 
-        Legal from picking, changes no status.
+        Legal in picking, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -475,7 +474,7 @@ class OrderAuthority:
     def short_pick(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Find that something is missing.
 
-        Legal from picking, leads to backordered.
+        Legal in picking, leads to backordered.
         """
         order = self.records.get(id)
         if order is None:
@@ -489,7 +488,7 @@ class OrderAuthority:
     def finish_picking(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Have the goods together.
 
-        Legal from picking, leads to picked.
+        Legal in picking, leads to picked.
         """
         order = self.records.get(id)
         if order is None:
@@ -507,7 +506,7 @@ class OrderAuthority:
     def repick(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Fetch them again.
 
-        Legal from picked, leads to picking.
+        Legal in picked, leads to picking.
         """
         order = self.records.get(id)
         if order is None:
@@ -521,7 +520,7 @@ class OrderAuthority:
     def start_packing(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Pack the goods.
 
-        Legal from picked, leads to packing.
+        Legal in picked, leads to packing.
         """
         order = self.records.get(id)
         if order is None:
@@ -535,7 +534,7 @@ class OrderAuthority:
     def damage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Find something broken.
 
-        Legal from picked or packing, leads to allocated.
+        Legal in picked or packing, leads to allocated.
         """
         order = self.records.get(id)
         if order is None:
@@ -549,7 +548,7 @@ class OrderAuthority:
     def close_parcel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Close the parcel.
 
-        Legal from packing, leads to packed.
+        Legal in packing, leads to packed.
         """
         order = self.records.get(id)
         if order is None:
@@ -563,7 +562,7 @@ class OrderAuthority:
     def reopen(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Open the parcel again.
 
-        Legal from packed or labelled, leads to packing.
+        Legal in packed or labelled, leads to packing.
         """
         order = self.records.get(id)
         if order is None:
@@ -577,7 +576,7 @@ class OrderAuthority:
     def weigh(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Weigh the parcel.
 
-        Legal from packed, changes no status.
+        Legal in packed, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -590,7 +589,7 @@ class OrderAuthority:
     def label(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Put the address on.
 
-        Legal from packed, leads to labelled.
+        Legal in packed, leads to labelled.
         """
         order = self.records.get(id)
         if order is None:
@@ -604,7 +603,7 @@ class OrderAuthority:
     def relabel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Put another address on.
 
-        Legal from labelled or staged, leads to labelled.
+        Legal in labelled or staged, leads to labelled.
         """
         order = self.records.get(id)
         if order is None:
@@ -618,7 +617,7 @@ class OrderAuthority:
     def stage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Bring it to the gate.
 
-        Legal from labelled, leads to staged.
+        Legal in labelled, leads to staged.
         """
         order = self.records.get(id)
         if order is None:
@@ -632,7 +631,7 @@ class OrderAuthority:
     def unstage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Take it back from the gate.
 
-        Legal from staged, leads to labelled.
+        Legal in staged, leads to labelled.
         """
         order = self.records.get(id)
         if order is None:
@@ -646,7 +645,7 @@ class OrderAuthority:
     def hand_over(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Give it to the carrier.
 
-        Legal from staged, leads to handed_over.
+        Legal in staged, leads to handed_over.
         """
         order = self.records.get(id)
         if order is None:
@@ -660,7 +659,7 @@ class OrderAuthority:
     def refuse_pickup(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that the carrier did not take it.
 
-        Legal from handed_over, leads to staged.
+        Legal in handed_over, leads to staged.
         """
         order = self.records.get(id)
         if order is None:
@@ -674,7 +673,7 @@ class OrderAuthority:
     def depart(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that it left.
 
-        Legal from handed_over, leads to travelling.
+        Legal in handed_over, leads to travelling.
         """
         order = self.records.get(id)
         if order is None:
@@ -688,7 +687,7 @@ class OrderAuthority:
     def scan(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note where it is.
 
-        Legal from travelling, changes no status.
+        Legal in travelling, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -701,7 +700,7 @@ class OrderAuthority:
     def reroute(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send it another way.
 
-        Legal from travelling or at_depot, leads to travelling.
+        Legal in travelling or at_depot, leads to travelling.
         """
         order = self.records.get(id)
         if order is None:
@@ -715,7 +714,7 @@ class OrderAuthority:
     def enter_customs(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Give it to customs.
 
-        Legal from travelling, leads to at_customs.
+        Legal in travelling, leads to at_customs.
         """
         order = self.records.get(id)
         if order is None:
@@ -729,7 +728,7 @@ class OrderAuthority:
     def ask_papers(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Ask for papers.
 
-        Legal from at_customs, changes no status.
+        Legal in at_customs, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -742,7 +741,7 @@ class OrderAuthority:
     def clear_customs(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Take it from customs.
 
-        Legal from at_customs, leads to travelling.
+        Legal in at_customs, leads to travelling.
         """
         order = self.records.get(id)
         if order is None:
@@ -756,7 +755,7 @@ class OrderAuthority:
     def seize(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Lose it to customs.
 
-        Legal from at_customs, leads to lost.
+        Legal in at_customs, leads to lost.
         """
         order = self.records.get(id)
         if order is None:
@@ -769,7 +768,7 @@ class OrderAuthority:
     def arrive(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that it is in the town.
 
-        Legal from travelling, leads to at_depot.
+        Legal in travelling, leads to at_depot.
         """
         order = self.records.get(id)
         if order is None:
@@ -783,7 +782,7 @@ class OrderAuthority:
     def sort(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Sort it into a tour.
 
-        Legal from at_depot, changes no status.
+        Legal in at_depot, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -796,7 +795,7 @@ class OrderAuthority:
     def load(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Put it into the van.
 
-        Legal from at_depot, leads to out_for_delivery.
+        Legal in at_depot, leads to out_for_delivery.
         """
         order = self.records.get(id)
         if order is None:
@@ -810,7 +809,7 @@ class OrderAuthority:
     def unload(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Take it out of the van.
 
-        Legal from out_for_delivery, leads to at_depot.
+        Legal in out_for_delivery, leads to at_depot.
         """
         order = self.records.get(id)
         if order is None:
@@ -824,7 +823,7 @@ class OrderAuthority:
     def attempt(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Ring in vain.
 
-        Legal from out_for_delivery, leads to attempted.
+        Legal in out_for_delivery, leads to attempted.
         """
         order = self.records.get(id)
         if order is None:
@@ -838,7 +837,7 @@ class OrderAuthority:
     def retry(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Try again.
 
-        Legal from attempted or stored, leads to out_for_delivery.
+        Legal in attempted or stored, leads to out_for_delivery.
         """
         order = self.records.get(id)
         if order is None:
@@ -852,7 +851,7 @@ class OrderAuthority:
     def store(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Keep it at a shop.
 
-        Legal from at_depot or attempted, leads to stored.
+        Legal in at_depot or attempted, leads to stored.
         """
         order = self.records.get(id)
         if order is None:
@@ -866,7 +865,7 @@ class OrderAuthority:
     def notify_pickup(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Tell where to fetch it.
 
-        Legal from stored, changes no status.
+        Legal in stored, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -879,7 +878,7 @@ class OrderAuthority:
     def deliver(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Hand it over.
 
-        Legal from out_for_delivery, leads to delivered.
+        Legal in out_for_delivery, leads to delivered.
         """
         order = self.records.get(id)
         if order is None:
@@ -892,7 +891,7 @@ class OrderAuthority:
     def collect_parcel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Hand it over at the shop.
 
-        Legal from stored, leads to delivered.
+        Legal in stored, leads to delivered.
         """
         order = self.records.get(id)
         if order is None:
@@ -909,7 +908,7 @@ class OrderAuthority:
     def return_to_sender(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send it back.
 
-        Legal from at_customs or at_depot or attempted or stored, leads to returning.
+        Legal in at_customs or at_depot or attempted or stored, leads to returning.
         """
         order = self.records.get(id)
         if order is None:
@@ -927,7 +926,7 @@ class OrderAuthority:
     def scan_return(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note where it is on its way back.
 
-        Legal from returning, changes no status.
+        Legal in returning, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -940,7 +939,7 @@ class OrderAuthority:
     def receive_return(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Have it back.
 
-        Legal from returning, leads to returned.
+        Legal in returning, leads to returned.
         """
         order = self.records.get(id)
         if order is None:
@@ -958,7 +957,7 @@ class OrderAuthority:
     def inspect(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Look at what came back.
 
-        Legal from returned, changes no status.
+        Legal in returned, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -971,7 +970,7 @@ class OrderAuthority:
     def resend(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send it again.
 
-        Legal from returned, leads to packed.
+        Legal in returned, leads to packed.
         """
         order = self.records.get(id)
         if order is None:
@@ -985,7 +984,7 @@ class OrderAuthority:
     def start_refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Send the money back.
 
-        Legal from paid or backordered or returned, leads to refunding.
+        Legal in paid or backordered or returned, leads to refunding.
         """
         order = self.records.get(id)
         if order is None:
@@ -999,7 +998,7 @@ class OrderAuthority:
     def retry_refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Try to send the money again.
 
-        Legal from refunding, changes no status.
+        Legal in refunding, changes no status.
         """
         order = self.records.get(id)
         if order is None:
@@ -1012,7 +1011,7 @@ class OrderAuthority:
     def refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Note that the money arrived.
 
-        Legal from refunding, leads to refunded.
+        Legal in refunding, leads to refunded.
         """
         order = self.records.get(id)
         if order is None:
@@ -1025,8 +1024,8 @@ class OrderAuthority:
     def lose(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Give it up.
 
-        Legal from handed_over or travelling or at_depot or out_for_delivery or
-        returning, leads to lost.
+        Legal in handed_over or travelling or at_depot or out_for_delivery or returning,
+        leads to lost.
         """
         order = self.records.get(id)
         if order is None:
@@ -1039,7 +1038,7 @@ class OrderAuthority:
     def cancel_draft(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Put it aside.
 
-        Legal from drafted, leads to cancelled.
+        Legal in drafted, leads to cancelled.
         """
         order = self.records.get(id)
         if order is None:
@@ -1052,8 +1051,7 @@ class OrderAuthority:
     def cancel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Call it off.
 
-        Legal from placed or screened or held or accepted or invoiced, leads to
-        cancelled.
+        Legal in placed or screened or held or accepted or invoiced, leads to cancelled.
         """
         order = self.records.get(id)
         if order is None:
@@ -1066,7 +1064,7 @@ class OrderAuthority:
     def write_off(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
         """Close the books on it.
 
-        Legal from returned, leads to lost.
+        Legal in returned, leads to lost.
         """
         order = self.records.get(id)
         if order is None:
@@ -1079,7 +1077,7 @@ class OrderAuthority:
     def annotate(self, id: OrderId, note: str) -> Effects | _rt.OpsLifecycleError:
         """Write something about it.
 
-        Legal from drafted or placed or screened or held or accepted or invoiced or paid
+        Legal in drafted or placed or screened or held or accepted or invoiced or paid
         or allocated or backordered or picking or picked or packing or packed or
         labelled or staged or handed_over or travelling or at_customs or at_depot or
         out_for_delivery or attempted or stored or returning or returned or refunding,
@@ -1107,7 +1105,7 @@ class OrderAuthority:
         from_statuses: tuple[OrderStatus, ...],
         label: str,
     ) -> _rt.OpsLifecycleError | None:
-        """What an action would be refused with now; None if nothing is against it.
+        """Return the error that an action would raise now, or None.
 
         It is checked for known, legal_status.
         """
@@ -1119,7 +1117,7 @@ class OrderAuthority:
         return None
 
     def allowed(self, id: OrderId) -> tuple[_rt.Permission, ...]:
-        """What may be asked of a record now, action by action."""
+        """Return for every action whether it is legal for a record now."""
         return (
             _rt.Permission("place", self._refused(id, _FROM_DRAFTED, "place")),
             _rt.Permission("screen", self._refused(id, _FROM_PLACED, "screen")),
@@ -1285,7 +1283,7 @@ class OrderAuthority:
         )
 
     def erase(self, id: OrderId) -> None:
-        """Let a record go, whole."""
+        """Remove a record."""
         del self.records[id]
         self.ended.pop(id, None)
 
@@ -1295,7 +1293,7 @@ class OrderAuthority:
         status: OrderStatus,
         terminal_outcome: OrderStatus,
     ) -> Effects:
-        """What every action that leads to a terminal status does."""
+        """Do what every action that leads to a terminal status does."""
         order.status = status
         order.terminal_outcome = terminal_outcome
         order.ended_at_ms = order.clock_offset_ms + self.now_ms

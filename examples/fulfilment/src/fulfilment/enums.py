@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""The closed sets of fulfilment: members in order, values in their durable spelling."""
+"""The closed sets of fulfilment: members in order, values as they are stored."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""What fulfilment rejects with: one class for each reason."""
+"""The rejections of fulfilment: one class for each reason."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""What FulfilmentRegistry hands out: watches, barriers and their tokens."""
+"""What FulfilmentRegistry returns: watches, barriers and their tokens."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from .enums import OrderStatus
 
 
 class OrderWatch(_rt.Wait[OrderStatus]):
-    """Waits for one order to end; gives its outcome.
+    """A wait for one order to finish. Its result is the outcome.
 
-    A watch whose source is gone raises ChannelClosedError, never an invented outcome.
+    A watch whose order was rolled back, or whose registry was closed or lost,
+    raises ChannelClosedError.
     """
 
     __slots__ = ()

@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""What both registries of fulfilment share: how they begin, reads and waits."""
+"""What both registries of fulfilment share: construction, reads and waits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _listing_order = listing_order
 
 
 class OrderReads:
-    """The part of a registry that never blocks."""
+    """Base of both registries: what never blocks."""
 
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         if store is not None:
@@ -60,9 +60,9 @@ class OrderReads:
             raise
 
     def capture(self) -> dict[str, Any]:
-        """The whole state of this instant as a JSON-ready document.
+        """Return the state of this instant as a JSON-ready document.
 
-        `restore` takes it back.
+        `restore` creates a registry from it.
         """
 
         def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
@@ -76,12 +76,18 @@ class OrderReads:
 
     @classmethod
     def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
-        """A registry from what `capture` gave, kept in `store` if that is given.
+        """Return a registry with the state of a document from `capture`.
 
-        What was live is treated as at recovery. Raises
-        StoreVersionError for another machine or version, StoreDamagedError for a
-        document that was altered, and InvalidValueError for a store that holds
-        something already.
+        Records that were live are treated as at recovery.
+
+        Args:
+            document: What `capture` returned.
+            store: An empty store, which then holds the state.
+
+        Raises:
+            StoreVersionError: The document is of another machine or version.
+            StoreDamagedError: The document was altered.
+            InvalidValueError: The store is not empty.
         """
         stored = _rt.unseal(document, STORAGE.identity)
         if store is not None:
@@ -98,7 +104,7 @@ class OrderReads:
     def watch(self, id: OrderId) -> OrderWatch:
         """Wait for the end of an order.
 
-        Resolved already if it has ended.
+        Over at once if the record is finished.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError.
@@ -110,7 +116,7 @@ class OrderReads:
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
         """One order as it was at one instant.
 
-        None when the id is unknown.
+        Returns None if no record has the id.
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
@@ -124,7 +130,7 @@ class OrderReads:
     ) -> list[OrderSnapshot]:
         """The orders by customer.
 
-        A filter that is None lets everything through.
+        A filter that is None selects everything.
         """
         if status is not None:
             _rt.check_instance("status", status, OrderStatus)
@@ -133,10 +139,10 @@ class OrderReads:
         return self._shell.views((status, ended), _listing_order, _snapshot_of)
 
     def allowed(self, id: OrderId) -> tuple[_rt.Permission, ...]:
-        """What may be asked of one order now, action by action.
+        """Return for every action whether it is legal for one order now.
 
-        For an action that is not legal its permission holds the error that it would
-        raise, with its facts and the guard that refuses.
+        The permission of an action that is not legal holds the error that it would
+        raise.
         """
         _rt.check_instance("id", id, OrderId)
         return self._shell.ask(OrderAuthority.allowed, id)
@@ -144,9 +150,9 @@ class OrderReads:
     _allowed = allowed
 
     def broken_invariants(self) -> list[str]:
-        """The names of the declared invariants that do not hold: none if all is well.
+        """Return the names of the declared invariants that are false.
 
-        Looks at the whole state, in time proportional to it: for tests and diagnosis.
+        The call reads the whole state: for tests and diagnosis.
         """
 
         def broken() -> list[str]:

@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""The registry of fulfilment: typed methods around the authority and its shell."""
+"""The registry of fulfilment: typed methods around authority and shell."""
 
 from __future__ import annotations
 
@@ -82,16 +82,16 @@ _annotate = OrderAuthority.annotate
 class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     """An order from the first click to the doorstep, or back.
 
-    Safe to call from any thread and from a running event loop. A call that returns has
-    happened and can be seen by everybody; a call that raises has changed nothing. Use
-    it as a context manager, or `close()` it: closing ends every wait with a typed
-    error, and reading goes on.
+    Every method can be called from any thread and inside a running event loop. When a
+    command returns, every reader sees it; a command that raises has changed nothing.
+    Use the registry as a context manager, or call `close()`: this ends every wait with
+    a typed error; reads still work.
     """
 
     @classmethod
     def open(cls, *, store: _rt.Store | None = None) -> Self:
-        """Open a registry: as the constructor, for code that is written for
-        both kinds.
+        """Open a registry, as the constructor does: for code that works with both
+        kinds.
         """
         return cls(store=store)
 
@@ -100,7 +100,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def begin(self, id: OrderId, customer: str) -> None:
         """Begin an order.
 
-        The new order is drafted.
+        The status of the new order is drafted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderExistsError.
@@ -113,7 +113,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def place(self, id: OrderId) -> None:
         """Order it.
 
-        Legal from drafted; leads to placed.
+        Legal in drafted; leads to placed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -125,7 +125,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
 
-        Legal from placed; leads to screened.
+        Legal in placed; leads to screened.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -137,7 +137,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def hold(self, id: OrderId) -> None:
         """Clarify something.
 
-        Legal from placed or screened or accepted; leads to held.
+        Legal in placed or screened or accepted; leads to held.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -149,7 +149,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def release(self, id: OrderId) -> None:
         """Go on with it.
 
-        Legal from held; leads to screened.
+        Legal in held; leads to screened.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -161,7 +161,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
 
-        Legal from screened; leads to accepted.
+        Legal in screened; leads to accepted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -173,7 +173,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def reject(self, id: OrderId) -> None:
         """Refuse it.
 
-        Legal from placed or screened or held; leads to rejected.
+        Legal in placed or screened or held; leads to rejected.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -185,7 +185,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def invoice(self, id: OrderId) -> None:
         """Send the bill.
 
-        Legal from accepted; leads to invoiced.
+        Legal in accepted; leads to invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -197,7 +197,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def remind(self, id: OrderId) -> None:
         """Ask for the money again.
 
-        Legal from invoiced.
+        Legal in invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -209,7 +209,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def pay(self, id: OrderId) -> None:
         """Note that the money came.
 
-        Legal from invoiced; leads to paid.
+        Legal in invoiced; leads to paid.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -221,7 +221,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
 
-        Legal from paid or allocated or backordered; leads to invoiced.
+        Legal in paid or allocated or backordered; leads to invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -233,7 +233,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
 
-        Legal from paid or backordered; leads to allocated.
+        Legal in paid or backordered; leads to allocated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -245,7 +245,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
 
-        Legal from paid; leads to backordered.
+        Legal in paid; leads to backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -257,7 +257,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def restock(self, id: OrderId) -> None:
         """Note that goods came in.
 
-        Legal from backordered.
+        Legal in backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -269,7 +269,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
 
-        Legal from allocated; leads to paid.
+        Legal in allocated; leads to paid.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -281,7 +281,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
 
-        Legal from allocated; leads to picking.
+        Legal in allocated; leads to picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -293,7 +293,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
 
-        Legal from picking.
+        Legal in picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -305,7 +305,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
 
-        Legal from picking; leads to backordered.
+        Legal in picking; leads to backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -317,7 +317,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
 
-        Legal from picking; leads to picked.
+        Legal in picking; leads to picked.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -329,7 +329,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def repick(self, id: OrderId) -> None:
         """Fetch them again.
 
-        Legal from picked; leads to picking.
+        Legal in picked; leads to picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -341,7 +341,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
 
-        Legal from picked; leads to packing.
+        Legal in picked; leads to packing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -353,7 +353,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def damage(self, id: OrderId) -> None:
         """Find something broken.
 
-        Legal from picked or packing; leads to allocated.
+        Legal in picked or packing; leads to allocated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -365,7 +365,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
 
-        Legal from packing; leads to packed.
+        Legal in packing; leads to packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -377,7 +377,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
 
-        Legal from packed or labelled; leads to packing.
+        Legal in packed or labelled; leads to packing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -389,7 +389,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
 
-        Legal from packed.
+        Legal in packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -401,7 +401,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def label(self, id: OrderId) -> None:
         """Put the address on.
 
-        Legal from packed; leads to labelled.
+        Legal in packed; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -413,7 +413,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def relabel(self, id: OrderId) -> None:
         """Put another address on.
 
-        Legal from labelled or staged; leads to labelled.
+        Legal in labelled or staged; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -425,7 +425,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
 
-        Legal from labelled; leads to staged.
+        Legal in labelled; leads to staged.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -437,7 +437,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
 
-        Legal from staged; leads to labelled.
+        Legal in staged; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -449,7 +449,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
 
-        Legal from staged; leads to handed_over.
+        Legal in staged; leads to handed_over.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -461,7 +461,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
 
-        Legal from handed_over; leads to staged.
+        Legal in handed_over; leads to staged.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -473,7 +473,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def depart(self, id: OrderId) -> None:
         """Note that it left.
 
-        Legal from handed_over; leads to travelling.
+        Legal in handed_over; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -485,7 +485,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def scan(self, id: OrderId) -> None:
         """Note where it is.
 
-        Legal from travelling.
+        Legal in travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -497,7 +497,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def reroute(self, id: OrderId) -> None:
         """Send it another way.
 
-        Legal from travelling or at_depot; leads to travelling.
+        Legal in travelling or at_depot; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -509,7 +509,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
 
-        Legal from travelling; leads to at_customs.
+        Legal in travelling; leads to at_customs.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -521,7 +521,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
 
-        Legal from at_customs.
+        Legal in at_customs.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -533,7 +533,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
 
-        Legal from at_customs; leads to travelling.
+        Legal in at_customs; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -545,7 +545,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def seize(self, id: OrderId) -> None:
         """Lose it to customs.
 
-        Legal from at_customs; leads to lost.
+        Legal in at_customs; leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -557,7 +557,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
 
-        Legal from travelling; leads to at_depot.
+        Legal in travelling; leads to at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -569,7 +569,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
 
-        Legal from at_depot.
+        Legal in at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -581,7 +581,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def load(self, id: OrderId) -> None:
         """Put it into the van.
 
-        Legal from at_depot; leads to out_for_delivery.
+        Legal in at_depot; leads to out_for_delivery.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -593,7 +593,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def unload(self, id: OrderId) -> None:
         """Take it out of the van.
 
-        Legal from out_for_delivery; leads to at_depot.
+        Legal in out_for_delivery; leads to at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -605,7 +605,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def attempt(self, id: OrderId) -> None:
         """Ring in vain.
 
-        Legal from out_for_delivery; leads to attempted.
+        Legal in out_for_delivery; leads to attempted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -617,7 +617,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def retry(self, id: OrderId) -> None:
         """Try again.
 
-        Legal from attempted or stored; leads to out_for_delivery.
+        Legal in attempted or stored; leads to out_for_delivery.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -629,7 +629,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def store(self, id: OrderId) -> None:
         """Keep it at a shop.
 
-        Legal from at_depot or attempted; leads to stored.
+        Legal in at_depot or attempted; leads to stored.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -641,7 +641,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
 
-        Legal from stored.
+        Legal in stored.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -653,7 +653,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def deliver(self, id: OrderId) -> None:
         """Hand it over.
 
-        Legal from out_for_delivery; leads to delivered.
+        Legal in out_for_delivery; leads to delivered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -665,7 +665,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
 
-        Legal from stored; leads to delivered.
+        Legal in stored; leads to delivered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -677,7 +677,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
 
-        Legal from at_customs or at_depot or attempted or stored; leads to returning.
+        Legal in at_customs or at_depot or attempted or stored; leads to returning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -689,7 +689,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
 
-        Legal from returning.
+        Legal in returning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -701,7 +701,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def receive_return(self, id: OrderId) -> None:
         """Have it back.
 
-        Legal from returning; leads to returned.
+        Legal in returning; leads to returned.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -713,7 +713,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def inspect(self, id: OrderId) -> None:
         """Look at what came back.
 
-        Legal from returned.
+        Legal in returned.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -725,7 +725,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def resend(self, id: OrderId) -> None:
         """Send it again.
 
-        Legal from returned; leads to packed.
+        Legal in returned; leads to packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -737,7 +737,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def start_refund(self, id: OrderId) -> None:
         """Send the money back.
 
-        Legal from paid or backordered or returned; leads to refunding.
+        Legal in paid or backordered or returned; leads to refunding.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -749,7 +749,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
 
-        Legal from refunding.
+        Legal in refunding.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -761,7 +761,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
 
-        Legal from refunding; leads to refunded.
+        Legal in refunding; leads to refunded.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -773,8 +773,8 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def lose(self, id: OrderId) -> None:
         """Give it up.
 
-        Legal from handed_over or travelling or at_depot or out_for_delivery or
-        returning; leads to lost.
+        Legal in handed_over or travelling or at_depot or out_for_delivery or returning;
+        leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -786,7 +786,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
 
-        Legal from drafted; leads to cancelled.
+        Legal in drafted; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -798,8 +798,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def cancel(self, id: OrderId) -> None:
         """Call it off.
 
-        Legal from placed or screened or held or accepted or invoiced; leads to
-        cancelled.
+        Legal in placed or screened or held or accepted or invoiced; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -811,7 +810,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def write_off(self, id: OrderId) -> None:
         """Close the books on it.
 
-        Legal from returned; leads to lost.
+        Legal in returned; leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -823,7 +822,7 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
     def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
 
-        Legal from drafted or placed or screened or held or accepted or invoiced or paid
+        Legal in drafted or placed or screened or held or accepted or invoiced or paid
         or allocated or backordered or picking or picked or packing or packed or
         labelled or staged or handed_over or travelling or at_customs or at_depot or
         out_for_delivery or attempted or stored or returning or returned or refunding.
@@ -837,7 +836,8 @@ class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
         self._shell.act(id, _annotate, (id, note))
 
     def close(self) -> None:
-        """Refuse further work and end every wait with a typed error; twice is fine.
+        """Refuse further commands and end every wait with a typed error; twice is
+        harmless.
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """

@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""The seam of fulfilment: what a registry offers, whoever implements it."""
+"""The interface of fulfilment: the methods of every registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def begin(self, id: OrderId, customer: str) -> None:
         """Begin an order.
 
-        The new order is drafted.
+        The status of the new order is drafted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderExistsError.
@@ -35,7 +35,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def place(self, id: OrderId) -> None:
         """Order it.
 
-        Legal from drafted; leads to placed.
+        Legal in drafted; leads to placed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -45,7 +45,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
 
-        Legal from placed; leads to screened.
+        Legal in placed; leads to screened.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -55,7 +55,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def hold(self, id: OrderId) -> None:
         """Clarify something.
 
-        Legal from placed or screened or accepted; leads to held.
+        Legal in placed or screened or accepted; leads to held.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -65,7 +65,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def release(self, id: OrderId) -> None:
         """Go on with it.
 
-        Legal from held; leads to screened.
+        Legal in held; leads to screened.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -75,7 +75,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
 
-        Legal from screened; leads to accepted.
+        Legal in screened; leads to accepted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -85,7 +85,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def reject(self, id: OrderId) -> None:
         """Refuse it.
 
-        Legal from placed or screened or held; leads to rejected.
+        Legal in placed or screened or held; leads to rejected.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -95,7 +95,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def invoice(self, id: OrderId) -> None:
         """Send the bill.
 
-        Legal from accepted; leads to invoiced.
+        Legal in accepted; leads to invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -105,7 +105,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def remind(self, id: OrderId) -> None:
         """Ask for the money again.
 
-        Legal from invoiced.
+        Legal in invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -115,7 +115,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def pay(self, id: OrderId) -> None:
         """Note that the money came.
 
-        Legal from invoiced; leads to paid.
+        Legal in invoiced; leads to paid.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -125,7 +125,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
 
-        Legal from paid or allocated or backordered; leads to invoiced.
+        Legal in paid or allocated or backordered; leads to invoiced.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -135,7 +135,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
 
-        Legal from paid or backordered; leads to allocated.
+        Legal in paid or backordered; leads to allocated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -145,7 +145,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
 
-        Legal from paid; leads to backordered.
+        Legal in paid; leads to backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -155,7 +155,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def restock(self, id: OrderId) -> None:
         """Note that goods came in.
 
-        Legal from backordered.
+        Legal in backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -165,7 +165,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
 
-        Legal from allocated; leads to paid.
+        Legal in allocated; leads to paid.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -175,7 +175,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
 
-        Legal from allocated; leads to picking.
+        Legal in allocated; leads to picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -185,7 +185,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
 
-        Legal from picking.
+        Legal in picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -195,7 +195,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
 
-        Legal from picking; leads to backordered.
+        Legal in picking; leads to backordered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -205,7 +205,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
 
-        Legal from picking; leads to picked.
+        Legal in picking; leads to picked.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -215,7 +215,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def repick(self, id: OrderId) -> None:
         """Fetch them again.
 
-        Legal from picked; leads to picking.
+        Legal in picked; leads to picking.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -225,7 +225,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
 
-        Legal from picked; leads to packing.
+        Legal in picked; leads to packing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -235,7 +235,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def damage(self, id: OrderId) -> None:
         """Find something broken.
 
-        Legal from picked or packing; leads to allocated.
+        Legal in picked or packing; leads to allocated.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -245,7 +245,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
 
-        Legal from packing; leads to packed.
+        Legal in packing; leads to packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -255,7 +255,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
 
-        Legal from packed or labelled; leads to packing.
+        Legal in packed or labelled; leads to packing.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -265,7 +265,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
 
-        Legal from packed.
+        Legal in packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -275,7 +275,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def label(self, id: OrderId) -> None:
         """Put the address on.
 
-        Legal from packed; leads to labelled.
+        Legal in packed; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -285,7 +285,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def relabel(self, id: OrderId) -> None:
         """Put another address on.
 
-        Legal from labelled or staged; leads to labelled.
+        Legal in labelled or staged; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -295,7 +295,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
 
-        Legal from labelled; leads to staged.
+        Legal in labelled; leads to staged.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -305,7 +305,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
 
-        Legal from staged; leads to labelled.
+        Legal in staged; leads to labelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -315,7 +315,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
 
-        Legal from staged; leads to handed_over.
+        Legal in staged; leads to handed_over.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -325,7 +325,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
 
-        Legal from handed_over; leads to staged.
+        Legal in handed_over; leads to staged.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -335,7 +335,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def depart(self, id: OrderId) -> None:
         """Note that it left.
 
-        Legal from handed_over; leads to travelling.
+        Legal in handed_over; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -345,7 +345,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def scan(self, id: OrderId) -> None:
         """Note where it is.
 
-        Legal from travelling.
+        Legal in travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -355,7 +355,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def reroute(self, id: OrderId) -> None:
         """Send it another way.
 
-        Legal from travelling or at_depot; leads to travelling.
+        Legal in travelling or at_depot; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -365,7 +365,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
 
-        Legal from travelling; leads to at_customs.
+        Legal in travelling; leads to at_customs.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -375,7 +375,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
 
-        Legal from at_customs.
+        Legal in at_customs.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -385,7 +385,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
 
-        Legal from at_customs; leads to travelling.
+        Legal in at_customs; leads to travelling.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -395,7 +395,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def seize(self, id: OrderId) -> None:
         """Lose it to customs.
 
-        Legal from at_customs; leads to lost.
+        Legal in at_customs; leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -405,7 +405,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
 
-        Legal from travelling; leads to at_depot.
+        Legal in travelling; leads to at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -415,7 +415,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
 
-        Legal from at_depot.
+        Legal in at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -425,7 +425,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def load(self, id: OrderId) -> None:
         """Put it into the van.
 
-        Legal from at_depot; leads to out_for_delivery.
+        Legal in at_depot; leads to out_for_delivery.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -435,7 +435,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def unload(self, id: OrderId) -> None:
         """Take it out of the van.
 
-        Legal from out_for_delivery; leads to at_depot.
+        Legal in out_for_delivery; leads to at_depot.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -445,7 +445,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def attempt(self, id: OrderId) -> None:
         """Ring in vain.
 
-        Legal from out_for_delivery; leads to attempted.
+        Legal in out_for_delivery; leads to attempted.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -455,7 +455,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def retry(self, id: OrderId) -> None:
         """Try again.
 
-        Legal from attempted or stored; leads to out_for_delivery.
+        Legal in attempted or stored; leads to out_for_delivery.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -465,7 +465,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def store(self, id: OrderId) -> None:
         """Keep it at a shop.
 
-        Legal from at_depot or attempted; leads to stored.
+        Legal in at_depot or attempted; leads to stored.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -475,7 +475,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
 
-        Legal from stored.
+        Legal in stored.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -485,7 +485,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def deliver(self, id: OrderId) -> None:
         """Hand it over.
 
-        Legal from out_for_delivery; leads to delivered.
+        Legal in out_for_delivery; leads to delivered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -495,7 +495,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
 
-        Legal from stored; leads to delivered.
+        Legal in stored; leads to delivered.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -505,7 +505,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
 
-        Legal from at_customs or at_depot or attempted or stored; leads to returning.
+        Legal in at_customs or at_depot or attempted or stored; leads to returning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -515,7 +515,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
 
-        Legal from returning.
+        Legal in returning.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -525,7 +525,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def receive_return(self, id: OrderId) -> None:
         """Have it back.
 
-        Legal from returning; leads to returned.
+        Legal in returning; leads to returned.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -535,7 +535,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def inspect(self, id: OrderId) -> None:
         """Look at what came back.
 
-        Legal from returned.
+        Legal in returned.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -545,7 +545,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def resend(self, id: OrderId) -> None:
         """Send it again.
 
-        Legal from returned; leads to packed.
+        Legal in returned; leads to packed.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -555,7 +555,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def start_refund(self, id: OrderId) -> None:
         """Send the money back.
 
-        Legal from paid or backordered or returned; leads to refunding.
+        Legal in paid or backordered or returned; leads to refunding.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -565,7 +565,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
 
-        Legal from refunding.
+        Legal in refunding.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -575,7 +575,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
 
-        Legal from refunding; leads to refunded.
+        Legal in refunding; leads to refunded.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -585,8 +585,8 @@ class AbstractOrderRegistry(_abc.ABC):
     def lose(self, id: OrderId) -> None:
         """Give it up.
 
-        Legal from handed_over or travelling or at_depot or out_for_delivery or
-        returning; leads to lost.
+        Legal in handed_over or travelling or at_depot or out_for_delivery or returning;
+        leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -596,7 +596,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
 
-        Legal from drafted; leads to cancelled.
+        Legal in drafted; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -606,8 +606,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def cancel(self, id: OrderId) -> None:
         """Call it off.
 
-        Legal from placed or screened or held or accepted or invoiced; leads to
-        cancelled.
+        Legal in placed or screened or held or accepted or invoiced; leads to cancelled.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -617,7 +616,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def write_off(self, id: OrderId) -> None:
         """Close the books on it.
 
-        Legal from returned; leads to lost.
+        Legal in returned; leads to lost.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
@@ -627,7 +626,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
 
-        Legal from drafted or placed or screened or held or accepted or invoiced or paid
+        Legal in drafted or placed or screened or held or accepted or invoiced or paid
         or allocated or backordered or picking or picked or packing or packed or
         labelled or staged or handed_over or travelling or at_customs or at_depot or
         out_for_delivery or attempted or stored or returning or returned or refunding.
@@ -640,7 +639,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def watch(self, id: OrderId) -> OrderWatch:
         """Wait for the end of an order.
 
-        Resolved already if it has ended.
+        Over at once if the record is finished.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError.
@@ -650,7 +649,7 @@ class AbstractOrderRegistry(_abc.ABC):
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
         """One order as it was at one instant.
 
-        None when the id is unknown.
+        Returns None if no record has the id.
         """
 
     @_abc.abstractmethod
@@ -662,5 +661,5 @@ class AbstractOrderRegistry(_abc.ABC):
     ) -> list[OrderSnapshot]:
         """The orders by customer.
 
-        A filter that is None lets everything through.
+        A filter that is None selects everything.
         """

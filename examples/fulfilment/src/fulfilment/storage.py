@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""What a store keeps of fulfilment: records and registry fields as data, and back."""
+"""The stored form of fulfilment: records and registry fields as data, and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIGEST = "88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445"
 
 
 def copy_of(order: OrderRecord) -> OrderRecord:
-    """A copy of a record, for a batch to change."""
+    """Return a copy of a record, for a batch to change."""
     copy = object.__new__(OrderRecord)
     copy.changes = order.changes
     copy.clock_offset_ms = order.clock_offset_ms
@@ -35,7 +35,7 @@ def copy_of(order: OrderRecord) -> OrderRecord:
 
 
 def stage(authority: OrderAuthority) -> OrderAuthority:
-    """An authority that decides on top of another, which stays as it is."""
+    """Return an authority that decides on top of another, which does not change."""
     staged = object.__new__(OrderAuthority)
     staged.now_ms = authority.now_ms
     staged.clock_offset_ms = authority.clock_offset_ms
@@ -45,13 +45,13 @@ def stage(authority: OrderAuthority) -> OrderAuthority:
 
 
 def absorb(authority: OrderAuthority, staged: OrderAuthority) -> None:
-    """Take over what was decided on top of an authority."""
+    """Merge what was decided on top of an authority."""
     _rt.merge(staged.records)
     _rt.merge(staged.ended)
 
 
 def keeps(order: OrderRecord) -> bool:
-    """Whether a store keeps a record."""
+    """Return whether a store holds a record."""
     return True
 
 
@@ -88,7 +88,7 @@ def body_of(order: OrderRecord) -> str:
 
 
 def put_of(order: OrderRecord) -> _rt.Put:
-    """A record for a store."""
+    """Return the write of a record."""
     return (str(order.id), None, body_of(order))
 
 
@@ -143,7 +143,7 @@ def record_of(id: str, body: str) -> OrderRecord:
 
 
 def state_of(authority: OrderAuthority, epoch_id: str) -> str:
-    """The fields of the registry as JSON text."""
+    """Return the fields of the registry as JSON text."""
     return "{}"
 
 
@@ -152,7 +152,7 @@ def restore(
     stored: _rt.Stored,
     clock: _rt.Clock,
 ) -> list[OrderRecord]:
-    """Take over the records and the fields that a store holds.
+    """Read the records and the fields that a store holds.
 
     Raises InvalidValueError for what no registry has written.
     """
@@ -172,7 +172,7 @@ def restore(
 
 
 def latest_ms_of(order: OrderRecord) -> int:
-    """The latest time in a record."""
+    """Return the latest time in a record."""
     times = (
         order.placed_at_ms,
         order.ended_at_ms,

@@ -2,7 +2,7 @@
 # Source: machine/fulfilment.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
-"""What is read of orders: snapshots, feed entries, and how they are listed."""
+"""Views of orders: snapshots, feed entries, and the order of the listing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SnapshotDraft = _rt.draft_of(OrderSnapshot)
 
 
 def snapshot_of(order: OrderRecord, watcher_count: int) -> OrderSnapshot:
-    """The snapshot of one record."""
+    """Return the snapshot of one record."""
     snapshot = _SnapshotDraft()
     snapshot.id = order.id
     snapshot.customer = order.customer
@@ -47,10 +47,10 @@ def snapshot_of(order: OrderRecord, watcher_count: int) -> OrderSnapshot:
 
 
 def listing_keys(order: OrderRecord) -> tuple[Hashable, ...]:
-    """The properties by which orders are filtered."""
+    """Return the properties by which orders are filtered."""
     return (order.status, order.status.terminal)
 
 
 def listing_order(order: OrderRecord) -> Any:
-    """What orders are listed by."""
+    """Return the sort key of one order."""
     return (order.customer, order.id)

@@ -4,8 +4,8 @@
 # Digest: 88c937b713d6b743fd065dbe92269facb6ce010c97ede4fa9a82516ad9cb0445
 """Drift ratchets of fulfilment: generated code against the lock and the table.
 
-The lock was written by an earlier run and changes only together with the machine, so
-what is on disk at users' cannot be renamed, removed or reordered unnoticed.
+An earlier run wrote the lock, which changes only together with the machine. So nothing
+that users have stored can be renamed, removed or reordered unnoticed.
 """
 
 from __future__ import annotations
@@ -1873,7 +1873,7 @@ def sample_record(
     authority: OrderAuthority,
     status: OrderStatus,
 ) -> OrderRecord:
-    """A record in the given status, held by the authority."""
+    """Return a record in a status, after adding it to the authority."""
     id = OrderId.new()
     record = OrderRecord(id, 1, 1, "text")
     record.status = status
@@ -1882,7 +1882,7 @@ def sample_record(
 
 
 def decide(authority: OrderAuthority, id: OrderId, action: str) -> object:
-    """The authority's decision on an action with a sample payload."""
+    """Return the authority's decision on an action with sample arguments."""
     match action:
         case "place":
             return authority.place(id)
@@ -2009,7 +2009,7 @@ def decide(authority: OrderAuthority, id: OrderId, action: str) -> object:
 
 
 def fields_of(record: OrderRecord) -> dict[str, object]:
-    """Every field of a record."""
+    """Return every field of a record."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
@@ -2127,12 +2127,12 @@ BEFORE: dict[str, str] = {
 
 
 def begin(registry: FulfilmentRegistry) -> None:
-    """Make a record of samples."""
+    """Create a record from samples."""
     registry.begin(OrderId.new(), "text")
 
 
 def act(registry: FulfilmentRegistry, id: OrderId, action: str) -> None:
-    """Ask for an action with samples."""
+    """Call an action with samples."""
     match action:
         case "place":
             registry.place(id)

@@ -4,7 +4,7 @@
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
 """A lamp that is switched on and off until it breaks.
 
-Generated from machine/lamp.yaml; import what you need from here.
+Generated from machine/lamp.yaml. Import names from here.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""The registry of lamp for one event loop and many tasks."""
+"""The registry of lamp for event loops."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _wear_out = LampAuthority.wear_out
 class AsyncLampRegistry(LampReads):
     """A lamp that is switched on and off until it breaks.
 
-    The same methods as LampRegistry: commands are coroutines, which never block the
-    loop; reads and waits are as there. Cancelling a task that awaits a command does not
+    It has the methods of LampRegistry. Commands are coroutines, which never block the
+    loop; reads and waits are the same. Cancelling a task that awaits a command does not
     undo the command.
 
     With a store, await `open` instead of calling the constructor, which opens
@@ -36,8 +36,8 @@ class AsyncLampRegistry(LampReads):
     async def open(cls, *, store: _rt.Store | None = None) -> Self:
         """Open a registry without blocking the event loop.
 
-        Takes what the constructor takes and raises what it raises. The store is opened,
-        read and recovered in a worker thread. `restore` blocks, too: call it with
+        The arguments and errors are those of the constructor. A worker thread opens,
+        reads and recovers the store. `restore` blocks the loop: call it with
         `asyncio.to_thread`.
         """
         return await _rt.open_in_thread(cls, store=store)
@@ -47,7 +47,7 @@ class AsyncLampRegistry(LampReads):
     async def hang(self, id: LampId, room: str) -> None:
         """Hang up a lamp.
 
-        The new lamp is dark.
+        The status of the new lamp is dark.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampExistsError.
@@ -60,7 +60,7 @@ class AsyncLampRegistry(LampReads):
     async def light(self, id: LampId) -> None:
         """Switch it on.
 
-        Legal from dark; leads to lit. Rejected as already done from lit.
+        Legal in dark; leads to lit. Rejected as already done in lit.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -72,7 +72,7 @@ class AsyncLampRegistry(LampReads):
     async def darken(self, id: LampId) -> None:
         """Switch it off.
 
-        Legal from lit; leads to dark. Rejected as already done from dark.
+        Legal in lit; leads to dark. Rejected as already done in dark.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -84,7 +84,7 @@ class AsyncLampRegistry(LampReads):
     async def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
 
-        Legal from dark or lit; leads to broken.
+        Legal in dark or lit; leads to broken.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -94,7 +94,8 @@ class AsyncLampRegistry(LampReads):
         await self._shell.act_async(id, _wear_out, (id,))
 
     async def close(self) -> None:
-        """Refuse further work and end every wait with a typed error; twice is fine.
+        """Refuse further commands and end every wait with a typed error; twice is
+        harmless.
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """

@@ -2,11 +2,11 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""The authority of lamp: the only place that decides what is legal.
+"""The authority of lamp: the only code that decides which commands are legal.
 
-Pure: no clock, lock, I/O or randomness. Each method decides one command on the records
-it holds. It gives the effects that follow, or, as a value, the error that says why
-nothing has changed. Only the shell calls it.
+It is pure: no clock, lock, I/O or randomness. Each method decides one command on the
+authority's records. It returns the effects that follow, or, as a value, the error with
+which the command is rejected; nothing has changed then. Only the shell calls it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EFFECTS_1: Effects = (LampEffect.WAKE_WATCHERS,)
 
 
 class LampRecord:
-    """What is kept of one lamp."""
+    """The record of one lamp."""
 
     __slots__ = (
         "constant_text",
@@ -58,11 +58,10 @@ class LampRecord:
 
 
 class LampAuthority:
-    """Decides what is legal, on the records it holds.
+    """The records, the registry's fields, and the decision on each command.
 
-    `now_ms` and `clock_offset_ms` are set by the shell before a command, unless they
-    are right: a monotonic time, and what is added to it to give the time of day.
-    `ended` holds the terminal records, oldest first.
+    The shell sets `now_ms` and `clock_offset_ms` before a command: a monotonic time,
+    and its offset to wall-clock time. `ended` holds the finished records, oldest first.
     """
 
     __slots__ = (
@@ -81,7 +80,7 @@ class LampAuthority:
     def register(self, id: LampId, room: str) -> Effects | _rt.OpsLifecycleError:
         """Hang up a lamp.
 
-        The new lamp is dark.
+        The status of the new lamp is dark.
         """
         lamp = self.records.get(id)
         if lamp is not None:
@@ -93,7 +92,7 @@ class LampAuthority:
     def light(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
         """Switch it on.
 
-        Legal from dark, leads to lit.
+        Legal in dark, leads to lit.
         """
         lamp = self.records.get(id)
         if lamp is None:
@@ -112,7 +111,7 @@ class LampAuthority:
     def darken(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
         """Switch it off.
 
-        Legal from lit, leads to dark.
+        Legal in lit, leads to dark.
         """
         lamp = self.records.get(id)
         if lamp is None:
@@ -130,7 +129,7 @@ class LampAuthority:
     def wear_out(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
         """Note that it is broken.
 
-        Legal from dark or lit, leads to broken.
+        Legal in dark or lit, leads to broken.
         """
         lamp = self.records.get(id)
         if lamp is None:
@@ -153,7 +152,7 @@ class LampAuthority:
         label: str,
         done_in: tuple[LampStatus, ...],
     ) -> _rt.OpsLifecycleError | None:
-        """What an action would be refused with now; None if nothing is against it.
+        """Return the error that an action would raise now, or None.
 
         It is checked for known, legal_status.
         """
@@ -170,7 +169,7 @@ class LampAuthority:
         return None
 
     def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:
-        """What may be asked of a record now, action by action."""
+        """Return for every action whether it is legal for a record now."""
         return (
             _rt.Permission(
                 "light",
@@ -187,7 +186,7 @@ class LampAuthority:
         )
 
     def erase(self, id: LampId) -> None:
-        """Let a record go, whole."""
+        """Remove a record."""
         del self.records[id]
         self.ended.pop(id, None)
 
@@ -197,7 +196,7 @@ class LampAuthority:
         status: LampStatus,
         terminal_outcome: LampStatus,
     ) -> Effects:
-        """What every action that leads to a terminal status does."""
+        """Do what every action that leads to a terminal status does."""
         lamp.status = status
         lamp.terminal_outcome = terminal_outcome
         self.ended[lamp.id] = lamp

@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""The closed sets of lamp: members in order, values in their durable spelling."""
+"""The closed sets of lamp: members in order, values as they are stored."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""What lamp rejects with: one class for each reason."""
+"""The rejections of lamp: one class for each reason."""
 
 from __future__ import annotations
 

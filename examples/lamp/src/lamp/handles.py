@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""What LampRegistry hands out: watches, barriers and their tokens."""
+"""What LampRegistry returns: watches, barriers and their tokens."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from .enums import LampStatus
 
 
 class LampWatch(_rt.Wait[LampStatus]):
-    """Waits for one lamp to end; gives its outcome.
+    """A wait for one lamp to finish. Its result is the outcome.
 
-    A watch whose source is gone raises ChannelClosedError, never an invented outcome.
+    A watch whose lamp was rolled back, or whose registry was closed or lost,
+    raises ChannelClosedError.
     """
 
     __slots__ = ()

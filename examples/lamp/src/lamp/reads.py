@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""What both registries of lamp share: how they begin, reads and waits."""
+"""What both registries of lamp share: construction, reads and waits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _listing_order = listing_order
 
 
 class LampReads:
-    """The part of a registry that never blocks."""
+    """Base of both registries: what never blocks."""
 
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         if store is not None:
@@ -59,9 +59,9 @@ class LampReads:
             raise
 
     def capture(self) -> dict[str, Any]:
-        """The whole state of this instant as a JSON-ready document.
+        """Return the state of this instant as a JSON-ready document.
 
-        `restore` takes it back.
+        `restore` creates a registry from it.
         """
 
         def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
@@ -75,12 +75,18 @@ class LampReads:
 
     @classmethod
     def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
-        """A registry from what `capture` gave, kept in `store` if that is given.
+        """Return a registry with the state of a document from `capture`.
 
-        What was live is treated as at recovery. Raises
-        StoreVersionError for another machine or version, StoreDamagedError for a
-        document that was altered, and InvalidValueError for a store that holds
-        something already.
+        Records that were live are treated as at recovery.
+
+        Args:
+            document: What `capture` returned.
+            store: An empty store, which then holds the state.
+
+        Raises:
+            StoreVersionError: The document is of another machine or version.
+            StoreDamagedError: The document was altered.
+            InvalidValueError: The store is not empty.
         """
         stored = _rt.unseal(document, STORAGE.identity)
         if store is not None:
@@ -97,7 +103,7 @@ class LampReads:
     def watch(self, id: LampId) -> LampWatch:
         """Wait until it is broken.
 
-        Resolved already if it has ended.
+        Over at once if the record is finished.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError.
@@ -109,7 +115,7 @@ class LampReads:
     def snapshot(self, id: LampId) -> LampSnapshot | None:
         """One lamp as it was at one instant.
 
-        None when the id is unknown.
+        Returns None if no record has the id.
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
@@ -118,17 +124,17 @@ class LampReads:
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
         """The lamps of the house, by room.
 
-        A filter that is None lets everything through.
+        A filter that is None selects everything.
         """
         if status is not None:
             _rt.check_instance("status", status, LampStatus)
         return self._shell.views((status,), _listing_order, _snapshot_of)
 
     def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:
-        """What may be asked of one lamp now, action by action.
+        """Return for every action whether it is legal for one lamp now.
 
-        For an action that is not legal its permission holds the error that it would
-        raise, with its facts and the guard that refuses.
+        The permission of an action that is not legal holds the error that it would
+        raise.
         """
         _rt.check_instance("id", id, LampId)
         return self._shell.ask(LampAuthority.allowed, id)

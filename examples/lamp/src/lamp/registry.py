@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""The registry of lamp: typed methods around the authority and its shell."""
+"""The registry of lamp: typed methods around authority and shell."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _wear_out = LampAuthority.wear_out
 class LampRegistry(LampReads, AbstractLampRegistry):
     """A lamp that is switched on and off until it breaks.
 
-    Safe to call from any thread and from a running event loop. A call that returns has
-    happened and can be seen by everybody; a call that raises has changed nothing. Use
-    it as a context manager, or `close()` it: closing ends every wait with a typed
-    error, and reading goes on.
+    Every method can be called from any thread and inside a running event loop. When a
+    command returns, every reader sees it; a command that raises has changed nothing.
+    Use the registry as a context manager, or call `close()`: this ends every wait with
+    a typed error; reads still work.
     """
 
     @classmethod
     def open(cls, *, store: _rt.Store | None = None) -> Self:
-        """Open a registry: as the constructor, for code that is written for
-        both kinds.
+        """Open a registry, as the constructor does: for code that works with both
+        kinds.
         """
         return cls(store=store)
 
@@ -43,7 +43,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
     def hang(self, id: LampId, room: str) -> None:
         """Hang up a lamp.
 
-        The new lamp is dark.
+        The status of the new lamp is dark.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampExistsError.
@@ -56,7 +56,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
     def light(self, id: LampId) -> None:
         """Switch it on.
 
-        Legal from dark; leads to lit. Rejected as already done from lit.
+        Legal in dark; leads to lit. Rejected as already done in lit.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -68,7 +68,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
     def darken(self, id: LampId) -> None:
         """Switch it off.
 
-        Legal from lit; leads to dark. Rejected as already done from dark.
+        Legal in lit; leads to dark. Rejected as already done in dark.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -80,7 +80,7 @@ class LampRegistry(LampReads, AbstractLampRegistry):
     def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
 
-        Legal from dark or lit; leads to broken.
+        Legal in dark or lit; leads to broken.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -90,7 +90,8 @@ class LampRegistry(LampReads, AbstractLampRegistry):
         self._shell.act(id, _wear_out, (id,))
 
     def close(self) -> None:
-        """Refuse further work and end every wait with a typed error; twice is fine.
+        """Refuse further commands and end every wait with a typed error; twice is
+        harmless.
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """

@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""The seam of lamp: what a registry offers, whoever implements it."""
+"""The interface of lamp: the methods of every registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AbstractLampRegistry(_abc.ABC):
     def hang(self, id: LampId, room: str) -> None:
         """Hang up a lamp.
 
-        The new lamp is dark.
+        The status of the new lamp is dark.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampExistsError.
@@ -35,7 +35,7 @@ class AbstractLampRegistry(_abc.ABC):
     def light(self, id: LampId) -> None:
         """Switch it on.
 
-        Legal from dark; leads to lit. Rejected as already done from lit.
+        Legal in dark; leads to lit. Rejected as already done in lit.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -45,7 +45,7 @@ class AbstractLampRegistry(_abc.ABC):
     def darken(self, id: LampId) -> None:
         """Switch it off.
 
-        Legal from lit; leads to dark. Rejected as already done from dark.
+        Legal in lit; leads to dark. Rejected as already done in dark.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -55,7 +55,7 @@ class AbstractLampRegistry(_abc.ABC):
     def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
 
-        Legal from dark or lit; leads to broken.
+        Legal in dark or lit; leads to broken.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
@@ -65,7 +65,7 @@ class AbstractLampRegistry(_abc.ABC):
     def watch(self, id: LampId) -> LampWatch:
         """Wait until it is broken.
 
-        Resolved already if it has ended.
+        Over at once if the record is finished.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError.
@@ -75,12 +75,12 @@ class AbstractLampRegistry(_abc.ABC):
     def snapshot(self, id: LampId) -> LampSnapshot | None:
         """One lamp as it was at one instant.
 
-        None when the id is unknown.
+        Returns None if no record has the id.
         """
 
     @_abc.abstractmethod
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
         """The lamps of the house, by room.
 
-        A filter that is None lets everything through.
+        A filter that is None selects everything.
         """

@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""What a store keeps of lamp: records and registry fields as data, and back."""
+"""The stored form of lamp: records and registry fields as data, and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIGEST = "2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016"
 
 
 def copy_of(lamp: LampRecord) -> LampRecord:
-    """A copy of a record, for a batch to change."""
+    """Return a copy of a record, for a batch to change."""
     copy = object.__new__(LampRecord)
     copy.constant_text = lamp.constant_text
     copy.id = lamp.id
@@ -29,7 +29,7 @@ def copy_of(lamp: LampRecord) -> LampRecord:
 
 
 def stage(authority: LampAuthority) -> LampAuthority:
-    """An authority that decides on top of another, which stays as it is."""
+    """Return an authority that decides on top of another, which does not change."""
     staged = object.__new__(LampAuthority)
     staged.now_ms = authority.now_ms
     staged.clock_offset_ms = authority.clock_offset_ms
@@ -39,13 +39,13 @@ def stage(authority: LampAuthority) -> LampAuthority:
 
 
 def absorb(authority: LampAuthority, staged: LampAuthority) -> None:
-    """Take over what was decided on top of an authority."""
+    """Merge what was decided on top of an authority."""
     _rt.merge(staged.records)
     _rt.merge(staged.ended)
 
 
 def keeps(lamp: LampRecord) -> bool:
-    """Whether a store keeps a record."""
+    """Return whether a store holds a record."""
     return True
 
 
@@ -71,7 +71,7 @@ def body_of(lamp: LampRecord) -> str:
 
 
 def put_of(lamp: LampRecord) -> _rt.Put:
-    """A record for a store."""
+    """Return the write of a record."""
     return (str(lamp.id), None, body_of(lamp))
 
 
@@ -111,7 +111,7 @@ def record_of(id: str, body: str) -> LampRecord:
 
 
 def state_of(authority: LampAuthority, epoch_id: str) -> str:
-    """The fields of the registry as JSON text."""
+    """Return the fields of the registry as JSON text."""
     return "{}"
 
 
@@ -120,7 +120,7 @@ def restore(
     stored: _rt.Stored,
     clock: _rt.Clock,
 ) -> list[LampRecord]:
-    """Take over the records and the fields that a store holds.
+    """Read the records and the fields that a store holds.
 
     Raises InvalidValueError for what no registry has written.
     """

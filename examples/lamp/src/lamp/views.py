@@ -2,7 +2,7 @@
 # Source: machine/lamp.yaml
 # Command: opslifecycle-codegen generate
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
-"""What is read of lamps: snapshots, feed entries, and how they are listed."""
+"""Views of lamps: snapshots, feed entries, and the order of the listing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SnapshotDraft = _rt.draft_of(LampSnapshot)
 
 
 def snapshot_of(lamp: LampRecord, watcher_count: int) -> LampSnapshot:
-    """The snapshot of one record."""
+    """Return the snapshot of one record."""
     snapshot = _SnapshotDraft()
     snapshot.id = lamp.id
     snapshot.room = lamp.room
@@ -41,10 +41,10 @@ def snapshot_of(lamp: LampRecord, watcher_count: int) -> LampSnapshot:
 
 
 def listing_keys(lamp: LampRecord) -> tuple[Hashable, ...]:
-    """The properties by which lamps are filtered."""
+    """Return the properties by which lamps are filtered."""
     return (lamp.status,)
 
 
 def listing_order(lamp: LampRecord) -> Any:
-    """What lamps are listed by."""
+    """Return the sort key of one lamp."""
     return (lamp.room, lamp.id)

@@ -4,8 +4,8 @@
 # Digest: 2843b5583c2ecd506292042d19bf69d3f6f448feede1c423c46f79d71271d016
 """Drift ratchets of lamp: generated code against the lock and the table.
 
-The lock was written by an earlier run and changes only together with the machine, so
-what is on disk at users' cannot be renamed, removed or reordered unnoticed.
+An earlier run wrote the lock, which changes only together with the machine. So nothing
+that users have stored can be renamed, removed or reordered unnoticed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def sample_record(
     authority: LampAuthority,
     status: LampStatus,
 ) -> LampRecord:
-    """A record in the given status, held by the authority."""
+    """Return a record in a status, after adding it to the authority."""
     id = LampId.new()
     record = LampRecord(id, "text")
     record.status = status
@@ -64,7 +64,7 @@ def sample_record(
 
 
 def decide(authority: LampAuthority, id: LampId, action: str) -> object:
-    """The authority's decision on an action with a sample payload."""
+    """Return the authority's decision on an action with sample arguments."""
     match action:
         case "light":
             return authority.light(id)
@@ -77,7 +77,7 @@ def decide(authority: LampAuthority, id: LampId, action: str) -> object:
 
 
 def fields_of(record: LampRecord) -> dict[str, object]:
-    """Every field of a record."""
+    """Return every field of a record."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
@@ -138,12 +138,12 @@ BEFORE: dict[str, str] = {
 
 
 def begin(registry: LampRegistry) -> None:
-    """Make a record of samples."""
+    """Create a record from samples."""
     registry.hang(LampId.new(), "text")
 
 
 def act(registry: LampRegistry, id: LampId, action: str) -> None:
-    """Ask for an action with samples."""
+    """Call an action with samples."""
     match action:
         case "light":
             registry.light(id)

@@ -1,0 +1,150 @@
+"""A random machine: what a declaration may say besides, wherever it is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.random_machines.building import Builder, Tree
+from tests.random_machines.expressions import required
+
+_NAMES = ["seam", "registry", "async_registry", "reads", "snapshot", "watch", "effect", "action",
+          "record", "authority"]  # fmt: skip
+
+
+class Details:
+    """Adds details to declarations that a machine has already."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.b = builder
+
+    # Types --------------------------------------------------------------------------------------
+
+    def of_values(self) -> None:
+        """What the fields of values and variants may say besides their type."""
+        b = self.b
+        for name, fields in b.shapes.records.items():
+            self._fields(b.tree["values"][name], fields)
+        for union, variants in b.shapes.unions.items():
+            for name, fields in variants.items():
+                declared = b.tree["values"][union]["variants"][name]
+                self._fields(declared, fields)
+                self._flatten(declared, fields, str(b.tree["values"][union]["tag"]))
+
+    def _fields(self, declared: Tree, fields: dict[str, str]) -> None:
+        b, pick = self.b, self.b.pick
+        last = [name for name, type in fields.items() if not type.startswith("optional ")][-1:]
+        for name, type in fields.items():
+            more: Tree = {}
+            others = {n: t for n, t in fields.items() if n != name}
+            if type.startswith("optional ") and pick.chance(20):
+                more["json"] = "leave_out_none"
+                b.has("field of a value: json")
+            if type.startswith("optional ") and pick.chance(15):
+                more["always"] = b.expressions.value(type, others)
+                b.has("field of a value: always")
+            elif [name] == last and type in ("bool", "count") and pick.chance(30):
+                # What has a default stands behind whatever has none.
+                more["default"] = b.expressions.value(type, {}, 0)
+                b.has("field of a value: default")
+            if more:
+                declared["fields"][name] = {"type": type, **more}
+
+    def _flatten(self, declared: Tree, fields: dict[str, str], tag: str) -> None:
+        b = self.b
+        for name, type in fields.items():
+            inner = b.shapes.records.get(type, {})
+            rest = {n for n in fields if n != name}
+            if inner and not rest.intersection(inner) and tag not in inner and b.pick.chance(80):
+                declared["flatten"] = name
+                b.has("flatten")
+                return
+
+    def closed_sets(self) -> None:
+        """Closed sets whose members are declared elsewhere."""
+        b, pick = self.b, self.b.pick
+        for source in ["actions", *b.shapes.unions]:
+            if not pick.chance(20):
+                continue
+            name, taken = b.words.type(), b.words.name()
+            b.tree["enums"][name] = {"summary": b.words.text(), "members_from": source}
+            b.tree["classifiers"][b.words.name()] = {
+                "summary": b.words.text(), "takes": {taken: name},
+                "gives": f"{taken}.label == 'x'" if source == "actions" else f"{taken} is {taken}",
+            }  # fmt: skip
+            b.has(f"members from {'actions' if source == 'actions' else 'a union'}")
+
+    # Other declarations -------------------------------------------------------------------------
+
+    def add(self) -> None:
+        """Add details of commands, of the registry and of views."""
+        b, pick, tree = self.b, self.b.pick, self.b.tree
+        methods = list(tree["create"]["methods"])
+        if len(methods) > 1 and pick.chance(60):
+            tree["create"]["optional_methods"] = pick.some(methods[1:], 1, 1)
+            b.has("optional method")
+        for command in tree.get("for_all_live", {}).values():
+            if pick.chance(30):
+                command["optional"] = True
+                b.has("optional command")
+        if "cursors" in tree and pick.chance(40):
+            tree["cursors"]["cache"] = b.words.type()
+            b.has("cursor cache")
+        self._recovered()
+        self._names()
+        self._shown()
+        self._checked()
+        if pick.chance(20):
+            tree["eventually"] = {
+                b.words.name(): {
+                    "summary": b.words.text(), "from": "live", "reaches": list(b.ends)
+                }
+            }  # fmt: skip
+            b.has("eventually")
+
+    def _recovered(self) -> None:
+        """What a field of the registry is once a store was opened."""
+        b, pick = self.b, self.b.pick
+        if "recovery" not in b.tree:
+            return
+        for name, type in b.registry.items():
+            loop = "each"
+            forms = {
+                "bool": ["false", f"any(not {loop}.status.terminal for {loop} in {b.entity}s)"],
+                "count": ["2", f"count({loop} for {loop} in {b.entity}s)",
+                          f"count({loop} for {loop} in {b.entity}s if {loop}.status.terminal)"],
+            }  # fmt: skip
+            if type in forms and pick.chance(25):
+                b.tree["registry"][name]["recovered_as"] = pick.one(forms[type])
+                b.has("recovered as")
+
+    def _names(self) -> None:
+        b, pick = self.b, self.b.pick
+        names: dict[str, Any] = b.tree.get("names", {})
+        if pick.chance(15):
+            names |= {key: b.words.type() for key in pick.some(_NAMES, 4, 1)}
+        if names:
+            b.tree["names"] = names
+            b.has("names")
+
+    def _shown(self) -> None:
+        """Fields of views that say how their JSON is."""
+        b, pick = self.b, self.b.pick
+        fields = b.tree["snapshot"]["fields"]
+        if b.tree["snapshot"].get("json"):
+            for name, path in list(fields.items()):
+                type = b.of_record().get(path, "")
+                if type != required(type) and pick.chance(40):
+                    fields[name] = {"is": path, "json": "keep_none"}
+                    b.has("view field: json")
+
+    def _checked(self) -> None:
+        """A field of a value of which a guard says that it judges it."""
+        b, pick = self.b, self.b.pick
+        guards = b.tree["create"]["checks"]
+        for name in b.shapes.records:
+            declared = b.tree["values"][name]["fields"]
+            optional = [n for n, t in declared.items() if str(t).startswith("optional ")]
+            if optional and pick.chance(40):
+                field = optional[0]
+                declared[field] = {"type": declared[field], "checked_by": pick.one(guards)}
+                b.has("field of a value: checked by a guard")
