@@ -18,6 +18,7 @@ from opslifecycle import (
     Completed,
     InternalError,
     InvalidTransitionError,
+    MaxConcurrentExceededError,
     MemoryStore,
     OperationId,
     OperationNotFoundError,
@@ -449,3 +450,21 @@ def test_a_store_is_told_that_its_owner_is_alive() -> None:
 def test_a_registry_that_nobody_closes_lets_its_process_end() -> None:
     program = "from opslifecycle import *; registry = Registry(store=MemoryStore())"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+class TestLimits:
+    def test_a_limit_that_was_given_is_stored_without_a_command(
+        self, make_store: MakeStore
+    ) -> None:
+        """Contract 9.23."""
+        Registry(store=make_store(), max_concurrent=3, max_completed=7).close()
+        with Registry(store=make_store()) as registry:
+            for _ in range(3):
+                registered(registry)
+            with pytest.raises(MaxConcurrentExceededError) as caught:
+                registered(registry)
+            assert caught.value.limit == 3
+        Registry(store=make_store(), max_concurrent=None).close()
+        with Registry(store=make_store()) as registry:
+            for _ in range(4):
+                registered(registry)

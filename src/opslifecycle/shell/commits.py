@@ -63,11 +63,20 @@ class Storage:
 class Committer:
     """The one thread that decides, commits and publishes for a registry with a store."""
 
-    def __init__(self, authority: Any, store: Store, storage: Storage, epoch_id: str) -> None:
+    def __init__(
+        self,
+        authority: Any,
+        store: Store,
+        storage: Storage,
+        epoch_id: str,
+        state: str | None,
+    ) -> None:
         self._authority = authority
         self._store = store
         self._storage = storage
         self._epoch_id = epoch_id
+        # Whether the store has another state of the registry: other limits, or none yet.
+        self._is_stale = storage.state_of(authority, epoch_id) != state
         self._shell: Shell[Any, Any]
         # The records that were published with a change which no commit has written yet.
         self._deferred: dict[Any, None] = {}
@@ -91,6 +100,8 @@ class Committer:
             shell.effects.outbox.changed = self._queue.put
             shell.effects.outbox.commit = shell.run
         self._plan_heartbeat()
+        if self._is_stale:
+            self._plan_write()
         # A daemon, because a registry that nobody closes must not keep its process from ending.
         name = f"opslifecycle-{self._storage.identity.machine}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -187,7 +198,7 @@ class Committer:
         held = (self._authority.records.get(id) for id in self._deferred)
         puts = [self._storage.put_of(record) for record in held if self._keeps(record)]
         try:
-            if puts or self._leaving or self._messages:
+            if puts or self._leaving or self._messages or self._is_stale:
                 written = {put[0] for put in puts}
                 erased = [id for id in self._leaving if id not in written]
                 messages = {id: entry.written() for id, entry in self._messages.items()}
@@ -209,6 +220,7 @@ class Committer:
         self._deferred.clear()
         self._leaving.clear()
         self._messages.clear()
+        self._is_stale = False
         self._write_at = None
 
     # Batches ------------------------------------------------------------------------------------

@@ -94,7 +94,13 @@ class RequestReads:
         effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
         committer = None
         if store is not None:
-            committer = _rt.Committer(authority, store, STORAGE, str(epoch_id))
+            committer = _rt.Committer(
+                authority,
+                store,
+                STORAGE,
+                str(epoch_id),
+                stored.state,
+            )
         self._authority = authority
         self._shell = _rt.Shell(authority, lock, effects, committer)
         outbox.restore(messages_of(stored))

@@ -43,7 +43,13 @@ class LampReads:
         effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
         committer = None
         if store is not None:
-            committer = _rt.Committer(authority, store, STORAGE, "")
+            committer = _rt.Committer(
+                authority,
+                store,
+                STORAGE,
+                "",
+                stored.state,
+            )
         self._authority = authority
         self._shell = _rt.Shell(authority, lock, effects, committer)
         # A registry that is dropped without being closed leaves nobody waiting for it.
