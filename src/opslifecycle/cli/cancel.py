@@ -17,7 +17,7 @@ from opslifecycle.stores.sqlite.inbox import Inbox
 @click.argument("ids", nargs=-1, required=True)
 @click.pass_context
 def cancel(ctx: click.Context, store: Path, ids: tuple[str, ...]) -> None:
-    """Ask the owners of operations to cancel them; asking again is fine."""
+    """Ask the owners of operations to cancel them. Repeating the request is harmless."""
     with told_errors():
         found = operations(reader(store).all())
         chosen = [resolve(found, id) for id in ids]

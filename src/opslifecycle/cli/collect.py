@@ -19,12 +19,12 @@ from opslifecycle.stores.sqlite.inbox import Inbox
 
 @click.command()
 @store_option
-@click.option("--forget", "forgets", is_flag=True, help="Forget the runs, too, with their feeds.")
+@click.option("--forget", "forgets", is_flag=True, help="Erase the runs, too, with their feeds.")
 def collect(store: Path, forgets: bool) -> None:
-    """Print what has ended in runs that have no owner any longer, then erase it.
+    """Print the finished operations of runs without an owner, then erase them.
 
-    A run is erased only once everything of it has been written: a closed pipe or a full disk
-    loses nothing, and the next `collect` prints it again.
+    A run is erased only after everything of it was written: a closed pipe or a full disk loses
+    nothing, and the next `collect` prints it again.
     """
     with told_errors():
         for name in reader(store).names():

@@ -23,7 +23,7 @@ from opslifecycle.operations.views import entry_of
 @store_option
 @click.pass_context
 def doctor(ctx: click.Context, store: Path) -> None:
-    """Check a store against its checksums and every invariant of the machine."""
+    """Check the checksums of a store and every invariant of the machine."""
     with told_errors():
         source, broken = reader(store), 0
         names = source.names()

@@ -20,7 +20,7 @@ from opslifecycle.cli.wait import wait
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("opslifecycle"))
 def cli() -> None:
-    """Long-running operations: run them, and see how they stand."""
+    """Run commands as operations, and inspect how they are doing."""
 
 
 for command in (run, ls, show, logs, tail, wait, cancel, collect, doctor, restored):

@@ -19,19 +19,19 @@ from opslifecycle.stores.sqlite.reader import StoreReader
 @click.command()
 @store_option
 @click.argument("id")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the operation has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Follow until the operation has ended.")
 @click.option(
     "--stream",
     type=click.Choice(["both", "stdout", "stderr"]),
     default="both",
     show_default=True,
-    help="Which output.",
+    help="Only this output.",
 )
 def logs(store: Path, id: str, follow: bool, stream: str) -> None:
-    """Print what the command of an operation has printed; ID may be shortened.
+    """Print the output of an operation's command. ID may be shortened.
 
-    Its standard output goes to standard output, its errors go to standard error. On a terminal,
-    control characters are shown and not obeyed; a pipe gets the bytes as they were.
+    Its standard output goes to standard output, its standard error to standard error. On a
+    terminal, control characters are shown instead of obeyed; a pipe receives the bytes unchanged.
     """
     with told_errors():
         source = reader(store)

@@ -41,11 +41,18 @@ class _Age(click.ParamType[int]):
 
 @click.command()
 @store_option
-@click.option("--status", type=click.Choice([*_STATUSES, INTERRUPTED, UNRESPONSIVE]), multiple=True)
-@click.option("--kind", type=click.Choice([kind.value for kind in OperationKind]))
-@click.option("--younger-than", type=_Age(), help="Registered since: 30s, 10m, 2h, 1d.")
+@click.option(
+    "--status",
+    type=click.Choice([*_STATUSES, INTERRUPTED, UNRESPONSIVE]),
+    multiple=True,
+    help="Only this status.",
+)
+@click.option(
+    "--kind", type=click.Choice([kind.value for kind in OperationKind]), help="Only this kind."
+)
+@click.option("--younger-than", type=_Age(), help="Registered within: 30s, 10m, 2h, 1d.")
 @click.option("--older-than", type=_Age(), help="Registered before: 30s, 10m, 2h, 1d.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def ls(
     store: Path,
     status: tuple[str, ...],
@@ -54,7 +61,7 @@ def ls(
     older_than: int | None,
     as_json: bool,
 ) -> None:
-    """List the operations in a store, the oldest first."""
+    """List the operations in a store, oldest first."""
     with told_errors():
         found = operations(reader(store).all())
         short = shortened(each.id for each in found)

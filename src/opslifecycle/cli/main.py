@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; says what to install if its libraries are missing."""
+    """Run the command line, or print what to install if a library is missing."""
     try:
         from opslifecycle.cli.group import cli
     except ModuleNotFoundError as error:

@@ -64,7 +64,7 @@ class Found:
 
     @property
     def status(self) -> str:
-        """The status as far as it is known: nothing runs whose owner has ended."""
+        """The status; `interrupted` or `unresponsive` for a live operation without a live owner."""
         if not self.ended and self.holder is None:
             return INTERRUPTED
         if not self.ended and not self.responds:
@@ -73,28 +73,28 @@ class Found:
 
     @property
     def reason(self) -> str:
-        """Why it ended, as far as the outcome says."""
+        """Why the operation ended, as far as its outcome says."""
         outcome = self.snapshot.terminal_outcome
         return str(getattr(outcome, "error", None) or getattr(outcome, "reason", None) or "")
 
     def age_ms(self) -> int:
-        """How long ago it was registered."""
+        """The milliseconds since the operation was registered."""
         return max(0, SYSTEM_CLOCK.wall_ms() - self.snapshot.created_at_ms)
 
     def shown(self) -> dict[str, Any]:
-        """Everything about it, JSON-ready; who watches it is known in its process alone."""
+        """Return everything about the operation as JSON-ready data, except its watchers."""
         data = to_json(self.snapshot)
         del data["watcher_count"]
         return {**data, "status": self.status, "registry": self.registry, "holder": self.holder}
 
 
 def reader(store: Path) -> StoreReader:
-    """A reader of the operations in a store."""
+    """Return a reader of the operations in a store."""
     return StoreReader(store, STORAGE.identity)
 
 
 def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False) -> list[Found]:
-    """Every operation, the oldest first; `with_feed`, also those that only the feed still has."""
+    """Return every operation, oldest first; `with_feed`, also those that only the feed has."""
     found = []
     for each in registries:
         bodies = dict(each.stored.rows.values()) if with_feed else {}
@@ -111,7 +111,11 @@ def _snapshot_of(id: str, body: str) -> OperationLifecycleSnapshot:
 
 
 def resolve(found: list[Found], given: str) -> Found:
-    """The operation whose id begins or ends with what was given; raises UnknownIdError."""
+    """Return the operation whose id begins or ends with a text.
+
+    Raises:
+        UnknownIdError: No operation has such an id, or several have.
+    """
     part = given.lower()
     matches = [each for each in found if each.id.startswith(part) or each.id.endswith(part)]
     if not matches or not part:
@@ -123,9 +127,9 @@ def resolve(found: list[Found], given: str) -> Found:
 
 
 def shortened(ids: Iterable[str]) -> dict[str, str]:
-    """The end of each id, as much of it as tells it from the others.
+    """Return the shortest end of each id that distinguishes it from the others.
 
-    The end, because ids begin with the time of their making, which neighbours share.
+    The end is used because ids begin with their time of creation, which neighbours share.
     """
     short: dict[str, str] = {}
     listed = list(ids)
@@ -140,13 +144,13 @@ def shortened(ids: Iterable[str]) -> dict[str, str]:
 
 
 def milliseconds(text: str) -> int | None:
-    """A duration such as 30s, 10m, 2h or 1d; None if it is none."""
+    """Return the milliseconds of a duration such as 30s, 10m, 2h or 1d; None for other texts."""
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     return int(match[1]) * _UNITS_MS[match[2]] if match else None
 
 
 def age(milliseconds: int) -> str:
-    """A duration in words: its largest unit."""
+    """Return a duration in words: its largest unit."""
     for unit in ("d", "h", "m"):
         if milliseconds >= _UNITS_MS[unit]:
             return f"{milliseconds // _UNITS_MS[unit]}{unit}"

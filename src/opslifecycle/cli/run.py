@@ -63,24 +63,24 @@ class _RunCommand(click.Command):
     type=click.FloatRange(0, 3600),
     default=5.0,
     show_default=True,
-    help="How long a command that is to end may take before it is ended by force.",
+    help="Seconds from SIGTERM to SIGKILL for a command that is stopped.",
 )
 @click.option(
     "--store-patience",
     type=click.FloatRange(0),
     default=300.0,
     show_default=True,
-    help="How many seconds to go on while the store cannot be written.",
+    help="Seconds to continue while the store cannot be written.",
 )
 @click.option(
     "--log-bytes-max",
     type=click.IntRange(1024),
     default=DEFAULT_LOG_BYTES_MAX,
     show_default=True,
-    help="How much of each output is kept in its log; the oldest part is dropped.",
+    help="Bytes that the log of each output holds; the oldest are dropped.",
 )
 @store_option
-@click.option("--json", "as_json", is_flag=True, help="Write each end as a line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print each end as a line of JSON.")
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -92,18 +92,19 @@ def run(
     store: Path,
     as_json: bool,
 ) -> None:
-    """Run the commands of a batch file, or one command, and show how they stand.
+    """Run the commands of a batch file, or one command, and show their progress.
 
     \b
     Exit status:
       0    every command completed
       1    one did not
-      2    a mistake in what was asked, or a store that cannot be used
+      2    an error in the arguments or the batch file, or an unusable store
       3    the store could not be written for --store-patience seconds: the commands
            were ended, and what is not recorded is printed
       130  Ctrl-C (128 + the number of the signal, in general)
 
-    Whatever a command has started ends with it. A reader of the output that goes away ends nothing.
+    Every process that a command has started ends with it. If the reader of the output goes away,
+    the commands continue.
     """
     words: tuple[str, ...] | None = ctx.meta.get("words")
     if (batch is None) == (words is None) or words == ():

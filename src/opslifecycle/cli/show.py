@@ -15,9 +15,9 @@ from opslifecycle.cli.text import json_line, lines_of
 @click.command()
 @store_option
 @click.argument("id")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(store: Path, id: str, as_json: bool) -> None:
-    """Show everything about one operation; ID may be shortened."""
+    """Print everything about one operation. ID may be shortened."""
     with told_errors():
         found = resolve(operations(reader(store).all()), id)
         logs = {

@@ -22,7 +22,7 @@ store_option = click.option(
     envvar="OPSLIFECYCLE_STORE",
     show_default=True,
     show_envvar=True,
-    help="Where operations are kept.",
+    help="The store of the operations.",
 )
 
 

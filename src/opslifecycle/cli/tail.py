@@ -21,13 +21,13 @@ from opslifecycle.operations.views import entry_of
 
 @click.command()
 @store_option
-@click.option("--run", "name", help="Which run; its name may be shortened. [default: the latest]")
+@click.option("--run", "name", help="The run; its name may be shortened. [default: the latest]")
 @click.option(
-    "--after", type=click.IntRange(0), default=0, help="Only entries after this sequence."
+    "--after", type=click.IntRange(0), default=0, help="Only entries after this sequence number."
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Follow until the run has ended.")
 def tail(store: Path, name: str | None, after: int, follow: bool) -> None:
-    """Print a run's completion feed, one JSON object a line."""
+    """Print the completion feed of a run, one JSON object a line."""
     with told_errors():
         source = reader(store)
         chosen = _run_named(source.names(), name)
@@ -58,6 +58,6 @@ def _run_named(names: list[str], given: str | None) -> str:
 
 
 def _dropped_through(registry: StoredRegistry) -> int:
-    """Up to where a registry's feed entries are gone."""
+    """Return the sequence number of the last evicted feed entry of a registry."""
     state = registry.stored.state
     return int(data_of(state).get("dropped_through", 0)) if state is not None else 0

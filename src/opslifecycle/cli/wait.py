@@ -28,7 +28,9 @@ EXIT_FAILED, EXIT_UNKNOWN, EXIT_TIMED_OUT = 1, 3, 124
 @click.command()
 @store_option
 @click.argument("ids", nargs=-1, required=True)
-@click.option("--timeout", type=click.FloatRange(0), help="Seconds; the exit status is then 124.")
+@click.option(
+    "--timeout", type=click.FloatRange(0), help="Seconds to wait; the exit status is then 124."
+)
 @click.pass_context
 def wait(ctx: click.Context, store: Path, ids: tuple[str, ...], timeout: float | None) -> None:
     """Wait until operations have ended.
@@ -37,7 +39,7 @@ def wait(ctx: click.Context, store: Path, ids: tuple[str, ...], timeout: float |
     Exit status:
       0    all completed
       1    one did not
-      3    the end of one is not known here: it was erased, collected or evicted
+      3    the end of one is unknown: it was erased, collected or evicted
       124  --timeout seconds have passed
     """
     with told_errors():

@@ -1,4 +1,4 @@
-"""A batch of commands: decided together, on an authority of their own."""
+"""A batch of commands, decided together on an authority of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """The outcome of commands that are decided together, until they are published or dropped."""
+    """The decisions on some commands, until they are published or dropped."""
 
     def __init__(self, shell: Shell[Any, Any], staged: Any) -> None:
         self._shell = shell
@@ -26,7 +26,7 @@ class Batch:
         self.moved = False
 
     def decide(self, commands: Sequence[PendingCommand]) -> None:
-        """Decide commands in their order, all at the time of this instant."""
+        """Decide commands in their order, all at the same time of day."""
         staged, records, settle = self.staged, self.staged.records, self._shell.effects.settle
         answers, changes = self.answers, self.changes
         self._shell.clock.tell(staged)
@@ -62,7 +62,7 @@ class Batch:
 
 
 class NotStorableError(Exception):
-    """A record that a command of the batch has changed cannot be encoded; `id` is the record's."""
+    """A changed record of the batch that cannot be encoded; `id` is the record's."""
 
     def __init__(self, id: Any) -> None:
         super().__init__(id)
@@ -70,10 +70,13 @@ class NotStorableError(Exception):
 
 
 def without(batch: list[PendingCommand], error: NotStorableError) -> list[PendingCommand]:
-    """Fail the commands that brought what cannot be stored, and return the others.
+    """Fail the commands whose values cannot be stored, and return the others.
 
-    Arguments are checked before they are queued. What gets past the checks was altered on purpose;
-    still it fails its own calls only. Raises InternalError if no command of the batch brought it.
+    Arguments are checked before they are queued. A value that passes the checks and cannot be
+    stored was modified afterwards; it fails its own calls only.
+
+    Raises:
+        InternalError: No command of the batch has such a value.
     """
     guilty = [command for command in batch if command[1] == error.id]
     cause = repr(error.__cause__)

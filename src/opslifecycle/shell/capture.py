@@ -1,4 +1,4 @@
-"""A whole registry as one JSON document, for backups and bug reports; and how registries begin."""
+"""The state of a registry as one JSON document, and the opening of stores."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _UNREADABLE = (
 
 
 def seal(identity: Identity, records: Sequence[Put], rows: Sequence[Put], state: str) -> Data:
-    """The document, with what it was made by and a checksum.
+    """Return the document, with the machine, its version and a checksum.
 
-    A feed row whose record is still there is told by its sequence and id alone.
+    A feed entry whose record still exists is written as its sequence number and id.
     """
     held = {id: text for id, _, text in records}
     body = {
@@ -43,9 +43,11 @@ def seal(identity: Identity, records: Sequence[Put], rows: Sequence[Put], state:
 
 
 def unseal(document: Any, identity: Identity, **replaced: str) -> Stored:
-    """What a document holds, with some fields of the registry replaced.
+    """Return the contents of a document, with some fields of the registry replaced.
 
-    Raises StoreVersionError for another machine or version, StoreDamagedError for anything altered.
+    Raises:
+        StoreVersionError: The document is of another machine or version.
+        StoreDamagedError: The document was altered.
     """
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise StoreVersionError("something else", f"a capture of format {_FORMAT}")
@@ -69,7 +71,11 @@ def unseal(document: Any, identity: Identity, **replaced: str) -> Stored:
 
 
 def fill(store: Store, identity: Identity, stored: Stored) -> None:
-    """Open a new store and keep everything in it; raises InvalidValueError if it is not new."""
+    """Open an empty store and write everything to it.
+
+    Raises:
+        InvalidValueError: The store is not empty.
+    """
     found = store.open(identity)
     try:
         if found.state is not None or found.records:
@@ -89,7 +95,7 @@ def fill(store: Store, identity: Identity, stored: Stored) -> None:
 
 @contextlib.contextmanager
 def reading(store: Store | None) -> Iterator[None]:
-    """Gives the store up, and tells damage, if what it holds cannot be taken over."""
+    """Close the store, and report damage, if its contents cannot be read."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Commands that are queued for the committer's thread, and the callers that wait for answers."""
+"""Commands in the committer's queue, and the callers that wait for their results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @final
 class Blocked:
-    """A thread that is blocked until its command is answered."""
+    """A thread that waits for the result of its command."""
 
     __slots__ = ("_answer", "_gate")
 
@@ -24,20 +24,20 @@ class Blocked:
         self._gate.acquire()
 
     def join(self) -> Any:
-        """Block for the answer, in an event loop too; raises it if it is an error."""
+        """Block until the result is set, also in an event loop; return it, or raise an error."""
         self._gate.acquire()
         if isinstance(self._answer, OpsLifecycleError):
             raise self._answer
         return self._answer
 
     def settle(self, answer: Any) -> None:
-        """Answer the thread."""
+        """Set the result and release the thread."""
         self._answer = answer
         self._gate.release()
 
 
 class Answered:
-    """An answer that is there already, to be awaited like one that is not."""
+    """A result that is set already, in the form of an awaitable."""
 
     __slots__ = ("_answer",)
 
@@ -53,7 +53,7 @@ _running_loop: list[Callable[[], asyncio.AbstractEventLoop]] = []
 
 
 def new_future() -> asyncio.Future[Any]:
-    """A future of the running loop; asyncio is imported when the first one is asked for."""
+    """Return a future of the running loop. The first call imports asyncio."""
     if not _running_loop:
         import asyncio
 
@@ -73,14 +73,14 @@ PendingCommand: TypeAlias = "tuple[Waiting, Any, Callable[..., Any], tuple[Any, 
 
 
 def pending_step(waiting: Waiting, step: Step) -> PendingCommand:
-    """Return a step as a command to be queued."""
+    """Return a step as a command for the queue."""
     return waiting, None, step.run, (step,), False
 
 
 def answer_all(commands: Iterable[PendingCommand], answers: Iterable[Any]) -> None:
-    """Answer each command, with one call per event loop, because each call wakes its selector.
+    """Set the result of each command, with one call for each event loop, which wakes its selector.
 
-    An error is an answer like any other; each command has to get an instance of its own.
+    An error is a result, too; each command gets an instance of its own.
     """
     by_loop: dict[asyncio.AbstractEventLoop, tuple[list[asyncio.Future[Any]], list[Any]]] = {}
     last = None

@@ -1,15 +1,15 @@
-"""Group commit: commands that arrive while a commit is in progress are decided together.
+"""Group commit: commands that arrive during a commit are decided together.
 
-A batch is decided on top of the published state, each command on its own predecessors. The record
-writes of a batch go to the store in one commit; only when the store has it is anything published or
-answered. If the store fails, the batch is dropped whole: nothing was changed, so nothing has to be
-undone.
+A batch is decided on top of the published state; each command sees the changes of those before it.
+The record writes of a batch go to the store in one commit. Only after the commit is anything
+published and any result set. If the store fails, the batch is dropped: the published state has not
+changed, so there is nothing to undo.
 
-A machine may declare that the write of an action is deferred. A batch of such commands alone is
-published and answered without a commit. Its writes go with the next commit, or with one of their
-own when a deadline passes: a deadline and no idle timer, so that commands which keep arriving
-cannot put it off. Every commit takes all deferred writes with it, so the store always holds the
-state of one instant, never a mixture.
+A machine can declare that the write of an action is deferred. A batch of such commands alone is
+published without a commit. Its writes go with the next commit, or with one of their own when a
+deadline passes. It is a deadline and not an idle timer, so that commands which keep arriving cannot
+postpone it. Every commit includes all deferred writes, so the store always holds the state of one
+instant.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ RETRY_SECONDS = 0.5
 
 @attrs.frozen
 class Storage:
-    """How a machine's state becomes data and back; generated."""
+    """The conversion of a machine's state to data and back; generated."""
 
     identity: Identity
     stage: Callable[[Any], Any]
@@ -61,7 +61,7 @@ class Storage:
 
 
 class Committer:
-    """The one thread that decides, commits and publishes for a registry with a store."""
+    """The thread that decides, commits and publishes for a registry with a store."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Committer:
         self._ended: type[OpsLifecycleError] | None = None
 
     def attach(self, shell: Shell[Any, Any]) -> None:
-        """Learn through which shell to publish, and start to work."""
+        """Set the shell that publishes, and start the thread."""
         self._shell = shell
         if shell.effects.outbox is not None:
             shell.effects.outbox.changed = self._queue.put
@@ -108,7 +108,7 @@ class Committer:
         self._thread.start()
 
     def submit(self, command: PendingCommand) -> None:
-        """Queue a command behind all that came before it."""
+        """Append a command to the queue."""
         if self._ended is not None:
             raise self._ended
         self._queue.put(command)
@@ -117,11 +117,11 @@ class Committer:
             self._refuse_rest()
 
     def stop(self) -> None:
-        """Have the thread finish what is queued and give the store up; does not wait."""
+        """Tell the thread to finish the queue and close the store; does not wait."""
         self._queue.put(None)
 
     def close(self) -> None:
-        """As `stop`, and wait until it is done."""
+        """Do what `stop` does, and wait for the end of the thread."""
         self.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -168,7 +168,7 @@ class Committer:
     # Deadlines ----------------------------------------------------------------------------------
 
     def _seconds_left(self) -> float | None:
-        """How long there is nothing to do unless a command arrives; None for ever."""
+        """Return the seconds until the next deadline; None if there is none."""
         deadlines = [at for at in (self._write_at, self._heartbeat_at) if at is not None]
         return max(0.0, min(deadlines) - _now()) if deadlines else None
 
@@ -185,7 +185,7 @@ class Committer:
         self._store.maintain()
 
     def _plan_write(self) -> None:
-        """Set the deadline of what has just been deferred, unless something older has set it."""
+        """Set the deadline of a deferred write, unless an older one has set it."""
         if self._write_at is None:
             self._write_at = _now() + DEFERRED_SECONDS
 
@@ -194,7 +194,7 @@ class Committer:
         self._heartbeat_at = None if seconds is None else _now() + seconds
 
     def _write_deferred(self) -> PersistenceError | None:
-        """Write what is deferred in a commit of its own; returns why that was not possible."""
+        """Write what is deferred in a commit of its own; return the error if that fails."""
         held = (self._authority.records.get(id) for id in self._deferred)
         puts = [self._storage.put_of(record) for record in held if self._keeps(record)]
         try:
@@ -210,7 +210,7 @@ class Committer:
         return None
 
     def _write_last(self) -> None:
-        """Write what is deferred when the registry is closed; a failure is as a crash, and said."""
+        """Write what is deferred when the registry is closed. A failure is logged and loses it."""
         error = self._write_deferred()
         if error is not None:
             count = len(self._deferred)
@@ -232,7 +232,7 @@ class Committer:
         erased: Iterable[str],
         messages: Mapping[str, str | None],
     ) -> Commit:
-        """A commit of records and outbox messages: texts by id, None for what is to be erased."""
+        """Return a commit of records and outbox messages: texts by id, None for what is erased."""
         state = self._storage.state_of(authority, self._epoch_id)
         texts: list[Put] = [(id, None, text) for id, text in messages.items() if text is not None]
         gone = [id for id, text in messages.items() if text is None]
@@ -244,11 +244,11 @@ class Committer:
         return record is not None and self._storage.keeps(record)
 
     def _may_be_stored(self, id: Any) -> bool:
-        """Whether the store may have a record of an id, though it is no longer to be kept."""
+        """Return whether the store may hold a record that is no longer persistent."""
         return self._keeps(self._authority.records.get(id)) or str(id) in self._leaving
 
     def _commit(self, batch: list[PendingCommand]) -> list[PendingCommand]:
-        """Commit and answer a batch; returns the commands that have to be decided anew."""
+        """Commit a batch and set its results; return the commands that must be decided again."""
         decided = Batch(self._shell, self._storage.stage(self._authority))
         try:
             decided.decide(batch)
@@ -345,7 +345,7 @@ class Committer:
 
 
 def _now() -> float:
-    """Seconds on a clock that never falls."""
+    """Return the seconds of a clock that never falls."""
     return SYSTEM_CLOCK.monotonic_ns() / 1e9
 
 
@@ -354,7 +354,7 @@ def _commands(arrived: Iterable[PendingCommand | OutboxEntry | None]) -> list[Pe
 
 
 def drained(queue: SimpleQueue[T]) -> list[T]:
-    """Return what is in a queue now, and empty it."""
+    """Return the contents of a queue, and empty it."""
     found: list[T] = []
     while True:
         try:

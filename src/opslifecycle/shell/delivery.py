@@ -1,4 +1,4 @@
-"""One delivery of an outbox message: a call of the handler, in this thread or in its loop."""
+"""One delivery of an outbox message: a call of the handler, in this thread or in its event loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.1
 
 
 class AbandonedError(Exception):
-    """A delivery of which nothing can be said: its loop stopped, or cancelled it from outside."""
+    """A delivery with an unknown result: its loop has stopped, or cancelled it from outside."""
 
     def __init__(self, *, for_ever: bool = False) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class AbandonedError(Exception):
 
 
 class Caller:
-    """Calls a handler: a function in this thread, a coroutine function in its own loop."""
+    """The caller of a handler: a function in this thread, a coroutine function in its own loop."""
 
     def __init__(self, handler: Callable[[Any], object]) -> None:
         self._handler = handler
@@ -42,18 +42,18 @@ class Caller:
         self._delivery: _Delivery | None = None
 
     def is_of(self, loop: asyncio.AbstractEventLoop | None) -> bool:
-        """Whether the handler runs in a loop."""
+        """Return whether the handler runs in a loop."""
         return self._loop is not None and self._loop is loop
 
     def stop(self) -> None:
-        """Have a delivery end whose loop does not run; may be called by a finalizer."""
+        """End a delivery whose loop does not run. A finalizer may call this."""
         self._stopped = True
         delivery = self._delivery
         if delivery is not None:
             delivery.wake()
 
     def call(self, message: Any) -> BaseException | None:
-        """Deliver a message; returns what the handler raised, whatever it is."""
+        """Deliver a message; return the exception that the handler raised, or None."""
         if self._loop is not None:
             return self._await(self._loop, message)
         try:
@@ -85,7 +85,7 @@ class Caller:
 
 
 class _Delivery:
-    """One call of a coroutine function: begun and ended in its loop, waited for in the thread."""
+    """One call of a coroutine function, which runs in its loop while the thread waits for it."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, handler: Callable[[Any], Any], message: Any
@@ -101,17 +101,17 @@ class _Delivery:
         self.result: BaseException | None = AbandonedError()
 
     def wake(self) -> None:
-        """Have `wait` return."""
+        """Let `wait` return."""
         self._woken.put(None)
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait for the end, or to be woken; whether the call has ended."""
+        """Wait for the end or for `wake`; return whether the call has ended."""
         with suppress(Empty):
             self._woken.get(timeout=seconds)
         return self._done
 
     def begin(self) -> None:
-        """Begin the call, in its loop; a task, so that its context is its own."""
+        """Start the call in its loop, as a task with a context of its own."""
         if not self.abandoned:
             self._task = self._loop.create_task(self._run())
             self._task.add_done_callback(self._end)
@@ -142,7 +142,7 @@ class _Delivery:
 
 
 def check_handler(handler: Callable[[Any], object] | None) -> None:
-    """Raise InvalidValueError for what cannot be called, or not from here."""
+    """Raise InvalidValueError for what is not callable, or not callable from here."""
     if handler is not None and not callable(handler):
         reason = f"expected a function of one message, got {type(handler).__name__}"
         raise InvalidValueError("on_effect", reason)
@@ -150,7 +150,7 @@ def check_handler(handler: Callable[[Any], object] | None) -> None:
 
 
 def loop_for(handler: Callable[[Any], object] | None) -> asyncio.AbstractEventLoop | None:
-    """The running loop, for a handler that is a coroutine function."""
+    """Return the running loop for a handler that is a coroutine function, else None."""
     called = getattr(handler, "__call__", None)  # noqa: B004 - its own, not whether it has one
     if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called)):
         return None
@@ -162,6 +162,6 @@ def loop_for(handler: Callable[[Any], object] | None) -> asyncio.AbstractEventLo
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs in this thread; asyncio is not imported to find that there is none."""
+    """Return the loop that runs in this thread, or None, without importing asyncio."""
     asyncio = sys.modules.get("asyncio")
     return None if asyncio is None else asyncio._get_running_loop()

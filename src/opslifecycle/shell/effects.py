@@ -1,4 +1,4 @@
-"""What follows a decision: first for the records themselves, then for everybody who looks on."""
+"""The effects of a decision: first on the records, then on what readers and waiters see."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ Teller = tuple[Sized, Callable[[Any], None]]
 
 @attrs.frozen
 class FeedParts:
-    """A machine's feed, and how many of its entries are retained: first in, first out.
+    """The feed of a machine, and how many of its entries are retained.
 
     Without retention there is no limit. With `held_by_cursors`, an entry stays until every cursor
-    has passed it, whatever the limit says.
+    has passed it, whatever the limit is.
     """
 
     feed: CompletionFeed[Any, Any]
@@ -52,7 +52,7 @@ class FeedParts:
 
 @attrs.frozen
 class _Plan:
-    """What some effects come to, for one record after another."""
+    """What a tuple of effects requires for a record."""
 
     #: The machine's own, if anybody carries them out.
     own: tuple[Enum, ...]
@@ -67,7 +67,7 @@ class _Plan:
 
 
 class _Plans(dict[tuple[Enum, ...], _Plan]):
-    """Plans by their effects. The authority gives one of a few shared tuples, each planned once."""
+    """The plans of effects. The authority returns a few shared tuples; each is planned once."""
 
     def __init__(
         self,
@@ -112,11 +112,11 @@ def _nobody(id: Any) -> int:
 
 
 class EffectRunner(Generic[IdT, RecordT]):
-    """Carries out effects, in two parts.
+    """The application of effects, in two parts.
 
-    `settle` is for whoever decides: what leaves the records, so that the next command of the same
-    batch finds it gone. `publish` is for everybody else, once what was decided is kept; it is
-    called with the publication lock held. `carry_out` is both, where nothing is kept in between.
+    `settle` changes the records, so that the next command of the same batch finds a removed record
+    gone. `publish` shows the changes to readers and waiters after the commit; it is called with the
+    publication lock held. `carry_out` does both, where no commit is in between.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         decide: Callable[..., Any] | None,
         arguments: tuple[Any, ...],
     ) -> None:
-        """Settle and publish what follows for one record, in few calls: every end pays for them."""
+        """Apply the effects on one record, in few calls: this is part of every finishing action."""
         plan = self._plans[effects]
         if plan.own:
             self._note(authority, record, plan, decide, arguments)
@@ -162,12 +162,12 @@ class EffectRunner(Generic[IdT, RecordT]):
             self.outbox.publish()
 
     def evict_passed(self, authority: Any) -> None:
-        """Evict what a cursor that has moved on no longer holds."""
+        """Evict what a cursor that has advanced no longer holds back."""
         if self._held_by_cursors and self._feed is not None:
             self._evict(authority, self._feed)
 
     def settle_passed(self, authority: Any, retention: Retention) -> None:
-        """As `evict_passed`, within a batch."""
+        """Do what `evict_passed` does, within a batch."""
         if self._held_by_cursors:
             retention.evict(authority)
 
@@ -182,7 +182,7 @@ class EffectRunner(Generic[IdT, RecordT]):
                 self.listing.note(row.id)
 
     def begin(self) -> Retention:
-        """The rows of the feed, for a batch to begin with."""
+        """Return the rows of the feed as the start of a batch."""
         if self._feed is None:
             return Retention((), 0, sys.maxsize)
         return Retention(self._feed._rows, self._feed._head, self._rows_max, self._held_by_cursors)
@@ -196,7 +196,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         decide: Callable[..., Any] | None,
         arguments: tuple[Any, ...],
     ) -> None:
-        """Take out of the records what is to leave, and of the rows of a batch."""
+        """Remove what the effects of a batch remove from its records and rows."""
         plan = self._plans[effects]
         if plan.own:
             self._note(authority, record, plan, decide, arguments)
@@ -222,7 +222,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.outbox.note(authority, record, plan.own, watching, decide, arguments)
 
     def publish(self, changes: Iterable[Change], evicted: Iterable[Any]) -> None:
-        """Let everybody see some changes, in their order, and what was evicted after them."""
+        """Publish some changes in their order, and what was evicted after them."""
         for record, effects in changes:
             plan = self._plans[effects]
             if plan.rows is not None:
@@ -241,11 +241,11 @@ class EffectRunner(Generic[IdT, RecordT]):
             self.outbox.publish()
 
     def feeds(self, effects: tuple[Enum, ...]) -> bool:
-        """Whether a feed row is among some effects."""
+        """Return whether the effects append a feed entry."""
         return self._plans[effects].rows is not None
 
     def restore(self, authority: Any, rows: list[Any]) -> None:
-        """Take over feed entries, oldest first, and evict those that are over the limit."""
+        """Store feed entries, oldest first, and evict those over the limit."""
         if self._feed is None:
             return
         retention = Retention(rows, 0, self._rows_max, self._held_by_cursors)
@@ -253,7 +253,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         self._feed._rows += rows[len(retention.evicted) :]
 
     def end(self) -> None:
-        """End every wait; again is fine."""
+        """End every wait; twice is harmless."""
         self.watchers.close_all()
         self.barriers.fail_all(RegistryClosedError)
         if self._feed is not None:

@@ -1,8 +1,8 @@
-"""The shell: runs commands on the authority and publishes what follows, as one step for everybody.
+"""The engine: it gives commands to the authority and publishes their effects in one step.
 
-Without a store, the calling thread decides and publishes inside one short critical section. With
-one, commands go through a committer: decided in a batch, kept, then published. Either way the shell
-decides nothing itself: it asks the authority, and raises what the authority rejects with.
+Without a store, the calling thread decides and publishes in one short critical section. With a
+store, commands go through a committer: they are decided in a batch, committed, then published. The
+engine decides nothing: it asks the authority, and raises the authority's rejections.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Authority(Timed, Protocol[IdT, RecordT]):
-    """What the shell needs of a generated authority besides its commands."""
+    """What the engine needs of a generated authority, besides its commands."""
 
     records: dict[IdT, RecordT]
 
@@ -62,9 +62,9 @@ class Shell(Generic[IdT, RecordT]):
     # Commands -----------------------------------------------------------------------------------
 
     def run(self, step: Step) -> Any:
-        """Run a command and give its value; raises what it is rejected with.
+        """Run a command and return its result, or raise its rejection.
 
-        With a store this blocks until the command is durable, in an event loop too.
+        With a store this blocks until the command is durable, also in an event loop.
         """
         if self._committer is not None:
             waiting = Blocked()
@@ -100,7 +100,7 @@ class Shell(Generic[IdT, RecordT]):
         arguments: tuple[Any, ...],
         deferred: bool = False,
     ) -> None:
-        """Run a command that creates or changes one record: the hot path, so with few calls.
+        """Run a command that creates or changes one record. This is the hot path, with few calls.
 
         With a store this blocks until the command is durable, unless its write is `deferred`: such
         a command is written with the next commit, at most a second later.
@@ -161,7 +161,7 @@ class Shell(Generic[IdT, RecordT]):
         arguments: tuple[Any, ...],
         deferred: bool = False,
     ) -> Awaitable[Any]:
-        """As `act`, without blocking the event loop; as `start`, in one call less."""
+        """Do what `act` does without blocking the event loop; like `start`, with one call less."""
         if self._committer is None:
             self.act(id, decide, arguments, deferred)
             return Answered(None)
@@ -170,7 +170,7 @@ class Shell(Generic[IdT, RecordT]):
         return future
 
     def start(self, step: Step) -> Awaitable[Any]:
-        """Run a command without blocking the event loop: its value is to be awaited.
+        """Run a command without blocking the event loop, and return its result as an awaitable.
 
         Cancelling the task that awaits it does not undo the command.
         """
@@ -185,7 +185,7 @@ class Shell(Generic[IdT, RecordT]):
     def watch(
         self, id: IdT, admit: Callable[[Any, IdT], OpsLifecycleError | None], kind: type[WaitT]
     ) -> WaitT:
-        """A watch of one record, resolved already if it has ended."""
+        """Return a watch of one record. It is over at once if the record is finished."""
         lock = self.lock
         mutex = lock.mutex
         # As `lock.hold`, whose calls would be paid for by every watch.
@@ -225,7 +225,7 @@ class Shell(Generic[IdT, RecordT]):
         satisfy: Satisfy[IdT, Any],
         kind: type[WaitT],
     ) -> WaitT:
-        """A barrier over `ids`; what it is refused with comes through the wait."""
+        """Return a barrier over `ids`. Its rejections are raised by the wait."""
         wait: WaitT = self.lock.hold(self._wait_for_all, key, ids, admit, satisfy, kind)
         return wait
 
@@ -252,11 +252,11 @@ class Shell(Generic[IdT, RecordT]):
     # Reads --------------------------------------------------------------------------------------
 
     def ask(self, question: Callable[..., T], *arguments: Any) -> T:
-        """Ask the authority something, of one instant."""
+        """Call a method of the authority that changes nothing, at one instant."""
         return self.lock.hold(question, self._authority, *arguments)
 
     def view(self, id: IdT, view_of: Callable[[RecordT, int], T]) -> T | None:
-        """A view of one record and its number of watchers; None when the id is unknown."""
+        """Return a view of one record and its number of watchers; None if no record has the id."""
         return self.lock.hold(self._view, id, view_of)
 
     def _view(self, id: IdT, view_of: Callable[[RecordT, int], T]) -> T | None:
@@ -269,7 +269,7 @@ class Shell(Generic[IdT, RecordT]):
         order: Callable[[RecordT], Any],
         view_of: Callable[[RecordT, int], T],
     ) -> list[T]:
-        """Views of the records whose listing keys are those wanted, of one instant, in order."""
+        """Return views of the records with the wanted listing keys, at one instant, in order."""
         return self.lock.hold(self._views, wanted, order, view_of)
 
     def _views(
@@ -286,7 +286,7 @@ class Shell(Generic[IdT, RecordT]):
     # Closing ------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Refuse further work, finish what was asked for before, and end every wait."""
+        """Refuse further commands, finish the queued ones, and end every wait."""
         if self.effects.outbox is not None:
             self.effects.outbox.stop(wait=True)
         if self._committer is not None:
@@ -305,7 +305,7 @@ class Shell(Generic[IdT, RecordT]):
         self.lock.left[self.effects.end] = True
 
     async def close_async(self) -> None:
-        """As `close`, without blocking the event loop while the store is given up."""
+        """Do what `close` does, without blocking the event loop."""
         if self._committer is None and self.effects.outbox is None:
             self.close()
             return
@@ -314,7 +314,7 @@ class Shell(Generic[IdT, RecordT]):
         await asyncio.to_thread(self.close)
 
     def end(self, reason: type[OpsLifecycleError]) -> None:
-        """Close for a reason, which every later command is told; again is fine."""
+        """Close for a reason, which every later command raises; twice is harmless."""
         try:
             self.lock.hold(self._end, reason)
         except BaseException:
@@ -328,7 +328,7 @@ class Shell(Generic[IdT, RecordT]):
         self.effects.end()
 
     def abandon(self) -> None:
-        """Close what its owner has dropped; called by a finalizer, so it waits for nothing."""
+        """Close a registry that its user has dropped. Finalizers call this: it never waits."""
         if self.effects.outbox is not None:
             self.effects.outbox.stop(wait=False)
         if self._committer is not None:
@@ -337,7 +337,7 @@ class Shell(Generic[IdT, RecordT]):
             self.lock.defer(self._end)
 
     def disown(self) -> None:
-        """Refuse to work in a forked child: the parent goes on owning what is shared."""
+        """Refuse to work in a forked child: the parent still owns what is shared."""
         self.lock.renew()
         self._committer = None
         self._closed = RegistryClosedError

@@ -1,8 +1,8 @@
-"""Finding records by their properties without looking at all of them.
+"""An index that finds records by their properties.
 
-A derived index: nothing depends on it but listing, and it can be rebuilt from the records. It is
-built by the first filtered listing; from then on a transition costs it one note of the id, and the
-next listing brings the noted ids up to date. An index whose upkeep was interrupted is built anew.
+It is derived data: only the listing depends on it, and it can be rebuilt from the records. The
+first filtered listing builds it. From then on a command only notes the id of its record, and the
+next listing updates the noted ids. An index whose update was interrupted is built again.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Listing(Generic[IdT, RecordT]):
         self._noted: dict[IdT, None] = {}
 
     def note(self, id: IdT) -> None:
-        """Remember that the record of `id` was made, changed or erased."""
+        """Note that the record with an id was created, changed or erased."""
         self._noted[id] = None
 
     def select(self, wanted: tuple[Any, ...]) -> list[RecordT]:
-        """The records whose properties are those wanted, in no order; None stands for any value."""
+        """Return the records with the wanted properties, in no order. None matches any value."""
         filters = [(place, value) for place, value in enumerate(wanted) if value is not None]
         if not filters:
             return list(self._records.values())

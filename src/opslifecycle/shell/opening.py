@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 async def open_in_thread(make: Callable[..., T], **settings: Any) -> T:
-    """Make a registry in a worker thread: its store is opened, read and recovered there.
+    """Construct a registry in a worker thread, which opens, reads and recovers its store.
 
-    If the task that awaits this is cancelled, the registry is dropped as soon as it is there, and
-    gives its store up.
+    If the task that awaits this is cancelled, the registry is dropped once it is constructed, and
+    its store is closed.
     """
     import asyncio  # here, because programs without an event loop do not need it
 

@@ -1,4 +1,4 @@
-"""What keeps a registry: the interface that every store implements, and one in memory."""
+"""The interface of stores, and a store in memory."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Put: TypeAlias = tuple[str, int | None, str]
 
 @attrs.frozen
 class Commit:
-    """What one group of commands has changed: kept whole or not at all.
+    """The changes of one group commit, which a store writes as a whole or not at all.
 
-    Bodies and the registry's state are JSON texts. A store keeps them as they are; feed rows up to
-    `dropped_through` are no longer needed.
+    Bodies and the registry's state are JSON texts, which a store does not interpret. Feed entries
+    up to `dropped_through` are no longer needed.
     """
 
     puts: tuple[Put, ...]
@@ -34,9 +34,10 @@ class Commit:
 
 @attrs.frozen
 class Stored:
-    """What a store holds: bodies by id, feed rows by sequence, and the state, None if new.
+    """The contents of a store: bodies by id, feed rows by sequence number, the registry's state.
 
-    A feed row is an id and the body that its record had when it ended.
+    A feed row is an id and the body that its record had when it finished. `state` is None in a new
+    store.
     """
 
     records: Mapping[str, str]
@@ -50,9 +51,9 @@ EMPTY = Stored({}, {}, None)
 
 @attrs.frozen
 class Identity:
-    """Which machine a store is written by, and how what an older version wrote is read.
+    """The machine that writes a store, and the migration of what older versions wrote.
 
-    `migrate` gives what was stored as this version spells it, or raises StoreVersionError.
+    `migrate` returns older contents as this version stores them, or raises StoreVersionError.
     """
 
     machine: str
@@ -64,7 +65,7 @@ class Identity:
         return f"{self.machine} version {self.version}"
 
     def refuse_unreadable(self, machine: Any, version: Any, where: str) -> None:
-        """Raise StoreVersionError for what another machine, or a version we cannot read, wrote."""
+        """Raise StoreVersionError for another machine, or for a version without a migration."""
         if (machine, version) == (self.machine, self.version):
             return
         older = machine == self.machine and type(version) is int and version < self.version
@@ -72,51 +73,63 @@ class Identity:
             raise StoreVersionError(f"{machine} version {version} ({where})", str(self))
 
     def adopt(self, version: int, stored: Stored) -> Stored:
-        """What a readable version of the machine has stored, as this one spells it."""
+        """Return the contents that a readable version wrote, as this version stores them."""
         if version == self.version or self.migrate is None:
             return stored
         return self.migrate(version, stored)
 
 
 class Store(ABC):
-    """Keeps one registry. Its methods are called by one thread at a time."""
+    """Base of stores. A store holds one registry; one thread at a time calls its methods."""
 
     #: What becomes of live operations at recovery; None: as the machine says.
     interrupted: Interrupted | None = None
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the store in messages."""
         return type(self).__name__
 
     @abstractmethod
     def open(self, identity: Identity) -> Stored:
-        """Take ownership and give what is held, in the spelling of `identity`.
+        """Take ownership of the registry, and return the store contents.
 
-        Raises RegistryOwnedError, StoreDamagedError, StoreVersionError or PersistenceError.
+        Args:
+            identity: The machine that opens the store; older contents are migrated to its version.
+
+        Raises:
+            RegistryOwnedError: Another process owns the registry.
+            StoreDamagedError: The contents contradict each other.
+            StoreVersionError: They are of another machine, or of a version without a migration.
+            PersistenceError: The store cannot be read or written.
         """
 
     @abstractmethod
     def append(self, commit: Commit) -> None:
-        """Keep a commit; it is durable when this returns.
+        """Write a commit. It is durable when this returns.
 
-        Raises PersistenceError if nothing of it was kept, OwnershipLostError if somebody else owns
-        the store by now.
+        Raises:
+            PersistenceError: Nothing of the commit was written.
+            OwnershipLostError: Another process has taken over the registry.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give up ownership. Twice is fine."""
+        """Give up ownership; twice is harmless."""
 
     def heartbeat_seconds(self) -> float | None:
-        """How often the owner must call `heartbeat`, whatever else it does; None for never."""
+        """Return how often the owner must call `heartbeat`, in seconds; None for never."""
         return None
 
     def heartbeat(self) -> None:  # noqa: B027 - most stores have nothing to say
-        """Say that the owner is alive; raises OwnershipLostError if it owns nothing any more."""
+        """Renew the lease of the owner.
+
+        Raises:
+            OwnershipLostError: Another process has taken over the registry.
+        """
 
     def maintain(self) -> None:  # noqa: B027 - most stores have nothing to do
-        """Do work that no command should wait for; called between two commits, often."""
+        """Do work that no command should wait for. It is called between commits, often."""
 
 
 #: How the keys of outbox messages begin, which stand among the records of a store.
@@ -124,12 +137,12 @@ OUTBOX_PREFIX = "effect-"
 
 
 def is_outbox_key(key: str) -> bool:
-    """Whether a key of a stored record is that of an outbox message."""
+    """Return whether the key of a stored record is that of an outbox message."""
     return key.startswith(OUTBOX_PREFIX)
 
 
 class MemoryStore(Store):
-    """Keeps a registry in this process: for tests, and for handing one over to the next."""
+    """A store in this process, for tests; a registry that opens it later finds the contents."""
 
     def __init__(self, *, interrupted: Interrupted | None = None) -> None:
         self.interrupted = interrupted
@@ -141,6 +154,7 @@ class MemoryStore(Store):
         self._state: str | None = None
 
     def open(self, identity: Identity) -> Stored:
+        """See `Store.open`."""
         with self._lock:
             if self._owned:
                 raise RegistryOwnedError("a MemoryStore", "another registry of this process")
@@ -156,6 +170,7 @@ class MemoryStore(Store):
             return stored
 
     def append(self, commit: Commit) -> None:
+        """See `Store.append`."""
         with self._lock:
             if not self._owned:
                 raise OwnershipLostError
@@ -171,5 +186,6 @@ class MemoryStore(Store):
             self._state = commit.state
 
     def close(self) -> None:
+        """See `Store.close`."""
         with self._lock:
             self._owned = False

@@ -48,7 +48,7 @@ def migrated(
 
 
 def rename(data: Data, old: str, new: str) -> None:
-    """Move what stands under one key to another, if it is there."""
+    """Move the value of one key to another, if it is there."""
     if old in data:
         data[new] = data.pop(old)
 
@@ -56,7 +56,8 @@ def rename(data: Data, old: str, new: str) -> None:
 def respell(data: Data, key: str, names: Mapping[str, str], gone: tuple[str, ...] = ()) -> None:
     """Replace a member of a closed set by its new name.
 
-    Raises StoreVersionError for one that has gone: nothing says what it should become.
+    Raises:
+        StoreVersionError: The member was removed, and no migration covers it.
     """
     value = data.get(key)
     if value in gone:

@@ -94,6 +94,7 @@ class RegistryRow:
 
     @property
     def lease(self) -> Lease:
+        """The lease of the registry's owner."""
         return Lease(self.owner, self.lock, self.expires_ms)
 
     @property

@@ -1,4 +1,4 @@
-"""The chain of a registry's rows: each covers its predecessor, old ones leave, new ones come."""
+"""The log of a registry: each row covers its predecessor; old rows are deleted, new ones added."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SPARE_ROWS = 256
 
 @attrs.define
 class Chain:
-    """Where the rows of a registry begin and end, and which of them are still needed."""
+    """The index of a log: its first and last row, and which rows are still needed."""
 
     base: int = 0
     base_checksum: int = 0
@@ -32,10 +32,10 @@ Row: TypeAlias = tuple[int, str, str, int | None, str | None, int]
 
 
 class Writer:
-    """A chain that grows at one end and shrinks at the other, in one transaction.
+    """Changes of a log in one transaction: rows appended at the end and deleted at the beginning.
 
-    `values` are those of the new rows, one after another as the table has them. The chain itself
-    stays as it is until `keep`, because the transaction may fail.
+    `values` are the columns of the new rows, in order. The index does not change before `keep`,
+    because the transaction may fail.
     """
 
     def __init__(self, number: int, chain: Chain) -> None:
@@ -49,11 +49,11 @@ class Writer:
         self._dropped_through = 0
 
     def latest(self, id: str) -> int | None:
-        """Where the row stands that says how a record now is."""
+        """Return the number of the row with the current version of a record."""
         return self._latest[id] if id in self._latest else self._chain.latest.get(id)
 
     def put(self, puts: Iterable[Put]) -> None:
-        """Append how records now are, and the feed rows of those that have a sequence."""
+        """Append record writes, and feed rows for the records that have a sequence number."""
         head, checksum = self.head, self.head_checksum
         for id, sequence, body in puts:
             head += 1
@@ -65,12 +65,12 @@ class Writer:
         self.head, self.head_checksum = head, checksum
 
     def row(self, id: str, sequence: int, body: str) -> None:
-        """Append a feed row whose record has gone."""
+        """Append a feed row whose record was removed."""
         self._add("row", id, sequence, body)
         self._feed[sequence] = self.head
 
     def erase(self, id: str) -> None:
-        """Append that a record has gone, if there is one."""
+        """Append the removal of a record, if there is one."""
         if self.latest(id) is not None:
             self._add("erase", id, None, None)
             self._latest[id] = None
@@ -86,16 +86,16 @@ class Writer:
         self.values += (self._first + head, kind, id, sequence, body, checksum)
 
     def drop_feed(self, dropped_through: int) -> None:
-        """The feed rows up to a sequence are no longer needed."""
+        """Mark the feed rows up to a sequence number as no longer needed."""
         self._dropped_through = dropped_through
 
     def is_long(self) -> bool:
-        """Whether most of the chain is no longer needed."""
+        """Return whether most of the log is no longer needed."""
         needed = len(self._chain.latest) + len(self._chain.feed)
         return self._chain.head - self._chain.base > 2 * needed + _SPARE_ROWS
 
     def retire(self, row: Row) -> None:
-        """Let the oldest row go; what of it is still needed is appended again."""
+        """Delete the oldest row; what is still needed of it is appended again."""
         position, _, id, sequence, body, checksum = row
         self.base, self.base_checksum = position, checksum
         if body is None:
@@ -111,7 +111,7 @@ class Writer:
         return sequence > self._dropped_through and at == position
 
     def keep(self) -> None:
-        """The transaction has ended well: the chain is as it was written."""
+        """Store the changed index, after the transaction has succeeded."""
         chain = self._chain
         chain.base, chain.base_checksum = self.base, self.base_checksum
         chain.head, chain.head_checksum = self.head, self.head_checksum

@@ -1,4 +1,4 @@
-"""Requests to the owner of a registry, left in its store by other processes."""
+"""Requests to the owner of a registry, which other processes write to its store."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from opslifecycle.stores.sqlite.connection import Connection
 
 
 class Inbox:
-    """The requests in one store; raises PersistenceError when it cannot be used."""
+    """The requests in one store. Methods raise PersistenceError if the store cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def ask(self, registry: str, id: str, reason: str) -> None:
-        """Ask for one record to be cancelled; asking again is fine."""
+        """Request the cancellation of one record; repeating it is harmless."""
         with Connection(self._path) as database:
             database.execute(
                 "INSERT INTO inbox (registry, id, reason) VALUES (?, ?, ?)", (registry, id, reason)

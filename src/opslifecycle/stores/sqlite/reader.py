@@ -96,18 +96,22 @@ class StoreReader:
         self._known: dict[str, dict[str, tuple[str, object, Any]]] = {}
 
     def names(self) -> list[str]:
-        """The names of the registries, in their order."""
+        """Return the names of the registries, in their order."""
         return self._read(lambda database, file: registry_names(database, str(self._path)))
 
     def registry(self, name: str) -> StoredRegistry:
-        """One registry as it is at one instant; raises PersistenceError if it is forgotten."""
+        """Return one registry at one instant.
+
+        Raises:
+            PersistenceError: There is no such registry.
+        """
         found = self._registry(name)
         if found is None:
             raise PersistenceError(str(self._path), f"there is no registry {name!r} any more")
         return found
 
     def all(self) -> list[StoredRegistry]:
-        """Every registry, without those that are forgotten meanwhile."""
+        """Return every registry that the store holds."""
         found = [self._registry(name) for name in self.names()]
         return [each for each in found if each is not None]
 

@@ -1,4 +1,4 @@
-"""Reading the rows of a registry: every row checked against its predecessor."""
+"""The reading of a registry's rows, with each row checked against its predecessor."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Replay:
         return row.version
 
     def stored(self) -> Stored:
-        """What is held now."""
+        """Return the contents as they are now."""
         dropped_through = self._dropped_through()
         kept = sorted(sequence for sequence in self._rows if sequence > dropped_through)
         self._rows = {sequence: self._rows[sequence] for sequence in kept}
@@ -98,7 +98,7 @@ class Replay:
     def _verified(
         self, database: sqlite3.Connection, number: int, head: int, head_checksum: int
     ) -> Iterator[Row]:
-        """The rows after where we stand, each checked against its predecessor."""
+        """Yield the rows after the current position, each checked against its predecessor."""
         position, checksum = self.chain.head, self.chain.head_checksum
         found = database.execute(
             "SELECT key, kind, id, sequence, body, checksum FROM log WHERE key > ? AND key <= ?"

@@ -1,4 +1,4 @@
-"""The layout of a SQLite store: tables, views for people, and the checksums of its rows."""
+"""The layout of a SQLite store: tables, views for SQL users, and the checksums of rows."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ FROM states s, json_each(s.state, '$.cursors') c;
 
 
 def create(path: Path) -> None:
-    """Make an empty store, unless somebody else makes it first.
+    """Create an empty store, unless another process creates it first.
 
-    It is made beside its place and linked into it whole, so that nobody ever finds half of it.
+    It is created under another name and linked to its path, so that no process finds half of it.
     """
     name = str(path.with_name(f".{path.name}.{secrets.token_hex(8)}"))
     try:
@@ -115,7 +115,7 @@ def create(path: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Have the folder's entries on the disk, where the system can do that."""
+    """Flush the entries of the folder to the disk, where the system can do that."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -128,17 +128,17 @@ def _sync(folder: Path) -> None:
 def checksum_of_row(
     previous: int, position: int, kind: str, id: str, sequence: int | None, body: str | None
 ) -> int:
-    """The checksum of a row, which covers its predecessor's.
+    """Return the checksum of a row, which covers its predecessor's.
 
-    Kinds and ids hold no spaces, so no two rows read the same.
+    Kinds and ids hold no spaces, so no two rows have the same text.
     """
     return zlib.crc32(f"{position} {kind} {id} {sequence} {body}".encode(), previous)
 
 
 def checksum_of(*values: object) -> str:
-    """The checksum of a registry's own row, over its values in order.
+    """Return the checksum of a registry's own row, over its values in order.
 
-    Each value is preceded by its length, so that no two lists of values read the same.
+    Each value is preceded by its length, so that no two lists of values have the same text.
     """
     texts = ["-" if value is None else str(value) for value in values]
     text = "".join(f"{len(each)}:{each}" for each in texts)

@@ -1,4 +1,4 @@
-"""Transactions, and the statement that appends rows, one for a whole commit."""
+"""Transactions, and the statement that appends the rows of a whole commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALUES_MAX = 2048 * _COLUMNS
 
 
 class Transaction:
-    """Several statements, kept together or not at all."""
+    """Several statements that succeed or fail together."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -35,7 +35,7 @@ class Transaction:
             self._roll_back()
 
     def _roll_back(self) -> None:
-        """Undo the transaction; if that fails too, the connection says that it is still in one."""
+        """Undo the transaction. If that fails, the connection reports that it is still in one."""
         try:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
@@ -46,11 +46,13 @@ class Transaction:
 def append_rows(
     database: sqlite3.Connection, number: int, fence: int, values: list[int | str | None]
 ) -> None:
-    """Append rows to a registry's log, all or none, if its fence is still ours.
+    """Append rows to a registry's log, all or none, if the fencing token is still ours.
 
-    As long as they fit into one statement they are a transaction of their own: the interpreter's
-    lock is let go once for all of it, and other threads run while the disk works. Raises
-    OwnershipLostError, and then has appended nothing.
+    If they fit into one statement, this is a transaction of its own: the interpreter's lock is
+    released once for all of it, and other threads run while the disk works.
+
+    Raises:
+        OwnershipLostError: Another process has taken over the registry; nothing was appended.
     """
     if len(values) > _VALUES_MAX:
         if not database.in_transaction:

@@ -1,9 +1,10 @@
-"""Keeps registries in a SQLite file: append-only rows in a checked chain, owned by one process.
+"""The SQLite store: append-only rows with chained checksums, owned by one process.
 
 A commit is one statement, which is its own transaction: it appends a row for each record that
 changed and one for the registry's state, provided that this process still owns the registry. Rows
-that are no longer needed leave from the old end, some hundreds at a time; those still needed are
-appended again. So the work of a commit does not grow with what is held, and the file stops growing.
+that are no longer needed are deleted at the old end, some hundreds at a time; those still needed
+are appended again. So the work of a commit does not grow with the contents, and the file stops
+growing.
 """
 
 from __future__ import annotations
@@ -64,13 +65,17 @@ _PAGES_OF_COMMIT = 3
 
 
 class SqliteStore(Store):
-    """Keeps one registry, by name, in a SQLite file; other processes may read it at any time.
+    """A store of one registry, by name, in a SQLite file, which other processes can read.
 
-    `durability="power"` has each commit on the disk before it is answered; `"process"` survives the
-    end of the process, however sudden, but not a power cut. `interrupted` says what becomes of
-    operations that were live when their process was gone; None: as the machine says. With
-    `restored=True` the file is opened as one that was put back from a backup: its feed begins a new
-    epoch. A copy is recognised without it, unless a whole volume was put back.
+    Args:
+        path: The file. It is created, readable by its owner only, if it does not exist.
+        registry: The name of the registry in the file.
+        durability: With `"power"` a commit survives a power cut; with `"process"` it survives the
+            end of the process, however sudden.
+        interrupted: What happens to records that were live when the process of the last owner
+            ended: `"terminate"`, `"discard"`, or None for what the machine declares.
+        restored: Whether the file was put back from a backup, so that the feed begins a new
+            epoch. A copy is recognised without it, unless a whole volume was put back.
     """
 
     def __init__(
@@ -108,11 +113,13 @@ class SqliteStore(Store):
 
     @property
     def name(self) -> str:
+        """The path of the file, which messages name."""
         return str(self._path)
 
     # Opening ------------------------------------------------------------------------------------
 
     def open(self, identity: Identity) -> Stored:
+        """See `Store.open`."""
         if self._database is not None:
             raise RegistryOwnedError(self.name, "another registry of this process")
         self._identity = identity
@@ -158,7 +165,7 @@ class SqliteStore(Store):
             return self._claim(database, owner)
 
     def _claim(self, database: sqlite3.Connection, owner: Owner) -> Stored:
-        """Take the lease of the registry, and read what it holds."""
+        """Take the lease of the registry, and read its contents."""
         row = registry_row(database, self.name, self._registry)
         if row is None:
             return self._register(database, owner)
@@ -188,7 +195,7 @@ class SqliteStore(Store):
             raise StoreDamagedError(self.name, self._chain.head, rule) from None
 
     def _register(self, database: sqlite3.Connection, owner: Owner) -> Stored:
-        """Take a row for a registry that is new."""
+        """Add the row of a new registry."""
         self._chain = Chain()
         (last,) = database.execute("SELECT max(number) FROM registries").fetchone()
         number = 1 if last is None else last + 1
@@ -203,7 +210,7 @@ class SqliteStore(Store):
         return Stored({}, {}, None)
 
     def _rewrite(self, database: sqlite3.Connection, stored: Stored) -> None:
-        """Have everything stand in the chain as this version spells it, and nothing else."""
+        """Write all contents again as this version stores them."""
         writer = Writer(self._owned().number, self._chain)
         writer.base, writer.base_checksum = writer.head, writer.head_checksum
         sequences = {row: sequence for sequence, row in stored.rows.items()}
@@ -220,6 +227,7 @@ class SqliteStore(Store):
     # Committing ---------------------------------------------------------------------------------
 
     def append(self, commit: Commit) -> None:
+        """See `Store.append`."""
         if self._failed is not None:
             raise self._failure or PersistenceError(self.name, self._failed)
         database, owner = self._connected(), self._owned()
@@ -253,7 +261,7 @@ class SqliteStore(Store):
         append_rows(database, owner.number, owner.fence, writer.values)
 
     def _failure_of(self, database: sqlite3.Connection, error: Exception) -> PersistenceError:
-        """Return what is raised for a commit that failed; the store may be of no more use."""
+        """Return the error of a commit that failed; the store may be unusable afterwards."""
         failure = failure_of(self.name, self._file.path, error, reading=False)
         if database.in_transaction or is_fatal(error):
             # After such a failure it is unknown what is on the disk.
@@ -262,7 +270,7 @@ class SqliteStore(Store):
         return failure
 
     def _lose(self) -> StoreLostError:
-        """Write no more, because other processes no longer find what is written."""
+        """Stop writing, because other processes no longer find what is written."""
         cause = (
             "the file was deleted or replaced while it was open; what was acknowledged is in no"
             " file any more, and nothing further is written"
@@ -277,7 +285,7 @@ class SqliteStore(Store):
         return self._failure
 
     def _retire_oldest(self, database: sqlite3.Connection, writer: Writer) -> None:
-        """Let some of the oldest rows go, because most of the chain is no longer needed."""
+        """Delete some of the oldest rows, because most of the log is no longer needed."""
         first = self._owned().number << POSITION_BITS
         # More than came with this commit, so that the log shrinks however large commits are.
         count = max(_COMPACTED_ROWS, 2 * (writer.head - self._chain.head))
@@ -290,7 +298,7 @@ class SqliteStore(Store):
             writer.retire((key & POSITION_MASK, *values))
 
     def _let_go(self, database: sqlite3.Connection, writer: Writer) -> None:
-        """Delete the rows before the chain's new base."""
+        """Delete the rows before the new beginning of the log."""
         number = self._owned().number
         first = number << POSITION_BITS
         database.execute("DELETE FROM log WHERE key > ? AND key <= ?", (first, first + writer.base))
@@ -325,9 +333,11 @@ class SqliteStore(Store):
                 pass
 
     def heartbeat_seconds(self) -> float | None:
+        """See `Store.heartbeat_seconds`."""
         return lease.BEAT_SECONDS
 
     def heartbeat(self) -> None:
+        """See `Store.heartbeat`."""
         if self._database is None or self._owner is None:
             return
         if not self._file.is_in_place():
@@ -340,6 +350,7 @@ class SqliteStore(Store):
             return
 
     def maintain(self) -> None:
+        """See `Store.maintain`."""
         if self._database is None or self._pages_written < _PAGES_OF_CHECKPOINT:
             return
         self._pages_written = 0
@@ -354,12 +365,13 @@ class SqliteStore(Store):
             _log.warning(text, self.name, logged)
 
     def close(self) -> None:
+        """See `Store.close`."""
         if self._database is not None and not self._file.is_in_place():
             self._lose()
         self._give_up(clean=self._failed is None)
 
     def _give_up(self, *, clean: bool) -> None:
-        """Give up the lock, the lease and the connection."""
+        """Release the lock, the lease and the connection."""
         database, self._database = self._database, None
         owner, self._owner = self._owner, None
         try:

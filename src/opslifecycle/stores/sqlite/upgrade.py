@@ -1,8 +1,8 @@
-"""Stores of older layouts, read by the rules of their time and laid out anew.
+"""The upgrade of stores with older layouts.
 
-Layout 2 had no place and no lock in the row of a registry. Layout 1 kept a registry's state in its
-own row, signed rows with blake2b over their whole text, and repeated the id inside each body. Both
-were written before the first release, and are still opened.
+Layout 2 had no place and no lock in the row of a registry. Layout 1 had a registry's state in its
+own row, checksums with blake2b over whole rows, and the id inside each body. Both were written
+before the first release, and can still be opened.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _upgrade_1(database: sqlite3.Connection, path: str) -> None:
 
 
 def _statements() -> list[str]:
-    """The statements of the schema; a trigger holds semicolons of its own."""
+    """Return the statements of the schema; a trigger contains semicolons of its own."""
     found, part = [], ""
     for line in SCHEMA.splitlines(keepends=True):
         part += line
@@ -111,7 +111,7 @@ def _statements() -> list[str]:
 def _read(
     database: sqlite3.Connection, path: str, number: int, registry: tuple[str, ...]
 ) -> Writer:
-    """The rows of one registry, each checked against its predecessor."""
+    """Yield the rows of one registry, each checked against its predecessor."""
     (name, machine, version, digest, state, base, base_checksum, head, head_checksum, signature,
      _, owner, expires_ms) = registry  # fmt: skip
     _refuse_owned(path, owner, expires_ms)
@@ -145,7 +145,7 @@ def _read(
 
 
 def _body(body: str) -> str:
-    """A body without the id, which stands in a column of its own."""
+    """Return a body without the id, which has a column of its own."""
     data = json.loads(body)
     data.pop("id", None)
     return text_of(data)
