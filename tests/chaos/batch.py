@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from tests.chaos.batch_model import BatchModel, planned
-from tests.chaos.library import read
+from tests.chaos.batch_readers import Readers
+from tests.chaos.cli import CLI, read
 from tests.chaos.pipe import Line, Listener
 from tests.chaos.places import ROOT
-from tests.chaos.processes import marked
+from tests.chaos.processes import kill_all, marked, require_none
 from tests.chaos.target import Limits, Target
 from tests.chaos.verdict import ViolationError, require
 
@@ -39,23 +37,25 @@ class BatchRun(Target):
         self._place = folder.with_name(f"{folder.name}-batch")
         self._place.mkdir()
         self._runs = 0
-        self._names: set[str] = set()
+        #: The names of the commands of the latest run.
+        self.current: set[str] = set()
         self._listener: Listener | None = None
         self._journal: list[Line] = []
+        self._readers: list[Readers] = []
 
     def start(self) -> None:
         self._runs += 1
         commands = planned(self.chance, f"r{self._runs}", self._deeds)
         self.model.commands.update((each.name, each) for each in commands)
-        self._names = {each.name for each in commands}
+        self.current = {each.name for each in commands}
         listed = [{"name": each.name, "command": each.script()} for each in commands]
         path = self._place / "batch.yaml"
         path.write_text(yaml.safe_dump({"max_concurrent": 4, "commands": listed}))
-        words = ["run", "--json", "--grace-seconds", "1", "--store", str(self._store), str(path)]
+        words = ["run", "--json", "--grace-seconds", "1", "--store", str(self.store), str(path)]
         reading, writing = os.pipe()
         with self._errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "opslifecycle.cli.main", *words], cwd=ROOT, stdout=writing,
+                [*CLI, *words], cwd=ROOT, stdout=writing,
                 stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True,
                 env={**os.environ, _MARK: self._mark},
             )  # fmt: skip
@@ -73,7 +73,8 @@ class BatchRun(Target):
             time.sleep(0.01)
 
     @property
-    def _store(self) -> Path:
+    def store(self) -> Path:
+        """The store's file."""
         return self.folder / self.names[0]
 
     @property
@@ -84,24 +85,38 @@ class BatchRun(Target):
     def _mark(self) -> str:
         return f"{self._place} {self._runs}"
 
-    def hear(self, seconds: float) -> int:
+    def hear(self, seconds: float) -> None:
         if self._listener is None:
             time.sleep(seconds)
-            return 0
+            return
         lines = self._listener.lines(seconds)
         self._journal += lines
         for line in lines:
             self.model.acknowledge(line)
         self.counts["ends acknowledged"] += len(lines)
-        return len(lines)
 
     def verify(self, *, owner_lives: bool) -> None:
-        running = self._names if owner_lives else set()
-        rows = read(self._store, "ls", deadline=self.limits.deadline)
+        running = self.current if owner_lives else set()
+        rows = self.rows()
         if not owner_lives:
             self.hear(0)
         self.model.verify_rows(rows, running=running)
         self.counts["comparisons by other processes"] += 1
+
+    def follow(self) -> None:
+        """Have other processes wait for a command of the run, and follow its feed."""
+        if self.process.poll() is None:
+            rows = self.rows()
+            rows = [row for row in rows if row["display_name"] in self.current]
+            if rows:
+                self._readers.append(Readers(self.store, self.chance.choice(rows)))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what a reader shows."""
+        if not self.store.exists():
+            # The runner was ended before it had made one: there is nothing that could be shown.
+            return []
+        return read(self.store, "ls", deadline=self.limits.deadline)
 
     def end(self, *, disturbed: bool, may_refuse: bool = False) -> None:
         """Await the end of the run, and verify its exit status, what it left and what is stored.
@@ -114,20 +129,26 @@ class BatchRun(Target):
         while self.process.poll() is None:
             self.hear(0.1)
             if time.monotonic() > until:
-                raise ViolationError("hang", f"the run goes on: {self._names}")
+                raise ViolationError("hang", f"the run goes on: {self.current}")
         self.hear(0)
-        self._verify_orphans()
+        require_none(f"{_MARK}={self._mark}", self.limits.deadline)
         self.verify_errors()
         if may_refuse and self.process.returncode == _REFUSED:
             # Then nothing of it may have begun, be shown or be said.
-            for each in self._names:
+            for each in self.current:
                 del self.model.commands[each]
             require(not self._deeds.exists(), "wrong", "a run was refused after it had begun")
             self.counts["runs refused"] += 1
             disturbed = True
         self.verify(owner_lives=False)
+        while self._readers:
+            readers = self._readers[-1]
+            deadline = self.limits.deadline
+            readers.verify(self.model.shown, deadline=deadline, may_fail=may_refuse)
+            self._readers.pop()
+            self.counts["readers that followed a run"] += 1
         if not disturbed:
-            failing = any(self.model.commands[each].status for each in self._names)
+            failing = any(self.model.commands[each].status for each in self.current)
             status = self.process.returncode
             require(status == int(failing), "wrong", f"the run has ended with {status}")
 
@@ -138,15 +159,15 @@ class BatchRun(Target):
 
     def verify_running(self) -> None:
         """Compare what a reader shows while the runner is at work."""
-        if self._store.exists() and self.process.poll() is None:
+        if self.process.poll() is None:
             # What is acknowledged meanwhile is not what the reader has to know.
-            rows = read(self._store, "ls", deadline=self.limits.deadline)
-            self.model.verify_rows(rows, running=self._names)
+            rows = self.rows()
+            self.model.verify_rows(rows, running=self.current)
             self.counts["comparisons by other processes"] += 1
 
     def disturb(self) -> None:
         """Allow every command of the run to be ended by force."""
-        self.model.disturbed |= self._names
+        self.model.disturbed |= self.current
 
     def kill(self) -> None:
         """End the runner with a signal that nothing can catch; its commands must end, too."""
@@ -163,30 +184,6 @@ class BatchRun(Target):
             self._listener.close()
             self._listener = None
 
-    def collect(self) -> None:
-        """Collect what has ended, and compare what is printed with what was shown."""
-        self.verify(owner_lives=False)
-        command = [sys.executable, "-m", "opslifecycle.cli.main", "collect", "--store"]
-        done = subprocess.run(
-            [*command, str(self._store)], cwd=ROOT, capture_output=True, text=True, check=False,
-            timeout=self.limits.deadline,
-        )  # fmt: skip
-        require(done.returncode == 0, "wrong", f"collect has failed: {done.stderr}")
-        self.model.verify_collected(json.loads(line) for line in done.stdout.splitlines())
-        require(not read(self._store, "ls", deadline=self.limits.deadline), "duplicated", "left")
-        self.counts["collects"] += 1
-
-    def _verify_orphans(self) -> None:
-        """Require that nothing is left that the runner has started."""
-        until = time.monotonic() + self.limits.deadline
-        while left := marked(f"{_MARK}={self._mark}"):
-            if time.monotonic() > until:
-                for pid in left:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                raise ViolationError("orphan", f"processes are left: {left}")
-            time.sleep(0.02)
-
     def journal(self) -> list[Line]:
         return self._journal
 
@@ -196,6 +193,6 @@ class BatchRun(Target):
             self.process.kill()
             self.process.wait()
         self._close_output()
-        for pid in marked(f"{_MARK}={self._place}"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for readers in self._readers:
+            readers.release()
+        kill_all(marked(f"{_MARK}={self._place}"))

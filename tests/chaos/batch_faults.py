@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable
 
 from tests.chaos.batch import BatchRun
+from tests.chaos.cli import cli
 from tests.chaos.places import (
     fill,
     is_small,
@@ -46,8 +48,8 @@ def stop(run: BatchRun) -> None:
 
 def lock(run: BatchRun) -> None:
     """Hold the write lock of the store for a while."""
-    if (run.folder / run.names[0]).exists():
-        with locked(run.folder / run.names[0], run.limits.deadline):
+    if run.store.exists():
+        with locked(run.store, run.limits.deadline):
             run.hear(_seconds(run, run.limits.lock_max))
             if run.chance.random() < 0.2:
                 run.kill()
@@ -76,18 +78,41 @@ def other_user(run: BatchRun) -> None:
     """Have another user read the store."""
     if run.chance.random() < 0.5:
         open_to_all(run.folder)
-    done = read_as_another_user(run.folder / run.names[0])
+    done = read_as_another_user(run.store)
     require("Traceback" not in done.stderr, "traceback", done.stderr)
     told = done.returncode == 0 or done.stderr.startswith("error: ")
     require(told, "wrong", f"another user was told {done.stderr}")
     run.end(disturbed=False)
 
 
+def cancel(run: BatchRun) -> None:
+    """Ask for the end of one command, from another process."""
+    rows = run.rows()
+    live = [row for row in rows if row["display_name"] in run.current and not row["terminal"]]
+    if live:
+        row = run.chance.choice(live)
+        run.model.disturbed.add(row["display_name"])
+        cli("cancel", row["id"], store=run.store, deadline=run.limits.deadline)
+    run.end(disturbed=True)
+
+
 def calm(run: BatchRun) -> None:
     """Compare what a reader shows while the batch runs, and await its end."""
     run.verify_running()
     run.end(disturbed=False)
-    run.collect()
+    collect(run)
+
+
+def collect(run: BatchRun) -> None:
+    """Collect what has ended, and compare what is printed with what was shown."""
+    run.verify(owner_lives=False)
+    if not run.store.exists():
+        return
+    done = cli("collect", store=run.store, deadline=run.limits.deadline)
+    require(done.returncode == 0, "wrong", f"collect has failed: {done.stderr}")
+    run.model.verify_collected(json.loads(line) for line in done.stdout.splitlines())
+    require(not run.rows(), "duplicated", "what was collected is shown again")
+    run.counts["collects"] += 1
 
 
 FAULTS: dict[str, tuple[int, Fault]] = {
@@ -97,6 +122,7 @@ FAULTS: dict[str, tuple[int, Fault]] = {
     "run: lock": (3, lock),
     "run: full": (3, full),
     "run: closed output": (2, closed_output),
+    "run: cancel": (2, cancel),
     "run: other user": (1, other_user),
     "run: none": (2, calm),
 }

@@ -56,6 +56,7 @@ def judged(target: Target, findings: Findings, seed: int, keep: Path | None) -> 
     except ViolationError as error:
         findings.kinds.append(error.kind)
         findings.violations.append(f"{type(target).__name__} episode {seed}: {error}")
+        print(findings.violations[-1], flush=True)
         if keep is not None:
             place = keep / f"{type(target).__name__}-{seed}"
             shutil.rmtree(place, ignore_errors=True)
@@ -89,16 +90,16 @@ def library_episode(
         ends.enter_context(judged(library, findings, seed, keep))
         ends.callback(lambda: findings.counts.update(library.models.counts))
         library.start()
-        library.answers()
+        library.goes_on()
         weights = {name: of for name, of in possible(library).items() if name in faults}
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             library.hear(limits.calm_max * library.chance.random())
-            library.answers()
+            library.goes_on()
             (name,) = library.chance.choices(list(weights), list(weights.values()))
             findings.faults[name] += 1
             FAULTS[name][1](library)
-            library.answers()
+            library.goes_on()
         library.finish()
         library.verify(owner_lives=False)
 
@@ -120,11 +121,13 @@ def batch_episode(
         while time.monotonic() < until:
             run.start()
             run.await_store()
+            if run.chance.random() < 0.5:
+                run.follow()
             run.hear(limits.calm_max * run.chance.random())
             (name,) = run.chance.choices(list(weights), list(weights.values()))
             findings.faults[name] += 1
             batch_faults.FAULTS[name][1](run)
-        run.collect()
+        batch_faults.collect(run)
 
 
 Episode = Callable[[int, float], None]

@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.chaos.library import Library
+from tests.chaos.models import Models
 from tests.chaos.places import (
     copy_of,
     fill,
@@ -38,9 +40,15 @@ def stop(library: Library) -> None:
         library.verify(owner_lives=True)
         library.hear(_seconds(library, library.limits.stop_max))
         library.verify(owner_lives=True)
+        library.refuses_another()
         if library.chance.random() < 0.3:
             kill(library)
         library.signal(signal.SIGCONT)
+
+
+def second(library: Library) -> None:
+    """Start another owner while the first one works."""
+    library.refuses_another()
 
 
 def lock(library: Library) -> None:
@@ -51,7 +59,7 @@ def lock(library: Library) -> None:
             if (library.folder / name).exists():
                 locks.enter_context(locked_store(library.folder / name, library.limits.deadline))
         library.hear(_seconds(library, library.limits.lock_max))
-        _sometimes_killed(library)
+        _sometimes_ended(library)
 
 
 def full(library: Library) -> None:
@@ -59,7 +67,7 @@ def full(library: Library) -> None:
     filling = fill(library.folder)
     try:
         library.hear(_seconds(library, library.limits.full_max))
-        _sometimes_killed(library)
+        _sometimes_ended(library)
     finally:
         filling.unlink()
 
@@ -68,22 +76,51 @@ def restore(library: Library) -> None:
     """Copy the stores while the owner works, go on, then put the copies in their place."""
     if not library.stop():
         return
-    models = library.models.copied()
-    copies = library.folder.with_name(f"{library.folder.name}-copies")
-    copies.mkdir(exist_ok=True)
-    present = [each for each in library.names if (library.folder / each).exists()]
-    copied = all(copy_of(library.folder / each, copies / each) for each in present)
+    models, copies = library.models.copied(), copied(library)
     library.signal(signal.SIGCONT)
     library.hear(_seconds(library, library.limits.calm_max))
     if library.chance.random() < 0.5:
         library.kill()
     else:
         library.close()
-    if copied and len(present) == len(library.names):
-        for each in present:
-            put_back(copies / each, library.folder / each)
-        library.put_back(models)
+    if copies is not None:
+        put_all_back(library, copies, models)
     library.start()
+
+
+def copied(library: Library) -> Path | None:
+    """Copy every store of a suspended owner; None if there is one that it has locked, or lacks."""
+    place = library.folder.with_name(f"{library.folder.name}-copies")
+    place.mkdir(exist_ok=True)
+    stores = [library.folder / each for each in library.names]
+    if all(each.exists() and copy_of(each, place / each.name) for each in stores):
+        return place
+    return None
+
+
+def put_all_back(library: Library, copies: Path, models: Models) -> None:
+    """Put the copies in the places of the stores, and expect what was true when they were made."""
+    for each in library.names:
+        put_back(copies / each, library.folder / each)
+    library.put_back(models)
+
+
+def delete(library: Library) -> None:
+    """Delete a store under its owner, which must notice, then put copies in the places."""
+    if not library.stop():
+        return
+    models, copies = library.models.copied(), copied(library)
+    if copies is not None:
+        part = library.chance.choice(list(library.models.parts))
+        for path in library.folder.glob(f"{part}.db*"):
+            path.unlink()
+        library.models.delete(part)
+    library.signal(signal.SIGCONT)
+    if copies is not None:
+        library.notices()
+        library.kill()
+        put_all_back(library, copies, models)
+        library.start()
 
 
 def close(library: Library) -> None:
@@ -98,7 +135,7 @@ def clock(library: Library) -> None:
     assert library.clock is not None
     library.clock.set(library.chance.randint(-_HOURS_MAX, _HOURS_MAX) * 3600)
     library.hear(_seconds(library, library.limits.calm_max))
-    _sometimes_killed(library)
+    _sometimes_ended(library)
 
 
 def other_user(library: Library) -> None:
@@ -109,7 +146,7 @@ def other_user(library: Library) -> None:
     require("Traceback" not in done.stderr, "traceback", done.stderr)
     told = done.returncode == 0 or done.stderr.startswith("error: ")
     require(told, "wrong", f"another user was told {done.stderr}")
-    _sometimes_killed(library)
+    _sometimes_ended(library)
 
 
 FAULTS: dict[str, tuple[int, Fault]] = {
@@ -118,7 +155,9 @@ FAULTS: dict[str, tuple[int, Fault]] = {
     "lock": (4, lock),
     "full": (4, full),
     "restore": (3, restore),
+    "delete": (2, delete),
     "close": (2, close),
+    "second": (2, second),
     "clock": (3, clock),
     "other_user": (2, other_user),
 }
@@ -138,11 +177,18 @@ def possible(library: Library) -> dict[str, int]:
     return weights
 
 
-def _sometimes_killed(library: Library) -> None:
-    if library.chance.random() < 0.3:
+def _sometimes_ended(library: Library) -> None:
+    """End the owner while a fault lasts, now and then, and start the next one into it."""
+    chance = library.chance.random()
+    if chance < 0.2:
+        library.close()
+    elif chance < 0.5:
         library.kill()
-        library.start()
-        library.hear(_seconds(library, library.limits.calm_max))
+    else:
+        return
+    library.look()
+    library.start()
+    library.hear(_seconds(library, library.limits.calm_max))
 
 
 def _seconds(library: Library, seconds_max: float) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.cli import cli, read
 from tests.chaos.clocks import WallClock
 from tests.chaos.models import Models
 from tests.chaos.pipe import Line, Listener
@@ -18,8 +19,6 @@ from tests.chaos.places import ROOT
 from tests.chaos.target import Limits, Target
 from tests.chaos.verdict import ViolationError, require
 from tests.chaos.verifying import verify_rows
-
-_ANSWERS = {"ok", "refused"}
 
 
 class Library(Target):
@@ -51,19 +50,28 @@ class Library(Target):
         os.close(writing)
         self._listener = Listener(reading)
 
-    def hear(self, seconds: float) -> int:
+    def hear(self, seconds: float) -> None:
         assert self._listener is not None
-        answers = 0
         for line in self._listener.lines(seconds):
             self.models.hear(line)
-            answers += self._is_answer(line)
         if seconds and self._listener.ended:
             self._ended_by_itself()
-        return answers
 
-    def _is_answer(self, line: Line) -> bool:
-        # Not before everything is open: until then, a store is still being recovered.
-        return line["say"] in _ANSWERS and len(self.models.opened) == len(self.models.parts)
+    def goes_on(self) -> None:
+        """Require that something is stored in each registry within the deadline."""
+        before = self.models.stored()
+        until = time.monotonic() + self.limits.deadline
+        while any(now <= then for now, then in zip(self.models.stored(), before, strict=True)):
+            if time.monotonic() > until:
+                raise ViolationError("hang", self._stacks())
+            self.hear(0.05)
+
+    def notices(self) -> None:
+        """Require that the program notices within the deadline that a store is gone."""
+        until = time.monotonic() + self.limits.deadline
+        while not self.models.noticed:
+            require(time.monotonic() < until, "hang", "a deleted store was not noticed")
+            self.hear(0.05)
 
     def _ended_by_itself(self) -> None:
         status = self.process.wait(self.limits.deadline)
@@ -78,8 +86,36 @@ class Library(Target):
             chosen = self.chance.choice(rows)
             (shown,) = self._read("show", chosen["id"])
             differing = {key for key in chosen if shown[key] != chosen[key]}
+            if shown["status"] == "unresponsive":
+                # The lease of a suspended owner may have run out between the two.
+                differing.discard("status")
             require(not differing, "wrong", f"ls and show differ in {differing}: {shown}")
         self.models.counts["comparisons by other processes"] += 1
+
+    def look(self) -> None:
+        """Have a reader look while the store may be unusable: it may be refused, in words."""
+        if not (self.folder / self.names[0]).exists():
+            return
+        try:
+            self._read("ls")
+        except ViolationError as error:
+            told = "error: " in str(error) and "damaged" not in str(error)
+            require(error.kind == "wrong" and told, error.kind, str(error))
+
+    def refuses_another(self) -> None:
+        """Require that no other process can own a store whose owner lives, if it is suspended."""
+        store = str(self.folder / self.chance.choice(self.names))
+        part = Path(store).stem
+        if part not in self.models.opened:
+            return
+        command = [sys.executable, "-m", "tests.chaos.second_owner", part, store]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False,
+            timeout=self.limits.deadline,
+        )  # fmt: skip
+        refused = done.stdout.strip() == "refused"
+        require(refused, "wrong", f"a second owner of {part}: {done.stdout} {done.stderr}")
+        self.models.counts["second owners refused"] += 1
 
     def _read(self, *words: str) -> list[dict[str, Any]]:
         return read(self.folder / "operations.db", *words, deadline=self.limits.deadline)
@@ -98,6 +134,8 @@ class Library(Target):
             self.process.stdin.close()
         self._closed()
         self.models.effects.drained()
+        done = cli("doctor", store=self.folder / self.names[0], deadline=self.limits.deadline)
+        require(done.returncode == 0, "wrong", f"doctor: {done.stdout} {done.stderr}")
 
     def close(self) -> None:
         """Have the program close its registries in good order."""
@@ -118,6 +156,15 @@ class Library(Target):
         closed = self.models.closed == set(self.models.parts)
         require(status == 0 and closed, "wrong", f"closing has ended with {status}")
 
+    def _stacks(self) -> str:
+        """Return where each thread of a program stands that does not go on."""
+        with contextlib.suppress(OSError):
+            self._errors.write_text("")
+        self.signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        text = self._errors.read_text(errors="replace") if self._errors.exists() else ""
+        return f"nothing was stored for {self.limits.deadline} s\n{text[-4000:]}"
+
     def journal(self) -> list[Line]:
         return list(self.models.journal)
 
@@ -134,18 +181,3 @@ class Library(Target):
             assert self.process.stdin is not None
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
-
-
-def read(store: Path, *words: str, deadline: float) -> list[dict[str, Any]]:
-    """Return the lines that the command line prints of a store."""
-    command = [sys.executable, "-m", "opslifecycle.cli.main", *words, "--json"]
-    try:
-        done = subprocess.run(
-            [*command, "--store", str(store)], cwd=ROOT, capture_output=True, text=True,
-            timeout=deadline, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ViolationError("hang", f"{words} has not ended") from error
-    require("Traceback" not in done.stderr, "traceback", done.stderr)
-    require(done.returncode == 0, "wrong", f"{words} has failed: {done.stderr}")
-    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -31,17 +31,25 @@ class Models:
         self.journal: deque[Line] = deque(maxlen=20_000)
         self.closed: set[str] = set()
         self.opened: set[str] = set()
+        #: Registries whose store was deleted, with the last command that may still be accepted.
+        self._deleted: dict[str, int] = {}
+        self.noticed: set[str] = set()
 
     def copied(self) -> Models:
         """Return the models of a copy of the store that is made now."""
         return copy.deepcopy(self)
+
+    def stored(self) -> list[int]:
+        """Return how far each registry has stored what it was told to."""
+        return [each.stored_before for each in self.parts.values()]
 
     def hear(self, line: Line) -> None:
         """Take one line in; raises ViolationError if it may not be."""
         self.journal.append(line)
         try:
             hear: Callable[[Line], None] = getattr(self, f"_hear_{line['say']}")
-            hear(line)
+            if not self._is_of_a_deleted(line):
+                hear(line)
         except ViolationError:
             raise
         except Exception as error:
@@ -51,6 +59,33 @@ class Models:
         """Expect another process."""
         self.closed.clear()
         self.opened.clear()
+
+    def delete(self, part: str) -> None:
+        """Expect that nothing is accepted any more that would have to be stored in a registry."""
+        self._deleted[part] = max(each["n"] for each in self.journal if "n" in each)
+
+    def _is_of_a_deleted(self, line: Line) -> bool:
+        """Judge a line of a registry whose store is gone."""
+        part = line.get("part") or self._name_of(line)
+        if part not in self._deleted:
+            return False
+        ledger = self.parts[part]
+        if line["say"] in ("failed", "over", "unopened"):
+            self.noticed.add(part)
+        elif line["say"] == "ok" and part not in self.noticed:
+            before = ledger.stored_before
+            ledger.accepted(line)
+            late = ledger.stored_before > before and line["n"] > self._deleted[part]
+            require(not late, "lost", f"accepted after the store was deleted: {line}")
+            return True
+        return part in self.noticed
+
+    def _name_of(self, line: Line) -> str | None:
+        if "n" not in line:
+            return "office" if line["say"].startswith("effect") else None
+        # Of a registry whose loss was noticed, the attempts are no longer taken in.
+        names = (name for name, each in self.parts.items() if line["n"] in each.flying)
+        return next(names, next(iter(self._deleted), None))
 
     def _part(self, line: Line) -> Ledger:
         return next(each for each in self.parts.values() if line["n"] in each.flying)
@@ -87,8 +122,10 @@ class Models:
         if "pending" in line:
             self.effects.opened(line)
             return
-        if not self.restored and self.epoch is not None:
-            require(line["epoch"] == self.epoch, "wrong", "the epoch has changed by itself")
+        if self.epoch is not None:
+            # Consumers may have read further than a copy goes.
+            changed = line["epoch"] != self.epoch
+            require(changed == self.restored, "wrong", f"the epoch {changed=}, {self.restored=}")
         self.epoch, self.restored = line["epoch"], False
 
     def _hear_told(self, line: Line) -> None:

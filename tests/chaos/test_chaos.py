@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos.batch_model import BatchModel, planned
 from tests.chaos.episodes import Findings, batch_episode, library_episode
-from tests.chaos.processes import marked
+from tests.chaos.processes import marked, require_none
 from tests.chaos.rules import State
 from tests.chaos.target import Limits
 from tests.chaos.verdict import ViolationError
@@ -136,3 +136,5 @@ def orphan() -> Iterator[int]:
 
 def test_a_process_that_is_left_is_found(orphan: int) -> None:
     assert marked("CHAOS_RUN=planted") == [orphan]
+    with pytest.raises(ViolationError, match=rf"^orphan: .*{orphan}"):
+        require_none("CHAOS_RUN=planted", 0.1)

@@ -60,7 +60,10 @@ def verify_rows(ledger: Ledger, rows: Iterable[Mapping[str, Any]], *, owner_live
 
     def allowed(id: str) -> set[State]:
         if owner_lives:
-            return ledger.shown(id)
+            # An owner that is suspended for longer than its lease does not respond.
+            shown = ledger.shown(id)
+            is_live = any(each.status in ledger.rules.live for each in shown)
+            return shown | ({State("unresponsive")} if is_live else set())
         # A reader shows what the next opening will find.
         found = ledger.reopened(id)
         return found | {State("interrupted")} if _INTERRUPTED in found else found

@@ -1,4 +1,4 @@
-"""The pages of the language reference, printed from the tables that the compiler itself uses.
+"""The pages of the language reference, printed from the tables of the compiler.
 
 python -m opslifecycle_codegen.emit.reference docs/reference
 """
@@ -26,23 +26,24 @@ _NOTE = "<!-- Printed by opslifecycle_codegen.emit.reference; make generate writ
 
 
 def rules_page() -> str:
-    """Every rule by which a mistake or a change is told."""
-    lines = [_NOTE, "# Rules", "", "## Mistakes", "", "| rule | what it means | waivable |"]
+    """Return the page about the rules for errors and for changes."""
+    lines = [_NOTE, "# Rules", "", "## Errors", "", "| rule | meaning | waivable |"]
     lines.append("|---|---|---|")
     for rule, meaning in RULES.items():
         lines.append(f"| `{rule}` | {meaning} | {'yes' if rule in WAIVABLE else ''} |")
-    lines += ["", "## Changes between two versions", "", "| rule | whom it breaks |", "|---|---|"]
+    lines += ["", "## Changes between two versions", "", "| rule | what it breaks |", "|---|---|"]
     lines += [f"| `{rule}` | {kind} |" for rule, kind in compare.RULES.items()]
     return "\n".join(lines) + "\n"
 
 
 def sections_page() -> str:
-    """Every section of a machine with its keys, and whether they may be left out."""
-    lines = [_NOTE, "# Sections", ""]
+    """Return the page about the sections of a machine, with their keys."""
+    lines = [_NOTE, "# Sections and keys", ""]
     lines.append("A key in bold is mandatory. [The language](language/index.md) explains each.")
     for kind in _kinds(model.Machine, set()):
         title = "A machine" if kind is model.Machine else kind.__name__
-        lines += ["", f"## {title}", "", "| key | holds |", "|---|---|"]
+        summary = (kind.__doc__ or "").split("\n\n")[0]
+        lines += ["", f"## {title}", "", summary, "", "| key | value |", "|---|---|"]
         hints = typing.get_type_hints(kind)
         for field in attrs.fields(kind):
             if field.name == "mark":
@@ -60,7 +61,7 @@ def sections_page() -> str:
 
 
 def _kinds(kind: Any, seen: set[Any]) -> Iterator[Any]:
-    """A class of the grammar and those that it is made of, each once."""
+    """Yield a class of the grammar and those that it refers to, each once."""
     if kind in seen:
         return
     seen.add(kind)
@@ -78,7 +79,7 @@ def _inner(hint: Any) -> Iterator[Any]:
 
 
 def _words(hint: Any) -> str:
-    """A type of the grammar in words."""
+    """Return a type of the grammar in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         parts = [each for each in arguments if each is not type(None)]
@@ -98,7 +99,7 @@ def _words(hint: Any) -> str:
 
 
 def reserved_page() -> str:
-    """Every word that a machine cannot use, by where it would stand."""
+    """Return the page about the words that a machine cannot use, by place."""
     lines = [_NOTE, "# Reserved words", ""]
     lines.append("Every other word is free, in every place. `reserved-name` refuses these.")
     lines += ["", "| where | words | why |", "|---|---|---|"]
