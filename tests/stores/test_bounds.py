@@ -14,7 +14,7 @@ from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import STORAGE, record_of
 from tests.builders import completed, running
-from tests.stores.owners import until
+from tests.stores.owners import command_line, until
 
 
 @pytest.fixture
@@ -80,6 +80,16 @@ def test_looking_again_reads_what_has_come_since(path: Path) -> None:
         last = str(running(registry))
         until(lambda: look() == 257)
         assert set(decoded) == {last}
+
+
+def test_registries_come_in_the_order_in_which_they_were_made(path: Path) -> None:
+    """A name that is made of the wall clock comes before an older one if the clock was set back."""
+    for name in ("run 2", "run 1"):
+        with Registry(store=SqliteStore(path, registry=name)) as registry:
+            completed(registry, name=name)
+    assert StoreReader(path, STORAGE.identity).names() == ["run 2", "run 1"]
+    latest = command_line(path, "tail").stdout
+    assert '"display_name": "run 1"' in latest or '"display_name":"run 1"' in latest
 
 
 def test_reading_many_is_linear(path: Path) -> None:

@@ -139,8 +139,8 @@ def registry_row(database: sqlite3.Connection, path: str, name: str) -> Registry
 
 
 def registry_names(database: sqlite3.Connection, path: str) -> list[str]:
-    """Return the names of the registries, in their order."""
-    names = [name for (name,) in database.execute("SELECT name FROM registries ORDER BY name")]
+    """Return the names of the registries, in the order in which they were made."""
+    names = [name for (name,) in database.execute("SELECT name FROM registries ORDER BY number")]
     for name in names:
         if type(name) is not str:
             rule = f"name of a registry: expected text, got {name!r:.80}"
