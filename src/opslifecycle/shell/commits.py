@@ -96,11 +96,14 @@ class Committer:
         self._done = Gate()
 
     def attach(self, shell: Shell[Any, Any]) -> None:
-        """Set the shell that publishes, and start the thread."""
+        """Set the shell that publishes."""
         self._shell = shell
         if shell.effects.outbox is not None:
             shell.effects.outbox.changed = self._mailbox.put
             shell.effects.outbox.commit = shell.run
+
+    def start(self) -> None:
+        """Start the thread."""
         self._plan_heartbeat()
         if self._is_stale:
             self._plan_write()
@@ -110,7 +113,7 @@ class Committer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Have the thread finish what is queued and give the store up; does not wait."""
+        """Tell the thread to finish the queue and close the store; does not wait."""
         self._mailbox.put(None)
 
     def close(self) -> None:

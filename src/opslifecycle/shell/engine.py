@@ -59,6 +59,11 @@ class Shell(Generic[IdT, RecordT]):
             committer.attach(self)
         _SHELLS.add(self)
 
+    def begin(self) -> None:
+        """Begin to work. From here on the shell is to be closed, and may be before."""
+        if self._committer is not None:
+            self._committer.start()
+
     # Commands -----------------------------------------------------------------------------------
 
     def run(self, step: Step) -> Any:
