@@ -19,8 +19,10 @@ test-all: check
 	$(BIN)/python -m tests.interpreters
 
 # Ten minutes of random machines, with another seed each time; a failure prints the smallest one.
+# Then an interrupt before every bytecode of every public call.
 nightly: $(READY)
 	$(BIN)/python -m tests.random_machines.nightly
+	$(BIN)/python -m tests.interrupts.nightly
 
 check: $(READY)
 	$(BIN)/opslifecycle-codegen check

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from opslifecycle import (
+    AsyncRegistry,
     CompletionCursorConsumer,
     EpochCursorState,
     OperationId,
@@ -59,13 +60,11 @@ class World:
     #: Waits, and whether each was woken.
     waits: list[Any] = field(factory=list)
     woken: list[list[bool]] = field(factory=list)
+    #: Whether the registry is being closed, at whatever moment.
+    closing: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.again = spec(id=self.live)
-
-    @property
-    def known(self) -> set[OperationId]:
-        return {self.live, self.other, self.waiting, self.child, self.slot, self.ended}
 
     def wait(self, wait: Any) -> Any:
         """Have a wait noted, with a waiter that notes its waking."""
@@ -77,13 +76,15 @@ class World:
 
 
 def world(store: Store | None) -> World:
-    """Make a registry for one call."""
-    registry = Registry(store=store, max_completed=2)
+    """Make a registry for one call; one without a store evicts what ended first."""
+    registry = Registry(store=store, max_completed=2 if store is None else 100)
     owner = SessionId.new()
     made = spec(TOOL, owner=owner)
     registry.register_operation(made)
     registry.provisioning_succeeded(made.id)
     completed(registry)
+    # From here on changes are noted for the next listing.
+    registry.list_operations(terminal=True)
     found = World(
         registry=registry,
         stored=store is not None,
@@ -96,7 +97,6 @@ def world(store: Store | None) -> World:
         run=RunId.new(),
         owner=owner,
     )
-    registry.list_operations(terminal=True)
     feed = registry.completion_feed()
     for each in (found.live, found.live, found.slot):
         found.wait(registry.register_watcher(each))
@@ -108,6 +108,11 @@ def world(store: Store | None) -> World:
 
 def _projected(w: World) -> None:
     w.registry.advance_completion_cursor(AGENT, 2, EpochCursorState())
+
+
+def _close(w: World) -> None:
+    w.closing = True
+    w.registry.close()
 
 
 def _await_all(w: World) -> Any:
@@ -123,16 +128,40 @@ def _subscribed(w: World) -> None:
     asyncio.run(read())
 
 
+class Asynchronous:
+    """The commands of an AsyncRegistry, each in an event loop of its own."""
+
+    def __init__(self, registry: Registry) -> None:
+        # Both share their parts, and a world is looked at through a synchronous one.
+        self._registry = AsyncRegistry.__new__(AsyncRegistry)
+        vars(self._registry).update(vars(registry))
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._registry, name)
+        return lambda *arguments: asyncio.run(call(*arguments))
+
+
 @frozen
 class Call:
     """A public call, by a name."""
 
     name: str
     make: Callable[[World], Any]
+    #: Whether it erases records.
+    erases: bool = False
+
+    def asynchronous(self) -> Call:
+        """The same of an AsyncRegistry."""
+
+        def make(w: World) -> Any:
+            asynchronous: Any = Asynchronous(w.registry)
+            return self.make(evolve(w, registry=asynchronous))
+
+        return Call(f"async_{self.name}", make, self.erases)
 
 
 def _calls(*made: tuple[str, Callable[[World], Any]]) -> list[Call]:
-    return [Call(name, make) for name, make in made]
+    return [Call(name, make, name in ("rollback", "collect")) for name, make in made]
 
 
 COMMANDS = _calls(
@@ -202,9 +231,7 @@ WAITS = _calls(
     ("await", lambda w: _await_in_time(w.waits[0])),
 )
 
-CLOSING = _calls(
-    ("close", lambda w: w.registry.close()),
-)
+CLOSING = _calls(("close", _close))
 
 
 CALLS = [*COMMANDS, *READS, *WAITS, *CLOSING]

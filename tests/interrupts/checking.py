@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, TypeVar
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, NoReturn, TypeVar
 
 from opslifecycle import (
+    OperationId,
+    OperationLifecycleSnapshot,
     OperationStatus,
+    OpsLifecycleError,
     OwnerRetiredError,
     Registry,
     RegistryClosedError,
     RunId,
+    Store,
 )
 
-from tests.builders import result, spec
-from tests.interrupts.calls import AGENT, Call, World, world
+from tests.builders import SLOT, result, spec
+from tests.interrupts.calls import AGENT, Call, World
 from tests.interrupts.injecting import Injection, Interrupt
 
 T = TypeVar("T")
@@ -33,61 +38,69 @@ class HangsError(AssertionError):
 class Helper:
     """Another thread, for what must not be done in this one."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1)
-
     def ask(self, call: Callable[[], T]) -> T:
-        """Return what a call returns in the other thread, within the deadline."""
-        future: Future[T] = self._pool.submit(call)
+        """Return what a call returns in another thread, within the deadline."""
+        answers: SimpleQueue[Callable[[], T]] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                value = call()
+            except BaseException as error:
+                answers.put(partial(_raise, error))
+            else:
+                answers.put(lambda: value)
+
+        # A daemon, because a call that hangs must not keep the tests from ending.
+        threading.Thread(target=work, daemon=True).start()
         try:
-            return future.result(DEADLINE_SECONDS)
-        except FutureTimeoutError:
-            # The next question gets another thread.
-            self._pool = ThreadPoolExecutor(1)
+            answer = answers.get(timeout=DEADLINE_SECONDS)
+        except Empty:
             raise HangsError(str(call)) from None
+        return answer()
 
 
-def interrupted(w: World, call: Callable[[World], Any], at: int) -> str | None:
-    """Interrupt a call before its bytecode `at`; gives where that was, None if it has fewer."""
-    injection = Injection(at)
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def interrupted(w: World, call: Call, injection: Injection) -> None:
+    """Interrupt a call in this thread."""
     # A collection would finalize the worlds before this one, and count their bytecodes.
     gc.disable()
     try:
-        injection.during(lambda: call(w))
+        injection.during(lambda: call.make(w))
     except Interrupt:
-        assert injection.place is not None
-    except Exception:
+        return
+    except OpsLifecycleError:
         # The machine's own refusal, as without an interrupt.
-        assert injection.place is None, f"swallowed: {injection.place}"
-    else:
-        assert injection.place is None, f"swallowed: {injection.place}"
+        pass
     finally:
         gc.enable()
-    return injection.place
+    assert injection.place is None, f"swallowed: {injection.place}"
 
 
-def after_each(call: Call, helper: Helper, step: int = 1) -> int:
-    """Interrupt a call before its bytecodes, each in a world of its own; gives how many it has."""
-    at = 1
-    while True:
-        w = world(None)
-        place = interrupted(w, call.make, at)
-        if place is None:
-            w.registry.close()
-            return at
+def interrupted_behind(w: World, call: Call, injection: Injection, helper: Helper) -> bool:
+    """Interrupt the committer's thread while it works for a call; gives whether that returned."""
+    committer = w.registry._shell._committer
+    assert committer is not None
+    assert committer._thread is not None
+    returned = False
+    with injection.in_thread(committer._thread):
         try:
-            check(w, helper)
-        except BaseException as error:
-            text = f"{call.name}, interrupted at {at} ({place}): {error!r}"
-            raise AssertionError(text) from error
-        at += step
+            helper.ask(lambda: call.make(w))
+            returned = True
+        except OpsLifecycleError:
+            pass
+        if injection.place is not None:
+            assert committer._done.wait(DEADLINE_SECONDS), "the thread has not finished"
+    return returned
 
 
 def check(w: World, helper: Helper) -> None:
     """Look at everything that the world's registry owes after an interrupt."""
     registry = w.registry
-    assert _is_free(registry), "the lock is held"
-    if _is_open(registry):
+    assert is_free(registry), "the lock is held"
+    if not w.closing and _is_open(registry):
         assert registry.broken_invariants() == []
         _check_feed(registry)
         _check_counts(w)
@@ -105,9 +118,45 @@ def check(w: World, helper: Helper) -> None:
     _check_woken(w)
 
 
-def _is_free(registry: Registry) -> bool:
-    mutex = registry._shell.lock.mutex
-    if mutex._is_owned() or not mutex.acquire(blocking=False):
+def listed(registry: Registry) -> dict[OperationId, OperationLifecycleSnapshot]:
+    """What a store has to keep of a registry."""
+    return {each.id: each for each in registry.list_operations() if each.kind is not SLOT}
+
+
+def check_kept(
+    acknowledged: dict[OperationId, OperationLifecycleSnapshot],
+    registry: Registry,
+    store: Store,
+    *,
+    erases: bool,
+    whole: bool,
+) -> None:
+    """Look at what a store has kept: what was acknowledged before a call, and with `whole`
+    everything that its registry showed in the end."""
+    with Registry(store=store) as again:
+        found = listed(again)
+        assert again.broken_invariants() == []
+        for id, before in acknowledged.items():
+            if id not in found:
+                assert erases, f"{id} is lost"
+            elif before.terminal_outcome is not None:
+                assert found[id].terminal_outcome == before.terminal_outcome
+        if not whole:
+            return
+        shown = listed(registry)
+        assert set(found) == set(shown)
+        for id, last in shown.items():
+            if last.terminal_outcome is None:
+                assert found[id].status is OperationStatus.TERMINATED
+            else:
+                assert found[id].terminal_outcome == last.terminal_outcome
+        assert again.completion_cursor(AGENT) == registry.completion_cursor(AGENT)
+
+
+def is_free(registry: Registry) -> bool:
+    mutex: Any = registry._shell.lock.mutex
+    # The committer's thread may hold it for a moment.
+    if mutex._is_owned() or not mutex.acquire(timeout=DEADLINE_SECONDS):
         return False
     mutex.release()
     return True

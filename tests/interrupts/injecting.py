@@ -2,22 +2,24 @@
 
 An interrupt is what no code expects: a signal handler that raises, a stack or memory that has run
 out. Here one comes before the bytecode with a number, counted over every frame of the project that
-a call enters, in the calling thread or in the threads that it starts.
+a call enters, in the calling thread or in one that works for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import opslifecycle
-from attrs import define, field
+from attrs import define
 
-_OURS = str(Path(opslifecycle.__file__).parent)
+#: Where the code is that is interrupted.
+OURS = [str(Path(opslifecycle.__file__).parent)]
 
 
 class Interrupt(KeyboardInterrupt):
@@ -29,52 +31,67 @@ class Injection:
     """Raises before the bytecode `at`, once; 0 counts alone."""
 
     at: int = 0
-    ours: tuple[str, ...] = (_OURS,)
     seen: int = 0
     #: Where it was raised, for messages.
     place: str | None = None
-    _lock: threading.Lock = field(factory=threading.Lock)
+    _armed: bool = False
 
     def during(self, call: Callable[[], Any]) -> Any:
-        """Return what a call returns, unless it is interrupted."""
+        """Return what a call returns, unless it is interrupted in this thread."""
         before = sys.gettrace()
+        self._armed = True
         sys.settrace(self._enter)
         try:
             return call()
         finally:
             sys.settrace(before)
+            self._armed = False
 
-    def in_threads(self, call: Callable[[], Any]) -> Any:
-        """As `during`, but in the threads that are started meanwhile."""
+    @contextlib.contextmanager
+    def possible(self) -> Iterator[None]:
+        """Have the threads that are started meanwhile ready to be interrupted later."""
         before = threading.gettrace()
         threading.settrace(self._enter)
         try:
-            return call()
+            yield
         finally:
             threading.settrace(before)
 
-    def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if self.place is not None or not frame.f_code.co_filename.startswith(self.ours):
-            return None
+    @contextlib.contextmanager
+    def in_thread(self, thread: threading.Thread) -> Iterator[None]:
+        """Count the bytecodes of such a thread meanwhile, and interrupt it."""
+        assert thread.ident is not None
+        frame: FrameType | None = sys._current_frames()[thread.ident]
+        self._armed = True
+        while frame is not None:
+            if self._is_ours(frame):
+                self._trace(frame)
+            frame = frame.f_back
+        try:
+            yield
+        finally:
+            self._armed = False
+
+    def _is_ours(self, frame: FrameType) -> bool:
+        return frame.f_code.co_filename.startswith(tuple(OURS))
+
+    def _trace(self, frame: FrameType) -> None:
+        frame.f_trace = self._step
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
+
+    def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if not self._armed or self.place is not None or not self._is_ours(frame):
+            return None
+        self._trace(frame)
         return self._step
 
     def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "opcode" and self.place is None:
-            with self._lock:
-                self.seen += 1
-                hit = self.seen == self.at
-            if hit:
+        if event == "opcode" and self._armed and self.place is None:
+            self.seen += 1
+            if self.seen == self.at:
                 code = frame.f_code
                 where = Path(code.co_filename).name
                 self.place = f"{where}:{frame.f_lineno} {code.co_qualname}+{frame.f_lasti}"
                 raise Interrupt(self.place)
         return self._step
-
-
-def bytecodes(call: Callable[[], Any]) -> int:
-    """Count the bytecodes of a call."""
-    injection = Injection()
-    injection.during(call)
-    return injection.seen

@@ -1,20 +1,28 @@
 """An exception at any bytecode of a public call leaves the registry consistent or closed.
 
 Here it comes before every bytecode of the main calls and before some of the others; `make nightly`
-tries all (`python -m tests.interrupts.nightly`).
+tries all.
 """
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import pytest
 
-from tests.interrupts.calls import CALLS, Call
-from tests.interrupts.checking import Helper, after_each
+from tests.interrupts.checking import Helper
+from tests.interrupts.examinations import examinations
 
-#: The calls that are interrupted before every bytecode, and how many others are left out between
-#: two of the others.
-MAIN = {"register", "start", "progress", "complete", "watch", "snapshot", "list_owner", "wait_all"}
-STEP = 23
+#: The calls that are interrupted before every bytecode, and every how many of the others.
+MAIN = {"register", "start", "progress", "complete", "watch", "snapshot", "wait_all"}
+STEPS = {"alone": 41, "memory": 211, "file": 1499}
+NAMES = [name for name, _ in examinations(Path(), Helper())]
+
+
+def step_of(name: str) -> int:
+    where, _, what = name.partition(" ")
+    return 1 if where == "alone" and what in MAIN else STEPS[where]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +30,10 @@ def helper() -> Helper:
     return Helper()
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-def test_without_a_store(call: Call, helper: Helper) -> None:
-    step = 1 if call.name in MAIN else STEP
-    assert after_each(call, helper, step) > 20
+@pytest.mark.parametrize("name", NAMES)
+def test_interrupts(
+    name: str, helper: Helper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What ends the committer's thread is printed by nobody.
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    assert dict(examinations(tmp_path, helper))[name](step_of(name)) > 20

@@ -20,6 +20,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import opslifecycle.locks
 import opslifecycle.shell.commands
 import opslifecycle.shell.commits
+import opslifecycle.shell.mailbox
 import opslifecycle.sync.waking
 import pytest
 from attrs import define, field, frozen
@@ -202,7 +203,7 @@ class Schedule:
         # Sections do not nest, so nothing depends on an owner that takes it twice.
         owned: Callable[[], Any] = lambda: _OwnedLock(self)  # noqa: E731
         locks = SimpleNamespace(Lock=lock, RLock=owned)
-        threads = SimpleNamespace(Thread=thread, current_thread=lambda: self._current)
+        threads = SimpleNamespace(Thread=thread, Lock=lock, current_thread=lambda: self._current)
         with pytest.MonkeyPatch.context() as patch:
             for module in (
                 opslifecycle.locks,
@@ -211,7 +212,7 @@ class Schedule:
             ):
                 patch.setattr(module, "threading", locks)
             patch.setattr(opslifecycle.shell.commits, "threading", threads)
-            patch.setattr(opslifecycle.shell.commits, "SimpleQueue", lambda: _Queue(self))
+            patch.setattr(opslifecycle.shell.mailbox, "SimpleQueue", lambda: _Queue(self))
             yield
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -279,7 +280,7 @@ class _Queue:
             self._schedule.switch()
         self._items.append(item)
 
-    def get(self, timeout: float | None = None) -> Any:
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
         self._schedule.block(lambda: bool(self._items), timeout)
         return self.get_nowait()
 
@@ -300,11 +301,6 @@ class _Thread:
 
     def start(self) -> None:
         self._agent = self._schedule.start(self._name, self._target)
-
-    def join(self) -> None:
-        agent = self._agent
-        assert agent is not None
-        self._schedule.block(lambda: agent.done)
 
 
 class _Loop(asyncio.BaseEventLoop):

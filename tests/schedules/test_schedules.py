@@ -14,6 +14,7 @@ import pytest
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Shell
 from opslifecycle.shell.feed import CompletionFeed
+from opslifecycle.shell.mailbox import Mailbox
 from opslifecycle.sync.waits import Wait, ended
 
 from tests.schedules import scenarios
@@ -78,7 +79,7 @@ def a_feed_whose_waits_outlive_it(patch: pytest.MonkeyPatch) -> None:
 
 def a_close_that_forgets_what_is_queued(patch: pytest.MonkeyPatch) -> None:
     """What is still queued when the registry is closed is answered by nobody."""
-    patch.setattr(Committer, "_refuse_rest", lambda self: None)
+    patch.setattr(Mailbox, "_refuse", lambda self, rest, reason: None)
 
 
 Fault = Callable[[pytest.MonkeyPatch], None]

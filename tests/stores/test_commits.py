@@ -51,7 +51,7 @@ class TestGroupCommit:
             held = pool.submit(registry.mark_retired, first)
             assert gate.waiting.wait(30)
             rest = [pool.submit(registry.mark_retired, id) for id in ids]
-            queue = registry._shell._committer._queue  # type: ignore[union-attr]
+            queue = registry._shell._committer._mailbox._queue  # type: ignore[union-attr]
             while queue.qsize() < 100:
                 pass
             assert threading.active_count() <= threads + 101
@@ -161,7 +161,7 @@ class TestGroupCommit:
             first = pool.submit(registry.register_operation, spec())
             assert gate.waiting.wait(30)
             second = pool.submit(registry.mark_retired, id)
-            queue = registry._shell._committer._queue  # type: ignore[union-attr]
+            queue = registry._shell._committer._mailbox._queue  # type: ignore[union-attr]
             while queue.qsize() < 1:
                 pass
             closing = pool.submit(registry.close)
@@ -404,7 +404,7 @@ class TestDeferredWrites:
         gate = Gate(make_store())
         with Registry(store=gate) as registry, ThreadPoolExecutor(4) as pool:
             ended, gone = running(registry), running(registry)
-            queue = registry._shell._committer._queue  # type: ignore[union-attr]
+            queue = registry._shell._committer._mailbox._queue  # type: ignore[union-attr]
             gate.hold()
             held = pool.submit(registry.register_operation, spec())
             assert gate.waiting.wait(30)

@@ -32,7 +32,7 @@ from opslifecycle.shell.messages import (
     OutboxRules,
     restored,
 )
-from opslifecycle.shell.opening import open_in_thread
+from opslifecycle.shell.opening import Opening, open_in_thread
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
@@ -102,6 +102,7 @@ __all__ = [
     "InvalidValueError",
     "Listing",
     "ObligationToken",
+    "Opening",
     "OpsLifecycleError",
     "OutOfRangeError",
     "Outbox",

@@ -71,40 +71,32 @@ def unseal(document: Any, identity: Identity, **replaced: str) -> Stored:
 
 
 def fill(store: Store, identity: Identity, stored: Stored) -> None:
-    """Open an empty store and write everything to it.
+    """Open an empty store and write everything to it. The caller closes it if this fails.
 
     Raises:
         InvalidValueError: The store is not empty.
     """
     found = store.open(identity)
-    try:
-        if found.state is not None or found.records:
-            raise InvalidValueError("store", f"{store.name} holds a registry already")
-        rows = {row: sequence for sequence, row in stored.rows.items()}
-        puts = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
-        # Rows whose record has gone come first, so that a later record of the same id stands.
-        gone = [(id, sequence, body) for (id, body), sequence in rows.items()]
-        erased = tuple(id for id, _, _ in gone if id not in stored.records)
-        state = stored.state or "{}"
-        dropped_through = int(data_of(state).get("dropped_through", 0))
-        store.append(Commit((*gone, *puts), erased, dropped_through, state))
-    except BaseException:
-        store.close()
-        raise
+    if found.state is not None or found.records:
+        raise InvalidValueError("store", f"{store.name} holds a registry already")
+    rows = {row: sequence for sequence, row in stored.rows.items()}
+    puts = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
+    # Rows whose record has gone come first, so that a later record of the same id stands.
+    gone = [(id, sequence, body) for (id, body), sequence in rows.items()]
+    erased = tuple(id for id, _, _ in gone if id not in stored.records)
+    state = stored.state or "{}"
+    dropped_through = int(data_of(state).get("dropped_through", 0))
+    store.append(Commit((*gone, *puts), erased, dropped_through, state))
 
 
 @contextlib.contextmanager
 def reading(store: Store | None) -> Iterator[None]:
-    """Close the store, and report damage, if its contents cannot be read."""
+    """Report damage if the contents of the store cannot be read."""
     try:
         yield
-    except BaseException as error:
-        if store is not None:
-            store.close()
-        if isinstance(error, _UNREADABLE):
-            where = _WHERE if store is None else store.name
-            raise StoreDamagedError(where, 0, str(error)) from error
-        raise
+    except _UNREADABLE as error:
+        where = _WHERE if store is None else store.name
+        raise StoreDamagedError(where, 0, str(error)) from error
 
 
 def _checksum(body: Data) -> str:

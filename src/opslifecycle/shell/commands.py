@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import asyncio
 
 
+_NONE = object()
+
+
 @final
 class Blocked:
     """A thread that waits for the result of its command."""
@@ -20,6 +23,7 @@ class Blocked:
     __slots__ = ("_answer", "_gate")
 
     def __init__(self) -> None:
+        self._answer: Any = _NONE
         self._gate = threading.Lock()
         self._gate.acquire()
 
@@ -31,9 +35,14 @@ class Blocked:
         return self._answer
 
     def settle(self, answer: Any) -> None:
-        """Set the result and release the thread."""
-        self._answer = answer
-        self._gate.release()
+        """Answer the thread; only the first answer counts."""
+        if self._answer is _NONE:
+            self._answer = answer
+        try:
+            self._gate.release()
+        except RuntimeError:
+            # It was answered before.
+            pass
 
 
 class Answered:
@@ -105,6 +114,15 @@ def answer_all(commands: Iterable[PendingCommand], answers: Iterable[Any]) -> No
 
 
 def _finish(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
+    try:
+        _set_results(futures, answers)
+    except BaseException:
+        # An interrupt in the loop's thread must not leave the others without an answer.
+        _set_results(futures, answers)
+        raise
+
+
+def _set_results(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
     for future, answer in zip(futures, answers, strict=True):
         if future.done():
             # Whoever awaited it was cancelled.

@@ -17,12 +17,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
+    CommandBrokenOffError,
     InternalError,
     OpsLifecycleError,
     OwnershipLostError,
@@ -31,13 +31,13 @@ from opslifecycle.errors import (
 )
 from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.commands import PendingCommand, answer_all
+from opslifecycle.shell.mailbox import Mailbox, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.stores.base import Commit, Identity, Put, Store
+from opslifecycle.sync.waking import Gate
 
 if TYPE_CHECKING:
     from opslifecycle.shell.engine import Shell
-
-T = TypeVar("T")
 
 _log = logging.getLogger("opslifecycle")
 
@@ -87,18 +87,23 @@ class Committer:
         # When the deferred writes are due; None while there are none.
         self._write_at: float | None = None
         self._heartbeat_at: float | None = None
-        # Commands, outbox messages that a delivery has changed, and None when no more will come.
-        # Its `put` may be called by a finalizer at any moment, which no condition variable allows.
-        self._queue: SimpleQueue[PendingCommand | OutboxEntry | None] = SimpleQueue()
+        self._mailbox = Mailbox()
+        #: Queues a command behind all that came before it.
+        self.submit = self._mailbox.submit
         self._thread: threading.Thread | None = None
-        self._ended: type[OpsLifecycleError] | None = None
+        # Taken by whoever does the work: the thread, or `close` if it has not begun.
+        self._work_to_do = threading.Lock()
+        self._done = Gate()
 
     def attach(self, shell: Shell[Any, Any]) -> None:
-        """Set the shell that publishes, and start the thread."""
+        """Set the shell that publishes."""
         self._shell = shell
         if shell.effects.outbox is not None:
-            shell.effects.outbox.changed = self._queue.put
+            shell.effects.outbox.changed = self._mailbox.put
             shell.effects.outbox.commit = shell.run
+
+    def start(self) -> None:
+        """Start the thread."""
         self._plan_heartbeat()
         if self._is_stale:
             self._plan_write()
@@ -107,63 +112,68 @@ class Committer:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, command: PendingCommand) -> None:
-        """Append a command to the queue."""
-        if self._ended is not None:
-            raise self._ended
-        self._queue.put(command)
-        if self._ended is not None:
-            # The thread may have looked for the last time before this came.
-            self._refuse_rest()
-
     def stop(self) -> None:
         """Tell the thread to finish the queue and close the store; does not wait."""
-        self._queue.put(None)
+        self._mailbox.put(None)
 
     def close(self) -> None:
         """Do what `stop` does, and wait for the end of the thread."""
         self.stop()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._thread is threading.current_thread():
+            return
+        self._work()
+        self._done.wait()
 
     # The thread ---------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        reason: type[OpsLifecycleError] = RegistryClosedError
+        if not self._work_to_do.acquire(blocking=False):
+            return
+        reason: type[OpsLifecycleError] = CommandBrokenOffError
+        try:
+            reason = self._serve()
+            self._finish(reason)
+        except BaseException:
+            # Whatever has interrupted this thread, nobody is left waiting for it.
+            self._finish(reason)
+            raise
+
+    def _serve(self) -> type[OpsLifecycleError]:
+        """Do what comes until no more will come; returns why the registry is closed."""
         try:
             while self._next_batch():
                 self._meet_deadlines()
             self._write_last()
         except OwnershipLostError:
-            reason = OwnershipLostError
-        finally:
-            self._shell.end(reason)
-            # Commands that are queued from here on find this set, and are refused as ours are.
-            self._ended = reason
-            self._refuse_rest()
-            self._store.close()
+            return OwnershipLostError
+        return RegistryClosedError
 
-    def _refuse_rest(self) -> None:
-        reason = self._ended
-        assert reason is not None
-        rest = _commands(drained(self._queue))
-        answer_all(rest, [reason() for _ in rest])
+    def _finish(self, reason: type[OpsLifecycleError]) -> None:
+        """End every wait, refuse what was not answered, and give the store up; again is fine."""
+        try:
+            try:
+                self._shell.end(reason)
+            finally:
+                self._mailbox.finish(reason)
+        finally:
+            try:
+                self._store.close()
+            finally:
+                self._done.open()
 
     def _next_batch(self) -> bool:
         """Wait for commands or the next deadline, and commit what has arrived; False at the end."""
-        try:
-            first = self._queue.get(timeout=self._seconds_left())
-        except Empty:
-            return True
-        arrived = [first, *drained(self._queue)]
-        batch = _commands(arrived)
+        arrived = self._mailbox.take(self._seconds_left())
+        batch = commands_of(arrived)
         if len(batch) < len(arrived):
             changed = (each for each in arrived if isinstance(each, OutboxEntry))
             self._messages.update((each.id, each) for each in changed)
             self._plan_write()
         while batch:
             batch = self._commit(batch)
-        return None not in arrived
+        goes_on = None not in arrived
+        self._mailbox.answered()
+        return goes_on
 
     # Deadlines ----------------------------------------------------------------------------------
 
@@ -347,17 +357,3 @@ class Committer:
 def _now() -> float:
     """Return the seconds of a clock that never falls."""
     return SYSTEM_CLOCK.monotonic_ns() / 1e9
-
-
-def _commands(arrived: Iterable[PendingCommand | OutboxEntry | None]) -> list[PendingCommand]:
-    return [each for each in arrived if isinstance(each, tuple)]
-
-
-def drained(queue: SimpleQueue[T]) -> list[T]:
-    """Return the contents of a queue, and empty it."""
-    found: list[T] = []
-    while True:
-        try:
-            found.append(queue.get_nowait())
-        except Empty:
-            return found

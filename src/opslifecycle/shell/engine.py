@@ -59,6 +59,11 @@ class Shell(Generic[IdT, RecordT]):
             committer.attach(self)
         _SHELLS.add(self)
 
+    def begin(self) -> None:
+        """Begin to work. From here on the shell is to be closed, and may be before."""
+        if self._committer is not None:
+            self._committer.start()
+
     # Commands -----------------------------------------------------------------------------------
 
     def run(self, step: Step) -> Any:
@@ -328,7 +333,15 @@ class Shell(Generic[IdT, RecordT]):
         self.effects.end()
 
     def abandon(self) -> None:
-        """Close a registry that its user has dropped. Finalizers call this: it never waits."""
+        """Close what its owner has dropped; called by a finalizer, so it waits for nothing."""
+        try:
+            self._abandon()
+        except BaseException:
+            # The interpreter swallows it, and nobody else would do this.
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
         if self.effects.outbox is not None:
             self.effects.outbox.stop(wait=False)
         if self._committer is not None:

@@ -1,13 +1,32 @@
-"""Opening a registry without blocking the event loop."""
+"""Opening a registry: giving up what a failure has opened, and not blocking the event loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from opslifecycle.errors import RegistryOwnedError
 from opslifecycle.shell.delivery import opening_loop
+from opslifecycle.shell.engine import Shell
+from opslifecycle.stores.base import Store
 
 T = TypeVar("T")
+
+
+class Opening:
+    """One opening of a registry, which an exception may end at any point."""
+
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+        # Another registry owns the store: it is not ours to close.
+        self._busy = store is not None and store.is_open
+
+    def give_up(self, error: BaseException, shell: Shell[Any, Any] | None) -> None:
+        """Close what was opened before `error`: the shell, or the store if there is none yet."""
+        if shell is not None:
+            shell.close()
+        elif self._store is not None and not (self._busy or isinstance(error, RegistryOwnedError)):
+            self._store.close()
 
 
 async def open_in_thread(make: Callable[..., T], **settings: Any) -> T:

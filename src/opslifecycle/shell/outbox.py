@@ -29,6 +29,7 @@ from opslifecycle.shell.messages import (
 from opslifecycle.shell.steps import Answer, Step
 from opslifecycle.stores.base import Put
 from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.sync.waking import Gate
 from opslifecycle.values.conversion import encoded, json_text
 
 #: How long closing waits for the handler that is running; its message then stays pending.
@@ -83,6 +84,7 @@ class Outbox:
         self._queue: SimpleQueue[OutboxEntry | None] = SimpleQueue()
         self._lanes = Lanes()
         self._thread: threading.Thread | None = None
+        self._done = Gate()
         # No `threading.Event`: a finalizer may set it, at any moment of any thread.
         self._stopped = False
         self._abandoned = False
@@ -224,13 +226,12 @@ class Outbox:
         self._stopped = True
         self._queue.put(None)
         thread, caller = self._thread, self._caller
-        if thread is None or caller is None:
+        if thread is None or thread.ident is None or caller is None:
             return
         caller.stop()
         inside = _delivering.get() is self or caller.is_of(running_loop())
         if wait and not inside:
-            thread.join(CLOSE_SECONDS)
-            if not thread.is_alive():
+            if self._done.wait(CLOSE_SECONDS):
                 return
             _log.warning(
                 "closed while the handler of an effect was still running after %g s: its message "
@@ -242,6 +243,12 @@ class Outbox:
     # The thread ---------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        try:
+            self._deliver()
+        finally:
+            self._done.open()
+
+    def _deliver(self) -> None:
         assert self._caller is not None
         _delivering.set(self)
         while not self._stopped:

@@ -90,6 +90,14 @@ class Store(ABC):
         """The name of the store in messages."""
         return type(self).__name__
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a registry of this process owns the store through this object.
+
+        A registry whose opening fails asks before it opens, lest it close what another one owns.
+        """
+        return False
+
     @abstractmethod
     def open(self, identity: Identity) -> Stored:
         """Take ownership of the registry, and return the store contents.
@@ -146,46 +154,68 @@ class MemoryStore(Store):
 
     def __init__(self, *, interrupted: Interrupted | None = None) -> None:
         self.interrupted = interrupted
-        self._lock = threading.Lock()
-        self._owned = False
+        # Held by the registry that owns the store, so nothing below needs another lock.
+        self._ownership = threading.Lock()
         self._identity: Identity | None = None
         self._records: dict[str, str] = {}
         self._rows: dict[int, tuple[str, str]] = {}
         self._state: str | None = None
+        # The commit that is being made: one that was interrupted is made by the next owner.
+        self._begun: Commit | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """See `Store.is_open`."""
+        return self._ownership.locked()
 
     def open(self, identity: Identity) -> Stored:
         """See `Store.open`."""
-        with self._lock:
-            if self._owned:
-                raise RegistryOwnedError("a MemoryStore", "another registry of this process")
-            stored = Stored(dict(self._records), dict(self._rows), self._state)
-            if self._identity is not None:
-                before = self._identity
-                identity.refuse_unreadable(before.machine, before.version, self.name)
-                stored = identity.adopt(before.version, stored)
-                self._records, self._rows = dict(stored.records), dict(stored.rows)
-                self._state = stored.state
-            self._identity = identity
-            self._owned = True
-            return stored
+        if not self._ownership.acquire(blocking=False):
+            raise RegistryOwnedError("a MemoryStore", "another registry of this process")
+        try:
+            return self._take_over(identity)
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_over(self, identity: Identity) -> Stored:
+        if self._begun is not None:
+            self._make(self._begun)
+        stored = Stored(dict(self._records), dict(self._rows), self._state)
+        if self._identity is not None:
+            before = self._identity
+            identity.refuse_unreadable(before.machine, before.version, self.name)
+            stored = identity.adopt(before.version, stored)
+            self._records, self._rows = dict(stored.records), dict(stored.rows)
+            self._state = stored.state
+        self._identity = identity
+        return stored
 
     def append(self, commit: Commit) -> None:
         """See `Store.append`."""
-        with self._lock:
-            if not self._owned:
-                raise OwnershipLostError
-            for id, sequence, body in commit.puts:
-                self._records[id] = body
-                if sequence is not None:
-                    self._rows[sequence] = (id, body)
-            for id in commit.erased:
-                self._records.pop(id, None)
-            # Rows leave in the order in which they came, so those to go stand first.
-            while self._rows and (oldest := next(iter(self._rows))) <= commit.dropped_through:
-                del self._rows[oldest]
-            self._state = commit.state
+        if not self._ownership.locked():
+            raise OwnershipLostError
+        self._begun = commit
+        self._make(commit)
+
+    def _make(self, commit: Commit) -> None:
+        """Keep a commit; again is fine."""
+        for id, sequence, body in commit.puts:
+            self._records[id] = body
+            if sequence is not None:
+                self._rows[sequence] = (id, body)
+        for id in commit.erased:
+            self._records.pop(id, None)
+        # Rows leave in the order in which they came, so those to go stand first.
+        while self._rows and (oldest := next(iter(self._rows))) <= commit.dropped_through:
+            del self._rows[oldest]
+        self._state = commit.state
+        self._begun = None
 
     def close(self) -> None:
         """See `Store.close`."""
-        with self._lock:
-            self._owned = False
+        try:
+            self._ownership.release()
+        except RuntimeError:
+            # Nobody owns it.
+            pass

@@ -39,6 +39,46 @@ class ThreadWaker:
                 pass
 
 
+class Gate:
+    """Opens once, for any number of threads.
+
+    An interrupt may leave the condition variable of a `threading.Event` held, and has a
+    `threading.Thread` that it kept from being joined taken for one that has ended.
+    """
+
+    __slots__ = ("_lock", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        # Free once it is open, but for the moments in which one who waits passes it on.
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let everybody go on who waits; again is fine."""
+        self.is_open = True
+        self._pass_on()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Wait until it is open, for at most so many seconds; gives whether it is."""
+        try:
+            if not self.is_open:
+                self._lock.acquire(timeout=seconds)
+            self._pass_on()
+        except BaseException:
+            self._pass_on()
+            raise
+        return self.is_open
+
+    def _pass_on(self) -> None:
+        if self.is_open:
+            try:
+                self._lock.release()
+            except RuntimeError:
+                # It is free.
+                pass
+
+
 class LoopWaker:
     """The notification of one `await`: directly in its own loop, else through the loop's queue."""
 

@@ -52,11 +52,16 @@ class RequestReads:
         _rt.check_handler(on_effect)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
-        _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
-        with _rt.reading(store):
-            self._begin(store, _stored, decisions_max, on_effect)
-        if store is not None and _stored.state is not None:
-            self._recover(store.interrupted)
+        _opening = _rt.Opening(store)
+        try:
+            _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+            with _rt.reading(store):
+                self._begin(store, _stored, decisions_max, on_effect)
+            if store is not None and _stored.state is not None:
+                self._recover(store.interrupted)
+        except BaseException as _error:
+            _opening.give_up(_error, getattr(self, "_shell", None))
+            raise
 
     def _begin(
         self,
@@ -103,18 +108,15 @@ class RequestReads:
             )
         self._authority = authority
         self._shell = _rt.Shell(authority, lock, effects, committer)
+        self._shell.begin()
         outbox.restore(messages_of(stored))
         # A registry that is dropped without being closed leaves nobody waiting for it.
         weakref.finalize(self, self._shell.abandon).atexit = False
 
     def _recover(self, interrupted: _rt.Interrupted | None) -> None:
-        try:
-            step = _rt.recovering(interrupted, None, None)
-            if step is not None:
-                self._shell.run(step)
-        except BaseException:
-            self._shell.close()
-            raise
+        step = _rt.recovering(interrupted, None, None)
+        if step is not None:
+            self._shell.run(step)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
@@ -151,11 +153,17 @@ class RequestReads:
         stored = _rt.unseal(document, STORAGE.identity, epoch_id=epoch_id)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
-            _rt.fill(store, STORAGE.identity, stored)
         self = cls.__new__(cls)
-        with _rt.reading(store):
-            self._begin(store, stored, _rt.UNSET, None)
-        self._recover(None if store is None else store.interrupted)
+        opening = _rt.Opening(store)
+        try:
+            if store is not None:
+                _rt.fill(store, STORAGE.identity, stored)
+            with _rt.reading(store):
+                self._begin(store, stored, _rt.UNSET, None)
+            self._recover(None if store is None else store.interrupted)
+        except BaseException as error:
+            opening.give_up(error, getattr(self, "_shell", None))
+            raise
         return self
 
     _restore = restore

@@ -30,11 +30,16 @@ class OrderReads:
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
-        _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
-        with _rt.reading(store):
-            self._begin(store, _stored)
-        if store is not None and _stored.state is not None:
-            self._recover(store.interrupted)
+        _opening = _rt.Opening(store)
+        try:
+            _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+            with _rt.reading(store):
+                self._begin(store, _stored)
+            if store is not None and _stored.state is not None:
+                self._recover(store.interrupted)
+        except BaseException as _error:
+            _opening.give_up(_error, getattr(self, "_shell", None))
+            raise
 
     def _begin(self, store: _rt.Store | None, stored: _rt.Stored) -> None:
         lock = _rt.PublicationLock()
@@ -53,17 +58,14 @@ class OrderReads:
             )
         self._authority = authority
         self._shell = _rt.Shell(authority, lock, effects, committer)
+        self._shell.begin()
         # A registry that is dropped without being closed leaves nobody waiting for it.
         weakref.finalize(self, self._shell.abandon).atexit = False
 
     def _recover(self, interrupted: _rt.Interrupted | None) -> None:
-        try:
-            step = _rt.recovering(interrupted, None, None)
-            if step is not None:
-                self._shell.run(step)
-        except BaseException:
-            self._shell.close()
-            raise
+        step = _rt.recovering(interrupted, None, None)
+        if step is not None:
+            self._shell.run(step)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
@@ -98,11 +100,17 @@ class OrderReads:
         stored = _rt.unseal(document, STORAGE.identity)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
-            _rt.fill(store, STORAGE.identity, stored)
         self = cls.__new__(cls)
-        with _rt.reading(store):
-            self._begin(store, stored)
-        self._recover(None if store is None else store.interrupted)
+        opening = _rt.Opening(store)
+        try:
+            if store is not None:
+                _rt.fill(store, STORAGE.identity, stored)
+            with _rt.reading(store):
+                self._begin(store, stored)
+            self._recover(None if store is None else store.interrupted)
+        except BaseException as error:
+            opening.give_up(error, getattr(self, "_shell", None))
+            raise
         return self
 
     _restore = restore

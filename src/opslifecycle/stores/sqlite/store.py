@@ -116,6 +116,11 @@ class SqliteStore(Store):
         """The path of the file, which messages name."""
         return str(self._path)
 
+    @property
+    def is_open(self) -> bool:
+        """See `Store.is_open`."""
+        return self._database is not None
+
     # Opening ------------------------------------------------------------------------------------
 
     def open(self, identity: Identity) -> Stored:

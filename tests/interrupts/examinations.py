@@ -1,0 +1,69 @@
+"""Everything that is interrupted, by name: `make test` does a share of it, `make nightly` all."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from opslifecycle import MemoryStore, Registry, SqliteStore, Store
+
+from tests.builders import completed, running
+from tests.interrupts import trying
+from tests.interrupts.calls import CALLS, COMMANDS
+from tests.interrupts.checking import Helper
+from tests.interrupts.trying import MakeStores
+
+#: Interrupts before every so many-th bytecode; returns how many bytecodes there are.
+Examination = Callable[[int], int]
+
+
+def in_memory() -> tuple[Store, Callable[[], Store]]:
+    """A store in memory, which the next owner takes over."""
+    store = MemoryStore()
+    return store, lambda: store
+
+
+def in_files(folder: Path) -> MakeStores:
+    """Stores in files of their own."""
+    numbers = itertools.count()
+
+    def make() -> tuple[Store, Callable[[], Store]]:
+        path = folder / f"{next(numbers)}.db"
+        return SqliteStore(path, durability="process"), lambda: SqliteStore(path)
+
+    return make
+
+
+def opened(store: Store) -> Registry:
+    """A registry of a store."""
+    return Registry(store=store)
+
+
+def restored() -> Callable[[Store], Registry]:
+    """What makes a registry of a new store, filled with what another one held."""
+    with Registry() as registry:
+        completed(registry)
+        running(registry)
+        document = registry.capture()
+    return lambda store: Registry.restore(document, store=store)
+
+
+def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examination]]:
+    """Every examination by its name: where the interrupt comes, and what it interrupts."""
+    for call in CALLS:
+        yield f"alone {call.name}", partial(trying.without_a_store, call, helper)
+    for where, make in (("memory", in_memory), ("file", in_files(folder))):
+        for call in CALLS:
+            yield f"{where} {call.name}", partial(trying.with_a_store, call, make, helper)
+        for call in COMMANDS:
+            yield (
+                f"{where} async {call.name}",
+                partial(trying.with_a_store, call.asynchronous(), make, helper),
+            )
+            yield f"{where} behind {call.name}", partial(trying.behind, call, make, helper)
+        yield f"{where} commit", partial(trying.commit, make)
+        yield f"{where} open", partial(trying.opening, opened, make)
+        yield f"{where} open new", partial(trying.opening, opened, make, filled=False)
+        yield f"{where} restore", partial(trying.opening, restored(), make, filled=False)

@@ -1,0 +1,132 @@
+"""What is looked at after an interrupt is worth looking at: mistakes of each kind are met."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opslifecycle import MemoryStore
+from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.listing import Listing
+from opslifecycle.shell.mailbox import Mailbox, drain
+from opslifecycle.shell.opening import Opening
+from opslifecycle.stores.base import Commit
+from opslifecycle.sync.barriers import Barriers
+from opslifecycle.sync.publication import PublicationLock
+from opslifecycle.sync.waking import wake_all
+
+from tests.interrupts import checking, injecting, trying
+from tests.interrupts.checking import Helper
+from tests.interrupts.examinations import examinations
+from tests.interrupts.trying import InterruptError
+
+
+def a_lock_taken_before_the_try(patch: pytest.MonkeyPatch) -> None:
+    """The lock is held for ever."""
+
+    def hold(self: PublicationLock, work: Callable[..., Any], *arguments: Any) -> Any:
+        self.mutex.acquire()
+        try:
+            return work(*arguments)
+        finally:
+            self.mutex.release()
+            self.settle()
+
+    patch.setattr(PublicationLock, "hold", hold)
+
+
+def a_wake_up_struck_off_before_it_is_done(patch: pytest.MonkeyPatch) -> None:
+    """Nobody wakes who waits."""
+
+    def settle(self: PublicationLock) -> None:
+        left = dict(self.left)
+        self.left.clear()
+        for work, locked in left.items():
+            if locked:
+                work()
+        wake_all([work for work, locked in left.items() if not locked])
+
+    patch.setattr(PublicationLock, "settle", settle)
+
+
+def a_listing_that_is_kept_half_way(patch: pytest.MonkeyPatch) -> None:
+    """Records are missing in listings."""
+
+    def bring_up_to_date(self: Listing[Any, Any]) -> None:
+        outdated = self._noted if self.is_built else dict.fromkeys(self._records)
+        self._noted = {}
+        self.is_built = True
+        for id in outdated:
+            self._update(id)
+
+    patch.setattr(Listing, "_bring_up_to_date", bring_up_to_date)
+
+
+def a_command_that_is_never_broken_off(patch: pytest.MonkeyPatch) -> None:
+    """The registry goes on with half a command."""
+    patch.setattr(Shell, "break_off", lambda self: None)
+
+
+def a_barrier_that_is_left_half_way(patch: pytest.MonkeyPatch) -> None:
+    """Its key cannot be waited for again."""
+    patch.setattr(Barriers, "_leave", lambda self, barrier: None)
+
+
+def a_command_between_queue_and_list(patch: pytest.MonkeyPatch) -> None:
+    """Its caller waits for ever."""
+
+    def take(self: Mailbox, seconds: float | None) -> list[Any]:
+        first = self._queue.get(True, seconds)
+        self._taken.append(first)
+        drain(self._queue, self._taken)
+        return self._taken
+
+    patch.setattr(Mailbox, "take", take)
+
+
+def a_commit_made_half_way(patch: pytest.MonkeyPatch) -> None:
+    """The store holds a part of a commit."""
+
+    def append(self: MemoryStore, commit: Commit) -> None:
+        self._make(commit)
+
+    patch.setattr(MemoryStore, "append", append)
+
+
+def an_opening_that_leaves_the_store_owned(patch: pytest.MonkeyPatch) -> None:
+    """Nobody can open the store again."""
+    patch.setattr(Opening, "give_up", lambda self, error, shell: None)
+
+
+#: Each mistake, and an examination that meets it, with how many bytecodes are left out.
+PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
+    (a_lock_taken_before_the_try, "alone snapshot", 1),
+    (a_wake_up_struck_off_before_it_is_done, "alone cancel_barrier", 1),
+    (a_listing_that_is_kept_half_way, "alone list_terminal", 3),
+    (a_command_that_is_never_broken_off, "alone terminate_owner", 7),
+    (a_barrier_that_is_left_half_way, "alone wait_all", 3),
+    (a_command_between_queue_and_list, "memory behind register", 1),
+    (a_commit_made_half_way, "memory commit", 1),
+    (an_opening_that_leaves_the_store_owned, "memory open new", 11),
+]
+
+
+@pytest.mark.parametrize(("plant", "name", "step"), PLANTED, ids=[p.__name__ for p, *_ in PLANTED])
+def test_a_planted_mistake_is_met(
+    plant: Callable[[pytest.MonkeyPatch], None],
+    name: str,
+    step: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    monkeypatch.setattr(injecting, "OURS", [*injecting.OURS, __file__])
+    monkeypatch.setattr(checking, "DEADLINE_SECONDS", 2.0)
+    monkeypatch.setattr(trying, "DEADLINE_SECONDS", 2.0)
+    examine = dict(examinations(tmp_path, Helper()))[name]
+    plant(monkeypatch)
+    with pytest.raises(InterruptError):
+        examine(step)
