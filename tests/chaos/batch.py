@@ -41,7 +41,7 @@ class BatchRun(Target):
         self.current: set[str] = set()
         self._listener: Listener | None = None
         self._journal: list[Line] = []
-        self._readers: list[Readers] = []
+        self.readers: list[Readers] = []
 
     def start(self) -> None:
         self._runs += 1
@@ -109,22 +109,16 @@ class BatchRun(Target):
             rows = self.rows()
             rows = [row for row in rows if row["display_name"] in self.current]
             if rows:
-                self._readers.append(Readers(self.store, self.chance.choice(rows)))
+                self.readers.append(Readers(self.store, self.chance.choice(rows)))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return what a reader shows."""
+        """Return what a reader shows: nothing, if the runner was ended before it made a store."""
         if not self.store.exists():
-            # The runner was ended before it had made one: there is nothing that could be shown.
             return []
         return read(self.store, "ls", deadline=self.limits.deadline)
 
-    def end(self, *, disturbed: bool, may_refuse: bool = False) -> None:
-        """Await the end of the run, and verify its exit status, what it left and what is stored.
-
-        Args:
-            disturbed: Whether the runner was killed or told to end.
-            may_refuse: Whether the store may have been unusable when the run began.
-        """
+    def await_end(self) -> None:
+        """Require that the run ends in time, and leaves no process and no traceback."""
         until = time.monotonic() + self.limits.deadline
         while self.process.poll() is None:
             self.hear(0.1)
@@ -133,6 +127,15 @@ class BatchRun(Target):
         self.hear(0)
         require_none(f"{_MARK}={self._mark}", self.limits.deadline)
         self.verify_errors()
+
+    def end(self, *, disturbed: bool, may_refuse: bool = False) -> None:
+        """Await the end of the run, and verify its exit status, what it left and what is stored.
+
+        Args:
+            disturbed: Whether the runner was killed or told to end.
+            may_refuse: Whether the store may have been unusable when the run began.
+        """
+        self.await_end()
         if may_refuse and self.process.returncode == _REFUSED:
             # Then nothing of it may have begun, be shown or be said.
             for each in self.current:
@@ -141,11 +144,10 @@ class BatchRun(Target):
             self.counts["runs refused"] += 1
             disturbed = True
         self.verify(owner_lives=False)
-        while self._readers:
-            readers = self._readers[-1]
+        while self.readers:
             deadline = self.limits.deadline
-            readers.verify(self.model.shown, deadline=deadline, may_fail=may_refuse)
-            self._readers.pop()
+            self.readers[-1].verify(self.model.shown, deadline=deadline, may_fail=may_refuse)
+            self.readers.pop()
             self.counts["readers that followed a run"] += 1
         if not disturbed:
             failing = any(self.model.commands[each].status for each in self.current)
@@ -193,6 +195,6 @@ class BatchRun(Target):
             self.process.kill()
             self.process.wait()
         self._close_output()
-        for readers in self._readers:
+        for readers in self.readers:
             readers.release()
         kill_all(marked(f"{_MARK}={self._place}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.chaos.batch import BatchRun
 from tests.chaos.cli import cli
@@ -19,6 +20,8 @@ from tests.chaos.places import (
 from tests.chaos.verdict import require
 
 Fault = Callable[[BatchRun], None]
+#: The exit status of a run whose store cannot be used from the start, or has failed for good.
+_UNUSABLE, _NOT_RECORDED = 2, 3
 
 
 def kill(run: BatchRun) -> None:
@@ -66,6 +69,26 @@ def full(run: BatchRun) -> None:
     finally:
         filling.unlink()
     run.end(disturbed=run.is_killed, may_refuse=True)
+
+
+def delete(run: BatchRun) -> None:
+    """Delete the store under the runner, which must end, and put nothing in its place."""
+    if not run.store.exists():
+        run.end(disturbed=False)
+        return
+    run.disturb()
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{run.store}{suffix}").unlink(missing_ok=True)
+    was_over = run.process.poll() is not None
+    run.await_end()
+    ends = (0, 1, _UNUSABLE, _NOT_RECORDED)
+    status = run.process.returncode
+    require(was_over or status in ends, "wrong", f"the run has ended with {status}")
+    require(not run.store.exists(), "wrong", "a store was made in the place of a deleted one")
+    while run.readers:
+        run.readers[-1].verify_end(run.limits.deadline)
+        run.readers.pop()
+    run.model.forget()
 
 
 def closed_output(run: BatchRun) -> None:
@@ -121,6 +144,7 @@ FAULTS: dict[str, tuple[int, Fault]] = {
     "run: stop": (3, stop),
     "run: lock": (3, lock),
     "run: full": (3, full),
+    "run: delete": (1, delete),
     "run: closed output": (2, closed_output),
     "run: cancel": (2, cancel),
     "run: other user": (1, other_user),

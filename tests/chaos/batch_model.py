@@ -137,6 +137,10 @@ class BatchModel:
             for state, text in ((each, _INTERRUPTED) for each in self.shown.values())
         )
         require(found == expected, "lost", f"collect printed {found}, not {expected}")
+        self.forget()
+
+    def forget(self) -> None:
+        """Expect nothing any more of all that was run."""
         for each in (self.commands, self.acknowledged, self.disturbed, self.shown):
             each.clear()
 

@@ -49,6 +49,15 @@ class Readers:
                 continue
             judge(process.returncode, printed, shown)
 
+    def verify_end(self, deadline: float) -> None:
+        """Require that they end in words, when their store is gone."""
+        for process in self._processes:
+            try:
+                _, errors = process.communicate(timeout=deadline)
+            except subprocess.TimeoutExpired as error:
+                raise ViolationError("hang", f"{process.args!r} goes on") from error
+            require("Traceback" not in errors, "traceback", errors)
+
     def _judge_wait(self, status: int, printed: str, shown: Mapping[str, State]) -> None:
         state = shown[self._name].status
         good = status == (0 if state == "completed" else 1)
