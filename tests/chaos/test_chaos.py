@@ -52,20 +52,22 @@ def test_a_batch_loses_and_invents_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("defect", "kind", "deadline"),
+    ("defect", "kinds", "deadline"),
     [
-        ("forgetful", "lost", 60.0),
-        ("clinging", "duplicated", 60.0),
-        ("noisy", "traceback", 60.0),
+        # What a collect that was lost had erased is there again.
+        ("forgetful", ["lost", "duplicated"], 60.0),
+        ("clinging", ["duplicated"], 60.0),
+        ("noisy", ["traceback"], 60.0),
         # It never goes on, however long the deadline is.
-        ("stuck", "hang", 5.0),
+        ("stuck", ["hang"], 5.0),
     ],
 )
-def test_a_planted_defect_is_found(defect: str, kind: str, deadline: float) -> None:
+def test_a_planted_defect_is_found(defect: str, kinds: list[str], deadline: float) -> None:
     limits = Limits(deadline=deadline, calm_max=1.0)
     findings = Findings(SEED)
     library_episode(findings, SEED, 60.0, limits, defect=defect, faults=("kill",))
-    assert findings.kinds == [kind], told(findings)
+    assert len(findings.kinds) == 1, told(findings)
+    assert findings.kinds[0] in kinds, told(findings)
 
 
 @pytest.fixture

@@ -86,8 +86,9 @@ def _verify_records(
         if id in found:
             require(held, "duplicated", f"{id} is shown as {found[id]}, and was erased")
             text = f"{id} is shown as {found[id]}, not one of {held}"
-            ended = any(each.status not in ledger.rules.live for each in held)
-            require(found[id] in held, "lost" if ended else "wrong", text)
+            live = (*ledger.rules.live, "interrupted", "unresponsive")
+            behind = found[id].status in live or found[id] == _INTERRUPTED
+            require(found[id] in held, "lost" if behind else "wrong", text)
         else:
             is_gone = len(held) < len(states) or ledger.may_be_evicted(id)
             require(is_gone, "lost", f"{id} is missing, and was one of {held}")
