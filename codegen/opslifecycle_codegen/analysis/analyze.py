@@ -53,7 +53,7 @@ _REGISTRY = nodes.Name(REGISTRY, Root.REGISTRY, "registry")
 
 
 def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
-    """The program of a machine; raises InvalidMachineError with every mistake found."""
+    """Return the program of a machine; raises InvalidMachineError with every mistake found."""
     program = _ranged(machine, diagnostics)
     waive(program.machine, diagnostics)
     diagnostics.stop_if_any()
@@ -61,7 +61,7 @@ def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 
 def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
-    """The program, with the guards that its numbers need."""
+    """Return the program, with the guards that its numbers need."""
     first = Diagnostics()
     machine = placed(machine, first)
     program = _Analyzer(machine, first).run()
@@ -74,7 +74,7 @@ def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 
 def _is_contradictory(diagnostics: Diagnostics) -> bool:
-    """Whether something was found that cannot be waived."""
+    """Return whether something was found that cannot be waived."""
     return any(finding.rule not in WAIVABLE for finding in diagnostics.findings)
 
 
@@ -131,7 +131,7 @@ class _Analyzer:
         return tree or nodes.Literal(wanted or UNKNOWN, None)
 
     def _starts(self, create: Command) -> dict[str, Expression]:
-        """The first values of fields."""
+        """Return the first values of fields."""
         scope = self._commands.base_scope(create.params)
         id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
         scope, starts = scope.with_names({"id": id}), {}
@@ -199,7 +199,7 @@ class _Analyzer:
     def _interrupted(
         self, declared: model.Recovery, do: Name, actions: tuple[Command, ...]
     ) -> ForAll:
-        """The command that ends what was live when its process was gone."""
+        """Return the command that ends what was live when its process was gone."""
         name = Name("recover_interrupted", declared.mark)
         doing = model.ForAllLive(
             mark=declared.mark, do=do,
@@ -283,7 +283,7 @@ class _Analyzer:
         return ViewInfo(str(name), typed.type, declared.is_, keep), typed
 
     def _entry(self) -> tuple[tuple[tuple[ViewInfo, Expression], ...], tuple[str, ...]]:
-        """The feed entry: of an ended record, so what an end gives is there."""
+        """Return the feed entry: of an ended record, so what an end gives is there."""
         feed = self._machine.feed
         if feed is None:
             return (), ()

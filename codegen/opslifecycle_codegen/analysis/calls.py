@@ -18,7 +18,7 @@ _QUANTIFIERS = ("all", "any", "count", "distinct")
 
 
 def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
-    """The typed tree of a call."""
+    """Return the typed tree of a call."""
     if not isinstance(node.func, ast.Name) or node.keywords:
         raise checker.refuse(
             node, "expression-form", "only a named function of positional arguments"

@@ -47,7 +47,7 @@ class Commands:
     # Scopes -------------------------------------------------------------------------------------
 
     def base_scope(self, params: Mapping[str, Type], *, operation: Type | None = None) -> Scope:
-        """The names that a command's expressions may use."""
+        """Return the names that a command's expressions may use."""
         entity = self._machine.entity
         names: dict[str, Expression] = {"registry": nodes.Name(REGISTRY, Root.REGISTRY, "registry")}
         if operation is not None:
@@ -62,13 +62,13 @@ class Commands:
         return Scope(scope.symbols, scope.names, constants)
 
     def params(self, takes: Mapping[Name, TypeExpr], *reserved_too: str) -> dict[str, Type]:
-        """The types of what a command takes."""
+        """Return the types of what a command takes."""
         return {str(name): self._resolver.type_of(type) for name, type in takes.items()}
 
     # Commands -----------------------------------------------------------------------------------
 
     def create(self, declared: model.Create) -> tuple[Command, Expression]:
-        """The command that makes a record, and its id."""
+        """Return the command that makes a record, and its id."""
         params = self.params(declared.takes)
         scope = self.base_scope(params)
         made = compile_expression(
@@ -94,7 +94,7 @@ class Commands:
         return command, made or nodes.NOTHING
 
     def action(self, name: Name, declared: model.Action) -> Command:
-        """One action on a record."""
+        """Compile one action on a record."""
         params = self.params(declared.takes, "id", "action")
         label = action_label(name, declared)
         sources = self._resolver.statuses(declared.from_)
@@ -123,13 +123,13 @@ class Commands:
         )  # fmt: skip
 
     def rollback(self, declared: model.Rollback) -> Command:
-        """The command that erases a live record."""
+        """Return the command that erases a live record."""
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
         return self._removing(declared, sources, declared.update)
 
     def erase(self, declared: model.Erase) -> Command:
-        """The command that erases a record in a terminal status."""
+        """Return the command that erases a record in a terminal status."""
         sources = self._resolver.statuses(declared.from_)
         for status in sources:
             if status in self._symbols.status_groups["live"]:
@@ -166,13 +166,13 @@ class Commands:
         return Command(name, name, declared.summary, {}, checks)
 
     def collect(self, declared: model.Collect) -> Command:
-        """The command that hands over and erases what has ended."""
+        """Return the command that hands over and erases what has ended."""
         checks, _ = self.guards.checks([], self.base_scope({}))
         name = str(declared.method)
         return Command(name, name, declared.summary, {}, checks)
 
     def cursors(self, declared: model.Cursors) -> Command:
-        """The advance of a cursor."""
+        """Return the advance of a cursor."""
         count = self._resolver.type_of(TypeExpr("count", declared.mark))
         params = {"consumer": Type("enum", self._symbols.cursor_enum), "cursor": count}
         scope = self.base_scope(params)
@@ -185,7 +185,7 @@ class Commands:
         return Command(name, name, "Move a consumer's cursor forward.", params, (*checks, past))
 
     def barrier(self, declared: model.Barrier) -> BarrierAdmission:
-        """The admission of a barrier: what it is refused with, in order."""
+        """Return the admission of a barrier: what it is refused with, in order."""
         first, scope = self.guards.checks([], self.base_scope({}))
         id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
         id_scope = scope.with_names({"id": id})

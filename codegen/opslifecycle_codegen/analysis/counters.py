@@ -126,7 +126,7 @@ def _grown(field: str, updates: Iterable[Assignment]) -> int | None:
 
 
 def _is_recovered(program: Program, name: str, added: int) -> bool:
-    """Whether a field counts the live records again once a store has been opened.
+    """Return whether a field counts the live records again once a store has been opened.
 
     A field that is stored does, because records are stored with it in one commit.
     """

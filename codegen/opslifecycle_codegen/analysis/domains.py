@@ -36,7 +36,7 @@ class Domains:
         self.opaque = False
 
     def cases(self, expressions: Sequence[ast.expr]) -> Iterator[dict[str, Any]]:
-        """Every combination of values of what the expressions read; raises UndecidedError."""
+        """Yield every combination of values of what the expressions read; raises UndecidedError."""
         for expression in expressions:
             self._collect(expression)
         size = 1
@@ -50,7 +50,7 @@ class Domains:
                 yield case
 
     def _consistent(self, case: Mapping[str, Any]) -> bool:
-        """What is read of something that is not there has one value only."""
+        """Return what is read of something that is not there has one value only."""
         for path, value in case.items():
             for other, absent in case.items():
                 below = path.startswith(f"{other}.")
@@ -105,7 +105,7 @@ class Domains:
         return type is not None and type.required == BOOL
 
     def _finite(self, node: ast.Compare) -> bool:
-        """Whether a comparison is one of those that can be tried."""
+        """Return whether a comparison is one of those that can be tried."""
         if len(node.ops) != 1 or self._type(node.left) is None:
             return False
         right = node.comparators[0]
@@ -122,7 +122,7 @@ class Domains:
         )
 
     def _type(self, node: ast.expr) -> Type | None:
-        """The type of a path; None for what is none."""
+        """Return the type of a path; None for what is none."""
         if isinstance(node, ast.Name):
             binding = self._scope.names.get(node.id)
             return binding.type if binding is not None else None
@@ -144,7 +144,7 @@ class Domains:
     # Trying -------------------------------------------------------------------------------------
 
     def holds(self, node: ast.expr, case: Mapping[str, Any], sources: Sequence[str]) -> bool:
-        """What an expression comes to in one case; `sources` are an action's statuses."""
+        """Return what an expression comes to in one case; `sources` are an action's statuses."""
         if isinstance(node, ast.BoolOp):
             parts = (self.holds(operand, case, sources) for operand in node.values)
             return all(parts) if isinstance(node.op, ast.And) else any(parts)

@@ -60,7 +60,7 @@ def compile_expression(
 
 
 def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool) -> Scope:
-    """The scope that holds once an expression is known to be true, or false."""
+    """Return the scope that holds once an expression is known to be true, or false."""
     checker = Checker(expr, Diagnostics())
     try:
         return checker.narrow(checker.parse(), scope, truth)
@@ -102,7 +102,7 @@ class Checker:
     # Checking -----------------------------------------------------------------------------------
 
     def check(self, node: ast.expr, scope: Scope, wanted: Type | None = None) -> Expression:
-        """The typed tree of one node."""
+        """Return the typed tree of one node."""
         checks: dict[type[ast.expr], Callable[..., Expression]] = {
             ast.Name: self._name,
             ast.Attribute: self._attribute,
@@ -310,7 +310,7 @@ class Checker:
     # Narrowing ----------------------------------------------------------------------------------
 
     def narrow(self, node: ast.expr, scope: Scope, truth: bool) -> Scope:
-        """What is known once `node` has turned out true, or false."""
+        """Return what is known once `node` has turned out true, or false."""
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self.narrow(node.operand, scope, not truth)
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) is truth:

@@ -31,7 +31,7 @@ class Guards:
     def checks(
         self, names: Sequence[Name], scope: Scope, *, always_first: bool = True
     ) -> tuple[tuple[Check, ...], Scope]:
-        """The checks of guards in their order, and the scope of what follows them."""
+        """Return the checks of guards in their order, and the scope of what follows them."""
         checks = []
         for name in [*(self._machine.always_first if always_first else []), *names]:
             guard = self._machine.guards.get(name)
@@ -80,7 +80,7 @@ class Guards:
         return Check(tuple(lets), test or NOTHING, refusal, str(name)), scope
 
     def refusal(self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics) -> RefusalOf:
-        """The error that a refusal gives, with its facts."""
+        """Return the error that a refusal gives, with its facts."""
         name = refusal.name
         self.used_rejections.add(str(name))
         declared = self._machine.rejections.get(name)
@@ -110,5 +110,5 @@ class Guards:
         return RefusalOf(error, tuple(given), built_in=declared is None)
 
     def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
-        """The types of the facts that a rejection carries."""
+        """Return the types of the facts that a rejection carries."""
         return {str(name): self._resolver.type_of(type) for name, type in rejection.facts.items()}

@@ -86,7 +86,7 @@ class State:
     # Expressions --------------------------------------------------------------------------------
 
     def _declared(self, zone: Zone, total: Sum) -> Zone:
-        """The zone with the limits of every variable of a sum."""
+        """Return the zone with the limits of every variable of a sum."""
         for name in total.terms:
             if not zone.knows(name):
                 limit = self.limits(name)
@@ -167,7 +167,7 @@ class State:
         return self._ordered(zone, one, sign, other)
 
     def _ordered(self, zone: Zone, one: Expression, sign: str, other: Expression) -> list[Zone]:
-        """The cases in which `one < other` or `one <= other`."""
+        """Return the cases in which `one < other` or `one <= other`."""
         for side, tree in (("left", one), ("right", other)):
             if isinstance(tree, nodes.Conditional):
                 found = []
@@ -273,7 +273,7 @@ def _taken(one: int | None, other: int | None) -> int | None:
 
 
 def _extreme(function: str, parts: list[Interval]) -> Interval:
-    """The bounds of the least, or the greatest, of some numbers."""
+    """Return the bounds of the least, or the greatest, of some numbers."""
     leasts, mosts = [each.least for each in parts], [each.most for each in parts]
     if function == "min":
         known = [each for each in mosts if each is not None]
@@ -283,7 +283,7 @@ def _extreme(function: str, parts: list[Interval]) -> Interval:
 
 
 def _whole(choose: Callable[..., int], values: list[int | None]) -> int | None:
-    """What is chosen of values that are all known; None if one is not."""
+    """Return what is chosen of values that are all known; None if one is not."""
     known = [each for each in values if each is not None]
     return choose(known) if len(known) == len(values) else None
 

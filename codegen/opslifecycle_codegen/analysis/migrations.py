@@ -22,7 +22,7 @@ from opslifecycle_codegen.source.words import Text
 
 
 def migrations_of(program: Program, diagnostics: Diagnostics) -> Migrations:
-    """The declared migrations, checked against what the machine declares today."""
+    """Return the declared migrations, checked against what the machine declares today."""
     return _Checker(program, diagnostics).run()
 
 
@@ -86,7 +86,7 @@ class _Checker:
         return [*declared, *self._sets, *self._arguments]
 
     def _names(self, part: str) -> Iterable[str]:
-        """What a part has today."""
+        """Return what a part has today."""
         symbols = self._symbols
         if part == TYPES:
             return symbols.type_names()
@@ -129,7 +129,7 @@ class _Checker:
                     self._diagnostics.add(name.mark, "name-collision", message)
 
     def _added(self, part: Text, name: Text, node: Node) -> Any:
-        """The JSON value of a field that older data has not."""
+        """Return the JSON value of a field that older data has not."""
         type = self._fields(part).get(name)
         if type is None:
             hint = nearest(name, self._fields(part))

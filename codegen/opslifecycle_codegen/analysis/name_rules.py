@@ -80,7 +80,7 @@ class _Names:
             yield "the key of a barrier", machine.barrier.key
 
     def _types(self) -> list[Text]:
-        """Every type that the machine names itself."""
+        """Return every type that the machine names itself."""
         machine = self._machine
         types: list[Text] = [
             *machine.ids,
@@ -98,7 +98,7 @@ class _Names:
         return types
 
     def _given_names(self) -> list[Text]:
-        """The names that the machine gives to classes which every machine has."""
+        """Return the names that the machine gives to classes which every machine has."""
         given = self._machine.names
         keys = (field.name for field in attrs.fields(model.Names) if field.name != "mark")
         return [name for key in keys if given and (name := getattr(given, key)) is not None]

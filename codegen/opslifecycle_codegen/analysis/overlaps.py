@@ -22,7 +22,7 @@ from opslifecycle_codegen.source.words import Name, Text
 
 
 def judge(program: Program, commands: Commands, diagnostics: Diagnostics) -> Judged:
-    """Report dead guards and overlapping steps; gives how much could be decided."""
+    """Report dead guards and overlapping steps; return how much could be decided."""
     overlaps = _Overlaps(program, commands, diagnostics)
     overlaps.run()
     return Judged(overlaps.decided, tuple(overlaps.undecided))
@@ -85,7 +85,7 @@ class _Overlaps:
         return self._commands.base_scope(command.params, operation=optional(ENTITY))
 
     def _tried(self, command: Command, before: Sequence[Name], name: Name) -> tuple[bool, bool]:
-        """Whether a guard ever refuses and ever passes, behind some others.
+        """Return whether a guard ever refuses and ever passes, behind some others.
 
         What cannot be decided may do both, so that nothing is taken as proved.
         """
@@ -111,7 +111,7 @@ class _Overlaps:
         return False in results, True in results
 
     def _by_numbers(self, command: Command, guard: str) -> tuple[bool, bool]:
-        """The same, as far as the numbers that are compared decide it."""
+        """Return the same, as far as the numbers that are compared decide it."""
         state = self._states.fresh(live=is_live(command, self._program))
         for check, before in self._states.before(command.checks, state):
             if check.guard == guard and before.reached:
@@ -150,7 +150,7 @@ class _Overlaps:
 
 
 def _condition(guard: Guard) -> ast.expr:
-    """What must hold, with what `let` binds written out."""
+    """Return what must hold, with what `let` binds written out."""
     bound = {str(n): ast.parse(str(e).strip(), mode="eval").body for n, e in guard.let.items()}
 
     class Bound(ast.NodeTransformer):

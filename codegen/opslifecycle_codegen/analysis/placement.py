@@ -26,7 +26,7 @@ def placed(machine: model.Machine, diagnostics: Diagnostics) -> model.Machine:
 
 
 def declared_updates(machine: model.Machine) -> Iterator[Text]:
-    """The targets of every update that a machine declares."""
+    """Yield the targets of every update that a machine declares."""
     yield from machine.create.update
     for action in machine.actions.values():
         yield from action.update
@@ -187,7 +187,7 @@ class _Placement:
         return evolve(erase, checks=checks, effects=effects)
 
     def _counters(self, feed: model.Feed) -> dict[str, str]:
-        """The fields of the registry that a feed has, each with its summary."""
+        """Return the fields of the registry that a feed has, each with its summary."""
         return {
             str(feed.counter): "The last sequence number that was assigned.",
             "watermark": "The sequence number of the last feed entry.",
@@ -224,7 +224,7 @@ class _Placement:
         return fields
 
     def _ends(self) -> list[model.Step]:
-        """What happens at every end, in order.
+        """Return what happens at every end, in order.
 
         The sequence number, the machine's own steps, the feed, those who wait, what leaves.
         """
@@ -264,7 +264,7 @@ def _step(
 
 
 def _without_legality(checks: Sequence[Name]) -> list[Name]:
-    """The checks without what was refused, so that one mistake is reported once."""
+    """Return the checks without what was refused, so that one mistake is reported once."""
     return [check for check in checks if check != LEGAL_STATUS]
 
 

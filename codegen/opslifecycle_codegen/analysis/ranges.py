@@ -169,7 +169,7 @@ class _Finder:
             self._end(state)
 
     def _checked(self, command: Command, state: State) -> State:
-        """What is known behind the checks of a command."""
+        """Return what is known behind the checks of a command."""
         for check, before in self._states.before(command.checks, state):
             state = before.assuming(check.test)
             refused = before.assuming(negation(check.test))
@@ -231,7 +231,7 @@ class _Finder:
         self, made: Made, mark: Mark | None, state: State, values: Mapping[str, Expression],
         guards: list[Guard] | None,
     ) -> State:  # fmt: skip
-        """Have a number in range, by proof or by a guard; gives what is known then."""
+        """Have a number in range, by proof or by a guard; return what is known then."""
         place = reduce(State.assuming, made.tests, state)
         if not place.reached:
             return state
@@ -301,7 +301,7 @@ def _set(state: State, target: Expression, value: Expression) -> State:
 
 
 def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
-    """The tests that a number needs to be in range at a place that is reached."""
+    """Return the tests that a number needs to be in range at a place that is reached."""
     if value.type.required == FLOAT:
         most, zero = nodes.Literal(FLOAT, _FLOAT_MAX), nodes.Literal(FLOAT, 0.0)
         least = nodes.Arithmetic(FLOAT, "-", zero, most)

@@ -49,7 +49,7 @@ class Resolver:
         self._symbols = Symbols()
 
     def run(self) -> Symbols:
-        """The symbols of the machine, as far as its declarations make sense."""
+        """Return the symbols of the machine, as far as its declarations make sense."""
         symbols, machine = self._symbols, self._machine
         entity = pascal(machine.entity)
         names = machine.names
@@ -147,7 +147,7 @@ class Resolver:
         return values
 
     def _literal(self, node: Node, type: Type) -> PropertyValue:
-        """The value of a property; what is wrong is reported, and anything is returned."""
+        """Return the value of a property; what is wrong is reported, and anything is returned."""
         if isinstance(node, Scalar):
             if type == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text == "true"
@@ -305,7 +305,7 @@ class Resolver:
 
 
 def action_label(name: str, action: model.Action) -> str:
-    """What messages call an action: its label, else its first method, else its name."""
+    """Return what messages call an action: its label, else its first method, else its name."""
     return str(action.label or (action.methods[0] if action.methods else name))
 
 

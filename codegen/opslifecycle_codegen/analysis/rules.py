@@ -162,7 +162,7 @@ class _Rules:
                 self._add(declared, "unused-type", f"nothing uses {declared}")
 
     def _mentions(self) -> set[str]:
-        """Every word in the machine's expressions and types."""
+        """Return every word in the machine's expressions and types."""
         words: set[str] = set()
 
         def walk(value: object) -> None:

@@ -51,7 +51,7 @@ def _check_settings(
 
 
 def methods(program: Program) -> list[str]:
-    """Every method that changes something or waits."""
+    """Return every method that changes something or waits."""
     machine = program.machine
     found = [*machine.create.methods, *machine.for_all_live]
     found += [method for action in machine.actions.values() for method in action.methods]

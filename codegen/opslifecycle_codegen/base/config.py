@@ -44,7 +44,7 @@ class MachineConfig:
     output: PurePosixPath | None = None
 
     def outputs(self) -> list[PurePosixPath]:
-        """The folders that generated files stand in."""
+        """Return the folders that generated files stand in."""
         return [
             folder
             for folder in (self.package, self.tests, self.docs, self.output)
@@ -110,7 +110,7 @@ class _Place:
     number: int | None = None
 
     def error(self, message: str, key: str = "") -> InvalidConfigError:
-        """The mistake, with its line, where the table is written as the example is."""
+        """Return the mistake, with its line, where the table is written as the example is."""
         line = self._line(key)
         at = "" if line is None else f":{line}"
         return InvalidConfigError(f"{self.pyproject}{at}: {message}")
@@ -178,7 +178,7 @@ def _path(place: _Place, key: str, value: Any) -> PurePosixPath:
 
 
 def _module(place: _Place, value: Any, default: str) -> str:
-    """The dotted name under which the package is imported."""
+    """Return the dotted name under which the package is imported."""
     name, key = (default, "package") if value is None else (value, "module")
     words = name.split(".") if isinstance(name, str) else [""]
     if not all(word.isidentifier() and not keyword.iskeyword(word) for word in words):

@@ -25,7 +25,7 @@ class Mark:
         return f"{self.path}:{self.line}:{self.column}"
 
     def shifted(self, columns: int) -> Mark:
-        """The place so many columns further on the same line."""
+        """Return the place so many columns further on the same line."""
         return Mark(self.path, self.line, self.column + columns)
 
 

@@ -10,7 +10,7 @@ from opslifecycle_codegen.ir.program import Check, Command, Program
 
 
 def explained(program: Program) -> str:
-    """The whole machine."""
+    """Return the whole machine."""
     machine = program.machine
     lines = [
         f"{machine.machine}, version {machine.version}: {line(machine.summary)}",
@@ -33,7 +33,7 @@ def explained(program: Program) -> str:
 
 
 def explained_status(program: Program, status: str) -> str:
-    """One status: what is allowed in it, and what each other action is refused with."""
+    """Return one status: what is allowed in it, and what each other action is refused with."""
     lines = _status_lines(program, status)
     for action in program.actions:
         if status in action.from_statuses:
@@ -94,7 +94,7 @@ def _command_lines(program: Program, command: Command) -> list[str]:
 
 
 def _updates(program: Program, command: Command) -> Iterator[tuple[str, str]]:
-    """What a command sets, in the words of the machine."""
+    """Yield what a command sets, in the words of the machine."""
     machine = program.machine
     if command is program.erase:
         return
@@ -105,7 +105,7 @@ def _updates(program: Program, command: Command) -> Iterator[tuple[str, str]]:
 
 
 def _outcome(program: Program, command: Command) -> str:
-    """The outcome of an action, in the words of the machine."""
+    """Return the outcome of an action, in the words of the machine."""
     declared = next(a for name, a in program.machine.actions.items() if name == command.name)
     return " ".join(str(declared.outcome or command.to).split())
 
@@ -119,7 +119,7 @@ def _need(check: Check, program: Program) -> str:
 
 
 def _of_status(action: Command) -> Iterator[str]:
-    """The error of the test of the status."""
+    """Return the error of the test of the status."""
     return (check.error for check in action.checks if check.guard == LEGAL_STATUS)
 
 

@@ -113,7 +113,7 @@ def _refuse_moved_lock(project: Path, config: MachineConfig, machine: str) -> No
 
 
 def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]:
-    """The templates in a folder, in the order of their names; raises InvalidMachineError."""
+    """Return the templates in a folder, in the order of their names; raises InvalidMachineError."""
     found = sorted((project / folder).glob(f"*{own_templates.SUFFIX}"))
     if not found:
         message = f"there is no template *{own_templates.SUFFIX} in this folder"
@@ -124,7 +124,7 @@ def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]
 def _unexplained(
     program: Program, old: dict[str, Any], new: dict[str, Any]
 ) -> list[tuple[Change, str]]:
-    """The breaking changes that no migration answers for, each with what to do."""
+    """Return the breaking changes that no migration answers for, each with what to do."""
     version = program.machine.version
     steps = program.migrations.steps
     if version <= old["version"] or not any(step.version > old["version"] for step in steps):

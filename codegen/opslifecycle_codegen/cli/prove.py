@@ -27,7 +27,7 @@ _LANGUAGES = {"promela": promela, "tla": tla}
 
 
 def prove(machines: Sequence[Compiled], options: argparse.Namespace) -> list[str]:
-    """Search the slices of machines and print what was found; gives what is wrong, printed too."""
+    """Search the slices of machines and print what was found; return what is wrong, printed too."""
     wrong = [text for each in machines for text in _proved(each, options)]
     for text in wrong:
         print(text)
@@ -71,7 +71,7 @@ def _proved(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
 
 
 def _shown(program: Program, source: str) -> list[str]:
-    """Show claims for any number of records, and tell what was shown; gives what is wrong."""
+    """Show claims for any number of records, and tell what was shown; return what is wrong."""
     try:
         shown = induction(program)
     except ImportError:
@@ -86,7 +86,7 @@ def _shown(program: Program, source: str) -> list[str]:
 
 
 def compared_with_spin(scenario: Slice, found: Found, source: str) -> tuple[str, list[str]]:
-    """Have SPIN count the states of a slice; gives what to tell, and what is wrong.
+    """Have SPIN count the states of a slice; return what to tell, and what is wrong.
 
     SPIN takes no states as one, so where the search did, it is made again without.
     """
@@ -111,7 +111,7 @@ def compared_with_spin(scenario: Slice, found: Found, source: str) -> tuple[str,
 
 
 def exported(machine: Compiled, name: str, language: str) -> str:
-    """A slice in the language of another model checker."""
+    """Return a slice in the language of another model checker."""
     every = {scenario.name: scenario for scenario in slices(machine.program)}
     if name not in every:
         raise InvalidConfigError(f"there is no slice {name!r}; {nearest(name, list(every))}")

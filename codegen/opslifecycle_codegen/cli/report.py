@@ -41,7 +41,7 @@ def _data(finding: Finding) -> dict[str, str | int]:
 
 
 def _annotation(finding: Finding) -> str:
-    """A workflow command; what it gives a meaning to is escaped as it asks."""
+    """Return a workflow command; what it gives a meaning to is escaped as it asks."""
     mark, hint = finding.mark, f" ({finding.hint})" if finding.hint else ""
     message = f"{finding.message}{hint}"
     for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
@@ -52,7 +52,7 @@ def _annotation(finding: Finding) -> str:
 
 
 def _text(finding: Finding, line_of: Callable[[str, int], str]) -> str:
-    """The finding, the line it is in, and a caret under its place."""
+    """Return the finding, the line it is in, and a caret under its place."""
     mark = finding.mark
     parts = [f"{mark}: error: {finding.message} [{finding.rule}]"]
     line = line_of(mark.path, mark.line)

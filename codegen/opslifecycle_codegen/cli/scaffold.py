@@ -16,7 +16,7 @@ _TABLE = "tool.opslifecycle-codegen"
 
 
 def begin(project: Path, name: str) -> list[PurePosixPath]:
-    """Write a machine, its test and its configuration; gives what was written.
+    """Write a machine, its test and its configuration; return what was written.
 
     Raises InvalidConfigError if something of it is there already, and then writes nothing.
     """
@@ -50,7 +50,7 @@ def begin(project: Path, name: str) -> list[PurePosixPath]:
 
 
 def _configured(project: Path, fresh: str, name: str) -> str:
-    """The configuration with a table for the machine, added to what is there."""
+    """Return the configuration with a table for the machine, added to what is there."""
     path = project / "pyproject.toml"
     if not path.exists():
         return fresh

@@ -227,7 +227,7 @@ def _tell_changes(compiled: list[Compiled]) -> None:
 
 
 def _chosen(options: Options) -> list[Compiled]:
-    """The machine that is named, or all of them."""
+    """Return the machine that is named, or all of them."""
     compiled = compile_all(options.project)
     if options.machine is None:
         return compiled

@@ -14,7 +14,7 @@ from opslifecycle_codegen.ir.program import Program
 
 
 def machine_at(project: Path, place: str) -> Program:
-    """The machine in a file, or in a file of a git revision written as REVISION:PATH.
+    """Return the machine in a file, or in a file of a git revision written as REVISION:PATH.
 
     Raises InvalidConfigError if there is none, InvalidMachineError for mistakes in it.
     """

@@ -26,7 +26,7 @@ class Fact:
 
 
 def behaviour_changes(old: Program, new: Program) -> list[Change]:
-    """What callers would notice, beside what the locks tell."""
+    """Return what callers would notice, beside what the locks tell."""
     before = {fact.subject: fact for fact in _facts(old)}
     after = {fact.subject: fact for fact in _facts(new)}
     found = []

@@ -85,7 +85,7 @@ class Change:
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    """The differences between two locks, in the order of what was there before."""
+    """Return the differences between two locks, in the order of what was there before."""
     found: list[Change] = []
     for name, members in old["closed_sets"].items():
         found += _closed_set(name, members, new["closed_sets"].get(name))

@@ -21,7 +21,7 @@ class InvalidLockError(Exception):
 
 
 def lock_of(program: Program, digest: str) -> dict[str, Any]:
-    """The lock of a machine, as JSON data."""
+    """Return the lock of a machine, as JSON data."""
     symbols = program.symbols
     values = {
         name: {info.name: _spelled(info.type) for info in record.fields.values()}
@@ -58,7 +58,7 @@ def lock_of(program: Program, digest: str) -> dict[str, Any]:
 
 
 def _stored(program: Program) -> dict[str, dict[str, str]]:
-    """The fields that a store keeps of a record and of the registry; none without a store.
+    """Return the fields that a store keeps of a record and of the registry; none without a store.
 
     What a record can do without, because it begins with something, counts as optional here.
     """
@@ -80,12 +80,12 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
 
 
 def dump(lock: dict[str, Any]) -> str:
-    """The text of a lock file."""
+    """Return the text of a lock file."""
     return json.dumps(lock, indent=2, ensure_ascii=False) + "\n"
 
 
 def load(text: str, path: str) -> dict[str, Any]:
-    """A lock read back; InvalidLockError says what is wrong with it."""
+    """Return a lock read back; InvalidLockError says what is wrong with it."""
     try:
         lock = json.loads(text)
     except ValueError as error:
@@ -105,7 +105,7 @@ def load(text: str, path: str) -> dict[str, Any]:
 
 
 def outputs(lock: dict[str, Any], path: str) -> dict[PurePosixPath, str]:
-    """What the project's own templates printed last: each file with its digest."""
+    """Return what the project's own templates printed last: each file with its digest."""
     found = lock.get("outputs", {})
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise InvalidLockError(f"{path}: 'outputs' are no files with their digests")

@@ -10,7 +10,7 @@ from opslifecycle_codegen.ir.migrations import TYPES, Migration, Migrations
 
 
 def applied(migrations: Migrations, lock: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """A lock of an older version after the migrations since: what they explain is as now."""
+    """Return a lock of an older version after the migrations since: what they explain is as now."""
     result: dict[str, Any] = _copied(lock)
     arguments = result["messages"]["arguments"]
     for step in migrations.steps:
@@ -91,6 +91,6 @@ def _rename_type(lock: dict[str, Any], old: str, new: str) -> None:
 
 
 def _copied(lock: dict[str, Any]) -> dict[str, Any]:
-    """A lock as it would be read back, of plain texts."""
+    """Return a lock as it would be read back, of plain texts."""
     copied: dict[str, Any] = json.loads(json.dumps(lock))
     return copied

@@ -25,7 +25,7 @@ class Verdict:
 
 
 def compared(old: Program, new: Program) -> Verdict:
-    """What changed between two machines."""
+    """Return what changed between two machines."""
     before, after = lock_of(old, ""), lock_of(new, "")
     steps = [s for s in new.migrations.steps if s.version > before["version"]]
     persisted = compare.changes(before, after)

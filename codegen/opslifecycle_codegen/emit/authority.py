@@ -38,7 +38,7 @@ class AuthorityView:
 
 
 def authority_view(program: Program, names: PublicNames, width: int) -> AuthorityView:
-    """The authority of a program."""
+    """Return the authority of a program."""
     constants = Constants(program)
     questions = QuestionLowering(program, names, width, constants)
     first = CommandLowering(program, names, width, constants)
@@ -88,7 +88,7 @@ class CommandLowering(MethodLowering):
         return methods
 
     def shell_methods(self) -> list[Method]:
-        """What the shell does through the authority, and what every end does."""
+        """Return what the shell does through the authority, and what every end does."""
         retention = self._program.retention
         evict = [self._evict(retention)] if retention is not None else []
         return [self._erase(), *evict, self._end()]
@@ -128,7 +128,7 @@ class CommandLowering(MethodLowering):
         return self._method(self._command(command.name), parameters, DECISION, doc, body)
 
     def _ending(self, command: Command, status: Code, outcome: Code) -> Code:
-        """The call that ends a record; what the action itself causes comes first."""
+        """Return the call that ends a record; what the action itself causes comes first."""
         ending = layout.called("self._end", [Code(self._entity), status, outcome])
         if not command.effects:
             return ending

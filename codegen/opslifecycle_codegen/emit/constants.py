@@ -28,7 +28,7 @@ class Constants:
         self._named: re.Pattern[str] | None = None
 
     def choose(self, lines: Iterable[str]) -> list[str]:
-        """Choose constants for what some lines name; gives their definitions."""
+        """Choose constants for what some lines name; return their definitions."""
         members = [
             (info.name, member.constant)
             for info in self._program.symbols.enums.values()

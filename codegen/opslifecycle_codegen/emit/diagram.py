@@ -15,7 +15,7 @@ from opslifecycle_codegen.ir.program import Command, Program
 
 
 def mermaid(program: Program) -> list[str]:
-    """The lines of a Mermaid state diagram."""
+    """Return the lines of a Mermaid state diagram."""
     return ["stateDiagram-v2", *(f"    {line}" for line in _mermaid_lines(program))]
 
 
@@ -54,7 +54,7 @@ def _statuses(program: Program) -> list[str]:
 
 
 def _properties(program: Program, status: str) -> list[str]:
-    """The declared properties of a status, as words."""
+    """Return the declared properties of a status, as words."""
     info = program.symbols.enums[program.symbols.status_enum]
     return [
         f"{name} {member_word(info, info.members[status], name)}"
@@ -64,7 +64,7 @@ def _properties(program: Program, status: str) -> list[str]:
 
 
 def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
-    """What leads from one status to another."""
+    """Return what leads from one status to another."""
     edges: dict[tuple[str, str], list[str]] = {}
     for action in program.actions:
         for status in action.from_statuses:
@@ -73,7 +73,7 @@ def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
 
 
 def _label(program: Program, command: Command) -> str:
-    """The name of a command, with the guards that not every command has, and its effects."""
+    """Return the name of a command, with the guards that not every command has, and its effects."""
     usual = {str(name) for name in (*program.machine.always_first, *program.machine.checks)}
     guards = [
         check.guard
@@ -91,7 +91,7 @@ def _label(program: Program, command: Command) -> str:
 
 
 def _ends(program: Program) -> list[str]:
-    """What every end does besides, a line for each step."""
+    """Return what every end does besides, a line for each step."""
     lines = []
     for step, declared in zip(program.on_terminal, program.machine.on_terminal, strict=True):
         if step.effects:

@@ -28,7 +28,7 @@ class EnumTable:
 
 
 def table(program: Program) -> list[tuple[str, list[str]]]:
-    """What every action does from every status."""
+    """Return what every action does from every status."""
     groups = program.symbols.status_groups
     return [
         (status, [_cell(action, status) for action in program.actions])
@@ -44,7 +44,7 @@ def _cell(action: Command, status: str) -> str:
 
 
 def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
-    """Each action with its methods, what it is for, and what it is refused with."""
+    """Return each action with its methods, what it is for, and what it is refused with."""
     rows = []
     for command in program.actions:
         declared = next(a for n, a in program.machine.actions.items() if n == command.name)
@@ -67,7 +67,7 @@ def _errors(command: Command) -> str:
 
 
 def enum_tables(program: Program) -> list[EnumTable]:
-    """The closed sets in the order of the machine, the statuses last."""
+    """Return the closed sets in the order of the machine, the statuses last."""
     return [_enum_table(info) for info in program.symbols.enums.values()]
 
 

@@ -28,7 +28,7 @@ _COMPILED = _CompiledTemplates()
 
 
 def environment() -> jinja2.Environment:
-    """What loads and renders templates."""
+    """Return what loads and renders templates."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("opslifecycle_codegen", "emit/templates"),
         undefined=jinja2.StrictUndefined,

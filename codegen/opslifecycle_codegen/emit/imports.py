@@ -36,7 +36,7 @@ _RUNTIME_IMPORT = f"from opslifecycle.runtime import v1 as {RUNTIME}"
 def import_blocks(
     body: str, local: Mapping[str, str], width: int, foreign: Mapping[str, str]
 ) -> str:
-    """The import section of a module.
+    """Return the import section of a module.
 
     `local` says which generated module defines which name, `foreign` in which modules the program's
     own classes stand: in sections where a linter would put them.
@@ -79,7 +79,7 @@ def _definitions(body: str) -> frozenset[str]:
 
 
 def public_definitions(body: str) -> list[str]:
-    """What other modules may import from a module that the templates name themselves."""
+    """Return what other modules may import from a module that the templates name themselves."""
     return sorted(name for name in _definitions(body) if not name.startswith("_"))
 
 
@@ -88,7 +88,7 @@ def _joined(*blocks: str) -> str:
 
 
 def _used_names(body: str) -> set[str]:
-    """The names that a module reads and no function around them binds."""
+    """Return the names that a module reads and no function around them binds."""
     used: set[str] = set()
     tables = [symtable.symtable(body.replace(IMPORTS_PLACE, ""), "generated", "exec")]
     while tables:

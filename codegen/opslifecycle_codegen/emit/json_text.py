@@ -27,7 +27,7 @@ class TextFunction:
 
 
 def fragments(name: str, value: Fragments) -> Fragments:
-    """A key and its value."""
+    """Return a key and its value."""
     return [f'"{name}":', *value]
 
 
@@ -40,11 +40,11 @@ class JsonTexts:
         self._functions: dict[str, TextFunction] = {}
 
     def functions(self) -> list[TextFunction]:
-        """The functions, each after those that it calls."""
+        """Return the functions, each after those that it calls."""
         return list(self._functions.values())
 
     def of(self, code: str, type: Type) -> Fragments:
-        """The text of the value at `code`, which is not None."""
+        """Return the text of the value at `code`, which is not None."""
         if type.kind == "bool":
             return [f'{{"true" if {code} else "false"}}']
         if type.kind in ("count", "float"):
@@ -174,7 +174,7 @@ def _tag(union: UnionInfo, variant: RecordInfo) -> Fragments:
 
 
 def _literal(text: str) -> str:
-    """A piece as a string literal: an f-string where something is filled in."""
+    """Return a piece as a string literal: an f-string where something is filled in."""
     if "{" not in text.replace("{{", ""):
         return layout.quoted(text.replace("{{", "{").replace("}}", "}"))
     return f"f'{text}'"

@@ -31,11 +31,11 @@ class Code:
     bracketed: tuple[Code, ...] = ()
 
     def at(self, binds: int) -> str:
-        """The text for a place that needs something which binds at least as tightly."""
+        """Return the text for a place that needs something which binds at least as tightly."""
         return f"({self.text})" if self.binds < binds else self.text
 
     def renamed(self, pattern: re.Pattern[str], names: Mapping[str, str]) -> Code:
-        """The same with some names replaced."""
+        """Return the same with some names replaced."""
 
         def replaced(text: str) -> str:
             return pattern.sub(lambda match: names[match.group()], text)
@@ -57,7 +57,7 @@ class Code:
 
 
 def literal(text: str) -> Code:
-    """A literal, which is put in brackets where it fits only then."""
+    """Return a literal, which is put in brackets where it fits only then."""
     return Code(text, parts=(Code(text),))
 
 
@@ -170,7 +170,7 @@ def imports(module: str, names: Iterable[str], *, width: int) -> list[str]:
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:
-    """Names in the order of the linter: constants, classes, the rest."""
+    """Sort names in the order of the linter: constants, classes, the rest."""
     return sorted(set(names), key=lambda name: (_import_rank(name), name))
 
 
@@ -181,13 +181,13 @@ def _import_rank(name: str) -> int:
 
 
 def docstring(summary: str, more: Sequence[str] = (), *, indent: int, width: int) -> list[str]:
-    """A docstring: the summary, then paragraphs, wrapped."""
+    """Return a docstring: the summary, then paragraphs, wrapped."""
     paragraphs = [texts.docstring(part) for part in (summary, *more) if part.strip()]
     return _docstring(paragraphs, indent=indent, width=width)
 
 
 def _docstring(paragraphs: Sequence[str], *, indent: int, width: int) -> list[str]:
-    """A docstring of paragraphs that are escaped already."""
+    """Return a docstring of paragraphs that are escaped already."""
     margin = " " * indent
     whole = _closed(docstring_start(paragraphs[0]))
     if len(paragraphs) == 1 and len(margin) + texts.columns(whole) + 6 <= width:
@@ -205,7 +205,7 @@ def _docstring(paragraphs: Sequence[str], *, indent: int, width: int) -> list[st
 
 
 def docstring_start(text: str) -> str:
-    """What follows the opening quotes: a formatter keeps a quote apart from them."""
+    """Return what follows the opening quotes: a formatter keeps a quote apart from them."""
     return f" {text}" if text.startswith('"') else text
 
 
@@ -214,7 +214,7 @@ def _closed(text: str) -> str:
 
 
 def wrap(text: str, room: int) -> list[str]:
-    """The lines of a paragraph; a word stays whole however long it is."""
+    """Return the lines of a paragraph; a word stays whole however long it is."""
     lines: list[str] = []
     left = 0
     for word in text.split(" "):
@@ -235,7 +235,7 @@ def quoted(text: str) -> str:
 
 
 def string_code(text: str, room: int) -> Code:
-    """A string literal, in several pieces where it is longer than a line has room for."""
+    """Return a string literal, in several pieces where it is longer than a line has room for."""
     whole = quoted(text)
     if texts.columns(whole) <= room:
         return literal(whole)
@@ -248,7 +248,7 @@ def string_code(text: str, room: int) -> Code:
 
 
 def fitted(text: str, width: int) -> str:
-    """Text of a template, with the docstrings and signatures that do not fit broken anew.
+    """Return the text of a template, with docstrings and signatures that are too long broken anew.
 
     A template prints names of any length into them, and has no means to count.
     """

@@ -41,7 +41,7 @@ class MethodLowering:
         self._printer = Printer(program.symbols)
 
     def _command(self, name: str) -> str:
-        """The method of the authority for a command of the machine."""
+        """Return the method of the authority for a command of the machine."""
         return command_method(name, {*self._program.symbols.registry_fields})
 
     def _method(
@@ -78,7 +78,7 @@ class MethodLowering:
         return lines
 
     def _statement(self, before: str, code: Code, after: str = "", *, depth: int = 0) -> list[str]:
-        """A statement that stands so many blocks deep in a method."""
+        """Return a statement that stands so many blocks deep in a method."""
         code, indent = self._constants.short(code), 8 + 4 * depth
         lines = layout.statement(before, code, after, indent=indent, width=self._width)
         return [line[8:] for line in lines]
@@ -96,7 +96,7 @@ class MethodLowering:
         return [*lines, *self._statement("return ", code, after, depth=depth)]
 
     def _done_in(self, command: Command) -> str:
-        """The constant with the statuses in which a command counts as done already."""
+        """Return the constant with the statuses in which a command counts as done already."""
         done = command.idempotent_in
         return self._program.symbols.done_constant(done) if done else ""
 

@@ -41,11 +41,11 @@ class MigrationLowering:
         self._functions: dict[str, EditFunction] = {}
 
     def functions(self) -> list[EditFunction]:
-        """The functions, each after those that it calls."""
+        """Return the functions, each after those that it calls."""
         return list(self._functions.values())
 
     def steps(self) -> list[MigrationStep]:
-        """The steps in their order."""
+        """Return the steps in their order."""
         return [self._step(step) for step in self._program.migrations.steps]
 
     def _step(self, step: Migration) -> MigrationStep:
@@ -69,7 +69,7 @@ class MigrationLowering:
         return MigrationStep(version, lines)
 
     def _message(self, step: Migration) -> str:
-        """The function for outbox messages; empty if nothing of them changes."""
+        """Return the function for outbox messages; empty if nothing of them changes."""
         body: list[str] = []
         for part, key in ((ACTIONS, "action"), (EFFECTS, "effect")):
             if step.edits(part):
@@ -102,7 +102,7 @@ class MigrationLowering:
     def _edit(
         self, step: Migration, part: str, fields: Mapping[str, Type], name: str, what: str
     ) -> str:
-        """The name of the function that edits a part; empty if nothing of it changes."""
+        """Return the name of the function that edits a part; empty if nothing of it changes."""
         if name in self._functions:
             return name
         body = [*self._own_edits(step, part), *self._inner_edits(step, part, fields)]
@@ -150,7 +150,7 @@ class MigrationLowering:
         return [line[4:] for line in lines]
 
     def _type(self, step: Migration, type: Type) -> str:
-        """The function for the values of a type; empty if nothing of them changes."""
+        """Return the function for the values of a type; empty if nothing of them changes."""
         name = f"_{snake(type.name)}_{step.version}"
         if type.name in self._symbols.unions:
             return self._union(step, type.name, name)

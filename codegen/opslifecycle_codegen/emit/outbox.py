@@ -34,7 +34,7 @@ class OutboxView:
 
 
 def action_set(program: Program, names: PublicNames) -> EnumInfo:
-    """The closed set of the actions."""
+    """Return the closed set of the actions."""
     commands = [*program.actions, *erasing(program)]
     summaries = {create_word(program): program.create.summary}
     summaries |= {command.name: command.summary for command in commands}
@@ -44,7 +44,7 @@ def action_set(program: Program, names: PublicNames) -> EnumInfo:
 
 
 def outbox_view(program: Program, names: PublicNames) -> OutboxView:
-    """The outbox of a machine that declares effects."""
+    """Return the outbox of a machine that declares effects."""
     members = action_set(program, names).members
     fields = {*program.symbols.registry_fields}
 

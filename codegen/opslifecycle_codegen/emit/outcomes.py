@@ -37,7 +37,7 @@ class Outcomes:
         self._made: dict[str, RecordInfo] = {}
 
     def of(self, command: Command) -> Code:
-        """The outcome of a command."""
+        """Return the outcome of a command."""
         tree = command.outcome or NOTHING
         outcome = self._printer.code(tree)
         if not isinstance(tree, Construct):
@@ -58,7 +58,7 @@ class Outcomes:
         )
 
     def views(self) -> list[OutcomeView]:
-        """The functions, in the order in which they are first needed."""
+        """Return the functions, in the order in which they are first needed."""
         return [self._view(record) for record in self._made.values()]
 
     def _view(self, record: RecordInfo) -> OutcomeView:

@@ -23,7 +23,7 @@ SUFFIX = ".j2"
 def rendered(
     sources: Mapping[PurePosixPath, str], output: PurePosixPath, program: Program, digest: str
 ) -> dict[PurePosixPath, str]:
-    """What the templates print, each into a file of its name; raises InvalidMachineError."""
+    """Return what the templates print, each into a file of its name; raises InvalidMachineError."""
     environment = jinja2.sandbox.SandboxedEnvironment(
         loader=jinja2.DictLoader({path.name: text for path, text in sources.items()}),
         undefined=jinja2.StrictUndefined,
@@ -53,7 +53,7 @@ def _finding(path: PurePosixPath, line: int, message: str) -> Finding:
 
 
 def _line_of(error: BaseException) -> int:
-    """Where in a template something failed: the innermost of its lines."""
+    """Return where in a template something failed: the innermost of its lines."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)

@@ -49,7 +49,7 @@ class Printer:
     public: bool = False
 
     def code(self, tree: Expression) -> Code:
-        """An expression."""
+        """Return an expression."""
         match tree:
             case expr.Literal(value=value):
                 return Code(layout.quoted(value) if isinstance(value, str) else repr(value))
@@ -86,7 +86,7 @@ class Printer:
         return self._test(tree)
 
     def refusal(self, refusal: expr.Refusal) -> Code:
-        """The error of a refused command."""
+        """Return the error of a refused command."""
         name = f"_rt.{refusal.error}" if refusal.built_in else refusal.error
         return layout.called(name, [self.code(fact) for fact in refusal.facts])
 

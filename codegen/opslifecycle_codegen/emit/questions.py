@@ -77,7 +77,7 @@ class QuestionLowering(MethodLowering):
         )
 
     def _refusers(self) -> dict[tuple[str, ...], str]:
-        """The method that asks each list of guards, shared by the actions that have it."""
+        """Return the method that asks each list of guards, shared by the actions that have it."""
         found: dict[tuple[str, ...], str] = {}
         for command in self._program.actions:
             found.setdefault(_guards(command), f"_{command.name}_refused")
@@ -134,5 +134,5 @@ class QuestionLowering(MethodLowering):
 
 
 def _guards(command: Command) -> tuple[str, ...]:
-    """The guards of an action that can be asked beforehand."""
+    """Return the guards of an action that can be asked beforehand."""
     return tuple(check.guard for check in command.foreseeable)

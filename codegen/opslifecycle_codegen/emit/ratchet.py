@@ -15,7 +15,7 @@ from opslifecycle_codegen.ir.types import Type
 
 
 def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
-    """Every real status and every action whose only checks are the common ones."""
+    """Return every real status and every action whose only checks are the common ones."""
     rows = []
     groups = program.symbols.status_groups
     for status in [*groups["live"], *groups["terminal"]]:
@@ -34,7 +34,7 @@ def _checks_only_the_status(program: Program, name: str) -> bool:
 
 
 def may_refuse(program: Program) -> list[str]:
-    """The common guards that may refuse a record of samples in a new registry.
+    """Return the common guards that may refuse a record of samples in a new registry.
 
     A guard that only makes sure of the record, or of a flag as it is at first, lets it through.
     """
@@ -53,7 +53,7 @@ def may_refuse(program: Program) -> list[str]:
 
 
 def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
-    """A call of each action of the authority, with samples."""
+    """Return a call of each action of the authority, with samples."""
     rows = []
     for action in program.actions:
         decide = command_method(action.name, program.symbols.registry_fields)
@@ -64,7 +64,7 @@ def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
 
 
 def record_sample(program: Program, names: PublicNames, width: int) -> list[str]:
-    """Lines that make a record."""
+    """Return lines that make a record."""
     arguments = [
         Code("id"),
         *([Code("1")] if has_stamps(program) else []),
@@ -84,7 +84,7 @@ def authority_sample(program: Program) -> str:
 
 
 def sample(type: Type, symbols: Symbols) -> Code:
-    """The code of some value of a type."""
+    """Return the code of some value of a type."""
     simple = {
         "bool": "True", "count": "1", "float": "1.0", "text": '"text"', "name": '"word"',
         "optional": "None",

@@ -61,7 +61,7 @@ class RegistryLowering:
         return [*self._commands(), *self._features(), *self._classifiers()]
 
     def _command(self, name: str) -> str:
-        """The method of the authority for a command of the machine."""
+        """Return the method of the authority for a command of the machine."""
         return command_method(name, {*self._program.symbols.registry_fields})
 
     def _alias(self, command: str) -> str:
@@ -76,7 +76,7 @@ class RegistryLowering:
         return [("_register", "register"), *own]
 
     def watched(self) -> tuple[str, str] | None:
-        """The admission of a watcher: the module's name for it, and the authority's."""
+        """Return the admission of a watcher: the module's name for it, and the authority's."""
         watch = self._program.watch
         if watch is None:
             return None
@@ -88,7 +88,7 @@ class RegistryLowering:
         return self._command(name) if name else ""
 
     def _public_id(self) -> str:
-        """The id of a new record, read from what the public method takes."""
+        """Return the id of a new record, read from what the public method takes."""
         return Printer(self._program.symbols, public=True).code(self._program.create_id).text
 
     # Commands -----------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class RegistryLowering:
             )  # fmt: skip
 
     def _removing(self) -> list[Command]:
-        """The commands that take one record away."""
+        """Return the commands that take one record away."""
         commands = (self._program.rollback, self._program.erase)
         return [command for command in commands if command is not None]
 
@@ -220,7 +220,7 @@ class RegistryLowering:
         )  # fmt: skip
 
     def feed_type(self) -> str:
-        """The annotation of the feed."""
+        """Return the annotation of the feed."""
         feed = self._machine.feed
         return f"_rt.CompletionFeed[{feed.entry.name}, {feed.epoch}]" if feed else ""
 
@@ -311,7 +311,7 @@ class RegistryLowering:
         return [line[8:] for line in lines]
 
     def _act(self, id: str, command: str, given: list[str], *more: str) -> list[str]:
-        """Lines that have the shell act on one record with a command of the authority."""
+        """Return lines that have the shell act on one record with a command of the authority."""
         arguments = [
             Code(id), Code(command),
             layout.called("", [Code(each) for each in given]), *map(Code, more),
@@ -320,13 +320,13 @@ class RegistryLowering:
         return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
 
     def _run(self, step: str, arguments: list[str], *, assigns: str = "") -> list[str]:
-        """Lines that run a step, and wait for it or await it."""
+        """Return lines that run a step, and wait for it or await it."""
         call = layout.called(step, [Code(argument) for argument in arguments])
         whole = layout.called(f"{assigns}{self._run_code}", [call])
         return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
 
     def _storable_lines(self, types: Mapping[str, Type]) -> list[str]:
-        """Lines that try out what only conversions of the program itself can judge."""
+        """Return lines that try out what only conversions of the program itself can judge."""
         lines = []
         for param, type in types.items():
             if not self._program.symbols.holds_foreign(type):

@@ -59,7 +59,7 @@ class Renderer:
         self._methods = {str(name) for name in public_methods(program.machine)}
 
     def files(self) -> dict[PurePosixPath, str]:
-        """The text of every file, by its path relative to the project."""
+        """Return the text of every file, by its path relative to the project."""
         config = self._config
         modules = self._modules()
         bodies = {
@@ -226,7 +226,7 @@ class Renderer:
         }
 
     def _constructor_parameters(self) -> list[str]:
-        """What a registry is made with, each by its name."""
+        """Return what a registry is made with, each by its name."""
         settings = setting_views(self._program, self._width)
         parameters = [setting.parameter for setting in settings]
         if self._program.recovery is not None:
@@ -237,7 +237,7 @@ class Renderer:
         return [self._annotation(parameter) for parameter in parameters]
 
     def _opening(self, *, awaits: bool = False) -> dict[str, Any]:
-        """The method that opens a registry; a machine without a store has none."""
+        """Return the method that opens a registry; a machine without a store has none."""
         if self._program.recovery is None:
             return {"open": []}
         name = self._names.own["open"]

@@ -17,7 +17,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
-    """The schema of a machine file."""
+    """Return the schema of a machine file."""
     definitions: dict[str, Any] = {}
     root = _Definitions(definitions).of(model.Machine)
     return {
@@ -33,7 +33,7 @@ class _Definitions:
         self._definitions = definitions
 
     def of(self, kind: Any) -> dict[str, Any]:
-        """The schema of an annotation of a field in `model`."""
+        """Return the schema of an annotation of a field in `model`."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if kind == Node:
             return {}

@@ -23,7 +23,7 @@ class SettingView:
 
 
 def setting_views(program: Program, width: int) -> list[SettingView]:
-    """The constructor's parameters, in the order of the machine."""
+    """Return the constructor's parameters, in the order of the machine."""
     fields = program.symbols.registry_fields
     stored = program.recovery is not None
     hidden = "type" in program.machine.settings

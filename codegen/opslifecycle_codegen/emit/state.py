@@ -17,12 +17,12 @@ from opslifecycle_codegen.ir.types import Type
 
 
 def has_stamps(program: Program) -> bool:
-    """Whether records carry times."""
+    """Return whether records carry times."""
     return any(field.stamped for field in program.machine.fields.values())
 
 
 def record_parameters(program: Program) -> list[tuple[str, str]]:
-    """What the constructor of a record takes: its id, the clock's offset, given fields."""
+    """Return what the constructor of a record takes: its id, the clock's offset, given fields."""
     parameters = [("id", program.symbols.entity_fields["id"].python)]
     if has_stamps(program):
         parameters.append(("clock_offset_ms", "int"))
@@ -30,13 +30,13 @@ def record_parameters(program: Program) -> list[tuple[str, str]]:
 
 
 def record_arguments(program: Program) -> list[Code]:
-    """What the authority gives to the constructor of a new record."""
+    """Return what the authority gives to the constructor of a new record."""
     clock = [Code("self.clock_offset_ms")] if has_stamps(program) else []
     return [Code("id"), *clock, *(first_code(program, each) for each in given(program))]
 
 
 def first_code(program: Program, start: Start) -> Code:
-    """The first value of a field."""
+    """Return the first value of a field."""
     if start.stamp:
         return Code("self.clock_offset_ms + self.now_ms")
     return Printer(program.symbols).code(start.first)
@@ -57,7 +57,7 @@ class StateLowering:
     # The record ---------------------------------------------------------------------------------
 
     def record_slots(self) -> list[str]:
-        """The slots of a record."""
+        """Return the slots of a record."""
         slots = list(self._program.symbols.entity_fields)
         if has_stamps(self._program):
             slots.append("clock_offset_ms")
@@ -67,7 +67,7 @@ class StateLowering:
         return sorted(slots)
 
     def record_init(self) -> tuple[list[str], list[str]]:
-        """The constructor of a record: its signature and its body."""
+        """Return the constructor of a record: its signature and its body."""
         types = self._program.symbols.entity_fields
         short = self._constants.short
         status = short(Code(f"{self._names.status}.{self._program.create.to.upper()}")).text
@@ -86,7 +86,7 @@ class StateLowering:
         return lines, body
 
     def _first_value(self, start: Start, type: str) -> list[str]:
-        """The lines of the constructor that set a field."""
+        """Return the lines of the constructor that set a field."""
         if start.origin is Origin.GIVEN:
             return [f"self.{start.name} = {start.parameter}"]
         if start.origin is Origin.NONE:
@@ -100,7 +100,7 @@ class StateLowering:
     # The authority ------------------------------------------------------------------------------
 
     def constants(self, effects: Mapping[tuple[str, ...], str]) -> list[str]:
-        """The module's tuples of statuses and of effects."""
+        """Return the module's tuples of statuses and of effects."""
         status = self._names.status
         symbols = self._program.symbols
         tuples = dict.fromkeys(symbols.status_groups.values())
@@ -123,7 +123,7 @@ class StateLowering:
         return lines
 
     def _of_one(self) -> tuple[Command | None, ...]:
-        """The commands about one record that is there."""
+        """Return the commands about one record that is there."""
         return (*self._program.actions, self._program.rollback, self._program.erase)
 
     def _used_constants(self) -> set[str]:
@@ -139,7 +139,7 @@ class StateLowering:
         return used | {self._program.symbols.done_constant(members) for members in done}
 
     def slots(self) -> list[str]:
-        """The slots of the authority."""
+        """Return the slots of the authority."""
         names = [*self._machine.settings, *self._machine.registry]
         built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
         cursors = ["cursors"] if self._program.cursors is not None else []
@@ -147,7 +147,7 @@ class StateLowering:
         return sorted([*map(attribute, names), *built_in, *cursors, *effects])
 
     def init(self) -> tuple[list[str], list[str]]:
-        """The constructor of the authority: its signature and its body."""
+        """Return the constructor of the authority: its signature and its body."""
         fields = self._program.symbols.registry_fields
         names = self._names
         parameters = [

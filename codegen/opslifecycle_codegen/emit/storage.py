@@ -61,7 +61,7 @@ class StorageLowering:
         self._constants = Constants(program, "_KNOWN")
 
     def view(self) -> StorageView | None:
-        """The storage of a machine; None for one that recovers nothing."""
+        """Return the storage of a machine; None for one that recovers nothing."""
         recovery = self._program.recovery
         if recovery is None:
             return None
@@ -113,7 +113,7 @@ class StorageLowering:
         )
 
     def _stamps(self) -> list[str]:
-        """Lines that gather the times of a record; none for a record without."""
+        """Return lines that gather the times of a record; none for a record without."""
         names = [str(name) for name, field in self._machine.fields.items() if field.stamped]
         if not names:
             return []
@@ -124,7 +124,7 @@ class StorageLowering:
         return layout.statement("times = ", code, "", indent=4, width=self._width)
 
     def slots(self) -> list[str]:
-        """Every slot of a record, for the copy of it."""
+        """Return every slot of a record, for the copy of it."""
         clock = ["clock_offset_ms"] if has_stamps(self._program) else []
         return sorted([*self._types, *clock, "constant_text"])
 
@@ -149,7 +149,7 @@ class StorageLowering:
         return lines
 
     def _body(self) -> list[str]:
-        """Lines that add the fields which have another value than they started with."""
+        """Return lines that add the fields which have another value than they started with."""
         lines: list[str] = []
         for start in self._starts:
             if start.updated or start.origin is Origin.NONE:
@@ -157,7 +157,7 @@ class StorageLowering:
         return lines
 
     def _changing(self, start: Start) -> list[str]:
-        """Lines that add a field which may change."""
+        """Return lines that add a field which may change."""
         code = f"{self._entity}.{start.name}"
         if start.origin is Origin.NONE or (start.origin is Origin.GIVEN and start.type.optional):
             return self._unless_none(start, indent=4)
@@ -197,7 +197,7 @@ class StorageLowering:
         return layout.called("", [id, self._fed(), Code(f"body_of({self._entity})")])
 
     def _fed(self) -> Code:
-        """The sequence of a record's feed row, None for a record that has none."""
+        """Return the sequence of a record's feed row, None for a record that has none."""
         step = next((s for s in self._program.on_terminal if "append_to_feed" in s.effects), None)
         if step is None:
             return Code("None")
@@ -207,7 +207,7 @@ class StorageLowering:
         return layout.conditional(sequence, self._printer.code(step.test), Code("None"))
 
     def _state(self, names: list[str]) -> list[str]:
-        """Lines that give the registry's fields as text."""
+        """Return lines that give the registry's fields as text."""
         types = self._program.symbols.registry_fields
         keys, lines = [], []
         if self._machine.feed is not None:
@@ -289,7 +289,7 @@ def _read_state(name: str, type: Type) -> str:
 
 
 def _read(data: str, type: Type) -> Code:
-    """What reads a stored value; a count is tested for its range, too."""
+    """Return what reads a stored value; a count is tested for its range, too."""
     if type.required == COUNT:
         return layout.called(f"_rt.{'optional_' * type.optional}count_from", [Code(data)])
     return layout.called("_rt.structure", [Code(data), Code(type.python)])

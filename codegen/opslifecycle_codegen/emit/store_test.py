@@ -47,7 +47,7 @@ def store_test(program: Program, width: int) -> StoreTest | None:
 
 
 def _holds_foreign(program: Program, command: Command) -> bool:
-    """Whether a command takes a class of the program's own, which no sample stands for."""
+    """Return whether a command takes a class of the program's own, which no sample stands for."""
     return any(program.symbols.holds_foreign(type) for type in command.params.values())
 
 

@@ -23,12 +23,12 @@ _TAB_NAMES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def folded(text: str) -> str:
-    """A text on one line, its white space single spaces."""
+    """Return a text on one line, its white space single spaces."""
     return " ".join(text.split())
 
 
 def escaped(text: str) -> str:
-    """A text with Python's escape for each character that cannot be seen."""
+    """Return a text with Python's escape for each character that cannot be seen."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _escape(each) for each in text)
@@ -44,7 +44,7 @@ def _escape(character: str) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns a text takes, as formatters count them: an ideograph takes two."""
+    """Return how many columns a text takes, as formatters count them: an ideograph takes two."""
     if text.isascii():
         return len(text)
     return sum(_columns(each) for each in text)
@@ -57,27 +57,27 @@ def _columns(character: str) -> int:
 
 
 def python(text: str, quote: str) -> str:
-    """The inside of a Python string literal in this quote."""
+    """Return the inside of a Python string literal in this quote."""
     return escaped(text.replace("\\", "\\\\")).replace(quote, f"\\{quote}")
 
 
 def docstring(text: str) -> str:
-    """A paragraph of a Python docstring in triple double quotes, on one line."""
+    """Return a paragraph of a Python docstring in triple double quotes, on one line."""
     return escaped(folded(text).replace("\\", "\\\\")).replace('"""', '\\"\\"\\"')
 
 
 def line(text: str) -> str:
-    """A line for a terminal."""
+    """Return a line for a terminal."""
     return escaped(folded(text))
 
 
 def comment(text: str) -> str:
-    """A Python comment without its mark: no word in it is a directive to a tool."""
+    """Return a Python comment without its mark: no word in it is a directive to a tool."""
     return _DIRECTIVE.sub("(#)", line(text))
 
 
 def block_comment(text: str) -> str:
-    """A line inside a block comment of Promela or of TLA+."""
+    """Return a line inside a block comment of Promela or of TLA+."""
     shown = line(text)
     for mark in ("*/", "/*", "*)", "(*", "===="):
         shown = shown.replace(mark, " ".join(mark))
@@ -111,7 +111,7 @@ def _markdown_character(text: str, place: int) -> str:
 
 
 def mermaid(text: str) -> str:
-    """A label of a Mermaid diagram."""
+    """Return a label of a Mermaid diagram."""
     return _mermaid(text, _MERMAID_PLAIN)
 
 
@@ -127,10 +127,10 @@ def _mermaid(text: str, plain: frozenset[str]) -> str:
 
 
 def dot(text: str) -> str:
-    """The inside of a quoted label of Graphviz."""
+    """Return the inside of a quoted label of Graphviz."""
     return line(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def dot_html(text: str) -> str:
-    """A text in an HTML-like label of Graphviz."""
+    """Return a text in an HTML-like label of Graphviz."""
     return html.escape(line(text))

@@ -37,7 +37,7 @@ class EnumView:
 
 
 def enum_views(program: Program, width: int) -> list[EnumView]:
-    """The closed sets, each after those that its properties are typed by."""
+    """Return the closed sets, each after those that its properties are typed by."""
     return [enum_view(info, program, width) for info in _in_order(program.symbols)]
 
 
@@ -60,7 +60,7 @@ def _in_order(symbols: Symbols) -> Iterator[EnumInfo]:
 
 
 def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
-    """One closed set."""
+    """Compile one closed set."""
     status = program.symbols.status_enum
     properties = [
         (
@@ -99,7 +99,7 @@ def _property_code(value: PropertyValue, room: int) -> Code:
 
 
 def _unpack(names: list[str], width: int) -> list[str]:
-    """Lines that give a member its properties."""
+    """Return lines that give a member its properties."""
     targets = [f"_member.{name}" for name in names]
     flat = f"        {', '.join(targets)} = properties"
     if len(targets) > 1 and len(flat) <= width:
@@ -113,7 +113,7 @@ def _property_type(type: Type, status: str) -> str:
 
 
 def comment(text: str, width: int, indent: int = 4) -> list[str]:
-    """A `#:` comment, wrapped."""
+    """Return a `#:` comment, wrapped."""
     margin = " " * indent + "#: "
     return [margin + line for line in layout.wrap(texts.comment(text), width - len(margin))]
 
@@ -144,7 +144,7 @@ class UnionView:
 
 
 def value_views(program: Program, width: int) -> list[RecordView | UnionView]:
-    """The value types in the order of the machine."""
+    """Return the value types in the order of the machine."""
     views: list[RecordView | UnionView] = []
     symbols = program.symbols
     for name in program.machine.values:
@@ -172,7 +172,7 @@ def leave_out_declarations(program: Program, width: int) -> list[str]:
 
 
 def leave_out(name: str, fields: list[str], width: int) -> list[str]:
-    """The call that declares fields which are left out of the JSON when None."""
+    """Return the call that declares fields which are left out of the JSON when None."""
     items = ", ".join(fields)
     whole = f"_rt.leave_out_none({name}, [{items}])"
     if len(whole) <= width:
@@ -256,7 +256,7 @@ def _field(info: FieldInfo, members: Mapping[str, FieldInfo]) -> str:
 def check_lines(
     name: str, code: str, type: Type, *, indent: int, hidden: bool = False
 ) -> list[str]:
-    """Lines that raise InvalidValueError unless the value at `code` has the type.
+    """Return lines that raise InvalidValueError unless the value at `code` has the type.
 
     `hidden` says that a parameter hides Python's `type`.
     """
@@ -272,7 +272,7 @@ def check_lines(
 
 
 def _check(name: str, code: str, type: Type) -> str:
-    """The call that raises InvalidValueError for a value of another type."""
+    """Return the call that raises InvalidValueError for a value of another type."""
     label = layout.quoted(name)
     scalar = {"text": "text", "name": "text", "count": "count", "bool": "flag", "float": "finite"}
     if type.kind in scalar:
@@ -298,7 +298,7 @@ class ErrorView:
 
 
 def error_views(program: Program, width: int) -> list[ErrorView]:
-    """The rejections in the order of the machine."""
+    """Return the rejections in the order of the machine."""
     views = []
     for name, rejection in program.machine.rejections.items():
         facts = program.facts[name]

@@ -37,13 +37,13 @@ class RuleView:
 
 
 def snapshot_view(program: Program, name: str, width: int) -> ViewView:
-    """The snapshot of one record."""
+    """Return the snapshot of one record."""
     summary = program.machine.snapshot.summary
     return _view(program, "snapshot", name, summary, program.views.snapshot, width)
 
 
 def entry_view(program: Program, width: int) -> ViewView | None:
-    """The feed entry of one record, if the machine has a feed."""
+    """Return the feed entry of one record, if the machine has a feed."""
     feed = program.machine.feed
     if feed is None:
         return None
@@ -85,7 +85,7 @@ def _view(
 def rule_views(
     program: Program, rules: tuple[Rule, ...], signature: str, parameters: list[str], width: int
 ) -> list[RuleView]:
-    """Rules as functions of the same parameters."""
+    """Return rules as functions of the same parameters."""
     printer = Printer(program.symbols, registry="authority")
     return [
         RuleView(
@@ -101,7 +101,7 @@ def rule_views(
 
 
 def by_name(name: str, rules: tuple[Rule, ...]) -> list[str]:
-    """Lines that give the functions of some rules by the names of the rules."""
+    """Return lines that give the functions of some rules by the names of the rules."""
     items = (f"    {layout.quoted(rule.name)}: {rule_function(rule.name)}," for rule in rules)
     return [f"{name} = {{", *items, "}"]
 

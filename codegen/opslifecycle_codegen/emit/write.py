@@ -24,7 +24,7 @@ _FOREIGN_FOLDERS = frozenset({"node_modules", "build", "dist", "__pycache__"})
 
 
 def stale(root: Path, files: Mapping[PurePosixPath, str]) -> dict[PurePosixPath, str]:
-    """The files that differ from what is on disk, each with its difference."""
+    """Return the files that differ from what is on disk, each with its difference."""
     differences = {}
     for path, text in files.items():
         found = _read(root / path)
@@ -59,7 +59,7 @@ def orphans(
 
 
 def own_files(root: Path) -> Iterator[Path]:
-    """The files of a project, without hidden folders and without projects inside it."""
+    """Yield the files of a project, without hidden folders and without projects inside it."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         folders[:] = [
@@ -106,7 +106,7 @@ def _is_ours(path: PurePosixPath, found: str, owned: Mapping[PurePosixPath, str]
 
 
 def digest(text: str) -> str:
-    """What a file without our marker is recognised by, whatever its line endings."""
+    """Return what a file without our marker is recognised by, whatever its line endings."""
     return hashlib.sha256(text.replace("\r\n", "\n").encode("utf-8", "replace")).hexdigest()
 
 
@@ -142,7 +142,7 @@ def write(
 
 
 def interrupted(root: Path) -> bool:
-    """Whether a run ended before all of its files were in their places."""
+    """Return whether a run ended before all of its files were in their places."""
     return (root / _JOURNAL).exists()
 
 

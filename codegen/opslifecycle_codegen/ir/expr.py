@@ -253,7 +253,7 @@ def negation(tree: Expression) -> Expression:
 
 
 def parts_of(tree: Expression) -> Iterator[Expression]:
-    """The expressions that a node consists of, in their order."""
+    """Yield the expressions that a node consists of, in their order."""
     for attribute in attrs.fields(type(tree)):
         if attribute.name not in ("type", "mark"):
             yield from _expressions(getattr(tree, attribute.name))
@@ -270,19 +270,19 @@ def _expressions(value: object) -> Iterator[Expression]:
 
 
 def nodes_of(tree: Expression) -> Iterator[Expression]:
-    """A node, and every node below it."""
+    """Yield a node, and every node below it."""
     yield tree
     for part in parts_of(tree):
         yield from nodes_of(part)
 
 
 def roots_in(tree: Expression) -> frozenset[Root]:
-    """What an expression reads."""
+    """Return what an expression reads."""
     return frozenset(node.root for node in nodes_of(tree) if isinstance(node, Name))
 
 
 def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Expression:
-    """The tree with every node changed, from the leaves up."""
+    """Return the tree with every node changed, from the leaves up."""
     changed: dict[str, Any] = {}
     for attribute in attrs.fields(type(tree)):
         if attribute.name in ("type", "mark"):
@@ -309,10 +309,10 @@ def _replaced(value: Any, change: Callable[[Expression], Expression]) -> Any:
 
 
 def number(value: int) -> Literal:
-    """A literal number."""
+    """Return a literal number."""
     return Literal(COUNT, value)
 
 
 def text(value: str) -> Literal:
-    """A literal text."""
+    """Return a literal text."""
     return Literal(TEXT, value)

@@ -20,12 +20,12 @@ def create_word(program: Program) -> str:
 
 
 def erasing(program: Program) -> list[Command]:
-    """The commands that take a record away, which may have effects as well."""
+    """Return the commands that take a record away, which may have effects as well."""
     return [each for each in (program.rollback, program.erase) if each is not None]
 
 
 def parameters(program: Program) -> dict[str, Mapping[str, Type]]:
-    """What a message says of each action: its parameters with their types."""
+    """Return what a message says of each action: its parameters with their types."""
     id = Type("id", program.symbols.entity_fields["id"].name)
     found: dict[str, Mapping[str, Type]] = {create_word(program): program.create.params}
     for command in program.actions:
@@ -43,7 +43,7 @@ def message_sets(program: Program) -> dict[str, list[str]]:
 
 
 def message_arguments(program: Program) -> dict[str, Mapping[str, Type]]:
-    """The arguments in stored messages, by the part of a migration that edits them."""
+    """Return the arguments in stored messages, by the part of a migration that edits them."""
     if not message_sets(program):
         return {}
     return {f"{ARGUMENTS}{action}": types for action, types in parameters(program).items()}

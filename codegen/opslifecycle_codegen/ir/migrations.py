@@ -24,7 +24,7 @@ class Migration:
     accepts: dict[str, str]
 
     def edits(self, part: str) -> bool:
-        """Whether a part is edited itself."""
+        """Return whether a part is edited itself."""
         return any(part in edits for edits in (self.renames, self.removes, self.adds))
 
 
@@ -36,7 +36,7 @@ class Migrations:
     enums_of_unions: dict[str, str] = Factory(dict)
 
     def spelled(self, part: str, name: str, version: int) -> str:
-        """How a name of today was spelled at a version."""
+        """Return how a name of today was spelled at a version."""
         for step in reversed(self.steps):
             if step.version > version:
                 for old, new in step.renames.get(part, {}).items():

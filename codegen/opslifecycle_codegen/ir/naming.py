@@ -127,48 +127,48 @@ _WITH_RECORD = frozenset(
 
 
 def parameter(word: str) -> str:
-    """A parameter, a `let` name or a loop variable, inside."""
+    """Return a parameter, a `let` name or a loop variable, inside."""
     return _escaped(word, _BUILTINS | _IN_COMMANDS)
 
 
 def variable(word: str) -> str:
-    """What holds a record, by the name of the entity."""
+    """Return what holds a record, by the name of the entity."""
     return _escaped(word, _BUILTINS | _IN_COMMANDS | _WITH_RECORD)
 
 
 def attribute(word: str) -> str:
-    """The authority's attribute for a field of the registry."""
+    """Return the authority's attribute for a field of the registry."""
     return _escaped(word, _IN_AUTHORITY)
 
 
 def entry_local(word: str) -> str:
-    """A field of a record, as a local of what makes its feed entry."""
+    """Return a field of a record, as a local of what makes its feed entry."""
     return _escaped(word, _BUILTINS | {"entry"})
 
 
 def setting(word: str) -> str:
-    """A setting, inside of what makes a registry."""
+    """Return a setting, inside of what makes a registry."""
     return _escaped(word, _BUILTINS | _IN_REGISTRY)
 
 
 def rule_function(word: str) -> str:
-    """The function of an invariant or of a property of a step."""
+    """Return the function of an invariant or of a property of a step."""
     return _escaped(word, _BUILTINS | {"annotations"})
 
 
 def command_method(word: str, fields: Collection[str]) -> str:
-    """The authority's method for a command, where the registry has these fields."""
+    """Return the authority's method for a command, where the registry has these fields."""
     return f"_do_{word}" if word in _IN_AUTHORITY or word in fields else str(word)
 
 
 def alias(command: str, method: str) -> str:
-    """What the module of a registry calls a method of the authority."""
+    """Return what the module of a registry calls a method of the authority."""
     taken = method.startswith("_do_") or command in _ALIASES
     return f"_do_{command}" if taken else f"_{command}"
 
 
 def maker(record: str) -> str:
-    """The function that makes an outcome, by the snake_case name of its class."""
+    """Return the function that makes an outcome, by the snake_case name of its class."""
     return f"_new_{record}_" if record in _ALIASES else f"_{record}"
 
 
@@ -188,7 +188,7 @@ BUILT_IN_METHODS = (
 
 
 def public_methods(machine: model.Machine) -> Iterator[Text]:
-    """The methods of the registry that a machine declares, at their places."""
+    """Yield the methods of the registry that a machine declares, at their places."""
     yield from machine.create.methods
     for action in machine.actions.values():
         yield from action.methods

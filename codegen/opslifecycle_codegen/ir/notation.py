@@ -13,7 +13,7 @@ _ATOMS = (
 
 
 def notation(tree: Expression) -> str:
-    """An expression, in brackets nowhere but inside."""
+    """Return an expression, in brackets nowhere but inside."""
     match tree:
         case expr.Literal(value=value):
             return _literal(value)
@@ -86,7 +86,7 @@ def _loop(loop: Loop) -> str:
 
 
 def update_notation(target: expr.Field, value: Expression) -> str:
-    """An update, short where the new value is the old one and something more or less."""
+    """Return an update, short where the new value is the old one and something more or less."""
     if isinstance(value, expr.Arithmetic) and notation(value.left) == notation(target):
         return f"{notation(target)} {value.operator}= {notation(value.right)}"
     return f"{notation(target)} = {notation(value)}"

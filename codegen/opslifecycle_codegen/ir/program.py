@@ -34,7 +34,7 @@ class Check:
         return self.refusal.error
 
     def reads(self, root: Root) -> bool:
-        """Whether any of it reads something."""
+        """Return whether any of it reads something."""
         trees = (*(tree for _, tree in self.lets), self.test, *self.refusal.facts)
         return any(root in roots_in(tree) for tree in trees)
 
@@ -180,7 +180,7 @@ class Program:
     judged: Judged | None = None
 
     def outcome_type(self) -> Type:
-        """What an ended record gives to those who wait for it."""
+        """Return what an ended record gives to those who wait for it."""
         return self.symbols.entity_fields["terminal_outcome"].required
 
     def discards(self) -> str:

@@ -37,7 +37,7 @@ class PublicNames:
 
 
 def public_names(machine: Machine) -> PublicNames:
-    """The declared names, and for those left out the ones made from the entity's name."""
+    """Return the declared names, and for those left out the ones made from the entity's name."""
     title = pascal(machine.entity)
     given = machine.names
 

@@ -32,7 +32,7 @@ class Scope:
     narrowed: dict[str, Type] = Factory(dict)
 
     def attributes_of(self, base: Type) -> dict[str, Type]:
-        """What can be read of a value of a type."""
+        """Return what can be read of a value of a type."""
         symbols = self.symbols
         if base == ENTITY:
             return symbols.entity_fields

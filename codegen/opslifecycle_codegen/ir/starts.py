@@ -56,7 +56,7 @@ def starts_of(program: Program) -> list[Start]:
 
 
 def given(program: Program) -> list[Start]:
-    """What the constructor of a record takes beside its id: stamps first."""
+    """Return what the constructor of a record takes beside its id: stamps first."""
     found = [start for start in starts_of(program) if start.origin is Origin.GIVEN]
     return [each for each in found if each.stamp] + [each for each in found if not each.stamp]
 
@@ -96,7 +96,7 @@ def _sources(program: Program) -> dict[str, str]:
 
 
 def is_updated(program: Program, name: str) -> bool:
-    """Whether anything sets a field once its record is made."""
+    """Return whether anything sets a field once its record is made."""
     commands = [program.create, *program.actions, program.rollback]
     updates = [u for command in commands if command is not None for u in command.updates]
     updates += [update for step in program.on_terminal for update in step.updates]

@@ -126,7 +126,7 @@ class Symbols:
     _constants: dict[str, tuple[str, ...]] = Factory(dict)
 
     def type_named(self, name: str) -> Type | None:
-        """The type that a declared name stands for."""
+        """Return the type that a declared name stands for."""
         if name in self.ids:
             return Type("id", name)
         if name in self.enums:
@@ -143,7 +143,7 @@ class Symbols:
         return None
 
     def holds_foreign(self, type: Type, seen: frozenset[str] = frozenset()) -> bool:
-        """Whether a value of a type is, or holds, one of a class of the program's own."""
+        """Return whether a value of a type is, or holds, one of a class of the program's own."""
         type = type.required
         if type.kind == "foreign":
             return True
@@ -159,11 +159,11 @@ class Symbols:
         return any(self.holds_foreign(each, seen) for each in inner)
 
     def type_names(self) -> list[str]:
-        """Every name that stands for a type."""
+        """Return every name that stands for a type."""
         return [*self.ids, *self.enums, *self.unions, *self.records, *self.foreign]
 
     def status_constant(self, members: tuple[str, ...], prefix: str = "_FROM") -> str:
-        """The name of the generated constant that holds these statuses."""
+        """Return the name of the generated constant that holds these statuses."""
         named = next((g for g, each in self.status_groups.items() if each == members), "")
         name = f"{prefix}_" + (named.upper() or "_OR_".join(member.upper() for member in members))
         groups = {f"{prefix}_{group.upper()}" for group in self.status_groups}
@@ -178,7 +178,7 @@ class Symbols:
         raise AssertionError("the numbers do not end")
 
     def done_constant(self, members: tuple[str, ...]) -> str:
-        """The same for the statuses in which an action counts as done already."""
+        """Return the same for the statuses in which an action counts as done already."""
         return self.status_constant(members, "_DONE_IN")
 
     @property

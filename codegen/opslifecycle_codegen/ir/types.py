@@ -78,7 +78,7 @@ def collection(inner: Type) -> Type:
 
 
 def fits(given: Type, wanted: Type) -> bool:
-    """Whether a value of type `given` can stand where `wanted` is asked for."""
+    """Return whether a value of type `given` can stand where `wanted` is asked for."""
     if given == wanted or UNKNOWN in (given.required, wanted.required):
         return True
     if wanted.kind == "optional":
@@ -93,7 +93,7 @@ def fits(given: Type, wanted: Type) -> bool:
 
 
 def join(one: Type, other: Type) -> Type | None:
-    """The type that holds both, or None if there is none."""
+    """Return the type that holds both, or None if there is none."""
     if fits(one, other):
         return other
     if fits(other, one):

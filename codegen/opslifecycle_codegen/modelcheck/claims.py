@@ -46,11 +46,11 @@ class Claims:
         }
 
     def names(self) -> list[str]:
-        """Every claim, the machine's own first."""
+        """Return every claim, the machine's own first."""
         return [*self._of_states, *self._of_steps, WATCHES_ARE_OF_THE_LIVE, ENDS_STAND]
 
     def broken_by(self, state: State) -> str | None:
-        """The first claim that does not hold of a state."""
+        """Return the first claim that does not hold of a state."""
         names: dict[str, Any] = {
             self._many: [record for record in state.records if record is not None],
             "registry": state.registry,
@@ -68,7 +68,7 @@ class Claims:
         return None
 
     def broken_between(self, before: State, after: State) -> str | None:
-        """The first claim that does not hold of a step."""
+        """Return the first claim that does not hold of a step."""
         names = {
             "before": before.registry, "after": after.registry,
             "before.cursors": before.cursors, "after.cursors": after.cursors,

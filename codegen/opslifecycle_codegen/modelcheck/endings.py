@@ -48,7 +48,7 @@ class Endings:
             self._followers[index] = (followers, frozenset(near))
 
     def broken(self, states: Sequence[State]) -> tuple[int, str] | None:
-        """The first state that an end is out of reach from, and the claim that it breaks."""
+        """Return the first state that an end is out of reach from, and the claim that it breaks."""
         found: list[tuple[int, str]] = []
         before: dict[int, list[int]] = {}
         for index, (followers, _) in self._followers.items():

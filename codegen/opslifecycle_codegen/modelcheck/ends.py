@@ -77,11 +77,11 @@ class Ends:
         self._kept = kept
 
     def made(self, fields: Iterable[Any]) -> tuple[Any, ...]:
-        """A new record of these fields, as it is kept."""
+        """Return a new record of these fields, as it is kept."""
         return tuple(map(self._kept, self._types, fields))
 
     def stamped(self, when: str) -> tuple[int, ...]:
-        """The places of the fields that take the time then; in a state all times are 0."""
+        """Return the places of the fields that take the time then; in a state all times are 0."""
         return tuple(
             self._fields.index(str(name))
             for name, field in self._program.machine.fields.items()
@@ -89,13 +89,13 @@ class Ends:
         )
 
     def is_ended(self, record: Sequence[Any]) -> bool:
-        """Whether a record's status is an end."""
+        """Return whether a record's status is an end."""
         return record[1] in self._terminal
 
     def update(
         self, draft: Draft, updates: tuple[Update, ...], names: Names, fields: list[Any]
     ) -> tuple[Any, ...]:
-        """Carry out updates, each on what the ones before it have left; gives the record."""
+        """Carry out updates, each on what the ones before it have left; return the record."""
         for each in updates:
             names = {**names, "registry": tuple(draft.registry)}
             if fields:
@@ -110,7 +110,7 @@ class Ends:
     def end(
         self, draft: Draft, fields: list[Any], status: str, outcome: Any
     ) -> tuple[list[Any], tuple[str, ...]]:
-        """Bring a record to an end; gives it, and the effects that follow."""
+        """Bring a record to an end; return it, and the effects that follow."""
         fields[1] = status
         fields[self._fields.index("terminal_outcome")] = outcome
         for place in self.stamped("terminal"):
@@ -174,7 +174,7 @@ class Ends:
     # Recovery -----------------------------------------------------------------------------------
 
     def recovered(self, state: State) -> Draft:
-        """What a store has kept, before anything is done to what was interrupted."""
+        """Return what a store has kept, before anything is done to what was interrupted."""
         draft = Draft(state)
         for record in state.records:
             if record is not None and not self._keeps({self._entity: record}):

@@ -70,7 +70,7 @@ class Evaluator:
         *,
         whole: bool = False,
     ) -> Function:
-        """The function of an expression that analysis has found to be right.
+        """Return the function of an expression that analysis has found to be right.
 
         `whole` says that a name alone is looked at, too, and not just handed on.
         """
@@ -81,7 +81,7 @@ class Evaluator:
         return term.of
 
     def type_of(self, text: str, types: Mapping[str, Type]) -> Type:
-        """The type of an expression."""
+        """Return the type of an expression."""
         return self._term(ast.parse(text.strip(), mode="eval").body, types, None).type
 
     def _note_names(self, tree: ast.expr) -> None:
@@ -150,7 +150,7 @@ class Evaluator:
         return Term(found, lambda names: of(names)[place], base.of_record, source)
 
     def _of_variant(self, type: Type, field: str, of: Function, of_record: bool) -> Term:
-        """A field of a variant, or the tag: which variant it is shows only now."""
+        """Return a field of a variant, or the tag: which variant it is shows only now."""
         tags = self._layouts.tags(type, field)
         if tags is not None:
             kinds, found = tags
@@ -265,7 +265,7 @@ class Evaluator:
         return Term(BOOL, lambda names: _distinct(list(values(names))))
 
     def _set_by_constructor(self, record: str) -> list[_Setting]:
-        """The fields that a constructor sets, whatever it is given."""
+        """Return the fields that a constructor sets, whatever it is given."""
         if record not in self._settings:
             # Noted before it is complete: such a field may be of the type that it stands in.
             found = self._settings[record] = []
@@ -278,7 +278,7 @@ class Evaluator:
         return self._settings[record]
 
     def _values(self, node: ast.GeneratorExp, types: Mapping[str, Type]) -> Function:
-        """The values of a generator, one clause inside another."""
+        """Return the values of a generator, one clause inside another."""
         (part, *rest), inner = node.generators, dict(types)
         assert isinstance(part.target, ast.Name)
         target = part.target.id

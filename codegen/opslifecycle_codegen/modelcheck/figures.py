@@ -13,12 +13,12 @@ Figures = dict[str, dict[str, int]]
 
 
 def figures_path(source: PurePosixPath) -> PurePosixPath:
-    """Where the figures of a machine are kept."""
+    """Return where the figures of a machine are kept."""
     return source.with_suffix(".proof.json")
 
 
 def load(path: Path) -> Figures:
-    """The figures that were committed; none if there is no file. Raises InvalidLockError."""
+    """Return the figures that were committed; none if there is no file. Raises InvalidLockError."""
     if not path.exists():
         return {}
     try:
@@ -40,7 +40,7 @@ def printed(known: Figures, found: list[Found], slices: list[str]) -> str:
 
 
 def differences(known: Figures, found: list[Found]) -> list[str]:
-    """Where what was found is not what was committed."""
+    """Return where what was found is not what was committed."""
     lines = []
     for each in found:
         before, now = known.get(each.scenario.name, {}), each.figures()

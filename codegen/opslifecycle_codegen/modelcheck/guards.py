@@ -24,7 +24,7 @@ class Refused:
     guard: str
 
     def given(self, names: Names) -> Refusal:
-        """The rejection, with its facts."""
+        """Return the rejection, with its facts."""
         return Refusal(self.error, tuple(fact(names) for fact in self.facts), self.guard)
 
 
@@ -58,7 +58,7 @@ class Clauses:
     def guards(
         self, names: Iterable[str], types: Mapping[str, Type], *, always_first: bool = True
     ) -> tuple[Guard, ...]:
-        """The guards of a command, in their order."""
+        """Return the guards of a command, in their order."""
         first = list(self._machine.always_first) if always_first else []
         declared = {str(name): guard for name, guard in self._machine.guards.items()}
         return tuple(self._guard(str(n), declared[str(n)], types) for n in [*first, *names])
@@ -74,7 +74,7 @@ class Clauses:
     def refused(
         self, refusal: model.Refusal, types: Mapping[str, Type], guard: str = ""
     ) -> Refused:
-        """A rejection with its facts, in the order of its declaration."""
+        """Return a rejection with its facts, in the order of its declaration."""
         name = str(refusal.name)
         declared = {str(n): each for n, each in self._machine.rejections.items()}
         if name in declared:
@@ -101,7 +101,7 @@ class Clauses:
 
 
 def first_refusal(guards: Sequence[Guard], names: Names) -> Refusal | None:
-    """What the guards refuse with, in their order; None if all of them hold."""
+    """Return what the guards refuse with, in their order; None if all of them hold."""
     for guard in guards:
         for local, value in guard.lets:
             names[local] = value(names)

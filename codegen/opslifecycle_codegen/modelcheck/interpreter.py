@@ -148,7 +148,7 @@ class Interpreter:
     # States -------------------------------------------------------------------------------------
 
     def initial(self) -> State:
-        """The state of a new registry."""
+        """Return the state of a new registry."""
         machine, symbols = self.program.machine, self.program.symbols
         starts = {
             str(name): self.evaluator.function(
@@ -167,11 +167,11 @@ class Interpreter:
         return State(registry, nothing, (), (), cursors, keys, tuple(False for _ in self.ids))
 
     def setting(self, name: str) -> Any:
-        """What a setting is in this slice."""
+        """Return what a setting is in this slice."""
         return self._settings[name]
 
     def registry_place(self, name: str) -> int:
-        """Where a field of the registry stands in a state."""
+        """Return where a field of the registry stands in a state."""
         return list(self.program.symbols.registry_fields).index(name)
 
     # Commands -----------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Interpreter:
         return {"registry": state.registry, "id": id, self._entity: record, **dict(arguments)}
 
     def create(self, state: State, call: Call) -> Answer:
-        """The making of a record."""
+        """Create a record."""
         id = self._create_id(dict(call.arguments))
         names = self._names(state, id, call.arguments)
         refusal = first_refusal(self._create_guards, names)
@@ -203,7 +203,7 @@ class Interpreter:
         return Answer(draft.state(), effects=((id, effects),))
 
     def act(self, state: State, call: Call, name: str) -> Answer:
-        """One action on one record."""
+        """Compile one action on one record."""
         action, id = self._actions[name], call.id
         assert id is not None
         names = self._names(state, id, call.arguments)
@@ -224,7 +224,7 @@ class Interpreter:
     def _acted(
         self, draft: Draft, action: _Action, names: Names, record: Any
     ) -> tuple[Any, tuple[str, ...]]:
-        """What an action does to a record, and the effects that follow."""
+        """Return what an action does to a record, and the effects that follow."""
         fields = list(self.ends.update(draft, action.updates, names, list(record)))
         for place in action.stamps:
             fields[place] = 0
@@ -243,7 +243,7 @@ class Interpreter:
         return changed, effects
 
     def for_all(self, state: State, call: Call) -> Answer:
-        """A command that ends every live record, in the order of their ids."""
+        """Return a command that ends every live record, in the order of their ids."""
         unless, action, updates = self._for_all[call.method]
         names = {"registry": state.registry, **dict(call.arguments)}
         if unless is not None and unless(names):
@@ -270,11 +270,11 @@ class Interpreter:
         return Answer(draft.state(), effects=effects_of, ended=tuple(live), value=tuple(live))
 
     def rollback(self, state: State, call: Call) -> Answer:
-        """The erasing of a live record, as if it had never been."""
+        """Erase a live record, as if it had never been created."""
         return self._remove(state, call, self.program.rollback)
 
     def erase(self, state: State, call: Call) -> Answer:
-        """The erasing of one ended record; its feed entry stays."""
+        """Erase one finished record; its feed entry stays."""
         return self._remove(state, call, self.program.erase)
 
     def _remove(self, state: State, call: Call, command: Command | None) -> Answer:
@@ -292,7 +292,7 @@ class Interpreter:
         return Answer(draft.state(), effects=((call.id, command.effects),))
 
     def collect(self, state: State, call: Call) -> Answer:
-        """The handing over of what has ended, the oldest first."""
+        """Return the outcomes of the finished records, oldest first, and erase them."""
         refusal = first_refusal(self._always, {"registry": state.registry})
         if refusal is not None:
             return Answer(None, refusal)
@@ -302,7 +302,7 @@ class Interpreter:
         return Answer(draft.state(), value=state.ended)
 
     def advance(self, state: State, call: Call) -> Answer:
-        """The advance of a cursor, which never falls."""
+        """Return the advance of a cursor, which never falls."""
         names = {"registry": state.registry, **dict(call.arguments)}
         refusal = first_refusal(self._always, names)
         if refusal is None and names["cursor"] > state.registry[self._watermark]:
@@ -318,7 +318,7 @@ class Interpreter:
     # Waits --------------------------------------------------------------------------------------
 
     def watch(self, state: State, call: Call) -> Answer:
-        """A watch of one record; of an ended one it is answered at once."""
+        """Return a watch of one record; of an ended one it is answered at once."""
         assert call.id is not None
         names = self._names(state, call.id, ())
         refusal = first_refusal(self._watch_guards, names)
@@ -330,7 +330,7 @@ class Interpreter:
         return Answer(draft.state())
 
     def wait_for_all(self, state: State, call: Call) -> Answer:
-        """A barrier over some ids; over ended ones alone it is satisfied at once."""
+        """Return a barrier over some ids; over ended ones alone it is satisfied at once."""
         arguments = dict(call.arguments)
         key, asked = arguments["key"], arguments["ids"]
         refusal = first_refusal(self._always, {"registry": state.registry})
@@ -345,7 +345,7 @@ class Interpreter:
         return Answer(draft.state())
 
     def _barrier_refusal(self, state: State, key: int, asked: tuple[str, ...]) -> Any:
-        """What a barrier is refused with, its checks in the order of the machine."""
+        """Return what a barrier is refused with, its checks in the order of the machine."""
         declared = self.program.machine.barrier
         assert declared is not None
         for check, refused in self._barrier_checks:
@@ -381,7 +381,7 @@ class Interpreter:
     # Recovery -----------------------------------------------------------------------------------
 
     def crash(self, state: State, call: Call) -> Answer:
-        """The end of the process, and what the next one makes of what was kept."""
+        """Return the end of the process, and what the next one makes of what was kept."""
         recovery = self.program.machine.recovery
         assert recovery is not None
         draft = self.ends.recovered(state)

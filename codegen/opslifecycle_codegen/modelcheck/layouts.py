@@ -74,58 +74,58 @@ class Layouts:
     # Closed sets --------------------------------------------------------------------------------
 
     def is_enum(self, name: str) -> bool:
-        """Whether a closed set is called so."""
+        """Return whether a closed set is called so."""
         return name in self._symbols.enums
 
     def members(self, enum: str) -> tuple[str, ...]:
-        """The members of a closed set."""
+        """Return the members of a closed set."""
         return tuple(self._symbols.enums[enum].members)
 
     def property(self, enum: str, name: str) -> tuple[dict[str, Any], Type]:
-        """A property of every member; `value` and `generated_variant` are the spellings."""
+        """Return a property of every member; `value` and `generated_variant` are the spellings."""
         if name in ("value", "generated_variant"):
             spell = pascal if name == "generated_variant" else str
             return {member: spell(member) for member in self.members(enum)}, TEXT
         return self._tables[enum, name]
 
     def places(self, counts: Type) -> dict[str, int]:
-        """Where each member's count stands."""
+        """Return where each member's count stands."""
         assert counts.inner is not None
         return {member: at for at, member in enumerate(self.members(counts.inner.name))}
 
     # Fields -------------------------------------------------------------------------------------
 
     def fields(self, type: Type) -> Mapping[str, Type]:
-        """The fields of a value, a record, the registry, a row, a barrier or an action."""
+        """Return the fields of a value, a record, the registry, a row, a barrier or an action."""
         if type.kind in ("record", "variant"):
             infos = self._symbols.records[type.name].fields
             return {name: info.type for name, info in infos.items()}
         return self._fields[type.kind]
 
     def field(self, type: Type, name: str) -> tuple[int, Type]:
-        """Where a field stands, and its type."""
+        """Return where a field stands, and its type."""
         fields = self.fields(type)
         return list(fields).index(name), fields[name]
 
     def record(self, name: str) -> Mapping[str, FieldInfo]:
-        """The fields of a value or variant, as they are declared."""
+        """Return the fields of a value or variant, as they are declared."""
         return self._symbols.records[name].fields
 
     def fields_of(self, variant: str) -> list[Type]:
-        """The types of what a variant is made of."""
+        """Return the types of what a variant is made of."""
         return [info.type for info in self._symbols.records[variant].fields.values()]
 
     # Unions -------------------------------------------------------------------------------------
 
     def variants(self, name: str) -> frozenset[str] | None:
-        """The variants that a union or variant stands for; None for anything else."""
+        """Return the variants that a union or variant stands for; None for anything else."""
         if name in self._symbols.unions:
             return frozenset(self._symbols.unions[name].variants)
         record = self._symbols.records.get(name)
         return frozenset({name}) if record is not None and record.union else None
 
     def tags(self, type: Type, field: str) -> tuple[dict[str, str], Type] | None:
-        """What the tag is for each variant, if the field is the tag of a union."""
+        """Return what the tag is for each variant, if the field is the tag of a union."""
         union = type.inner if type.kind == "variant" and type.inner is not None else type
         info = self._symbols.unions[self._union_name(union)]
         if info.tag != field:
@@ -134,7 +134,7 @@ class Layouts:
         return tags, Type("enum", info.tag_enum) if info.tag_enum else TEXT
 
     def variant_field(self, type: Type, field: str) -> tuple[dict[str, int], Type]:
-        """Where a field stands in each variant that has it, behind the name."""
+        """Return where a field stands in each variant that has it, behind the name."""
         info = self._symbols.unions[self._union_name(type)]
         places, found = {}, UNKNOWN
         for name, record in info.variants.items():
@@ -148,7 +148,7 @@ class Layouts:
 
 
 def _plain(node: Node, type: Type) -> Any:
-    """A property's value as it is written."""
+    """Return a property's value as it is written."""
     assert isinstance(node, Scalar)
     if type == BOOL:
         return node.text == "true"

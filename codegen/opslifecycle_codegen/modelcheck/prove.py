@@ -13,7 +13,7 @@ from opslifecycle_codegen.modelcheck.story import source_of_test, story
 
 
 def chosen(program: Program, *, large: bool) -> tuple[list[Slice], list[str]]:
-    """The slices to search, and the names of those that are left for another time."""
+    """Return the slices to search, and the names of those that are left for another time."""
     every = slices(program)
     return (
         [each for each in every if large or not each.declared.large],
@@ -22,7 +22,7 @@ def chosen(program: Program, *, large: bool) -> tuple[list[Slice], list[str]]:
 
 
 def searched(scenario: Slice) -> tuple[Found, list[str]]:
-    """Search one slice; gives what was found, and how it is told."""
+    """Search one slice; return what was found, and how it is told."""
     found = Search(scenario).run()
     symmetry = found.symmetry
     lines = [f"{scenario.name}: {scenario.declared.summary}"]
@@ -46,7 +46,7 @@ def searched(scenario: Slice) -> tuple[Found, list[str]]:
 
 
 def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
-    """What is wrong with what was found in a slice: a broken claim, or too many states."""
+    """Yield what is wrong with what was found in a slice: a broken claim, or too many states."""
     if found.violation is not None:
         yield f"{source}: {story(found.violation)}"
         test = source_of_test(found.violation, module)
@@ -57,7 +57,7 @@ def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
 
 
 def never(program: Program, found: list[Found]) -> list[str]:
-    """What no slice has shown: statuses, commands and guards that nothing was seen of."""
+    """Return what no slice has shown: statuses, commands and guards that nothing was seen of."""
     if not found:
         return []
     groups = program.symbols.status_groups
@@ -79,6 +79,6 @@ def never(program: Program, found: list[Found]) -> list[str]:
 
 
 def claims_of(scenario: Slice) -> list[str]:
-    """Every claim that is checked, those that every machine makes included."""
+    """Return every claim that is checked, those that every machine makes included."""
     eventually = [str(name) for name in scenario.interpreter.program.machine.eventually]
     return [*scenario.claims.names(), *eventually]

@@ -48,7 +48,7 @@ class Found:
     closed: bool = False
 
     def figures(self) -> dict[str, int]:
-        """What is compared with what was committed."""
+        """Return what is compared with what was committed."""
         figures = {
             "states": self.states, "steps": self.edges, "refused": self.refused,
             "past_bounds": sum(self.beyond.values()), "depth": self.depth,
@@ -132,7 +132,7 @@ class Search:
             followers.append(known)
 
     def _add(self, state: State, parent: int, number: int) -> int:
-        """A state that was not seen before; -1 if it is past a bound."""
+        """Return a state that was not seen before; -1 if it is past a bound."""
         past = self._slice.beyond(state)
         if past is not None and state in self._outside:
             return -1
@@ -161,7 +161,7 @@ class Search:
         self.found.violation = Violation(self._slice, claim, calls)
 
     def _way_to(self, index: int) -> tuple[list[Call], State]:
-        """The calls that lead to a state, or to one that differs from it by swaps only."""
+        """Return the calls that lead to a state, or to one that differs from it by swaps only."""
         indexes = [index]
         while indexes[-1] > 0:
             indexes.append(self._came[indexes[-1]][0])
@@ -179,7 +179,7 @@ class Search:
         return calls, state
 
     def _breaking(self, claim: str, state: State, first: Call) -> Call:
-        """The call that breaks a claim in a state."""
+        """Return the call that breaks a claim in a state."""
         for call in (first, *self._slice.calls):
             after = self._slice.answer(state, call).state
             if after is not None and claim in (

@@ -43,11 +43,11 @@ class Slice:
     bounds: tuple[tuple[str, bool, int, int], ...]
 
     def answer(self, state: State, call: Call) -> Answer:
-        """What one of the slice's calls comes to."""
+        """Return what one of the slice's calls comes to."""
         return self.answers[self.calls.index(call)](state)
 
     def beyond(self, state: State) -> str | None:
-        """The bound that a state is past, if any: it is checked, and not gone on from."""
+        """Return the bound that a state is past, if any: it is checked, and not gone on from."""
         for name, of_record, place, most in self.bounds:
             if not of_record:
                 if state.registry[place] > most:
@@ -60,7 +60,7 @@ class Slice:
 
 
 def default_slice(program: Program) -> property_model.Slice:
-    """What a machine is proved with that declares nothing: two records, everything on."""
+    """Return what a machine is proved with that declares nothing: two records, everything on."""
     mark = program.machine.mark
     return property_model.Slice(
         mark=mark, summary=Text("Two records and everything on, by default.", mark),
@@ -69,7 +69,7 @@ def default_slice(program: Program) -> property_model.Slice:
 
 
 def slices(program: Program) -> list[Slice]:
-    """Every slice of a machine, in the order of its file."""
+    """Return every slice of a machine, in the order of its file."""
     declared = {str(name): each for name, each in program.machine.proof.items()}
     if not declared:
         declared = {"default": default_slice(program)}
@@ -113,7 +113,7 @@ def _number(node: Node) -> int | None:
 def _bounds(
     program: Program, declared: property_model.Slice
 ) -> tuple[tuple[str, bool, int, int], ...]:
-    """How far each count goes: as declared, or as far as by default."""
+    """Return how far each count goes: as declared, or as far as by default."""
     entity = str(program.machine.entity)
     given = {str(path): most for path, most in declared.bounds.items()}
     bounds = []

@@ -65,7 +65,7 @@ class Draft:
         self.watched = list(state.watched)
 
     def state(self) -> State:
-        """The state that it has become."""
+        """Return the state that it has become."""
         return State(
             tuple(self.registry), tuple(self.records), tuple(self.ended), tuple(self.rows),
             tuple(self.cursors), tuple(self.barriers), tuple(self.watched),

@@ -27,7 +27,7 @@ _NO_METHODS = {
 
 
 def story(violation: Violation) -> str:
-    """A violation in words: the calls, and what each of them changed."""
+    """Return a violation in words: the calls, and what each of them changed."""
     scenario = violation.scenario
     count = len(violation.calls)
     lines = [f"{scenario.name}: {violation.claim} does not hold after {count} calls"]
@@ -44,7 +44,7 @@ def story(violation: Violation) -> str:
 
 
 def told(call: Call) -> str:
-    """One call, as short as it can be told."""
+    """Return one call, as short as it can be told."""
     given = [call.id] if call.id is not None else []
     for name, value in call.arguments:
         if isinstance(value, tuple) and name != "ids":
@@ -59,7 +59,7 @@ def told(call: Call) -> str:
 
 
 def _changes(program: Program, before: State, after: State) -> Iterator[str]:
-    """What differs between two states."""
+    """Yield what differs between two states."""
     fields = program.symbols.registry_fields
     for name, old, new in zip(fields, before.registry, after.registry, strict=True):
         if old != new:
@@ -80,7 +80,7 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
 
 
 def source_of_test(violation: Violation, module: str) -> str | None:
-    """A test of the generated registry that fails as long as the claim is broken.
+    """Return a test of the generated registry that fails as long as the claim is broken.
 
     None for a claim that no single state shows, and for a way on which a wait is given up.
     """
@@ -134,7 +134,7 @@ def _python_call(program: Program, call: Call) -> str:
 
 
 def python_of(program: Program, type: Type, value: Any) -> str:
-    """The expression that makes a value."""
+    """Return the expression that makes a value."""
     inner, symbols = type.required, program.symbols
     if value is None or isinstance(value, bool | int | float):
         return repr(value)

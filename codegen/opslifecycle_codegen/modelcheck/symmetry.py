@@ -32,7 +32,7 @@ class Symmetry:
     _ids: tuple[Swap, ...]
 
     def canonical(self, state: State) -> State:
-        """The one state that stands for all that differ by swaps only."""
+        """Return the one state that stands for all that differ by swaps only."""
         if self._keys:
             barriers = tuple(sorted(state.barriers))
             if barriers != state.barriers:
@@ -44,7 +44,7 @@ class Symmetry:
         return state
 
     def swaps(self, state: State) -> Iterable[State]:
-        """Some states that should be told apart by nothing from this one."""
+        """Yield some states that should be told apart by nothing from this one."""
         if self._keys and len(state.barriers) > 1:
             yield state._replace(barriers=tuple(reversed(state.barriers)))
         if self._consumers:
@@ -58,7 +58,7 @@ NOTHING_SWAPPED = Symmetry((), (), keys=False, consumers=False, ids=(lambda stat
 
 
 def symmetry_of(scenario: Slice) -> Symmetry:
-    """What the rules of a slice leave indistinguishable."""
+    """Return what the rules of a slice leave indistinguishable."""
     interpreter = scenario.interpreter
     program = interpreter.program
     swapped, kept = [], []
@@ -93,7 +93,7 @@ def symmetry_of(scenario: Slice) -> Symmetry:
 
 
 def _in_order(scenario: Slice) -> set[str]:
-    """The commands that go through records in the order of their ids."""
+    """Return the commands that go through records in the order of their ids."""
     program = scenario.interpreter.program
     found = {each.command.name for each in program.for_all}
     if program.recovery is not None and program.recovery.command is not None:
@@ -102,7 +102,7 @@ def _in_order(scenario: Slice) -> set[str]:
 
 
 def _swapping(scenario: Slice, to: dict[str, str]) -> Swap:
-    """The swap of ids, carried out wherever a value has one."""
+    """Return the swap of ids, carried out wherever a value has one."""
     symbols = scenario.interpreter.program.symbols
     id_type = symbols.entity_fields["id"]
     back = {new: scenario.interpreter.ids.index(old) for old, new in to.items()}
@@ -134,7 +134,7 @@ def _swapping(scenario: Slice, to: dict[str, str]) -> Swap:
 
 
 def _mapped(type: Type, id_type: Type, to: dict[str, str]) -> Callable[[Any], Any]:
-    """The function that swaps the ids in values of a type."""
+    """Return the function that swaps the ids in values of a type."""
     if type.required == id_type:
         return lambda value: to.get(value, value)
     if type.required.kind in ("record", "union"):

@@ -42,7 +42,7 @@ class Values:
         }
 
     def arguments(self, params: Mapping[str, Type]) -> Iterator[tuple[tuple[str, Any], ...]]:
-        """Every combination of what a command may take."""
+        """Yield every combination of what a command may take."""
         looked_at = self._evaluator.names_looked_at
         domains = [self.of(type, name, looked=name in looked_at) for name, type in params.items()]
         for combination in itertools.product(*domains):
@@ -51,7 +51,7 @@ class Values:
     def of(
         self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None
     ) -> list[Any]:
-        """The values of a type at a place; a single one if no rule looks there."""
+        """Return the values of a type at a place; a single one if no rule looks there."""
         found = self._all(type, path, looked=looked)
         if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
             found.append(OTHER)
@@ -81,7 +81,7 @@ class Values:
         return [tuple(value) for value in self._fields(inner.name, path)]
 
     def _fields(self, record: str, path: str) -> list[list[Any]]:
-        """Every combination of the fields of a value; what its constructor sets, it sets."""
+        """Return every combination of the fields of a value; what its constructor sets, it sets."""
         infos = self._symbols.records[record].fields
         looked_at = self._evaluator.looked_at
         domains = [
@@ -116,7 +116,7 @@ class Values:
 
 
 def spelled(value: Any) -> str:
-    """A value as a slice names it: a member, a number, a variant by its name, or none."""
+    """Return a value as a slice names it: a member, a number, a variant by its name, or none."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -14,7 +14,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*$", re.MULTILINE)
 
 
 def laid_out(source: bytes, path: str) -> bytes:
-    """The file with even indentation and line breaks.
+    """Return the file with even indentation and line breaks.
 
     Raises InvalidMachineError for what is no machine file, and InvalidConfigError where laying it
     out would change or lose something.

@@ -26,7 +26,7 @@ _TYPE_NAME = re.compile(TYPE_NAME_PATTERN)
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be the name of a field or method."""
+    """Return whether a text can be the name of a field or method."""
     return _NAME.fullmatch(text) is not None and text not in ANYWHERE
 
 
@@ -38,7 +38,7 @@ _MISSING: Any = _Missing()
 
 
 def parse(root: Mapping, diagnostics: Diagnostics) -> model.Machine:
-    """The machine that a tree declares; raises InvalidMachineError if it declares none."""
+    """Return the machine that a tree declares; raises InvalidMachineError if it declares none."""
     machine = _Parser(diagnostics).declared(root, model.Machine, "a machine")
     if not isinstance(machine, model.Machine):
         raise InvalidMachineError(diagnostics.findings)
@@ -50,7 +50,7 @@ class _Parser:
         self._diagnostics = diagnostics
 
     def value(self, node: Node, kind: Any, what: str) -> Any:
-        """A node read as `kind`, an annotation of a field in `model`."""
+        """Return a node read as `kind`, an annotation of a field in `model`."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union) and type(None) in arguments:
             kind = next(each for each in arguments if each is not type(None))
@@ -76,7 +76,7 @@ class _Parser:
         return self._text(node, kind, what)
 
     def declared(self, node: Node, kind: Any, what: str) -> Any:
-        """A mapping read as a class of `model`; its fields are the keys."""
+        """Return a mapping read as a class of `model`; its fields are the keys."""
         if kind.shorthand and isinstance(node, Scalar):
             name, annotation = next(
                 (name, annotation)

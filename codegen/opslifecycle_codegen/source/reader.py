@@ -57,7 +57,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def read(source: bytes, path: str) -> Mapping:
-    """The tree of one machine file; raises InvalidMachineError with every mistake found."""
+    """Return the tree of one machine file; raises InvalidMachineError with every mistake found."""
     diagnostics = Diagnostics()
     start = Mark(path, 1, 1)
     if len(source) > SOURCE_BYTES_MAX:
@@ -119,7 +119,7 @@ def _syntax_hint(problem: str) -> str:
 
 
 def plain_data(node: Node) -> Any:
-    """A tree as JSON data, without places and comments."""
+    """Return a tree as JSON data, without places and comments."""
     if isinstance(node, Scalar):
         return node.text
     if isinstance(node, Mapping):

@@ -40,12 +40,12 @@ class Batch:
 
 
 def command_of(words: Sequence[str]) -> Command:
-    """The command that is given word by word."""
+    """Return the command that is given word by word."""
     return Command(name=shlex.join(words)[:60], command=tuple(words))
 
 
 def read_batch(path: Path) -> Batch:
-    """The batch in a file; raises InvalidBatchError for the first mistake in it."""
+    """Return the batch in a file; raises InvalidBatchError for the first mistake in it."""
     try:
         with path.open("rb") as file:
             source = file.read(_FILE_BYTES_MAX + 1)

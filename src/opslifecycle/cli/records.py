@@ -78,7 +78,7 @@ class Found:
         return str(getattr(outcome, "error", None) or getattr(outcome, "reason", None) or "")
 
     def age_ms(self) -> int:
-        """The milliseconds since the operation was registered."""
+        """Return the milliseconds since the operation was registered."""
         return max(0, SYSTEM_CLOCK.wall_ms() - self.snapshot.created_at_ms)
 
     def shown(self) -> dict[str, Any]:

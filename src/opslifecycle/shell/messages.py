@@ -142,11 +142,11 @@ class OutboxEntry:
         return self.state.dead
 
     def text(self) -> str:
-        """What a store keeps of the message."""
+        """Return what a store keeps of the message."""
         return self._text(self.state)
 
     def revived_text(self) -> str:
-        """What a store keeps of the message once it is revived."""
+        """Return what a store keeps of the message once it is revived."""
         return self._text(_State())
 
     def begun_text(self) -> str:
@@ -158,7 +158,7 @@ class OutboxEntry:
         return f'{self.head},"attempts":{state.attempts},"error":{error},"dead":{dead}}}'
 
     def written(self) -> str | None:
-        """What a store has to write now; None to erase it."""
+        """Return what a store has to write now; None to erase it."""
         return None if self.gone else self.text()
 
     def fail(self, error: BaseException) -> None:
@@ -181,7 +181,7 @@ class OutboxEntry:
         self.message = attrs.evolve(self.message, attempt=state.attempts + 1)
 
     def letter(self) -> DeadLetter[Any]:
-        """The dead letter of the message."""
+        """Return the dead letter of the message."""
         return DeadLetter(self.message, self.state.attempts, self.state.error)
 
 
@@ -192,7 +192,7 @@ def restored(
     rules: OutboxRules,
     snapshot_of: Callable[[str, str], Any],
 ) -> list[OutboxEntry]:
-    """The outbox messages among what a store holds, by their numbers.
+    """Return the outbox messages among what a store holds, by their numbers.
 
     `snapshot_of` makes the snapshot of a record from its id and body. Raises InvalidValueError for
     what no outbox has written.
@@ -285,11 +285,11 @@ class Lanes:
             self._plan(entry, now)
 
     def wait_seconds(self, now: float) -> float | None:
-        """How long nothing is due, at least 0; None if there is no message."""
+        """Return how long nothing is due, at least 0; None if there is no message."""
         return max(0.0, self._heads[0][0] - now) if self._heads else None
 
     def take(self, now: float) -> OutboxEntry | None:
-        """The message that is due, the oldest of those due first; None if none is due.
+        """Return the message that is due, the oldest of those due first; None if none is due.
 
         Its record's lane waits until `put_back` or `leave` says what became of it.
         """
@@ -315,6 +315,6 @@ class Lanes:
 
 
 def retry_seconds(failures: int) -> float:
-    """The wait after so many failures of one message."""
+    """Return the wait after so many failures of one message."""
     # Far more doublings than the longest wait allows would overflow.
     return min(RETRY_SECONDS_MIN * 2.0 ** min(max(failures - 1, 0), 64), RETRY_SECONDS_MAX)

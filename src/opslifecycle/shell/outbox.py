@@ -134,11 +134,11 @@ class Outbox:
         )
 
     def retrying(self, number: int) -> Step:
-        """The command that gives a dead letter all its attempts again."""
+        """Return the command that gives a dead letter all its attempts again."""
         return self._deciding(number, _Decision.REVIVE)
 
     def discarding(self, number: int) -> Step:
-        """The command that erases a dead letter."""
+        """Return the command that erases a dead letter."""
         return self._deciding(number, _Decision.DISCARD)
 
     def _deciding(self, number: int, decision: _Decision) -> Step:
@@ -153,7 +153,7 @@ class Outbox:
         return Step(step)
 
     def _beginning(self, entry: OutboxEntry) -> Step:
-        """The command that counts a delivery before it begins."""
+        """Return the command that counts a delivery before it begins."""
 
         def step(authority: Any) -> Answer:
             if not entry.gone:
@@ -208,11 +208,11 @@ class Outbox:
         return tuple(entry.message for entry in self._entries.values() if not entry.dead)
 
     def dead_letters(self) -> tuple[DeadLetter[Any], ...]:
-        """The messages that are not delivered any more, by their numbers."""
+        """Return the messages that are not delivered any more, by their numbers."""
         return tuple(entry.letter() for entry in self._entries.values() if entry.dead)
 
     def puts(self) -> list[Put]:
-        """All messages, for a store."""
+        """Return all messages, for a store."""
         return [(entry.id, None, entry.text()) for entry in self._entries.values()]
 
     # Stopping -----------------------------------------------------------------------------------

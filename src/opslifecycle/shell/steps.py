@@ -33,7 +33,7 @@ class Step:
 
 
 def acting_on_all(decide: Callable[..., Any], *payload: Any, writes_state: bool = False) -> Step:
-    """A command that ends many records, or none.
+    """Return a command that ends many records, or none.
 
     With `writes_state` it changes stored fields of the registry as well, and so has to be durable
     even where it finds no record to end.
@@ -47,7 +47,7 @@ def acting_on_all(decide: Callable[..., Any], *payload: Any, writes_state: bool 
 
 
 def collecting(decide: Callable[[Any], Any], erase: tuple[Enum, ...]) -> Step:
-    """The handing over of what has ended; `erase` is the effect that lets it go."""
+    """Return the step that collects finished records; `erase` is the effect on each."""
 
     def step(authority: Any) -> Answer:
         records = decide(authority)
@@ -64,7 +64,7 @@ def advancing(
     consumer: Any,
     cursor: int,
 ) -> Step:
-    """The advance of a cursor."""
+    """Return the advance of a cursor."""
 
     def step(authority: Any) -> Answer:
         before = authority.cursors[consumer]
@@ -80,7 +80,7 @@ def recovering(
     terminate: Callable[..., Any] | None,
     discard: Callable[..., Any] | None,
 ) -> Step | None:
-    """What becomes of what was live when its process was gone; None if it stays as it is.
+    """Return what becomes of what was live when its process was gone; None if it stays as it is.
 
     Raises InvalidValueError for something else than the machine has.
     """

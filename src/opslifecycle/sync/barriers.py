@@ -37,7 +37,7 @@ class Barrier(Generic[IdT, OutcomeT]):
         self.cell: Cell[Any]
 
     def unfinished_ids(self) -> list[IdT]:
-        """The members whose outcome is missing, in the order asked."""
+        """Return the members whose outcome is missing, in the order asked."""
         return [id for id in self.ids if id not in self.outcomes]
 
 

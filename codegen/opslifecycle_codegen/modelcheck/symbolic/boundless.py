@@ -65,14 +65,14 @@ class Boundless:
     before: Boundless | None = None
 
     def copy(self) -> Boundless:
-        """The same, to be changed."""
+        """Return the same, to be changed."""
         return Boundless(
             self.registry, list(self.records), list(self.rows), self.rows_count,
             list(self.cursors), list(self.barriers), list(self.watched), self.counted,
         )  # fmt: skip
 
     def without(self, erased: Callable[[Maybe], Formula]) -> Boundless:
-        """The same, to be changed, when of the rest those have been erased, too."""
+        """Return the same, to be changed, when of the rest those have been erased, too."""
         world = self.copy()
         world.counted, world.erased, world.before = {}, erased, self
         return world
@@ -141,7 +141,7 @@ class Unnamed:
         return self._leaf(f"{name}_there", BOOL), members, self._leaf(f"{name}_rest", COUNT)
 
     def names(self, world: Boundless) -> dict[str, Known]:
-        """What the names of claims stand for."""
+        """Return what the names of claims stand for."""
         rules = self.rules
         barriers = tuple(
             (there, (Many(tuple((e, at) for at, e in enumerate(members)), _count(rest)),))
@@ -158,7 +158,7 @@ class Unnamed:
         }
 
     def _rest(self, world: Boundless) -> Callable[[str], Formula]:
-        """How many records that are not named satisfy the conditions of a generator."""
+        """Return how many records that are not named satisfy the conditions of a generator."""
 
         def count(generator: str) -> Formula:
             tree = ast.parse(generator, mode="eval").body
@@ -194,7 +194,7 @@ class Unnamed:
         return Maybe(True, tuple(self.fresh(type, f"any_{name}") for name, type in types.items()))
 
     def known(self, world: Boundless) -> Iterator[Formula]:
-        """What holds of every world, besides the machine's own claims."""
+        """Yield what holds of every world, besides the machine's own claims."""
         yield from self.orders(world)
         if world.rows:
             (oldest, _, by), (other, _, _), *_ = world.rows
@@ -291,7 +291,7 @@ def _count(rest: Formula) -> Callable[[str], Formula]:
 
 
 def _without(barrier: Barrier, when: Formula, *, whole: bool) -> Barrier:
-    """A barrier without the first named; gone if that leaves nothing to wait for."""
+    """Return a barrier without the first named; gone if that leaves nothing to wait for."""
     there, members, rest = barrier
     held = both(when, there, members[0])
     left = [both(members[0], negated(when)), *members[1:]]

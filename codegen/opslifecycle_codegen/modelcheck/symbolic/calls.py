@@ -36,7 +36,7 @@ class Calls:
         self._ways = self._handlers()
 
     def made(self, world: World, call: Call) -> Formula:
-        """Change a world as a call does; gives when the call is not refused."""
+        """Change a world as a call does; return the condition under which it is not refused."""
         return self._ways[call.method](world, call)
 
     def _handlers(self) -> dict[str, Callable[[World, Call], Formula]]:

@@ -57,11 +57,11 @@ class Formulas:
         self._shapes = shapes
 
     def shape(self, text: str, names: Environment, wanted: Type | None = None) -> Known:
-        """What an expression comes to."""
+        """Return what an expression comes to."""
         return self._known(ast.parse(text.strip(), mode="eval").body, names, wanted)
 
     def truth(self, text: str, names: Environment) -> Formula:
-        """What a condition comes to."""
+        """Return what a condition comes to."""
         truth: Formula = self.shape(text, names, BOOL).shape
         return truth
 
@@ -120,7 +120,7 @@ class Formulas:
         return Known(found, shape[place])
 
     def _property(self, enum: str, name: str, shape: Formula) -> Known:
-        """A property of a member, of which only the number is known."""
+        """Return a property of a member, of which only the number is known."""
         table, type = self._shapes.table(enum, name)
         *members, last = self._layouts.members(enum)
         found = table[last]
@@ -265,7 +265,7 @@ class Formulas:
         )))  # fmt: skip
 
     def _rest(self, generator: ast.GeneratorExp, names: Environment) -> Formula:
-        """How many that are not listed satisfy a generator."""
+        """Return how many that are not listed satisfy a generator."""
         first = generator.generators[0]
         if isinstance(first.iter, ast.Name) and self._layouts.is_enum(first.iter.id):
             return 0
@@ -275,7 +275,7 @@ class Formulas:
     def _values(
         self, node: ast.GeneratorExp, parts: list[ast.comprehension], names: Environment
     ) -> list[tuple[Formula, Known]]:
-        """The values of a generator, each with when there is one."""
+        """Return the values of a generator, each with when there is one."""
         if not parts:
             return [(True, self._known(node.elt, names, None))]
         part = parts[0]
@@ -303,7 +303,7 @@ _NEGATIVE = (ast.NotEq, ast.IsNot, ast.NotIn)
 
 
 def _bare(shape: Shape) -> Shape:
-    """A value without its None: where there is none, a test beside it has seen to that."""
+    """Return a value without its None: where there is none, a test beside it has seen to that."""
     if isinstance(shape, Maybe):
         return shape.value
     return 0 if shape is None else shape

@@ -137,7 +137,7 @@ class _Induction:
         return self._rules.is_in("live", record.value)
 
     def _initial(self) -> Boundless:
-        """A new registry: nothing is there, and settings are anything."""
+        """Return a new registry: nothing is there, and settings are anything."""
         rules, world = self._rules, self._world.copy()
         world.registry = tuple(
             rules.formulas.shape(declared[0].starts, {}, type).shape if declared else value
@@ -159,7 +159,7 @@ class _Induction:
     def _calls(
         self,
     ) -> Iterator[tuple[str, Callable[[Boundless], Formula | tuple[Formula, Boundless]]]]:
-        """Every call, of the first of the named records, with any arguments."""
+        """Yield every call, of the first of the named records, with any arguments."""
         program, machine = self._rules.program, self._rules.machine
         yield str(next(iter(machine.create.methods))), self._create
         for action in program.actions:
@@ -263,7 +263,7 @@ class _Induction:
         return advance
 
     def _wait(self, world: Boundless) -> Formula:
-        """A barrier over any of the named, all registered, and any number of others."""
+        """Return a barrier over any of the named, all registered, and any number of others."""
         _, asked, rest = self._unnamed.barrier("asked")
         known = [
             either(negated(each), record.there)
@@ -282,7 +282,7 @@ class _Induction:
         return True
 
     def _crash(self, world: Boundless) -> tuple[Formula, Boundless]:
-        """What the next process finds; what it ends then are steps of their own."""
+        """Return what the next process finds; what it ends then are steps of their own."""
         rules = self._rules
 
         def erased(record: Maybe) -> Formula:
@@ -297,7 +297,7 @@ class _Induction:
 
 
 def _told(example: dict[str, str]) -> str:
-    """A counterexample: what is not zero in it, and not all of that."""
+    """Return a counterexample: what is not zero in it, and not all of that."""
     given = [f"{name}={value}" for name, value in example.items() if value not in ("0", "False")]
     rest = len(given) - _TOLD_MAX
     return ", ".join(given[:_TOLD_MAX]) + (f" and {rest} more" if rest > 0 else "")

@@ -70,7 +70,7 @@ def _countable(generator: ast.GeneratorExp, many: str) -> str | None:
 
 
 def _is_pinned(generator: ast.GeneratorExp, many: str) -> bool:
-    """Whether only the record of a given id can be the one."""
+    """Return whether only the record of a given id can be the one."""
     if len(generator.generators) != 1 or ast.unparse(generator.generators[0].iter) != many:
         return False
     target = ast.unparse(generator.generators[0].target)

@@ -54,7 +54,7 @@ class Printer:
             order.append(formula)
 
     def text(self, formula: Formula) -> str:
-        """A formula, by the names of what was defined."""
+        """Return a formula, by the names of what was defined."""
         spelling = self._spelling
         if isinstance(formula, Member):
             return formula.label
@@ -86,7 +86,7 @@ def _is_large(term: Term) -> bool:
 
 
 def members(formulas: Iterable[Formula]) -> dict[str, int]:
-    """The members of closed sets that formulas name, with their numbers."""
+    """Return the members of closed sets that formulas name, with their numbers."""
     found: dict[str, int] = {}
     seen: set[int] = set()
 
@@ -104,7 +104,7 @@ def members(formulas: Iterable[Formula]) -> dict[str, int]:
 
 
 def header(scenario: Slice, source: str) -> list[str]:
-    """What a text says of itself."""
+    """Return what a text says of itself."""
     left_out = ", ".join(scenario.declared.leaves_out) or "nothing"
     return [
         block_comment(f"Slice {scenario.name} of {source}: {scenario.declared.summary}"),
@@ -114,7 +114,7 @@ def header(scenario: Slice, source: str) -> list[str]:
 
 
 def told(call: Call) -> str:
-    """A call, as a comment tells it."""
+    """Return a call, as a comment tells it."""
     given = [f"{name}={_short(value)}" for name, value in call.arguments if value is not None]
     about = [call.id] if call.id is not None else []
     return block_comment(f"{call.method}({', '.join([*about, *given])})")

@@ -26,7 +26,7 @@ _SPELLING = Spelling(
 
 
 def promela(scenario: Slice, relation: Relation, source: str) -> str:
-    """The model, as text."""
+    """Return the model, as text."""
     every = [each for _, each in [*relation.claims, *relation.variables]] + [relation.past]
     for transition in relation.transitions:
         every += [transition.enabled, *(formula for _, formula in transition.after)]
@@ -51,7 +51,7 @@ def promela(scenario: Slice, relation: Relation, source: str) -> str:
 
 
 def _step(transition: Transition) -> tuple[list[str], int]:
-    """One call as an alternative, and how many temporary variables it needs."""
+    """Return one call as an alternative, and how many temporary variables it needs."""
     after = dict(transition.after)
     asserted = [(name, formula) for name, formula in transition.steps if formula is not True]
     printer = Printer(_SPELLING, [*after.values(), *(formula for _, formula in asserted)])
@@ -74,7 +74,7 @@ def _step(transition: Transition) -> tuple[list[str], int]:
 
 
 def _check(relation: Relation) -> tuple[list[str], int]:
-    """What is asserted of each state, and where a state past a bound goes."""
+    """Return what is asserted of each state, and where a state past a bound goes."""
     printer = Printer(_SPELLING, [*(each for _, each in relation.claims), relation.past])
     lines = ["    d_step {"]
     lines += [f"      {name} = {text};" for name, text in printer.definitions]

@@ -51,7 +51,7 @@ class Relation:
 
 
 def relation(scenario: Slice) -> Relation:
-    """The transition system of a slice, without the variables that never change."""
+    """Return the transition system of a slice, without the variables that never change."""
     names = _Maker(scenario, frozenset()).names()
     idle = frozenset(name for name in names if name)
     while changing := _Maker(scenario, idle).changing(names) & idle:
@@ -72,7 +72,7 @@ class _Maker:
         self._calls = Calls(rules, self._effects, interpreter.ids)
 
     def _unknown(self, type: Type, name: str, stroke: str) -> Shape:
-        """A value of variables; what never changes is nothing, as it began."""
+        """Return a value of variables; what never changes is nothing, as it began."""
 
         def leaf(name: str, type: Type) -> Formula:
             if name in self._idle:
@@ -82,7 +82,7 @@ class _Maker:
         return self._rules.shapes.made(type, name, leaf)
 
     def _kept(self, type: Type, shape: Shape) -> Shape:
-        """A value as a record of a slice keeps it: zero where no rule looks."""
+        """Return a value as a record of a slice keeps it: zero where no rule looks."""
         if type.required.kind != "record" or shape is None:
             return shape
         if isinstance(shape, Maybe):
@@ -97,7 +97,7 @@ class _Maker:
         )  # fmt: skip
 
     def made(self) -> Relation:
-        """The whole of it."""
+        """Return the whole of it."""
         initial = self._effects.leaves(self._initial())
         begins = zip(self._leaves, initial, strict=True)
         return Relation(
@@ -109,7 +109,7 @@ class _Maker:
         )
 
     def names(self) -> list[str]:
-        """The name of the variable that stands at each leaf, if it begins as nothing."""
+        """Return the name of the variable that stands at each leaf, if it begins as nothing."""
         initial = self._effects.leaves(self._initial())
         return [
             leaf.name if leaf is not None and not isinstance(value, Term) and value == 0 else ""
@@ -117,7 +117,7 @@ class _Maker:
         ]
 
     def changing(self, names: list[str]) -> set[str]:
-        """Which of these ever become anything but what they are now."""
+        """Return which of these ever become anything but what they are now."""
         found = set()
         for call in self._slice.calls:
             world = self._world.copy()
@@ -182,7 +182,7 @@ class _Maker:
 
 
 def _variable(leaf: Formula) -> Term | None:
-    """The variable that a leaf of the world's own is; None where it is known."""
+    """Return the variable that a leaf of the world's own is; None where it is known."""
     while isinstance(leaf, Term) and leaf.op != "var":
         # It stands behind the condition that its owner is there.
         leaf = leaf.args[-1] if leaf.op == "and" else leaf.args[1]

@@ -59,7 +59,7 @@ class Rules:
         id: Formula = 0,
         action: Command | None = None,
     ) -> dict[str, Known]:
-        """What the names of a command's rules stand for."""
+        """Return what the names of a command's rules stand for."""
         names = {"registry": Known(REGISTRY, registry)}
         names |= {name: Known(type, arguments[name]) for name, type in params.items()}
         if record is not None:
@@ -73,18 +73,18 @@ class Rules:
         return names
 
     def many(self, records: Iterable[Maybe]) -> dict[str, Known]:
-        """The name that all records have together."""
+        """Return the name that all records have together."""
         members = Many(tuple((each.there, Maybe(True, each.value)) for each in records))
         return {f"{self.entity}s": Known(collection(ENTITY), members)}
 
     def cursors(self, cursors: Iterable[Formula], name: str = "cursors") -> dict[str, Known]:
-        """The name that all cursors have together, if there are any."""
+        """Return the name that all cursors have together, if there are any."""
         enum = self.symbols.cursor_enum
         counts = Type("counts", inner=Type("enum", enum))
         return {name: Known(counts, tuple(cursors))} if enum else {}
 
     def steps(self, before: Stepping, after: Stepping) -> Iterator[tuple[str, Formula]]:
-        """What must hold between a registry with its cursors and what becomes of them."""
+        """Yield what must hold between a registry with its cursors and what becomes of them."""
         names: dict[str, Known] = {}
         for when, (registry, cursors) in (("before", before), ("after", after)):
             names |= {when: Known(REGISTRY, registry), **self.cursors(cursors, f"{when}.cursors")}
@@ -94,7 +94,7 @@ class Rules:
     # Parts of rules -----------------------------------------------------------------------------
 
     def allowed(self, guards: Iterable[str], names: Environment, *, always: bool = True) -> Formula:
-        """Whether no guard refuses."""
+        """Return whether no guard refuses."""
         first = [str(name) for name in self.machine.always_first] if always else []
         return both(*(self._holds(self._guards[name], names) for name in [*first, *guards]))
 
@@ -111,7 +111,7 @@ class Rules:
         registry: Fields,
         record: Fields | None = None,
     ) -> tuple[Fields, Fields]:
-        """What updates leave, each on what the ones before it have left."""
+        """Return what updates leave, each on what the ones before it have left."""
         now, fields = list(registry), list(record or ())
         for target, text in declared.items():
             owner, _, name = str(target).partition(".")
@@ -133,7 +133,7 @@ class Rules:
                 fields[self.fields.index(str(name))] = 0
 
     def is_in(self, group: str, record: Fields) -> Formula:
-        """Whether a record's status is one of a group's."""
+        """Return whether a record's status is one of a group's."""
         enum = self.symbols.status_enum
         members = self.symbols.status_groups[group]
         return either(*(same(record[1], self.shapes.member(enum, each)) for each in members))
@@ -141,34 +141,34 @@ class Rules:
     # What is allowed ----------------------------------------------------------------------------
 
     def always(self, registry: Fields) -> Formula:
-        """Whether what is checked first of every command lets one through."""
+        """Return whether what is checked first of every command lets one through."""
         return self.allowed([], {"registry": Known(REGISTRY, registry)})
 
     def may_create(
         self, registry: Fields, record: Maybe, id: Formula, arguments: Mapping[str, Shape]
     ) -> Formula:
-        """Whether a record may be made in the place of this one."""
+        """Return whether a record may be made in the place of this one."""
         names = self.names(registry, self.program.create.params, arguments, record, id)
         return self.allowed(map(str, self.machine.create.checks), names)
 
     def may_act(
         self, name: str, registry: Fields, record: Maybe, id: Formula, given: Mapping[str, Shape]
     ) -> Formula:
-        """Whether an action is not refused."""
+        """Return whether an action is not refused."""
         command, declared = self.action(name)
         checks = declared.checks if declared.checks is not None else self.machine.checks
         names = self.names(registry, command.params, given, record, id, command)
         return self.allowed(map(str, checks), names)
 
     def may_roll_back(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
-        """Whether a record may be erased as if it had never been."""
+        """Return whether a record may be erased as if it had never been."""
         declared = self._rollback
         checks = declared.checks if declared.checks is not None else self.machine.checks
         names = self.names(registry, {}, {}, record, id, self.program.rollback)
         return self.allowed(map(str, checks), names)
 
     def may_erase(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
-        """Whether a record may be erased."""
+        """Return whether a record may be erased."""
         declared = self.machine.erase
         assert declared is not None
         checks = declared.checks if declared.checks is not None else self.machine.checks
@@ -176,7 +176,7 @@ class Rules:
         return self.allowed(map(str, checks), names)
 
     def may_watch(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
-        """Whether a record may be watched."""
+        """Return whether a record may be watched."""
         declared = self.machine.watch
         assert declared is not None
         names = self.names(registry, {}, {}, record, id)
@@ -190,21 +190,21 @@ class Rules:
         return self.machine.rollback
 
     def new_id(self, arguments: Mapping[str, Shape]) -> Formula:
-        """The id of the record that creation makes."""
+        """Return the id of the record that creation makes."""
         params = self.program.create.params
         given = {name: Known(type, arguments[name]) for name, type in params.items()}
         id: Formula = self.formulas.shape(self.machine.create.id, given).shape
         return id
 
     def rolled_back(self, registry: Fields, record: Maybe) -> Acted:
-        """What rolling back leaves; its effects erase the record."""
+        """Return what rolling back leaves; its effects erase the record."""
         names = {"registry": Known(REGISTRY, registry), self.entity: Known(ENTITY, record)}
         registry, fields = self.updated(self._rollback.update, names, registry, record.value)
         effects = tuple((True, str(effect)) for effect in self._rollback.effects)
         return Acted(registry, fields, effects, terminal=False)
 
     def recovered(self, registry: Fields, names: Environment) -> Fields:
-        """The registry as the next process finds it."""
+        """Return the registry as the next process finds it."""
         declared = {str(name): each.recovered_as for name, each in self.machine.registry.items()}
         return tuple(
             self.formulas.shape(text, names).shape if (text := declared.get(name)) else value
@@ -212,13 +212,13 @@ class Rules:
         )
 
     def is_kept(self, record: Maybe) -> Formula:
-        """Whether a store keeps a record."""
+        """Return whether a store keeps a record."""
         assert self.machine.recovery is not None
         names = {self.entity: Known(ENTITY, record)}
         return self.formulas.truth(self.machine.recovery.keeps, names)
 
     def created(self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]) -> Acted:
-        """The record that creation makes."""
+        """Return the record that creation makes."""
         declared, params = self.machine.create, self.program.create.params
         given = {name: Known(type, arguments[name]) for name, type in params.items()}
         types = self.symbols.entity_fields
@@ -239,7 +239,7 @@ class Rules:
         return Acted(registry, record, effects, terminal=False)
 
     def action(self, name: str) -> tuple[Command, model.Action]:
-        """An action, as analysed and as declared."""
+        """Return an action, as analysed and as declared."""
         command = next(each for each in self.program.actions if each.name == name)
         declared = next(each for key, each in self.machine.actions.items() if key == name)
         return command, declared
@@ -247,7 +247,7 @@ class Rules:
     def acted(
         self, name: str, registry: Fields, record: Fields, arguments: Mapping[str, Shape]
     ) -> Acted:
-        """What an action leaves of a record that it is legal for."""
+        """Return what an action leaves of a record that it is legal for."""
         command, declared = self.action(name)
         names = self.names(
             registry, command.params, arguments, Maybe(True, record), record[0], command
@@ -280,7 +280,7 @@ class Rules:
     def _ended(
         self, registry: Fields, fields: list[Shape]
     ) -> tuple[Fields, list[Shape], list[tuple[Formula, str]]]:
-        """What every end does besides, step by step."""
+        """Return what every end does besides, step by step."""
         effects: list[tuple[Formula, str]] = []
         for step in self.machine.on_terminal:
             names = {

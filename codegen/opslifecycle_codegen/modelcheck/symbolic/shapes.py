@@ -54,19 +54,19 @@ class Shapes:
     # Types --------------------------------------------------------------------------------------
 
     def fields(self, type: Type) -> list[Type]:
-        """The types of a value's fields."""
+        """Return the types of a value's fields."""
         return list(self._layouts.fields(type).values())
 
     def union_of(self, type: Type) -> str:
-        """The union that a type is, or that a variant is one of."""
+        """Return the union that a type is, or that a variant is one of."""
         return type.inner.name if type.inner is not None else type.name
 
     def union_with(self, variant: str) -> str:
-        """The union that has a variant."""
+        """Return the union that has a variant."""
         return self._symbols.records[variant].union
 
     def variants(self, union: str) -> list[str]:
-        """The variants of a union, in the order of their numbers."""
+        """Return the variants of a union, in the order of their numbers."""
         return list(self._symbols.unions[union].variants)
 
     def _variant_fields(self, union: str) -> list[list[Type]]:
@@ -74,7 +74,7 @@ class Shapes:
         return [[info.type for info in record.fields.values()] for record in records]
 
     def made(self, type: Type, name: str, leaf: Callable[[str, Type], Formula]) -> Shape:
-        """A value of a type whose leaves are made by name and type."""
+        """Return a value of a type whose leaves are made by name and type."""
         if type.optional:
             there = leaf(f"{name}_given", BOOL)
             return Maybe(there, self.made(type.required, name, leaf))
@@ -94,7 +94,7 @@ class Shapes:
         return leaf(name, type)
 
     def zero(self, type: Type) -> Shape:
-        """The value that stands where there is none."""
+        """Return the value that stands where there is none."""
         return self.made(type, "", lambda n, t: False if t == BOOL else 0)
 
     def leaves(self, type: Type, shape: Shape) -> Iterator[Formula]:
@@ -123,15 +123,15 @@ class Shapes:
     # Values -------------------------------------------------------------------------------------
 
     def text(self, text: str) -> int:
-        """The number of a text."""
+        """Return the number of a text."""
         return self._texts.setdefault(text, len(self._texts))
 
     def member(self, enum: str, name: str) -> Member:
-        """The number of a member of a closed set."""
+        """Return the number of a member of a closed set."""
         return Member(self._layouts.members(enum).index(name), f"{enum}_{name}")
 
     def constant(self, type: Type, value: Any) -> Shape:
-        """A plain value, as the interpreter has it, as a shape."""
+        """Return a plain value, as the interpreter has it, as a shape."""
         inner = type.required
         if type.optional and value is None:
             return None
@@ -154,7 +154,7 @@ class Shapes:
         return value
 
     def variant(self, union: str, number: int, given: tuple[Shape, ...]) -> Sum:
-        """A variant made of its fields."""
+        """Return a variant made of its fields."""
         fields = [
             given if at == number else tuple(self.zero(each) for each in types)
             for at, types in enumerate(self._variant_fields(union))
@@ -163,7 +163,7 @@ class Shapes:
         return Sum(Member(number, label), tuple(fields))
 
     def table(self, enum: str, key: str) -> tuple[dict[str, Any], Type]:
-        """A property of every member, as shapes."""
+        """Return a property of every member, as shapes."""
         table, type = self._layouts.property(enum, key)
         if type.kind == "statuses":
             return table, type
@@ -176,7 +176,7 @@ def _if_there(there: Formula, leaf: Formula) -> Formula:
 
 
 def merged(test: Formula, then: Shape, otherwise: Shape) -> Shape:
-    """The one if the test holds, else the other; part by part."""
+    """Return the one if the test holds, else the other; part by part."""
     if test is True or then is otherwise:
         return then
     if test is False:
@@ -203,14 +203,14 @@ def _merged_maybe(test: Formula, then: Shape, otherwise: Shape) -> Shape:
 
 
 def maybe(shape: Shape) -> Maybe:
-    """A value that may be None, said as one."""
+    """Return a value that may be None, said as one."""
     if isinstance(shape, Maybe):
         return shape
     return Maybe(shape is not None, shape)
 
 
 def equal(one: Shape, other: Shape) -> Formula:
-    """Two values of one type are equal."""
+    """Return the formula that two values of one type are equal."""
     if isinstance(one, Maybe) or isinstance(other, Maybe) or one is None or other is None:
         a, b = maybe(one), maybe(other)
         if a.value is None or b.value is None:

@@ -21,7 +21,7 @@ class Solver:
         self._known: dict[int, Any] = {}
 
     def valid(self, formula: Formula) -> bool:
-        """Whether a formula holds whatever its variables are."""
+        """Return whether a formula holds whatever its variables are."""
         return self.example([], formula) is None
 
     def example(self, given: Iterable[Formula], formula: Formula) -> dict[str, str] | None:

@@ -30,7 +30,7 @@ class Counted:
 
 
 def find() -> tuple[str, str] | None:
-    """The programs that are needed; None if one is missing."""
+    """Return the programs that are needed; None if one is missing."""
     spin = shutil.which("spin")
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     return (spin, compiler) if spin and compiler else None

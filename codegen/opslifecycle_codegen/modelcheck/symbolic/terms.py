@@ -40,7 +40,7 @@ class Term:
 
 
 def variable(name: str, *, is_bool: bool) -> Term:
-    """A variable; one name is one variable."""
+    """Return a variable; one name is one variable."""
     return _node("var", (), is_bool=is_bool, name=name)
 
 
@@ -53,7 +53,7 @@ def _node(op: str, args: tuple[Formula, ...], *, is_bool: bool, name: str = "") 
 
 
 def is_bool(formula: Formula) -> bool:
-    """Whether it is true or false, and not a number."""
+    """Return whether it is true or false, and not a number."""
     return formula.is_bool if isinstance(formula, Term) else isinstance(formula, bool)
 
 
@@ -75,12 +75,12 @@ def _junction(op: str, neutral: bool, parts: Iterable[Formula]) -> Formula:
 
 
 def both(*parts: Formula) -> Formula:
-    """All of them hold."""
+    """Return the formula that all of them hold."""
     return _junction("and", True, parts)
 
 
 def either(*parts: Formula) -> Formula:
-    """One of them holds."""
+    """Return the formula that one of them holds."""
     return _junction("or", False, parts)
 
 
@@ -113,7 +113,7 @@ def same(one: Formula, other: Formula) -> Formula:
 
 
 def below(one: Formula, other: Formula) -> Formula:
-    """The one is less than the other."""
+    """Return the one is less than the other."""
     if one is other:
         return False
     if not isinstance(one, Term) and not isinstance(other, Term):
@@ -122,7 +122,7 @@ def below(one: Formula, other: Formula) -> Formula:
 
 
 def at_most(one: Formula, other: Formula) -> Formula:
-    """The one is not more than the other."""
+    """Return the one is not more than the other."""
     if one is other:
         return True
     if not isinstance(one, Term) and not isinstance(other, Term):
@@ -131,7 +131,7 @@ def at_most(one: Formula, other: Formula) -> Formula:
 
 
 def plus(one: Formula, other: Formula) -> Formula:
-    """The sum."""
+    """Return the sum."""
     if not isinstance(one, Term) and not isinstance(other, Term):
         return one + other
     if other == 0 and not isinstance(other, Term):
@@ -142,7 +142,7 @@ def plus(one: Formula, other: Formula) -> Formula:
 
 
 def minus(one: Formula, other: Formula) -> Formula:
-    """The difference."""
+    """Return the difference."""
     if not isinstance(one, Term) and not isinstance(other, Term):
         return one - other
     if other == 0 and not isinstance(other, Term):
@@ -151,7 +151,7 @@ def minus(one: Formula, other: Formula) -> Formula:
 
 
 def pick(test: Formula, then: Formula, otherwise: Formula) -> Formula:
-    """The one if the test holds, else the other."""
+    """Return the one if the test holds, else the other."""
     if not isinstance(test, Term):
         return then if test else otherwise
     if then is otherwise or (
@@ -167,7 +167,7 @@ def pick(test: Formula, then: Formula, otherwise: Formula) -> Formula:
 
 
 def total(parts: Iterable[Formula]) -> Formula:
-    """The sum of numbers; of truth values, how many hold."""
+    """Return the sum of numbers; of truth values, how many hold."""
     found: Formula = 0
     for part in parts:
         found = plus(found, pick(part, 1, 0) if is_bool(part) else part)

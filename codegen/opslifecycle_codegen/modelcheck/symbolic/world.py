@@ -44,7 +44,7 @@ class World:
     watched: list[Formula]
 
     def copy(self) -> World:
-        """The same, to be changed."""
+        """Return the same, to be changed."""
         return World(
             self.registry, list(self.records), list(self.ended), list(self.rows),
             list(self.cursors), [list(each) for each in self.barriers], list(self.watched),
@@ -95,7 +95,7 @@ class Effects:
         return found
 
     def _rows_size(self, ends_max: int) -> int:
-        """How many entries there can be at most."""
+        """Return how many entries there can be at most."""
         if self.rules.machine.retention is None or self._held_by_cursors:
             return ends_max
         return min(self._rows_max + 1, ends_max)
@@ -185,7 +185,7 @@ class Effects:
         return pick(there, leaf, False if truth else 0)
 
     def names(self, world: World) -> dict[str, Known]:
-        """What the names of claims stand for in a world."""
+        """Return what the names of claims stand for in a world."""
         rules = self.rules
         barriers = tuple(
             (there, (Many(tuple((each, at) for at, each in enumerate(members))),))
@@ -225,7 +225,7 @@ class Effects:
         world.ended = _appended(world.ended, when, place)
 
     def waiting(self, slots: list[Slot], members: list[Formula]) -> list[Slot]:
-        """A barrier behind the others, if it waits for anything."""
+        """Return a barrier behind the others, if it waits for anything."""
         return _appended(slots, either(*members), members)
 
     def dropped(self, slots: list[Slot]) -> list[Slot]:
@@ -296,7 +296,7 @@ class Effects:
 
 
 def _appended(slots: list[Slot], when: Formula, value: Any) -> list[Slot]:
-    """The value in the first slot that is free."""
+    """Return the value in the first slot that is free."""
     before: Formula = True
     found = []
     for there, old in slots:

@@ -76,7 +76,7 @@ class Job:
 
 
 def job_of(command: Command, owner: SessionId) -> Job:
-    """A command as an operation that is not registered yet."""
+    """Return a command as an operation that is not registered yet."""
     kind = OperationKind.BACKGROUND_TOOL_OP
     name = one_line(command.name)
     return Job(OperationSpec(OperationId.new(), kind, owner, name, "opslifecycle run"), command)

@@ -247,7 +247,7 @@ class Keeper:
         return True
 
     def _members(self) -> dict[str, set[int]]:
-        """The processes of each command that are alive, where this system tells."""
+        """Return the processes of each command that are alive, where this system tells."""
         if not self.adopts:
             return {}
         roots = {each.process.pid: each.key for each in self.commands.values()}
@@ -259,7 +259,7 @@ class Keeper:
         return found
 
     def _adopted_from(self, pid: int, roots: dict[int, str]) -> str | None:
-        """The command that an adopted process comes from; None if nothing tells."""
+        """Return the command that an adopted process comes from; None if nothing tells."""
         try:
             key = roots.get(os.getsid(pid)) or roots.get(os.getpgid(pid))
             if key is not None:
@@ -296,7 +296,7 @@ def die_with_keeper() -> None:
 
 
 def children_of(pid: int) -> list[int]:
-    """The living children of a process, of all its threads."""
+    """Return the living children of a process, of all its threads."""
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -308,7 +308,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether a process has ended and only waits to be reaped."""
+    """Return whether a process has ended and only waits to be reaped."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] in b"ZX"

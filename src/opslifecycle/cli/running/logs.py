@@ -21,7 +21,7 @@ DEFAULT_LOG_BYTES_MAX = 10 * 1024 * 1024
 
 
 def folder_of(store: Path) -> Path:
-    """The folder that holds the logs of a store."""
+    """Return the folder that holds the logs of a store."""
     return store.with_name(f"{store.name}.logs")
 
 
@@ -102,7 +102,7 @@ class LogWriter:
 
 
 def segments(store: Path, operation: str, stream: str) -> list[Segment]:
-    """The segments of a log in their order; none if nothing was printed."""
+    """Return the segments of a log in their order; none if nothing was printed."""
     prefix = f"{operation}.{stream}."
     found = [
         Segment(path, int(path.name.removeprefix(prefix)))

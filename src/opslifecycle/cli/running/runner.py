@@ -109,7 +109,7 @@ class Runner:
     # What the display asks for ------------------------------------------------------------------
 
     def snapshots(self, jobs: Iterable[Job] | None = None) -> list[OperationLifecycleSnapshot]:
-        """How some commands stand, by default all of them in the order of the batch."""
+        """Return how some commands stand, by default all of them in the order of the batch."""
         chosen = self._jobs.values() if jobs is None else jobs
         found = (self.registry.snapshot(job.id) for job in chosen)
         return [snapshot for snapshot in found if snapshot is not None]
@@ -125,7 +125,7 @@ class Runner:
         return self.snapshots(jobs)
 
     def unrecorded(self) -> list[tuple[str, str]]:
-        """The names of the commands whose end is not recorded, and how they ended."""
+        """Return the names of the commands whose end is not recorded, and how they ended."""
         return [
             (job.spec.display_name, job.unrecorded) for job in self._jobs.values() if job.unrecorded
         ]
