@@ -62,6 +62,7 @@ THEN = {
     "shell.outbox": _EFFECTS,
     "values.identifiers": [],
     "stores.sqlite.catalog": [*_SQLITE, "tests/stores/test_crafted.py"],
+    "stores.sqlite.checkpoints": [*_SQLITE, "tests/stores/test_bounds.py"],
     "stores.sqlite.connection": [*_SQLITE, "tests/stores/test_places.py"],
     "stores.sqlite.failures": [*_SQLITE, "tests/stores/test_places.py"],
     "stores.sqlite.files": [*_SQLITE, "tests/stores/test_places.py"],

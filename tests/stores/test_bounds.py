@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from opslifecycle import Registry, SqliteStore
-from opslifecycle.stores.sqlite import store as stores
+from opslifecycle.stores.sqlite import checkpoints
 from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import STORAGE, record_of
@@ -30,9 +30,9 @@ def log_bytes(path: Path) -> int:
 def test_the_log_shrinks_when_a_long_reader_has_ended(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(stores, "_PAGES_OF_CHECKPOINT", 50)
-    monkeypatch.setattr(stores, "_PAGES_OF_WARNING", 200)
-    monkeypatch.setattr(stores, "_LOG_BYTES_MAX", 100_000)
+    monkeypatch.setattr(checkpoints, "_PAGES_OF_CHECKPOINT", 50)
+    monkeypatch.setattr(checkpoints, "_PAGES_OF_WARNING", 200)
+    monkeypatch.setattr(checkpoints, "_LOG_BYTES_MAX", 100_000)
     with Registry(store=SqliteStore(path, durability="process")) as registry:
         completed(registry)
         reader = sqlite3.connect(path, isolation_level=None)

@@ -10,7 +10,6 @@ growing.
 from __future__ import annotations
 
 import ctypes
-import logging
 import sqlite3
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +30,7 @@ from opslifecycle.stores.sqlite.catalog import (
     registry_row,
 )
 from opslifecycle.stores.sqlite.chain import Chain, Writer
+from opslifecycle.stores.sqlite.checkpoints import Checkpoints
 from opslifecycle.stores.sqlite.connection import connect, existing
 from opslifecycle.stores.sqlite.failures import failure_of, is_fatal
 from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
@@ -49,19 +49,10 @@ from opslifecycle.stores.sqlite.statements import Transaction, append_rows
 from opslifecycle.stores.sqlite.upgrade import OLD_LAYOUTS, upgrade
 from opslifecycle.values import checks
 
-_log = logging.getLogger("opslifecycle")
-
 Durability = Literal["process", "power"]
 
 _BUSY_SECONDS = 5.0
 _COMPACTED_ROWS = 512
-
-#: How long the write-ahead log may stay once a checkpoint has emptied it.
-_LOG_BYTES_MAX = 4 * 1024 * 1024
-#: A checkpoint is due after about so many pages, between two commits; if it was prevented, SQLite
-#: tries one within a commit once the log is several times as long.
-_PAGES_OF_CHECKPOINT, _PAGES_AT_LAST, _PAGES_OF_WARNING = 1000, 4000, 16_000
-_PAGES_OF_COMMIT = 3
 
 
 class SqliteStore(Store):
@@ -108,8 +99,7 @@ class SqliteStore(Store):
         self._failure: PersistenceError | None = None
         self._chain = Chain()
         self._renew_at_ms = 0
-        self._pages_written = 0
-        self._has_warned = False
+        self._checkpoints = Checkpoints(self.name)
 
     @property
     def name(self) -> str:
@@ -160,8 +150,7 @@ class SqliteStore(Store):
     def _take_over(self, database: sqlite3.Connection, owner: Owner) -> Stored:
         synchronous = "FULL" if self._durability == "power" else "NORMAL"
         database.execute(f"PRAGMA synchronous = {synchronous}")
-        database.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_MAX}")
-        database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_AT_LAST}")
+        self._checkpoints.limit(database)
         with Transaction(database):
             layout = refuse_other_layouts(database, self.name, LAYOUT, *OLD_LAYOUTS)
             if layout != LAYOUT:
@@ -257,7 +246,7 @@ class SqliteStore(Store):
                 self._append_rows(database, writer)
         except (sqlite3.Error, ValueError, OverflowError) as error:
             raise self._failure_of(database, error) from error
-        self._pages_written += _PAGES_OF_COMMIT + writer.head - self._chain.head
+        self._checkpoints.note(writer.head - self._chain.head)
         writer.keep()
         owner.note(writer.head)
 
@@ -356,18 +345,8 @@ class SqliteStore(Store):
 
     def maintain(self) -> None:
         """See `Store.maintain`."""
-        if self._database is None or self._pages_written < _PAGES_OF_CHECKPOINT:
-            return
-        self._pages_written = 0
-        try:
-            _, logged, copied = self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except sqlite3.Error:
-            # The log grows until a checkpoint succeeds; the next commit says what is wrong.
-            return
-        if logged - copied > _PAGES_OF_WARNING and not self._has_warned:
-            self._has_warned = True
-            text = "%s: the write-ahead log has %d pages, because a program reads without an end"
-            _log.warning(text, self.name, logged)
+        if self._database is not None:
+            self._checkpoints.run(self._database)
 
     def close(self) -> None:
         """See `Store.close`."""

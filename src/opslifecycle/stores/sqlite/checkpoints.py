@@ -1,0 +1,48 @@
+"""When the write-ahead log of a store is copied into its file, and how long the log may stay."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+_log = logging.getLogger("opslifecycle")
+
+#: How long the write-ahead log may stay once a checkpoint has emptied it.
+_LOG_BYTES_MAX = 4 * 1024 * 1024
+#: A checkpoint is due after about so many pages, between two commits; if it was prevented, SQLite
+#: tries one within a commit once the log is several times as long.
+_PAGES_OF_CHECKPOINT, _PAGES_AT_LAST, _PAGES_OF_WARNING = 1000, 4000, 16_000
+_PAGES_OF_COMMIT = 3
+
+
+class Checkpoints:
+    """The checkpoints of one open store."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._pages_written = 0
+        self._has_warned = False
+
+    def limit(self, database: sqlite3.Connection) -> None:
+        """Set the limits of the log for a connection."""
+        database.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_MAX}")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_AT_LAST}")
+
+    def note(self, rows: int) -> None:
+        """Count a commit of so many rows."""
+        self._pages_written += _PAGES_OF_COMMIT + rows
+
+    def run(self, database: sqlite3.Connection) -> None:
+        """Run a checkpoint if one is due; warn once if a reader has held it up for long."""
+        if self._pages_written < _PAGES_OF_CHECKPOINT:
+            return
+        self._pages_written = 0
+        try:
+            _, logged, copied = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            # The log grows until a checkpoint succeeds; the next commit says what is wrong.
+            return
+        if logged - copied > _PAGES_OF_WARNING and not self._has_warned:
+            self._has_warned = True
+            text = "%s: the write-ahead log has %d pages, because a program reads without an end"
+            _log.warning(text, self._name, logged)
