@@ -667,3 +667,43 @@ def test_a_message_of_an_earlier_version_says_what_to_do(parcels: Any, tmp_path:
     store._records["effect-1"] = text.replace('"action":"create",', "")
     with pytest.raises(StoreDamagedError, match="open the store once with that version"):
         parcels.ParcelRegistry(store=store)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_in_a_coroutine_handler_reaches_the_loop_and_delivery_goes_on(
+    parcels: Any, error: type[BaseException]
+) -> None:
+    raised: list[int] = []
+    delivered: list[int] = []
+    loop = asyncio.new_event_loop()
+
+    async def handle(message: Any) -> None:
+        if not raised:
+            raised.append(message.number)
+            raise error
+        delivered.append(message.number)
+
+    async def begin() -> Any:
+        registry = parcels.ParcelRegistry(on_effect=handle)
+        registry.accept(parcels.ParcelId.new(), "here")
+        return registry
+
+    async def until_delivered() -> None:
+        while not delivered:
+            await asyncio.sleep(0.001)
+
+    async def interrupted() -> None:
+        await asyncio.sleep(30)
+
+    try:
+        registry = loop.run_until_complete(begin())
+        waiting = loop.create_task(interrupted())
+        with pytest.raises(error):
+            loop.run_until_complete(waiting)
+        waiting.cancel()
+        loop.run_until_complete(asyncio.wait_for(until_delivered(), 30))
+        assert delivered == raised == [1]
+        registry.close()
+    finally:
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()

@@ -93,6 +93,7 @@ def interrupted_behind(w: World, call: Call, injection: Injection, helper: Helpe
             pass
         if injection.place is not None:
             assert committer._done.wait(DEADLINE_SECONDS), "the thread has not finished"
+            committer._thread.join(DEADLINE_SECONDS)
     return returned
 
 

@@ -6,7 +6,6 @@ tries all.
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,7 @@ def helper() -> Helper:
     return Helper()
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", NAMES)
-def test_interrupts(
-    name: str, helper: Helper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What ends the committer's thread is printed by nobody.
-    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+def test_interrupts(name: str, helper: Helper, tmp_path: Path) -> None:
     assert dict(examinations(tmp_path, helper))[name](step_of(name)) > 20

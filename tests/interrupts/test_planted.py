@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +113,7 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("plant", "name", "step"), PLANTED, ids=[p.__name__ for p, *_ in PLANTED])
 def test_a_planted_mistake_is_met(
     plant: Callable[[pytest.MonkeyPatch], None],
@@ -122,7 +122,6 @@ def test_a_planted_mistake_is_met(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
     monkeypatch.setattr(injecting, "OURS", [*injecting.OURS, __file__])
     monkeypatch.setattr(checking, "DEADLINE_SECONDS", 2.0)
     monkeypatch.setattr(trying, "DEADLINE_SECONDS", 2.0)

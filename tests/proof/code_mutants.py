@@ -58,6 +58,7 @@ THEN = {
     "shell.feed": [*_RACES],
     "shell.opening": [],
     "shell.delivery": _EFFECTS,
+    "shell.mailbox": [*_EFFECTS, *_INTERRUPTS],
     "shell.messages": _EFFECTS,
     "shell.outbox": _EFFECTS,
     "values.identifiers": [],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from tests.random_machines.async_sides import AsyncSide
 from tests.random_machines.building import Tree
 from tests.random_machines.compiling import Generated, Refused, compiled, run_generated_tests
 from tests.random_machines.exploring import Asked, Exploration, Reached
+from tests.random_machines.linting import lint
 from tests.random_machines.sides import Side, Views
 from tests.random_machines.stores import contents_of, killed
 from tests.random_machines.values import Values
@@ -52,7 +51,8 @@ class Examination:
                 for entities in (1, 2):
                     _Comparison(found, entities, self.tally, self._states).run()
             if chosen:
-                _lint(found, self.tally)
+                lint(found)
+                self.tally.linted += 1
             self.tally.accepted += 1
         self.tally.features.update(features)
         return True
@@ -228,23 +228,3 @@ class _Comparison:
 
 def _states(path: Sequence[tuple[Asked, Answer]]) -> list[State]:
     return [answer.state for _, answer in path if answer.state is not None]
-
-
-def _lint(found: Generated, tally: Tally) -> None:
-    """Lint the generated files; count those machines whose files a formatter would change.
-
-    Tests of the compiler ask for more of the repository's machines. An expression of several lines
-    may be broken elsewhere than a formatter would.
-    """
-    rules = ["--select", "E,F,I,B,RET,RUF,SIM,UP", "--ignore", "E501"]
-    lint, changes = (
-        subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--isolated", "src", "tests"],
-            cwd=found.folder, capture_output=True, text=True, check=False,
-        )
-        for command in (["check", *rules], ["format", "--check"])
-    )  # fmt: skip
-    if lint.returncode:
-        raise FaultError("generated code is linted", lint.stdout + lint.stderr)
-    tally.linted += 1
-    tally.reformatted += changes.returncode != 0

@@ -27,7 +27,6 @@ class Tally:
     calls: int = 0
     reopened: int = 0
     linted: int = 0
-    reformatted: int = 0
     #: What the accepted machines had, and what all of them had.
     features: Counter[str] = field(factory=Counter)
     tried: Counter[str] = field(factory=Counter)
@@ -51,6 +50,5 @@ class Tally:
         return (
             f"{self.accepted + self.refused} machines: {self.accepted} accepted"
             f" ({self.share:.0%}), {self.refused} refused; {self.states} states,"
-            f" {self.calls} calls, {self.reopened} reopenings compared; {self.linted} linted, of"
-            f" which {self.reformatted} are formatted otherwise"
+            f" {self.calls} calls, {self.reopened} reopenings compared; {self.linted} linted"
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.constants import Constants
-from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
@@ -132,9 +132,7 @@ class CommandLowering(MethodLowering):
         ending = layout.called("self._end", [Code(self._entity), status, outcome])
         if not command.effects:
             return ending
-        return layout.joined(
-            "+", [Code(self._effects_constant(command.effects)), ending], layout.SUM
-        )
+        return layout.joined("+", [Code(self._effects_constant(command.effects)), ending], SUM)
 
     def _effects_constant(self, effects: tuple[str, ...]) -> str:
         if not effects:
@@ -233,18 +231,20 @@ class CommandLowering(MethodLowering):
         return self._method("_end", parameters, "Effects", doc, body)
 
     def _end_steps(
-        self, steps: list[EndStep], known: dict[Expression, bool], effects: tuple[str, ...]
-    ) -> list[str]:
+        self, steps: list[EndStep], known: dict[Expression, bool], effects: tuple[str, ...],
+        depth: int = 0,
+    ) -> list[str]:  # fmt: skip
         """Straight lines, then one branch for each test that is not decided yet."""
+        margin = "    " * depth
         lines: list[str] = []
         for place, step in enumerate(steps):
             if step.test is not None and step.test not in known:
                 rest = steps[place:]
-                holds = self._end_steps(rest, {**known, step.test: True}, effects)
-                fails = self._end_steps(rest, {**known, step.test: False}, effects)
-                test = self._statement("if ", self._printer.code(step.test), ":")
-                return [*lines, *test, *(f"    {line}" for line in holds), *fails]
+                holds = self._end_steps(rest, {**known, step.test: True}, effects, depth + 1)
+                fails = self._end_steps(rest, {**known, step.test: False}, effects, depth)
+                test = self._statement("if ", self._printer.code(step.test), ":", depth=depth)
+                return [*lines, *test, *holds, *fails]
             if step.test is None or known[step.test]:
-                lines += self._assign(step.updates)
+                lines += self._assign(step.updates, depth)
                 effects = (*effects, *step.effects)
-        return [*lines, f"return {self._effects_constant(effects)}"]
+        return [*lines, f"{margin}return {self._effects_constant(effects)}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import snake
 

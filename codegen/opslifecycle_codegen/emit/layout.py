@@ -3,57 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from opslifecycle_codegen.emit import code as breaking
 from opslifecycle_codegen.emit import texts
-
-# How tightly a piece of code binds; parts that bind less tightly than their place need brackets.
-CONDITIONAL, OR, AND, NOT, COMPARE, SUM, ATOM = range(7)
-
-
-@frozen
-class Code:
-    """An expression of Python: its text, how tightly it binds, and where it may be broken.
-
-    A broken expression stands as `lead`, its parts on lines of their own, and a closing bracket;
-    without a lead it is put in brackets. Each part begins with its operator, or ends with a comma.
-    """
-
-    text: str
-    binds: int = ATOM
-    lead: str = ""
-    parts: tuple[Code, ...] = ()
-    prefix: str = ""
-    commas: bool = False
-    #: Where it may be broken instead if it stands in brackets already.
-    bracketed: tuple[Code, ...] = ()
-
-    def at(self, binds: int) -> str:
-        """Return the text for a place that needs something which binds at least as tightly."""
-        return f"({self.text})" if self.binds < binds else self.text
-
-    def renamed(self, pattern: re.Pattern[str], names: Mapping[str, str]) -> Code:
-        """Return the same with some names replaced."""
-
-        def replaced(text: str) -> str:
-            return pattern.sub(lambda match: names[match.group()], text)
-
-        return evolve(
-            self,
-            text=replaced(self.text),
-            lead=replaced(self.lead),
-            parts=tuple(part.renamed(pattern, names) for part in self.parts),
-            bracketed=tuple(part.renamed(pattern, names) for part in self.bracketed),
-            prefix=replaced(self.prefix),
-        )
-
-    def after(self, left: str, binds: int) -> Code:
-        """`left` and this as one expression, which breaks where this does."""
-        if not self.lead:
-            return Code(left + self.text, binds)
-        return evolve(self, text=left + self.text, binds=binds, lead=left + self.lead)
+from opslifecycle_codegen.emit.code import ATOM, COMPARE, CONDITIONAL, NOT, OR, SUM, Code, chain
 
 
 def literal(text: str) -> Code:
@@ -62,81 +18,58 @@ def literal(text: str) -> Code:
 
 
 def called(function: str, arguments: Sequence[Code]) -> Code:
-    """`function(arguments)`; without a name, a tuple."""
+    """Return `function(arguments)`; without a name, a tuple."""
     comma = "," if not function and len(arguments) == 1 else ""
     text = f"{function}({', '.join(each.text for each in arguments)}{comma})"
+    if not arguments:
+        return Code(text)
     return Code(text, lead=f"{function}(", parts=tuple(arguments), commas=True)
 
 
 def joined(operator: str, operands: Sequence[Code], binds: int) -> Code:
-    """Operands with `and`, `or` or `|` between them."""
-    texts = [operand.at(binds + 1) for operand in operands]
-    text = f" {operator} ".join(texts)
-    parts = tuple(
-        Code(each, prefix="" if index == 0 else f"{operator} ") for index, each in enumerate(texts)
-    )
-    if len(operands) == 2 and texts[1] != operands[1].text and not operands[1].lead:
-        # Of two operands the second has brackets: a formatter breaks inside them. One that has a
-        # lead of its own would lose it here: its parts are only what stands behind the lead.
-        lead = f"{texts[0]} {operator} ("
-        return Code(text, binds, lead=lead, parts=operands[1].parts, bracketed=parts)
-    return Code(text, binds, parts=parts)
+    """Return operands with an operator between them."""
+    first, *others = (operand.at(binds + 1) for operand in operands)
+    parts = (first, *(evolve(each, prefix=f"{operator} ") for each in others))
+    return chain(binds, parts) if others else first
+
+
+def compared(operands: Sequence[Code], operators: Sequence[str]) -> Code:
+    """Return operands with comparing operators between them."""
+    first, *others = (operand.at(SUM) for operand in operands)
+    compared = zip(operators, others, strict=True)
+    return chain(COMPARE, (first, *(evolve(each, prefix=f"{op} ") for op, each in compared)))
+
+
+def calculated(left: Code, operator: str, right: Code) -> Code:
+    """Return `left + right` or `left - right`."""
+    terms = left.parts if left.binds == SUM else (left.at(SUM),)
+    return chain(SUM, (*terms, evolve(right.at(ATOM), prefix=f"{operator} ")))
+
+
+def negated(operand: Code) -> Code:
+    """Return `not operand`."""
+    return chain(NOT, (evolve(operand.at(NOT), prefix="not "),))
 
 
 def conditional(then: Code, test: Code, otherwise: Code) -> Code:
-    """`then if test else otherwise`."""
-    texts = (then.at(OR), test.at(OR), otherwise.at(CONDITIONAL))
+    """Return `then if test else otherwise`."""
     parts = (
-        Code(texts[0]),
-        Code(texts[1], prefix="if "),
-        Code(texts[2], prefix="else "),
+        then.at(OR),
+        evolve(test.at(OR), prefix="if "),
+        evolve(otherwise.at(OR), prefix="else "),
     )
-    return Code(f"{texts[0]} if {texts[1]} else {texts[2]}", CONDITIONAL, parts=parts)
+    return chain(CONDITIONAL, parts)
 
 
-def comprehension(function: str, element: Code, clauses: Sequence[str], tail: str = "") -> Code:
-    """`function(element for … in … if …)`; `tail` follows the bracket."""
-    parts = (element, *(Code(clause) for clause in clauses))
-    text = f"{function}({element.text} {' '.join(clauses)}){tail}"
-    return Code(text, SUM if tail else ATOM, lead=f"{function}(", parts=parts)
+def comprehension(function: str, element: Code, clauses: Sequence[Code]) -> Code:
+    """Return `function(element for … in … if …)`; each clause has its word as prefix."""
+    inside = chain(CONDITIONAL, (element, *clauses))
+    return Code(f"{function}({inside.text})", lead=f"{function}(", parts=(inside,))
 
 
 def statement(before: str, code: Code, after: str, *, indent: int, width: int) -> list[str]:
-    """`before` + code + `after` on one line if it fits, else broken where the code allows."""
-    margin = " " * indent
-    whole = f"{margin}{before}{code.text}{after}"
-    if texts.columns(whole) <= width or not code.parts:
-        return [whole]
-    inner = indent + 4
-    alone = len(code.parts) == 1 and not code.lead
-    if alone and inner + texts.columns(code.parts[0].text) > width:
-        # What does not fit in brackets either stands without them.
-        return [whole]
-    if code.commas:
-        body = [
-            line
-            for part in code.parts
-            for line in statement("", part, ",", indent=inner, width=width)
-        ]
-    else:
-        body = _broken(code.parts, inner, width)
-    return [f"{margin}{before}{code.lead or '('}", *body, f"{margin}){after}"]
-
-
-def _broken(parts: Sequence[Code], indent: int, width: int) -> list[str]:
-    margin = " " * indent
-    flat = margin + " ".join(part.prefix + part.text for part in parts)
-    if len(flat) <= width:
-        return [flat]
-    lines: list[str] = []
-    for part in parts:
-        line = margin + part.prefix + part.text
-        pieces = part.bracketed or (() if part.lead else part.parts)
-        if len(line) <= width or not pieces:
-            lines.append(line)
-        else:
-            lines.extend(margin + piece.prefix + piece.text for piece in pieces)
-    return lines
+    """Return `before` + code + `after` on one line if it fits, else broken as a formatter would."""
+    return breaking.statement(before, code, after, breaking.Place(indent, width))
 
 
 def call(before: str, items: Sequence[str], after: str, *, indent: int, width: int) -> list[str]:

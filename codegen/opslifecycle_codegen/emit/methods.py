@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.constants import Constants
-from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Refusal, Root, negation
@@ -100,9 +100,11 @@ class MethodLowering:
         done = command.idempotent_in
         return self._program.symbols.done_constant(done) if done else ""
 
-    def _assign(self, updates: tuple[Assignment, ...]) -> list[str]:
+    def _assign(self, updates: tuple[Assignment, ...], depth: int = 0) -> list[str]:
         return [
-            line for each in updates for line in self._statement(*self._printer.assignment(each))
+            line
+            for each in updates
+            for line in self._statement(*self._printer.assignment(each), depth=depth)
         ]
 
     def _stamps(self, when: str) -> list[str]:

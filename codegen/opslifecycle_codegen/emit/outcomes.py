@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.expr import NOTHING, Construct, Name, Root
 from opslifecycle_codegen.ir.naming import maker, parameter

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.code import AND, ATOM, OR, Code
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, variable
@@ -65,16 +65,15 @@ class Printer:
             case expr.Count(base=base, key=key):
                 return Code(f"{self.code(base).text}[{self.code(key).text}]")
             case expr.And(operands=operands):
-                return layout.joined("and", [self.code(each) for each in operands], layout.AND)
+                return layout.joined("and", [self.code(each) for each in operands], AND)
             case expr.Or(operands=operands):
                 return self._or(operands)
             case expr.Not(operand=operand):
                 return self._not(operand)
             case expr.Arithmetic(operator=operator, left=left, right=right):
-                sides = self.code(left).at(layout.SUM), self.code(right).at(layout.ATOM)
-                return Code(f" {operator} ".join(sides), layout.SUM)
+                return layout.calculated(self.code(left), operator, self.code(right))
             case expr.Extreme(function=function, operands=operands):
-                return Code(f"{function}({', '.join(self.code(each).text for each in operands)})")
+                return layout.called(function, [self.code(each) for each in operands])
             case expr.Conditional(test=test, then=then, otherwise=otherwise):
                 branches = self.code(then), self.code(test), self.code(otherwise)
                 # A linter refuses a choice between two that are the same.
@@ -94,7 +93,7 @@ class Printer:
         """What stands before the value of an update, and the value: `x = x + 1` as `x += 1`."""
         target, value = self.code(update.target), update.value
         if isinstance(value, expr.Arithmetic) and self.code(value.left).text == target.text:
-            return f"{target.text} {value.operator}= ", Code(self.code(value.right).text)
+            return f"{target.text} {value.operator}= ", self.code(value.right)
         return f"{target.text} = ", self.code(value)
 
     # Kinds of nodes -----------------------------------------------------------------------------
@@ -115,7 +114,7 @@ class Printer:
         return _SPELLED[tree.root](tree.name)
 
     def _field(self, tree: expr.Field) -> Code:
-        base = self.code(tree.base).at(layout.ATOM)
+        base = self.code(tree.base).at(ATOM).text
         if tree.base.type == BARRIER:
             return Code(f"{base}.{tree.name}_ids()")
         own = tree.base.type == REGISTRY and tree.type.kind != "counts"
@@ -126,54 +125,37 @@ class Printer:
             opposite = negation(operand)
             if opposite != expr.Not(BOOL, operand):
                 return self.code(opposite)
-        return Code(f"not {self.code(operand).at(layout.NOT)}", layout.NOT)
+        return layout.negated(self.code(operand))
 
     def _or(self, operands: Sequence[Expression]) -> Code:
         # A formatter keeps the brackets that make `and` inside `or` plain to see, and a linter asks
         # for them.
         codes = [self.code(each) for each in operands]
-        bracketed = [
-            evolve(code, binds=layout.CONDITIONAL) if code.binds == layout.AND else code
-            for code in codes
-        ]
-        return layout.joined("or", bracketed, layout.OR)
+        plain = [code.at(ATOM) if code.binds == AND else code for code in codes]
+        return layout.joined("or", plain, OR)
 
     def _test(self, tree: Expression) -> Code:
         match tree:
             case expr.Compare():
-                return self._compare(tree)
+                return layout.compared(list(map(self.code, tree.operands)), tree.operators)
             case expr.Among(value=value, many=many, negated=negated):
-                spelled = "not in" if negated else "in"
-                return Code(f"{self._side(value)} {spelled} {self._many(many)}", layout.COMPARE)
+                sides = [self.code(value), self._many(many)]
+                return layout.compared(sides, ["not in" if negated else "in"])
             case expr.IsNone(value=value, negated=negated):
-                spelled = "is not" if negated else "is"
-                return Code(f"{self._side(value)} {spelled} None", layout.COMPARE)
+                sides = [self.code(value), Code("None")]
+                return layout.compared(sides, ["is not" if negated else "is"])
             case expr.IsVariant(value=value, variant=variant, negated=negated):
-                test = f"isinstance({self.code(value).text}, {variant})"
-                return Code(f"not {test}", layout.NOT) if negated else Code(test)
+                test = layout.called("isinstance", [self.code(value), Code(variant)])
+                return layout.negated(test) if negated else test
             case expr.IsMember(value=value, member=member, negated=negated):
-                spelled = "is not" if negated else "is"
-                text = f"{self._side(value)} {spelled} {self.code(member).text}"
-                return Code(text, layout.COMPARE)
+                sides = [self.code(value), self.code(member)]
+                return layout.compared(sides, ["is not" if negated else "is"])
         raise TypeError(type(tree).__name__)
 
-    def _side(self, tree: Expression) -> str:
-        return self.code(tree).at(layout.SUM)
-
-    def _many(self, many: Expression | tuple[Expression, ...]) -> str:
+    def _many(self, many: Expression | tuple[Expression, ...]) -> Code:
         if isinstance(many, Expression):
-            return self._side(many)
-        inside = ", ".join(self.code(item).text for item in many)
-        return f"({inside}{',' if len(many) == 1 else ''})"
-
-    def _compare(self, tree: expr.Compare) -> Code:
-        first, *others = (self.code(operand) for operand in tree.operands)
-        text, code = first.at(layout.SUM), first
-        for operator, other in zip(tree.operators, others, strict=True):
-            last = other if other.binds >= layout.SUM else Code(f"({other.text})")
-            code = last.after(f"{text} {operator} ", layout.COMPARE)
-            text = code.text
-        return code
+            return self.code(many)
+        return layout.called("", [self.code(item) for item in many])
 
     def _quantified(self, tree: expr.Quantified) -> Code:
         clauses = [clause for loop in tree.loops for clause in self._clauses(loop)]
@@ -185,7 +167,8 @@ class Printer:
                 clauses = self._clauses(evolve(tree.loops[0], variable="_"))
         return layout.comprehension(_QUANTIFIERS[tree.function], element, clauses)
 
-    def _clauses(self, loop: expr.Loop) -> list[str]:
-        many = loop.many if isinstance(loop.many, str) else self.code(loop.many).text
-        clauses = [f"for {parameter(loop.variable)} in {many}"]
-        return [*clauses, *(f"if {self.code(test).at(layout.OR)}" for test in loop.tests)]
+    def _clauses(self, loop: expr.Loop) -> list[Code]:
+        many = Code(loop.many) if isinstance(loop.many, str) else self.code(loop.many)
+        clauses = [evolve(many, prefix=f"for {parameter(loop.variable)} in ")]
+        tests = (self.code(test).at(OR) for test in loop.tests)
+        return [*clauses, *(evolve(test, prefix="if ") for test in tests)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.methods import Method, MethodLowering
 from opslifecycle_codegen.ir.expr import Root, roots_in
 from opslifecycle_codegen.ir.naming import parameter
@@ -102,7 +102,7 @@ class QuestionLowering(MethodLowering):
         return self._method(name, parameters, "_rt.OpsLifecycleError | None", doc, body)
 
     def _allowed(self, refusers: dict[tuple[str, ...], str]) -> Method:
-        body = ["return ("]
+        permissions = []
         for command in self._program.actions:
             sources = self._program.symbols.status_constant(command.from_statuses)
             given = [Code("id"), Code(sources), Code(layout.quoted(command.label))]
@@ -113,12 +113,12 @@ class QuestionLowering(MethodLowering):
             if command.depends_on:
                 names = [Code(layout.quoted(name)) for name in command.depends_on]
                 arguments.append(layout.called("", names))
-            code = layout.called("_rt.Permission", arguments)
-            body += self._statement("", code, ",", depth=1)
+            permissions.append(layout.called("_rt.Permission", arguments))
+        body = self._statement("return ", layout.called("", permissions))
         doc = self._doc("Return for every action whether it is legal for a record now.")
         parameters = [f"id: {self._names.id}"]
         returns = "tuple[_rt.Permission, ...]"
-        return self._method("allowed", parameters, returns, doc, [*body, ")"])
+        return self._method("allowed", parameters, returns, doc, body)
 
     def _classifier(self, rule: Rule) -> Method:
         body = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.state import has_stamps
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.naming import command_method, setting

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.constants import Constants
-from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.expr import StatusSet, nodes_of
 from opslifecycle_codegen.ir.naming import attribute, setting

@@ -5,9 +5,9 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.json_text import JsonTexts, TextFunction, fragments
-from opslifecycle_codegen.emit.layout import Code
 from opslifecycle_codegen.emit.migration import (
     EditFunction,
     MigrationLowering,
@@ -190,7 +190,7 @@ class StorageLowering:
         first = first_code(self._program, start)
         if start.type.required.kind == "bool" and first.text in ("True", "False"):
             return code if first.text == "False" else f"not {code}"
-        return f"{code} != {first.at(layout.SUM)}"
+        return f"{code} != {first.at(SUM).text}"
 
     def _put(self) -> Code:
         id = Code(f"str({self._entity}.id)")
@@ -216,7 +216,7 @@ class StorageLowering:
             code = layout.comprehension(
                 '",".join',
                 Code("""f'"{each.wire}":{at}'"""),
-                ["for each, at in authority.cursors.items()"],
+                [Code("authority.cursors.items()", prefix="for each, at in ")],
             )
             lines = layout.statement("cursors = ", code, "", indent=4, width=self._width)
             keys.append(['"cursors":', "{{", "{cursors}", "}}"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.ratchet import sample
 from opslifecycle_codegen.ir.program import Command, Program
 

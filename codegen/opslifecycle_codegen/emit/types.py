@@ -8,7 +8,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.emit import layout, texts
 from opslifecycle_codegen.emit.annotations import annotation
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import (
@@ -196,7 +196,7 @@ def _union_view(program: Program, union: UnionInfo, width: int) -> UnionView:
             tag = f"{union.tag}: ClassVar = {layout.quoted(variant.tag_value)}"
         variants.append(_record_view(program, variant, tag, width))
     names = [Code(name) for name in union.variants]
-    alias_code = layout.joined("|", names, layout.SUM)
+    alias_code = layout.joined("|", names, SUM)
     alias = layout.statement(f"{union.name}: TypeAlias = ", alias_code, "", indent=0, width=width)
     flattened = [v for v in union.variants.values() if v.flatten]
     declaration = [

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.annotations import annotation
-from opslifecycle_codegen.emit.layout import Code
+from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.types import leave_out
 from opslifecycle_codegen.ir.expr import Expression

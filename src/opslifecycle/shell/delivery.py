@@ -129,14 +129,26 @@ class _Delivery:
                 # The loop is being shut down: that says nothing about the message.
                 raise
             return error
+        except (KeyboardInterrupt, SystemExit) as error:
+            # They go to whoever runs the loop, as from any task; the delivery has failed. The loop
+            # may stop before it would call `_end`.
+            self.result = error
+            self._finish()
+            raise
         except BaseException as error:
-            # Also SystemExit and KeyboardInterrupt, which would end the loop of the program.
             return error
         return None
 
     def _end(self, task: asyncio.Task[BaseException | None]) -> None:
-        if not task.cancelled():
-            self.result = task.result()
+        if not self._done:
+            if not task.cancelled():
+                self.result = task.result()
+            self._finish()
+        elif not task.cancelled():
+            # The loop need not report what it was given.
+            task.exception()
+
+    def _finish(self) -> None:
         self._done = True
         self._woken.put(None)
 

@@ -3,8 +3,7 @@
 A commit is one statement, which is its own transaction: it appends a row for each record that
 changed and one for the registry's state, provided that this process still owns the registry. Rows
 that are no longer needed are deleted at the old end, some hundreds at a time; those still needed
-are appended again. So the work of a commit does not grow with the contents, and the file stops
-growing.
+are appended again. So neither the work of a commit nor the file grows for ever.
 """
 
 from __future__ import annotations
@@ -59,14 +58,12 @@ class SqliteStore(Store):
     """A store of one registry, by name, in a SQLite file, which other processes can read.
 
     Args:
-        path: The file. It is created, readable by its owner only, if it does not exist.
+        path: The file, created readable by its owner only if it does not exist.
         registry: The name of the registry in the file.
-        durability: With `"power"` a commit survives a power cut; with `"process"` it survives the
-            end of the process, however sudden.
-        interrupted: What happens to records that were live when the process of the last owner
-            ended: `"terminate"`, `"discard"`, or None for what the machine declares.
-        restored: Whether the file was put back from a backup, so that the feed begins a new
-            epoch. A copy is recognised without it, unless a whole volume was put back.
+        durability: What a commit survives: `"power"` a power cut, `"process"` a kill.
+        interrupted: What becomes of records whose process ended; None as the machine declares.
+        restored: Whether the file was put back from a backup: the feed begins a new epoch. A
+            copy is recognised without it, unless a whole volume was put back.
     """
 
     def __init__(

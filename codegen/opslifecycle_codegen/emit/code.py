@@ -1,0 +1,230 @@
+"""Expressions of Python with the places where a formatter breaks them.
+
+The rules are those of `ruff format`, as far as generated code meets them:
+
+* What fits on a line stands on one line.
+* A call, a tuple or a pair of brackets is broken behind its opening bracket.
+* Operators are broken only inside brackets: then every operator of one precedence begins a line.
+* A statement gets brackets of its own unless the brackets that it has already make it fit, which is
+  tried where one operator has brackets before or behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from attrs import define, evolve, frozen
+
+from opslifecycle_codegen.emit import texts
+
+# How tightly a piece of code binds; parts that bind less tightly than their place need brackets.
+CONDITIONAL, OR, AND, NOT, COMPARE, SUM, ATOM = range(7)
+#: Where several operators stand side by side without brackets, these count as one precedence.
+_PRECEDENCE = {CONDITIONAL: 4, OR: 3, AND: 3, COMPARE: 2, SUM: 1}
+
+
+@frozen
+class Code:
+    """An expression: its text, how tightly it binds, and its parts.
+
+    With a `lead`, the parts stand between that and a closing bracket. Without one they stand side
+    by side, each behind its `prefix`, which is mostly an operator.
+    """
+
+    text: str
+    binds: int = ATOM
+    lead: str = ""
+    parts: tuple[Code, ...] = ()
+    prefix: str = ""
+    commas: bool = False
+
+    def at(self, binds: int) -> Code:
+        """Return the same for a place that needs something which binds at least as tightly."""
+        return bracketed(self) if self.binds < binds else self
+
+    def renamed(self, pattern: re.Pattern[str], names: Mapping[str, str]) -> Code:
+        """Return the same with some names replaced."""
+
+        def replaced(text: str) -> str:
+            return pattern.sub(lambda match: names[match.group()], text)
+
+        return evolve(
+            self,
+            text=replaced(self.text),
+            lead=replaced(self.lead),
+            parts=tuple(part.renamed(pattern, names) for part in self.parts),
+            prefix=replaced(self.prefix),
+        )
+
+
+def bracketed(code: Code) -> Code:
+    """Return code in brackets."""
+    return Code(f"({code.text})", lead="(", parts=(code,))
+
+
+def chain(binds: int, parts: tuple[Code, ...]) -> Code:
+    """Return parts side by side, each behind its prefix."""
+    return Code("".join(part.prefix + part.text + " " for part in parts).rstrip(), binds,
+                parts=parts)  # fmt: skip
+
+
+@frozen
+class Place:
+    """Where a line may begin, and where it has to end."""
+
+    indent: int
+    width: int
+
+    @property
+    def margin(self) -> str:
+        """Return the spaces before a line."""
+        return " " * self.indent
+
+    @property
+    def inner(self) -> Place:
+        """Return a place one step further inside."""
+        return evolve(self, indent=self.indent + 4)
+
+    def fits(self, line: str) -> bool:
+        """Return whether a line is short enough."""
+        return texts.columns(line) <= self.width
+
+
+def statement(before: str, code: Code, after: str, place: Place) -> list[str]:
+    """Return the lines of `before` + code + `after`, which stand in no brackets."""
+    before = place.margin + before
+    whole = before + code.text + after
+    if place.fits(whole) or not code.parts:
+        return [whole]
+    if code.lead:
+        return _split(before, code, after, place)
+    if _is_split_by_brackets(code):
+        pieces = list(_pieces(code))
+        if all(map(place.fits, _by_brackets(before, pieces, after, place, everything=True))):
+            return _by_brackets(before, pieces, after, place)
+    if _is_whole(code) and not place.inner.fits(place.inner.margin + code.text):
+        # What does not fit in brackets either stands without them.
+        return [whole]
+    return _split(before, bracketed(code), after, place)
+
+
+def _is_whole(code: Code) -> bool:
+    """Return whether it has nothing to be split at, and may only be put in brackets."""
+    return len(code.parts) == 1 and not (code.lead or code.parts[0].prefix or code.parts[0].parts)
+
+
+def _broken(
+    before: str, code: Code, after: str, place: Place, *, everything: bool = False
+) -> list[str]:
+    """Return the lines of code inside brackets: one if it fits, unless all is to be broken."""
+    whole = before + code.text + after
+    if not code.parts or _is_whole(code) or (place.fits(whole) and not everything):
+        return [whole]
+    return _split(before, code, after, place, everything=everything)
+
+
+def _split(
+    before: str, code: Code, after: str, place: Place, *, everything: bool = False
+) -> list[str]:
+    """Return the lines of code that is broken in its brackets, or else before its operators."""
+    if not code.lead:
+        lines: list[str] = []
+        for number, part in enumerate(code.parts):
+            start = (before if number == 0 else place.margin) + part.prefix
+            end = after if number == len(code.parts) - 1 else ""
+            lines += _broken(start, part, end, place, everything=everything)
+        return lines
+    inner = place.inner
+    inside = [
+        line
+        for part in code.parts
+        for line in (
+            _argument(part, inner, everything=everything)
+            if code.commas
+            else _broken(inner.margin, part, "", inner, everything=everything)
+        )
+    ]
+    return [before + code.lead, *inside, f"{place.margin}){after}"]
+
+
+def _argument(code: Code, place: Place, *, everything: bool) -> list[str]:
+    """Return an argument on lines of its own; operators that are broken stand in brackets."""
+    fits = place.fits(f"{place.margin}{code.text},")
+    helps = not _is_whole(code) or place.inner.fits(place.inner.margin + code.text)
+    if not fits and code.parts and not code.lead and helps:
+        code = bracketed(code)
+    return _broken(place.margin, code, ",", place, everything=everything)
+
+
+# Statements that are split by the brackets which they have ----------------------------------------
+
+
+@define
+class _Shape:
+    """What decides whether a statement is split by its own brackets."""
+
+    precedence: int = 0
+    count: int = 0
+    #: Whether it begins, and whether it ends, with something in brackets.
+    first: bool | None = None
+    last: bool = False
+
+    def see(self, code: Code) -> None:
+        """Look at a piece of code, from the left to the right."""
+        if code.lead or not code.parts:
+            if self.first is None:
+                self.first = code.lead == "("
+            self.last = bool(code.lead)
+            return
+        if code.binds == NOT:
+            self.first = bool(self.first)
+        operators = 2 if code.binds == CONDITIONAL else len(code.parts) - 1
+        precedence = _PRECEDENCE.get(code.binds, 0)
+        if precedence > self.precedence:
+            self.precedence, self.count = precedence, operators
+        elif precedence == self.precedence:
+            self.count += operators
+        for part in code.parts:
+            self.see(part)
+
+
+def _is_split_by_brackets(code: Code) -> bool:
+    shape = _Shape()
+    shape.see(code)
+    return shape.count <= 1 and (bool(shape.first) or shape.last)
+
+
+def _pieces(code: Code) -> Iterator[Code]:
+    """Yield what stands side by side in a statement, from the left to the right."""
+    if code.lead or not code.parts:
+        yield evolve(code, prefix="")
+        return
+    for number, part in enumerate(code.parts):
+        prefix = f" {part.prefix}" if number else part.prefix
+        first, *others = _pieces(part)
+        yield evolve(first, prefix=prefix + first.prefix)
+        yield from others
+
+
+def _by_brackets(
+    before: str, pieces: list[Code], after: str, place: Place, *, everything: bool = False
+) -> list[str]:
+    """Return lines that are broken in brackets only, no earlier than they have to be."""
+    lines, line = [], before
+    for number, piece in enumerate(pieces):
+        line += piece.prefix
+        rest = ""
+        for other in pieces[number + 1 :]:
+            rest += other.prefix + (other.lead or other.text)
+            if other.lead:
+                # The line may end behind this bracket.
+                break
+        else:
+            rest += after
+        if not piece.lead or (not everything and place.fits(line + piece.text + rest)):
+            line += piece.text
+        else:
+            *most, line = _split(line, piece, "", place, everything=everything)
+            lines += most
+    return [*lines, line + after]
