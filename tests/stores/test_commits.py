@@ -215,6 +215,8 @@ class TestGroupCommit:
         registry._shell.effects._plans = None  # type: ignore[assignment]
         with pytest.raises(InternalError):
             registry.mark_retired(ids[0])
+        # Its exception is reported in this test, and not in the next one.
+        registry._shell._committer._thread.join(30)  # type: ignore[union-attr]
         with pytest.raises(ChannelClosedError):
             watch.result(30)
         with pytest.raises(RegistryClosedError):
