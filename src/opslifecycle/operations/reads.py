@@ -67,7 +67,7 @@ class OperationReads:
             if store is not None and _stored.state is not None:
                 self._recover(store.interrupted)
         except BaseException as _error:
-            _opening.give_up(_error, getattr(self, "_shell", None))
+            _opening.give_up(_error, self)
             raise
 
     def _begin(
@@ -169,7 +169,7 @@ class OperationReads:
                 self._begin(store, stored, _rt.UNSET, _rt.UNSET)
             self._recover(None if store is None else store.interrupted)
         except BaseException as error:
-            opening.give_up(error, getattr(self, "_shell", None))
+            opening.give_up(error, self)
             raise
         return self
 

@@ -21,8 +21,10 @@ class Opening:
         # Another registry owns the store: it is not ours to close.
         self._busy = store is not None and store.is_open
 
-    def give_up(self, error: BaseException, shell: Shell[Any, Any] | None) -> None:
+    def give_up(self, error: BaseException, registry: Any) -> None:
         """Close what was opened before `error`: the shell, or the store if there is none yet."""
+        # Not in the generated constructor, where a setting may hide Python's own functions.
+        shell: Shell[Any, Any] | None = getattr(registry, "_shell", None)
         if shell is not None:
             shell.close()
         elif self._store is not None and not (self._busy or isinstance(error, RegistryOwnedError)):

@@ -60,7 +60,7 @@ class RequestReads:
             if store is not None and _stored.state is not None:
                 self._recover(store.interrupted)
         except BaseException as _error:
-            _opening.give_up(_error, getattr(self, "_shell", None))
+            _opening.give_up(_error, self)
             raise
 
     def _begin(
@@ -162,7 +162,7 @@ class RequestReads:
                 self._begin(store, stored, _rt.UNSET, None)
             self._recover(None if store is None else store.interrupted)
         except BaseException as error:
-            opening.give_up(error, getattr(self, "_shell", None))
+            opening.give_up(error, self)
             raise
         return self
 

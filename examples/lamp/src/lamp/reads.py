@@ -37,7 +37,7 @@ class LampReads:
             if store is not None and _stored.state is not None:
                 self._recover(store.interrupted)
         except BaseException as _error:
-            _opening.give_up(_error, getattr(self, "_shell", None))
+            _opening.give_up(_error, self)
             raise
 
     def _begin(self, store: _rt.Store | None, stored: _rt.Stored) -> None:
@@ -108,7 +108,7 @@ class LampReads:
                 self._begin(store, stored)
             self._recover(None if store is None else store.interrupted)
         except BaseException as error:
-            opening.give_up(error, getattr(self, "_shell", None))
+            opening.give_up(error, self)
             raise
         return self
 
