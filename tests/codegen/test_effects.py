@@ -412,8 +412,9 @@ def test_a_message_that_an_earlier_process_left_is_counted_before_its_delivery(
     stored: SimpleQueue[str] = SimpleQueue()
 
     def handle(message: Any) -> None:
-        stored.put(store._records["effect-1"])
-        assert message.attempt == 1
+        # Recovery has ended the record, which makes a second message; the first is erased by then.
+        if message.number == 1:
+            stored.put(store._records["effect-1"])
 
     with impatient.ParcelRegistry(store=store, on_effect=handle) as registry:
         assert '"attempts":1,"error":"the process ended' in stored.get(timeout=30)
