@@ -43,7 +43,7 @@ def words_of(machine: Path) -> set[str]:
     members = set(data["actions"])
     for enum in data.get("enums", {}).values():
         members |= set(enum.get("members", {}))
-    names |= set(data["ids"]) | {each["error"] for each in data["rejections"].values()}
+    names |= set(data["ids"]) | {each["class"] for each in data["errors"].values()}
     for value in data.get("values", {}).values():
         names |= set(value.get("variants", {}))
     several = {member for member in members if "_" in member}

@@ -10,6 +10,10 @@ from pathlib import Path
 
 from opslifecycle_codegen.cli.main import main
 
+ROOT = Path(__file__).parents[2]
+#: mypy reads our dependencies once for all projects; test processes share no cache.
+MYPY_CACHE = ROOT / ".mypy_cache" / os.environ.get("PYTEST_XDIST_WORKER", "main")
+
 CONFIG = """
 [tool.opslifecycle-codegen]
 line_length = {width}
@@ -55,7 +59,7 @@ def assert_clean(folder: Path, *, width: int = 88) -> None:
         ["mypy", "--strict", "--config-file", os.devnull, "src"],
         ["pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests"],
     ]
-    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": os.devnull}
+    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": str(MYPY_CACHE)}
     for command in commands:
         run = [sys.executable, "-m", *command]
         done = subprocess.run(

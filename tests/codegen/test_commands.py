@@ -65,8 +65,8 @@ class TestFormats:
         folder = project(tmp_path, TURNSTILE)
         edit(
             folder / "machine/turnstile.yaml",
-            "checks: [known]\n\ncreate",
-            "checks: [knwon]\n\ncreate",
+            "default_guards: [known]\n\ncreate",
+            "default_guards: [knwon]\n\ncreate",
         )
         return folder
 
@@ -75,10 +75,9 @@ class TestFormats:
     ) -> None:
         assert run(wrong, "check") == 2
         printed = capsys.readouterr().err
-        assert "machine/turnstile.yaml:34:10: error: there is no guard 'knwon'" in printed
-        assert (
-            "  34 | checks: [knwon]\n     |          ^\n    hint: did you mean 'known'?" in printed
-        )
+        assert "machine/turnstile.yaml:34:18: error: there is no guard 'knwon'" in printed
+        line = "  34 | default_guards: [knwon]\n     |                  ^\n"
+        assert f"{line}    hint: did you mean 'known'?" in printed
 
     def test_json_and_github(self, wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(wrong, "--format", "json", "check") == 2
@@ -162,7 +161,7 @@ class TestDiff:
              "breaking-behaviour: what the action coin sets was gate.coins += 1 and is", 3),
             ("NotNowError", "LockedError",
              "breaking-source: the rejection not_now was NotNowError(", 3),
-            ("place: {type: text", "place: {type: optional text",
+            ("place: {type: str", "place: {type: str | None",
              "compatible: GateSnapshot.place", 2),
         ],
     )  # fmt: skip
@@ -189,7 +188,7 @@ class TestDiff:
     ) -> None:
         edit(pair / "new.yaml", "from: live, to: scrapped", "from: [locked], to: scrapped")
         note = (
-            "version: 2\nmigrations:\n  2:\n    because: Safety first.\n"
+            "version: 2\nmigrations:\n  2:\n    reason: Safety first.\n"
             "    accepts: {status-refused: Nobody may be inside.}\n"
         )
         edit(pair / "new.yaml", "version: 1\n", note)

@@ -214,12 +214,12 @@ class TestLock:
         [
             ("background_tool_op:", "tool_call:", "OperationKind loses background_tool_op"),
             ("      wake: {summary", "      alert: {summary", "loses wake (removed or renamed)"),
-            ("content: text", "body: text", "OperationResult loses the field content"),
-            ("duration_ms: count", "duration_ms: text", "duration_ms was count and is text"),
-            ("display_name: text", "display_name: text\n      tier: text", "required field tier"),
+            ("content: str", "body: str", "OperationResult loses the field content"),
+            ("duration_ms: int", "duration_ms: str", "duration_ms was int and is str"),
+            ("display_name: str", "display_name: str\n      tier: str", "required field tier"),
             (
-                "reason: text}}\n  OperationSpec",
-                "why: text}}\n  OperationSpec",
+                "reason: str}}\n  OperationSpec",
+                "why: str}}\n  OperationSpec",
                 "loses the field reason",
             ),
         ],
@@ -245,7 +245,7 @@ class TestLock:
         assert before == {path: path.read_bytes() for path in generated(operations)}
         edit(machine, "version: 1", "version: 2")
         assert main(["--project", str(operations), "generate"]) == 2
-        note = "version: 2\nmigrations: {2: {because: It is another thing., refuses: true}}"
+        note = "version: 2\nmigrations: {2: {reason: It is another thing., refuses: true}}"
         edit(machine, "version: 2", note)
         assert main(["--project", str(operations), "generate"]) == 0
         assert (
@@ -317,7 +317,7 @@ class TestTurnstile:
     def test_it_can_be_kept_in_a_store_too(
         self, turnstile: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        recovery = "recovery: {keeps: 'true', do: scrap}\n\nsnapshot:"
+        recovery = "recovery: {persist_if: 'true', do: scrap}\n\nsnapshot:"
         edit(turnstile / "machine/turnstile.yaml", "snapshot:", recovery)
         assert main(["--project", str(turnstile), "generate"]) == 0
         assert_clean(turnstile)

@@ -590,7 +590,7 @@ def test_what_is_not_delivered_is_migrated_too(tmp_path: Path) -> None:
     )
     machine = folder / "machine/parcel.yaml"
     edit(machine, "version: 1", VERSION_2)
-    edit(machine, "  stops: {type: count", "  halts: {type: count")
+    edit(machine, "  stops: {type: int", "  halts: {type: int")
     edit(machine, "{parcel.stops: parcel.stops + 1}", "{parcel.halts: parcel.halts + 1}")
     edit(machine, "stops: parcel.stops", "stops: parcel.halts")
     assert main(["--project", str(folder), "generate"]) == 0
@@ -604,7 +604,7 @@ def test_what_is_not_delivered_is_migrated_too(tmp_path: Path) -> None:
 VERSION_2 = """version: 2
 migrations:
   2:
-    because: They halt there.
+    reason: They halt there.
     renames: {fields: {stops: halts}}
 """
 
@@ -631,9 +631,9 @@ def test_what_messages_say_is_locked_and_migrated(
         "    parcels.accept(id, 'here'); parcels.move(id)\n"
     )
     edit(machine, "  move:\n", "  carry:\n")
-    edit(machine, "takes: {id: ParcelId, address: text}", "takes: {id: ParcelId, place: text}")
+    edit(machine, "params: {id: ParcelId, address: str}", "params: {id: ParcelId, place: str}")
     edit(machine, "accept: [id, address]", "accept: [id, place]")
-    edit(machine, "starts: address", "starts: place")
+    edit(machine, "initial: address", "initial: place")
     text = machine.read_text(encoding="utf-8")
     machine.write_text(text.replace("tell_receiver", "write_receiver"), encoding="utf-8")
     capsys.readouterr()
@@ -648,7 +648,7 @@ def test_what_messages_say_is_locked_and_migrated(
     edit(
         machine,
         "version: 1",
-        "version: 2\nmigrations:\n  2:\n    because: They are carried.\n    renames:\n"
+        "version: 2\nmigrations:\n  2:\n    reason: They are carried.\n    renames:\n"
         "      actions: {move: carry}\n      effects: {tell_receiver: write_receiver}\n"
         "      arguments.create: {address: place}\n",
     )

@@ -29,12 +29,12 @@ CLAIMS = """
 invariants:
   rows_are_numbered:
     summary: Every entry has a number that was assigned.
-    holds: all(row.seq <= registry.last_sequence for row in feed)
+    expr: all(row.seq <= registry.last_sequence for row in feed)
   ended_have_a_number:
     summary: Every number of a record was assigned.
-    holds: all(g.sequence is None or g.sequence <= registry.last_sequence for g in gates)
+    expr: all(g.sequence is None or g.sequence <= registry.last_sequence for g in gates)
 """
-PROOF = "\nproof:\n  small: {summary: Two gates., entities: 2}\n"
+PROOF = "\nscenarios:\n  small: {summary: Two gates., entities: 2}\n"
 
 #: Erases one of two gates that were taken away, and is killed as soon as the call has returned.
 KILLED = """
@@ -93,11 +93,11 @@ class TestErase:
             assert registry.snapshot(id) is not None
 
     def test_guards_of_its_own_come_in_their_order(self, tmp_path: Path) -> None:
-        guard = "  unpaid: {when: gate.coins == 0, otherwise: {no_such_gate: {id: id}}}\n"
+        guard = "  unpaid: {when: gate.coins == 0, error: {no_such_gate: {id: id}}}\n"
         gates = compiled(
             tmp_path, "guarded_gate",
             ("\nillegal_transition:", f"{guard}\nillegal_transition:"),
-            (WATCH, f"{ERASE}, checks: [known, unpaid]}}\n\n{WATCH}"),
+            (WATCH, f"{ERASE}, guards: [known, unpaid]}}\n\n{WATCH}"),
         )  # fmt: skip
         with gates.GateRegistry() as registry:
             paid, unpaid = gates.GateId.new(), gates.GateId.new()
@@ -115,7 +115,7 @@ class TestErase:
     def test_its_own_effects_are_handed_over_with_the_record(self, tmp_path: Path) -> None:
         gates = compiled(
             tmp_path, "mourned_gate",
-            ("rejections:", "effects:\n  mourn: {summary: Mourn.}\n\nrejections:"),
+            ("errors:", "effects:\n  mourn: {summary: Mourn.}\n\nerrors:"),
             (WATCH, f"{ERASE}, effects: [mourn]}}\n\n{WATCH}"),
         )  # fmt: skip
         path = tmp_path / "a.db"

@@ -56,10 +56,10 @@ def shop(tmp_path: Path) -> Path:
     for old, new in (
         ("\nfields:\n", "\nvalues:\n  Price: {summary: What it costs., python: prices.Price}\n"
          "  Decimal: {summary: A number., python: decimal.Decimal}\n\nfields:\n"
-         "  price: {type: Price, starts: price}\n  tax: {type: Decimal, starts: tax}\n"),
+         "  price: {type: Price, initial: price}\n  tax: {type: Decimal, initial: tax}\n"),
         ("[id, place]", "[id, place, price, tax]"),
-        ("place: text}", "place: text, price: Price, tax: Decimal}"),
-        ("\nsnapshot:", "\nrecovery: {keeps: 'true'}\n\nsnapshot:"),
+        ("place: str}", "place: str, price: Price, tax: Decimal}"),
+        ("\nsnapshot:", "\nrecovery: {persist_if: 'true'}\n\nsnapshot:"),
         ("place: gate.place,", "place: gate.place, price: gate.price, tax: gate.tax,"),
     ):  # fmt: skip
         edit(machine, old, new)
@@ -167,7 +167,7 @@ def test_a_class_without_a_conversion_is_refused_by_its_field(shop: Path) -> Non
         ("prices.Cost", "does not say where the class Price is"),
         ("Price", "does not say where the class Price is"),
         ("os; import os.Price", "does not say where the class Price is"),
-        ("prices.Price, fields: {a: text}", "it declares nothing here"),
+        ("prices.Price, fields: {a: str}", "it declares nothing here"),
     ],
 )
 def test_mistakes(shop: Path, path: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,11 +19,11 @@ from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import BOOL, COUNT, COUNT_MAX, optional
+from opslifecycle_codegen.ir.types import BOOL, INT, INT_MAX, optional
 from opslifecycle_codegen.source.words import Expr
 
 ROOT = Path(__file__).parents[2]
-NAMES = {"a": COUNT, "b": COUNT, "c": COUNT, "o": optional(COUNT), "f": BOOL}
+NAMES = {"a": INT, "b": INT, "c": INT, "o": optional(INT), "f": BOOL}
 
 
 def tree(text: str) -> Expression:
@@ -38,7 +38,7 @@ def tree(text: str) -> Expression:
 
 
 def state(*tests: str) -> State:
-    known = State(lambda name: Interval(0, COUNT_MAX))
+    known = State(lambda name: Interval(0, INT_MAX))
     for test in tests:
         known = known.assuming(tree(test))
     return known
@@ -69,32 +69,32 @@ class TestZone:
 
 BOUNDS: list[tuple[tuple[str, ...], str, int | None, int | None]] = [
     ((), "7", 7, 7),
-    ((), "a", 0, COUNT_MAX),
-    ((), "a + 1", 1, COUNT_MAX + 1),
-    ((), "a - 1", -1, COUNT_MAX - 1),
-    (("a > 0",), "a - 1", 0, COUNT_MAX - 1),
-    (("b <= a",), "a - b", 0, COUNT_MAX),
-    (("b < a",), "a - b - 1", 0, COUNT_MAX - 1),
-    (("b < a", "c < b"), "a - c", 2, COUNT_MAX),
+    ((), "a", 0, INT_MAX),
+    ((), "a + 1", 1, INT_MAX + 1),
+    ((), "a - 1", -1, INT_MAX - 1),
+    (("a > 0",), "a - 1", 0, INT_MAX - 1),
+    (("b <= a",), "a - b", 0, INT_MAX),
+    (("b < a",), "a - b - 1", 0, INT_MAX - 1),
+    (("b < a", "c < b"), "a - c", 2, INT_MAX),
     (("a == b",), "a - b", 0, 0),
-    (("a + 2 <= b",), "b - a", 2, COUNT_MAX),
+    (("a + 2 <= b",), "b - a", 2, INT_MAX),
     (("a >= 3 and a <= 5",), "a + a", 6, 10),
     (("a in [2, 4]",), "a", 2, 4),
     (("a <= 5 or a <= 9",), "a", 0, 9),
     (("not (a > 5)",), "a", 0, 5),
     (("3 <= a <= 5",), "a", 3, 5),
-    (("a != 0",), "a", 1, COUNT_MAX),
-    (("o is not None", "f"), "a", 0, COUNT_MAX),
-    ((), "max(a - 1, 0)", 0, COUNT_MAX - 1),
+    (("a != 0",), "a", 1, INT_MAX),
+    (("o is not None", "f"), "a", 0, INT_MAX),
+    ((), "max(a - 1, 0)", 0, INT_MAX - 1),
     ((), "min(a, 10)", 0, 10),
-    ((), "min(a, b) - max(a, b)", -COUNT_MAX, COUNT_MAX),
-    (("a <= min(b, 4)",), "b - a", 0, COUNT_MAX),
+    ((), "min(a, b) - max(a, b)", -INT_MAX, INT_MAX),
+    (("a <= min(b, 4)",), "b - a", 0, INT_MAX),
     (("max(a, b) <= 4",), "a + b", 0, 8),
-    (("a < max(b, 4)",), "a", 0, COUNT_MAX - 1),
-    ((), "a + 1 if a < 9 else a", 1, COUNT_MAX),
-    ((), "a - b if b <= a else 0", 0, COUNT_MAX),
+    (("a < max(b, 4)",), "a", 0, INT_MAX - 1),
+    ((), "a + 1 if a < 9 else a", 1, INT_MAX),
+    ((), "a - b if b <= a else 0", 0, INT_MAX),
     (("(a if f else b) <= 4",), "min(a, b)", 0, 4),
-    (("a + b <= 4",), "a + b", 0, 2 * COUNT_MAX),
+    (("a + b <= 4",), "a + b", 0, 2 * INT_MAX),
 ]
 
 
@@ -128,13 +128,13 @@ def test_contradictions_are_found_and_no_others(tests: tuple[str, ...], reached:
 @pytest.mark.parametrize(
     ("updates", "text", "least", "most"),
     [
-        ([("a", "a - 1")], "a", 0, COUNT_MAX - 1),
+        ([("a", "a - 1")], "a", 0, INT_MAX - 1),
         ([("a", "b")], "a - b", 0, 0),
         ([("a", "b + 1")], "a - b", 1, 1),
         ([("a", "3 if f else 5")], "a", 3, 5),
-        ([("a", "max(b, 2)")], "a", 2, COUNT_MAX),
+        ([("a", "max(b, 2)")], "a", 2, INT_MAX),
         ([("a", "7"), ("b", "a")], "b", 7, 7),
-        ([("a", "b"), ("b", "0")], "a", 0, COUNT_MAX),
+        ([("a", "b"), ("b", "0")], "a", 0, INT_MAX),
     ],
     ids=str,
 )
@@ -238,8 +238,8 @@ class TestCounters:
     def test_live_records(self, create: str, ends: str, recovered: str, verdict: str) -> None:
         text = (ROOT / "tests/codegen/turnstile.yaml").read_text()
         again = f", recovered_as: {recovered}" if recovered else ""
-        field = f"registry:\n  open: {{type: count, starts: '0', summary: Open ones.{again}}}\n"
-        text = text.replace("rejections:", f"{field}\nrecovery: {{keeps: true}}\n\nrejections:")
+        field = f"registry:\n  open: {{type: int, initial: '0', summary: Open ones.{again}}}\n"
+        text = text.replace("errors:", f"{field}\nrecovery: {{persist_if: true}}\n\nerrors:")
         update = f"  to: locked\n  update: {{registry.open: {create}}}\n"
         text = text.replace("  to: locked\n", update, 1)
         ending = f"on_terminal:\n  - update: {{registry.open: '{ends}'}}\n"

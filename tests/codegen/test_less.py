@@ -83,7 +83,9 @@ def test_effects_need_no_store(tmp_path: Path) -> None:
 
 def test_what_was_live_stays_so_where_the_machine_says_nothing_else(tmp_path: Path) -> None:
     folder = compiled(
-        tmp_path, PARCEL, ("recovery: {keeps: 'true', do: lose}", "recovery: {keeps: 'true'}")
+        tmp_path,
+        PARCEL,
+        ("recovery: {persist_if: 'true', do: lose}", "recovery: {persist_if: 'true'}"),
     )
     script = (
         "from parcel import *\n"
@@ -103,9 +105,9 @@ def test_records_without_anything_that_stays_as_it_began_are_kept(tmp_path: Path
     folder = compiled(
         tmp_path,
         PARCEL,
-        ("  address: {type: text, starts: address}\n", ""),
+        ("  address: {type: str, initial: address}\n", ""),
         ("{accept: [id, address]}", "{accept: [id]}"),
-        ("{id: ParcelId, address: text}", "{id: ParcelId}"),
+        ("{id: ParcelId, address: str}", "{id: ParcelId}"),
         ("    address: parcel.address\n", ""),
     )
     script = (
@@ -160,7 +162,7 @@ def test_a_record_that_is_no_longer_kept_leaves_the_store(tmp_path: Path, deferr
     folder = compiled(
         tmp_path,
         TURNSTILE,
-        ("\nsnapshot:", "\nrecovery: {keeps: gate.coins < 1}\n\nsnapshot:"),
+        ("\nsnapshot:", "\nrecovery: {persist_if: gate.coins < 1}\n\nsnapshot:"),
         ("to: unlocked,", f"to: unlocked{deferred},"),
     )
     assert printed(folder, LEAVING) == ["True", "None 0"]
@@ -182,10 +184,10 @@ def test_what_a_command_for_all_sets_is_stored_even_where_it_ends_nothing(tmp_pa
     folder = compiled(
         tmp_path,
         TURNSTILE,
-        ("\nsnapshot:", "\nrecovery: {keeps: 'true'}\n\nsnapshot:"),
-        ("\nrejections:", "\nregistry:\n  closings: {type: count, starts: '0', summary: All.}\n"
-         "\nrejections:"),
-        ("\nwatch:", "\nfor_all_live:\n  close_station:\n    summary: Take every gate away.\n"
+        ("\nsnapshot:", "\nrecovery: {persist_if: 'true'}\n\nsnapshot:"),
+        ("\nerrors:", "\nregistry:\n  closings: {type: int, initial: '0', summary: All.}\n"
+         "\nerrors:"),
+        ("\nwatch:", "\nbulk:\n  close_station:\n    summary: Take every gate away.\n"
          "    do: scrap\n    update: {registry.closings: registry.closings + 1}\n\nwatch:"),
     )  # fmt: skip
     assert printed(folder, CLOSING) == ["2"]

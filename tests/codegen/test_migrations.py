@@ -39,7 +39,7 @@ with Registry(store=SqliteStore("store.db"), max_completed=9) as r:
 RENAMED = """version: 2
 migrations:
   2:
-    because: The words of our users.
+    reason: The words of our users.
     renames:
       OperationStatus: {retiring: winding_down, completed: finished}
       OperationKind: {background_tool_op: tool_call}
@@ -56,14 +56,14 @@ migrations:
 
 EDITS = [
     ("background_tool_op:", "tool_call:"),
-    ("content: text", "body: text"),
+    ("content: str", "body: str"),
     ("      Completed: {summary: It gave a result.", "      Finished: {summary: It gave a result."),
     ("outcome: Completed(result)", "outcome: Finished(result)"),
     ("fields: {session_id: SessionId}}", "fields: {session: SessionId}}"),
     ("operation_source.session_id if", "operation_source.session if"),
     ("      agent_applied:\n", "      applied:\n"),
-    ("fields: {message: text, percent: optional float}", "fields: {message: text}"),
-    ("display_name: text", "display_name: text\n      tier: text"),
+    ("fields: {message: str, percent: float | None}", "fields: {message: str}"),
+    ("display_name: str", "display_name: str\n      tier: str"),
 ]
 
 READ = """
@@ -157,9 +157,9 @@ def test_a_declaration_that_leaves_something_out_is_refused(
 
 def test_an_older_program_and_a_refusing_one_say_what_was_found(operations: Path) -> None:
     machine = operations / "machine/ops_lifecycle.yaml"
-    note = "version: 2\nmigrations: {2: {because: It means something else now., refuses: true}}\n"
+    note = "version: 2\nmigrations: {2: {reason: It means something else now., refuses: true}}\n"
     edit(machine, "version: 1\n", note)
-    edit(machine, "content: text", "body: text")
+    edit(machine, "content: str", "body: str")
     assert main(["--project", str(operations), "generate"]) == 0
     done = python(operations, READ)
     assert "StoreVersionError" in done.stderr
@@ -168,7 +168,7 @@ def test_an_older_program_and_a_refusing_one_say_what_was_found(operations: Path
     done = python(operations, WRITE.replace("store.db", "new.db"))
     assert done.returncode == 0, done.stderr
     edit(machine, note, "version: 1\n")
-    edit(machine, "body: text", "content: text")
+    edit(machine, "body: str", "content: str")
     (operations / "machine/ops_lifecycle.lock.json").unlink()
     assert main(["--project", str(operations), "generate"]) == 0
     done = python(operations, WRITE.replace("store.db", "new.db"))
@@ -178,9 +178,9 @@ def test_an_older_program_and_a_refusing_one_say_what_was_found(operations: Path
 
 def test_a_compatible_change_opens_what_was_stored(operations: Path) -> None:
     machine = operations / "machine/ops_lifecycle.yaml"
-    note = "      note: optional text\n      expect_peer_channel:"
+    note = "      note: str | None\n      expect_peer_channel:"
     edit(machine, "      expect_peer_channel:", note)
-    visits = "  visits: {type: count, starts: '0'}\n  peer_ready: {type: bool"
+    visits = "  visits: {type: int, initial: '0'}\n  peer_ready: {type: bool"
     edit(machine, "  peer_ready: {type: bool", visits)
     assert main(["--project", str(operations), "generate"]) == 0
     script = READ.replace("s.reports", "s.progress_count").replace(".APPLIED", ".AGENT_APPLIED")
@@ -192,12 +192,12 @@ def test_a_compatible_change_opens_what_was_stored(operations: Path) -> None:
 @pytest.mark.parametrize(
     ("note", "expected"),
     [
-        ("{2: {because: x, renames: {OperationKinds: {a: b}}}}", "5:40: error: OperationKinds is"),
-        ("{2: {because: x, renames: {OperationKind: {a: b}}}}", "no b in version 2"),
-        ("{2: {because: x, removes: {OperationKind: [background_tool_op]}}}", "still has"),
-        ("{2: {because: x, adds: {OperationSpec: {display_name: [a]}}}}", "expected a value"),
-        ("{2: {because: x, adds: {OperationSpec: {tier: a}}}}", "has no tier"),
-        ("{3: {because: x}}", "3 is no version that this machine has come to"),
+        ("{2: {reason: x, renames: {OperationKinds: {a: b}}}}", "5:39: error: OperationKinds is"),
+        ("{2: {reason: x, renames: {OperationKind: {a: b}}}}", "no b in version 2"),
+        ("{2: {reason: x, removes: {OperationKind: [background_tool_op]}}}", "still has"),
+        ("{2: {reason: x, adds: {OperationSpec: {display_name: [a]}}}}", "expected a value"),
+        ("{2: {reason: x, adds: {OperationSpec: {tier: a}}}}", "has no tier"),
+        ("{3: {reason: x}}", "3 is no version that this machine has come to"),
         ("{2: Convert what is stored.}", "2: expected a mapping"),
     ],
 )
@@ -212,5 +212,5 @@ def test_mistakes_in_a_migration(
 
 def test_the_lock_is_json(operations: Path) -> None:
     lock = json.loads((operations / "machine/ops_lifecycle.lock.json").read_text())
-    assert lock["stored"]["fields"]["terminal_outcome"] == "optional OperationTerminalOutcome"
-    assert lock["stored"]["registry"]["watermark"] == "optional count"
+    assert lock["stored"]["fields"]["terminal_outcome"] == "OperationTerminalOutcome | None"
+    assert lock["stored"]["registry"]["watermark"] == "int | None"

@@ -24,6 +24,8 @@ from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
+from tests.codegen.projects import MYPY_CACHE
+
 ROOT = Path(__file__).parents[2]
 GENERATED = [
     *(ROOT / "src/opslifecycle/operations").glob("*.py"),
@@ -102,28 +104,28 @@ def base(name: str) -> Machine:
                 "shut": {"summary": "It is shut.", "terminal": True},
             }
         },
-        "rejections": {
-            "there": {"error": "ThereError", "facts": {"id": id}, "says": "there is {id}"},
-            "gone": {"error": "GoneError", "facts": {"id": id}, "says": "there is no {id}"},
+        "errors": {
+            "there": {"class": "ThereError", "fields": {"id": id}, "message": "there is {id}"},
+            "gone": {"class": "GoneError", "fields": {"id": id}, "message": "there is no {id}"},
             "not_now": {
-                "error": "NotNowError",
-                "facts": {"id": id, "status": status, "verb": "text"},
-                "says": "cannot {verb}",
+                "class": "NotNowError",
+                "fields": {"id": id, "status": status, "verb": "str"},
+                "message": "cannot {verb}",
             },
         },
         "guards": {
-            "fresh": {"when": f"{name} is None", "otherwise": {"there": {"id": "id"}}},
-            "held": {"when": f"{name} is not None", "otherwise": {"gone": {"id": "id"}}},
+            "fresh": {"when": f"{name} is None", "error": {"there": {"id": "id"}}},
+            "held": {"when": f"{name} is not None", "error": {"gone": {"id": "id"}}},
         },
         "illegal_transition": {"not_now": not_now},
-        "checks": ["held"],
-        "fields": {"zz_total": {"type": "count", "starts": "0"}},
+        "default_guards": ["held"],
+        "fields": {"zz_total": {"type": "int", "initial": "0"}},
         "create": {
             "summary": "Begin.",
             "methods": {"zz_add": ["zz_id"]},
-            "takes": {"zz_id": id},
+            "params": {"zz_id": id},
             "id": "zz_id",
-            "checks": ["fresh"],
+            "guards": ["fresh"],
             "to": "open",
         },
         "actions": {
@@ -134,7 +136,7 @@ def base(name: str) -> Machine:
             "method": "zz_snapshot",
             "fields": {"id": f"{name}.id", "zz_total": f"{name}.zz_total"},
         },
-        "recovery": {"keeps": "true"},
+        "recovery": {"persist_if": "true"},
     }
 
 
@@ -155,36 +157,36 @@ def methods_and_fields() -> Machine:
         "summary": "Take everything.",
         "methods": ["zz_act"],
         "from": ["open"],
-        "takes": {"zz_seed": "count", **dict.fromkeys(params, "count")},
+        "params": {"zz_seed": "int", **dict.fromkeys(params, "int")},
         "update": {"alpha.zz_total": f"max({biggest}, min(type, ended, label))"},
     }
     lets = [w for w in free("a `let` of a guard", SNAKE) if w not in ("zz_seed",)]
-    facts = free("a fact of a rejection", SNAKE)[:60]
-    machine["rejections"]["odd"] = {
-        "error": "OddError",
-        "facts": dict.fromkeys(facts, "count"),
-        "says": "odd: {" + facts[0] + "}",
+    facts = free("a field of an error", SNAKE)[:60]
+    machine["errors"]["odd"] = {
+        "class": "OddError",
+        "fields": dict.fromkeys(facts, "int"),
+        "message": "odd: {" + facts[0] + "}",
     }
     machine["guards"]["even"] = {
         "let": dict.fromkeys(lets, "alpha.zz_total"),
         "when": "max < 1000 or len < max(list, 5)",
-        "otherwise": {"odd": dict.fromkeys(facts, "max")},
+        "error": {"odd": dict.fromkeys(facts, "max")},
     }
     machine["actions"]["zz_even"] = {
         "summary": "Be even.",
         "methods": ["zz_even"],
         "from": ["open"],
-        "checks": ["held", "even"],
+        "guards": ["held", "even"],
     }
     fields = [w for w in free("a field of a record", SNAKE) if w not in ("id", "status")]
     fields.remove("terminal_outcome")
-    machine["create"]["takes"].update(dict.fromkeys(fields, "optional count"))
-    machine["create"]["methods"]["zz_add_all"] = [*machine["create"]["takes"]]
+    machine["create"]["params"].update(dict.fromkeys(fields, "int | None"))
+    machine["create"]["methods"]["zz_add_all"] = [*machine["create"]["params"]]
     for word in fields:
-        machine["fields"][word] = {"type": "optional count", "starts": word}
+        machine["fields"][word] = {"type": "int | None", "initial": word}
     machine["snapshot"]["fields"].update({word: f"alpha.{word}" for word in fields})
     machine["settings"] = {
-        word: {"summary": "So many.", "type": "count", "default": 7, "at_least": 1}
+        word: {"summary": "So many.", "type": "int", "default": 7, "at_least": 1}
         for word in free("a setting", SNAKE)
     }
     machine["listing"] = {
@@ -194,7 +196,7 @@ def methods_and_fields() -> Machine:
         "filters": {word: f"alpha.{word}" for word in fields},
     }
     machine["invariants"] = {
-        word: {"summary": "Enough.", "holds": f"all({loop}.zz_total < 99999 for {loop} in alphas)"}
+        word: {"summary": "Enough.", "expr": f"all({loop}.zz_total < 99999 for {loop} in alphas)"}
         for word, loop in zip(actions, reversed(actions), strict=True)
     }
     return machine
@@ -205,7 +207,7 @@ def registry_and_effects() -> Machine:
     machine = base("beta")
     words = [word for word in SNAKE if word not in ANYWHERE]
     machine["registry"] = {
-        word: {"type": "count", "starts": "3", "summary": "So many."} for word in words
+        word: {"type": "int", "initial": "3", "summary": "So many."} for word in words
     }
     machine["statuses"]["members"].update(
         {word: {"summary": "It is so.", "terminal": False} for word in STATUSES}
@@ -245,15 +247,15 @@ def registry_and_effects() -> Machine:
     machine["classifiers"] = {
         word: {
             "summary": "Whether it is many.",
-            "takes": dict.fromkeys([w for w in params if w != word][:40], "count"),
-            "gives": "max > 1" if word != "max" else "len > 1",
+            "params": dict.fromkeys([w for w in params if w != word][:40], "int"),
+            "returns": "max > 1" if word != "max" else "len > 1",
         }
         for word in words
     }
     for word in words:
-        machine["classifiers"][word]["takes"].update({"max": "count", "len": "count"})
-    machine["steps"] = {
-        word: {"summary": "It only grows.", "holds": f"before.{word} <= after.{word}"}
+        machine["classifiers"][word]["params"].update({"max": "int", "len": "int"})
+    machine["transition_invariants"] = {
+        word: {"summary": "It only grows.", "expr": f"before.{word} <= after.{word}"}
         for word in words
     }
     return machine
@@ -273,14 +275,14 @@ def types_and_members() -> Machine:
     }
     machine["enums"]["ZzKind"] = {
         "summary": "A kind.",
-        "properties": {word: {"type": "count", "summary": "So many."} for word in properties},
+        "properties": {word: {"type": "int", "summary": "So many."} for word in properties},
         "members": {"one": {"summary": "One.", **dict.fromkeys(properties, 5)}},
     }
     machine["ids"].update({word: {"summary": "Names another."} for word in ids})
     machine["values"] = {
         word: {
             "summary": "A value.",
-            "fields": dict.fromkeys(fields, "text") if i == 0 else {"int": "text", "str": "count"},
+            "fields": dict.fromkeys(fields, "str") if i == 0 else {"int": "str", "str": "int"},
         }
         for i, word in enumerate(values)
     }
@@ -288,24 +290,23 @@ def types_and_members() -> Machine:
         "summary": "How it ended.",
         "tag": "how",
         "variants": {
-            word: {"summary": "So.", "fields": {"list": "count", "made": "count", "type": "count"}}
+            word: {"summary": "So.", "fields": {"list": "int", "made": "int", "type": "int"}}
             for word in variants
         },
     }
     machine["values"]["ZzAll"] = {
         "summary": "All of them.",
         "fields": {
-            f"zz_{i}": f"optional {word}"
-            for i, word in enumerate([*enums, *values, *ids, "ZzKind"])
+            f"zz_{i}": f"{word} | None" for i, word in enumerate([*enums, *values, *ids, "ZzKind"])
         },
     }
-    machine["fields"]["all"] = {"type": "optional ZzAll"}
-    machine["fields"]["terminal_outcome"] = {"type": "optional ZzEnd"}
+    machine["fields"]["all"] = {"type": "ZzAll | None"}
+    machine["fields"]["terminal_outcome"] = {"type": "ZzEnd | None"}
     for i, word in enumerate(errors):
-        machine["rejections"][f"zz_{i}"] = {"error": word, "says": "no"}
+        machine["errors"][f"zz_{i}"] = {"class": word, "message": "no"}
         machine["guards"][f"zz_{i}"] = {
             "when": f"gamma.zz_total != {i + 90}",
-            "otherwise": f"zz_{i}",
+            "error": f"zz_{i}",
         }
     machine["actions"] = {
         f"zz_end_{i}": {
@@ -313,7 +314,7 @@ def types_and_members() -> Machine:
             "methods": [f"zz_end_{i}"],
             "from": "live",
             "to": "shut",
-            "takes": {"list": "count", "made": "count", "type": "count"},
+            "params": {"list": "int", "made": "int", "type": "int"},
             "outcome": f"{word}(list, made, type)",
         }
         for i, word in enumerate(variants)
@@ -322,8 +323,8 @@ def types_and_members() -> Machine:
         "summary": "Keep a value.",
         "methods": ["zz_keep"],
         "from": "live",
-        "takes": {"all": "ZzAll"},
-        "checks": ["held", *(f"zz_{i}" for i in range(len(errors)))],
+        "params": {"all": "ZzAll"},
+        "guards": ["held", *(f"zz_{i}" for i in range(len(errors)))],
         "update": {"gamma.all": "all"},
     }
     machine["snapshot"]["fields"]["all"] = "gamma.all"
@@ -427,7 +428,7 @@ def test_hostile_words_work_in_every_place(tmp_path: Path) -> None:
     assert len(PASCAL) > 90
     written(tmp_path)
     assert main(["--project", str(tmp_path), "generate"]) == 0
-    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": os.devnull}
+    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": str(MYPY_CACHE)}
     commands = [
         [sys.executable, "-c", SCRIPT],
         [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, "src"],
@@ -453,27 +454,27 @@ def found_in(machine: Machine) -> list[tuple[str, str]]:
 
 def put(machine: Machine, where: str, word: str) -> None:
     """Put one word into one place of a machine."""
-    count = {"summary": "So many.", "type": "count"}
+    count = {"summary": "So many.", "type": "int"}
     match where:
         case "a type":
             machine["enums"] = {word: {"summary": "S.", "members": {"one": {"summary": "O."}}}}
         case "the entity":
             machine["entity"] = word
         case "a parameter of an action":
-            machine["actions"]["zz_end"]["takes"] = {word: "count"}
+            machine["actions"]["zz_end"]["params"] = {word: "int"}
         case "a parameter of a classifier":
-            taken = {"summary": "S.", "gives": "true", "takes": {word: "count"}}
+            taken = {"summary": "S.", "returns": "true", "params": {word: "int"}}
             machine["classifiers"] = {"zz_many": taken}
         case "a parameter of `create`":
-            machine["create"]["takes"][word] = "optional count"
+            machine["create"]["params"][word] = "int | None"
         case "a `let` of a guard":
             machine["guards"]["held"]["let"] = {word: "1"}
         case "a field of a record":
-            machine["fields"][word] = {"type": "optional count"}
+            machine["fields"][word] = {"type": "int | None"}
         case "a setting":
             machine["settings"] = {word: {**count, "default": 1}}
-        case "a fact of a rejection":
-            machine["rejections"]["gone"]["facts"][word] = "count"
+        case "a field of an error":
+            machine["errors"]["gone"]["fields"][word] = "int"
         case "a property of a closed set":
             machine["statuses"]["properties"] = {word: count}
         case "the key of a barrier":
@@ -482,7 +483,7 @@ def put(machine: Machine, where: str, word: str) -> None:
                 "summary": "S.", "method": "zz_wait", "key": {word: "AlphaId"},
                 "active_per_key_max": 1, "request_id": "AlphaId", "wait": "ZzWait",
                 "result": "ZzResult", "token": "ZzToken",
-                "checks": [{"repeated": refused}, {"busy": refused}, {"unknown": refused}],
+                "guards": [{"repeated": refused}, {"busy": refused}, {"unknown": refused}],
             }  # fmt: skip
         case _:
             raise AssertionError(where)
@@ -521,10 +522,10 @@ def test_a_type_that_is_called_like_a_generated_one_is_refused_with_both_places(
 
 def test_types_that_are_spelled_alike_in_json_are_refused() -> None:
     machine = base("alpha")
-    value = {"summary": "V.", "fields": {"one": "count"}}
+    value = {"summary": "V.", "fields": {"one": "int"}}
     machine["values"] = {"HTTPEnd": value, "HttpEnd": value}
-    machine["fields"]["one"] = {"type": "optional HTTPEnd"}
-    machine["fields"]["two"] = {"type": "optional HttpEnd"}
+    machine["fields"]["one"] = {"type": "HTTPEnd | None"}
+    machine["fields"]["two"] = {"type": "HttpEnd | None"}
     assert any(
         rule == "name-collision" and "http_end" in message for rule, message in found_in(machine)
     )

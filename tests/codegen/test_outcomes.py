@@ -21,7 +21,7 @@ def test_fields_may_be_called_like_what_fills_them(tmp_path: Path) -> None:
     folder = compiled(
         tmp_path,
         SHIPPED,
-        ("an error., fields: {error: text}", "an error., fields: {made: text, outcome: text}"),
+        ("an error., fields: {error: str}", "an error., fields: {made: str, outcome: str}"),
         ("outcome: Failed(error)", "outcome: Failed(error, error)"),
     )
     script = _START + (
@@ -34,8 +34,8 @@ def test_fields_may_be_called_like_what_fills_them(tmp_path: Path) -> None:
 def test_what_is_computed_is_checked(tmp_path: Path) -> None:
     machine = tmp_path / SHIPPED.name
     shutil.copy(SHIPPED, machine)
-    old = "on request., fields: {reason: optional text}"
-    edit(machine, old, "on request., fields: {reports: count, reason: optional text}")
+    old = "on request., fields: {reason: str | None}"
+    edit(machine, old, "on request., fields: {reports: int, reason: str | None}")
     computed = "Cancelled(operation.progress_count - 1, reason)"
     edit(machine, "outcome: Cancelled(reason)", f"outcome: {computed}")
     folder = project(tmp_path / "project", machine)

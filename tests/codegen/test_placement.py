@@ -28,7 +28,7 @@ from tests.proof.test_symbolic import walked
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 WATCH = "watch: {summary: Watch"
-RECOVERY = "\nrecovery: {keeps: 'true'}\n"
+RECOVERY = "\nrecovery: {persist_if: 'true'}\n"
 FEED = """feed:
   summary: The gates that were taken away.
   method: scrapped_gates
@@ -69,11 +69,11 @@ def generated_tests(folder: Path) -> int:
 class TestLegality:
     def test_no_guard_brings_a_final_record_back(self, tmp_path: Path) -> None:
         """The guard always holds, and the status refuses all the same."""
-        guard = "  eager: {when: gate.coins < 1000, otherwise: {no_such_gate: {id: id}}}\n"
+        guard = "  eager: {when: gate.coins < 1000, error: {no_such_gate: {id: id}}}\n"
         gates = compiled(
             tmp_path, "eager_gate",
             ("\nillegal_transition:", f"{guard}\nillegal_transition:"),
-            ("methods: [coin], from", "methods: [coin], checks: [known, eager], from"),
+            ("methods: [coin], from", "methods: [coin], guards: [known, eager], from"),
         )  # fmt: skip
         with gates.GateRegistry() as registry:
             id = gates.GateId.new()
@@ -86,8 +86,8 @@ class TestLegality:
             assert registry.snapshot(id).status is gates.GateStatus.SCRAPPED
 
     def test_a_list_of_checks_says_where_the_status_is_tested(self, tmp_path: Path) -> None:
-        guard = "  paid: {when: gate.coins > 0, otherwise: {no_such_gate: {id: id}}}\n"
-        push = "methods: [push], checks: [known, paid, legal_status], from"
+        guard = "  paid: {when: gate.coins > 0, error: {no_such_gate: {id: id}}}\n"
+        push = "methods: [push], guards: [known, paid, legal_status], from"
         gates = compiled(
             tmp_path, "late_gate",
             ("\nillegal_transition:", f"{guard}\nillegal_transition:"),
@@ -112,8 +112,8 @@ class TestLegality:
 
 class TestEffects:
     EDITS = (
-        ("rejections:", "effects:\n  melt: {summary: Melt it.}\n  mourn: {summary: Mourn.}\n\n"
-         "rejections:"),
+        ("errors:", "effects:\n  melt: {summary: Melt it.}\n  mourn: {summary: Mourn.}\n\n"
+         "errors:"),
         ("from: live, to: scrapped}", "from: live, to: scrapped, effects: [melt]}\n\non_terminal:\n"
          "  - effects: [mourn]"),
     )  # fmt: skip
@@ -190,8 +190,8 @@ class TestRetention:
             tmp_path, name,
             ("ids:\n", "enums:\n  Reader:\n    summary: Who reads.\n    members:\n"
              "      one: {summary: The first.}\n      two: {summary: The second.}\n\n" + IDS),
-            ("  no_such_gate:", "  too_far:\n    error: TooFarError\n    facts: {at: count}\n"
-             "    says: '{at}'\n  no_such_gate:"),
+            ("  no_such_gate:", "  too_far:\n    class: TooFarError\n    fields: {at: int}\n"
+             "    message: '{at}'\n  no_such_gate:"),
             (WATCH, FEED + self.CURSORS.replace("{no_such_gate: {id: 'none'}}",
                                                 "{too_far: {at: cursor}}")
              + f"retention: {{evict: records, max_entries: '2'{limit}}}\n\n{WATCH}"),
@@ -220,8 +220,8 @@ class TestRetention:
 HELD = (
     ("ids:\n", "enums:\n  Reader:\n    summary: Who reads.\n    members:\n"
      "      one: {summary: The first.}\n      two: {summary: The second.}\n\n" + IDS),
-    ("  no_such_gate:", "  too_far:\n    error: TooFarError\n    facts: {at: count}\n"
-     "    says: '{at}'\n  no_such_gate:"),
+    ("  no_such_gate:", "  too_far:\n    class: TooFarError\n    fields: {at: int}\n"
+     "    message: '{at}'\n  no_such_gate:"),
     (WATCH, FEED + TestRetention.CURSORS.replace("{no_such_gate: {id: 'none'}}",
                                                  "{too_far: {at: cursor}}")
      + f"retention: {{evict: records, max_entries: '1'}}\n\n"
@@ -237,8 +237,8 @@ def held() -> Program:
         assert old in text
         text = text.replace(old, new, 1)
     text += (
-        "\nproof:\n  small:\n    summary: One gate.\n    entities: 1\n"
-        "    leaves_out: [coin, push]\n"
+        "\nscenarios:\n  small:\n    summary: One gate.\n    entities: 1\n"
+        "    exclude: [coin, push]\n"
         "    bounds: {registry.last_sequence: 3, registry.watermark: 3}\n"
     )
     return program_of(text.encode(), "held.yaml")
@@ -275,7 +275,7 @@ def test_a_retention_that_is_not_placed_is_noticed(
     text = text.replace("ids:\n", IDS).replace(
         WATCH, f"{FEED}retention: {{evict: records, max_entries: '1'}}\n\n{WATCH}"
     )
-    text += "invariants:\n  few: {summary: Few are kept., holds: count(row for row in feed) <= 1}\n"
+    text += "invariants:\n  few: {summary: Few are kept., expr: count(row for row in feed) <= 1}\n"
     machine.write_text(text)
     (tmp_path / "pyproject.toml").write_text(
         '[[tool.opslifecycle-codegen.machine]]\nsource = "machine/turnstile.yaml"\npackage = "t"\n'

@@ -24,18 +24,18 @@ def gates(tmp_path_factory: pytest.TempPathFactory) -> Any:
     for old, new in (
         ("machine: turnstile", "machine: coin_gate"),
         (
-            "rejections:",
-            "registry:\n  paid: {type: count, starts: '0', summary: Paid until now.}\n\n"
-            "recovery: {keeps: true}\n\n"
+            "errors:",
+            "registry:\n  paid: {type: int, initial: '0', summary: Paid until now.}\n\n"
+            "recovery: {persist_if: true}\n\n"
             "rollback: {summary: Put off., method: put_off, from: live,"
-            " update: {registry.paid: registry.paid - gate.coins}}\n\nrejections:",
+            " update: {registry.paid: registry.paid - gate.coins}}\n\nerrors:",
         ),
-        ("coins: {type: count, starts: '0'}", "coins: {type: count, starts: coins - 1}"),
+        ("coins: {type: int, initial: '0'}", "coins: {type: int, initial: coins - 1}"),
         ("install: [id, place]", "install: [id, place, coins]"),
-        ("takes: {id: GateId, place: text}", "takes: {id: GateId, place: text, coins: count}"),
+        ("params: {id: GateId, place: str}", "params: {id: GateId, place: str, coins: int}"),
         (
             "  push: {",
-            "  give: {summary: Pay back., methods: [give], takes: {amount: count}, from: [locked],"
+            "  give: {summary: Pay back., methods: [give], params: {amount: int}, from: [locked],"
             " update: {gate.coins: gate.coins - amount, registry.paid: registry.paid + gate.coins}}"
             "\n  push: {",
         ),

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.codegen.projects import edit, project
+from tests.codegen.projects import MYPY_CACHE, edit, project
 from tests.codegen.test_names import base, found_in, spelled
 
-TYPES = ("bool", "count", "float", "text", "name", "OtherId", "Colour", "Point", "Shape")
+TYPES = ("bool", "int", "float", "str", "name", "OtherId", "Colour", "Point", "Shape")
 SOURCES = ("literal", "parameter", "path", "registry", "none")
 LITERALS = {
-    "bool": "true", "count": "41", "float": "2.5", "text": "'a \"word\"'",
+    "bool": "true", "int": "41", "float": "2.5", "str": "'a \"word\"'",
     "Colour": "Colour.red", "Shape": "Round(7)",
 }  # fmt: skip
 
@@ -39,7 +39,7 @@ def cases() -> list[tuple[str, str, str, bool, bool]]:
 def machine() -> dict[str, Any]:
     """One machine with a field for each case."""
     made = base("start")
-    value = dict.fromkeys(["one", "two"], "count")
+    value = dict.fromkeys(["one", "two"], "int")
     made["ids"]["OtherId"] = {"summary": "Names another."}
     made["enums"] = {
         "Colour": {"summary": "C.", "members": {m: {"summary": "M."} for m in ("red", "blue")}}
@@ -50,20 +50,20 @@ def machine() -> dict[str, Any]:
             "summary": "A shape.",
             "tag": "shape",
             "variants": {
-                "Round": {"summary": "R.", "fields": {"radius": "count"}},
-                "Square": {"summary": "S.", "fields": {"side": "count"}},
+                "Round": {"summary": "R.", "fields": {"radius": "int"}},
+                "Square": {"summary": "S.", "fields": {"side": "int"}},
             },
         },
         "Ask": {
             "summary": "All of them.",
             "fields": {
                 **{f"some_{type.lower()}": type for type in TYPES},
-                **{f"maybe_{type.lower()}": f"optional {type}" for type in TYPES},
+                **{f"maybe_{type.lower()}": f"{type} | None" for type in TYPES},
             },
         },
     }
     made["registry"] = {
-        f"kept_{type.lower()}": {"type": type, "starts": literal, "summary": "Kept."}
+        f"kept_{type.lower()}": {"type": type, "initial": literal, "summary": "Kept."}
         for type, literal in LITERALS.items()
     }
     create, update = made["create"], {}
@@ -76,8 +76,8 @@ def machine() -> dict[str, Any]:
             "registry": f"registry.kept_{type.lower()}",
             "none": None,
         }[source]
-        spelled_type = f"optional {type}" if optional else type
-        made["fields"][name] = {"type": spelled_type, **({"starts": starts} if starts else {})}
+        spelled_type = f"{type} | None" if optional else type
+        made["fields"][name] = {"type": spelled_type, **({"initial": starts} if starts else {})}
         made["snapshot"]["fields"][name] = f"start.{name}"
         if source == "parameter":
             takes[str(starts)] = spelled_type
@@ -85,14 +85,14 @@ def machine() -> dict[str, Any]:
             update[f"start.{name}"] = f"{'maybe' if optional else 'some'}_{type.lower()}"
     # An optional parameter stands before a required one, on purpose.
     order = sorted(takes, key=lambda param: not param.startswith("maybe_count"))
-    create["takes"].update({param: takes[param] for param in order})
-    create["takes"]["ask"] = "Ask"
-    create["methods"]["zz_add"] = [*create["takes"]]
+    create["params"].update({param: takes[param] for param in order})
+    create["params"]["ask"] = "Ask"
+    create["methods"]["zz_add"] = [*create["params"]]
     made["actions"]["zz_change"] = {
         "summary": "Change what can be changed.",
         "methods": ["zz_change"],
         "from": "live",
-        "takes": {param: takes[param] for param in order},
+        "params": {param: takes[param] for param in order},
         "update": update,
     }
     return made
@@ -106,7 +106,7 @@ from start import *
 
 def values(number, absent):
     some = {
-        "bool": bool(number % 2), "count": number, "float": number + 0.25, "text": f"é {number}",
+        "bool": bool(number % 2), "int": number, "float": number + 0.25, "str": f"é {number}",
         "name": f"word{number}", "otherid": OtherId.new(),
         "colour": list(Colour)[number % 2], "point": Point(number, 2), "shape": Square(number),
     }
@@ -124,15 +124,15 @@ def created(registry, ids):
     for place, id in enumerate(ids):
         registry.zz_add(zz_id=id, **given(registry.zz_add, 10 + place, absent=bool(place)))
     first = registry.zz_snapshot(ids[0])
-    assert (first.count_literal, first.count_parameter, first.count_path) == (41, 10, 11)
-    assert first.count_registry == 41 and first.count_none_optional is None
+    assert (first.int_literal, first.int_parameter, first.int_path) == (41, 10, 11)
+    assert first.int_registry == 41 and first.int_none_optional is None
 
 def changed(registry, ids, number, absent):
     for id in ids:
         registry.zz_change(id, **given(registry.zz_change, number, absent))
     found = registry.zz_snapshot(ids[0])
-    assert (found.count_literal_updated, found.count_literal) == (number, 41)
-    assert (found.count_literal_optional_updated is None) is absent
+    assert (found.int_literal_updated, found.int_literal) == (number, 41)
+    assert (found.int_literal_optional_updated is None) is absent
 
 STEPS = [
     created,
@@ -185,7 +185,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ran(folder: Path, *command: str, ends_with: int = 0) -> None:
-    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": os.devnull}
+    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": str(MYPY_CACHE)}
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
@@ -208,14 +208,14 @@ def test_what_is_generated_for_every_start_is_typed_and_passes(folder: Path) -> 
 
 def test_a_required_field_without_a_start_is_refused() -> None:
     made = base("start")
-    made["fields"]["one"] = {"type": "count"}
+    made["fields"]["one"] = {"type": "int"}
     assert [rule for rule, _ in found_in(made)] == ["missing-key"]
 
 
 def test_an_optional_start_of_a_required_field_is_refused() -> None:
     made = base("start")
-    made["create"]["takes"]["one"] = "optional count"
-    made["fields"]["one"] = {"type": "count", "starts": "one"}
+    made["create"]["params"]["one"] = "int | None"
+    made["fields"]["one"] = {"type": "int", "initial": "one"}
     assert "wrong-type" in [rule for rule, _ in found_in(made)]
 
 

@@ -89,7 +89,7 @@ def machine(text: str) -> bytes:
     source = source.replace("unlocked: {", "unlocked: {notice: 'a. b', ")
     source = source.replace("scrapped: {", "scrapped: {notice: none, ")
     source = source.replace(
-        "statuses:\n", f"statuses:\n  properties:\n    notice: {{type: text, summary: {literal}}}\n"
+        "statuses:\n", f"statuses:\n  properties:\n    notice: {{type: str, summary: {literal}}}\n"
     )
     return source.encode()
 

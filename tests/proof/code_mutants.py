@@ -104,7 +104,7 @@ THEN = {
 
 #: Mutants that do the same in other ways, each with the reason.
 EQUIVALENT: dict[str, str] = {
-    name: each["because"]
+    name: each["reason"]
     for each in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
     for name in each["mutants"]
 }

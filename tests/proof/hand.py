@@ -49,7 +49,7 @@ class Hand:
         answer = self._interpreter.act(state, Call("", "a", arguments), action)
         if answer.refusal is None:
             return answer.state, ()
-        return None, (answer.refusal.error, *map(str, answer.refusal.facts))
+        return None, (answer.refusal.error, *map(str, answer.refusal.fields))
 
     def brought_to(self, status: str, kind: str) -> State | None:
         """The state of one operation that was brought to a status; None if it cannot be."""
@@ -154,7 +154,7 @@ class Hand:
         """The fence is not stored (section 12)."""
         place = self._interpreter.registry_place("owner_retired")
         retiring = Call("retire_owner", None, (("reason", "x"),))
-        fenced = self._interpreter.for_all(self._interpreter.initial(), retiring).state
+        fenced = self._interpreter.bulk(self._interpreter.initial(), retiring).state
         if fenced is None or not fenced.registry[place]:
             return "the fence"
         after = self._interpreter.crash(fenced, Call(CRASH, None)).state

@@ -21,10 +21,10 @@ GROUPS = {"live": LIVE, "working": LIVE[1:], "terminal": TERMINAL}
 
 #: Mutants that say the same in other words, each with the reason.
 EQUIVALENT = {
-    "swap checks 1 and 2 of peer_ready": "only kinds that expect a peer are ever ready",
-    "drop legal_status of rollback.checks": "the compiler places it there",
-    "drop for_all_live.terminate_owner.unless": "nothing is live once the fence is up",
-    "drop for_all_live.retire_owner.unless": "nothing is live once the fence is up",
+    "swap guards 1 and 2 of peer_ready": "only kinds that expect a peer are ever ready",
+    "drop legal_status of rollback.guards": "the compiler places it there",
+    "drop bulk.terminate_owner.unless": "nothing is live once the fence is up",
+    "drop bulk.retire_owner.unless": "nothing is live once the fence is up",
     "drop part 1 of 4 in guards.source_fits_kind.when": "no other object gets as far as here",
 }
 
@@ -110,8 +110,8 @@ def _walk(
 
 #: The sections whose rules are mutated; claims and views say nothing of what happens.
 _SECTIONS = frozenset(
-    {"guards", "create", "actions", "on_terminal", "for_all_live", "rollback", "watch", "feed"}
-    | {"cursors", "barrier", "recovery", "registry", "always_first", "checks"}
+    {"guards", "create", "actions", "on_terminal", "bulk", "rollback", "watch", "feed"}
+    | {"cursors", "barrier", "recovery", "registry", "global_guards", "default_guards"}
 )
 
 
@@ -148,7 +148,12 @@ def _statuses(root: Mapping) -> Iterator[Mutant]:
 def _lists(root: Mapping) -> Iterator[Mutant]:
     """Checks and effects dropped, swapped and repeated."""
     for path, node in _rules(root):
-        if path[-1] not in ("checks", "effects", "always_first") or not isinstance(node, Sequence):
+        if path[-1] not in (
+            "guards",
+            "default_guards",
+            "effects",
+            "global_guards",
+        ) or not isinstance(node, Sequence):
             continue
         words = _texts(node)
         if len(words) != len(node.items):
@@ -165,7 +170,7 @@ def _lists(root: Mapping) -> Iterator[Mutant]:
             if path[-1] == "effects":
                 # All effects of one record are one step for every observer.
                 continue
-            yield Mutant(f"swap checks {place} and {place + 1} of {of}", _put(path, swapped))
+            yield Mutant(f"swap guards {place} and {place + 1} of {of}", _put(path, swapped))
 
 
 def _removals(root: Mapping) -> Iterator[Mutant]:
@@ -186,7 +191,7 @@ def _expressions(root: Mapping) -> Iterator[Mutant]:
             "when",
             "if",
             "unless",
-            "keeps",
+            "persist_if",
             "recovered_as",
             "rows_max",
         ) or (len(path) > 1 and path[-2] in ("update", "let"))
@@ -197,7 +202,7 @@ def _expressions(root: Mapping) -> Iterator[Mutant]:
             yield Mutant(f"{what} in {_name(path)}", _put(path, changed))
 
 
-_EXPRESSIONS = {"when", "if", "unless", "keeps", "recovered_as", "rows_max"}
+_EXPRESSIONS = {"when", "if", "unless", "persist_if", "recovered_as", "rows_max"}
 _SHIFTED: dict[type[ast.AST], Any] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,

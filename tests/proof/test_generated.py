@@ -47,7 +47,7 @@ class Comparison:
             for method in declared.methods
         }
         self.errors = {
-            str(r.error): program.facts[str(n)] for n, r in program.machine.rejections.items()
+            str(r.class_): program.error_fields[str(n)] for n, r in program.machine.errors.items()
         }
         self.errors.update(BUILT_IN_REJECTIONS.values())
         self.params = self._params()
@@ -73,7 +73,7 @@ class Comparison:
 
     def _params(self) -> dict[str, Type]:
         commands = [self.program.create, *self.program.actions]
-        commands += [each.command for each in self.program.for_all]
+        commands += [each.command for each in self.program.bulk]
         return {name: type for each in commands for name, type in each.params.items()}
 
     def _unnamed(self) -> Iterator[tuple[Call, Callable[[State], Answer]]]:
@@ -245,8 +245,8 @@ DEFECTS = [
     ("alone", "    idempotent_in: [running]", "    idempotent_in: [retiring]"),
     ("alone", "    from: [running]\n    to: retiring",
      "    from: [provisioning]\n    to: retiring"),
-    ("alone", "    checks: [registered, kind_expects_peer, not_yet_peer_ready, legal_status]",
-     "    checks: [registered, kind_expects_peer, legal_status, not_yet_peer_ready]"),
+    ("alone", "    guards: [registered, kind_expects_peer, not_yet_peer_ready, legal_status]",
+     "    guards: [registered, kind_expects_peer, legal_status, not_yet_peer_ready]"),
     ("admission", "registry.active_count < limit", "registry.active_count <= limit"),
     ("admission", "    label: terminate_owner", "    label: terminate"),
 ]  # fmt: skip

@@ -28,7 +28,7 @@ def test_every_claim_is_preserved_by_every_call(path: Path) -> None:
     assert shown.failed == []
     assert shown.outside == {}
     # Of the beginning, only what speaks of states is shown.
-    states = len(shown.claims) - len(program.machine.steps)
+    states = len(shown.claims) - len(program.machine.transition_invariants)
     assert shown.proved == states + len(shown.claims) * len(shown.possible)
     assert {action.name for action in program.actions} <= set(shown.possible)
 
@@ -42,8 +42,8 @@ PEERLESS = (
     "    when: not operation.peer_ready and operation.peer_handle is not None\n",
 )
 GAP = (
-    "holds: registry.dropped_through <= registry.watermark",
-    "holds: registry.dropped_through <= registry.next_completion_seq + registry.watermark",
+    "expr: registry.dropped_through <= registry.watermark",
+    "expr: registry.dropped_through <= registry.next_completion_seq + registry.watermark",
 )
 
 
@@ -86,7 +86,7 @@ def test_what_the_logic_cannot_speak_of_is_told(claim: str, reason: str | None) 
 def one_by_one(slice: Slice, state: State, call: Call) -> State:
     """A command that ends every live record, as if each end came by itself."""
     interpreter, now = slice.interpreter, Draft(state)
-    _, action, updates = interpreter._for_all[call.method]
+    _, action, updates = interpreter._bulk[call.method]
     given = dict(call.arguments)
     interpreter.ends.update(now, updates, {"registry": state.registry, **given}, [])
     for place, id in enumerate(interpreter.ids):
@@ -103,7 +103,7 @@ def test_ending_all_is_ending_one_after_another() -> None:
     """Induction shows each end by itself; that they add up is looked at in every state."""
     found = search("waiting")
     slice = found.found.scenario
-    calls = [call for call in slice.calls if call.method in slice.interpreter._for_all]
+    calls = [call for call in slice.calls if call.method in slice.interpreter._bulk]
     together = 0
     for state in found.states:
         for call in calls:

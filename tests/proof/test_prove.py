@@ -128,9 +128,9 @@ def test_an_end_out_of_reach_is_found(tmp_path: Path, capsys: pytest.CaptureFixt
     claim = "every_lamp_breaks: {summary: All of them do., from: live, reaches: terminal}"
     lamp += f"\neventually:\n  {claim}\n"
     assert prove_text(tmp_path, lamp) == 0
-    guard = "  used_little:\n    when: lamp.switched < 2\n    otherwise: {unknown: {id: id}}\n"
+    guard = "  used_little:\n    when: lamp.switched < 2\n    error: {unknown: {id: id}}\n"
     lamp = lamp.replace("\nguards:\n", f"\nguards:\n{guard}")
-    asking = "methods: [note_broken], checks: [known, used_little], "
+    asking = "methods: [note_broken], guards: [known, used_little], "
     assert prove_text(tmp_path, lamp.replace("methods: [note_broken], ", asking)) == 1
     assert "every_lamp_breaks does not hold after 4 calls" in capsys.readouterr().out
 
@@ -196,7 +196,7 @@ def test_the_search_agrees_with_the_table_that_was_written_by_hand() -> None:
             elif cell in ("IT", "OK"):
                 assert answer.refusal is not None
                 assert answer.refusal.error == "InvalidTransitionError"
-                assert answer.refusal.facts == (call.id, status, LABELS[action])
+                assert answer.refusal.fields == (call.id, status, LABELS[action])
             else:
                 assert answer.state is not None
                 after = answer.state.records[0]
@@ -209,8 +209,8 @@ def test_what_a_slice_names_must_be_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lamp = (ROOT / "examples/lamp/machine/lamp.yaml").read_text()
-    lamp += "\nproof:\n  small:\n    summary: One lamp.\n    entities: 9\n    leaves_out: [liht]\n"
-    lamp += "    bounds: {lamp.switchd: 1}\n    takes: {wattage: [none]}\n"
+    lamp += "\nscenarios:\n  small:\n    summary: One lamp.\n    entities: 9\n    exclude: [liht]\n"
+    lamp += "    bounds: {lamp.switchd: 1}\n    params: {wattage: [none]}\n"
     assert prove_text(tmp_path, lamp) == 2
     told = capsys.readouterr().err
     assert "did you mean 'light'?" in told
@@ -250,8 +250,8 @@ def test_the_machines_of_the_examples_keep_their_claims(name: str) -> None:
 
 def test_nothing_is_discarded_where_it_could_refuse() -> None:
     program = edited(
-        ("  checks: [registered, legal_status]\n  from: live\n  update: {registry.active_count",
-         "  checks: [registered, legal_status]\n  from: working\n  update: {registry.active_count")
+        ("  guards: [registered, legal_status]\n  from: live\n  update: {registry.active_count",
+         "  guards: [registered, legal_status]\n  from: working\n  update: {registry.active_count")
     )  # fmt: skip
     assert program.discards() == ""
     assert edited().discards() == "rollback_unreturned_operation"

@@ -260,7 +260,7 @@ class RegistryAndFile(BothSides):
     def _end_all(self, method: str) -> None:
         interpreter = self.slice.interpreter
         call = Call(method, None, (("reason", "x"),))
-        self._ask(call, lambda state: interpreter.for_all(state, call))
+        self._ask(call, lambda state: interpreter.bulk(state, call))
 
     def _restart(self) -> None:
         """The process ends in good order; what was live is recovered as interrupted."""

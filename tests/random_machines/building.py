@@ -35,8 +35,8 @@ class Builder:
             "machine": "random_machine", "version": 1, "entity": self.entity,
             "summary": self.words.text(), "ids": {self.id: {"summary": self.words.text()}},
             "enums": {}, "values": {}, "statuses": {"members": {}}, "fields": {}, "settings": {},
-            "registry": {}, "effects": {}, "rejections": {}, "guards": {}, "always_first": [],
-            "checks": [], **({"names": {"status": self.status}} if renamed else {}),
+            "registry": {}, "effects": {}, "errors": {}, "guards": {}, "global_guards": [],
+            "default_guards": [], **({"names": {"status": self.status}} if renamed else {}),
         }  # fmt: skip
 
     def has(self, *features: str) -> None:
@@ -58,7 +58,7 @@ class Builder:
             name = words.type()
             fields = {words.name(): self.type(optional=25) for _ in range(pick.integer(1, 3))}
             # A field that may be left out stands behind those that may not.
-            fields = dict(sorted(fields.items(), key=lambda item: item[1].startswith("optional")))
+            fields = dict(sorted(fields.items(), key=lambda item: item[1].endswith(" | None")))
             tree["values"][name] = {"summary": words.text(), "fields": dict(fields)}
             shapes.records[name] = fields
         if pick.chance(40):
@@ -70,7 +70,7 @@ class Builder:
         declared: Tree = {"summary": words.text(), "members": {}}
         properties = {}
         for _ in range(pick.integer(0, 2)):
-            properties[words.name()] = pick.one(["bool", "count", "text", *shapes.enums])
+            properties[words.name()] = pick.one(["bool", "int", "str", *shapes.enums])
         if properties:
             declared["properties"] = {
                 n: {"type": t, "summary": words.text()} for n, t in properties.items()
@@ -88,7 +88,7 @@ class Builder:
         name, tag, variants = words.type(), words.name(), {}
         for _ in range(pick.integer(1, 3)):
             fields = {words.name(): self.type(optional=20) for _ in range(pick.integer(0, 2))}
-            fields = dict(sorted(fields.items(), key=lambda item: item[1].startswith("optional")))
+            fields = dict(sorted(fields.items(), key=lambda item: item[1].endswith(" | None")))
             variants[words.type()] = fields
         self.tree["values"][name] = {
             "summary": words.text(), "tag": tag,
@@ -103,15 +103,15 @@ class Builder:
         """A property of a member, as YAML writes it."""
         values: dict[str, list[Any]] = {
             "bool": [False, True],
-            "count": [0, 1, 2, 7],
-            "text": ["x", "a.b. c", 'it\'s "it"'],
+            "int": [0, 1, 2, 7],
+            "str": ["x", "a.b. c", 'it\'s "it"'],
         }
         return self.pick.one(values.get(type) or self.shapes.enums[type])
 
     def type(self, *, optional: int = 0, among: list[str] | None = None) -> str:
         """Some type; in so many of a hundred cases it may be None."""
         found = self.pick.one(among or self.shapes.types())
-        return f"optional {found}" if self.pick.chance(optional) else found
+        return f"{found} | None" if self.pick.chance(optional) else found
 
     # Statuses and fields ------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Builder:
         self.live = [words.name() for _ in range(pick.integer(1, 3))]
         self.ends = [words.name() for _ in range(pick.integer(1, 2))]
         declared = self.tree["statuses"]
-        properties = {words.name(): pick.one(["bool", "count", *self.shapes.enums])
+        properties = {words.name(): pick.one(["bool", "int", *self.shapes.enums])
                       for _ in range(pick.integer(0, 1))}  # fmt: skip
         if properties:
             self.has("status property")
@@ -167,8 +167,8 @@ class Builder:
         for name, type in known.items():
             # Most of what is received is stored, some of it in a field that may be None.
             if pick.chance(75):
-                wider = pick.chance(20) and not type.startswith("optional ")
-                self._field(words.name(), f"optional {type}" if wider else type, name, "parameter")
+                wider = pick.chance(20) and not type.endswith(" | None")
+                self._field(words.name(), f"{type} | None" if wider else type, name, "parameter")
         inside = [(p, t) for p, t in self.expressions.paths(known) if "." in p and t != self.id]
         for path, type in pick.some(inside, 1):
             self._field(words.name(), type, path, "path into a parameter")
@@ -178,22 +178,22 @@ class Builder:
         for _ in range(pick.integer(0, 3)):
             type = self.type(optional=30)
             value = self.expressions.value(type, {}, 1)
-            if type.startswith("optional ") and (value is None or pick.chance(50)):
+            if type.endswith(" | None") and (value is None or pick.chance(50)):
                 self._field(words.name(), type, None, "none")
             elif value is not None:
                 self._field(words.name(), type, value, "constant")
         if self.shapes.unions and pick.chance(50):
             union = pick.one(list(self.shapes.unions))
             if "terminal_outcome" not in self.fields:
-                self._field("terminal_outcome", f"optional {union}", None, "none")
+                self._field("terminal_outcome", f"{union} | None", None, "none")
                 self.has("outcome of a union")
 
     def _field(self, name: str, type: str, start: str | None, kind: str) -> None:
         if name in self.fields:
             return
         self.fields[name] = type
-        self.tree["fields"][name] = {"type": type, **({} if start is None else {"starts": start})}
-        self.has(f"field: {type.split()[0] if type.startswith('optional') else self.kind(type)}")
+        self.tree["fields"][name] = {"type": type, **({} if start is None else {"initial": start})}
+        self.has(f"field: {'optional' if type.endswith(' | None') else self.kind(type)}")
         self.has(f"initial value: {kind}{' of an optional field' if ' ' in type else ''}")
 
     def kind(self, type: str) -> str:
@@ -212,21 +212,21 @@ class Builder:
         pick, words = self.pick, self.words
         for _ in range(pick.integer(0, 1)):
             name = words.name()
-            type = pick.one(["count", "optional count"])
+            type = pick.one(["int", "int | None"])
             setting: Tree = {"summary": words.text(), "type": type}
-            if type == "count":
+            if type == "int":
                 setting |= {"default": pick.integer(1, 3), "at_least": pick.integer(0, 1)}
             self.tree["settings"][name] = setting
             self.settings[name] = type
             self.has("setting")
         for _ in range(pick.integer(0, 2)):
             name = words.name()
-            type = self.type(optional=20, among=["count", "bool", "text", *self.shapes.enums])
+            type = self.type(optional=20, among=["int", "bool", "str", *self.shapes.enums])
             value = self.expressions.value(type, {}, 0)
             if value is not None:
                 self.registry[name] = type
                 self.tree["registry"][name] = {
-                    "type": type, "starts": value, "summary": words.text()
+                    "type": type, "initial": value, "summary": words.text()
                 }  # fmt: skip
                 self.has("registry field")
 
@@ -267,7 +267,7 @@ class Builder:
 
     def _updated(self, target: str, type: str, scope: Scope) -> str | None:
         pick = self.pick
-        if type == "count" and pick.chance(70):
+        if type == "int" and pick.chance(70):
             kind, operator = pick.one([("increment", "+"), ("decrement", "-")])
             self.has(f"update: {kind}")
             return f"{target} {operator} {pick.integer(1, 2)}"
@@ -280,24 +280,22 @@ class Builder:
         """Declare a rejection; return its name and its facts."""
         pick, words = self.pick, self.words
         name, facts, given = words.name(), {}, {}
-        readable = [
-            (p, t) for p, t in self.expressions.paths(scope) if not t.startswith("optional")
-        ]
+        readable = [(p, t) for p, t in self.expressions.paths(scope) if not t.endswith(" | None")]
         for path, type in pick.some(readable, 2):
             fact = words.name()
             facts[fact], given[fact] = type, path
             says += f" {{{fact}}}"
-        declared: Tree = {"error": words.type("Error"), "says": says}
+        declared: Tree = {"class": words.type("Error"), "message": says}
         if facts:
-            declared["facts"] = facts
-        self.tree["rejections"][name] = declared
+            declared["fields"] = facts
+        self.tree["errors"][name] = declared
         return name, given
 
     def guard(self, when: str, scope: Scope, let: dict[str, str] | None = None) -> str:
         """Declare a guard with a rejection of its own."""
         name = self.words.name()
         rejection, given = self.rejection(scope)
-        guard: Tree = {"when": when, "otherwise": {rejection: given} if given else rejection}
+        guard: Tree = {"when": when, "error": {rejection: given} if given else rejection}
         if let:
             guard["let"] = let
         self.tree["guards"][name] = guard

@@ -32,27 +32,27 @@ class Commands:
     def _common_guards(self) -> None:
         b = self.b
         entity, id = b.entity, b.id
-        rejections, guards = b.tree["rejections"], b.tree["guards"]
+        rejections, guards = b.tree["errors"], b.tree["guards"]
         rejections["known_already"] = {
-            "error": "KnownAlreadyError", "facts": {"id": id}, "says": "{id} exists already"
+            "class": "KnownAlreadyError", "fields": {"id": id}, "message": "{id} exists already"
         }  # fmt: skip
         rejections["unknown"] = {
-            "error": "UnknownError", "facts": {"id": id}, "says": "there is no {id}"
+            "class": "UnknownError", "fields": {"id": id}, "message": "there is no {id}"
         }  # fmt: skip
         rejections["not_now"] = {
-            "error": "NotNowError", "facts": {"id": id, "status": b.status, "action": "text"},
-            "says": "{id} is {status.value}: it cannot {action}",
+            "class": "NotNowError", "fields": {"id": id, "status": b.status, "action": "str"},
+            "message": "{id} is {status.value}: it cannot {action}",
         }  # fmt: skip
-        guards["new"] = {"when": f"{entity} is None", "otherwise": {"known_already": {"id": "id"}}}
-        guards["known"] = {"when": f"{entity} is not None", "otherwise": {"unknown": {"id": "id"}}}
+        guards["new"] = {"when": f"{entity} is None", "error": {"known_already": {"id": "id"}}}
+        guards["known"] = {"when": f"{entity} is not None", "error": {"unknown": {"id": "id"}}}
         b.tree["illegal_transition"] = {
             "not_now": {"id": "id", "status": f"{entity}.status", "action": "action.label"}
         }
-        b.tree["checks"] = b.pick.one([["known"], ["known", "legal_status"]])
+        b.tree["default_guards"] = b.pick.one([["known"], ["known", "legal_status"]])
         flags = [n for n, t in b.registry.items() if t == "bool"]
         if flags and b.pick.chance(40):
             flag = b.pick.one(flags)
-            b.tree["always_first"] = [b.guard(f"not registry.{flag}", b.of_registry())]
+            b.tree["global_guards"] = [b.guard(f"not registry.{flag}", b.of_registry())]
             b.has("always first")
 
     def _own_guards(self, params: dict[str, str], most: int) -> list[str]:
@@ -64,7 +64,7 @@ class Commands:
             let, known = {}, dict(scope)
             if b.pick.chance(25):
                 local = b.words.name()
-                let[local], known[local] = b.expressions.count(scope, 1), "count"
+                let[local], known[local] = b.expressions.count(scope, 1), "int"
                 b.has("let")
                 when = f"{local} {b.pick.one(['<', '>=', '!='])} {b.pick.integer(0, 3)}"
             else:
@@ -113,10 +113,10 @@ class Commands:
             checks.reverse()
         create: Tree = {
             "summary": words.text(), "methods": {words.name(): list(b.params)},
-            "takes": dict(b.params), "id": b.create_id, "checks": checks, "to": b.live[0],
+            "params": dict(b.params), "id": b.create_id, "guards": checks, "to": b.live[0],
         }  # fmt: skip
         if pick.chance(25):
-            optional = [n for n, t in b.params.items() if t.startswith("optional ")]
+            optional = [n for n, t in b.params.items() if t.endswith(" | None")]
             left_out = set(pick.some(optional, 2))
             if pick.chance(15):
                 left_out |= set(pick.some(list(b.params), 1, 1))
@@ -162,16 +162,16 @@ class Commands:
         if to:
             action["to"] = to
         if params:
-            action["takes"] = params
+            action["params"] = params
         if pick.chance(10):
             action["label"] = words.name()
             b.has("label")
         own = self._own_guards(params, 1)
         if own:
-            action["checks"] = pick.one(
+            action["guards"] = pick.one(
                 [["known", *own], ["known", *own, "legal_status"], ["known", "legal_status", *own]]
             )
-            b.has(f"legal status: {'placed' if 'legal_status' in action['checks'] else 'left out'}")
+            b.has(f"legal status: {'placed' if 'legal_status' in action['guards'] else 'left out'}")
         scope = {**b.of_record(), **b.of_registry(), **params}
         update = b.updates(scope, 2)
         if update:

@@ -104,7 +104,7 @@ def _generated(folder: Path, tree: Tree) -> Program | Refused:
             pairs = dict.fromkeys((f.rule, f.of) for f in meant)
             tree = {
                 **tree,
-                "waivers": [{"rule": r, "of": o, "because": "It is random."} for r, o in pairs],
+                "waivers": [{"rule": r, "of": o, "reason": "It is random."} for r, o in pairs],
             }
         except Exception as error:
             raise FaultError("the compiler crashes", _last(error)) from error

@@ -17,8 +17,8 @@ FEATURES = [
     "always first", "barrier", "classifier", "collect", "command for all",
     "create: id within a value", "cursors", "deferred", "effect: of a step of an end",
     "effect: of an action", "effect: of an ending action", "effect: of create", "feed",
-    "field: bool", "field: closed set", "field: count", "field: float", "field: id",
-    "field: optional", "field: text", "field: union", "field: value", "group", "guard",
+    "field: bool", "field: closed set", "field: int", "field: float", "field: id",
+    "field: optional", "field: str", "field: union", "field: value", "group", "guard",
     "guard of create", "idempotent in", "initial value: constant",
     "initial value: constant of an optional field", "initial value: none of an optional field",
     "initial value: parameter", "initial value: parameter of an optional field",
@@ -32,7 +32,7 @@ FEATURES = [
     "stamped: created",
     "stamped: terminal", "status property", "step of an end: if", "step of an end: update",
     "step property", "update: bool", "update: closed set", "update: decrement",
-    "update: increment", "update: text", "watch",
+    "update: increment", "update: str", "watch",
     "async registry", "cursor cache", "eventually", "field of a value: always",
     "field of a value: checked by a guard", "field of a value: default",
     "field of a value: json", "flatten", "members from a union", "members from actions", "names",
@@ -50,7 +50,7 @@ HOSTILE = [
 #: Keys that no random machine has, each with what shows them instead.
 NEVER_GENERATED = {
     "Machine.migrations": "a machine needs an earlier version of itself: tests/codegen",
-    "Machine.proof": "it says how much is searched, and changes nothing of what is generated",
+    "Machine.scenarios": "it says how much is searched, and changes nothing of what is generated",
     "Machine.waivers": "the examination waives every judgement of the compiler",
     "Value.python": "the class stands in the program: the changed machines have one",
 }

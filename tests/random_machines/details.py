@@ -32,17 +32,17 @@ class Details:
 
     def _fields(self, declared: Tree, fields: dict[str, str]) -> None:
         b, pick = self.b, self.b.pick
-        last = [name for name, type in fields.items() if not type.startswith("optional ")][-1:]
+        last = [name for name, type in fields.items() if not type.endswith(" | None")][-1:]
         for name, type in fields.items():
             more: Tree = {}
             others = {n: t for n, t in fields.items() if n != name}
-            if type.startswith("optional ") and pick.chance(20):
-                more["json"] = "leave_out_none"
+            if type.endswith(" | None") and pick.chance(20):
+                more["json"] = "omit_none"
                 b.has("field of a value: json")
-            if type.startswith("optional ") and pick.chance(15):
+            if type.endswith(" | None") and pick.chance(15):
                 more["always"] = b.expressions.value(type, others)
                 b.has("field of a value: always")
-            elif [name] == last and type in ("bool", "count") and pick.chance(30):
+            elif [name] == last and type in ("bool", "int") and pick.chance(30):
                 # What has a default stands behind whatever has none.
                 more["default"] = b.expressions.value(type, {}, 0)
                 b.has("field of a value: default")
@@ -68,8 +68,9 @@ class Details:
             name, taken = b.words.type(), b.words.name()
             b.tree["enums"][name] = {"summary": b.words.text(), "members_from": source}
             b.tree["classifiers"][b.words.name()] = {
-                "summary": b.words.text(), "takes": {taken: name},
-                "gives": f"{taken}.label == 'x'" if source == "actions" else f"{taken} is {taken}",
+                "summary": b.words.text(), "params": {taken: name},
+                "returns": f"{taken}.label == 'x'" if source == "actions"
+                else f"{taken} is {taken}",
             }  # fmt: skip
             b.has(f"members from {'actions' if source == 'actions' else 'a union'}")
 
@@ -82,7 +83,7 @@ class Details:
         if len(methods) > 1 and pick.chance(60):
             tree["create"]["optional_methods"] = pick.some(methods[1:], 1, 1)
             b.has("optional method")
-        for command in tree.get("for_all_live", {}).values():
+        for command in tree.get("bulk", {}).values():
             if pick.chance(30):
                 command["optional"] = True
                 b.has("optional command")
@@ -110,7 +111,7 @@ class Details:
             loop = "each"
             forms = {
                 "bool": ["false", f"any(not {loop}.status.terminal for {loop} in {b.entity}s)"],
-                "count": ["2", f"count({loop} for {loop} in {b.entity}s)",
+                "int": ["2", f"count({loop} for {loop} in {b.entity}s)",
                           f"count({loop} for {loop} in {b.entity}s if {loop}.status.terminal)"],
             }  # fmt: skip
             if type in forms and pick.chance(25):
@@ -134,16 +135,16 @@ class Details:
             for name, path in list(fields.items()):
                 type = b.of_record().get(path, "")
                 if type != required(type) and pick.chance(40):
-                    fields[name] = {"is": path, "json": "keep_none"}
+                    fields[name] = {"expr": path, "json": "keep_none"}
                     b.has("view field: json")
 
     def _checked(self) -> None:
         """A field of a value of which a guard says that it judges it."""
         b, pick = self.b, self.b.pick
-        guards = b.tree["create"]["checks"]
+        guards = b.tree["create"]["guards"]
         for name in b.shapes.records:
             declared = b.tree["values"][name]["fields"]
-            optional = [n for n, t in declared.items() if str(t).startswith("optional ")]
+            optional = [n for n, t in declared.items() if str(t).endswith(" | None")]
             if optional and pick.chance(40):
                 field = optional[0]
                 declared[field] = {"type": declared[field], "checked_by": pick.one(guards)}

@@ -82,7 +82,7 @@ class _Comparison:
         self._open: list[Side] = []
         recovery = found.program.machine.recovery
         self._stored = recovery is not None
-        self._keeps_all = recovery is not None and str(recovery.keeps).strip() == "true"
+        self._keeps_all = recovery is not None and str(recovery.persist_if).strip() == "true"
 
     def run(self) -> None:
         """Compare all of it."""

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 from opslifecycle_codegen.analysis.slice_rules import CRASH
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import COUNT, Type
+from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.claims import Claims
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
@@ -107,7 +107,7 @@ class Exploration:
                         call, (id, *arguments.values()), self._acting(call, action.name), "action",
                         action.name, declared.deferred,
                     )  # fmt: skip
-        for each in self.program.for_all:
+        for each in self.program.bulk:
             for arguments in self._given(each.command.params):
                 call = Call(each.command.name, None, self._plain(arguments))
                 yield self._asked(call, tuple(arguments.values()), "for all")
@@ -123,7 +123,7 @@ class Exploration:
     def _asked(self, call: Call, arguments: tuple[Any, ...], kind: str) -> Asked:
         interpreter = self.interpreter
         answering = {
-            "create": interpreter.create, "for all": interpreter.for_all,
+            "create": interpreter.create, "for all": interpreter.bulk,
             "rollback": interpreter.rollback, "erase": interpreter.erase,
             "collect": interpreter.collect,
             "advance": interpreter.advance, "watch": interpreter.watch,
@@ -203,20 +203,20 @@ class Exploration:
         for name, type, value in zip(
             symbols.registry_fields, symbols.registry_fields.values(), state.registry, strict=True
         ):
-            if type.required == COUNT and value is not None and value < 0:
+            if type.required == INT and value is not None and value < 0:
                 return f"registry.{name} is {value}"
         for record in state.records:
             for (name, type), value in zip(
                 symbols.entity_fields.items(), record or (), strict=False
             ):
-                if type.required == COUNT and value is not None and value < 0:
+                if type.required == INT and value is not None and value < 0:
                     return f"{name} is {value}"
         return None
 
 
 def _settings(program: Program) -> dict[str, Any]:
     return {
-        str(name): each.default if each.default is not None or each.type.startswith("optional")
+        str(name): each.default if each.default is not None or each.type.endswith("None")
         else max(1, each.at_least)
         for name, each in program.machine.settings.items()
     }  # fmt: skip

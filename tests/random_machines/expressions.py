@@ -8,12 +8,12 @@ from attrs import define, field
 
 from tests.random_machines.picking import Pick
 
-SCALARS = ["count", "bool", "text", "float"]
+SCALARS = ["int", "bool", "str", "float"]
 #: Names and their types, as the machine file spells types.
 Scope = Mapping[str, str]
 _LITERALS = {
     "bool": ["true", "false"], "float": ["0.0", "1.5"],
-    "text": ["'x'", "''", "'it is \"quoted\"'", "'back\\\\slash {braces}'"],
+    "str": ["'x'", "''", "'it is \"quoted\"'", "'back\\\\slash {braces}'"],
 }  # fmt: skip
 
 
@@ -38,8 +38,8 @@ class Shapes:
 
 
 def required(type: str) -> str:
-    """A type without its `optional`."""
-    return type.removeprefix("optional ")
+    """A type without its None."""
+    return type.removesuffix(" | None")
 
 
 class Expressions:
@@ -66,13 +66,13 @@ class Expressions:
     def value(self, type: str, scope: Scope, depth: int = 2) -> str | None:
         """An expression of a type, or None if nothing here gives one."""
         pick = self._pick
-        if type == "count":
+        if type == "int":
             return self.count(scope, depth)
         if type == "bool" and depth and pick.chance(40):
             return self.boolean(scope, depth - 1)
-        fitting = [required(type), type] if type.startswith("optional ") else [type]
+        fitting = [required(type), type] if type.endswith(" | None") else [type]
         found = self._of(scope, *fitting)
-        if type.startswith("optional "):
+        if type.endswith(" | None"):
             if pick.chance(30):
                 found.append("None")
             inner = self.value(required(type), scope, depth) if pick.chance(60) else None
@@ -101,7 +101,7 @@ class Expressions:
 
     def count(self, scope: Scope, depth: int) -> str:
         """An expression of an integer."""
-        pick, found = self._pick, self._of(scope, "count")
+        pick, found = self._pick, self._of(scope, "int")
         form = pick.integer(0, 5) if depth else 0
         if form <= 1:
             return pick.one(found) if found and pick.chance(75) else str(pick.integer(0, 3))
@@ -138,7 +138,7 @@ class Expressions:
             joint = ["and", "or"][form - 1]
             self.used.add(f"expression: {joint}")
             return f"({left}) {joint} ({self.boolean(scope, depth - 1)})"
-        maybe = [p for p, t in self.paths(scope) if t.startswith("optional ")]
+        maybe = [p for p, t in self.paths(scope) if t.endswith(" | None")]
         if not maybe:
             return left
         path = pick.one(maybe)
@@ -150,7 +150,7 @@ class Expressions:
     def _tests(self, scope: Scope) -> Iterator[str]:
         """One test of each form that is possible."""
         pick, shapes = self._pick, self._shapes
-        counts = self._of(scope, "count")
+        counts = self._of(scope, "int")
         if counts:
             operator = pick.one(["<", "<=", "==", "!=", ">", ">="])
             self.used.add("expression: comparison")
@@ -158,7 +158,7 @@ class Expressions:
         flags = self._of(scope, "bool")
         if flags:
             yield pick.one(flags)
-        maybe = [p for p, t in self.paths(scope) if t.startswith("optional ")]
+        maybe = [p for p, t in self.paths(scope) if t.endswith(" | None")]
         if maybe:
             yield f"{pick.one(maybe)} {pick.one(['is', 'is not'])} None"
         closed = [(p, t) for p, t in self.paths(scope) if t in shapes.enums]
@@ -170,7 +170,7 @@ class Expressions:
             else:
                 members = pick.some(shapes.enums[type], 2, 1)
                 yield f"{path} {pick.one(['in', 'not in'])} [{', '.join(members)}]"
-        texts = self._of(scope, "text")
+        texts = self._of(scope, "str")
         if texts:
             yield f"{pick.one(texts)} == {pick.one([*texts, repr('x')])}"
         unions = [(p, t) for p, t in self.paths(scope) if t in shapes.unions]

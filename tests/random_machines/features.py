@@ -26,12 +26,12 @@ class Features:
         self.collect = pick.chance(25)
         self.reader = ""
         if self.feed or self.collect:
-            b.fields["sequence"] = "optional count"
+            b.fields["sequence"] = "int | None"
             if self.collect or pick.chance(50):
-                b.tree["fields"]["sequence"] = {"type": "optional count"}
+                b.tree["fields"]["sequence"] = {"type": "int | None"}
         if self.feed:
             b.tree["settings"]["rows_kept"] = {
-                "summary": "How many rows stay.", "type": "count", "default": pick.integer(1, 3),
+                "summary": "How many rows stay.", "type": "int", "default": pick.integer(1, 3),
                 "at_least": 1,
             }  # fmt: skip
             b.tree["ids"]["EpochId"] = {"summary": "Names one life of the feed."}
@@ -43,10 +43,10 @@ class Features:
                 }  # fmt: skip
         for when in ("created", "terminal"):
             if pick.chance(30):
-                optional = "" if when == "created" else "optional "
+                type = "int" if when == "created" else "int | None"
                 name = b.words.name()
-                b.tree["fields"][name] = {"type": f"{optional}count", "stamped": when}
-                b.fields[name] = f"{optional}count"
+                b.tree["fields"][name] = {"type": type, "stamped": when}
+                b.fields[name] = type
                 b.has(f"stamped: {when}")
 
     def add(self) -> None:
@@ -77,7 +77,7 @@ class Features:
         b = self.b
         if b.pick.chance(50):
             b.tree["watch"] = {
-                "summary": b.words.text(), "method": b.words.name(), "checks": ["known"]
+                "summary": b.words.text(), "method": b.words.name(), "guards": ["known"]
             }  # fmt: skip
             b.has("watch")
 
@@ -86,7 +86,7 @@ class Features:
     def _number(self) -> None:
         """Number every end; a feed does so itself."""
         b = self.b
-        b.tree["registry"]["completions"] = {"type": "count", "starts": 0, "summary": "A number."}
+        b.tree["registry"]["completions"] = {"type": "int", "initial": 0, "summary": "A number."}
         self._step(
             {
                 "update": {
@@ -128,9 +128,9 @@ class Features:
             elif self.reader:
                 b.has("retention: held by cursors")
         if self.reader:
-            b.tree["rejections"]["beyond"] = {
-                "error": "BeyondError", "facts": {"cursor": "count", "watermark": "count"},
-                "says": "{cursor} is past {watermark}",
+            b.tree["errors"]["beyond"] = {
+                "class": "BeyondError", "fields": {"cursor": "int", "watermark": "int"},
+                "message": "{cursor} is past {watermark}",
             }  # fmt: skip
             b.tree["cursors"] = {
                 "consumer": self.reader, "get": words.name(), "advance": words.name(),
@@ -151,7 +151,7 @@ class Features:
             "summary": words.text(), "method": words.name(), "key": {words.name(): "GroupId"},
             "active_per_key_max": b.pick.integer(1, 2), "request_id": "WaitId",
             "wait": "GroupWait", "result": "GroupResult", "token": "GroupToken",
-            "checks": [{"repeated": twice}, {"busy": busy}, {"unknown": {"unknown": {"id": "id"}}}],
+            "guards": [{"repeated": twice}, {"busy": busy}, {"unknown": {"unknown": {"id": "id"}}}],
         }  # fmt: skip
         b.has("barrier")
 
@@ -161,17 +161,17 @@ class Features:
         for name, action in b.tree["actions"].items():
             if (
                 action["from"] == "live" and action.get("to") in b.ends and b.pick.chance(70)
-                and not {"checks", "update"} & set(action)
+                and not {"guards", "update"} & set(action)
             ):  # fmt: skip
-                return name, action.get("takes", {})
+                return name, action.get("params", {})
         action = {
             "summary": words.text(), "from": "live", "to": b.ends[0], "methods": [words.name()]
         }  # fmt: skip
         outcome = b.fields.get("terminal_outcome")
         takes: dict[str, str] = {}
         if b.pick.chance(40):
-            takes[words.name()] = b.pick.one(["text", "count", "optional text"])
-            action["takes"] = dict(takes)
+            takes[words.name()] = b.pick.one(["str", "int", "str | None"])
+            action["params"] = dict(takes)
         if outcome:
             made = b.expressions.value(required(outcome), takes)
             action["outcome"] = made or "None"
@@ -193,7 +193,7 @@ class Features:
             update = b.updates(b.of_registry(), 1, record=False)
             if update:
                 command["update"] = update
-            b.tree["for_all_live"] = {words.name(): command}
+            b.tree["bulk"] = {words.name(): command}
             b.has("command for all")
         if not pick.chance(80):
             for action_ in b.tree["actions"].values():
@@ -201,9 +201,9 @@ class Features:
             b.features.discard("deferred")
             b.has("recovery: none")
             return
-        recovery: Tree = {"keeps": "true"}
+        recovery: Tree = {"persist_if": "true"}
         if pick.chance(20):
-            recovery["keeps"] = b.expressions.boolean(self._constant())
+            recovery["persist_if"] = b.expressions.boolean(self._constant())
             b.has("recovery: keeps some")
         if pick.chance(35):
             action, takes = self._total()
@@ -220,7 +220,7 @@ class Features:
         b = self.b
         places = [*b.tree["actions"].values(), *b.tree["on_terminal"]]
         changed = {target for each in places for target in each.get("update", {})}
-        changed |= {f"{b.entity}.{n}" for n, f in b.tree["fields"].items() if "starts" not in f}
+        changed |= {f"{b.entity}.{n}" for n, f in b.tree["fields"].items() if "initial" not in f}
         return {p: t for p, t in b.of_record().items()
                 if p not in changed and p != f"{b.entity}.status"}  # fmt: skip
 
@@ -230,7 +230,7 @@ class Features:
             return
         rollback: Tree = {
             "summary": words.text(), "method": words.name(), "from": self.commands._sources(),
-            "checks": ["known", *pick.one([[], ["legal_status"]])],
+            "guards": ["known", *pick.one([[], ["legal_status"]])],
         }  # fmt: skip
         effects = self.commands.some_effects("of rollback")
         if effects:
@@ -251,7 +251,7 @@ class Features:
         if pick.chance(40):
             scope = {**b.of_record(), **b.of_registry()}
             own = b.guard(b.expressions.boolean(scope), scope)
-            erase["checks"] = ["known", own]
+            erase["guards"] = ["known", own]
         effects = self.commands.some_effects("of erase")
         if effects:
             erase["effects"] = effects
@@ -271,13 +271,13 @@ class Features:
             "summary": b.words.text(), "method": b.words.name(), "fields": fields
         }  # fmt: skip
         if b.pick.chance(20):
-            b.tree["snapshot"]["json"] = "leave_out_none"
+            b.tree["snapshot"]["json"] = "omit_none"
 
     def _listing(self) -> None:
         b, pick = self.b, self.b.pick
         if not pick.chance(40):
             return
-        ordered = [p for p, t in b.expressions.paths(b.of_record(), 0) if t in ("text", "count")]
+        ordered = [p for p, t in b.expressions.paths(b.of_record(), 0) if t in ("str", "int")]
         order = [*pick.some(ordered, 1), f"{b.entity}.id"]
         filters = {"status": f"{b.entity}.status"} if pick.chance(80) else {}
         closed = [p for p, t in b.expressions.paths(b.of_record(), 1)
@@ -297,18 +297,18 @@ class Features:
         owned = [b.tree["feed"].get("counter", "last_sequence"), "watermark"] if self.feed else []
         for name in [*b.tree["registry"], *owned]:
             # So that every field of the registry can be seen from outside.
-            classifiers[words.name()] = {"summary": words.text(), "gives": f"registry.{name}"}
+            classifiers[words.name()] = {"summary": words.text(), "returns": f"registry.{name}"}
         if pick.chance(50):
             inner = b.expressions.boolean(b.of_record())
             classifiers[words.name()] = {
-                "summary": words.text(), "gives": f"{b.entity} is not None and ({inner})"
+                "summary": words.text(), "returns": f"{b.entity} is not None and ({inner})"
             }  # fmt: skip
         if pick.chance(30):
             name = words.name()
-            type = pick.one(["count", "bool", *b.shapes.enums])
+            type = pick.one(["int", "bool", *b.shapes.enums])
             classifiers[words.name()] = {
-                "summary": words.text(), "takes": {name: type},
-                "gives": b.expressions.boolean({name: type}),
+                "summary": words.text(), "params": {name: type},
+                "returns": b.expressions.boolean({name: type}),
             }  # fmt: skip
         b.tree["classifiers"] = classifiers
         b.has("classifier")
@@ -323,17 +323,17 @@ class Features:
             form = pick.one(["all({t} for {l} in {m})", "any({t} for {l} in {m})",
                              "count({l} for {l} in {m} if {t}) >= 0"])  # fmt: skip
             invariants[words.name()] = {
-                "summary": words.text(), "holds": form.format(t=test, l=loop, m=many)
+                "summary": words.text(), "expr": form.format(t=test, l=loop, m=many)
             }  # fmt: skip
             b.has("invariant")
         b.tree["invariants"] = invariants
-        counts = [n for n, t in b.registry.items() if t == "count"]
+        counts = [n for n, t in b.registry.items() if t == "int"]
         if counts and pick.chance(40):
             name = pick.one(counts)
-            b.tree["steps"] = {
+            b.tree["transition_invariants"] = {
                 words.name(): {
                     "summary": words.text(),
-                    "holds": f"after.{name} >= before.{name} - 2",
+                    "expr": f"after.{name} >= before.{name} - 2",
                 }
             }
             b.has("step property")

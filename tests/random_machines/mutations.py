@@ -30,7 +30,7 @@ _OPERATORS = {
     " is ": " is not ", " not in ": " in ", " in ": " not in ", "not ": "", "all(": "any(",
     "any(": "all(", "true": "false", "false": "true",
 }  # fmt: skip
-_TYPES = ["count", "bool", "text", "float", "optional count", "optional text"]
+_TYPES = ["int", "bool", "str", "float", "int | None", "str | None"]
 #: A place in a tree: the container, and the key in it.
 Place = tuple[Any, Any]
 
@@ -39,7 +39,7 @@ Place = tuple[Any, Any]
 def _original(name: str) -> Tree:
     tree: Tree = yaml.safe_load((ROOT / MACHINES[name]).read_text(encoding="utf-8"))
     # How much of a machine is searched changes nothing of what it does.
-    tree.pop("proof", None)
+    tree.pop("scenarios", None)
     return tree
 
 
@@ -132,7 +132,7 @@ def _retarget(pick: Pick, tree: Tree) -> bool:
 
 def _alter_expression(pick: Pick, tree: Tree) -> bool:
     places = [p for p in _places(tree) if isinstance(p[0][p[1]], str)
-              and p[1] not in ("summary", "says")]  # fmt: skip
+              and p[1] not in ("summary", "message")]  # fmt: skip
     holder, key = pick.one(places)
     text = holder[key]
     found = [o for o in _OPERATORS if o in text]
@@ -160,13 +160,13 @@ def _change_type(pick: Pick, tree: Tree) -> bool:
         return False
     holder, key = pick.one(places)
     declared = [*tree.get("enums", {}), *tree.get("values", {}), *tree["ids"]]
-    holder[key] = pick.one([*_TYPES, *declared, f"optional {holder[key]}"])
+    holder[key] = pick.one([*_TYPES, *declared, f"{holder[key]} | None"])
     return True
 
 
 def _add_update(pick: Pick, tree: Tree) -> bool:
     """Have an action count something, up or down."""
-    counts = [n for n, f in tree.get("fields", {}).items() if f.get("type") == "count"]
+    counts = [n for n, f in tree.get("fields", {}).items() if f.get("type") == "int"]
     actions = list(tree["actions"].values())
     if not counts or not actions:
         return False

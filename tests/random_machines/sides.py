@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from opslifecycle import InternalError, OpsLifecycleError, RegistryClosedError, Store
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.types import COUNT, ENTITY, REGISTRY, Type
+from opslifecycle_codegen.ir.types import ENTITY, INT, REGISTRY, Type
 from opslifecycle_codegen.modelcheck.evaluate import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
 
@@ -26,14 +26,14 @@ class Views:
         program, evaluator = exploration.program, exploration.interpreter.evaluator
         machine, entity = program.machine, str(program.machine.entity)
         self.entity = entity
-        seen = {entity: ENTITY, "watcher_count": COUNT}
+        seen = {entity: ENTITY, "watcher_count": INT}
         self.snapshot = {
-            str(name): evaluator.function(field.is_, seen)
+            str(name): evaluator.function(field.expr, seen)
             for name, field in machine.snapshot.fields.items()
         }
         #: Whether a snapshot shows the id of its record.
         self.shows_id = any(
-            name == "id" and field.is_ == f"{entity}.id"
+            name == "id" and field.expr == f"{entity}.id"
             for name, field in machine.snapshot.fields.items()
         )
         self.order: list[Function] = []
@@ -48,7 +48,7 @@ class Views:
         self.classifiers: dict[str, tuple[Function, dict[str, Type]]] = {}
         for name, rule in zip(machine.classifiers, program.classifiers, strict=True):
             gives = evaluator.function(
-                machine.classifiers[name].gives, {**known, **rule.params}, rule.type
+                machine.classifiers[name].returns, {**known, **rule.params}, rule.type
             )
             self.classifiers[rule.name] = (gives, rule.params)
 
@@ -130,7 +130,7 @@ class Side:
             raise FaultError("refused", f"{asked.call}, which is accepted: {found!r}")
         facts = tuple(self.values.plain(getattr(found, name)) for name in type(found).facts)
         seen = (type(found).__name__, facts, found.guard or "")
-        if seen != (wanted.error, wanted.facts, wanted.guard):
+        if seen != (wanted.error, wanted.fields, wanted.guard):
             raise FaultError("refused otherwise", f"{asked.call}: {seen}, not {tuple(wanted)}")
 
     def _same_value(self, asked: Asked, answer: Answer, found: Any) -> None:
@@ -178,7 +178,7 @@ class Side:
             actions = {each.name for each in self.program.actions}
             return "_create" if "create" in actions else "create", given
         if asked.kind == "for all":
-            bulk = {each.command.name: each.action for each in self.program.for_all}
+            bulk = {each.command.name: each.action for each in self.program.bulk}
             return bulk[asked.call.method], {"id": id, **given}
         return asked.action or asked.call.method, {"id": id, **given}
 

@@ -41,7 +41,7 @@ def test_a_long_test_loses_none_of_its_parts() -> None:
     tree, classifiers = parcel("classifiers")
     classifiers["is_somewhere_else"] = {
         "summary": "Whether it is there.",
-        "gives": "parcel is not None and (parcel.status is travelling"
+        "returns": "parcel is not None and (parcel.status is travelling"
         " or (parcel.stops > 1_000_000 or parcel.status not in [accepted, travelling]))",
     }
     assert Examination().of(tree)
@@ -52,10 +52,10 @@ def test_an_outcome_sees_what_its_action_has_changed() -> None:
     tree["values"] = {
         "End": {
             "summary": "How it ended.", "tag": "kind",
-            "variants": {"After": {"summary": "After stops.", "fields": {"stops": "count"}}},
+            "variants": {"After": {"summary": "After stops.", "fields": {"stops": "int"}}},
         }
     }  # fmt: skip
-    tree["fields"]["terminal_outcome"] = {"type": "optional End"}
+    tree["fields"]["terminal_outcome"] = {"type": "End | None"}
     tree["snapshot"]["fields"]["outcome"] = "parcel.terminal_outcome"
     for name in ("deliver", "lose"):
         actions[name] |= {
@@ -69,12 +69,12 @@ def test_an_outcome_has_what_its_constructor_sets() -> None:
     tree, actions = parcel("actions")
     variant = {
         "summary": "After stops.",
-        "fields": {"stops": "count", "seen": {"type": "optional count", "always": "stops"}},
+        "fields": {"stops": "int", "seen": {"type": "int | None", "always": "stops"}},
     }
     tree["values"] = {
         "End": {"summary": "How it ended.", "tag": "kind", "variants": {"After": variant}}
     }
-    tree["fields"]["terminal_outcome"] = {"type": "optional End"}
+    tree["fields"]["terminal_outcome"] = {"type": "End | None"}
     tree["snapshot"]["fields"]["outcome"] = "parcel.terminal_outcome"
     for name in ("deliver", "lose"):
         actions[name]["outcome"] = "After(parcel.stops, None)"
@@ -84,8 +84,8 @@ def test_an_outcome_has_what_its_constructor_sets() -> None:
 
 def test_a_field_begins_as_a_field_of_the_registry() -> None:
     tree, fields = parcel("fields")
-    tree["registry"] = {"made": {"type": "count", "starts": 3, "summary": "How many."}}
-    fields["number"] = {"type": "count", "starts": "registry.made"}
+    tree["registry"] = {"made": {"type": "int", "initial": 3, "summary": "How many."}}
+    fields["number"] = {"type": "int", "initial": "registry.made"}
     tree["create"]["update"] = {"registry.made": "registry.made + 1"}
     tree["snapshot"]["fields"]["number"] = "parcel.number"
     assert Examination().of(tree)
@@ -93,10 +93,10 @@ def test_a_field_begins_as_a_field_of_the_registry() -> None:
 
 def test_common_guards_may_refuse_a_record_of_samples() -> None:
     tree, guards = parcel("guards")
-    tree["registry"] = {"limit": {"type": "count", "starts": 0, "summary": "The highest number."}}
-    tree["rejections"]["full"] = {"error": "FullError", "says": "there is no room"}
-    guards["room"] = {"when": "registry.limit > 0", "otherwise": "full"}
-    tree["always_first"] = ["room"]
+    tree["registry"] = {"limit": {"type": "int", "initial": 0, "summary": "The highest number."}}
+    tree["errors"]["full"] = {"class": "FullError", "message": "there is no room"}
+    guards["room"] = {"when": "registry.limit > 0", "error": "full"}
+    tree["global_guards"] = ["room"]
     assert Examination().of(tree)
 
 
@@ -108,20 +108,20 @@ def test_a_listing_needs_no_filters() -> None:
 
 def test_an_outcome_has_no_value_to_start_with() -> None:
     tree, fields = parcel("fields")
-    fields["terminal_outcome"] = {"type": "text", "starts": "address"}
+    fields["terminal_outcome"] = {"type": "str", "initial": "address"}
     assert not Examination().of(tree)
 
 
 def test_the_feed_entry_of_a_record_that_is_not_kept_is_stored() -> None:
     tree, _ = fed()
-    tree["recovery"] = {"keeps": "parcel.address == ''"}
+    tree["recovery"] = {"persist_if": "parcel.address == ''"}
     assert Examination().of(tree)
 
 
 def test_the_messages_of_a_bulk_command_name_its_arguments() -> None:
     tree: Tree = yaml.safe_load(PARCEL.read_text(encoding="utf-8"))
-    tree["actions"]["lose"] |= {"takes": {"why": "text"}, "effects": ["tell_receiver"]}
-    tree["for_all_live"] = {"lose_all": {"summary": "Give all of them up.", "do": "lose"}}
+    tree["actions"]["lose"] |= {"params": {"why": "str"}, "effects": ["tell_receiver"]}
+    tree["bulk"] = {"lose_all": {"summary": "Give all of them up.", "do": "lose"}}
     tree["recovery"].pop("do")
     assert Examination().of(tree)
 
@@ -135,11 +135,9 @@ def test_a_feed_entry_has_fields_that_may_be_none_anywhere(optional: bool) -> No
 def fed(*, optional: bool = False) -> tuple[Tree, Any]:
     """Return a small machine with a feed, and its fields."""
     tree, fields = parcel("fields")
-    fields["note"] = (
-        {"type": "optional text"} if optional else {"type": "text", "starts": "address"}
-    )
+    fields["note"] = {"type": "str | None"} if optional else {"type": "str", "initial": "address"}
     tree["settings"] = {
-        "kept": {"summary": "How many.", "type": "count", "default": 2, "at_least": 1}
+        "kept": {"summary": "How many.", "type": "int", "default": 2, "at_least": 1}
     }
     tree["ids"]["FeedId"] = {"summary": "Names the feed."}
     tree["feed"] = FEED

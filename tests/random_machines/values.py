@@ -56,7 +56,7 @@ class Values:
         if type == self._id_type:
             return self.ids[number % (len(self.ids) - 1)]
         simple: dict[str, list[Any]] = {
-            "bool": [False, True], "count": _COUNTS, "float": [0.0, 1.5], "text": _TEXTS,
+            "bool": [False, True], "int": _COUNTS, "float": [0.0, 1.5], "str": _TEXTS,
             "name": ["x", "y"],
         }  # fmt: skip
         if type.kind in simple:

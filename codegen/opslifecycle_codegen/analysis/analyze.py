@@ -19,9 +19,9 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
+    Bulk,
     Command,
     EndStep,
-    ForAll,
     Program,
     Recovery,
     Retention,
@@ -33,8 +33,8 @@ from opslifecycle_codegen.ir.symbols import ViewInfo
 from opslifecycle_codegen.ir.types import (
     BARRIER,
     BOOL,
-    COUNT,
     ENTITY,
+    INT,
     REGISTRY,
     ROW,
     UNKNOWN,
@@ -95,10 +95,10 @@ class _Analyzer:
             symbols=self._symbols,
             create=create,
             create_id=create_id,
-            starts=self._starts(create),
+            initial=self._starts(create),
             actions=actions,
             on_terminal=tuple(self._end_step(step) for step in machine.on_terminal),
-            for_all=tuple(self._for_all(n, e, actions) for n, e in machine.for_all_live.items()),
+            bulk=tuple(self._bulk(n, e, actions) for n, e in machine.bulk.items()),
             rollback=commands.rollback(machine.rollback) if machine.rollback else None,
             erase=commands.erase(machine.erase) if machine.erase else None,
             collect=commands.collect(machine.collect) if machine.collect else None,
@@ -110,12 +110,14 @@ class _Analyzer:
             views=self._views(),
             classifiers=tuple(self._classifier(n, e) for n, e in machine.classifiers.items()),
             invariants=tuple(self._claim(n, e) for n, e in machine.invariants.items()),
-            steps=tuple(self._step(n, e) for n, e in machine.steps.items()),
+            transition_invariants=tuple(
+                self._step(n, e) for n, e in machine.transition_invariants.items()
+            ),
             always=self._always(),
-            registry_starts=self._registry_starts(),
-            facts={
+            registry_initial=self._registry_initial(),
+            error_fields={
                 str(name): self._commands.guards.fact_types(each)
-                for name, each in machine.rejections.items()
+                for name, each in machine.errors.items()
             },
             migrations=Migrations(),
         )
@@ -137,17 +139,17 @@ class _Analyzer:
         scope, starts = scope.with_names({"id": id}), {}
         for name, field in self._machine.fields.items():
             type = self._symbols.entity_fields[name]
-            if field.starts is not None:
-                starts[str(name)] = self._compile(field.starts, scope, type)
+            if field.initial is not None:
+                starts[str(name)] = self._compile(field.initial, scope, type)
             elif not type.optional and field.stamped != "created":
                 message = f"{name} needs a value to start with, or an optional type"
                 self._diagnostics.add(field.mark, "missing-key", message)
         return starts
 
-    def _registry_starts(self) -> dict[str, Expression]:
+    def _registry_initial(self) -> dict[str, Expression]:
         scope = Scope(self._symbols, {})
         return {
-            str(name): self._compile(field.starts, scope, self._symbols.registry_fields[name])
+            str(name): self._compile(field.initial, scope, self._symbols.registry_fields[name])
             for name, field in self._machine.registry.items()
         }
 
@@ -161,9 +163,7 @@ class _Analyzer:
         updates = self._commands.changes.updates(step.update, scope)
         return EndStep(test, updates, self._commands.changes.effects(step.effects))
 
-    def _for_all(
-        self, name: Name, declared: model.ForAllLive, actions: tuple[Command, ...]
-    ) -> ForAll:
+    def _bulk(self, name: Name, declared: model.Bulk, actions: tuple[Command, ...]) -> Bulk:
         action = next((each for each in actions if each.name == declared.do), None)
         scope = self._commands.base_scope({})
         unless = self._compile(declared.unless, scope, BOOL) if declared.unless else None
@@ -179,35 +179,35 @@ class _Analyzer:
         elif action.to not in self._symbols.status_groups["terminal"] or action.updates:
             message = f"{action.name} must lead to an end and update nothing itself"
             self._diagnostics.add(declared.do.mark, "not-total", message)
-        elif self._machine.actions[Name(action.name, declared.mark)].checks is not None:
+        elif self._machine.actions[Name(action.name, declared.mark)].guards is not None:
             message = f"{action.name} has checks of its own, so it might be refused"
             self._diagnostics.add(declared.do.mark, "not-total", message)
         command = Command(
             str(name), str(name), declared.summary, action.params, to=action.to,
             outcome=action.outcome, effects=action.effects,
         )  # fmt: skip
-        return ForAll(command, action.name, unless, updates, declared.optional)
+        return Bulk(command, action.name, unless, updates, declared.optional)
 
     def _recovery(self, actions: tuple[Command, ...]) -> Recovery | None:
         declared = self._machine.recovery
         if declared is None:
             return None
-        keeps = self._compile(declared.keeps, self._record_scope(), BOOL)
+        keeps = self._compile(declared.persist_if, self._record_scope(), BOOL)
         command = self._interrupted(declared, declared.do, actions) if declared.do else None
         return Recovery(keeps, command, self._recovered_fields())
 
     def _interrupted(
         self, declared: model.Recovery, do: Name, actions: tuple[Command, ...]
-    ) -> ForAll:
+    ) -> Bulk:
         """Return the command that ends what was live when its process was gone."""
         name = Name("recover_interrupted", declared.mark)
-        doing = model.ForAllLive(
+        doing = model.Bulk(
             mark=declared.mark, do=do,
             summary=Text("End what was live when its process was gone.", declared.mark),
         )  # fmt: skip
-        for_all = self._for_all(name, doing, actions)
+        bulk = self._bulk(name, doing, actions)
         names: dict[str, Expression] = {}
-        for param, type in for_all.command.params.items():
+        for param, type in bulk.command.params.items():
             expr = next((e for n, e in declared.with_.items() if n == param), None)
             if expr is None:
                 message = f"{do} takes {param}: say it under `with`"
@@ -216,16 +216,16 @@ class _Analyzer:
                 given = self._compile(expr, Scope(self._symbols, {}), type)
                 names[param] = evolve(given, type=type)
         for word in declared.with_:
-            if word not in for_all.command.params:
-                hint = nearest(word, for_all.command.params)
+            if word not in bulk.command.params:
+                hint = nearest(word, bulk.command.params)
                 message = f"{do} does not take {str(word)!r}"
                 self._diagnostics.add(word.mark, "unknown-name", message, hint)
         action = next((a for n, a in self._machine.actions.items() if n == do), None)
-        outcome = for_all.command.outcome
+        outcome = bulk.command.outcome
         if action is not None and action.outcome is not None:
             outcome = self._compile(action.outcome, Scope(self._symbols, names))
-        command = evolve(for_all.command, params={}, outcome=outcome)
-        return evolve(for_all, command=command)
+        command = evolve(bulk.command, params={}, outcome=outcome)
+        return evolve(bulk, command=command)
 
     def _recovered_fields(self) -> dict[str, Expression]:
         """Registry fields that are not stored, but follow from the records at recovery."""
@@ -242,7 +242,7 @@ class _Analyzer:
         if declared is None:
             return None
         scope = Scope(self._symbols, {"registry": _REGISTRY})
-        most = self._compile(declared.max_entries, scope, COUNT)
+        most = self._compile(declared.max_entries, scope, INT)
         held = self._machine.cursors is not None and not declared.beyond_cursors
         return Retention(most, declared.evict == EVICT_RECORDS, held)
 
@@ -251,9 +251,9 @@ class _Analyzer:
     def _views(self) -> Views:
         machine, scope = self._machine, self._record_scope()
         counted = scope.with_names(
-            {"watcher_count": nodes.Name(COUNT, Root.WATCHERS, "watcher_count")}
+            {"watcher_count": nodes.Name(INT, Root.WATCHERS, "watcher_count")}
         )
-        left_out = machine.snapshot.json == "leave_out_none"
+        left_out = machine.snapshot.json == "omit_none"
         snapshot = tuple(
             self._view(name, each, counted, left_out)
             for name, each in machine.snapshot.fields.items()
@@ -271,16 +271,16 @@ class _Analyzer:
     def _view(
         self, name: Name, declared: model.ViewField, scope: Scope, left_out: bool
     ) -> tuple[ViewInfo, Expression]:
-        typed = self._compile(declared.is_, scope)
+        typed = self._compile(declared.expr, scope)
         if typed.type.required.kind in _NO_VALUES:
             message = f"a field of a view has a value; this is {typed.type}"
-            self._diagnostics.add(declared.is_.mark, "wrong-type", message)
+            self._diagnostics.add(declared.expr.mark, "wrong-type", message)
         rule = declared.json
-        if rule not in (None, "leave_out_none", "keep_none"):
-            message = f"json: {str(rule)!r} is no rule; there are leave_out_none and keep_none"
+        if rule not in (None, "omit_none", "keep_none"):
+            message = f"json: {str(rule)!r} is no rule; there are omit_none and keep_none"
             self._diagnostics.add(declared.mark, "unknown-name", message)
         keep = rule == "keep_none" or (rule is None and not left_out)
-        return ViewInfo(str(name), typed.type, declared.is_, keep), typed
+        return ViewInfo(str(name), typed.type, declared.expr, keep), typed
 
     def _entry(self) -> tuple[tuple[tuple[ViewInfo, Expression], ...], tuple[str, ...]]:
         """Return the feed entry: of an ended record, so what an end gives is there."""
@@ -299,7 +299,7 @@ class _Analyzer:
             self._view(name, each, scope, False) for name, each in feed.entry.fields.items()
         )
         self._symbols.row_fields = {info.name: info.type for info, _ in fields}
-        if self._symbols.row_fields.get("seq") != COUNT:
+        if self._symbols.row_fields.get("seq") != INT:
             message = "a feed entry needs the field seq, the sequence of its record"
             self._diagnostics.add(feed.entry.mark, "missing-field", message)
         read = {
@@ -314,9 +314,9 @@ class _Analyzer:
     # Rules --------------------------------------------------------------------------------------
 
     def _classifier(self, name: Name, declared: model.Classifier) -> Rule:
-        params = self._commands.params(declared.takes, "id")
+        params = self._commands.params(declared.params, "id")
         scope = self._commands.base_scope(params, operation=optional(ENTITY))
-        return Rule(str(name), declared.summary, self._compile(declared.gives, scope), params)
+        return Rule(str(name), declared.summary, self._compile(declared.returns, scope), params)
 
     def _state_names(self) -> dict[str, Expression]:
         many = f"{self._machine.entity}s"
@@ -334,7 +334,7 @@ class _Analyzer:
 
     def _claim(self, name: Name, declared: property_model.Claim) -> Rule:
         scope = Scope(self._symbols, self._state_names())
-        return Rule(str(name), declared.summary, self._compile(declared.holds, scope, BOOL), {})
+        return Rule(str(name), declared.summary, self._compile(declared.expr, scope, BOOL), {})
 
     def _cursors(self) -> Type:
         return Type("counts", inner=Type("enum", self._symbols.cursor_enum))
@@ -350,7 +350,7 @@ class _Analyzer:
                 for when in names
             }
         scope = Scope(self._symbols, names, constants)
-        return Rule(str(name), declared.summary, self._compile(declared.holds, scope, BOOL), {})
+        return Rule(str(name), declared.summary, self._compile(declared.expr, scope, BOOL), {})
 
     def _always(self) -> dict[tuple[str, str], Expression]:
         """Fields that the constructor sets, whatever the caller wrote; and defaults."""

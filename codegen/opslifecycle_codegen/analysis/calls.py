@@ -9,7 +9,7 @@ from opslifecycle_codegen.base.diagnostics import nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.types import BOOL, COUNT, FLOAT, Type
+from opslifecycle_codegen.ir.types import BOOL, FLOAT, INT, Type
 
 if TYPE_CHECKING:
     from opslifecycle_codegen.analysis.expressions import Checker
@@ -44,7 +44,7 @@ def _extreme(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Expre
             raise checker.refuse(argument, "wrong-type", f"expected a number, found {each.type}")
     if len(typed) < 2:
         raise checker.refuse(node, "wrong-type", f"{name} needs two numbers or more")
-    type = FLOAT if any(each.type == FLOAT for each in typed) else COUNT
+    type = FLOAT if any(each.type == FLOAT for each in typed) else INT
     return nodes.Extreme(type, name, tuple(typed))
 
 
@@ -72,7 +72,7 @@ def _quantified(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Ex
     element = checker.check(generator.elt, scope)
     if name in ("all", "any"):
         checker.want(generator.elt, element, BOOL)
-    type = COUNT if name == "count" else BOOL
+    type = INT if name == "count" else BOOL
     return nodes.Quantified(type, name, element, tuple(loops))
 
 

@@ -18,11 +18,11 @@ from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import (
     ACTION,
     BOOL,
-    COUNT,
     ENTITY,
+    INT,
     REGISTRY,
     STATUSES,
-    TEXT,
+    STR,
     Type,
     fits,
     optional,
@@ -69,13 +69,13 @@ class Commands:
 
     def create(self, declared: model.Create) -> tuple[Command, Expression]:
         """Return the command that makes a record, and its id."""
-        params = self.params(declared.takes)
+        params = self.params(declared.params)
         scope = self.base_scope(params)
         made = compile_expression(
             declared.id, scope, self._diagnostics, self._symbols.entity_fields["id"]
         )
         scope = self.base_scope(params, operation=optional(ENTITY))
-        checks, scope = self.guards.checks(declared.checks, scope)
+        checks, scope = self.guards.checks(declared.guards, scope)
         updates = self.changes.updates(declared.update, scope)
         target = self._resolver.statuses([declared.to])
         if target and target[0] in self._symbols.status_groups["terminal"]:
@@ -95,16 +95,16 @@ class Commands:
 
     def action(self, name: Name, declared: model.Action) -> Command:
         """Compile one action on a record."""
-        params = self.params(declared.takes, "id", "action")
+        params = self.params(declared.params, "id", "action")
         label = action_label(name, declared)
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
         scope = self.base_scope(params, operation=optional(ENTITY))
-        names = declared.checks if declared.checks is not None else self._machine.checks
+        names = declared.guards if declared.guards is not None else self._machine.default_guards
         # For any action that has these guards: no parameters, and its label and statuses are given.
         any_action = self._action_scope(
             self.base_scope({}, operation=optional(ENTITY)),
-            nodes.Name(TEXT, Root.ACTION_LABEL, "action.label"),
+            nodes.Name(STR, Root.ACTION_LABEL, "action.label"),
             nodes.Name(STATUSES, Root.ACTION_STATUSES, "action.from_statuses"),
         )
         foreseeable, depends_on = self.guards.foreseen(names, any_action)
@@ -147,7 +147,7 @@ class Commands:
         scope = self.base_scope({}, operation=optional(ENTITY))
         label = str(declared.method)
         scope = self._action_scope(scope, nodes.text(label), nodes.StatusSet(STATUSES, sources))
-        names = declared.checks if declared.checks is not None else self._machine.checks
+        names = declared.guards if declared.guards is not None else self._machine.default_guards
         checks, scope = self.guards.checks(names, scope)
         updates = self.changes.updates(update, scope)
         effects = self.changes.effects(declared.effects)
@@ -158,7 +158,7 @@ class Commands:
     def watch(self, declared: model.Watch) -> Command:
         """The admission of a watcher; a read, so what always comes first does not come here."""
         scope = self.base_scope({}, operation=optional(ENTITY))
-        checks, scope = self.guards.checks(declared.checks, scope, always_first=False)
+        checks, scope = self.guards.checks(declared.guards, scope, global_guards=False)
         if scope.narrowed.get(self._machine.entity) != ENTITY:
             message = "nothing makes sure that the record exists"
             self._diagnostics.add(declared.mark, "may-be-none", message)
@@ -173,12 +173,12 @@ class Commands:
 
     def cursors(self, declared: model.Cursors) -> Command:
         """Return the advance of a cursor."""
-        count = self._resolver.type_of(TypeExpr("count", declared.mark))
+        count = self._resolver.type_of(TypeExpr("int", declared.mark))
         params = {"consumer": Type("enum", self._symbols.cursor_enum), "cursor": count}
         scope = self.base_scope(params)
         checks, scope = self.guards.checks([], scope)
         refusal = self.guards.refusal(declared.beyond, scope, self._diagnostics)
-        watermark = nodes.Field(COUNT, scope.names["registry"], "watermark")
+        watermark = nodes.Field(INT, scope.names["registry"], "watermark")
         test = nodes.Compare(BOOL, (scope.names["cursor"], watermark), ("<=",))
         past = Check((), test, refusal)
         name = str(declared.advance)
@@ -189,7 +189,7 @@ class Commands:
         first, scope = self.guards.checks([], self.base_scope({}))
         id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
         id_scope = scope.with_names({"id": id})
-        given = [(name, refusal) for each in declared.checks for name, refusal in each.items()]
+        given = [(name, refusal) for each in declared.guards for name, refusal in each.items()]
         names = [str(name) for name, _ in given]
         for name, _ in given:
             if name not in BARRIER_CHECKS or names.count(name) > 1:

@@ -16,8 +16,8 @@ from opslifecycle_codegen.analysis.intervals import linear
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Command, ForAll, Program
-from opslifecycle_codegen.ir.types import COUNT
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Command, Program
+from opslifecycle_codegen.ir.types import INT
 
 STEP_MAX = 1_000
 #: How far a literal may be from zero, for a field in small steps.
@@ -28,13 +28,13 @@ def small_steps(program: Program) -> frozenset[str]:
     """Return the fields that grow in small steps alone, in the notation of the machine."""
     entity = program.machine.entity
     values: dict[str, list[Expression]] = {
-        f"registry.{name}": [program.registry_starts[name]]
+        f"registry.{name}": [program.registry_initial[name]]
         for name, type in program.symbols.registry_fields.items()
-        if type.required == COUNT and name in program.registry_starts
+        if type.required == INT and name in program.registry_initial
     }
     for name, type in program.symbols.entity_fields.items():
-        if type.required == COUNT and name not in _stamped(program):
-            values[f"{entity}.{name}"] = [program.starts.get(name, nodes.NOTHING)]
+        if type.required == INT and name not in _stamped(program):
+            values[f"{entity}.{name}"] = [program.initial.get(name, nodes.NOTHING)]
     for each in every_update(program):
         values.get(notation(each.target), []).append(each.value)
     small = set(values)
@@ -59,9 +59,9 @@ def every_update(program: Program) -> Iterator[Assignment]:
         yield from bulk.updates
 
 
-def _bulks(program: Program) -> list[ForAll]:
+def _bulks(program: Program) -> list[Bulk]:
     recovery = program.recovery.command if program.recovery is not None else None
-    return [*program.for_all, *([recovery] if recovery is not None else [])]
+    return [*program.bulk, *([recovery] if recovery is not None else [])]
 
 
 def _is_small(value: Expression, small: set[str]) -> bool:
@@ -92,7 +92,7 @@ def live_counters(program: Program) -> dict[str, int]:
     for name, type in program.symbols.registry_fields.items():
         field = f"registry.{name}"
         added = _grown(field, program.create.updates)
-        if type != COUNT or not added or not _is_recovered(program, name, added):
+        if type != INT or not added or not _is_recovered(program, name, added):
             continue
         elsewhere = [_grown(field, command.updates) for command in program.actions]
         elsewhere += [_grown(field, bulk.updates) for bulk in _bulks(program)]

@@ -19,11 +19,11 @@ from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import (
     BOOL,
-    COUNT,
     FLOAT,
+    INT,
     NONE,
     STATUSES,
-    TEXT,
+    STR,
     UNKNOWN,
     Type,
     fits,
@@ -172,11 +172,11 @@ class Checker:
         if isinstance(value, bool):
             return nodes.Literal(BOOL, value)
         if isinstance(value, int):
-            return nodes.Literal(COUNT, value)
+            return nodes.Literal(INT, value)
         if isinstance(value, float):
             return nodes.Literal(FLOAT, value)
         if isinstance(value, str):
-            return nodes.Literal(TEXT, value)
+            return nodes.Literal(STR, value)
         raise self.refuse(node, "expression-form", f"{value!r} has no meaning here")
 
     def _bool_op(self, node: ast.BoolOp, scope: Scope, wanted: Type | None) -> Expression:
@@ -208,7 +208,7 @@ class Checker:
         for side, typed in ((node.left, left), (node.right, right)):
             if not typed.type.numeric:
                 raise self.refuse(side, "wrong-type", f"expected a number, found {typed.type}")
-        result = FLOAT if FLOAT in (left.type, right.type) else COUNT
+        result = FLOAT if FLOAT in (left.type, right.type) else INT
         return nodes.Arithmetic(result, operator, left, right)
 
     def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Expression:
@@ -231,7 +231,7 @@ class Checker:
             raise self.refuse(node, "expression-form", f"{base.type} cannot be subscripted")
         key = self.check(node.slice, scope, base.type.inner)
         self.want(node.slice, key, base.type.inner)
-        return nodes.Count(COUNT, base, key)
+        return nodes.Count(INT, base, key)
 
     def want(self, node: ast.expr, typed: Expression, wanted: Type) -> None:
         """Refuse a node whose type does not fit."""

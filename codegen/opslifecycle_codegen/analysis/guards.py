@@ -29,11 +29,11 @@ class Guards:
         self.used_rejections: set[str] = set()
 
     def checks(
-        self, names: Sequence[Name], scope: Scope, *, always_first: bool = True
+        self, names: Sequence[Name], scope: Scope, *, global_guards: bool = True
     ) -> tuple[tuple[Check, ...], Scope]:
         """Return the checks of guards in their order, and the scope of what follows them."""
         checks = []
-        for name in [*(self._machine.always_first if always_first else []), *names]:
+        for name in [*(self._machine.global_guards if global_guards else []), *names]:
             guard = self._machine.guards.get(name)
             if guard is None:
                 hint = nearest(name, self._machine.guards)
@@ -50,7 +50,7 @@ class Guards:
     ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
         """The checks that this scope suffices for, and the names of the guards that need more."""
         checks, later = [], []
-        for name in [*self._machine.always_first, *names]:
+        for name in [*self._machine.global_guards, *names]:
             guard = self._machine.guards.get(name)
             if guard is None:
                 continue
@@ -75,7 +75,7 @@ class Guards:
                 scope = scope.with_names({str(local): bound})
         test = compile_expression(guard.when, scope, diagnostics, BOOL)
         failed = narrowed_by(guard.when, scope, diagnostics, truth=False)
-        refusal = self.refusal(guard.otherwise, failed, diagnostics)
+        refusal = self.refusal(guard.error, failed, diagnostics)
         scope = narrowed_by(guard.when, scope, diagnostics, truth=True)
         return Check(tuple(lets), test or NOTHING, refusal, str(name)), scope
 
@@ -83,24 +83,24 @@ class Guards:
         """Return the error that a refusal gives, with its facts."""
         name = refusal.name
         self.used_rejections.add(str(name))
-        declared = self._machine.rejections.get(name)
+        declared = self._machine.errors.get(name)
         if declared is not None:
-            error = str(declared.error)
+            error = str(declared.class_)
             facts = self.fact_types(declared)
         elif name in BUILT_IN_REJECTIONS:
             error, facts = BUILT_IN_REJECTIONS[name]
         else:
-            hint = nearest(name, [*self._machine.rejections, *BUILT_IN_REJECTIONS])
-            message = f"there is no rejection {str(name)!r}"
-            diagnostics.add(refusal.mark, "unknown-rejection", message, hint)
+            hint = nearest(name, [*self._machine.errors, *BUILT_IN_REJECTIONS])
+            message = f"there is no error {str(name)!r}"
+            diagnostics.add(refusal.mark, "unknown-error", message, hint)
             return RefusalOf("", ())
-        for fact in refusal.facts:
+        for fact in refusal.fields:
             if fact not in facts:
                 message = f"{name} has no fact {str(fact)!r}"
                 diagnostics.add(fact.mark, "unknown-name", message, nearest(fact, facts))
         given: list[Expression] = []
         for fact_name, type in facts.items():
-            expr = refusal.facts.get(Name(fact_name, refusal.mark))
+            expr = refusal.fields.get(Name(fact_name, refusal.mark))
             if expr is None:
                 message = f"{name} needs the fact {fact_name!r}"
                 diagnostics.add(refusal.mark, "missing-key", message)
@@ -111,4 +111,4 @@ class Guards:
 
     def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
         """Return the types of the facts that a rejection carries."""
-        return {str(name): self._resolver.type_of(type) for name, type in rejection.facts.items()}
+        return {str(name): self._resolver.type_of(type) for name, type in rejection.fields.items()}

@@ -11,7 +11,7 @@ from opslifecycle_codegen.analysis.zones import ZERO, Sum, Zone
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation, replaced
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.types import COUNT
+from opslifecycle_codegen.ir.types import INT
 
 #: How many cases of alternatives are told apart; what comes beyond is taken as unknown.
 _CASES_MAX = 64
@@ -150,7 +150,7 @@ class State:
         return [zone]
 
     def _compared(self, zone: Zone, one: Expression, sign: str, other: Expression) -> list[Zone]:
-        if one.type.required != COUNT or other.type.required != COUNT:
+        if one.type.required != INT or other.type.required != INT:
             return [zone]
         if sign in (">", ">="):
             one, other, sign = other, one, {">": "<", ">=": "<="}[sign]
@@ -249,7 +249,7 @@ def linear(tree: Expression) -> Sum | None:
                 return None
             return one.plus(other, 1 if operator == "+" else -1)
         case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified():
-            return Sum({notation(tree): 1}) if tree.type.required == COUNT else None
+            return Sum({notation(tree): 1}) if tree.type.required == INT else None
     return None
 
 

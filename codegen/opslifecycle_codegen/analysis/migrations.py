@@ -15,7 +15,7 @@ from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES, Migration, Migrations
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, COUNT, TEXT, Type
+from opslifecycle_codegen.ir.types import BOOL, INT, STR, Type
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
@@ -69,7 +69,7 @@ class _Checker:
                 self._diagnostics.add(rule.mark, "unknown-name", message, nearest(rule, breaking))
         return Migration(
             version,
-            str(declared.because),
+            str(declared.reason),
             declared.refuses,
             {str(p): {str(o): str(n) for o, n in e.items()} for p, e in declared.renames.items()},
             {str(p): [str(name) for name in names] for p, names in declared.removes.items()},
@@ -139,9 +139,9 @@ class _Checker:
             inner = type.required
             if inner == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text == "true"
-            if inner == COUNT and node.plain and node.text.isdecimal():
+            if inner == INT and node.plain and node.text.isdecimal():
                 return int(node.text)
-            if inner == TEXT:
+            if inner == STR:
                 return node.text
             if inner.kind == "enum" and node.text in self._symbols.enums[inner.name].members:
                 return node.text

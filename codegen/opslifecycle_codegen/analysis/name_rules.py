@@ -30,8 +30,8 @@ def check_create(machine: model.Machine, params: dict[str, Type], diagnostics: D
     """Report methods of `create` that leave out what every new record needs."""
     for method, words in machine.create.methods.items():
         for param in words:
-            if param not in machine.create.takes:
-                hint = nearest(param, machine.create.takes)
+            if param not in machine.create.params:
+                hint = nearest(param, machine.create.params)
                 message = f"{method} takes {str(param)!r}, which is not declared"
                 diagnostics.add(param.mark, "unknown-name", message, hint)
         for name, type in params.items():
@@ -55,7 +55,7 @@ class _Names:
                     message = f"{str(name)!r} cannot be {where}: {reason}"
                     self._diagnostics.add(name.mark, "reserved-name", message, "choose another")
 
-        for name in self._machine.create.takes:
+        for name in self._machine.create.params:
             if name == "id" and self._machine.create.id.strip() != "id":
                 message = "'id' is the id of the new record: `create.id` must be `id`, too"
                 self._diagnostics.add(name.mark, "reserved-name", message, "choose another")
@@ -65,14 +65,14 @@ class _Names:
         yield "a type", [*self._types(), *self._given_names()]
         yield "the entity", [machine.entity]
         actions, classifiers = machine.actions.values(), machine.classifiers.values()
-        yield "a parameter of an action", (n for each in actions for n in each.takes)
-        yield "a parameter of a classifier", (n for each in classifiers for n in each.takes)
-        yield "a parameter of `create`", machine.create.takes
+        yield "a parameter of an action", (n for each in actions for n in each.params)
+        yield "a parameter of a classifier", (n for each in classifiers for n in each.params)
+        yield "a parameter of `create`", machine.create.params
         yield "a `let` of a guard", (n for guard in machine.guards.values() for n in guard.let)
         yield "a field of a record", machine.fields
         yield "a setting", machine.settings
-        facts = (rejection.facts for rejection in machine.rejections.values())
-        yield "a fact of a rejection", (name for each in facts for name in each)
+        facts = (rejection.fields for rejection in machine.errors.values())
+        yield "a field of an error", (name for each in facts for name in each)
         properties = [machine.statuses.properties]
         properties += [enum.properties for enum in machine.enums.values()]
         yield "a property of a closed set", (name for each in properties for name in each)
@@ -87,7 +87,7 @@ class _Names:
             *machine.enums,
             *machine.values,
             *(name for value in machine.values.values() for name in value.variants),
-            *(rejection.error for rejection in machine.rejections.values()),
+            *(rejection.class_ for rejection in machine.errors.values()),
         ]
         if machine.feed is not None:
             types += [machine.feed.batch, machine.feed.entry.name]
@@ -143,24 +143,24 @@ class _Names:
         """A `let` hides no parameter of a command that its guard is asked of."""
         machine = self._machine
         commands: list[tuple[dict[Name, object], list[Name]]] = [
-            ({**machine.create.takes}, [*machine.always_first, *machine.create.checks])
+            ({**machine.create.params}, [*machine.global_guards, *machine.create.guards])
         ]
         for action in machine.actions.values():
-            own = action.checks if action.checks is not None else machine.checks
-            commands.append(({**action.takes}, [*machine.always_first, *own]))
+            own = action.guards if action.guards is not None else machine.default_guards
+            commands.append(({**action.params}, [*machine.global_guards, *own]))
         if machine.cursors is not None:
             mark = machine.cursors.advance.mark
             given: dict[Name, object] = {Name(n, mark): None for n in ("consumer", "cursor")}
-            commands.append((given, [*machine.always_first]))
+            commands.append((given, [*machine.global_guards]))
         for takes, guards in commands:
             for guard in guards:
                 declared = machine.guards.get(guard)
                 lets = [] if declared is None else list(declared.let)
                 self._no_collisions([*takes, *lets], "parameter and each `let`")
         lets = [name for guard in machine.guards.values() for name in guard.let]
-        taken = [name for action in machine.actions.values() for name in action.takes]
-        taken += [name for each in machine.classifiers.values() for name in each.takes]
-        for name in (*machine.create.takes, *taken, *lets):
+        taken = [name for action in machine.actions.values() for name in action.params]
+        taken += [name for each in machine.classifiers.values() for name in each.params]
+        for name in (*machine.create.params, *taken, *lets):
             if name == machine.entity:
                 message = f"{name} is what expressions call the record"
                 hint = f"the entity stands at line {machine.entity.mark.line}"
@@ -169,7 +169,9 @@ class _Names:
     def others(self) -> None:
         """Invariants and steps are functions of one module; `terminal` is a property already."""
         machine = self._machine
-        self._no_collisions([*machine.invariants, *machine.steps], "invariant and each step")
+        self._no_collisions(
+            [*machine.invariants, *machine.transition_invariants], "invariant and each step"
+        )
         for name in machine.statuses.properties:
             if name == "terminal":
                 message = "terminal is a property that every status has"

@@ -62,23 +62,23 @@ class _Overlaps:
         self._steps()
 
     def _commands_with_guards(self) -> list[tuple[Command, list[Name]]]:
-        program, machine, first = self._program, self._machine, self._machine.always_first
-        found = [(program.create, [*first, *machine.create.checks])]
+        program, machine, first = self._program, self._machine, self._machine.global_guards
+        found = [(program.create, [*first, *machine.create.guards])]
         for action in program.actions:
             declared = next(a for n, a in machine.actions.items() if n == action.name)
-            own = declared.checks if declared.checks is not None else machine.checks
+            own = declared.guards if declared.guards is not None else machine.default_guards
             found.append((action, [*first, *own]))
         if machine.rollback is not None and program.rollback is not None:
-            declared_checks = machine.rollback.checks
-            own = declared_checks if declared_checks is not None else machine.checks
+            declared_checks = machine.rollback.guards
+            own = declared_checks if declared_checks is not None else machine.default_guards
             found.append((program.rollback, [*first, *own]))
         if machine.erase is not None and program.erase is not None:
-            declared_checks = machine.erase.checks
-            own = declared_checks if declared_checks is not None else machine.checks
+            declared_checks = machine.erase.guards
+            own = declared_checks if declared_checks is not None else machine.default_guards
             found.append((program.erase, [*first, *own]))
         if machine.watch is not None and program.watch is not None:
             # A watch is a read: what always comes first does not come there.
-            found.append((program.watch, list(machine.watch.checks)))
+            found.append((program.watch, list(machine.watch.guards)))
         return found
 
     def _scope(self, command: Command) -> Scope:
@@ -113,7 +113,7 @@ class _Overlaps:
     def _by_numbers(self, command: Command, guard: str) -> tuple[bool, bool]:
         """Return the same, as far as the numbers that are compared decide it."""
         state = self._states.fresh(live=is_live(command, self._program))
-        for check, before in self._states.before(command.checks, state):
+        for check, before in self._states.before(command.guards, state):
             if check.guard == guard and before.reached:
                 refuses = before.assuming(negation(check.test)).reached
                 return refuses, before.assuming(check.test).reached

@@ -32,7 +32,7 @@ def declared_updates(machine: model.Machine) -> Iterator[Text]:
         yield from action.update
     for step in machine.on_terminal:
         yield from step.update
-    for bulk in machine.for_all_live.values():
+    for bulk in machine.bulk.values():
         yield from bulk.update
     if machine.rollback is not None:
         yield from machine.rollback.update
@@ -52,11 +52,11 @@ class _Placement:
         return evolve(
             self._machine,
             guards=self._guards(),
-            always_first=_without_legality(self._machine.always_first),
+            global_guards=_without_legality(self._machine.global_guards),
             create=evolve(
-                self._machine.create, checks=_without_legality(self._machine.create.checks)
+                self._machine.create, guards=_without_legality(self._machine.create.guards)
             ),
-            checks=self._with_legality(self._machine.checks),
+            default_guards=self._with_legality(self._machine.default_guards),
             actions={name: self._action(each) for name, each in self._machine.actions.items()},
             rollback=self._rollback(),
             erase=self._erase(),
@@ -97,8 +97,8 @@ class _Placement:
                     message = f"{name} tests `from` itself: the compiler does, for every action"
                     hint = f"take the test out; {LEGAL_STATUS} in a list of checks places it"
                     self._diagnostics.add(text.mark, "legality", message, hint)
-        others = [*self._machine.always_first, *self._machine.create.checks]
-        others += self._machine.watch.checks if self._machine.watch is not None else []
+        others = [*self._machine.global_guards, *self._machine.create.guards]
+        others += self._machine.watch.guards if self._machine.watch is not None else []
         for check in others:
             if check == LEGAL_STATUS:
                 message = (
@@ -134,7 +134,7 @@ class _Placement:
     def _guards(self) -> dict[Name, model.Guard]:
         refusal = self._machine.illegal_transition
         when = Expr(f"{self._entity}.status in action.from_statuses", refusal.mark, precise=False)
-        legal = model.Guard(mark=refusal.mark, when=when, otherwise=refusal)
+        legal = model.Guard(mark=refusal.mark, when=when, error=refusal)
         return {**self._machine.guards, Name(LEGAL_STATUS, refusal.mark): legal}
 
     def _with_legality(self, checks: Sequence[Name]) -> list[Name]:
@@ -160,9 +160,9 @@ class _Placement:
     # Features -----------------------------------------------------------------------------------
 
     def _action(self, action: model.Action) -> model.Action:
-        if action.checks is None:
+        if action.guards is None:
             return action
-        return evolve(action, checks=self._with_legality(action.checks))
+        return evolve(action, guards=self._with_legality(action.guards))
 
     def _rollback(self) -> model.Rollback | None:
         rollback, machine = self._machine.rollback, self._machine
@@ -173,18 +173,18 @@ class _Placement:
             *(["close_watchers"] if machine.watch is not None else []),
             "erase",
         ]
-        checks = None if rollback.checks is None else self._with_legality(rollback.checks)
+        checks = None if rollback.guards is None else self._with_legality(rollback.guards)
         return evolve(
-            rollback, checks=checks, effects=[*rollback.effects, *_names(effects, rollback.mark)]
+            rollback, guards=checks, effects=[*rollback.effects, *_names(effects, rollback.mark)]
         )
 
     def _erase(self) -> model.Erase | None:
         erase = self._machine.erase
         if erase is None:
             return None
-        checks = None if erase.checks is None else self._with_legality(erase.checks)
+        checks = None if erase.guards is None else self._with_legality(erase.guards)
         effects = [*erase.effects, *_names(["erase"], erase.mark)]
-        return evolve(erase, checks=checks, effects=effects)
+        return evolve(erase, guards=checks, effects=effects)
 
     def _counters(self, feed: model.Feed) -> dict[str, str]:
         """Return the fields of the registry that a feed has, each with its summary."""
@@ -199,11 +199,11 @@ class _Placement:
         if feed is None:
             return fields
         declared = fields.get(Name("sequence", feed.mark))
-        type = TypeExpr("optional count", feed.mark)
+        type = TypeExpr("int | None", feed.mark)
         if declared is None:
             fields[Name("sequence", feed.mark)] = model.EntityField(mark=feed.mark, type=type)
-        elif declared.type != type or declared.starts is not None:
-            message = "sequence belongs to the feed: its type is `optional count`, with no value"
+        elif declared.type != type or declared.initial is not None:
+            message = "sequence belongs to the feed: its type is `int | None`, with no value"
             self._diagnostics.add(declared.mark, "owned-field", message)
         return fields
 
@@ -215,11 +215,11 @@ class _Placement:
             declared = fields.get(Name(name, feed.mark))
             if declared is None:
                 fields[Name(name, feed.mark)] = model.RegistryField(
-                    mark=feed.mark, type=TypeExpr("count", feed.mark),
-                    starts=Expr("0", feed.mark), summary=Text(summary, feed.mark),
+                    mark=feed.mark, type=TypeExpr("int", feed.mark),
+                    initial=Expr("0", feed.mark), summary=Text(summary, feed.mark),
                 )  # fmt: skip
-            elif (declared.type, declared.starts) != ("count", "0") or declared.recovered_as:
-                message = f"{name} belongs to the feed: it is a `count` that starts at 0"
+            elif (declared.type, declared.initial) != ("int", "0") or declared.recovered_as:
+                message = f"{name} belongs to the feed: it is an `int` whose initial value is 0"
                 self._diagnostics.add(declared.mark, "owned-field", message)
         return fields
 

@@ -28,14 +28,14 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import OUT_OF_RANGE, RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Check, Command, ForAll, Program
-from opslifecycle_codegen.ir.types import BOOL, COUNT, COUNT_MAX, ENTITY, FLOAT
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, Program
+from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name
 
-_RANGE = Interval(0, COUNT_MAX)
+_RANGE = Interval(0, INT_MAX)
 #: What a field in small steps can come to: far enough from the end for a whole command.
-_SMALL = Interval(0, COUNT_MAX - 1_000 * STEP_MAX)
+_SMALL = Interval(0, INT_MAX - 1_000 * STEP_MAX)
 _FLOAT_MAX = sys.float_info.max
 
 
@@ -79,7 +79,7 @@ class States:
         for earlier, later in self._times:
             state = state.assuming(nodes.Compare(BOOL, (earlier, later), ("<=",)))
         for name, least in self._live.items() if live else ():
-            counter = nodes.Name(COUNT, nodes.Root.REGISTRY, name)
+            counter = nodes.Name(INT, nodes.Root.REGISTRY, name)
             test = nodes.Compare(BOOL, (nodes.number(least), counter), ("<=",))
             state = state.assuming(test)
         return state
@@ -89,10 +89,10 @@ class States:
         lets: dict[str, Expression] = {}
         for check in checks:
             lets |= {name: substituted(tree, lets) for name, tree in check.lets}
-            facts = tuple(substituted(fact, lets) for fact in check.refusal.facts)
+            facts = tuple(substituted(fact, lets) for fact in check.refusal.fields)
             test = substituted(check.test, lets)
             yield (
-                evolve(check, lets=(), test=test, refusal=evolve(check.refusal, facts=facts)),
+                evolve(check, lets=(), test=test, refusal=evolve(check.refusal, fields=facts)),
                 state,
             )
             state = state.assuming(test)
@@ -105,7 +105,7 @@ def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:
     for name, declared in program.machine.fields.items():
         if declared.stamped is not None:
             stamped.setdefault(str(declared.stamped), []).append(
-                nodes.Field(COUNT, record, str(name))
+                nodes.Field(INT, record, str(name))
             )
     for when, times in stamped.items():
         if when != "created":
@@ -129,7 +129,7 @@ class _Finder:
 
     def run(self) -> Ranges:
         program = self._program
-        bulks = [*program.for_all]
+        bulks = [*program.bulk]
         if program.recovery is not None and program.recovery.command is not None:
             bulks.append(program.recovery.command)
         unguarded = {bulk.action for bulk in bulks}
@@ -150,7 +150,7 @@ class _Finder:
     def _create(self) -> None:
         create, entity = self._program.create, self._program.machine.entity
         state = self._checked(create, self._states.fresh())
-        for name, tree in self._program.starts.items():
+        for name, tree in self._program.initial.items():
             wanted = self._symbols.entity_fields[name]
             for made in numbers_in(tree, wanted, f"{entity}.{name}", self._symbols):
                 state = self._kept(made, tree.mark, state, {}, self._found.create)
@@ -170,12 +170,12 @@ class _Finder:
 
     def _checked(self, command: Command, state: State) -> State:
         """Return what is known behind the checks of a command."""
-        for check, before in self._states.before(command.checks, state):
+        for check, before in self._states.before(command.guards, state):
             state = before.assuming(check.test)
             refused = before.assuming(negation(check.test))
             if refused.reached:
-                for tree in check.refusal.facts:
-                    self._shows(tree, f"a fact of {check.error}", refused)
+                for tree in check.refusal.fields:
+                    self._shows(tree, f"a field of {check.error}", refused)
         return state
 
     def _updated(
@@ -183,7 +183,7 @@ class _Finder:
     ) -> tuple[State, dict[str, Expression]]:
         """What is known behind the updates of a command, and the new values by their targets."""
         lets: dict[str, Expression] = {}
-        for check in command.checks:
+        for check in command.guards:
             lets |= {name: substituted(tree, lets) for name, tree in check.lets}
         values = dict(lets)
         for each in command.updates:
@@ -207,7 +207,7 @@ class _Finder:
                 after = evolve(after, cases=(*after.cases, *left.cases))
             state = after
 
-    def _bulk(self, bulk: ForAll) -> None:
+    def _bulk(self, bulk: Bulk) -> None:
         state = self._states.fresh()
         if bulk.unless is not None:
             state = state.assuming(negation(bulk.unless))
@@ -262,11 +262,11 @@ class _Finder:
             return
         bounds = state.bounds(made.value)
         low = bounds.least is None or bounds.least < 0
-        where = "below 0" if low else f"above {COUNT_MAX}"
+        where = "below 0" if low else f"above {INT_MAX}"
         text = notation(made.value)
-        fix = f"max({text}, 0)" if low else f"min({text}, {COUNT_MAX})"
+        fix = f"max({text}, 0)" if low else f"min({text}, {INT_MAX})"
         gone = bounds.most is not None and bounds.most < 0
-        gone = gone or (bounds.least is not None and bounds.least > COUNT_MAX)
+        gone = gone or (bounds.least is not None and bounds.least > INT_MAX)
         how = "is always" if gone else "may be"
         why = "" if gone else ", and nothing rejects that"
         message = f"{made.place} {how} {where} here{why}"
@@ -285,7 +285,7 @@ class _Finder:
         trees: list[tuple[str, Expression]] = []
         for view, fields in (("snapshot", program.views.snapshot), ("entry", program.views.entry)):
             trees += [(f"{view}.{info.name}", tree) for info, tree in fields]
-        trees += [(f"registry.{name}", tree) for name, tree in program.registry_starts.items()]
+        trees += [(f"registry.{name}", tree) for name, tree in program.registry_initial.items()]
         trees += [(rule.name, rule.tree) for rule in program.classifiers]
         trees += [(f"{name}.{of}", tree) for (name, of), tree in program.always.items()]
         if program.recovery is not None:
@@ -297,7 +297,7 @@ class _Finder:
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
-    return state.after(target, value) if target.type.required == COUNT else state.forgetting(target)
+    return state.after(target, value) if target.type.required == INT else state.forgetting(target)
 
 
 def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
@@ -312,8 +312,8 @@ def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
     bounds, tests = state.bounds(value), []
     if bounds.least is None or bounds.least < 0:
         tests.append(nodes.Compare(BOOL, (value, nodes.number(0)), (">=",)))
-    if bounds.most is None or bounds.most > COUNT_MAX:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(COUNT_MAX)), ("<=",)))
+    if bounds.most is None or bounds.most > INT_MAX:
+        tests.append(nodes.Compare(BOOL, (value, nodes.number(INT_MAX)), ("<=",)))
     return tuple(tests)
 
 
@@ -322,21 +322,21 @@ def with_guards(machine: model.Machine, found: Ranges) -> model.Machine:
     guards = dict(machine.guards)
 
     def behind(checks: list[Name] | None, needed: Sequence[Guard], command: str) -> list[Name]:
-        own = machine.checks if checks is None else checks
+        own = machine.default_guards if checks is None else checks
         titled = [(each, f"{RANGE_GUARD}{each.made.place} in {command}") for each in needed]
         return [*own, *(_placed(guards, each, title) for each, title in titled)]
 
     rollback = machine.rollback
     if rollback is not None and found.rollback:
-        checks = behind(rollback.checks, found.rollback, str(rollback.method))
-        rollback = evolve(rollback, checks=checks)
+        checks = behind(rollback.guards, found.rollback, str(rollback.method))
+        rollback = evolve(rollback, guards=checks)
     actions = {
-        name: evolve(action, checks=behind(action.checks, found.actions[str(name)], str(name)))
+        name: evolve(action, guards=behind(action.guards, found.actions[str(name)], str(name)))
         if found.actions.get(str(name))
         else action
         for name, action in machine.actions.items()
     }
-    create = evolve(machine.create, checks=behind(machine.create.checks, found.create, "create"))
+    create = evolve(machine.create, guards=behind(machine.create.guards, found.create, "create"))
     return evolve(machine, guards=guards, create=create, actions=actions, rollback=rollback)
 
 
@@ -352,6 +352,6 @@ def _placed(guards: dict[Name, model.Guard], guard: Guard, title: str) -> Name:
         Name("field", guard.mark): expr(repr(guard.made.place)),
         Name("value", guard.mark): expr(notation(guard.made.value)),
     }
-    refusal = model.Refusal(mark=guard.mark, name=Name(OUT_OF_RANGE, guard.mark), facts=facts)
-    guards[name] = model.Guard(mark=guard.mark, when=expr(notation(guard.test)), otherwise=refusal)
+    refusal = model.Refusal(mark=guard.mark, name=Name(OUT_OF_RANGE, guard.mark), fields=facts)
+    guards[name] = model.Guard(mark=guard.mark, when=expr(notation(guard.test)), error=refusal)
     return name

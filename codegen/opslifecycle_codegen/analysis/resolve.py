@@ -17,11 +17,11 @@ from opslifecycle_codegen.ir.symbols import (
 )
 from opslifecycle_codegen.ir.types import (
     BOOL,
-    COUNT,
+    INT,
     NAME,
     SCALARS,
     STATUSES,
-    TEXT,
+    STR,
     UNKNOWN,
     Type,
     fits,
@@ -32,9 +32,14 @@ from opslifecycle_codegen.source.parser import is_name
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, TypeName
 
+#: What newcomers write, with the notation of the language.
+_USUAL_NAMES = {
+    "integer": "int", "count": "int", "number": "int or float", "long": "int", "double": "float",
+    "string": "str", "text": "str", "boolean": "bool", "optional": "X | None", "none": "X | None",
+}  # fmt: skip
 _COUNT = re.compile("0|[1-9][0-9]{0,17}")
 _ACTION_PROPERTIES = {
-    "label": PropertyInfo(TEXT, "What messages call it."),
+    "label": PropertyInfo(STR, "What messages call it."),
     "from_statuses": PropertyInfo(STATUSES, "The statuses it is legal from."),
     "idempotent_in": PropertyInfo(STATUSES, "Where rejecting it counts as a success."),
 }
@@ -66,14 +71,15 @@ class Resolver:
     def type_of(self, text: TypeExpr) -> Type:
         """The type that a text names; UNKNOWN, with the mistake reported, if there is none."""
         word = text.strip()
-        if word.startswith("optional "):
-            return optional(self.type_of(TypeExpr(word[9:].strip(), text.mark.shifted(9))))
+        required, bar, rest = word.partition("|")
+        if bar and rest.strip() == "None":
+            return optional(self.type_of(TypeExpr(required.rstrip(), text.mark)))
         found = SCALARS.get(word) or self._symbols.type_named(word)
         if found is None:
             known = [*SCALARS, *self._symbols.type_names()]
-            self._diagnostics.add(
-                text.mark, "unknown-type", f"there is no type {word!r}", nearest(word, known)
-            )
+            usual = _USUAL_NAMES.get(word.lower())
+            hint = f"write {usual}" if usual else nearest(word, known)
+            self._diagnostics.add(text.mark, "unknown-type", f"there is no type {word!r}", hint)
             return UNKNOWN
         return found
 
@@ -151,9 +157,9 @@ class Resolver:
         if isinstance(node, Scalar):
             if type == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text == "true"
-            if type == COUNT and node.plain and _COUNT.fullmatch(node.text):
+            if type == INT and node.plain and _COUNT.fullmatch(node.text):
                 return int(node.text)
-            if type == TEXT or (type == NAME and is_name(node.text)):
+            if type == STR or (type == NAME and is_name(node.text)):
                 return node.text
             if type.kind == "enum":
                 members = self._members_declared(type.name)
@@ -248,7 +254,7 @@ class Resolver:
                 message = f"{name} is a field that every record has"
                 self._diagnostics.add(name.mark, "name-collision", message)
             symbols.entity_fields[str(name)] = type = self.type_of(declared.type)
-            if name == "terminal_outcome" and (not type.optional or declared.starts is not None):
+            if name == "terminal_outcome" and (not type.optional or declared.initial is not None):
                 message = f"{name} is set by the action that ends a record"
                 hint = "its type is optional, and it has no value to start with"
                 self._diagnostics.add(declared.mark, "owned-field", message, hint)
@@ -292,8 +298,8 @@ class Resolver:
                 continue
             fields = symbols.registry_fields if section == "registry" else symbols.entity_fields
             found = fields.get(name)
-            if found is None or not fits(found, optional(COUNT)):
-                wanted = "count" if section == "registry" else "optional count"
+            if found is None or not fits(found, optional(INT)):
+                wanted = "int" if section == "registry" else "int | None"
                 message = f"{feature} needs {section}.{name} of type {wanted}"
                 self._diagnostics.add(declared.mark, "missing-field", message)
         if machine.cursors is not None:

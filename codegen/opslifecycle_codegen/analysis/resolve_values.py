@@ -115,8 +115,8 @@ class _Values:
         defaulted = ""
         for name, each in declared.items():
             type = self._type_of(each.type)
-            if each.json not in (None, "leave_out_none"):
-                message = f"json: {str(each.json)!r} is no rule; there is leave_out_none"
+            if each.json not in (None, "omit_none"):
+                message = f"json: {str(each.json)!r} is no rule; there is omit_none"
                 self._diagnostics.add(each.mark, "unknown-name", message)
             has_default = type.optional or each.default is not None
             if defaulted and not has_default:

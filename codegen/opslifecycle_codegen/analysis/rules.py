@@ -104,7 +104,7 @@ class _Rules:
     def methods(self) -> None:
         """Every action can be asked for."""
         machine = self._machine
-        done = {str(each.do) for each in machine.for_all_live.values()}
+        done = {str(each.do) for each in machine.bulk.values()}
         for name, action in machine.actions.items():
             if not action.methods and name not in done:
                 message = f"{name} has no method and no command that does it"
@@ -117,19 +117,19 @@ class _Rules:
 
     def rejections(self) -> None:
         """What a rejection says names its own facts only."""
-        for name, rejection in self._machine.rejections.items():
+        for name, rejection in self._machine.errors.items():
             try:
-                fields = [field for _, field, _, _ in string.Formatter().parse(rejection.says)]
+                fields = [field for _, field, _, _ in string.Formatter().parse(rejection.message)]
             except ValueError as error:
                 message = f"{name} says what cannot be filled in: {error}"
-                self._diagnostics.add(rejection.says.mark, "bad-template", message)
+                self._diagnostics.add(rejection.message.mark, "bad-template", message)
                 continue
             for field in fields:
                 root = re.split(r"[.\[]", field)[0] if field is not None else None
-                if root is not None and root not in rejection.facts:
-                    hint = nearest(root, rejection.facts)
+                if root is not None and root not in rejection.fields:
+                    hint = nearest(root, rejection.fields)
                     message = f"{name} says {{{field}}}, which is none of its facts"
-                    self._diagnostics.add(rejection.says.mark, "unknown-name", message, hint)
+                    self._diagnostics.add(rejection.message.mark, "unknown-name", message, hint)
 
     def unused(self) -> None:
         """Whatever is declared is used, or waived with a reason."""
@@ -146,10 +146,12 @@ class _Rules:
                 self._diagnostics.add(name.mark, "name-collision", message)
             elif name not in self._commands.changes.used_effects:
                 self._add(name, "unused-effect", f"nothing has the effect {name}")
-        for name in machine.rejections:
+        for name in machine.errors:
             if name not in self._commands.guards.used_rejections:
-                message = f"nothing is refused with {name}"
-                self._add(name, "rejection-never-given", message, "a guard gives it")
+                message = f"no guard raises {name}"
+                self._add(
+                    name, "unused-error", message, "name it as the `error` of a guard, or remove it"
+                )
         for type_name, value in machine.values.items():
             for field_name, field in value.fields.items():
                 if field.checked_by is not None and field.checked_by not in machine.guards:

@@ -19,19 +19,19 @@ HAPPENINGS = (DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING)
 def check_slices(program: Program, diagnostics: Diagnostics) -> None:
     """Report what the slices of a machine name that there is not."""
     machine = program.machine
-    for each in machine.proof.values():
+    for each in machine.scenarios.values():
         if not 1 <= each.entities <= ENTITIES_MAX or not 1 <= each.keys <= ENTITIES_MAX:
             message = f"a slice has 1 to {ENTITIES_MAX} entities, and as many keys"
             diagnostics.add(each.mark, "wrong-shape", message)
-        _known(each.leaves_out, [*methods(program), *HAPPENINGS], "nothing is called", diagnostics)
+        _known(each.exclude, [*methods(program), *HAPPENINGS], "nothing is called", diagnostics)
         _known(
             each.settings, [str(n) for n in machine.settings], "there is no setting", diagnostics
         )
         _known(each.bounds, _counts(program), "there is no count", diagnostics)
         params = {"consumer"} if machine.cursors is not None else set()
-        for command in (program.create, *program.actions, *(e.command for e in program.for_all)):
+        for command in (program.create, *program.actions, *(e.command for e in program.bulk)):
             params |= set(command.params)
-        _known((Text(p.partition(".")[0], p.mark) for p in each.takes), params,
+        _known((Text(p.partition(".")[0], p.mark) for p in each.params), params,
                "nothing is taken that is called", diagnostics)  # fmt: skip
         _check_settings(each.settings, machine, diagnostics)
 
@@ -53,7 +53,7 @@ def _check_settings(
 def methods(program: Program) -> list[str]:
     """Return every method that changes something or waits."""
     machine = program.machine
-    found = [*machine.create.methods, *machine.for_all_live]
+    found = [*machine.create.methods, *machine.bulk]
     found += [method for action in machine.actions.values() for method in action.methods]
     features = (
         machine.rollback, machine.erase, machine.collect, machine.watch, machine.barrier
@@ -71,7 +71,7 @@ def _counts(program: Program) -> list[str]:
         f"{owner}.{name}"
         for owner, fields in owners.items()
         for name, type in fields.items()
-        if type.required.kind == "count" and name not in program.machine.settings
+        if type.required.kind == "int" and name not in program.machine.settings
     ]
 
 

@@ -9,7 +9,7 @@ from attrs import frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import COUNT, FLOAT, Type
+from opslifecycle_codegen.ir.types import FLOAT, INT, Type
 
 
 @frozen
@@ -35,7 +35,7 @@ def numbers_in(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> 
         case nodes.Literal(value=None):
             pass
         case _:
-            if wanted.required == COUNT or (wanted.required == FLOAT and _computes(tree)):
+            if wanted.required == INT or (wanted.required == FLOAT and _computes(tree)):
                 yield Made(place, tree)
 
 

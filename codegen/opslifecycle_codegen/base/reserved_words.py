@@ -46,7 +46,7 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
         "every record has it",
     ),
     "a setting": (frozenset({"cls", "store", "on_effect"}), "every constructor takes it"),
-    "a fact of a rejection": (
+    "a field of an error": (
         frozenset(
             {
                 "add_note",

@@ -30,7 +30,7 @@ RULES = {
     "unknown-status": "No status or group has this name.",
     "unknown-action": "No action has this name.",
     "unknown-guard": "No guard has this name.",
-    "unknown-rejection": "No rejection has this name.",
+    "unknown-error": "No error has this name.",
     "unknown-effect": "No effect has this name.",
     "unknown-version": "The machine has no such version.",
     "unknown-rule": "No rule has this name, or it cannot be waived.",
@@ -48,7 +48,7 @@ RULES = {
     "expression-syntax": "The text is not a Python expression.",
     "expression-form": "The construct is not part of the expression language.",
     "expression-size": "The expression is too long.",
-    "bad-template": "The message of a rejection has an invalid placeholder.",
+    "bad-template": "The message of an error has an invalid placeholder.",
     "pseudo-status": "A pseudo status is used where a record would have it.",
     "terminal-start": "A record cannot be created in a terminal status.",
     "terminal-exit": "An action leads out of a terminal status.",
@@ -68,10 +68,10 @@ RULES = {
     "unused-guard": "No command uses the guard.",
     "unused-type": "No declaration uses the type.",
     "unused-effect": "No command has the effect.",
-    "rejection-never-given": "No guard uses the rejection.",
+    "unused-error": "No guard raises the error.",
 }
 
 WAIVABLE = frozenset(
     {"unreachable-status", "endless-status", "dead-action", "dead-guard", "overlapping-steps"}
-    | {"unused-guard", "unused-type", "unused-effect", "rejection-never-given"}
+    | {"unused-guard", "unused-type", "unused-effect", "unused-error"}
 )

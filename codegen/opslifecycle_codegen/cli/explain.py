@@ -81,7 +81,7 @@ def _command_lines(program: Program, command: Command) -> list[str]:
         lines.append("    erases the record")
     else:
         lines.append(f"    to {command.to}" if command.to else "    changes no status")
-    lines += [f"    needs {_need(check, program)}" for check in command.checks]
+    lines += [f"    needs {_need(check, program)}" for check in command.guards]
     lines += [f"    sets {target}: {text}" for target, text in _updates(program, command)]
     if command.outcome is not None:
         lines.append(f"    outcome {_outcome(program, command)}")
@@ -120,7 +120,7 @@ def _need(check: Check, program: Program) -> str:
 
 def _of_status(action: Command) -> Iterator[str]:
     """Return the error of the test of the status."""
-    return (check.error for check in action.checks if check.guard == LEGAL_STATUS)
+    return (check.error for check in action.guards if check.guard == LEGAL_STATUS)
 
 
 def _distinct(names: Iterator[str]) -> list[str]:

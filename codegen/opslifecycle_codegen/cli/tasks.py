@@ -266,7 +266,7 @@ TASKS = (
           (("--induction",), {"action": "store_true",
                               "help": "prove properties for any number of records, with z3"}))),
     Task("export", "print a scenario of a machine for another model checker", export,
-         ((("slice",), {"metavar": "SLICE", "help": "a scenario of the machine's `proof`"}),
+         ((("slice",), {"metavar": "SLICE", "help": "a scenario of the machine's `scenarios`"}),
           _MACHINE,
           (("--to",), {"choices": ("promela", "tla"), "default": "promela",
                        "help": "for SPIN or for TLA+ (default: promela)"}))),

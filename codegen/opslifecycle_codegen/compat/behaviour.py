@@ -50,9 +50,9 @@ def _facts(program: Program) -> Iterator[Fact]:
     for name, guard in machine.guards.items():
         when = " ".join(str(guard.when).split())
         yield Fact(f"the guard {name}", when, "", "", "guard-changed")
-    for name, rejection in machine.rejections.items():
-        facts = ", ".join(f"{n}: {t}" for n, t in program.facts[name].items())
-        signature = f"{rejection.error}({facts})"
+    for name, rejection in machine.errors.items():
+        facts = ", ".join(f"{n}: {t}" for n, t in program.error_fields[name].items())
+        signature = f"{rejection.class_}({facts})"
         yield Fact(
             f"the rejection {name}", signature, "rejection-added", "rejection-removed",
             "rejection-changed",
@@ -73,10 +73,10 @@ def _facts(program: Program) -> Iterator[Fact]:
             outcome = recovery.command.command.outcome
             does = f"{recovery.command.action} as {notation(outcome) if outcome else 'its status'}"
         yield Fact(
-            "recovery", f"{does}, keeps {notation(recovery.keeps)}", "recovery-added",
+            "recovery", f"{does}, keeps {notation(recovery.persist_if)}", "recovery-added",
             "recovery-removed", "recovery-changed",
         )  # fmt: skip
-    for rule in (*program.invariants, *program.steps):
+    for rule in (*program.invariants, *program.transition_invariants):
         claim = f"the claim {rule.name}"
         yield Fact(claim, notation(rule.tree), "claim-added", "claim-removed", "claim-changed")
 
@@ -90,7 +90,7 @@ def _command(command: Command) -> Iterator[Fact]:
         subject = f"{name} in {status} as done already"
         yield Fact(subject, "", "idempotence-added", "idempotence-removed", "")
     yield Fact(f"where {name} leads", command.to or "nowhere", "", "", "target-changed")
-    guards = ", ".join(check.guard for check in command.checks)
+    guards = ", ".join(check.guard for check in command.guards)
     yield Fact(f"what {name} is checked for", guards or "nothing", "", "", "checks-changed")
     yield Fact(f"what {name} sets", _updates(command.updates), "", "", "update-changed")
     effects = ", ".join(command.effects) or "none"
@@ -116,7 +116,7 @@ def _methods(program: Program) -> Iterator[Fact]:
         declared = next(a for n, a in machine.actions.items() if n == action.name)
         parameters = ", ".join(["id", *(f"{n}: {t}" for n, t in action.params.items())])
         signatures.update(dict.fromkeys(map(str, declared.methods), parameters))
-    for each in program.for_all:
+    for each in program.bulk:
         parameters = ", ".join(f"{n}: {t}" for n, t in each.command.params.items())
         signatures[each.command.name] = parameters
     for rule in program.classifiers:

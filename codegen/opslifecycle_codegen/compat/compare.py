@@ -147,12 +147,12 @@ def _fields(
             message = f"{name} loses the field {field} (removed or renamed)"
             found.append(Change(f"{prefix}field-removed", message))
         elif new[field] != type:
-            widened = new[field] == f"optional {type}" and not prefix
+            widened = new[field] == f"{type} | None" and not prefix
             message = f"{name}.{field} was {type} and is {new[field]}"
             found.append(Change("field-widened" if widened else f"{prefix}field-type", message))
     for field, type in new.items():
         if field not in old:
-            required = not type.startswith("optional ") and not prefix
+            required = not type.endswith(" | None") and not prefix
             rule = "field-required" if required else f"{prefix}field-added"
             message = f"{name} gains the {'required ' if required else ''}field {field}"
             found.append(Change(rule, message))

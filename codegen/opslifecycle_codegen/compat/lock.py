@@ -6,9 +6,9 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
+from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.starts import Origin, starts_of
 from opslifecycle_codegen.ir.types import Type, optional
 
 FORMAT = 2
@@ -70,12 +70,12 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
     for name, field in machine.fields.items():
         optional = origins[str(name)] in (Origin.LITERAL, Origin.DERIVED)
         type = _spelled(symbols.entity_fields[name])
-        fields[str(name)] = f"optional {type}" if optional and field.starts else type
+        fields[str(name)] = f"{type} | None" if optional and field.initial else type
     registry = {}
     for name in (*machine.settings, *machine.registry):
         if name not in recovery.fields:
             # Every one of them has a value to start with.
-            registry[str(name)] = f"optional {symbols.registry_fields[name].required}"
+            registry[str(name)] = f"{symbols.registry_fields[name].required} | None"
     return {"fields": fields, "registry": registry}
 
 

@@ -30,7 +30,7 @@ def compared(old: Program, new: Program) -> Verdict:
     steps = [s for s in new.migrations.steps if s.version > before["version"]]
     persisted = compare.changes(before, after)
     left = {str(c) for c in compare.changes(applied(new.migrations, before, after), after)}
-    explained = "; ".join(step.because for step in steps)
+    explained = "; ".join(step.reason for step in steps)
     accepts = {rule: reason for step in steps for rule, reason in step.accepts.items()}
     changes = []
     for change in [*persisted, *behaviour_changes(old, new)]:

@@ -13,9 +13,9 @@ from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.program import (
+    Bulk,
     Command,
     EndStep,
-    ForAll,
     Program,
     Retention,
 )
@@ -73,10 +73,10 @@ class CommandLowering(MethodLowering):
         methods = [
             self._create(),
             *(self._action(command) for command in program.actions),
-            *(self._for_all(each) for each in program.for_all),
+            *(self._bulk(each) for each in program.bulk),
         ]
         if program.recovery is not None and program.recovery.command is not None:
-            methods.append(self._for_all(program.recovery.command, "recover_interrupted"))
+            methods.append(self._bulk(program.recovery.command, "recover_interrupted"))
         if program.rollback is not None:
             methods.append(self._removing(program.rollback))
         if program.erase is not None:
@@ -98,7 +98,7 @@ class CommandLowering(MethodLowering):
     def _create(self) -> Method:
         command, entity = self._program.create, self._entity
         made = self._printer.code(self._program.create_id).text
-        body = [*([] if made == "id" else [f"id = {made}"]), *self._checks(command.checks)]
+        body = [*([] if made == "id" else [f"id = {made}"]), *self._checks(command.guards)]
         record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
@@ -108,7 +108,7 @@ class CommandLowering(MethodLowering):
 
     def _action(self, command: Command) -> Method:
         entity = self._entity
-        checks = self._checks(command.checks, done_in=self._done_in(command))
+        checks = self._checks(command.guards, done_in=self._done_in(command))
         body = [*checks, *self._assign(command.updates)]
         terminal = command.to in self._program.symbols.status_groups["terminal"]
         body += self._stamps(command.name)
@@ -139,7 +139,7 @@ class CommandLowering(MethodLowering):
             return self.effects.setdefault((), "_NO_EFFECTS")
         return self.effects.setdefault(effects, f"_EFFECTS_{len(self.effects)}")
 
-    def _for_all(self, each: ForAll, name: str = "") -> Method:
+    def _bulk(self, each: Bulk, name: str = "") -> Method:
         command, entity = each.command, self._entity
         returns = f"list[tuple[{self._names.record}, Effects]]"
         body: list[str] = []
@@ -164,7 +164,7 @@ class CommandLowering(MethodLowering):
         return self._method(name, self._params(command), returns, doc, body)
 
     def _removing(self, command: Command) -> Method:
-        body = [*self._checks(command.checks), *self._assign(command.updates)]
+        body = [*self._checks(command.guards), *self._assign(command.updates)]
         body.append(f"return {self._effects_constant(command.effects)}")
         doc = self._doc(command.summary)
         name = self._command(command.name)
@@ -172,13 +172,13 @@ class CommandLowering(MethodLowering):
 
     def _collect(self, command: Command) -> Method:
         returns = f"list[{self._names.record}] | _rt.OpsLifecycleError"
-        body = [*self._checks(command.checks), "return list(self.ended.values())"]
+        body = [*self._checks(command.guards), "return list(self.ended.values())"]
         name, doc = self._command(command.name), self._doc(command.summary)
         return self._method(name, [], returns, doc, body)
 
     def _advance(self, command: Command) -> Method:
         body = [
-            *self._checks(command.checks),
+            *self._checks(command.guards),
             "reached = max(self.cursors[consumer], cursor)",
             "self.cursors[consumer] = reached",
             "return reached",

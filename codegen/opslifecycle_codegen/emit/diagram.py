@@ -74,10 +74,12 @@ def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
 
 def _label(program: Program, command: Command) -> str:
     """Return the name of a command, with the guards that not every command has, and its effects."""
-    usual = {str(name) for name in (*program.machine.always_first, *program.machine.checks)}
+    usual = {
+        str(name) for name in (*program.machine.global_guards, *program.machine.default_guards)
+    }
     guards = [
         check.guard
-        for check in command.checks
+        for check in command.guards
         if check.guard not in usual and not check.guard.startswith(RANGE_GUARD)
     ]
     label = command.name

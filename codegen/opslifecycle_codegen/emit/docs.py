@@ -63,7 +63,7 @@ def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
 
 
 def _errors(command: Command) -> str:
-    return ", ".join(dict.fromkeys(f"`{check.error}`" for check in command.checks))
+    return ", ".join(dict.fromkeys(f"`{check.error}`" for check in command.guards))
 
 
 def enum_tables(program: Program) -> list[EnumTable]:

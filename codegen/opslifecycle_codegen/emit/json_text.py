@@ -47,9 +47,9 @@ class JsonTexts:
         """Return the text of the value at `code`, which is not None."""
         if type.kind == "bool":
             return [f'{{"true" if {code} else "false"}}']
-        if type.kind in ("count", "float"):
+        if type.kind in ("int", "float"):
             return [f"{{{code}}}"]
-        if type.kind in ("text", "name"):
+        if type.kind in ("str", "name"):
             return [f"{{_rt.json_text({code})}}"]
         if type.kind == "id":
             return [f'"{{{code}}}"']

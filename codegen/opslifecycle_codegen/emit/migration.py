@@ -52,7 +52,7 @@ class MigrationLowering:
         version = step.version
         if step.refuses:
             found = f'f"{self._program.machine.machine} version {{version}}"'
-            known = layout.quoted(f"version {version} or later: {step.because}")
+            known = layout.quoted(f"version {version} or later: {step.reason}")
             lines = layout.call(
                 "raise _rt.StoreVersionError", [found, known], "", indent=8, width=self._width
             )

@@ -88,7 +88,7 @@ def _context(program: Program, digest: str) -> dict[str, Any]:
                 "from": list(action.from_statuses),
                 "to": action.to or None,
                 "takes": {name: str(type) for name, type in action.params.items()},
-                "guards": [check.guard for check in action.checks],
+                "guards": [check.guard for check in action.guards],
                 "idempotent_in": list(action.idempotent_in),
                 "deferred": action.deferred,
             }

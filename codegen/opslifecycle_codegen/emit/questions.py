@@ -31,7 +31,7 @@ class QuestionLowering(MethodLowering):
 
     def _watch(self, command: Command) -> Method:
         returns = "_rt.OpsLifecycleError | None"
-        body = [*self._checks(command.checks), "return None"]
+        body = [*self._checks(command.guards), "return None"]
         doc = self._doc(command.summary)
         name = self._command(command.name)
         return self._method(name, [f"id: {self._names.id}"], returns, doc, body)
@@ -81,7 +81,9 @@ class QuestionLowering(MethodLowering):
         found: dict[tuple[str, ...], str] = {}
         for command in self._program.actions:
             found.setdefault(_guards(command), f"_{command.name}_refused")
-        usual = [str(name) for name in (*self._machine.always_first, *self._machine.checks)]
+        usual = [
+            str(name) for name in (*self._machine.global_guards, *self._machine.default_guards)
+        ]
         if tuple(usual) in found:
             found[tuple(usual)] = "_refused"
         return found

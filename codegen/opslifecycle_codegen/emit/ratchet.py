@@ -6,10 +6,10 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.state import has_stamps
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
+from opslifecycle_codegen.ir.initial_values import given
 from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
-from opslifecycle_codegen.ir.starts import given
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import Type
 
@@ -30,7 +30,7 @@ def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
 
 
 def _checks_only_the_status(program: Program, name: str) -> bool:
-    return next(a.checks is None for n, a in program.machine.actions.items() if n == name)
+    return next(a.guards is None for n, a in program.machine.actions.items() if n == name)
 
 
 def may_refuse(program: Program) -> list[str]:
@@ -41,9 +41,9 @@ def may_refuse(program: Program) -> list[str]:
     machine = program.machine
     passing = {f"{machine.entity} is not None"}
     for name, field in machine.registry.items():
-        passing |= {f"not registry.{name}"} if field.starts == "false" else set()
-        passing |= {f"registry.{name}"} if field.starts == "true" else set()
-    common = dict.fromkeys([*machine.always_first, *machine.checks])
+        passing |= {f"not registry.{name}"} if field.initial == "false" else set()
+        passing |= {f"registry.{name}"} if field.initial == "true" else set()
+    common = dict.fromkeys([*machine.global_guards, *machine.default_guards])
     guards = {str(name): guard for name, guard in machine.guards.items()}
     return [
         str(name)
@@ -86,7 +86,7 @@ def authority_sample(program: Program) -> str:
 def sample(type: Type, symbols: Symbols) -> Code:
     """Return the code of some value of a type."""
     simple = {
-        "bool": "True", "count": "1", "float": "1.0", "text": '"text"', "name": '"word"',
+        "bool": "True", "int": "1", "float": "1.0", "str": '"text"', "name": '"word"',
         "optional": "None",
     }  # fmt: skip
     if type.kind in simple:

@@ -16,7 +16,7 @@ from opslifecycle_codegen.ir.naming import (
     command_method,
     public_methods,
 )
-from opslifecycle_codegen.ir.program import Check, Command, ForAll, Program
+from opslifecycle_codegen.ir.program import Bulk, Check, Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type, optional
 
@@ -101,7 +101,7 @@ class RegistryLowering:
             types = {str(name): command.params[name] for name in words}
             more = [
                 f"The status of the new {self._names.entity} is {command.to}.",
-                self._raises(command.checks),
+                self._raises(command.guards),
             ]
             yield self._method(
                 str(method), types, "None", command.summary, more,
@@ -110,7 +110,7 @@ class RegistryLowering:
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
-        for each in self._program.for_all:
+        for each in self._program.bulk:
             decides = f"{self._names.authority}.{self._command(each.command.name)}"
             arguments = [decides, *each.command.params]
             if self._writes_state(each):
@@ -121,7 +121,7 @@ class RegistryLowering:
                 self._run("_rt.acting_on_all", arguments), abstract=not each.optional,
             )  # fmt: skip
         for removing in self._removing():
-            more = [self._legal(removing), self._raises(removing.checks)]
+            more = [self._legal(removing), self._raises(removing.guards)]
             yield self._method(
                 removing.name, self._of_one({}), "None", removing.summary, more,
                 self._act("id", self._alias(removing.name), ["id"]),
@@ -135,7 +135,7 @@ class RegistryLowering:
     def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
         declared = next(a for n, a in self._machine.actions.items() if n == action.name)
         for method in declared.methods:
-            more = [self._legal(action), self._raises(action.checks)]
+            more = [self._legal(action), self._raises(action.guards)]
             flags = ["deferred=True"] if action.deferred else []
             if action.deferred:
                 more.insert(1, DEFERRED)
@@ -145,7 +145,7 @@ class RegistryLowering:
                 abstract=True,
             )  # fmt: skip
 
-    def _writes_state(self, each: ForAll) -> bool:
+    def _writes_state(self, each: Bulk) -> bool:
         """Whether a command for all records changes what is stored of the registry itself."""
         recovery = self._program.recovery
         stored = set(self._machine.registry) - set(recovery.fields) if recovery else set()
@@ -171,7 +171,7 @@ class RegistryLowering:
         if program.watch is not None:
             yield self._method(
                 program.watch.name, self._of_one({}), names.watch, program.watch.summary,
-                ["Over at once if the record is finished.", self._raises(program.watch.checks)],
+                ["Over at once if the record is finished.", self._raises(program.watch.guards)],
                 self._call("return self._shell.watch", [
                     "id", self._alias(program.watch.name), names.watch,
                 ]),
@@ -188,7 +188,7 @@ class RegistryLowering:
             outcome = program.outcome_type().python
             yield self._method(
                 program.collect.name, {}, f"list[tuple[{names.id}, {outcome}]]",
-                program.collect.summary, [self._raises(program.collect.checks)],
+                program.collect.summary, [self._raises(program.collect.guards)],
                 [
                     *self._run("_rt.collecting", [
                         f"{names.authority}.{self._command(program.collect.name)}",
@@ -252,7 +252,7 @@ class RegistryLowering:
             types["projection"] = optional(Type("class", str(declared.cache)))
             more.append("`projection` is updated once the authority has accepted, and never read.")
             body += ["if projection is not None:", "    projection.record(consumer, reached)"]
-        more.append(self._raises(command.checks))
+        more.append(self._raises(command.guards))
         yield self._method(
             str(declared.advance), types, "int", command.summary, more, [*body, "return reached"],
         )  # fmt: skip

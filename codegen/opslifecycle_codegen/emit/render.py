@@ -145,7 +145,7 @@ class Renderer:
             del modules["storage"]
         if set(program.machine.values) <= set(program.symbols.foreign):
             del modules["values"]
-        if not (program.invariants or program.steps):
+        if not (program.invariants or program.transition_invariants):
             del modules["invariants"]
         return modules
 
@@ -216,12 +216,12 @@ class Renderer:
             f"barriers: {barriers}",
         ]
         step = [f"before: {names.authority}", f"after: {names.authority}"]
-        invariants = views.rule_views(program, program.invariants, " -> bool:", state, width)
+        steps = program.transition_invariants
         return {
-            "invariants": invariants,
+            "invariants": views.rule_views(program, program.invariants, " -> bool:", state, width),
             "all_invariants": views.by_name("INVARIANTS", program.invariants),
-            "all_steps": views.by_name("STEPS", program.steps),
-            "steps": views.rule_views(program, program.steps, " -> bool:", step, width),
+            "all_steps": views.by_name("STEPS", steps),
+            "steps": views.rule_views(program, steps, " -> bool:", step, width),
             "distinct": any(_has_distinct(rule.tree) for rule in program.invariants),
         }
 

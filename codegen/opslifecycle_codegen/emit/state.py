@@ -9,10 +9,10 @@ from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.expr import StatusSet, nodes_of
+from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.naming import attribute, setting
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
-from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.types import Type
 
 
@@ -131,7 +131,7 @@ class StateLowering:
             self._program.symbols.status_constant(node.members)
             for command in self._of_one()
             if command is not None
-            for check in command.checks
+            for check in command.guards
             for node in nodes_of(check.test)
             if isinstance(node, StatusSet)
         }
@@ -156,7 +156,7 @@ class StateLowering:
         ]
         body = [f"self.{attribute(n)} = {setting(n)}" for n in self._machine.settings]
         printer = Printer(self._program.symbols)
-        for name, start in self._program.registry_starts.items():
+        for name, start in self._program.registry_initial.items():
             hint = f": {fields[name].python}" if _is_wider(fields[name]) else ""
             body.append(f"self.{attribute(name)}{hint} = {printer.code(start).text}")
         if self._program.cursors is not None:

@@ -15,11 +15,11 @@ from opslifecycle_codegen.emit.migration import (
 )
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.state import first_code, has_stamps
+from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
-from opslifecycle_codegen.ir.starts import Origin, Start, given, starts_of
-from opslifecycle_codegen.ir.types import COUNT, Type
+from opslifecycle_codegen.ir.types import INT, Type
 
 
 @frozen
@@ -66,7 +66,7 @@ class StorageLowering:
         if recovery is None:
             return None
         symbols = self._program.symbols
-        kept = self._printer.code(recovery.keeps)
+        kept = self._printer.code(recovery.persist_if)
         constant, body = self._constant(), self._body()
         members = self._constants.choose([kept.text, self._put().text])
         keeps, put = (self._constants.short(each) for each in (kept, self._put()))
@@ -75,7 +75,7 @@ class StorageLowering:
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
         registry = {name: symbols.registry_fields[name] for name in fields}
         counter = "effects_given"
-        given = [(counter, counter, _read_state(counter, COUNT))] if self._machine.effects else []
+        given = [(counter, counter, _read_state(counter, INT))] if self._machine.effects else []
         return StorageView(
             slots=self.slots(),
             constant=constant,
@@ -222,7 +222,7 @@ class StorageLowering:
             keys.append(['"cursors":', "{{", "{cursors}", "}}"])
         fields = [(name, f"authority.{attribute(name)}", types[name]) for name in names]
         if self._machine.effects:
-            fields.append(("effects_given", "authority.effects_given", COUNT))
+            fields.append(("effects_given", "authority.effects_given", INT))
         return [*lines, *self._texts.object(keys, fields, 4, nulls=True)]
 
     # From data ----------------------------------------------------------------------------------
@@ -290,6 +290,6 @@ def _read_state(name: str, type: Type) -> str:
 
 def _read(data: str, type: Type) -> Code:
     """Return what reads a stored value; a count is tested for its range, too."""
-    if type.required == COUNT:
+    if type.required == INT:
         return layout.called(f"_rt.{'optional_' * type.optional}count_from", [Code(data)])
     return layout.called("_rt.structure", [Code(data), Code(type.python)])

@@ -164,7 +164,7 @@ def leave_out_declarations(program: Program, width: int) -> list[str]:
         names = [
             layout.quoted(info.name)
             for info in record.fields.values()
-            if info.declared.json == "leave_out_none"
+            if info.declared.json == "omit_none"
         ]
         if names:
             lines += leave_out(record.name, names, width)
@@ -174,11 +174,11 @@ def leave_out_declarations(program: Program, width: int) -> list[str]:
 def leave_out(name: str, fields: list[str], width: int) -> list[str]:
     """Return the call that declares fields which are left out of the JSON when None."""
     items = ", ".join(fields)
-    whole = f"_rt.leave_out_none({name}, [{items}])"
+    whole = f"_rt.omit_none({name}, [{items}])"
     if len(whole) <= width:
         return [whole]
     return [
-        "_rt.leave_out_none(",
+        "_rt.omit_none(",
         f"    {name},",
         "    [",
         *(f"        {field}," for field in fields),
@@ -274,7 +274,7 @@ def check_lines(
 def _check(name: str, code: str, type: Type) -> str:
     """Return the call that raises InvalidValueError for a value of another type."""
     label = layout.quoted(name)
-    scalar = {"text": "text", "name": "text", "count": "count", "bool": "flag", "float": "finite"}
+    scalar = {"str": "text", "name": "text", "int": "count", "bool": "flag", "float": "finite"}
     if type.kind in scalar:
         return f"_rt.check_{scalar[type.kind]}({label}, {code})"
     check = "exact" if type.kind in ("id", "record", "union", "variant") else "instance"
@@ -300,20 +300,24 @@ class ErrorView:
 def error_views(program: Program, width: int) -> list[ErrorView]:
     """Return the rejections in the order of the machine."""
     views = []
-    for name, rejection in program.machine.rejections.items():
-        facts = program.facts[name]
+    for name, rejection in program.machine.errors.items():
+        facts = program.error_fields[name]
         parameters = [
             "self",
             *(f"{fact}: {annotation(type.python, facts)}" for fact, type in facts.items()),
         ]
         quoted = [layout.quoted(fact) for fact in facts]
         template = layout.statement(
-            "template = ", layout.string_code(rejection.says, width - 8), "", indent=4, width=width
+            "template = ",
+            layout.string_code(rejection.message, width - 8),
+            "",
+            indent=4,
+            width=width,
         )
         views.append(
             ErrorView(
-                str(rejection.error),
-                layout.docstring(f"Rejected: {rejection.says}.", indent=4, width=width),
+                str(rejection.class_),
+                layout.docstring(f"Rejected: {rejection.message}.", indent=4, width=width),
                 f"({', '.join(quoted)}{',' if len(quoted) == 1 else ''})",
                 template,
                 [f"{fact}: {annotation(type.python, facts)}" for fact, type in facts.items()],

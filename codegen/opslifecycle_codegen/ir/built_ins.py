@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opslifecycle_codegen.ir.types import COUNT, FLOAT, TEXT, Type
+from opslifecycle_codegen.ir.types import FLOAT, INT, STR, Type
 
 #: The built-in guard that tests whether the status allows the action.
 LEGAL_STATUS = "legal_status"
@@ -25,9 +25,9 @@ RANGE_GUARD = "range of "
 
 #: Rejections that every machine has, with their facts.
 BUILT_IN_REJECTIONS: dict[str, tuple[str, dict[str, Type]]] = {
-    "invalid_spec": ("InvalidSpecError", {"field": TEXT, "reason": TEXT}),
-    "cursor_out_of_range": ("CursorOutOfRangeError", {"cursor": COUNT, "watermark": COUNT}),
-    OUT_OF_RANGE: ("OutOfRangeError", {"field": TEXT, "value": FLOAT}),
+    "invalid_spec": ("InvalidSpecError", {"field": STR, "reason": STR}),
+    "cursor_out_of_range": ("CursorOutOfRangeError", {"cursor": INT, "watermark": INT}),
+    OUT_OF_RANGE: ("OutOfRangeError", {"field": STR, "value": FLOAT}),
 }
 
 #: What a barrier is checked for when it is asked for, each once, in the order of the machine.

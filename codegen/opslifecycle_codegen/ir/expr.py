@@ -14,7 +14,7 @@ import attrs
 from attrs import evolve, field, frozen
 
 from opslifecycle_codegen.base.diagnostics import Mark
-from opslifecycle_codegen.ir.types import BOOL, COUNT, NONE, TEXT, Type
+from opslifecycle_codegen.ir.types import BOOL, INT, NONE, STR, Type
 
 
 class Root(Enum):
@@ -228,7 +228,7 @@ class Refusal:
     """The error that a command is refused with: its class and its facts in order."""
 
     error: str
-    facts: tuple[Expression, ...]
+    fields: tuple[Expression, ...]
     built_in: bool = False
 
 
@@ -310,9 +310,9 @@ def _replaced(value: Any, change: Callable[[Expression], Expression]) -> Any:
 
 def number(value: int) -> Literal:
     """Return a literal number."""
-    return Literal(COUNT, value)
+    return Literal(INT, value)
 
 
 def text(value: str) -> Literal:
     """Return a literal text."""
-    return Literal(TEXT, value)
+    return Literal(STR, value)

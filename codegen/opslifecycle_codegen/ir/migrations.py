@@ -15,7 +15,7 @@ class Migration:
     """The edits that lead to one version, by the part that they are made to."""
 
     version: int
-    because: str
+    reason: str
     refuses: bool
     renames: dict[str, dict[str, str]]
     removes: dict[str, list[str]]

@@ -192,7 +192,7 @@ def public_methods(machine: model.Machine) -> Iterator[Text]:
     yield from machine.create.methods
     for action in machine.actions.values():
         yield from action.methods
-    yield from machine.for_all_live
+    yield from machine.bulk
     for feature in (
         machine.rollback,
         machine.erase,

@@ -35,7 +35,7 @@ class Check:
 
     def reads(self, root: Root) -> bool:
         """Return whether any of it reads something."""
-        trees = (*(tree for _, tree in self.lets), self.test, *self.refusal.facts)
+        trees = (*(tree for _, tree in self.lets), self.test, *self.refusal.fields)
         return any(root in roots_in(tree) for tree in trees)
 
 
@@ -60,7 +60,7 @@ class Command:
     label: str
     summary: str
     params: dict[str, Type]
-    checks: tuple[Check, ...] = ()
+    guards: tuple[Check, ...] = ()
     updates: tuple[Assignment, ...] = ()
     effects: tuple[str, ...] = ()
     to: str = ""
@@ -92,7 +92,7 @@ class EndStep:
 
 
 @frozen
-class ForAll:
+class Bulk:
     """A command that ends every live record."""
 
     command: Command
@@ -106,8 +106,8 @@ class ForAll:
 class Recovery:
     """What a store keeps, and the command that ends what was interrupted, if anything does."""
 
-    keeps: Expression
-    command: ForAll | None
+    persist_if: Expression
+    command: Bulk | None
     fields: dict[str, Expression]
 
 
@@ -156,11 +156,11 @@ class Program:
     symbols: Symbols
     create: Command
     create_id: Expression
-    starts: dict[str, Expression]
+    initial: dict[str, Expression]
     #: The names that the start of each field reads, as the machine writes them.
     actions: tuple[Command, ...]
     on_terminal: tuple[EndStep, ...]
-    for_all: tuple[ForAll, ...]
+    bulk: tuple[Bulk, ...]
     rollback: Command | None
     erase: Command | None
     collect: Command | None
@@ -172,10 +172,10 @@ class Program:
     views: Views
     classifiers: tuple[Rule, ...]
     invariants: tuple[Rule, ...]
-    steps: tuple[Rule, ...]
+    transition_invariants: tuple[Rule, ...]
     always: dict[tuple[str, str], Expression]
-    registry_starts: dict[str, Expression]
-    facts: dict[str, dict[str, Type]]
+    registry_initial: dict[str, Expression]
+    error_fields: dict[str, dict[str, Type]]
     migrations: Migrations
     judged: Judged | None = None
 
@@ -189,7 +189,7 @@ class Program:
         if declared is None or self.rollback is None:
             return ""
         everywhere = set(self.rollback.from_statuses) == set(self.symbols.status_groups["live"])
-        own = set(declared.checks or ()) - set(self.machine.checks)
+        own = set(declared.guards or ()) - set(self.machine.default_guards)
         return str(declared.method) if everywhere and not own else ""
 
     def record(self, name: str) -> RecordInfo:

@@ -15,7 +15,7 @@ from opslifecycle_codegen.ir.types import (
     REGISTRY,
     ROW,
     STATUSES,
-    TEXT,
+    STR,
     Type,
     collection,
 )
@@ -43,11 +43,11 @@ class Scope:
         if base == BARRIER:
             return {"unfinished": collection(symbols.entity_fields["id"])}
         if base == ACTION:
-            return {"label": TEXT, "from_statuses": STATUSES, "idempotent_in": STATUSES}
+            return {"label": STR, "from_statuses": STATUSES, "idempotent_in": STATUSES}
         if base.kind == "enum":
             properties = symbols.enums[base.name].properties
             types = {name: info.type for name, info in properties.items()}
-            return {"value": TEXT, "generated_variant": TEXT, **types}
+            return {"value": STR, "generated_variant": STR, **types}
         if base.kind in ("record", "variant"):
             fields = symbols.records[base.name].fields
             types = {name: info.type for name, info in fields.items()}
@@ -56,7 +56,7 @@ class Scope:
 
     def _tag_of(self, union: Type) -> dict[str, Type]:
         info = self.symbols.unions[union.name]
-        return {info.tag: Type("enum", info.tag_enum) if info.tag_enum else TEXT}
+        return {info.tag: Type("enum", info.tag_enum) if info.tag_enum else STR}
 
     def with_names(self, names: Mapping[str, Expression]) -> Scope:
         """Return the scope with further names."""

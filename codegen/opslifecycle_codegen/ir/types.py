@@ -18,8 +18,10 @@ class Type:
     inner: Type | None = None
 
     def __str__(self) -> str:
+        if self.kind == "optional":
+            return f"{self.inner} | None"
         if self.inner is not None:
-            return f"{self.kind} {self.inner}"
+            return f"{self.kind} of {self.inner}"
         return self.name or self.kind
 
     @property
@@ -42,17 +44,17 @@ class Type:
     @property
     def numeric(self) -> bool:
         """Whether values can be added and compared."""
-        return self.kind in ("count", "float", "unknown")
+        return self.kind in ("int", "float", "unknown")
 
 
-_PYTHON = {"bool": "bool", "count": "int", "float": "float", "text": "str", "name": "str"}
+_PYTHON = {"bool": "bool", "int": "int", "float": "float", "str": "str", "name": "str"}
 
 BOOL = Type("bool")
-COUNT = Type("count")
-#: The greatest count: what a signed integer of 64 bits holds, in every store.
-COUNT_MAX = 2**63 - 1
+INT = Type("int")
+#: The greatest int, from 0: what a signed integer of 64 bits holds, in every store.
+INT_MAX = 2**63 - 1
 FLOAT = Type("float")
-TEXT = Type("text")
+STR = Type("str")
 NAME = Type("name")
 NONE = Type("none")
 ENTITY = Type("entity")
@@ -64,7 +66,7 @@ BARRIER = Type("barrier")
 #: Stands where a mistake was reported, and fits everywhere, so that one mistake is told once.
 UNKNOWN = Type("unknown")
 
-SCALARS = {"bool": BOOL, "count": COUNT, "float": FLOAT, "text": TEXT, "name": NAME}
+SCALARS = {"bool": BOOL, "int": INT, "float": FLOAT, "str": STR, "name": NAME}
 
 
 def optional(inner: Type) -> Type:
@@ -86,8 +88,8 @@ def fits(given: Type, wanted: Type) -> bool:
     if given.kind == "variant" and wanted.kind == "union":
         return given.inner == wanted
     if wanted == FLOAT:
-        return given == COUNT
-    if wanted == TEXT:
+        return given == INT
+    if wanted == STR:
         return given == NAME
     return False
 

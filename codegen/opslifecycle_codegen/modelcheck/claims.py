@@ -37,12 +37,12 @@ class Claims:
             stepping |= {"before.cursors": counts, "after.cursors": counts}
         function = interpreter.evaluator.function
         self._of_states = {
-            str(name): function(claim.holds, types, BOOL)
+            str(name): function(claim.expr, types, BOOL)
             for name, claim in machine.invariants.items()
         }
         self._of_steps = {
-            str(name): function(claim.holds, stepping, BOOL)
-            for name, claim in machine.steps.items()
+            str(name): function(claim.expr, stepping, BOOL)
+            for name, claim in machine.transition_invariants.items()
         }
 
     def names(self) -> list[str]:

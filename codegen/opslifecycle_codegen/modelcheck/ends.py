@@ -53,7 +53,7 @@ class Ends:
         if recovery is None:
             return
         function = self._evaluator.function
-        self._keeps = function(recovery.keeps, {self._entity: ENTITY}, BOOL)
+        self._keeps = function(recovery.persist_if, {self._entity: ENTITY}, BOOL)
         many = {f"{self._entity}s": collection(ENTITY)}
         self._recovered_as = [
             (self._registry.index(str(name)), function(field.recovered_as, many))
@@ -66,7 +66,7 @@ class Ends:
         if feed is None:
             return
         types = {self._entity: ENTITY}
-        self._row = [self._evaluator.function(f.is_, types) for f in feed.entry.fields.values()]
+        self._row = [self._evaluator.function(f.expr, types) for f in feed.entry.fields.values()]
         self._seq = list(self._program.symbols.row_fields).index("seq")
         retention = self._program.machine.retention
         if retention is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.types import BOOL, COUNT, ENTITY, NONE, TEXT, UNKNOWN, Type
+from opslifecycle_codegen.ir.types import BOOL, ENTITY, INT, NONE, STR, UNKNOWN, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 
 Names = dict[str, Any]
@@ -108,7 +108,7 @@ class Evaluator:
 
     def _constant(self, node: ast.Constant, types: Mapping[str, Type], wanted: Type | None) -> Term:
         value = node.value
-        kinds: dict[type, Type] = {bool: BOOL, int: COUNT, str: TEXT}
+        kinds: dict[type, Type] = {bool: BOOL, int: INT, str: STR}
         return Term(kinds.get(type(value), NONE), lambda names: value)
 
     def _name(self, node: ast.Name, types: Mapping[str, Type], wanted: Type | None) -> Term:
@@ -170,7 +170,7 @@ class Evaluator:
         key = self._term(node.slice, types, base.type.inner)
         many, one = base.of, key.of
         place = self._layouts.places(base.type)
-        return Term(COUNT, lambda names: many(names)[place[one(names)]])
+        return Term(INT, lambda names: many(names)[place[one(names)]])
 
     # Operators ----------------------------------------------------------------------------------
 
@@ -190,8 +190,8 @@ class Evaluator:
     def _arithmetic(self, node: ast.BinOp, types: Mapping[str, Type], wanted: Type | None) -> Term:
         one, other = (self._term(each, types, None).of for each in (node.left, node.right))
         if isinstance(node.op, ast.Add):
-            return Term(COUNT, lambda names: one(names) + other(names))
-        return Term(COUNT, lambda names: one(names) - other(names))
+            return Term(INT, lambda names: one(names) + other(names))
+        return Term(INT, lambda names: one(names) - other(names))
 
     def _conditional(self, node: ast.IfExp, types: Mapping[str, Type], wanted: Type | None) -> Term:
         test = self._term(node.test, types, BOOL).of
@@ -205,7 +205,7 @@ class Evaluator:
         tests: list[tuple[Function, Callable[[Any, Any], Any], Function]] = []
         for sign, operand in zip(node.ops, node.comparators, strict=True):
             right = self._operand(sign, operand, left, types)
-            if left.type.required.kind in ("id", "text", "name"):
+            if left.type.required.kind in ("id", "str", "name"):
                 self.compared.update({left.source, right.source})
             tests.append((left.of, _COMPARISONS[type(sign)], right.of))
             left = right
@@ -238,7 +238,7 @@ class Evaluator:
         if name in ("min", "max"):
             parts = [self._term(each, types, None).of for each in node.args]
             choose = min if name == "min" else max
-            return Term(COUNT, lambda names: choose(part(names) for part in parts))
+            return Term(INT, lambda names: choose(part(names) for part in parts))
         if name not in ("all", "any", "count", "distinct"):
             fields = self._layouts.fields_of(name)
             made = [
@@ -261,7 +261,7 @@ class Evaluator:
         if name == "any":
             return Term(BOOL, lambda names: any(values(names)))
         if name == "count":
-            return Term(COUNT, lambda names: sum(1 for _ in values(names)))
+            return Term(INT, lambda names: sum(1 for _ in values(names)))
         return Term(BOOL, lambda names: _distinct(list(values(names))))
 
     def _set_by_constructor(self, record: str) -> list[_Setting]:

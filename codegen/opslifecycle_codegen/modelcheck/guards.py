@@ -20,12 +20,12 @@ class Refused:
     """A rejection that may be given: its error, and the function of each fact."""
 
     error: str
-    facts: tuple[Function, ...]
+    fields: tuple[Function, ...]
     guard: str
 
     def given(self, names: Names) -> Refusal:
         """Return the rejection, with its facts."""
-        return Refusal(self.error, tuple(fact(names) for fact in self.facts), self.guard)
+        return Refusal(self.error, tuple(fact(names) for fact in self.fields), self.guard)
 
 
 @frozen
@@ -51,15 +51,15 @@ class Clauses:
 
     def __init__(self, program: Program, evaluator: Evaluator) -> None:
         self._machine = program.machine
-        self._facts = program.facts
+        self._facts = program.error_fields
         self._symbols = program.symbols
         self._evaluator = evaluator
 
     def guards(
-        self, names: Iterable[str], types: Mapping[str, Type], *, always_first: bool = True
+        self, names: Iterable[str], types: Mapping[str, Type], *, global_guards: bool = True
     ) -> tuple[Guard, ...]:
         """Return the guards of a command, in their order."""
-        first = list(self._machine.always_first) if always_first else []
+        first = list(self._machine.global_guards) if global_guards else []
         declared = {str(name): guard for name, guard in self._machine.guards.items()}
         return tuple(self._guard(str(n), declared[str(n)], types) for n in [*first, *names])
 
@@ -69,19 +69,19 @@ class Clauses:
             known[str(local)] = self._evaluator.type_of(text, known)
             lets.append((str(local), self._evaluator.function(text, known)))
         holds = self._evaluator.function(guard.when, known, BOOL)
-        return Guard(tuple(lets), holds, self.refused(guard.otherwise, known, name))
+        return Guard(tuple(lets), holds, self.refused(guard.error, known, name))
 
     def refused(
         self, refusal: model.Refusal, types: Mapping[str, Type], guard: str = ""
     ) -> Refused:
         """Return a rejection with its facts, in the order of its declaration."""
         name = str(refusal.name)
-        declared = {str(n): each for n, each in self._machine.rejections.items()}
+        declared = {str(n): each for n, each in self._machine.errors.items()}
         if name in declared:
-            error, wanted = str(declared[name].error), self._facts[name]
+            error, wanted = str(declared[name].class_), self._facts[name]
         else:
             error, wanted = BUILT_IN_REJECTIONS[name]
-        given = {str(fact): text for fact, text in refusal.facts.items()}
+        given = {str(fact): text for fact, text in refusal.fields.items()}
         facts = [self._evaluator.function(given[n], types, type) for n, type in wanted.items()]
         return Refused(error, tuple(facts), guard)
 

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.analysis.slice_rules import CRASH_DISCARDING
 from opslifecycle_codegen.ir.program import Command, Program
-from opslifecycle_codegen.ir.types import ACTION, COUNT, ENTITY, REGISTRY, Type
+from opslifecycle_codegen.ir.types import ACTION, ENTITY, INT, REGISTRY, Type
 from opslifecycle_codegen.modelcheck.ends import Ends
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Guard, Refused, Update, first_refusal
@@ -25,7 +25,7 @@ from opslifecycle_codegen.modelcheck.state import Answer, Call, Draft, State
 class _Action:
     guards: tuple[Guard, ...]
     updates: tuple[Update, ...]
-    facts: tuple[Any, ...]
+    fields: tuple[Any, ...]
     to: str
     terminal: bool
     outcome: Function | None
@@ -71,7 +71,7 @@ class Interpreter:
         machine, symbols = self.program.machine, self.program.symbols
         declared = next(each for name, each in machine.actions.items() if name == command.name)
         types = self._types(command.params)
-        names = declared.checks if declared.checks is not None else machine.checks
+        names = declared.guards if declared.guards is not None else machine.default_guards
         terminal = command.to in symbols.status_groups["terminal"]
         outcome = None
         if declared.outcome is not None:
@@ -90,30 +90,30 @@ class Interpreter:
         params = self.program.create.params
         types = self._types(params, action=False)
         self._create_id = self.evaluator.function(declared.id, params, self._id_type, whole=True)
-        self._create_guards = self._clauses.guards([str(n) for n in declared.checks], types)
+        self._create_guards = self._clauses.guards([str(n) for n in declared.guards], types)
         self._create_updates = self._clauses.updates(declared.update, types)
         fields = self.program.symbols.entity_fields
         self._starts = {
             list(fields).index(str(name)): self.evaluator.function(
-                field.starts,
+                field.initial,
                 {**params, "id": self._id_type, "registry": REGISTRY},
                 fields[str(name)],
             )
             for name, field in self.program.machine.fields.items()
-            if field.starts is not None
+            if field.initial is not None
         }
 
     def _features(self) -> None:
         machine = self.program.machine
         clauses, plain = self._clauses, self._types({}, record=False)
         self._always = clauses.guards([], plain)
-        self._for_all = {
+        self._bulk = {
             str(name): (
                 self.evaluator.function(each.unless, plain) if each.unless is not None else None,
                 self._actions[str(each.do)],
                 clauses.updates(each.update, plain),
             )
-            for name, each in machine.for_all_live.items()
+            for name, each in machine.bulk.items()
         }
         self._recovering_with = tuple(
             (str(name), self.evaluator.function(text, {})({}))
@@ -124,16 +124,16 @@ class Interpreter:
         self._removing: dict[str, tuple[tuple[Guard, ...], tuple[Update, ...]]] = {}
         for declared in (machine.rollback, machine.erase):
             if declared is not None:
-                names = machine.checks if declared.checks is None else declared.checks
+                names = machine.default_guards if declared.guards is None else declared.guards
                 guards = clauses.guards([str(n) for n in names], types)
                 update = getattr(declared, "update", {})
                 self._removing[str(declared.method)] = guards, clauses.updates(update, types)
         if machine.watch is not None:
-            checks = [str(name) for name in machine.watch.checks]
-            self._watch_guards = clauses.guards(checks, watched, always_first=False)
+            checks = [str(name) for name in machine.watch.guards]
+            self._watch_guards = clauses.guards(checks, watched, global_guards=False)
         if machine.cursors is not None:
             enum = Type("enum", str(machine.cursors.consumer))
-            cursor = {**plain, "consumer": enum, "cursor": COUNT}
+            cursor = {**plain, "consumer": enum, "cursor": INT}
             self._beyond = clauses.refused(machine.cursors.beyond, cursor)
             self._consumers = self.layouts.places(Type("counts", inner=enum))
             self._watermark = self.registry_place("watermark")
@@ -141,7 +141,7 @@ class Interpreter:
         if machine.barrier is not None:
             self._barrier_checks = [
                 (str(name), clauses.refused(refusal, {**plain, "id": self._id_type}))
-                for each in machine.barrier.checks
+                for each in machine.barrier.guards
                 for name, refusal in each.items()
             ]
 
@@ -152,7 +152,7 @@ class Interpreter:
         machine, symbols = self.program.machine, self.program.symbols
         starts = {
             str(name): self.evaluator.function(
-                field.starts, {}, symbols.registry_fields[str(name)]
+                field.initial, {}, symbols.registry_fields[str(name)]
             )({})
             for name, field in machine.registry.items()
         }
@@ -207,8 +207,8 @@ class Interpreter:
         action, id = self._actions[name], call.id
         assert id is not None
         names = self._names(state, id, call.arguments)
-        names["action"] = action.facts
-        for field, fact in zip(ACTION_FIELDS, action.facts, strict=True):
+        names["action"] = action.fields
+        for field, fact in zip(ACTION_FIELDS, action.fields, strict=True):
             names[f"action.{field}"] = fact
         refusal = first_refusal(action.guards, names)
         if refusal is not None:
@@ -242,9 +242,9 @@ class Interpreter:
         draft.records[self._places[changed[0]]] = changed
         return changed, effects
 
-    def for_all(self, state: State, call: Call) -> Answer:
+    def bulk(self, state: State, call: Call) -> Answer:
         """Return a command that ends every live record, in the order of their ids."""
-        unless, action, updates = self._for_all[call.method]
+        unless, action, updates = self._bulk[call.method]
         names = {"registry": state.registry, **dict(call.arguments)}
         if unless is not None and unless(names):
             return Answer(state, value=())

@@ -11,12 +11,12 @@ from opslifecycle_codegen.ir.types import (
     ACTION,
     BARRIER,
     BOOL,
-    COUNT,
     ENTITY,
+    INT,
     REGISTRY,
     ROW,
     STATUSES,
-    TEXT,
+    STR,
     UNKNOWN,
     Type,
     collection,
@@ -24,7 +24,7 @@ from opslifecycle_codegen.ir.types import (
 from opslifecycle_codegen.source.reader import Node, Scalar
 
 #: An action as its checks see it: a tuple of these.
-ACTION_FIELDS = {"label": TEXT, "from_statuses": STATUSES, "idempotent_in": STATUSES}
+ACTION_FIELDS = {"label": STR, "from_statuses": STATUSES, "idempotent_in": STATUSES}
 
 
 class Layouts:
@@ -85,7 +85,7 @@ class Layouts:
         """Return a property of every member; `value` and `generated_variant` are the spellings."""
         if name in ("value", "generated_variant"):
             spell = pascal if name == "generated_variant" else str
-            return {member: spell(member) for member in self.members(enum)}, TEXT
+            return {member: spell(member) for member in self.members(enum)}, STR
         return self._tables[enum, name]
 
     def places(self, counts: Type) -> dict[str, int]:
@@ -131,7 +131,7 @@ class Layouts:
         if info.tag != field:
             return None
         tags = {name: record.tag_value for name, record in info.variants.items()}
-        return tags, Type("enum", info.tag_enum) if info.tag_enum else TEXT
+        return tags, Type("enum", info.tag_enum) if info.tag_enum else STR
 
     def variant_field(self, type: Type, field: str) -> tuple[dict[str, int], Type]:
         """Return where a field stands in each variant that has it, behind the name."""
@@ -152,4 +152,4 @@ def _plain(node: Node, type: Type) -> Any:
     assert isinstance(node, Scalar)
     if type == BOOL:
         return node.text == "true"
-    return int(node.text) if type == COUNT else node.text
+    return int(node.text) if type == INT else node.text

@@ -36,9 +36,9 @@ def searched(scenario: Slice) -> tuple[Found, list[str]]:
         past = found.beyond.get(name, 0)
         if past:
             lines.append(f"  bound {name} <= {most}: {past} states past it were checked only")
-    if scenario.declared.leaves_out:
-        lines.append(f"  left out: {', '.join(scenario.declared.leaves_out)}")
-    for path, words in scenario.declared.takes.items():
+    if scenario.declared.exclude:
+        lines.append(f"  left out: {', '.join(scenario.declared.exclude)}")
+    for path, words in scenario.declared.params.items():
         lines.append(f"  only {path}: {', '.join(words)}")
     lines += [f"  taken as one, up to swaps: {name}" for name in symmetry.swapped]
     lines += [f"  told apart: {reason}" for reason in symmetry.not_swapped]

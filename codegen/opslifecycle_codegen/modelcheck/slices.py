@@ -70,7 +70,7 @@ def default_slice(program: Program) -> property_model.Slice:
 
 def slices(program: Program) -> list[Slice]:
     """Return every slice of a machine, in the order of its file."""
-    declared = {str(name): each for name, each in program.machine.proof.items()}
+    declared = {str(name): each for name, each in program.machine.scenarios.items()}
     if not declared:
         declared = {"default": default_slice(program)}
     return [_slice(name, each, program) for name, each in declared.items()]
@@ -79,7 +79,7 @@ def slices(program: Program) -> list[Slice]:
 def _slice(name: str, declared: property_model.Slice, program: Program) -> Slice:
     ids = tuple("abcdef"[: declared.entities])
     settings = {
-        str(setting): each.default if each.default is not None or each.type[:8] == "optional"
+        str(setting): each.default if each.default is not None or each.type.endswith("None")
         else each.at_least
         for setting, each in program.machine.settings.items()
     }  # fmt: skip
@@ -87,13 +87,13 @@ def _slice(name: str, declared: property_model.Slice, program: Program) -> Slice
     interpreter = Interpreter(program, ids, declared.keys, settings)
     # What claims look at is known before values are chosen.
     claims = Claims(interpreter)
-    takes = {str(path): [str(w) for w in words] for path, words in declared.takes.items()}
+    takes = {str(path): [str(w) for w in words] for path, words in declared.params.items()}
     values = Values(program, interpreter.evaluator, ids, declared.counts_max, takes)
     interpreter.ends.keep_with(values.kept)
     pairs = [
         (call, answer)
         for call, answer in _calls(interpreter, values, declared)
-        if call.method not in declared.leaves_out
+        if call.method not in declared.exclude
     ]
     return Slice(
         name, declared, interpreter, claims, values, tuple(call for call, _ in pairs),
@@ -123,7 +123,7 @@ def _bounds(
     ):
         for place, (name, type) in enumerate(fields.items()):
             setting = owner == "registry" and name in program.machine.settings
-            if type.required.kind == "count" and not setting:
+            if type.required.kind == "int" and not setting:
                 path = f"{owner}.{name}"
                 most = given.get(path, COUNTS_MAX)
                 bounds.append((path, owner == entity, place, most))
@@ -148,9 +148,9 @@ def _calls(
         for id in ids if methods else ():
             for arguments in values.arguments(action.params):
                 yield Call(str(methods[0]), id, arguments), _acting(interpreter, action.name)
-    for each in program.for_all:
+    for each in program.bulk:
         for arguments in values.arguments(each.command.params):
-            yield Call(each.command.name, None, arguments), interpreter.for_all
+            yield Call(each.command.name, None, arguments), interpreter.bulk
     if machine.rollback is not None:
         for id in ids:
             yield Call(str(machine.rollback.method), id), interpreter.rollback
@@ -182,7 +182,7 @@ def _cursors(
         COUNTS_MAX,
     )
     consumers = interpreter.layouts.members(str(machine.cursors.consumer))
-    wanted = declared.takes.get(Text("consumer", declared.mark))
+    wanted = declared.params.get(Text("consumer", declared.mark))
     for consumer in consumers:
         if wanted is not None and consumer not in wanted:
             continue

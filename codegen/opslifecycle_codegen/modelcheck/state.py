@@ -28,7 +28,7 @@ class Refusal(NamedTuple):
     """Why a call was refused: the error, its facts, and the guard that gave it."""
 
     error: str
-    facts: Fields
+    fields: Fields
     guard: str
 
 

@@ -13,7 +13,7 @@ from opslifecycle_codegen.analysis.slice_rules import (
 )
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.types import COUNT, Type
+from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.search import Violation
 from opslifecycle_codegen.modelcheck.state import Call, State
 from opslifecycle_codegen.modelcheck.values import OPAQUE, spelled
@@ -121,10 +121,10 @@ def _python_call(program: Program, call: Call) -> str:
         asked = ", ".join(dict(call.arguments)["ids"])
         return f"waits.append(registry.{call.method}({key}.new(), [{asked}]))"
     params: dict[str, Type] = dict(program.create.params)
-    for command in (*program.actions, *(each.command for each in program.for_all)):
+    for command in (*program.actions, *(each.command for each in program.bulk)):
         params |= command.params
     enum = Type("enum", program.symbols.cursor_enum)
-    params |= {"consumer": enum, "cursor": COUNT}
+    params |= {"consumer": enum, "cursor": INT}
     given = [call.id] if call.id is not None else []
     wanted = next((w for m, w in program.machine.create.methods.items() if m == call.method), None)
     for name, value in call.arguments:

@@ -67,7 +67,7 @@ def symmetry_of(scenario: Slice) -> Symmetry:
         swapped.append("barrier keys")
     enum = program.symbols.cursor_enum
     consumers = bool(enum) and enum not in interpreter.evaluator.told_apart
-    if enum and "consumer" in {str(path) for path in scenario.declared.takes}:
+    if enum and "consumer" in {str(path) for path in scenario.declared.params}:
         consumers = False
         kept.append(f"{enum}: the slice names some of them")
     elif enum:
@@ -95,7 +95,7 @@ def symmetry_of(scenario: Slice) -> Symmetry:
 def _in_order(scenario: Slice) -> set[str]:
     """Return the commands that go through records in the order of their ids."""
     program = scenario.interpreter.program
-    found = {each.command.name for each in program.for_all}
+    found = {each.command.name for each in program.bulk}
     if program.recovery is not None and program.recovery.command is not None:
         found.add(CRASH)
     return found

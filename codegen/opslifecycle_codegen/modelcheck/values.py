@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, COUNT, FLOAT, NAME, TEXT, Type
+from opslifecycle_codegen.ir.types import BOOL, FLOAT, INT, NAME, STR, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
 
 #: What stands for any text, identifier or object that no rule looks into.
@@ -69,11 +69,11 @@ class Values:
             return [False, True]
         if inner.kind == "enum":
             return list(self._symbols.enums[inner.name].members)
-        if inner == COUNT:
+        if inner == INT:
             return list(range(self._counts_max + 1))
         if inner == FLOAT:
             return [0.0]
-        if inner in (TEXT, NAME) or inner.kind in ("id", "foreign"):
+        if inner in (STR, NAME) or inner.kind in ("id", "foreign"):
             return [OPAQUE]
         if inner.kind == "union":
             variants = self._symbols.unions[inner.name].variants

@@ -71,7 +71,7 @@ class EntityField(Declared):
     shorthand: ClassVar[str] = "type"
 
     type: TypeExpr
-    starts: Expr | None = None
+    initial: Expr | None = None
     stamped: Name | None = None
 
 
@@ -90,7 +90,7 @@ class RegistryField(Declared):
     """A field of the registry as a whole."""
 
     type: TypeExpr
-    starts: Expr
+    initial: Expr
     summary: Text
     recovered_as: Expr | None = None
 
@@ -99,9 +99,9 @@ class RegistryField(Declared):
 class Rejection(Declared):
     """A typed error: its class, its attributes, and its message."""
 
-    error: TypeName
-    says: Text
-    facts: dict[Name, TypeExpr] = Factory(dict)
+    class_: TypeName
+    message: Text
+    fields: dict[Name, TypeExpr] = Factory(dict)
 
 
 @frozen(kw_only=True)
@@ -109,7 +109,7 @@ class Refusal(Declared):
     """The rejection that a check raises: its name, and an expression for each of its facts."""
 
     name: Name
-    facts: dict[Name, Expr] = Factory(dict)
+    fields: dict[Name, Expr] = Factory(dict)
 
 
 @frozen(kw_only=True)
@@ -117,7 +117,7 @@ class Guard(Declared):
     """A condition of a command, and the rejection that follows if it is false."""
 
     when: Expr
-    otherwise: Refusal
+    error: Refusal
     let: dict[Name, Expr] = Factory(dict)
 
 
@@ -138,10 +138,10 @@ class Create(Declared):
 
     summary: Text
     methods: dict[Name, list[Name]]
-    takes: dict[Name, TypeExpr]
+    params: dict[Name, TypeExpr]
     id: Expr
     to: Name
-    checks: list[Name] = Factory(list)
+    guards: list[Name] = Factory(list)
     optional_methods: list[Name] = Factory(list)
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
@@ -155,8 +155,8 @@ class Action(Declared):
     from_: Words
     methods: list[Name] = Factory(list)
     label: Name | None = None
-    takes: dict[Name, TypeExpr] = Factory(dict)
-    checks: list[Name] | None = None
+    params: dict[Name, TypeExpr] = Factory(dict)
+    guards: list[Name] | None = None
     to: Name | None = None
     outcome: Expr | None = None
     update: dict[Text, Expr] = Factory(dict)
@@ -175,7 +175,7 @@ class Step(Declared):
 
 
 @frozen(kw_only=True)
-class ForAllLive(Declared):
+class Bulk(Declared):
     """A command that applies one action to every live record, to all or none."""
 
     summary: Text
@@ -192,7 +192,7 @@ class Rollback(Declared):
     summary: Text
     method: Name
     from_: Words
-    checks: list[Name] | None = None
+    guards: list[Name] | None = None
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
 
@@ -216,7 +216,7 @@ class Erase(Declared):
     summary: Text
     method: Name
     from_: Words = TERMINAL
-    checks: list[Name] | None = None
+    guards: list[Name] | None = None
     effects: list[Name] = Factory(list)
 
 
@@ -226,16 +226,16 @@ class Watch(Declared):
 
     summary: Text
     method: Name
-    checks: list[Name]
+    guards: list[Name]
 
 
 @frozen(kw_only=True)
 class ViewField(Declared):
     """A field of a snapshot or a feed entry: an expression, and how JSON shows it."""
 
-    shorthand: ClassVar[str] = "is_"
+    shorthand: ClassVar[str] = "expr"
 
-    is_: Expr
+    expr: Expr
     json: Name | None = None
 
 
@@ -297,7 +297,7 @@ class Barrier(Declared):
     wait: TypeName
     result: TypeName
     token: TypeName
-    checks: list[dict[Name, Refusal]]
+    guards: list[dict[Name, Refusal]]
 
 
 @frozen(kw_only=True)
@@ -325,15 +325,15 @@ class Classifier(Declared):
     """A method without side effects that answers a question about one record."""
 
     summary: Text
-    gives: Expr
-    takes: dict[Name, TypeExpr] = Factory(dict)
+    returns: Expr
+    params: dict[Name, TypeExpr] = Factory(dict)
 
 
 @frozen(kw_only=True)
 class Recovery(Declared):
     """What a store holds. Without `do`, records that were live when the process ended stay live."""
 
-    keeps: Expr
+    persist_if: Expr
     do: Name | None = None
     with_: dict[Name, Expr] = Factory(dict)
 
@@ -351,7 +351,7 @@ class Machine(Declared):
     create: Create
     actions: dict[Name, Action]
     snapshot: Snapshot
-    rejections: dict[Name, Rejection]
+    errors: dict[Name, Rejection]
     guards: dict[Name, Guard]
     illegal_transition: Refusal
     names: Names | None = None
@@ -361,10 +361,10 @@ class Machine(Declared):
     settings: dict[Name, Setting] = Factory(dict)
     registry: dict[Name, RegistryField] = Factory(dict)
     effects: dict[Name, Effect] = Factory(dict)
-    always_first: list[Name] = Factory(list)
-    checks: list[Name] = Factory(list)
+    global_guards: list[Name] = Factory(list)
+    default_guards: list[Name] = Factory(list)
     on_terminal: list[Step] = Factory(list)
-    for_all_live: dict[Name, ForAllLive] = Factory(dict)
+    bulk: dict[Name, Bulk] = Factory(dict)
     rollback: Rollback | None = None
     erase: Erase | None = None
     collect: Collect | None = None
@@ -378,8 +378,8 @@ class Machine(Declared):
     recovery: Recovery | None = None
     classifiers: dict[Name, Classifier] = Factory(dict)
     invariants: dict[Name, Claim] = Factory(dict)
-    steps: dict[Name, Claim] = Factory(dict)
+    transition_invariants: dict[Name, Claim] = Factory(dict)
     eventually: dict[Name, Eventually] = Factory(dict)
-    proof: dict[Name, Slice] = Factory(dict)
+    scenarios: dict[Name, Slice] = Factory(dict)
     migrations: dict[Text, Migration] = Factory(dict)
     waivers: list[Waiver] = Factory(list)

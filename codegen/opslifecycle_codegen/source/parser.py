@@ -138,13 +138,13 @@ class _Parser:
             name = self._text(node, Name, what)
             return _MISSING if name is _MISSING else model.Refusal(mark=node.mark, name=name)
         if not isinstance(node, Mapping) or len(node.items) != 1:
-            return self._wrong(node, f"{what}: expected a rejection, or one with its facts")
+            return self._wrong(node, f"{what}: expected an error, or an error with its fields")
         key, child = node.items[0]
         name = self._text(key, Name, what)
         facts = self._dict(child, (Name, Expr), key.text)
         if name is _MISSING or facts is _MISSING:
             return _MISSING
-        return model.Refusal(mark=key.mark, name=name, facts=facts)
+        return model.Refusal(mark=key.mark, name=name, fields=facts)
 
     def _text(self, node: Node, kind: Any, what: str) -> Any:
         if not isinstance(node, Scalar):

@@ -13,7 +13,7 @@ class Claim(Declared):
     """An invariant of every state, or a property of every step."""
 
     summary: Text
-    holds: Expr
+    expr: Expr
 
 
 @frozen(kw_only=True)
@@ -35,8 +35,8 @@ class Slice(Declared):
     counts_max: int = 1
     settings: dict[Name, Node] = Factory(dict)
     bounds: dict[Text, int] = Factory(dict)
-    takes: dict[Text, list[Text]] = Factory(dict)
-    leaves_out: list[Name] = Factory(list)
+    params: dict[Text, list[Text]] = Factory(dict)
+    exclude: list[Name] = Factory(list)
     large: bool = False
 
 
@@ -44,7 +44,7 @@ class Slice(Declared):
 class Migration(Declared):
     """What becomes of data that the version before has stored."""
 
-    because: Text
+    reason: Text
     renames: dict[Text, dict[Text, Text]] = Factory(dict)
     removes: dict[Text, list[Text]] = Factory(dict)
     adds: dict[Text, dict[Text, Node]] = Factory(dict)
@@ -58,4 +58,4 @@ class Waiver(Declared):
 
     rule: Text
     of: Text
-    because: Text
+    reason: Text

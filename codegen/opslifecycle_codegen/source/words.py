@@ -36,7 +36,7 @@ class Expr(Text):
 
 
 class TypeExpr(Text):
-    """A type: a scalar, a declared name, or `optional` and one of these."""
+    """A type: a scalar, a declared name, or one of these and `| None`."""
 
 
 class Words(tuple[Text, ...]):

@@ -65,7 +65,7 @@ def _declare(note: Callable[..., None], *declared: Any) -> None:
     note(*declared)
 
 
-def leave_out_none(kind: type, fields: Sequence[str]) -> None:
+def omit_none(kind: type, fields: Sequence[str]) -> None:
     """Declare fields that JSON omits when they are None."""
     hold(_lock, _declare, _left_out.__setitem__, kind, frozenset(fields))
 

@@ -15,8 +15,8 @@ from attrs import define, field
 from opslifecycle_codegen.ir.types import (
     BARRIER,
     BOOL,
-    COUNT,
     ENTITY,
+    INT,
     REGISTRY,
     ROW,
     Type,
@@ -105,7 +105,7 @@ class Unnamed:
             size = len(self.rules.shapes.variants(type.name))
         if size is not None:
             self.ranges.append(both(at_most(0, made), below(made, size)))
-        elif type == COUNT:
+        elif type == INT:
             self.ranges.append(at_most(0, made))
         return made
 
@@ -121,11 +121,11 @@ class Unnamed:
             for at in range(NAMED)
         ]  # fmt: skip
         rows = [self._row(name) for name in ("oldest", "row")] if self._row_types else []
-        count = self._leaf("rows_count", COUNT) if rows else 0
+        count = self._leaf("rows_count", INT) if rows else 0
         barriers = [self.barrier("barrier")] if rules.machine.barrier is not None else []
         enum = symbols.cursor_enum
         names = rules.layouts.members(enum) if enum else ()
-        cursors = [self._leaf(f"cursor_{name}", COUNT) for name in names]
+        cursors = [self._leaf(f"cursor_{name}", INT) for name in names]
         watched = [self._leaf(f"{at}_watched", BOOL) for at in range(NAMED)]
         return Boundless(registry, records, rows, count, cursors, barriers, watched)
 
@@ -138,7 +138,7 @@ class Unnamed:
     def barrier(self, name: str) -> Barrier:
         """Any barrier."""
         members: list[Formula] = [self._leaf(f"{name}_{at}", BOOL) for at in range(NAMED)]
-        return self._leaf(f"{name}_there", BOOL), members, self._leaf(f"{name}_rest", COUNT)
+        return self._leaf(f"{name}_there", BOOL), members, self._leaf(f"{name}_rest", INT)
 
     def names(self, world: Boundless) -> dict[str, Known]:
         """Return what the names of claims stand for."""
@@ -176,7 +176,7 @@ class Unnamed:
         if key in world.counted:
             return world.counted[key]
         if world.erased is None or world.before is None:
-            found = self._leaf(f"rest_{len(world.counted)}", COUNT)
+            found = self._leaf(f"rest_{len(world.counted)}", INT)
         else:
             earlier = self._counted(world.before, target, test)
             found = earlier
@@ -184,7 +184,7 @@ class Unnamed:
             names = {target: Known(ENTITY, any_record)}
             holds = self.rules.formulas.truth(test, names) if test else True
             if not self._valid(negated(both(holds, world.erased(any_record)))):
-                found = self._leaf(f"rest_after_{len(world.counted)}", COUNT)
+                found = self._leaf(f"rest_after_{len(world.counted)}", INT)
                 self.ranges.append(at_most(found, earlier))
         world.counted[key] = found
         return found
@@ -248,7 +248,7 @@ class Unnamed:
         assert feed is not None
         names = {self.rules.entity: Known(ENTITY, Maybe(True, record))}
         row = tuple(
-            self.rules.formulas.shape(each.is_, names, type).shape
+            self.rules.formulas.shape(each.expr, names, type).shape
             for each, type in zip(feed.entry.fields.values(), self._row_types, strict=True)
         )
         world.rows.append((when, row, 0))

@@ -49,7 +49,7 @@ class Calls:
         ways |= {str(method): self._create for method in machine.create.methods}
         for name, action in machine.actions.items():
             ways |= {str(method): self._acting(str(name)) for method in action.methods}
-        ways |= {each.command.name: self._for_all for each in program.for_all}
+        ways |= {each.command.name: self._bulk for each in program.bulk}
         for declared, way in (
             (machine.rollback, self._rollback), (machine.erase, self._erase),
             (machine.collect, self._collect),
@@ -100,10 +100,10 @@ class Calls:
     def _place(self, call: Call) -> int:
         return self._ids.index(str(call.id))
 
-    def _for_all(self, world: World, call: Call) -> Formula:
+    def _bulk(self, world: World, call: Call) -> Formula:
         rules = self._rules
-        each = next(e for e in rules.program.for_all if e.command.name == call.method)
-        declared = next(e for n, e in rules.machine.for_all_live.items() if n == call.method)
+        each = next(e for e in rules.program.bulk if e.command.name == call.method)
+        declared = next(e for n, e in rules.machine.bulk.items() if n == call.method)
         names = {"registry": Known(REGISTRY, world.registry)}
         unless = rules.formulas.truth(declared.unless, names) if declared.unless else False
         world.registry, _ = rules.updated(declared.update, names, world.registry)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.types import BOOL, COUNT, NONE, TEXT, Type
+from opslifecycle_codegen.ir.types import BOOL, INT, NONE, STR, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Shapes, Sum, equal, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
@@ -89,8 +89,8 @@ class Formulas:
     def _constant(self, node: ast.Constant, names: Environment, wanted: Type | None) -> Known:
         value = node.value
         if isinstance(value, str):
-            return Known(TEXT, self._shapes.text(value))
-        kinds: dict[type, Type] = {bool: BOOL, int: COUNT}
+            return Known(STR, self._shapes.text(value))
+        kinds: dict[type, Type] = {bool: BOOL, int: INT}
         return Known(kinds.get(type(value), NONE), value)
 
     def _name(self, node: ast.Name, names: Environment, wanted: Type | None) -> Known:
@@ -149,11 +149,11 @@ class Formulas:
         base = self._known(node.value, names, None)
         key = self._known(node.slice, names, base.type.inner).shape
         if not isinstance(key, Term):
-            return Known(COUNT, base.shape[key])
+            return Known(INT, base.shape[key])
         found = base.shape[-1]
         for number in reversed(range(len(base.shape) - 1)):
             found = pick(same(key, number), base.shape[number], found)
-        return Known(COUNT, found)
+        return Known(INT, found)
 
     # Operators ----------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class Formulas:
 
     def _arithmetic(self, node: ast.BinOp, names: Environment, wanted: Type | None) -> Known:
         one, other = (self._number(each, names) for each in (node.left, node.right))
-        return Known(COUNT, (plus if isinstance(node.op, ast.Add) else minus)(one, other))
+        return Known(INT, (plus if isinstance(node.op, ast.Add) else minus)(one, other))
 
     def _number(self, node: ast.expr, names: Environment) -> Formula:
         number: Formula = _bare(self._known(node, names, None).shape)
@@ -235,7 +235,7 @@ class Formulas:
             for each in parts[1:]:
                 less = below(each, found)
                 found = pick(less if name == "min" else negated(less), each, found)
-            return Known(COUNT, found)
+            return Known(INT, found)
         if name in ("all", "any", "count", "distinct"):
             return self._quantified(name, node, names)
         union = self._shapes.union_with(name)
@@ -257,7 +257,7 @@ class Formulas:
             return Known(BOOL, either(*(both(c, v.shape) for c, v in values)))
         if name == "count":
             counted = total(c for c, _ in values)
-            return Known(COUNT, plus(counted, self._rest(generator, names)))
+            return Known(INT, plus(counted, self._rest(generator, names)))
         pairs = itertools.combinations(values, 2)
         return Known(BOOL, both(*(
             negated(both(one[0], other[0], equal(one[1].shape, other[1].shape)))

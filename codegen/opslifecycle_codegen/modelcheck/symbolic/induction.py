@@ -12,7 +12,7 @@ from attrs import define, field
 
 from opslifecycle_codegen.analysis.slice_rules import CRASH, DROP_BARRIER, DROP_WATCH
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import COUNT, REGISTRY, Type
+from opslifecycle_codegen.ir.types import INT, REGISTRY, Type
 from opslifecycle_codegen.modelcheck.claims import WATCHES_ARE_OF_THE_LIVE
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.symbolic.boundless import Boundless, Unnamed
@@ -57,7 +57,7 @@ def induction(program: Program) -> Shown:
     if program.retention is not None and program.retention.held_by_cursors:
         machine = program.machine
         claims = [
-            *map(str, [*machine.invariants, *machine.steps]),
+            *map(str, [*machine.invariants, *machine.transition_invariants]),
             WATCHES_ARE_OF_THE_LIVE,
             IN_ORDER,
         ]
@@ -72,7 +72,10 @@ class _Induction:
         self._unnamed = Unnamed(rules, self._solver.valid)
         self._world = self._unnamed.world()
         machine = program.machine
-        every = {str(n): c.holds for n, c in [*machine.invariants.items(), *machine.steps.items()]}
+        every = {
+            str(n): c.expr
+            for n, c in [*machine.invariants.items(), *machine.transition_invariants.items()]
+        }
         reasons = {name: outside(text, program) for name, text in every.items()}
         self.outside = {name: reason for name, reason in reasons.items() if reason is not None}
 
@@ -119,7 +122,7 @@ class _Induction:
         names = self._unnamed.names(world)
         for name, claim in self._rules.machine.invariants.items():
             if str(name) not in self.outside:
-                yield str(name), self._rules.formulas.truth(claim.holds, names)
+                yield str(name), self._rules.formulas.truth(claim.expr, names)
         yield WATCHES_ARE_OF_THE_LIVE, both(*(
             either(negated(watched), both(record.there, self._live(record)))
             for watched, record in zip(world.watched, world.records, strict=True)
@@ -140,7 +143,7 @@ class _Induction:
         """Return a new registry: nothing is there, and settings are anything."""
         rules, world = self._rules, self._world.copy()
         world.registry = tuple(
-            rules.formulas.shape(declared[0].starts, {}, type).shape if declared else value
+            rules.formulas.shape(declared[0].initial, {}, type).shape if declared else value
             for value, (name, type) in zip(
                 world.registry, rules.symbols.registry_fields.items(), strict=True
             )
@@ -164,7 +167,7 @@ class _Induction:
         yield str(next(iter(machine.create.methods))), self._create
         for action in program.actions:
             yield action.name, self._acting(action.name, guarded=True)
-        for name, each in machine.for_all_live.items():
+        for name, each in machine.bulk.items():
             yield f"each step of {name}", self._acting(str(each.do), guarded=False)
             if each.update:
                 yield f"the update of {name}", self._updating(str(name))
@@ -215,7 +218,7 @@ class _Induction:
 
     def _updating(self, name: str) -> Callable[[Boundless], Formula]:
         def update(world: Boundless) -> Formula:
-            every = {str(n): each for n, each in self._rules.machine.for_all_live.items()}
+            every = {str(n): each for n, each in self._rules.machine.bulk.items()}
             declared = every[name]
             names = {"registry": Known(REGISTRY, world.registry)}
             world.registry, _ = self._rules.updated(declared.update, names, world.registry)
@@ -254,7 +257,7 @@ class _Induction:
 
     def _advancing(self, place: int) -> Callable[[Boundless], Formula]:
         def advance(world: Boundless) -> Formula:
-            cursor = self._unnamed.fresh(COUNT, "given_cursor")
+            cursor = self._unnamed.fresh(INT, "given_cursor")
             watermark = world.registry[self._rules.registry_fields.index("watermark")]
             stands = world.cursors[place]
             world.cursors[place] = pick(below(stands, cursor), cursor, stands)

@@ -105,7 +105,7 @@ def members(formulas: Iterable[Formula]) -> dict[str, int]:
 
 def header(scenario: Slice, source: str) -> list[str]:
     """Return what a text says of itself."""
-    left_out = ", ".join(scenario.declared.leaves_out) or "nothing"
+    left_out = ", ".join(scenario.declared.exclude) or "nothing"
     return [
         block_comment(f"Slice {scenario.name} of {source}: {scenario.declared.summary}"),
         f"Records: {', '.join(scenario.interpreter.ids)}. Left out: {left_out}.",

@@ -134,7 +134,7 @@ class _Maker:
         settings = {str(name) for name in rules.machine.settings}
         world.registry = tuple(
             kept if name in settings
-            else rules.formulas.shape(self._declared(name).starts, {}, type).shape
+            else rules.formulas.shape(self._declared(name).initial, {}, type).shape
             for kept, (name, type) in zip(
                 world.registry, rules.symbols.registry_fields.items(), strict=True
             )
@@ -147,7 +147,7 @@ class _Maker:
     def _claims(self) -> Iterator[tuple[str, Formula]]:
         names = self._effects.names(self._world)
         for name, claim in self._rules.machine.invariants.items():
-            yield str(name), self._rules.formulas.truth(claim.holds, names)
+            yield str(name), self._rules.formulas.truth(claim.expr, names)
         yield WATCHES_ARE_OF_THE_LIVE, both(*(
             either(negated(watched), both(record.there, self._rules.is_in("live", record.value)))
             for watched, record in zip(self._world.watched, self._world.records, strict=True)

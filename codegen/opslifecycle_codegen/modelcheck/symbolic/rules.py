@@ -88,14 +88,14 @@ class Rules:
         names: dict[str, Known] = {}
         for when, (registry, cursors) in (("before", before), ("after", after)):
             names |= {when: Known(REGISTRY, registry), **self.cursors(cursors, f"{when}.cursors")}
-        for name, claim in self.machine.steps.items():
-            yield str(name), self.formulas.truth(claim.holds, names)
+        for name, claim in self.machine.transition_invariants.items():
+            yield str(name), self.formulas.truth(claim.expr, names)
 
     # Parts of rules -----------------------------------------------------------------------------
 
     def allowed(self, guards: Iterable[str], names: Environment, *, always: bool = True) -> Formula:
         """Return whether no guard refuses."""
-        first = [str(name) for name in self.machine.always_first] if always else []
+        first = [str(name) for name in self.machine.global_guards] if always else []
         return both(*(self._holds(self._guards[name], names) for name in [*first, *guards]))
 
     def _holds(self, guard: model.Guard, names: Environment) -> Formula:
@@ -149,21 +149,21 @@ class Rules:
     ) -> Formula:
         """Return whether a record may be made in the place of this one."""
         names = self.names(registry, self.program.create.params, arguments, record, id)
-        return self.allowed(map(str, self.machine.create.checks), names)
+        return self.allowed(map(str, self.machine.create.guards), names)
 
     def may_act(
         self, name: str, registry: Fields, record: Maybe, id: Formula, given: Mapping[str, Shape]
     ) -> Formula:
         """Return whether an action is not refused."""
         command, declared = self.action(name)
-        checks = declared.checks if declared.checks is not None else self.machine.checks
+        checks = declared.guards if declared.guards is not None else self.machine.default_guards
         names = self.names(registry, command.params, given, record, id, command)
         return self.allowed(map(str, checks), names)
 
     def may_roll_back(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
         """Return whether a record may be erased as if it had never been."""
         declared = self._rollback
-        checks = declared.checks if declared.checks is not None else self.machine.checks
+        checks = declared.guards if declared.guards is not None else self.machine.default_guards
         names = self.names(registry, {}, {}, record, id, self.program.rollback)
         return self.allowed(map(str, checks), names)
 
@@ -171,7 +171,7 @@ class Rules:
         """Return whether a record may be erased."""
         declared = self.machine.erase
         assert declared is not None
-        checks = declared.checks if declared.checks is not None else self.machine.checks
+        checks = declared.guards if declared.guards is not None else self.machine.default_guards
         names = self.names(registry, {}, {}, record, id, self.program.erase)
         return self.allowed(map(str, checks), names)
 
@@ -180,7 +180,7 @@ class Rules:
         declared = self.machine.watch
         assert declared is not None
         names = self.names(registry, {}, {}, record, id)
-        return self.allowed(map(str, declared.checks), names, always=False)
+        return self.allowed(map(str, declared.guards), names, always=False)
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class Rules:
         """Return whether a store keeps a record."""
         assert self.machine.recovery is not None
         names = {self.entity: Known(ENTITY, record)}
-        return self.formulas.truth(self.machine.recovery.keeps, names)
+        return self.formulas.truth(self.machine.recovery.persist_if, names)
 
     def created(self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]) -> Acted:
         """Return the record that creation makes."""
@@ -227,8 +227,8 @@ class Rules:
         for name, type in types.items():
             field = next((f for n, f in self.machine.fields.items() if n == name), None)
             value: Shape = None if type.optional else self.shapes.zero(type)
-            if field is not None and field.starts is not None:
-                value = self.formulas.shape(field.starts, given, type).shape
+            if field is not None and field.initial is not None:
+                value = self.formulas.shape(field.initial, given, type).shape
             fields.append(self.kept(type, value))
         fields[0] = id
         fields[1] = self.shapes.member(self.symbols.status_enum, str(declared.to))

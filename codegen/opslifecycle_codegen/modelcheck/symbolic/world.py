@@ -131,7 +131,7 @@ class Effects:
                 for n in range(sizes.ids)
             ],
             [(make(boolean, f"row{n}_there"), self._row(n, make)) for n in range(sizes.rows)],
-            [make(Type("count"), name) for name in self._consumers()],
+            [make(Type("int"), name) for name in self._consumers()],
             [
                 [(make(boolean, f"barrier{key}_{n}_there"),
                   [make(boolean, f"barrier{key}_{n}_{id}") for id in ids])
@@ -239,7 +239,7 @@ class Effects:
         assert feed is not None
         names = {self.rules.entity: Known(ENTITY, Maybe(True, record))}
         row = [
-            self.rules.formulas.shape(field.is_, names, type).shape
+            self.rules.formulas.shape(field.expr, names, type).shape
             for field, type in zip(feed.entry.fields.values(), self._row_types, strict=False)
         ]
         world.rows = _appended(world.rows, when, (*row, place))

@@ -65,7 +65,7 @@ def _start(program: Program, name: str, sources: dict[str, str]) -> Start:
     type, updated = program.symbols.entity_fields[name], is_updated(program, name)
     if next(f for n, f in program.machine.fields.items() if n == name).stamped == "created":
         return Start(name, type, Origin.GIVEN, updated, NOTHING, stamp=True)
-    first = program.starts.get(name)
+    first = program.initial.get(name)
     if first is None or first == NOTHING:
         return Start(name, type, Origin.NONE, updated, NOTHING)
     read = {node.name for node in nodes_of(first) if isinstance(node, Name)}
@@ -86,7 +86,7 @@ def _start(program: Program, name: str, sources: dict[str, str]) -> Start:
 def _sources(program: Program) -> dict[str, str]:
     """Parameters that a field keeps as they are, each with the first such field."""
     found: dict[str, str] = {}
-    for name, first in program.starts.items():
+    for name, first in program.initial.items():
         if not isinstance(first, Name) or first.root is not Root.PARAMETER:
             continue
         param, type = first.name, program.create.params[first.name]
