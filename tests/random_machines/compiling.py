@@ -10,6 +10,7 @@ import itertools
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +71,9 @@ def compiled(tree: Tree) -> Iterator[Generated | Refused]:
         declared = list(conversion._unions), dict(conversion._left_out)
         try:
             try:
-                package = importlib.import_module(name)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", SyntaxWarning)
+                    package = importlib.import_module(name)
             except Exception as error:
                 raise FaultError("import", _last(error)) from error
             (tests,) = (folder / "tests").glob("test_*.py")

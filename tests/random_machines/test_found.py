@@ -143,3 +143,19 @@ def fed(*, optional: bool = False) -> tuple[Tree, Any]:
     tree["feed"] = FEED
     tree["retention"] = {"evict": "records", "max_entries": "registry.kept"}
     return tree, fields
+
+
+def test_a_constant_that_recovery_hands_over_is_not_tested_for_none() -> None:
+    tree, _ = parcel()
+    tree.setdefault("values", {})["End"] = {
+        "summary": "How it ended.", "tag": "kind",
+        "variants": {
+            "Lost": {"summary": "It is lost.", "fields": {"unexplained": "bool"}},
+            "Delivered": {"summary": "It has arrived."},
+        },
+    }  # fmt: skip
+    tree["fields"]["terminal_outcome"] = {"type": "End | None"}
+    tree["actions"]["lose"] |= {"params": {"why": "str | None"}, "outcome": "Lost(why is None)"}
+    tree["actions"]["deliver"]["outcome"] = "Delivered()"
+    tree["recovery"] = {"persist_if": "true", "do": "lose", "with": {"why": "'gone'"}}
+    assert Examination().of(tree)

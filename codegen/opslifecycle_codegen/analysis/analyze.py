@@ -223,7 +223,7 @@ class _Analyzer:
         action = next((a for n, a in self._machine.actions.items() if n == do), None)
         outcome = bulk.command.outcome
         if action is not None and action.outcome is not None:
-            outcome = self._compile(action.outcome, Scope(self._symbols, names))
+            outcome = nodes.decided(self._compile(action.outcome, Scope(self._symbols, names)))
         command = evolve(bulk.command, params={}, outcome=outcome)
         return evolve(bulk, command=command)
 

@@ -294,6 +294,17 @@ def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Ex
     return change(evolve(tree, **changed) if changed else tree)
 
 
+def decided(tree: Expression) -> Expression:
+    """Return the tree with each test of a literal for None decided: Python warns of such tests."""
+
+    def result(node: Expression) -> Expression:
+        if isinstance(node, IsNone) and isinstance(node.value, Literal):
+            return Literal(BOOL, (node.value.value is None) is not node.negated)
+        return node
+
+    return replaced(tree, result)
+
+
 def _replaced(value: Any, change: Callable[[Expression], Expression]) -> Any:
     if isinstance(value, Expression):
         return replaced(value, change)
