@@ -18,9 +18,10 @@ test: check
 test-all: check
 	$(BIN)/python -m tests.interpreters
 
-# Ten minutes of random machines, with another seed each time; a failure prints the smallest one.
-# Then an interrupt before every bytecode of every public call.
+# Every test with nothing left out; ten minutes of random machines, with another seed each time; an
+# interrupt before every bytecode of every public call.
 nightly: $(READY)
+	OPSLIFECYCLE_TESTS=whole $(BIN)/pytest --numprocesses auto --dist loadfile -m ''
 	$(BIN)/python -m tests.random_machines.nightly
 	$(BIN)/python -m tests.interrupts.nightly
 

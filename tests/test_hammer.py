@@ -26,8 +26,9 @@ from opslifecycle import (
 from opslifecycle import OperationTerminalOutcome as Outcome
 
 from tests.builders import ACTIONS, CHILD, SLOT, TOOL, spec
+from tests.scale import whole_or
 
-THREADS, LOOPS, OPERATIONS = 8, 4, 400
+THREADS, LOOPS, OPERATIONS = 8, 4, whole_or(400, 120)
 ATTEMPTS = [name for name in ACTIONS if name != "terminate"]
 
 

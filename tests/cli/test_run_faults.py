@@ -347,14 +347,14 @@ class TestSignals:
 
     def test_suspending_a_run_suspends_its_commands_and_their_time(self, store: Path) -> None:
         ticking = "while :; do echo x >> ticks; sleep 0.05; done"
-        path = batch({"name": "t", "command": ticking, "timeout_seconds": 8})
+        path = batch({"name": "t", "command": ticking, "timeout_seconds": 6})
         ticks = Path("ticks")
         with started(path, stdout=subprocess.DEVNULL) as process:
             until(ticks.exists, "the command")
             process.send_signal(signal.SIGTSTP)
             until(lambda: stopped(process.pid), "the stop")
             before = ticks.stat().st_size
-            time.sleep(9)
+            time.sleep(6.5)
             assert ticks.stat().st_size <= before + 4
             process.send_signal(signal.SIGCONT)
             until(lambda: ticks.stat().st_size > before + 4, "the continuation")

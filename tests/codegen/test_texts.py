@@ -242,6 +242,7 @@ def drawn(command: list[str], diagrams: list[str]) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.nightly
 def test_mermaid_draws_any_status_and_any_text(mermaid_parser: list[str]) -> None:
     hostile = [text for name, text in HOSTILE.items() if not name.startswith("long")]
     machines = [machine_of(WORDS, "Plain."), *(machine_of([], text) for text in hostile)]
@@ -260,6 +261,7 @@ def test_mermaid_draws_any_status_and_any_text(mermaid_parser: list[str]) -> Non
         assert {(f"s_{a}", f"s_{b}") for a, b in itertools.pairwise(chain)} <= pairs
 
 
+@pytest.mark.nightly
 def test_no_text_ends_a_note_of_mermaid(mermaid_parser: list[str]) -> None:
     notes = [*HOSTILE.values(), "x end note: y", "END NOTE"]
     head = "stateDiagram-v2\n  s_a: a\n  s_b: b\n  note right of s_a\n    "
@@ -271,6 +273,7 @@ def test_no_text_ends_a_note_of_mermaid(mermaid_parser: list[str]) -> None:
         assert len(found["relations"]) == 1
 
 
+@pytest.mark.nightly
 def test_mermaid_draws_the_machines_of_the_project(mermaid_parser: list[str]) -> None:
     sources = [ROOT / "machine/ops_lifecycle.yaml", *(ROOT / "examples").glob("*/machine/*.yaml")]
     programs = [program_of(path.read_bytes(), path.name) for path in sources]

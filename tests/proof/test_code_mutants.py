@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.proof import code_mutants
+from tests.scale import whole_or
 
 #: One of each kind of mistake, each in another module.
 OF_THE_SHELL = [
@@ -16,8 +19,9 @@ OF_THE_SHELL = [
 def test_mutants_of_the_shell_are_noticed() -> None:
     every = code_mutants.every()
     assert len(every) > 1_000
-    chosen = [each for each in every if each.name in OF_THE_SHELL]
-    assert len(chosen) == len(OF_THE_SHELL)
+    names = OF_THE_SHELL[: whole_or(len(OF_THE_SHELL), 1)]
+    chosen = [each for each in every if each.name in names]
+    assert len(chosen) == len(names)
     result = code_mutants.tried(chosen)
     assert result.lived == ()
     assert result.killed.total() == len(chosen)
@@ -32,6 +36,7 @@ def test_every_module_of_the_shell_is_mutated_or_has_nothing_to_mutate() -> None
     assert set(code_mutants.EQUIVALENT) <= known
 
 
+@pytest.mark.nightly
 def test_a_module_as_it_is_lives() -> None:
     source = code_mutants.path_of(code_mutants.SHELL, "values.token").read_text(encoding="utf-8")
     assert (

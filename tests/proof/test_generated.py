@@ -6,6 +6,7 @@ with its facts and its guard, or the effects and the whole state that follows.
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,7 @@ from opslifecycle.operations import views
 from tests.proof import twin
 from tests.proof.machines import SLICES, edited, search, slice_of
 from tests.proof.twin import UNKNOWN, Twin
+from tests.scale import whole_or
 
 COMPARED: Counter[str] = Counter()
 COMPARISONS_MIN = 2_000_000
@@ -226,7 +228,9 @@ class Comparison:
 def test_the_generated_authority_does_what_the_file_says(name: str) -> None:
     done = search(name)
     comparison = Comparison(done.found.scenario)
-    comparison.look_at_all(done.states)
+    states = list(done.states)
+    count = whole_or(len(states), len(states) // 6)
+    comparison.look_at_all(random.Random(0).sample(states, count))
     COMPARED.update(comparison.compared)
     assert min(comparison.compared.values()) > 0
 
@@ -237,7 +241,7 @@ def test_enough_was_compared() -> None:
         pytest.skip("only together with the comparisons themselves")
     share = COMPARED["refused"] / (COMPARED["refused"] + COMPARED["accepted"])
     print(f"{total} comparisons, 0 mismatches, {share:.0%} of the answers were refusals")
-    assert total >= COMPARISONS_MIN
+    assert total >= whole_or(COMPARISONS_MIN, COMPARISONS_MIN // 7)
 
 
 #: What the generated code does not do, if the file says this.

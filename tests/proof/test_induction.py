@@ -54,8 +54,12 @@ GAP = (
             ROLLBACK,
             "active_count_is_the_live_ones is not preserved by rollback_unreturned_operation",
         ),
-        (PEERLESS, "peer_ready is never possible"),
-        (GAP, "rows_lie_between_gap_and_watermark is not preserved by fail"),
+        pytest.param(PEERLESS, "peer_ready is never possible", marks=pytest.mark.nightly),
+        pytest.param(
+            GAP,
+            "rows_lie_between_gap_and_watermark is not preserved by fail",
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_a_mistake_is_told_by_its_call(edit: tuple[str, str], told: str) -> None:

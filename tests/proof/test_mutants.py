@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from tests.proof import artifact_mutants
 from tests.proof.machines import ROOT
 from tests.proof.mutants import EQUIVALENT, Mutant, mutants
 from tests.proof.mutation import killer, tried
+from tests.scale import whole_or
 
-SHARE = 12
+SHARE = whole_or(12, 6)
 
 
 def test_mutants_are_noticed() -> None:
@@ -21,6 +24,7 @@ def test_mutants_are_noticed() -> None:
     assert result.killed.total() == SHARE
 
 
+@pytest.mark.nightly
 def test_a_mutant_that_changes_nothing_lives() -> None:
     assert killer(Mutant("nothing", lambda root: None)) is None
 
@@ -31,7 +35,7 @@ def test_mutants_of_what_is_generated_are_noticed() -> None:
     for kind in artifact_mutants.KINDS:
         of_kind = [each for each in every if each.kind == kind]
         assert len(of_kind) > 300
-        chosen = random.Random(2).sample(of_kind, 4)
+        chosen = random.Random(2).sample(of_kind, whole_or(4, 2))
         assert [each.name for each in chosen if not artifact_mutants.is_noticed(each)] == []
 
 

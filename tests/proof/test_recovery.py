@@ -23,8 +23,9 @@ from opslifecycle.operations.storage import STORAGE, keeps, put_of, state_of
 from tests.builders import spec
 from tests.proof.machines import edited, search, slice_of
 from tests.proof.twin import Twin
+from tests.scale import whole_or
 
-STATES = 400
+STATES = whole_or(400, 60)
 #: The others are looked at by `make prove`.
 SOME = ["admission", "alone"]
 

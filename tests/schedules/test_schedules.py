@@ -17,11 +17,12 @@ from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.mailbox import Mailbox
 from opslifecycle.sync.waits import Wait, ended
 
+from tests.scale import whole_or
 from tests.schedules import scenarios
 from tests.schedules.exploring import Scenario, ScenarioError, explore, replay, sample
 from tests.schedules.scheduling import Schedule, ScheduleError
 
-DISTURBANCES, SEEDS = 2, range(100)
+DISTURBANCES, SEEDS = whole_or(2, 1), range(100)
 
 
 @pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda each: each.__name__)
