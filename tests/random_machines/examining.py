@@ -215,7 +215,11 @@ class _Comparison:
             deferred += 1
         for back in range(1, deferred + 1):
             yield self._exploration.crashed(states[-1 - back])
-        if deferred == len(reached.path):
+        recovered = self._exploration.crashed(states[-1]).state
+        assert recovered is not None
+        nothing_to_store = not any(recovered.records) and not any(recovered.rows)
+        same = all(state.registry == states[0].registry for state in states)
+        if deferred == len(reached.path) or (nothing_to_store and same):
             # Nothing was stored: the next process begins, and recovers nothing.
             yield Answer(states[0])
         if self._keeps_all:

@@ -43,6 +43,10 @@ def _original(name: str) -> Tree:
     return tree
 
 
+#: Sections that the edits below look into.
+_NEEDED = ("ids", "statuses", "actions", "guards", "create")
+
+
 def mutated(number: int) -> tuple[Tree, frozenset[str]]:
     """Return a changed machine of the repository, and what was done to it."""
     pick = Pick(number)
@@ -51,6 +55,9 @@ def mutated(number: int) -> tuple[Tree, frozenset[str]]:
     done = set()
     for _ in range(1 if pick.chance(60) else pick.integer(2, 3)):
         for _ in range(20):
+            if not all(isinstance(tree.get(key), dict) for key in _NEEDED) or "entity" not in tree:
+                # An edit has taken away what the others change.
+                break
             change = pick.one(_CHANGES)
             if change(pick, tree):
                 done.add(f"mutation: {change.__name__.strip('_')}")
@@ -121,7 +128,7 @@ def _retarget(pick: Pick, tree: Tree) -> bool:
     """Put another word in the place of one: a status, an action, a guard, a type."""
     place = _some(pick, tree, str)
     words = [p[0][p[1]] for p in _places(tree) if isinstance(p[0][p[1]], str)]
-    words += [*tree["statuses"]["members"], *tree["actions"], *tree["guards"]]
+    words += [*tree["statuses"].get("members", {}), *tree["actions"], *tree["guards"]]
     if place is None:
         return False
     holder, key = place

@@ -159,3 +159,17 @@ def test_a_constant_that_recovery_hands_over_is_not_tested_for_none() -> None:
     tree["actions"]["deliver"]["outcome"] = "Delivered()"
     tree["recovery"] = {"persist_if": "true", "do": "lose", "with": {"why": "'gone'"}}
     assert Examination().of(tree)
+
+
+def test_a_command_that_creates_never_replaces_a_record() -> None:
+    tree, create = parcel("create")
+    create["guards"].remove("new")
+    tree["guards"].pop("new")
+    tree["errors"].pop("accepted_already")
+    assert not Examination().of(tree)
+
+
+def test_a_record_can_be_created() -> None:
+    tree, create = parcel("create")
+    create["methods"] = {}
+    assert not Examination().of(tree)

@@ -20,6 +20,7 @@ from opslifecycle_codegen.ir.types import (
     BOOL,
     ENTITY,
     INT,
+    NONE,
     REGISTRY,
     STATUSES,
     STR,
@@ -75,7 +76,10 @@ class Commands:
             declared.id, scope, self._diagnostics, self._symbols.entity_fields["id"]
         )
         scope = self.base_scope(params, operation=optional(ENTITY))
+        before = len(self._diagnostics.findings)
         checks, scope = self.guards.checks(declared.guards, scope)
+        if len(self._diagnostics.findings) == before:
+            self._require_new_id(declared, scope)
         updates = self.changes.updates(declared.update, scope)
         target = self._resolver.statuses([declared.to])
         if target and target[0] in self._symbols.status_groups["terminal"]:
@@ -92,6 +96,17 @@ class Commands:
             to=str(declared.to),
         )
         return command, made or nodes.NOTHING
+
+    def _require_new_id(self, declared: model.Create, scope: Scope) -> None:
+        """Refuse a command that could replace a record, finished or not, by a new one."""
+        entity = self._machine.entity
+        if scope.narrowed.get(entity) != NONE:
+            message = f"nothing makes sure that the id is new: a {entity} that has it is replaced"
+            hint = f"add a guard with `when: {entity} is None` to `guards`"
+            self._diagnostics.add(declared.mark, "replaced-record", message, hint)
+        if not declared.methods:
+            message = "create has no method, so there could never be a record"
+            self._diagnostics.add(declared.mark, "missing-key", message)
 
     def action(self, name: Name, declared: model.Action) -> Command:
         """Compile one action on a record."""

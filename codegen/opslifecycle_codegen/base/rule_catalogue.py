@@ -52,6 +52,7 @@ RULES = {
     "pseudo-status": "A pseudo status is used where a record would have it.",
     "terminal-start": "A record cannot be created in a terminal status.",
     "terminal-exit": "An action leads out of a terminal status.",
+    "replaced-record": "A guard of `create` must reject an id that a record has already.",
     "live-erase": "`erase` is only for terminal statuses; a live record can be rolled back.",
     "legality": "A guard tests the status, which the compiler does for every action.",
     "deferred-write": "The write of an action cannot be deferred: a crash would break a promise.",
