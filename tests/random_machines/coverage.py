@@ -45,6 +45,7 @@ FEATURES = [
 #: What is hostile may be refused, but it has to be tried.
 HOSTILE = [
     "hostile: a built-in effect in the list", "hostile: a create method leaves out a parameter",
+    "hostile: a create that may replace a record",
     "hostile: a guard tests the status itself", "hostile: a name", "hostile: a text",
 ]  # fmt: skip
 #: Keys that no random machine has, each with what shows them instead.

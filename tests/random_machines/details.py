@@ -127,6 +127,12 @@ class Details:
             b.tree["names"] = names
             b.has("names")
 
+    def replacing(self) -> None:
+        """A create whose guards accept an id that a record has."""
+        if self.b.pick.chance(4):
+            self.b.tree["create"]["guards"].remove("new")
+            self.b.has("hostile: a create that may replace a record")
+
     def _shown(self) -> None:
         """Fields of views that say how their JSON is."""
         b, pick = self.b, self.b.pick

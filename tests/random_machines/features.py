@@ -356,6 +356,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.of_values()
     details.closed_sets()
     details.add()
+    details.replacing()
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if builder.words.hostile_names:

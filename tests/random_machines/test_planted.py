@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from opslifecycle_codegen.analysis import analyze, name_rules, rules
+from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.placement import _Placement
 from opslifecycle_codegen.analysis.ranges import Ranges
 from opslifecycle_codegen.base.reserved_words import RESERVED
@@ -92,6 +93,10 @@ def _numbers_leave_their_ranges(patch: Patch) -> None:
 
 #: What is planted, what a machine has that could show it, a kind of fault that must be found, and
 #: the machine that showed it last, which is tried first.
+def _create_replaces_a_record(patch: Patch) -> None:
+    patch.setattr(Commands, "_require_new_id", lambda self, declared, scope: None)
+
+
 PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
     (_a_guard_weakens_the_status_test, "", {"an illegal transition", "a generated test fails"}, 4),
     (_the_status_test_is_not_printed, "", {"a generated test fails"}, 4),
@@ -105,6 +110,12 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
         "hostile: a create method leaves out a parameter",
         set(),
         24,
+    ),
+    (
+        _create_replaces_a_record,
+        "hostile: a create that may replace a record",
+        {"an ended record changes"},
+        23,
     ),
 ]
 
