@@ -28,7 +28,7 @@ DISTURBANCES, SEEDS = whole_or(2, 1), range(100)
 @pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda each: each.__name__)
 def test_every_schedule(scenario: Scenario) -> None:
     explored = explore(scenario, DISTURBANCES)
-    assert explored.runs > 100
+    assert explored.runs > whole_or(100, 5)
     assert explored.choices_max > 10
     assert sample(scenario, SEEDS).runs == len(SEEDS)
 
