@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
 
-.PHONY: run test test-all nightly check generate docs format bench torture chaos prove mutate clean
+.PHONY: run test test-all nightly check generate docs format bench torture chaos verify-all mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -60,7 +60,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-prove: $(READY)
+verify-all: $(READY)
 	$(BIN)/python -m tests.proof.assurance
 
 mutate: $(READY)

@@ -13,8 +13,8 @@ import pytest
 from opslifecycle import SqliteStore
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
 from opslifecycle_codegen.modelcheck.search import Search
-from opslifecycle_codegen.modelcheck.slices import Slice, slices
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
@@ -184,8 +184,8 @@ def program(*edits: tuple[str, str]) -> Program:
     return program_of(text.encode(), "forgetting.yaml")
 
 
-def small(*edits: tuple[str, str]) -> Slice:
-    return slices(program(*edits))[0]
+def small(*edits: tuple[str, str]) -> Scenario:
+    return scenarios(program(*edits))[0]
 
 
 def accepted(answer: Answer) -> State:
@@ -215,15 +215,15 @@ def test_the_interpreter_erases_only_what_has_ended() -> None:
 
 
 def test_the_formulas_lead_to_as_many_states_as_the_search() -> None:
-    slice = small()
-    found = Search(slice, NOTHING_SWAPPED).run()
+    scenario = small()
+    found = Search(scenario, NOTHING_SWAPPED).run()
     assert found.closed
-    assert walked(relation(slice)) == found.states > 20
-    without = slices(program((f"{ERASE}}}\n", "")))[0]
+    assert walked(relation(scenario)) == found.states > 20
+    without = scenarios(program((f"{ERASE}}}\n", "")))[0]
     assert Search(without, NOTHING_SWAPPED).run().states < found.states
 
 
-def test_induction_shows_claims_of_erasing() -> None:
+def test_induction_proves_properties_of_erasing() -> None:
     pytest.importorskip("z3")
     from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 

@@ -12,7 +12,7 @@ from opslifecycle_codegen.analysis.counters import live_counters, small_steps
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.intervals import Interval, State, linear, substituted
 from opslifecycle_codegen.analysis.zones import ZERO, Sum, Zone
-from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError, Mark
+from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError, Location
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
@@ -32,7 +32,7 @@ def tree(text: str) -> Expression:
         name: nodes.Name(type, Root.PARAMETER, name) for name, type in NAMES.items()
     }
     found = Diagnostics()
-    made = compile_expression(Expr(text, Mark("m", 1, 1)), Scope(Symbols(), names), found)
+    made = compile_expression(Expr(text, Location("m", 1, 1)), Scope(Symbols(), names), found)
     assert made is not None, found.findings
     return made
 

@@ -15,7 +15,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineErr
 from opslifecycle_codegen.base.rule_catalogue import RULES
 from opslifecycle_codegen.cli.explain import explained
 from opslifecycle_codegen.cli.project import program_of
-from opslifecycle_codegen.cli.report import tell_findings
+from opslifecycle_codegen.cli.report import report_findings
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
@@ -62,7 +62,7 @@ def test_case(case: Path) -> None:
     with pytest.raises(InvalidMachineError) as caught:
         program_of(source, "machine.yaml")
     out = io.StringIO()
-    tell_findings(caught.value.findings, case, "text", out)
+    report_findings(caught.value.findings, case, "text", out)
     assert out.getvalue() == (case / "errors.txt").read_text(encoding="utf-8")
 
 

@@ -16,9 +16,9 @@ from opslifecycle_codegen.analysis import placement
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.modelcheck.claims import WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
-from opslifecycle_codegen.modelcheck.slices import slices
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 from opslifecycle_codegen.source import model
@@ -231,7 +231,7 @@ HELD = (
 
 
 def held() -> Program:
-    """A machine whose cursors hold entries back, with a slice of it."""
+    """A machine whose cursors hold entries back, with a scenario of it."""
     text = TURNSTILE.read_text(encoding="utf-8") + RECOVERY
     for old, new in HELD:
         assert old in text
@@ -245,10 +245,10 @@ def held() -> Program:
 
 
 def test_the_formulas_evict_what_cursors_have_held_as_the_search_does() -> None:
-    slice = slices(held())[0]
-    found = Search(slice, NOTHING_SWAPPED).run()
+    scenario = scenarios(held())[0]
+    found = Search(scenario, NOTHING_SWAPPED).run()
     assert found.closed
-    assert walked(relation(slice)) == found.states > 100
+    assert walked(relation(scenario)) == found.states > 100
 
 
 def test_induction_says_that_it_does_not_cover_cursors_that_hold_entries() -> None:
@@ -280,6 +280,6 @@ def test_a_retention_that_is_not_placed_is_noticed(
     (tmp_path / "pyproject.toml").write_text(
         '[[tool.opslifecycle-codegen.machine]]\nsource = "machine/turnstile.yaml"\npackage = "t"\n'
     )
-    assert main(["--project", str(tmp_path), "prove"]) == 0
+    assert main(["--project", str(tmp_path), "verify"]) == 0
     monkeypatch.setattr(placement._Placement, "_ends", without_retention)
-    assert main(["--project", str(tmp_path), "prove"]) == 1
+    assert main(["--project", str(tmp_path), "verify"]) == 1

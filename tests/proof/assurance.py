@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from opslifecycle_codegen.modelcheck import prove
+from opslifecycle_codegen.modelcheck import verification
+from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
-from opslifecycle_codegen.modelcheck.slices import slices
 
-from tests.proof.machines import ROOT, SLICES, edited, slice_of
+from tests.proof.machines import ROOT, SCENARIOS, edited, scenario_of
 
 PAGE = ROOT / "docs/explanation/assurance.md"
 _NOT_CLAIMED = """\
-* Slices are small: so many ids, counts up to a bound. What needs more of either to go wrong is
-  found by induction only, which speaks of the claims below, one call at a time; that ending all
+* Scenarios are small: so many ids, counts up to a bound. What needs more of either to go wrong is
+  found by induction only, which speaks of the properties below, one call at a time; that ending all
   operations is ending one after another is looked at in every state of two.
 * Texts and whatever no rule looks into have one value each in the search, and all times are 0.
 * A crash in the search loses nothing that was answered, and nothing that rides along. That a store
@@ -57,35 +57,35 @@ class Layer:
 
 
 def search(name: str) -> Layer:
-    """The search of one slice."""
-    found, _ = prove.searched(slice_of(edited(), name))
-    wrong = [] if found.closed else [f"{name} is not closed, or breaks a claim"]
+    """The search of one scenario."""
+    found, _ = verification.searched(scenario_of(edited(), name))
+    wrong = [] if found.closed else [f"{name} is not closed, or breaks a property"]
     past = sum(found.beyond.values())
     figures = [
-        f"slice `{name}`: {found.states:,} states, {found.edges:,} steps, "
+        f"scenario `{name}`: {found.states:,} states, {found.edges:,} steps, "
         f"{found.refused:,} refusals, depth {found.depth}, {past:,} states past a bound checked"
     ]
     return Layer("search", figures, found.seconds, wrong)
 
 
 def asked_of_spin(name: str) -> Layer:
-    """The states of one slice, counted by SPIN."""
-    from opslifecycle_codegen.cli.prove import compared_with_spin
+    """The states of one scenario, counted by SPIN."""
+    from opslifecycle_codegen.cli.verify import compared_with_spin
 
     started = time.perf_counter()
-    slice = slice_of(edited(), name)
-    told, wrong = compared_with_spin(slice, Search(slice).run(), "machine/ops_lifecycle.yaml")
-    return Layer("spin", [f"slice `{name}`: {told}"], time.perf_counter() - started, wrong)
+    scenario = scenario_of(edited(), name)
+    told, wrong = compared_with_spin(scenario, Search(scenario).run(), "machine/ops_lifecycle.yaml")
+    return Layer("spin", [f"scenario `{name}`: {told}"], time.perf_counter() - started, wrong)
 
 
 def shown() -> Layer:
-    """The claims for any number of operations."""
+    """The properties for any number of operations."""
     from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 
     started = time.perf_counter()
     found = induction(edited())
     figures = [
-        f"{found.proved} steps shown by z3, of {len(found.claims)} claims and "
+        f"{found.proved} steps shown by z3, of {len(found.properties)} properties and "
         f"{len(found.possible)} calls, each of which is possible"
     ]
     figures += [f"not shown: `{name}`: {reason}" for name, reason in found.outside.items()]
@@ -93,31 +93,31 @@ def shown() -> Layer:
 
 
 def comparisons(name: str) -> Layer:
-    """The generated authority against the file, over one slice."""
+    """The generated authority against the file, over one scenario."""
     from tests.proof.test_generated import Comparison
 
     started = time.perf_counter()
-    done = Search(slice_of(edited(), name))
+    done = Search(scenario_of(edited(), name))
     done.run()
     comparison = Comparison(done.found.scenario)
     comparison.look_at_all(done.states)
     counts = comparison.compared
     share = counts["refused"] / counts.total()
-    figures = [f"slice `{name}`: {counts.total():,} comparisons, {share:.0%} of them refusals"]
+    figures = [f"scenario `{name}`: {counts.total():,} comparisons, {share:.0%} of them refusals"]
     return Layer("comparison", figures, time.perf_counter() - started, [])
 
 
 def recoveries(name: str) -> Layer:
-    """What the registry makes of what was kept, against the file, over one slice."""
+    """What the registry makes of what was kept, against the file, over one scenario."""
     from tests.proof.test_recovery import CALLS, Recovery, compared, stop_clocks
 
     started, count = time.perf_counter(), 1_500
-    done = Search(slice_of(edited(), name))
+    done = Search(scenario_of(edited(), name))
     done.run()
     with pytest.MonkeyPatch.context() as patch:
         stop_clocks(patch)
         wrong = compared(Recovery(done.found.scenario), list(done.states), count)
-    figures = [f"slice `{name}`: {count:,} states written and opened, each in {len(CALLS)} ways"]
+    figures = [f"scenario `{name}`: {count:,} states written and opened, each in {len(CALLS)} ways"]
     return Layer("recovery", figures, time.perf_counter() - started, wrong)
 
 
@@ -159,10 +159,10 @@ def power_cuts(durability: str) -> Layer:
 def schedules(name: str) -> Layer:
     """One scenario under every schedule with three disturbances, and more at random."""
     from tests.schedules.exploring import explore, sample
-    from tests.schedules.scenarios import SCENARIOS
+    from tests.schedules.scenarios import SCENARIOS as SCHEDULED
 
     started = time.perf_counter()
-    scenario = next(each for each in SCENARIOS if each.__name__ == name)
+    scenario = next(each for each in SCHEDULED if each.__name__ == name)
     explored, seeds = explore(scenario, 3), range(1_000)
     sample(scenario, seeds)
     figures = [f"`{name}`: {explored.runs:,} schedules of up to {explored.choices_max} choices, "
@@ -199,16 +199,16 @@ def artifacts() -> Layer:
 
 def layers() -> Iterator[Layer]:
     """Every layer, on two processes; the longest first."""
-    from tests.schedules.scenarios import SCENARIOS
+    from tests.schedules.scenarios import SCENARIOS as SCHEDULED
 
-    large = [each.name for each in slices(edited()) if each.declared.large]
+    large = [each.name for each in scenarios(edited()) if each.declared.large]
     with ProcessPoolExecutor(2) as pool:
         waiting: list[Any] = [pool.submit(search, name) for name in large]
-        waiting += [pool.submit(schedules, each.__name__) for each in SCENARIOS]
-        waiting += [pool.submit(comparisons, name) for name in SLICES]
-        waiting += [pool.submit(recoveries, name) for name in SLICES]
-        waiting += [pool.submit(search, name) for name in SLICES]
-        waiting += [pool.submit(asked_of_spin, name) for name in SLICES]
+        waiting += [pool.submit(schedules, each.__name__) for each in SCHEDULED]
+        waiting += [pool.submit(comparisons, name) for name in SCENARIOS]
+        waiting += [pool.submit(recoveries, name) for name in SCENARIOS]
+        waiting += [pool.submit(search, name) for name in SCENARIOS]
+        waiting += [pool.submit(asked_of_spin, name) for name in SCENARIOS]
         waiting.append(pool.submit(shown))
         waiting.append(pool.submit(steps, 400))
         waiting += [pool.submit(power_cuts, each) for each in ("power", "process")]
@@ -219,9 +219,9 @@ def layers() -> Iterator[Layer]:
 
 
 _TITLES = {
-    "search": "Every state of the machine, searched (`opslifecycle-codegen prove`)",
+    "search": "Every state of the machine, searched (`opslifecycle-codegen verify`)",
     "spin": "The same states, counted by an independent checker",
-    "induction": "Claims for any number of operations",
+    "induction": "Properties for any number of operations",
     "comparison": "The generated authority against the file",
     "recovery": "Recovery against the file",
     "steps": "The whole registry against the file",
@@ -234,17 +234,17 @@ _TITLES = {
 
 def page(found: list[Layer]) -> str:
     """The page, as the last run found it."""
-    claims = prove.claims_of(slice_of(edited(), SLICES[0]))
-    lines = ["<!-- Written by `make prove` from what it found. -->", "", "# Assurance", ""]
-    lines.append("What the last full run of `make prove` looked at, and what is not claimed.")
+    properties = verification.properties_of(scenario_of(edited(), SCENARIOS[0]))
+    lines = ["<!-- Written by `make verify-all` from what it found. -->", "", "# Assurance", ""]
+    lines.append("What the last full run of `make verify-all` looked at, and what is not claimed.")
     for name, title in _TITLES.items():
         chosen = [each for each in found if each.name == name]
         seconds = sum(each.seconds for each in chosen)
         lines += ["", f"## {title}", ""]
         lines += [f"* {figure}" for each in chosen for figure in each.figures]
         lines += ["", f"{seconds:.0f} s."]
-    told = "\n".join(f"* `{claim}`" for claim in claims)
-    lines += ["", "## Claims", "", "On every state, step, or way to an end:", "", told]
+    told = "\n".join(f"* `{prop}`" for prop in properties)
+    lines += ["", "## Properties", "", "On every state, step, or way to an end:", "", told]
     lines += ["", "## Not claimed", "", _NOT_CLAIMED]
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
 from opslifecycle import CompletionCursorConsumer, OpsLifecycleError
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
 from tests.proof.machines import edited
@@ -30,7 +30,7 @@ Asked = tuple[Call, Callable[[State], Answer]]
 class BothSides(RuleBasedStateMachine):
     """What is asked of both, and everything that can be seen of them."""
 
-    slice: Slice
+    scenario: Scenario
     twin: Twin
     state: State
     registry: Any
@@ -118,7 +118,7 @@ class BothSides(RuleBasedStateMachine):
             assert snapshot.watcher_count == (1 if state.watched[IDS.index(id)] else 0)
         assert self._seen_feed() == self._expected_feed()
         batch = registry.completion_feed().list_since(0)
-        place = self.slice.interpreter.registry_place
+        place = self.scenario.interpreter.registry_place
         assert batch.watermark == state.registry[place("watermark")]
         assert batch.dropped_through == state.registry[place("dropped_through")]
         cursors = [registry.completion_cursor(each) for each in CompletionCursorConsumer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslifecycle_codegen.analysis.slice_rules import CRASH
+from opslifecycle_codegen.analysis.scenario_rules import CRASH
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.state import Call, State

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from opslifecycle_codegen.analysis import placement
-from opslifecycle_codegen.base.diagnostics import Mark
+from opslifecycle_codegen.base.diagnostics import Location
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
 from opslifecycle_codegen.modelcheck.search import Search
-from opslifecycle_codegen.modelcheck.slices import Slice, slices
 from opslifecycle_codegen.source.words import Name
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def unplaced(effect: str) -> Iterator[None]:
     """The compiler with one mistake: it places an effect nowhere."""
     names = placement._names
 
-    def without(found: Sequence[str], mark: Mark) -> list[Name]:
+    def without(found: Sequence[str], mark: Location) -> list[Name]:
         return [name for name in names(found, mark) if name != effect]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -42,16 +42,16 @@ def unplaced(effect: str) -> Iterator[None]:
         yield
 
 
-def slice_of(program: Program, name: str) -> Slice:
-    return next(each for each in slices(program) if each.name == name)
+def scenario_of(program: Program, name: str) -> Scenario:
+    return next(each for each in scenarios(program) if each.name == name)
 
 
 @cache
 def search(name: str) -> Search:
-    """The search of a slice of the shipped machine, done once for all tests."""
-    done = Search(slice_of(edited(), name))
+    """The search of a scenario of the shipped machine, done once for all tests."""
+    done = Search(scenario_of(edited(), name))
     done.run()
     return done
 
 
-SLICES = [each.name for each in slices(edited()) if not each.declared.large]
+SCENARIOS = [each.name for each in scenarios(edited()) if not each.declared.large]

@@ -108,7 +108,7 @@ def _walk(
             yield from _walk(child, (*path, place))
 
 
-#: The sections whose rules are mutated; claims and views say nothing of what happens.
+#: The sections whose rules are mutated; properties and views say nothing of what happens.
 _SECTIONS = frozenset(
     {"guards", "create", "actions", "on_terminal", "bulk", "rollback", "watch", "feed"}
     | {"cursors", "barrier", "recovery", "registry", "global_guards", "default_guards"}

@@ -1,8 +1,8 @@
 """What notices a small mistake in the machine's file.
 
 A mutant is killed by the compiler, which refuses it; by the tables of the contract, which were
-written by hand; by a claim that does not hold; or by figures that are not the committed ones. And
-of one that breaks a claim, induction must not show that it keeps all of them.
+written by hand; by a property that does not hold; or by figures that differ from the baseline. And
+of one that breaks a property, induction must not show that it keeps all of them.
 
 python -m tests.proof.mutation [--share 0.1]
 """
@@ -21,9 +21,9 @@ from attrs import frozen
 from opslifecycle_codegen.analysis.analyze import analyze
 from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.modelcheck import figures
+from opslifecycle_codegen.modelcheck import baseline
+from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
-from opslifecycle_codegen.modelcheck.slices import slices
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.source.parser import parse
 
@@ -31,7 +31,7 @@ from tests.proof.hand import broken_cell
 from tests.proof.machines import ROOT
 from tests.proof.mutants import EQUIVALENT, Mutant, mutants, tree
 
-KNOWN = figures.load(ROOT / "machine/ops_lifecycle.proof.json")
+KNOWN = baseline.load(ROOT / "machine/ops_lifecycle.baseline.json")
 
 
 def killer(mutant: Mutant) -> str | None:
@@ -50,14 +50,14 @@ def killer(mutant: Mutant) -> str | None:
 
 
 def _searched(program: Program) -> str | None:
-    for slice in slices(program):
-        if slice.declared.large:
+    for scenario in scenarios(program):
+        if scenario.declared.large:
             continue
-        known = KNOWN[slice.name]
-        found = Search(slice, states_max=known["states"]).run()
+        known = KNOWN[scenario.name]
+        found = Search(scenario, states_max=known["states"]).run()
         if found.violation is not None:
-            return "a claim"
-        if not found.closed or figures.differences(KNOWN, [found]):
+            return "a property"
+        if not found.closed or baseline.differences(KNOWN, [found]):
             return "the figures"
     return None
 
@@ -67,7 +67,7 @@ class Tried:
     """What became of some mutants: who killed how many, and who lives for no stated reason."""
 
     killed: Counter[str]
-    #: Those that break a claim.
+    #: Those that break a property.
     broken: tuple[str, ...]
     lived: tuple[str, ...]
     same: tuple[str, ...]
@@ -85,7 +85,7 @@ def tried(chosen: list[Mutant]) -> Tried:
     alive = [mutant.name for mutant, by in pairs if by is None]
     return Tried(
         Counter(by for _, by in pairs if by is not None),
-        tuple(mutant.name for mutant, by in pairs if by == "a claim"),
+        tuple(mutant.name for mutant, by in pairs if by == "a property"),
         tuple(name for name in alive if name not in EQUIVALENT),
         tuple(name for name in alive if name in EQUIVALENT),
     )
@@ -101,7 +101,7 @@ def killer_named(name: str) -> str | None:
 
 
 def is_shown(name: str) -> bool:
-    """Whether induction shows every claim of the mutant of this name."""
+    """Whether induction shows every property of the mutant of this name."""
     mutant = next(each for each in mutants() if each.name == name)
     root = tree()
     mutant.edit(root)
@@ -110,7 +110,7 @@ def is_shown(name: str) -> bool:
 
 
 def shown_though_broken(names: Iterable[str]) -> list[str]:
-    """Which mutants that break a claim in the search are shown to keep all of them."""
+    """Which mutants that break a property in the search are shown to keep all of them."""
     chosen = list(names)
     with ProcessPoolExecutor(2) as pool:
         shown = pool.map(is_shown, chosen)
@@ -136,7 +136,8 @@ def main(arguments: list[str]) -> int:
         print(f"  lived: {name}")
     shown = shown_though_broken(result.broken)
     print(
-        f"{len(result.broken) - len(shown)} of {len(result.broken)} broken claims not shown by z3"
+        f"{len(result.broken) - len(shown)} of {len(result.broken)} "
+        "broken properties not shown by z3"
     )
     for name in shown:
         print(f"  shown: {name}")

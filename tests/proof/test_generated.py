@@ -17,16 +17,16 @@ from typing import Any
 
 import pytest
 from opslifecycle import OperationLifecycleAction, OpsLifecycleError
-from opslifecycle_codegen.analysis.slice_rules import CRASH, CRASH_DISCARDING
+from opslifecycle_codegen.analysis.scenario_rules import CRASH, CRASH_DISCARDING
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
 from opslifecycle.operations import authority as generated
 from opslifecycle.operations import views
 from tests.proof import twin
-from tests.proof.machines import SLICES, edited, search, slice_of
+from tests.proof.machines import SCENARIOS, edited, scenario_of, search
 from tests.proof.twin import UNKNOWN, Twin
 from tests.scale import whole_or
 
@@ -37,10 +37,10 @@ COMPARISONS_MIN = 2_000_000
 class Comparison:
     """Asks both the same, in one state after another."""
 
-    def __init__(self, slice: Slice) -> None:
-        self.slice = slice
-        self.program = program = slice.interpreter.program
-        self.twin = Twin(slice)
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.program = program = scenario.interpreter.program
+        self.twin = Twin(scenario)
         self.actions = {
             str(method): action
             for action in program.actions
@@ -53,20 +53,24 @@ class Comparison:
         }
         self.errors.update(BUILT_IN_REJECTIONS.values())
         self.params = self._params()
-        for call in slice.calls:
+        for call in scenario.calls:
             for name, value in call.arguments:
                 if name in self.params and self.params[name].kind == "record":
                     self.twin.note_kept(self.params[name], value)
         # What of the calls has a method of the authority; waits are the shell's.
         self.asked = [
             (answer, call, *self._method(call))
-            for call, answer in (*zip(slice.calls, slice.answers, strict=True), *self._unnamed())
+            for call, answer in (
+                *zip(scenario.calls, scenario.answers, strict=True),
+                *self._unnamed(),
+            )
             if self._is_of_the_authority(call)
         ]
         self.samples = [
-            (action.name, next(slice.values.arguments(action.params))) for action in program.actions
+            (action.name, next(scenario.values.arguments(action.params)))
+            for action in program.actions
         ]
-        layouts = slice.interpreter.layouts
+        layouts = scenario.interpreter.layouts
         self.public_results, _ = layouts.property("OperationStatus", "public_result_class")
         done, _ = layouts.property("OperationLifecycleAction", "idempotent_in")
         self.idempotent = {OperationLifecycleAction(name): done[name] for name in done}
@@ -80,12 +84,12 @@ class Comparison:
 
     def _unnamed(self) -> Iterator[tuple[Call, Callable[[State], Answer]]]:
         """Actions that no method of a registry asks, but bulk commands and recovery do."""
-        interpreter = self.slice.interpreter
+        interpreter = self.scenario.interpreter
         named = {action.name for action in self.actions.values()}
         for action in self.program.actions:
             if action.name in named:
                 continue
-            arguments = next(self.slice.values.arguments(action.params))
+            arguments = next(self.scenario.values.arguments(action.params))
             for id in (*interpreter.ids, UNKNOWN):
                 call = Call(action.name, id, arguments)
                 yield call, partial(interpreter.act, call=call, name=action.name)
@@ -198,11 +202,11 @@ class Comparison:
 
     def _same_permissions(self, state: State, authority: Any) -> None:
         """What `allowed` foresees of every action, the unknown id included."""
-        for id in (*self.slice.interpreter.ids, UNKNOWN):
+        for id in (*self.scenario.interpreter.ids, UNKNOWN):
             found = authority.allowed(self.twin.ids[id])
             for permission, (action, arguments) in zip(found, self.samples, strict=True):
                 call = Call(action, id, arguments)
-                answer = self.slice.interpreter.act(state, call, action)
+                answer = self.scenario.interpreter.act(state, call, action)
                 assert permission.action == action
                 if answer.refusal is not None:
                     self._same_refusal(call, answer, permission.refusal)
@@ -213,7 +217,7 @@ class Comparison:
     def _same_classes(self, state: State, authority: Any) -> None:
         """The classifiers, by the tables of the file."""
         records = {plain[0]: plain for plain in state.records if plain is not None}
-        for id in (*self.slice.interpreter.ids, UNKNOWN):
+        for id in (*self.scenario.interpreter.ids, UNKNOWN):
             plain, real = records.get(id), self.twin.ids[id]
             status = "absent" if plain is None else plain[1]
             found = authority.classify_operation_public_result(real)
@@ -224,7 +228,7 @@ class Comparison:
             self.compared["classified"] += 1 + len(self.idempotent)
 
 
-@pytest.mark.parametrize("name", SLICES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_the_generated_authority_does_what_the_file_says(name: str) -> None:
     done = search(name)
     comparison = Comparison(done.found.scenario)
@@ -258,7 +262,7 @@ DEFECTS = [
 
 @pytest.mark.parametrize(("name", "old", "new"), DEFECTS)
 def test_a_file_that_says_something_else_is_noticed(name: str, old: str, new: str) -> None:
-    comparison = Comparison(slice_of(edited((old, new)), name))
+    comparison = Comparison(scenario_of(edited((old, new)), name))
     with pytest.raises(AssertionError):
         comparison.look_at_all(search(name).states)
 
@@ -294,6 +298,6 @@ def test_a_final_record_that_moves_again_is_noticed(
     start: int, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(twin, "generated", weakened(start))
-    comparison = Comparison(slice_of(edited(), "alone"))
+    comparison = Comparison(scenario_of(edited(), "alone"))
     with pytest.raises(AssertionError):
         comparison.look_at_all(search("alone").states)

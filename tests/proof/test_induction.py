@@ -1,4 +1,4 @@
-"""Claims shown for any number of records, with z3."""
+"""Properties shown for any number of records, with z3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Call, Draft, State
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
@@ -28,8 +28,8 @@ def test_every_claim_is_preserved_by_every_call(path: Path) -> None:
     assert shown.failed == []
     assert shown.outside == {}
     # Of the beginning, only what speaks of states is shown.
-    states = len(shown.claims) - len(program.machine.transition_invariants)
-    assert shown.proved == states + len(shown.claims) * len(shown.possible)
+    states = len(shown.properties) - len(program.machine.transition_invariants)
+    assert shown.proved == states + len(shown.properties) * len(shown.possible)
     assert {action.name for action in program.actions} <= set(shown.possible)
 
 
@@ -67,7 +67,7 @@ def test_a_mistake_is_told_by_its_call(edit: tuple[str, str], told: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("claim", "reason"),
+    ("prop", "reason"),
     [
         ("any(o.peer_ready for o in operations)", "any over records"),
         ("not all(o.peer_ready for o in operations)", "all where it is not asserted"),
@@ -81,15 +81,15 @@ def test_a_mistake_is_told_by_its_call(edit: tuple[str, str], told: str) -> None
         ("all(any(o.id == m for o in operations) for b in barriers for m in b.unfinished)", None),
     ],
 )
-def test_what_the_logic_cannot_speak_of_is_told(claim: str, reason: str | None) -> None:
-    found = outside(claim, edited())
+def test_what_the_logic_cannot_speak_of_is_told(prop: str, reason: str | None) -> None:
+    found = outside(prop, edited())
     assert (found is None) is (reason is None)
     assert reason is None or reason in str(found)
 
 
-def one_by_one(slice: Slice, state: State, call: Call) -> State:
+def one_by_one(scenario: Scenario, state: State, call: Call) -> State:
     """A command that ends every live record, as if each end came by itself."""
-    interpreter, now = slice.interpreter, Draft(state)
+    interpreter, now = scenario.interpreter, Draft(state)
     _, action, updates = interpreter._bulk[call.method]
     given = dict(call.arguments)
     interpreter.ends.update(now, updates, {"registry": state.registry, **given}, [])
@@ -106,15 +106,15 @@ def one_by_one(slice: Slice, state: State, call: Call) -> State:
 def test_ending_all_is_ending_one_after_another() -> None:
     """Induction shows each end by itself; that they add up is looked at in every state."""
     found = search("waiting")
-    slice = found.found.scenario
-    calls = [call for call in slice.calls if call.method in slice.interpreter._bulk]
+    scenario = found.found.scenario
+    calls = [call for call in scenario.calls if call.method in scenario.interpreter._bulk]
     together = 0
     for state in found.states:
         for call in calls:
-            answer = slice.answer(state, call)
+            answer = scenario.answer(state, call)
             if answer.value:
                 together += len(answer.value) > 1
-                assert answer.state == one_by_one(slice, state, call)
+                assert answer.state == one_by_one(scenario, state, call)
     assert together > 100
 
 
@@ -123,5 +123,5 @@ def test_without_z3_it_says_skipped(
 ) -> None:
     monkeypatch.setitem(sys.modules, "z3", None)
     there = ["--project", str(ROOT / "examples/lamp")]
-    assert main([*there, "prove", "--induction"]) == 0
+    assert main([*there, "verify", "--induction"]) == 0
     assert "induction: SKIPPED: needs z3" in capsys.readouterr().out

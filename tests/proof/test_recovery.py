@@ -14,19 +14,19 @@ import pytest
 from opslifecycle import MemoryStore, OperationStatus, Registry, RuntimeEpochId
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.base import Commit
-from opslifecycle_codegen.analysis.slice_rules import CRASH, CRASH_DISCARDING
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.analysis.scenario_rules import CRASH, CRASH_DISCARDING
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Call, State
 
 from opslifecycle.operations import OperationAuthority, OperationRecord
 from opslifecycle.operations.storage import STORAGE, keeps, put_of, state_of
 from tests.builders import spec
-from tests.proof.machines import edited, search, slice_of
+from tests.proof.machines import edited, scenario_of, search
 from tests.proof.twin import Twin
 from tests.scale import whole_or
 
 STATES = whole_or(400, 60)
-#: The others are looked at by `make prove`.
+#: The others are looked at by `make verify-all`.
 SOME = ["admission", "alone"]
 
 
@@ -44,10 +44,10 @@ def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 class Recovery:
     """Opens what is kept of states, and compares with what the file says."""
 
-    def __init__(self, slice: Slice) -> None:
-        self._slice = slice
-        self._twin = Twin(slice)
-        self._rows = slice.interpreter.program.symbols.row_fields
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._twin = Twin(scenario)
+        self._rows = scenario.interpreter.program.symbols.row_fields
 
     def difference(self, state: State, call: str) -> str | None:
         """How a registry that recovers from a state differs from the file; None if it does not."""
@@ -57,7 +57,7 @@ class Recovery:
         for id, record in authority.records.items():
             record.spec = attrs.evolve(record.spec, id=id, kind=record.kind)
         store = self._written(state, authority, discard=call == CRASH_DISCARDING)
-        expected = self._slice.interpreter.crash(state, Call(call, None)).state
+        expected = self._scenario.interpreter.crash(state, Call(call, None)).state
         assert expected is not None
         with Registry(store=store) as registry:
             for id, record in registry._authority.records.items():
@@ -128,7 +128,7 @@ def test_what_was_kept_is_recovered_as_the_file_says(name: str) -> None:
 
 
 def test_a_file_that_says_something_else_of_recovery_is_noticed() -> None:
-    other = slice_of(
+    other = scenario_of(
         edited(("  do: terminate\n  with: {reason:", "  do: fail\n  with: {error:")), "alone"
     )
     assert compared(Recovery(other), list(search("alone").states))

@@ -34,10 +34,10 @@ from opslifecycle import (
 from opslifecycle.shell.retention import Retention
 from opslifecycle.sync.barriers import Barriers
 from opslifecycle.sync.watchers import Watchers
-from opslifecycle_codegen.analysis.slice_rules import CRASH
-from opslifecycle_codegen.modelcheck.claims import Claims
+from opslifecycle_codegen.analysis.scenario_rules import CRASH
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
-from opslifecycle_codegen.modelcheck.slices import Slice, default_slice
+from opslifecycle_codegen.modelcheck.properties import Properties
+from opslifecycle_codegen.modelcheck.scenarios import Scenario, default_scenario
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.values import Values
 
@@ -74,14 +74,16 @@ class RegistryAndFile(BothSides):
             "max_concurrent": max_concurrent,
         }
         interpreter = Interpreter(PROGRAM, IDS, 3, self.given)
-        claims = Claims(interpreter)
+        properties = Properties(interpreter)
         values = Values(PROGRAM, interpreter.evaluator, IDS, 2, {})
         # Specs of one operation; those of the others differ by the id in front.
         one = Values(PROGRAM, interpreter.evaluator, IDS[:1], 2, {})
         self.specs = one.of(PROGRAM.create.params["spec"], "spec", looked=True)
         interpreter.ends.keep_with(values.kept)
-        self.slice = Slice("", default_slice(PROGRAM), interpreter, claims, values, (), (), ())
-        self.twin = Twin(self.slice)
+        self.scenario = Scenario(
+            "", default_scenario(PROGRAM), interpreter, properties, values, (), (), ()
+        )
+        self.twin = Twin(self.scenario)
         self.state: State = interpreter.initial()
         self.folder = tempfile.TemporaryDirectory()
         memory = MemoryStore()
@@ -136,10 +138,10 @@ class RegistryAndFile(BothSides):
 
     def _elsewhere(self, pick: int) -> str:
         """An operation about which more may be possible; a fence is lifted first."""
-        fenced = self.state.registry[self.slice.interpreter.registry_place("owner_retired")]
+        fenced = self.state.registry[self.scenario.interpreter.registry_place("owner_retired")]
         if fenced and pick % 16 == 1:
             self._restart()
-        is_ended = self.slice.interpreter.ends.is_ended
+        is_ended = self.scenario.interpreter.ends.is_ended
         live = [each[0] for each in self.state.records if each is not None and not is_ended(each)]
         return str(live[pick % len(live)]) if live else IDS[pick % len(IDS)]
 
@@ -176,7 +178,7 @@ class RegistryAndFile(BothSides):
 
     def _calls_of(self, id: str, pick: int) -> list[Asked]:
         """Everything that may be asked about one operation, registering it included."""
-        interpreter, values = self.slice.interpreter, self.slice.values
+        interpreter, values = self.scenario.interpreter, self.scenario.values
         made = (id, *self.specs[pick % len(self.specs)][1:])
         calls: list[Asked] = []
         for method, limit in (
@@ -201,7 +203,7 @@ class RegistryAndFile(BothSides):
     @rule(at=st.integers(0, 49))
     def watch(self, at: int) -> None:
         id = self._known(at)
-        answer = self.slice.interpreter.watch(self.state, Call("register_watcher", id))
+        answer = self.scenario.interpreter.watch(self.state, Call("register_watcher", id))
         found = self._call(lambda: self.registry.register_watcher(self.twin.ids[id]))
         self._same(Call("register_watcher", id), answer, found)
         if answer.state is not None:
@@ -214,7 +216,7 @@ class RegistryAndFile(BothSides):
         if len(asked) != 3:
             asked = tuple(dict.fromkeys(asked))
         call = Call("wait_all", None, (("key", key), ("ids", asked)))
-        answer = self.slice.interpreter.wait_for_all(self.state, call)
+        answer = self.scenario.interpreter.wait_for_all(self.state, call)
         wait = self.registry.wait_all(self.runs[key], [self.twin.ids[id] for id in asked])
         if answer.state is None:
             self._same(call, answer, self._call(lambda: wait.result(0)))
@@ -234,17 +236,17 @@ class RegistryAndFile(BothSides):
 
     @rule(consumer=st.sampled_from(CompletionCursorConsumer), cursor=st.integers(0, 9))
     def advance(self, consumer: CompletionCursorConsumer, cursor: int) -> None:
-        watermark = self.state.registry[self.slice.interpreter.registry_place("watermark")]
+        watermark = self.state.registry[self.scenario.interpreter.registry_place("watermark")]
         cursor %= watermark + 2
         call = Call("advance_completion_cursor", None,
                     (("consumer", consumer.value), ("cursor", cursor)))  # fmt: skip
-        answer = self.slice.interpreter.advance(self.state, call)
+        answer = self.scenario.interpreter.advance(self.state, call)
         self._ask(call, lambda s: answer, [consumer, cursor])
 
     @rule(what=st.integers(0, 19))
     def ask_about_all(self, what: int) -> None:
         """Something that changes many, seldom enough that there are many to change."""
-        interpreter = self.slice.interpreter
+        interpreter = self.scenario.interpreter
         if self.state.registry[interpreter.registry_place("owner_retired")] and what >= 4:
             self._restart()
         elif what < 4:
@@ -259,7 +261,7 @@ class RegistryAndFile(BothSides):
             self._end_all("retire_owner")
 
     def _end_all(self, method: str) -> None:
-        interpreter = self.slice.interpreter
+        interpreter = self.scenario.interpreter
         call = Call(method, None, (("reason", "x"),))
         self._ask(call, lambda state: interpreter.bulk(state, call))
 
@@ -277,7 +279,7 @@ class RegistryAndFile(BothSides):
         self.registry = self._open()
         self._count(Call(CRASH, None))
         numbered = self.registry.capture()["state"]["next_completion_seq"]
-        place = self.slice.interpreter.registry_place("next_completion_seq")
+        place = self.scenario.interpreter.registry_place("next_completion_seq")
         found = [each for each in self._recovered() if each.registry[place] == numbered]
         assert found, f"numbers go on from {numbered}"
         self.state = found[0]
@@ -289,7 +291,7 @@ class RegistryAndFile(BothSides):
         A number that only an operation took which is never written may be given again (contract,
         section 12), so recovery may number from any of those.
         """
-        interpreter, state = self.slice.interpreter, self.state
+        interpreter, state = self.scenario.interpreter, self.state
         sequence = list(PROGRAM.symbols.entity_fields).index("sequence")
         place = interpreter.registry_place("next_completion_seq")
         given = [record[sequence] or 0 for record in state.records if record is not None]

@@ -13,10 +13,10 @@ import attrs
 import pytest
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
-from opslifecycle_codegen.cli.prove import compared_with_spin
+from opslifecycle_codegen.cli.verify import compared_with_spin
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
 from opslifecycle_codegen.modelcheck.search import Search
-from opslifecycle_codegen.modelcheck.slices import Slice, slices
 from opslifecycle_codegen.modelcheck.symbolic import spin
 from opslifecycle_codegen.modelcheck.symbolic.promela import promela
 from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, relation
@@ -24,7 +24,7 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term
 from opslifecycle_codegen.modelcheck.symbolic.tla import tla
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.proof.machines import ROOT, edited, search, slice_of
+from tests.proof.machines import ROOT, edited, scenario_of, search
 
 PROGRAMS = spin.find()
 needs_spin = pytest.mark.skipif(PROGRAMS is None, reason=spin.SKIPPED)
@@ -55,7 +55,7 @@ def value(formula: Formula, state: dict[str, int], known: dict[int, int]) -> int
 
 
 def walked(system: Relation) -> int:
-    """How many states the formulas lead to; every claim holds in each."""
+    """How many states the formulas lead to; every property holds in each."""
     names = [term.name for term, _ in system.variables]
     first = tuple(int(value(begin, {}, {})) for _, begin in system.variables)
     seen, waiting = {first}, deque([first])
@@ -63,7 +63,7 @@ def walked(system: Relation) -> int:
     while waiting:
         state = dict(zip(names, waiting.popleft(), strict=True))
         known: dict[int, int] = {}
-        assert all(value(claim, state, known) for _, claim in system.claims)
+        assert all(value(prop, state, known) for _, prop in system.properties)
         if value(system.past, state, known):
             past += 1
             continue
@@ -78,20 +78,20 @@ def walked(system: Relation) -> int:
     return len(seen) - past
 
 
-def counted(slice: Slice) -> int:
-    found = Search(slice, NOTHING_SWAPPED).run()
+def counted(scenario: Scenario) -> int:
+    found = Search(scenario, NOTHING_SWAPPED).run()
     assert found.closed
     return found.states
 
 
-def small(path: Path) -> Slice:
-    return slices(example(path))[0]
+def small(path: Path) -> Scenario:
+    return scenarios(example(path))[0]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda each: each.stem)
 def test_the_formulas_lead_to_as_many_states_as_the_search(path: Path) -> None:
-    slice = small(path)
-    assert walked(relation(slice)) == counted(slice) > 100
+    scenario = small(path)
+    assert walked(relation(scenario)) == counted(scenario) > 100
 
 
 @needs_spin
@@ -109,47 +109,47 @@ def test_spin_tells_which_claim_is_broken() -> None:
         "  from: live\n  update: {registry.active_count: registry.active_count - 1}\n",
         "  from: live\n",
     ))  # fmt: skip
-    slice = slice_of(program, "waiting")
-    found = spin.count(promela(slice, relation(slice), "machine.yaml"), PROGRAMS)
+    scenario = scenario_of(program, "waiting")
+    found = spin.count(promela(scenario, relation(scenario), "machine.yaml"), PROGRAMS)
     assert found.broken == "active_count_is_the_live_ones"
 
 
 @needs_spin
 def test_a_rule_read_differently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def misread(slice: Slice) -> Relation:
-        right = relation(slice)
+    def misread(scenario: Scenario) -> Relation:
+        right = relation(scenario)
         forgetful = [attrs.evolve(each, after=each.after[:-1]) for each in right.transitions]
         return attrs.evolve(right, transitions=tuple(forgetful))
 
-    monkeypatch.setattr("opslifecycle_codegen.cli.prove.relation", misread)
-    slice = small(EXAMPLES[0])
-    _, wrong = compared_with_spin(slice, Search(slice).run(), "machine.yaml")
+    monkeypatch.setattr("opslifecycle_codegen.cli.verify.relation", misread)
+    scenario = small(EXAMPLES[0])
+    _, wrong = compared_with_spin(scenario, Search(scenario).run(), "machine.yaml")
     assert len(wrong) == 1
     assert "the search" in wrong[0]
 
 
 def test_without_spin_it_says_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spin, "find", lambda: None)
-    slice = small(EXAMPLES[0])
-    told, wrong = compared_with_spin(slice, Search(slice).run(), "machine.yaml")
+    scenario = small(EXAMPLES[0])
+    told, wrong = compared_with_spin(scenario, Search(scenario).run(), "machine.yaml")
     assert told.startswith("SPIN SKIPPED: needs spin")
     assert wrong == []
 
 
 def test_each_action_of_tla_says_what_becomes_of_every_variable() -> None:
-    slice = slice_of(edited(), "waiting")
-    system = relation(slice)
-    text = tla(slice, system, "machine.yaml")
+    scenario = scenario_of(edited(), "waiting")
+    system = relation(scenario)
+    text = tla(scenario, system, "machine.yaml")
     names = {term.name for term, _ in system.variables}
     actions = re.split(r"\nCall\d+ ==\n", text.partition("\nNext ==")[0])[1:]
-    assert len(actions) == len(slice.calls)
+    assert len(actions) == len(scenario.calls)
     for action in actions:
         changed = set(re.findall(r"/\\ (\w+)' =", action))
         kept = re.search(r"UNCHANGED <<(.*)>>", action)
         same: set[str] = set(kept[1].split(", ")) if kept else set()
         assert changed | same == names
         assert not changed & same
-    for name, _ in [*system.claims, *system.steps]:
+    for name, _ in [*system.properties, *system.steps]:
         assert f"\n{name} == " in text
 
 
@@ -161,5 +161,5 @@ def test_export_prints_a_slice(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("---- MODULE default ----")
     assert main([*there, "export", "defualt"]) == 2
     said: Any = capsys.readouterr()
-    assert "there is no slice 'defualt'" in said.err
+    assert "there is no scenario 'defualt'" in said.err
     assert "default" in said.err

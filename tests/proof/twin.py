@@ -6,7 +6,7 @@ from typing import Any
 
 import opslifecycle
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import State
 from opslifecycle_codegen.modelcheck.values import OPAQUE
 
@@ -16,13 +16,13 @@ UNKNOWN = "unknown"
 
 
 class Twin:
-    """Real values for the plain ones of a slice, and authorities in its states."""
+    """Real values for the plain ones of a scenario, and authorities in its states."""
 
-    def __init__(self, slice: Slice) -> None:
-        self._slice = slice
-        self._program = slice.interpreter.program
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._program = scenario.interpreter.program
         self._symbols = self._program.symbols
-        ids = (*slice.interpreter.ids, UNKNOWN, OPAQUE)
+        ids = (*scenario.interpreter.ids, UNKNOWN, OPAQUE)
         # Made one after another, so that they stand in the same order as the plain ones.
         self.ids = {id: opslifecycle.OperationId.new() for id in ids}
         self._made: dict[tuple[Type, Any], Any] = {}
@@ -33,7 +33,7 @@ class Twin:
 
     def note_kept(self, type: Type, value: Any) -> None:
         """Remember what a record keeps of a value that a command takes."""
-        kept = self._slice.values.kept(type, value)
+        kept = self._scenario.values.kept(type, value)
         self._kept_of[id(self.real(type, value))] = self.real(type, kept)
 
     def real(self, type: Type, value: Any) -> Any:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import frozen
-from opslifecycle_codegen.analysis.slice_rules import CRASH
+from opslifecycle_codegen.analysis.scenario_rules import CRASH
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import INT, Type
-from opslifecycle_codegen.modelcheck.claims import Claims
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
+from opslifecycle_codegen.modelcheck.properties import Properties
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
 from tests.random_machines.values import Values
@@ -52,7 +52,7 @@ class Exploration:
         self._samples = samples
         try:
             self.interpreter = Interpreter(program, tuple(self.ids), KEYS, self.settings)
-            self.claims = Claims(self.interpreter)
+            self.properties = Properties(self.interpreter)
         except Exception as error:
             raise FaultError("the interpreter crashes", repr(error)) from error
         self.calls = list(self._calls())

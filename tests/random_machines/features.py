@@ -68,7 +68,7 @@ class Features:
         self._snapshot()
         self._listing()
         self._classifiers()
-        self._claims()
+        self._properties()
 
     def _step(self, step: Tree) -> None:
         self.b.tree["on_terminal"].append(step)
@@ -258,7 +258,7 @@ class Features:
         b.tree["erase"] = erase
         b.has("erase")
 
-    # Views and claims ---------------------------------------------------------------------------
+    # Views and properties -----------------------------------------------------------------------
 
     def _snapshot(self) -> None:
         b = self.b
@@ -313,7 +313,7 @@ class Features:
         b.tree["classifiers"] = classifiers
         b.has("classifier")
 
-    def _claims(self) -> None:
+    def _properties(self) -> None:
         b, pick, words = self.b, self.b.pick, self.b.words
         many = f"{b.entity}s"
         invariants: Tree = {}

@@ -339,7 +339,7 @@ class Side:
             return type(error).__name__
 
     def _same_invariants(self, state: State) -> None:
-        broken = self._exploration.claims.broken_by(state)
+        broken = self._exploration.properties.broken_by(state)
         declared = [str(name) for name in self.program.machine.invariants]
         if not declared:
             return

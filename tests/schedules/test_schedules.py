@@ -1,7 +1,7 @@
 """Every scenario under every schedule with two disturbances, and under more at random.
 
-`make prove` goes to three. Each planted fault says how many disturbances it takes to be met, and is
-not met by fewer: that shows that the schedules are looked through.
+`make verify-all` goes to three. Each planted fault says how many disturbances it takes to be met,
+and is not met by fewer: that shows that the schedules are looked through.
 """
 
 from __future__ import annotations

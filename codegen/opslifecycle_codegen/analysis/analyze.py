@@ -8,7 +8,7 @@ from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.migrations import migrations_of
-from opslifecycle_codegen.analysis.overlaps import judge
+from opslifecycle_codegen.analysis.overlaps import analyze_guards
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, placed
 from opslifecycle_codegen.analysis.ranges import find_ranges, with_guards
 from opslifecycle_codegen.analysis.resolve import Resolver
@@ -109,7 +109,7 @@ class _Analyzer:
             recovery=self._recovery(actions),
             views=self._views(),
             classifiers=tuple(self._classifier(n, e) for n, e in machine.classifiers.items()),
-            invariants=tuple(self._claim(n, e) for n, e in machine.invariants.items()),
+            invariants=tuple(self._invariant(n, e) for n, e in machine.invariants.items()),
             transition_invariants=tuple(
                 self._step(n, e) for n, e in machine.transition_invariants.items()
             ),
@@ -126,7 +126,7 @@ class _Analyzer:
         if _is_contradictory(self._diagnostics):
             # Guards that are wrong themselves are not to be judged as well.
             return program
-        return evolve(program, judged=judge(program, commands, self._diagnostics))
+        return evolve(program, guard_analysis=analyze_guards(program, commands, self._diagnostics))
 
     def _compile(self, expr: Expr, scope: Scope, wanted: Type | None = None) -> Expression:
         tree = compile_expression(expr, scope, self._diagnostics, wanted)
@@ -332,14 +332,14 @@ class _Analyzer:
             names["cursors"] = nodes.Name(self._cursors(), Root.CURSORS, "cursors")
         return names
 
-    def _claim(self, name: Name, declared: property_model.Claim) -> Rule:
+    def _invariant(self, name: Name, declared: property_model.Invariant) -> Rule:
         scope = Scope(self._symbols, self._state_names())
         return Rule(str(name), declared.summary, self._compile(declared.expr, scope, BOOL), {})
 
     def _cursors(self) -> Type:
         return Type("counts", inner=Type("enum", self._symbols.cursor_enum))
 
-    def _step(self, name: Name, declared: property_model.Claim) -> Rule:
+    def _step(self, name: Name, declared: property_model.Invariant) -> Rule:
         names: dict[str, Expression] = {
             root.value: nodes.Name(REGISTRY, root, root.value) for root in (Root.BEFORE, Root.AFTER)
         }

@@ -29,7 +29,7 @@ from opslifecycle_codegen.ir.types import (
     optional,
 )
 from opslifecycle_codegen.source import model
-from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr, Words
+from opslifecycle_codegen.source.words import Expr, Name, NameList, Text, TypeExpr
 
 
 class Commands:
@@ -249,7 +249,7 @@ class Commands:
             return None
         return typed
 
-    def _refuse_terminal_exit(self, words: Words, sources: tuple[str, ...]) -> None:
+    def _refuse_terminal_exit(self, words: NameList, sources: tuple[str, ...]) -> None:
         terminal = self._symbols.status_groups["terminal"]
         for status in sources:
             if status in terminal:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from attrs import evolve
 
 from opslifecycle_codegen.analysis.calls import check_call
-from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark, nearest
+from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.scope import Scope
@@ -95,7 +95,7 @@ class Checker:
         self._diagnostics.add(self._mark(node), rule, message, hint)
         return _RefusedError()
 
-    def _mark(self, node: ast.expr) -> Mark:
+    def _mark(self, node: ast.expr) -> Location:
         columns = node.col_offset if self._expr.precise and node.lineno == 1 else 0
         return self._expr.mark.shifted(columns)
 

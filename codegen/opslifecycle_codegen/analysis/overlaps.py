@@ -14,18 +14,18 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
-from opslifecycle_codegen.ir.program import Command, Judged, Program
+from opslifecycle_codegen.ir.program import Command, GuardAnalysis, Program
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import ENTITY, REGISTRY, optional
 from opslifecycle_codegen.source.model import Guard
 from opslifecycle_codegen.source.words import Name, Text
 
 
-def judge(program: Program, commands: Commands, diagnostics: Diagnostics) -> Judged:
+def analyze_guards(program: Program, commands: Commands, diagnostics: Diagnostics) -> GuardAnalysis:
     """Report dead guards and overlapping steps; return how much could be decided."""
     overlaps = _Overlaps(program, commands, diagnostics)
     overlaps.run()
-    return Judged(overlaps.decided, tuple(overlaps.undecided))
+    return GuardAnalysis(overlaps.decided, tuple(overlaps.undecided))
 
 
 class _Overlaps:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import evolve
 
-from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark
+from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr
@@ -252,7 +252,7 @@ class _Placement:
 
 
 def _step(
-    mark: Mark,
+    mark: Location,
     update: Mapping[str, str],
     effects: Sequence[str] = (),
     test: Expr | None = None,
@@ -268,7 +268,7 @@ def _without_legality(checks: Sequence[Name]) -> list[Name]:
     return [check for check in checks if check != LEGAL_STATUS]
 
 
-def _names(names: Sequence[str], mark: Mark) -> list[Name]:
+def _names(names: Sequence[str], mark: Location) -> list[Name]:
     return [Name(name, mark) for name in names]
 
 

@@ -23,7 +23,7 @@ from opslifecycle_codegen.analysis.counters import (
 )
 from opslifecycle_codegen.analysis.intervals import Interval, State, substituted
 from opslifecycle_codegen.analysis.stored_numbers import Made, numbers_in
-from opslifecycle_codegen.base.diagnostics import Diagnostics, Mark
+from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import OUT_OF_RANGE, RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression, negation
@@ -45,7 +45,7 @@ class Guard:
 
     made: Made
     test: Expression
-    mark: Mark
+    mark: Location
 
 
 @frozen
@@ -228,7 +228,7 @@ class _Finder:
     # Numbers ------------------------------------------------------------------------------------
 
     def _kept(
-        self, made: Made, mark: Mark | None, state: State, values: Mapping[str, Expression],
+        self, made: Made, mark: Location | None, state: State, values: Mapping[str, Expression],
         guards: list[Guard] | None,
     ) -> State:  # fmt: skip
         """Have a number in range, by proof or by a guard; return what is known then."""
@@ -249,12 +249,12 @@ class _Finder:
         guards.append(Guard(written, substituted(inside, values), mark))
         return state.assuming(inside)
 
-    def _proved(self, made: Made, mark: Mark | None, state: State) -> None:
+    def _proved(self, made: Made, mark: Location | None, state: State) -> None:
         place = reduce(State.assuming, made.tests, state)
         if place.reached and _needed(made.value, place):
             self._report(made, mark, place)
 
-    def _report(self, made: Made, mark: Mark | None, state: State) -> None:
+    def _report(self, made: Made, mark: Location | None, state: State) -> None:
         assert mark is not None
         if made.value.type.required == FLOAT:
             message = f"{made.place} may be no finite number here, and nothing rejects that"

@@ -8,7 +8,7 @@ import string
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.resolve import Resolver
-from opslifecycle_codegen.analysis.slice_rules import check_slices
+from opslifecycle_codegen.analysis.scenario_rules import check_slices
 from opslifecycle_codegen.analysis.stamps import check_stamps
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS

@@ -14,7 +14,7 @@ _FINDINGS_MAX = 500
 
 
 @frozen(order=True)
-class Mark:
+class Location:
     """A place in a source file; line and column count from 1."""
 
     path: str
@@ -24,16 +24,16 @@ class Mark:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}"
 
-    def shifted(self, columns: int) -> Mark:
+    def shifted(self, columns: int) -> Location:
         """Return the place so many columns further on the same line."""
-        return Mark(self.path, self.line, self.column + columns)
+        return Location(self.path, self.line, self.column + columns)
 
 
 @frozen(order=True)
 class Finding:
     """One mistake: where it is, what it is, which rule it breaks, and what to do."""
 
-    mark: Mark
+    mark: Location
     message: str
     rule: str
     hint: str = ""
@@ -59,7 +59,7 @@ class Diagnostics:
 
     findings: list[Finding] = field(factory=list)
 
-    def add(self, mark: Mark, rule: str, message: str, hint: str = "", of: str = "") -> None:
+    def add(self, mark: Location, rule: str, message: str, hint: str = "", of: str = "") -> None:
         """Report a mistake and go on; `of` is what it is about, if it may be waived.
 
         Raises InvalidMachineError where so much is wrong that going on helps nobody.

@@ -25,10 +25,10 @@ def explained(program: Program) -> str:
     for removing in (program.rollback, program.erase):
         if removing is not None:
             lines += _command_lines(program, removing)
-    judged = program.judged
-    if judged is not None:
-        lines += ["", f"Guards and ends: {judged.decided} decided by trying every case"]
-        lines += [f"  undecided: {name}" for name in judged.undecided]
+    guard_analysis = program.guard_analysis
+    if guard_analysis is not None:
+        lines += ["", f"Guards and ends: {guard_analysis.decided} decided by trying every case"]
+        lines += [f"  undecided: {name}" for name in guard_analysis.undecided]
     return "\n".join(lines)
 
 

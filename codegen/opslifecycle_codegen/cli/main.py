@@ -9,8 +9,8 @@ from pathlib import Path
 
 from opslifecycle_codegen.base.config import InvalidConfigError
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError
-from opslifecycle_codegen.cli.report import FORMATS, tell_findings
-from opslifecycle_codegen.cli.tasks import MISTAKE, TASKS
+from opslifecycle_codegen.cli.commands import COMMANDS, MISTAKE
+from opslifecycle_codegen.cli.report import FORMATS, report_findings
 from opslifecycle_codegen.compat.lock import InvalidLockError
 
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except InvalidMachineError as error:
-        tell_findings(error.findings, options.project, options.format)
+        report_findings(error.findings, options.project, options.format)
         if options.format == "text":
             count = len(error.findings)
             print(
@@ -49,11 +49,11 @@ def parser() -> argparse.ArgumentParser:
         "--format", choices=FORMATS, default="text", help="how errors are printed (default: text)"
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for task in TASKS:
-        command = commands.add_parser(task.name, help=task.help, description=task.help)
-        for names, settings in task.options:
+    for each in COMMANDS:
+        command = commands.add_parser(each.name, help=each.help, description=each.help)
+        for names, settings in each.options:
             command.add_argument(*names, **settings)
-        command.set_defaults(run=task.run)
+        command.set_defaults(run=each.run)
     return top
 
 

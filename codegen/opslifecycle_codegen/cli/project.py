@@ -9,11 +9,16 @@ from attrs import frozen
 
 from opslifecycle_codegen.analysis.analyze import analyze
 from opslifecycle_codegen.base.config import InvalidConfigError, MachineConfig, load_config
-from opslifecycle_codegen.base.diagnostics import Diagnostics, Finding, InvalidMachineError, Mark
+from opslifecycle_codegen.base.diagnostics import (
+    Diagnostics,
+    Finding,
+    InvalidMachineError,
+    Location,
+)
 from opslifecycle_codegen.compat import compare, lock
 from opslifecycle_codegen.compat.compare import Change
 from opslifecycle_codegen.compat.migrations import applied
-from opslifecycle_codegen.emit import own_templates, write
+from opslifecycle_codegen.emit import user_templates, write
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.source.parser import parse
@@ -48,13 +53,13 @@ def compile_all(project: Path) -> list[Compiled]:
             findings += error.findings
     if findings:
         raise InvalidMachineError(findings)
-    claims: dict[PurePosixPath, MachineConfig] = {}
+    owners: dict[PurePosixPath, MachineConfig] = {}
     for each in compiled:
         for path in each.files:
-            if path in claims:
-                both = f"{claims[path].source} and {each.config.source}"
+            if path in owners:
+                both = f"{owners[path].source} and {each.config.source}"
                 raise InvalidConfigError(f"{both} would both write {path}")
-            claims[path] = each.config
+            owners[path] = each.config
     return compiled
 
 
@@ -63,7 +68,7 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
     try:
         source = (project / config.source).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
-        finding = Finding(Mark(path, 1, 1), "there is no such file", "no-source")
+        finding = Finding(Location(path, 1, 1), "there is no such file", "no-source")
         raise InvalidMachineError([finding]) from None
     tree = read(source, path)
     diagnostics = Diagnostics()
@@ -72,7 +77,7 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
     files = renderer.files()
     if config.templates is not None and config.output is not None:
         sources = _templates(project, config.templates)
-        own = own_templates.rendered(sources, config.output, program, renderer.digest)
+        own = user_templates.rendered(sources, config.output, program, renderer.digest)
         twice = sorted(own.keys() & files.keys())
         if twice:
             message = f"{config.templates} has a template that would replace {twice[0]}"
@@ -114,10 +119,10 @@ def _refuse_moved_lock(project: Path, config: MachineConfig, machine: str) -> No
 
 def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]:
     """Return the templates in a folder, in the order of their names; raises InvalidMachineError."""
-    found = sorted((project / folder).glob(f"*{own_templates.SUFFIX}"))
+    found = sorted((project / folder).glob(f"*{user_templates.SUFFIX}"))
     if not found:
-        message = f"there is no template *{own_templates.SUFFIX} in this folder"
-        raise InvalidMachineError([Finding(Mark(str(folder), 1, 1), message, "template-error")])
+        message = f"there is no template *{user_templates.SUFFIX} in this folder"
+        raise InvalidMachineError([Finding(Location(str(folder), 1, 1), message, "template-error")])
     return {folder / path.name: path.read_text(encoding="utf-8") for path in found}
 
 

@@ -13,7 +13,7 @@ from opslifecycle_codegen.base.diagnostics import Finding
 FORMATS = ("text", "json", "github")
 
 
-def tell_findings(
+def report_findings(
     findings: Sequence[Finding], root: Path, style: str, out: TextIO | None = None
 ) -> None:
     """Print findings, all in one format; `root` is the folder that their paths start from."""

@@ -77,8 +77,10 @@ def _facts(program: Program) -> Iterator[Fact]:
             "recovery-removed", "recovery-changed",
         )  # fmt: skip
     for rule in (*program.invariants, *program.transition_invariants):
-        claim = f"the claim {rule.name}"
-        yield Fact(claim, notation(rule.tree), "claim-added", "claim-removed", "claim-changed")
+        prop = f"the property {rule.name}"
+        yield Fact(
+            prop, notation(rule.tree), "property-added", "property-removed", "property-changed"
+        )
 
 
 def _command(command: Command) -> Iterator[Fact]:

@@ -58,9 +58,9 @@ RULES = {
     "method-added": COMPATIBLE,
     "method-removed": SOURCE,
     "method-changed": SOURCE,
-    "claim-added": COMPATIBLE,
-    "claim-removed": COMPATIBLE,
-    "claim-changed": COMPATIBLE,
+    "property-added": COMPATIBLE,
+    "property-removed": COMPATIBLE,
+    "property-changed": COMPATIBLE,
 }
 
 

@@ -1,4 +1,4 @@
-"""Lowering of the ratchet tests: what the machine claims, cell by cell, with sample payloads."""
+"""Lowering of the ratchet tests: what the machine says, cell by cell, with sample payloads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
         for action in program.actions:
             legal = status in action.from_statuses
             if legal and not _checks_only_the_status(program, action.name):
-                # Guards of its own may refuse a sample payload; the cell claims nothing there.
+                # Guards of its own may refuse a sample payload; the cell asserts nothing there.
                 continue
             target = f"{names.status}.{(action.to or status).upper()}" if legal else "None"
             rows.append((status.upper(), action.name, target))

@@ -46,8 +46,8 @@ class Renderer:
     """Renders every file of one machine."""
 
     def __init__(self, program: Program, config: MachineConfig, tree: Node) -> None:
-        # How much of a machine is proved changes nothing of what it does.
-        said = {name: each for name, each in plain_data(tree).items() if name != "proof"}
+        # What `verify` searches changes nothing of what the machine does.
+        said = {name: each for name, each in plain_data(tree).items() if name != "scenarios"}
         canonical = json.dumps(said, sort_keys=True, ensure_ascii=False)
         self.digest = hashlib.sha256(canonical.encode()).hexdigest()
         self.lock = lock.lock_of(program, self.digest)

@@ -11,7 +11,7 @@ import attrs
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
 from opslifecycle_codegen.source.reader import Node
-from opslifecycle_codegen.source.words import Declared, Expr, Name, Text, TypeName, Words
+from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text, TypeName
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -46,7 +46,7 @@ class _Definitions:
             return {"type": "object", **names, "additionalProperties": self.of(value)}
         if origin is list:
             return {"type": "array", "items": self.of(arguments[0])}
-        if kind is Words:
+        if kind is NameList:
             name = self.of(Name)
             return {"anyOf": [name, {"type": "array", "items": name}]}
         if kind is bool:

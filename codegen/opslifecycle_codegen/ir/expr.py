@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from attrs import evolve, field, frozen
 
-from opslifecycle_codegen.base.diagnostics import Mark
+from opslifecycle_codegen.base.diagnostics import Location
 from opslifecycle_codegen.ir.types import BOOL, INT, NONE, STR, Type
 
 
@@ -59,7 +59,7 @@ class Expression:
     """A node: its type, and where it stands in the machine file."""
 
     type: Type
-    mark: Mark | None = field(default=None, eq=False, repr=False, kw_only=True)
+    mark: Location | None = field(default=None, eq=False, repr=False, kw_only=True)
 
 
 @frozen

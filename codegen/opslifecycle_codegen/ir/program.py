@@ -12,7 +12,7 @@ from opslifecycle_codegen.source import model
 
 
 @frozen
-class Judged:
+class GuardAnalysis:
     """How much was decided by trying every case, and what could not be."""
 
     decided: int
@@ -177,7 +177,7 @@ class Program:
     registry_initial: dict[str, Expression]
     error_fields: dict[str, dict[str, Type]]
     migrations: Migrations
-    judged: Judged | None = None
+    guard_analysis: GuardAnalysis | None = None
 
     def outcome_type(self) -> Type:
         """Return what an ended record gives to those who wait for it."""

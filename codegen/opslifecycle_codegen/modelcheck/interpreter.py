@@ -11,14 +11,14 @@ from typing import Any
 
 from attrs import frozen
 
-from opslifecycle_codegen.analysis.slice_rules import CRASH_DISCARDING
+from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.types import ACTION, ENTITY, INT, REGISTRY, Type
-from opslifecycle_codegen.modelcheck.ends import Ends
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Guard, Refused, Update, first_refusal
 from opslifecycle_codegen.modelcheck.layouts import ACTION_FIELDS, Layouts
 from opslifecycle_codegen.modelcheck.state import Answer, Call, Draft, State
+from opslifecycle_codegen.modelcheck.terminal_effects import Ends
 
 
 @frozen
@@ -167,7 +167,7 @@ class Interpreter:
         return State(registry, nothing, (), (), cursors, keys, tuple(False for _ in self.ids))
 
     def setting(self, name: str) -> Any:
-        """Return what a setting is in this slice."""
+        """Return what a setting is in this scenario."""
         return self._settings[name]
 
     def registry_place(self, name: str) -> int:

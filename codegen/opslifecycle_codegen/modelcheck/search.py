@@ -1,4 +1,4 @@
-"""Every state that can be reached, breadth first, so that what breaks a claim is found shortest."""
+"""Breadth-first search of every reachable state: the first counterexample is the shortest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import Counter
 
 from attrs import define, field
 
-from opslifecycle_codegen.modelcheck.endings import Endings
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.liveness import Endings
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.symmetry import Symmetry, symmetry_of
 
@@ -20,18 +20,18 @@ STATES_MAX = 1_000_000
 
 @define
 class Violation:
-    """A claim that does not hold, and the shortest way there."""
+    """A property that does not hold, and the shortest way there."""
 
-    scenario: Slice
-    claim: str
+    scenario: Scenario
+    property: str
     calls: list[Call]
 
 
 @define
 class Found:
-    """What the search of one slice came to."""
+    """What the search of one scenario came to."""
 
-    scenario: Slice
+    scenario: Scenario
     symmetry: Symmetry
     states: int = 0
     edges: int = 0
@@ -59,14 +59,14 @@ class Found:
 
 
 class Search:
-    """The search of one slice; states that differ by swaps only are taken as one."""
+    """The search of one scenario; states that differ by swaps only are taken as one."""
 
     def __init__(
-        self, scenario: Slice, symmetry: Symmetry | None = None, *, states_max: int = STATES_MAX
+        self, scenario: Scenario, symmetry: Symmetry | None = None, *, states_max: int = STATES_MAX
     ) -> None:
-        self._slice = scenario
+        self._scenario = scenario
         self._states_max = states_max
-        self._claims = scenario.claims
+        self._properties = scenario.properties
         self._symmetry = symmetry_of(scenario) if symmetry is None else symmetry
         self.found = Found(scenario, self._symmetry)
         self.states: list[State] = []
@@ -77,10 +77,10 @@ class Search:
         self._endings = Endings(scenario)
 
     def run(self) -> Found:
-        """Look at everything; stops at the first claim that is broken."""
+        """Look at everything; stops at the first property that is broken."""
         started = time.perf_counter()
         found = self.found
-        self._add(self._symmetry.canonical(self._slice.interpreter.initial()), -1, -1)
+        self._add(self._symmetry.canonical(self._scenario.interpreter.initial()), -1, -1)
         level = 0
         while level < len(self.states) <= self._states_max and found.violation is None:
             upto = len(self.states)
@@ -102,7 +102,7 @@ class Search:
             self._try_symmetry(state)
         ends: set[str] = set()
         followers: list[int] = []
-        for number, answer_of in enumerate(self._slice.answers):
+        for number, answer_of in enumerate(self._scenario.answers):
             answer = answer_of(state)
             if answer.state is None:
                 found.refused += 1
@@ -110,7 +110,7 @@ class Search:
                 found.refusals[answer.refusal.guard or answer.refusal.error] += 1
                 continue
             found.edges += 1
-            found.fired[self._slice.calls[number].method] += 1
+            found.fired[self._scenario.calls[number].method] += 1
             if answer.ended:
                 ends.update(answer.ended)
             if answer.state == state:
@@ -121,7 +121,7 @@ class Search:
     def _step(self, index: int, number: int, answer: Answer, followers: list[int]) -> None:
         state = self.states[index]
         assert answer.state is not None
-        broken = self._claims.broken_between(state, answer.state)
+        broken = self._properties.broken_between(state, answer.state)
         if broken is not None:
             self._violate(broken, index, number)
         after = self._symmetry.canonical(answer.state)
@@ -133,10 +133,10 @@ class Search:
 
     def _add(self, state: State, parent: int, number: int) -> int:
         """Return a state that was not seen before; -1 if it is past a bound."""
-        past = self._slice.beyond(state)
+        past = self._scenario.beyond(state)
         if past is not None and state in self._outside:
             return -1
-        broken = self._claims.broken_by(state)
+        broken = self._properties.broken_by(state)
         if broken is not None:
             self._violate(broken, parent, number)
         if past is not None:
@@ -151,14 +151,14 @@ class Search:
         self._came.append((parent, number))
         return len(self.states) - 1
 
-    def _violate(self, claim: str, parent: int, number: int) -> None:
+    def _violate(self, prop: str, parent: int, number: int) -> None:
         if self.found.violation is not None:
             return
         calls: list[Call] = []
         if number >= 0:
             calls, state = self._way_to(parent)
-            calls.append(self._breaking(claim, state, self._slice.calls[number]))
-        self.found.violation = Violation(self._slice, claim, calls)
+            calls.append(self._breaking(prop, state, self._scenario.calls[number]))
+        self.found.violation = Violation(self._scenario, prop, calls)
 
     def _way_to(self, index: int) -> tuple[list[Call], State]:
         """Return the calls that lead to a state, or to one that differs from it by swaps only."""
@@ -166,25 +166,25 @@ class Search:
         while indexes[-1] > 0:
             indexes.append(self._came[indexes[-1]][0])
         calls: list[Call] = []
-        state = self._slice.interpreter.initial()
+        state = self._scenario.interpreter.initial()
         for wanted in reversed(indexes[:-1]):
             # After a swap the same call may have to be made of another id.
-            first = self._slice.calls[self._came[wanted][1]]
-            for call in (first, *self._slice.calls):
-                after = self._slice.answer(state, call).state
+            first = self._scenario.calls[self._came[wanted][1]]
+            for call in (first, *self._scenario.calls):
+                after = self._scenario.answer(state, call).state
                 if after is not None and self._symmetry.canonical(after) == self.states[wanted]:
                     calls.append(call)
                     state = after
                     break
         return calls, state
 
-    def _breaking(self, claim: str, state: State, first: Call) -> Call:
-        """Return the call that breaks a claim in a state."""
-        for call in (first, *self._slice.calls):
-            after = self._slice.answer(state, call).state
-            if after is not None and claim in (
-                self._claims.broken_by(after),
-                self._claims.broken_between(state, after),
+    def _breaking(self, prop: str, state: State, first: Call) -> Call:
+        """Return the call that breaks a property in a state."""
+        for call in (first, *self._scenario.calls):
+            after = self._scenario.answer(state, call).state
+            if after is not None and prop in (
+                self._properties.broken_by(after),
+                self._properties.broken_between(state, after),
             ):
                 return call
         return first
@@ -192,8 +192,8 @@ class Search:
     def _check_ends(self) -> None:
         broken = self._endings.broken(self.states)
         if broken is not None:
-            index, claim = broken
-            self.found.violation = Violation(self._slice, claim, self._way_to(index)[0])
+            index, prop = broken
+            self.found.violation = Violation(self._scenario, prop, self._way_to(index)[0])
 
     def _try_symmetry(self, state: State) -> None:
         """What may be swapped leads to the same states, or it may not be swapped."""
@@ -203,5 +203,5 @@ class Search:
                 raise AssertionError(f"not symmetric in {self._symmetry.swapped}: {state}")
 
     def _followers(self, state: State) -> set[State]:
-        answers = (answer_of(state).state for answer_of in self._slice.answers)
+        answers = (answer_of(state).state for answer_of in self._scenario.answers)
         return {self._symmetry.canonical(after) for after in answers if after is not None}

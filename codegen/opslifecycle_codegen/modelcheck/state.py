@@ -8,7 +8,7 @@ Fields = tuple[Any, ...]
 
 
 class State(NamedTuple):
-    """Everything at one instant; ids and barrier keys are known by their place in the slice."""
+    """Everything at one instant; ids and barrier keys are known by their place in the scenario."""
 
     registry: Fields
     #: The record of each id, or None.

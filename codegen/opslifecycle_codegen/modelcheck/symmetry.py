@@ -13,9 +13,9 @@ from typing import Any
 
 from attrs import frozen
 
-from opslifecycle_codegen.analysis.slice_rules import CRASH
+from opslifecycle_codegen.analysis.scenario_rules import CRASH
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import State
 
 Swap = Callable[[State], State]
@@ -57,8 +57,8 @@ class Symmetry:
 NOTHING_SWAPPED = Symmetry((), (), keys=False, consumers=False, ids=(lambda state: state,))
 
 
-def symmetry_of(scenario: Slice) -> Symmetry:
-    """Return what the rules of a slice leave indistinguishable."""
+def symmetry_of(scenario: Scenario) -> Symmetry:
+    """Return what the rules of a scenario leave indistinguishable."""
     interpreter = scenario.interpreter
     program = interpreter.program
     swapped, kept = [], []
@@ -69,7 +69,7 @@ def symmetry_of(scenario: Slice) -> Symmetry:
     consumers = bool(enum) and enum not in interpreter.evaluator.told_apart
     if enum and "consumer" in {str(path) for path in scenario.declared.params}:
         consumers = False
-        kept.append(f"{enum}: the slice names some of them")
+        kept.append(f"{enum}: the scenario names some of them")
     elif enum:
         note = f"{enum}: a rule tells them apart"
         swapped.append(enum) if consumers else kept.append(note)
@@ -92,7 +92,7 @@ def symmetry_of(scenario: Slice) -> Symmetry:
     return Symmetry(tuple(swapped), tuple(kept), keys, consumers, swaps)
 
 
-def _in_order(scenario: Slice) -> set[str]:
+def _in_order(scenario: Scenario) -> set[str]:
     """Return the commands that go through records in the order of their ids."""
     program = scenario.interpreter.program
     found = {each.command.name for each in program.bulk}
@@ -101,7 +101,7 @@ def _in_order(scenario: Slice) -> set[str]:
     return found
 
 
-def _swapping(scenario: Slice, to: dict[str, str]) -> Swap:
+def _swapping(scenario: Scenario, to: dict[str, str]) -> Swap:
     """Return the swap of ids, carried out wherever a value has one."""
     symbols = scenario.interpreter.program.symbols
     id_type = symbols.entity_fields["id"]

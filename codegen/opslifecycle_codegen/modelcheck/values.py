@@ -116,7 +116,7 @@ class Values:
 
 
 def spelled(value: Any) -> str:
-    """Return a value as a slice names it: a member, a number, a variant by its name, or none."""
+    """Return a value as a scenario names it: a member, a number, a variant by its name, or none."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -13,7 +13,7 @@ _WIDTH = 100
 _COMMENT = re.compile(r"(?:^|\s)#.*$", re.MULTILINE)
 
 
-def laid_out(source: bytes, path: str) -> bytes:
+def format_yaml(source: bytes, path: str) -> bytes:
     """Return the file with even indentation and line breaks.
 
     Raises InvalidMachineError for what is no machine file, and InvalidConfigError where laying it

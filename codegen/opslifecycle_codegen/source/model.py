@@ -7,10 +7,10 @@ from typing import ClassVar
 from attrs import Factory, field, frozen
 
 from opslifecycle_codegen.source.property_model import (
-    Claim,
     Eventually,
+    Invariant,
     Migration,
-    Slice,
+    Scenario,
     Waiver,
 )
 from opslifecycle_codegen.source.reader import Node
@@ -21,10 +21,10 @@ from opslifecycle_codegen.source.words import (
     Declared,
     Expr,
     Name,
+    NameList,
     Text,
     TypeExpr,
     TypeName,
-    Words,
 )
 
 
@@ -152,7 +152,7 @@ class Action(Declared):
     """A command on one record: where it is legal, and what it changes."""
 
     summary: Text
-    from_: Words
+    from_: NameList
     methods: list[Name] = Factory(list)
     label: Name | None = None
     params: dict[Name, TypeExpr] = Factory(dict)
@@ -161,7 +161,7 @@ class Action(Declared):
     outcome: Expr | None = None
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
-    idempotent_in: Words = Factory(Words)
+    idempotent_in: NameList = Factory(NameList)
     deferred: bool = False
 
 
@@ -191,7 +191,7 @@ class Rollback(Declared):
 
     summary: Text
     method: Name
-    from_: Words
+    from_: NameList
     guards: list[Name] | None = None
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
@@ -206,7 +206,7 @@ class Collect(Declared):
 
 
 #: Where a record is erased from, unless the machine says otherwise.
-TERMINAL = Words((Name("terminal", NOWHERE),))
+TERMINAL = NameList((Name("terminal", NOWHERE),))
 
 
 @frozen(kw_only=True)
@@ -215,7 +215,7 @@ class Erase(Declared):
 
     summary: Text
     method: Name
-    from_: Words = TERMINAL
+    from_: NameList = TERMINAL
     guards: list[Name] | None = None
     effects: list[Name] = Factory(list)
 
@@ -377,9 +377,9 @@ class Machine(Declared):
     listing: Listing | None = None
     recovery: Recovery | None = None
     classifiers: dict[Name, Classifier] = Factory(dict)
-    invariants: dict[Name, Claim] = Factory(dict)
-    transition_invariants: dict[Name, Claim] = Factory(dict)
+    invariants: dict[Name, Invariant] = Factory(dict)
+    transition_invariants: dict[Name, Invariant] = Factory(dict)
     eventually: dict[Name, Eventually] = Factory(dict)
-    scenarios: dict[Name, Slice] = Factory(dict)
+    scenarios: dict[Name, Scenario] = Factory(dict)
     migrations: dict[Text, Migration] = Factory(dict)
     waivers: list[Waiver] = Factory(list)

@@ -13,11 +13,16 @@ from typing import Any
 
 import attrs
 
-from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError, Mark, nearest
+from opslifecycle_codegen.base.diagnostics import (
+    Diagnostics,
+    InvalidMachineError,
+    Location,
+    nearest,
+)
 from opslifecycle_codegen.base.reserved_words import ANYWHERE
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
-from opslifecycle_codegen.source.words import Declared, Expr, Name, TypeName, Words
+from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, TypeName
 
 NAME_PATTERN = "[a-z][a-z0-9_]*"
 TYPE_NAME_PATTERN = "[A-Z][A-Za-z0-9]*"
@@ -61,10 +66,10 @@ class _Parser:
             return self._dict(node, arguments, what)
         if origin is list:
             return self._list(node, arguments[0], what)
-        if kind is Words:
+        if kind is NameList:
             items = Sequence(node.mark, [node]) if isinstance(node, Scalar) else node
             words = self._list(items, Name, what)
-            return words if words is _MISSING else Words(words)
+            return words if words is _MISSING else NameList(words)
         if kind is model.Refusal:
             return self._refusal(node, what)
         if kind is bool:
@@ -110,7 +115,7 @@ class _Parser:
                 values[field.name] = _MISSING
         return self._made(kind, node.mark, values)
 
-    def _made(self, kind: Any, mark: Mark, values: dict[str, Any]) -> Any:
+    def _made(self, kind: Any, mark: Location, values: dict[str, Any]) -> Any:
         if any(value is _MISSING for value in values.values()):
             return _MISSING
         return kind(mark=mark, **values)

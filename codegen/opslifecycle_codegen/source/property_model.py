@@ -5,11 +5,11 @@ from __future__ import annotations
 from attrs import Factory, frozen
 
 from opslifecycle_codegen.source.reader import Node
-from opslifecycle_codegen.source.words import Declared, Expr, Name, Text, Words
+from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text
 
 
 @frozen(kw_only=True)
-class Claim(Declared):
+class Invariant(Declared):
     """An invariant of every state, or a property of every step."""
 
     summary: Text
@@ -21,12 +21,12 @@ class Eventually(Declared):
     """A status that stays reachable from others."""
 
     summary: Text
-    from_: Words
-    reaches: Words
+    from_: NameList
+    reaches: NameList
 
 
 @frozen(kw_only=True)
-class Slice(Declared):
+class Scenario(Declared):
     """The bounds of one exhaustive search."""
 
     summary: Text

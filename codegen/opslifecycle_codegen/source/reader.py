@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from attrs import define, frozen
 
-from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError, Mark
+from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError, Location
 
 SOURCE_BYTES_MAX = 1_000_000
 _DEPTH_MAX = 40
@@ -31,7 +31,7 @@ _GUESSED_NULL = re.compile(r"~|Null|NULL")
 class Scalar:
     """A single value; `plain` says that it stood there without quotes."""
 
-    mark: Mark
+    mark: Location
     text: str
     plain: bool
     one_line: bool
@@ -41,7 +41,7 @@ class Scalar:
 class Sequence:
     """A list."""
 
-    mark: Mark
+    mark: Location
     items: list[Node]
 
 
@@ -49,7 +49,7 @@ class Sequence:
 class Mapping:
     """Keys and values, in the order of the file."""
 
-    mark: Mark
+    mark: Location
     items: list[tuple[Scalar, Node]]
 
 
@@ -59,7 +59,7 @@ Node = Scalar | Sequence | Mapping
 def read(source: bytes, path: str) -> Mapping:
     """Return the tree of one machine file; raises InvalidMachineError with every mistake found."""
     diagnostics = Diagnostics()
-    start = Mark(path, 1, 1)
+    start = Location(path, 1, 1)
     if len(source) > SOURCE_BYTES_MAX:
         message = f"the file has {len(source)} bytes; a machine has at most {SOURCE_BYTES_MAX}"
         diagnostics.add(start, "yaml-size", message)
@@ -73,7 +73,7 @@ def read(source: bytes, path: str) -> Mapping:
             _Builder(path, diagnostics).build(text, yaml.SafeLoader)
             diagnostics.stop_if_any()
         at = error.problem_mark or error.context_mark
-        mark = Mark(path, at.line + 1, at.column + 1) if at else start
+        mark = Location(path, at.line + 1, at.column + 1) if at else start
         problem = " ".join(part for part in (error.context, error.problem) if part)
         diagnostics.add(mark, "yaml-syntax", problem, _syntax_hint(problem))
         raise InvalidMachineError(diagnostics.findings) from None
@@ -92,14 +92,14 @@ def _decode(source: bytes, path: str) -> str:
     except UnicodeDecodeError as error:
         line, column = _place(source[: error.start].decode("utf-8", "replace"))
         diagnostics = Diagnostics()
-        diagnostics.add(Mark(path, line, column), "yaml-encoding", "this is not UTF-8")
+        diagnostics.add(Location(path, line, column), "yaml-encoding", "this is not UTF-8")
         raise InvalidMachineError(diagnostics.findings) from None
     unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if unprintable is not None:
         line, column = _place(text[: unprintable.start()])
         diagnostics = Diagnostics()
         message = f"the character {unprintable.group()!r} cannot stand in YAML"
-        diagnostics.add(Mark(path, line, column), "yaml-encoding", message)
+        diagnostics.add(Location(path, line, column), "yaml-encoding", message)
         raise InvalidMachineError(diagnostics.findings) from None
     return text
 
@@ -158,12 +158,12 @@ class _Builder:
                 self._attach(self._open.pop())
         return self._root
 
-    def _mark(self, event: yaml.Event) -> Mark:
+    def _mark(self, event: yaml.Event) -> Location:
         start = event.start_mark
         assert start is not None
-        return Mark(self._path, start.line + 1, start.column + 1)
+        return Location(self._path, start.line + 1, start.column + 1)
 
-    def _enter(self, event: yaml.NodeEvent, mark: Mark) -> bool:
+    def _enter(self, event: yaml.NodeEvent, mark: Location) -> bool:
         if isinstance(event, yaml.SequenceStartEvent):
             self._opened(Sequence(mark, []))
         elif isinstance(event, yaml.MappingStartEvent):
@@ -206,7 +206,7 @@ class _Builder:
             self._add(node.mark, "yaml-duplicate", message, f"first at line {first.mark.line}")
         self._keys[-1] = node
 
-    def _refuse_indirection(self, event: yaml.NodeEvent, mark: Mark) -> None:
+    def _refuse_indirection(self, event: yaml.NodeEvent, mark: Location) -> None:
         if isinstance(event, yaml.AliasEvent):
             self._add(mark, "yaml-alias", f"an alias (*{event.anchor})", "write it out")
             self._attach(Scalar(mark, "", plain=True, one_line=True))
@@ -231,5 +231,5 @@ class _Builder:
         elif text == "<<":
             self._add(scalar.mark, "yaml-alias", "a merge key", "write it out")
 
-    def _add(self, mark: Mark, rule: str, message: str, hint: str = "") -> None:
+    def _add(self, mark: Location, rule: str, message: str, hint: str = "") -> None:
         self._diagnostics.add(mark, rule, message, hint)

@@ -6,16 +6,16 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from opslifecycle_codegen.base.diagnostics import Mark
+from opslifecycle_codegen.base.diagnostics import Location
 
 
 class Text(str):
     """A text of the file, with its place."""
 
-    mark: Mark
+    mark: Location
     precise: bool
 
-    def __new__(cls, text: str, mark: Mark, *, precise: bool = True) -> Text:
+    def __new__(cls, text: str, mark: Location, *, precise: bool = True) -> Text:
         """Create a text that begins at `mark`; `precise` if columns count from there."""
         self = super().__new__(cls, text)
         self.mark = mark
@@ -39,14 +39,14 @@ class TypeExpr(Text):
     """A type: a scalar, a declared name, or one of these and `| None`."""
 
 
-class Words(tuple[Text, ...]):
+class NameList(tuple[Text, ...]):
     """One word or a list of words."""
 
     __slots__ = ()
 
 
 #: The place of a word that no file has.
-NOWHERE = Mark("", 1, 1)
+NOWHERE = Location("", 1, 1)
 
 #: Marks a field that takes every key which no other field names.
 REST = {"rest": True}
@@ -56,5 +56,5 @@ REST = {"rest": True}
 class Declared:
     """A base for what is declared: it has a place."""
 
-    mark: Mark
+    mark: Location
     shorthand: ClassVar[str] = ""

@@ -1,8 +1,8 @@
 """A world with any number of records: a few that are named, and counts of the rest.
 
-A call changes the record that it is about and the writer of the row that is evicted for it; a claim
-speaks of a few records, rows and barriers at a time. So it is enough to look at arbitrary ones of
-those: what is not named stays as it was, and only counts of it are known.
+A call changes the record that it is about and the writer of the row that is evicted for it; a
+property speaks of a few records, rows and barriers at a time. So it is enough to look at arbitrary
+ones of those: what is not named stays as it was, and only counts of it are known.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     below,
     both,
     either,
+    ite,
     negated,
-    pick,
     plus,
     same,
     variable,
 )
 
-#: The record that a call is about, the writer of the oldest row, and two that a claim speaks of.
+#: The record that a call is about, the writer of the oldest row, and two that a property speaks of.
 NAMED = 4
 
 Row = tuple[Formula, Fields, Formula]
@@ -141,7 +141,7 @@ class Unnamed:
         return self._leaf(f"{name}_there", BOOL), members, self._leaf(f"{name}_rest", INT)
 
     def names(self, world: Boundless) -> dict[str, Known]:
-        """Return what the names of claims stand for."""
+        """Return what the names of properties stand for."""
         rules = self.rules
         barriers = tuple(
             (there, (Many(tuple((e, at) for at, e in enumerate(members)), _count(rest)),))
@@ -194,7 +194,7 @@ class Unnamed:
         return Maybe(True, tuple(self.fresh(type, f"any_{name}") for name, type in types.items()))
 
     def known(self, world: Boundless) -> Iterator[Formula]:
-        """Yield what holds of every world, besides the machine's own claims."""
+        """Yield what holds of every world, besides the machine's own properties."""
         yield from self.orders(world)
         if world.rows:
             (oldest, _, by), (other, _, _), *_ = world.rows
@@ -252,7 +252,7 @@ class Unnamed:
             for each, type in zip(feed.entry.fields.values(), self._row_types, strict=True)
         )
         world.rows.append((when, row, 0))
-        world.rows_count = plus(world.rows_count, pick(when, 1, 0))
+        world.rows_count = plus(world.rows_count, ite(when, 1, 0))
 
     def _evict(self, world: Boundless, when: Formula) -> None:
         """Let the oldest row go if there are too many; that one is enough has to be shown."""
@@ -261,11 +261,11 @@ class Unnamed:
         there, fields, by = world.rows[0]
         for new_there, new_fields, new_by in world.rows[2:]:
             fields = merged(there, fields, new_fields)
-            by = pick(there, by, new_by)
+            by = ite(there, by, new_by)
             there = either(there, new_there)
         sequence = maybe(fields[list(self.rules.symbols.row_fields).index("seq")]).value
         place = self.rules.registry_fields.index("dropped_through")
-        dropped = pick(full, sequence, world.registry[place])
+        dropped = ite(full, sequence, world.registry[place])
         world.registry = (*world.registry[:place], dropped, *world.registry[place + 1 :])
         before = world.rows[0][0]
         world.rows = [
@@ -273,7 +273,7 @@ class Unnamed:
             if at != 1 else row
             for at, row in enumerate(world.rows)
         ]  # fmt: skip
-        world.rows_count = plus(world.rows_count, pick(full, -1, 0))
+        world.rows_count = plus(world.rows_count, ite(full, -1, 0))
         retention = self.rules.program.retention
         assert retention is not None
         for at, record in enumerate(world.records if retention.evicts_records else ()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opslifecycle_codegen.analysis.slice_rules import (
+from opslifecycle_codegen.analysis.scenario_rules import (
     CRASH,
     CRASH_DISCARDING,
     DROP_BARRIER,
@@ -20,14 +20,14 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     below,
     both,
     either,
+    ite,
     negated,
-    pick,
 )
 from opslifecycle_codegen.modelcheck.symbolic.world import Effects, World
 
 
 class Calls:
-    """The calls of one slice."""
+    """The calls of one scenario."""
 
     def __init__(self, rules: Rules, effects: Effects, ids: tuple[str, ...]) -> None:
         self._rules = rules
@@ -155,7 +155,7 @@ class Calls:
             self._rules.always(world.registry), negated(below(watermark, given["cursor"]))
         )
         stands, wanted = world.cursors[place], given["cursor"]
-        world.cursors[place] = pick(below(stands, wanted), wanted, stands)
+        world.cursors[place] = ite(below(stands, wanted), wanted, stands)
         self._effects.evict_passed(world)
         return enabled
 

@@ -18,9 +18,9 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     below,
     both,
     either,
+    ite,
     minus,
     negated,
-    pick,
     plus,
     same,
     total,
@@ -152,7 +152,7 @@ class Formulas:
             return Known(INT, base.shape[key])
         found = base.shape[-1]
         for number in reversed(range(len(base.shape) - 1)):
-            found = pick(same(key, number), base.shape[number], found)
+            found = ite(same(key, number), base.shape[number], found)
         return Known(INT, found)
 
     # Operators ----------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Formulas:
             found = parts[0]
             for each in parts[1:]:
                 less = below(each, found)
-                found = pick(less if name == "min" else negated(less), each, found)
+                found = ite(less if name == "min" else negated(less), each, found)
             return Known(INT, found)
         if name in ("all", "any", "count", "distinct"):
             return self._quantified(name, node, names)

@@ -1,7 +1,8 @@
-"""Claims shown for any number of records: they hold at first, and every call preserves them.
+"""Properties proved for any number of records: they hold at first, and every call preserves them.
 
-All claims that the logic can speak of are assumed together before a call and shown one by one after
-it. A call that could never be made would show anything, so each is shown to be possible as well.
+All properties that the logic can speak of are assumed together before a call and proved one by one
+after it. A call that could never be made would prove anything, so each is proved to be possible as
+well.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 from attrs import define, field
 
-from opslifecycle_codegen.analysis.slice_rules import CRASH, DROP_BARRIER, DROP_WATCH
+from opslifecycle_codegen.analysis.scenario_rules import CRASH, DROP_BARRIER, DROP_WATCH
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import INT, REGISTRY, Type
-from opslifecycle_codegen.modelcheck.claims import WATCHES_ARE_OF_THE_LIVE
 from opslifecycle_codegen.modelcheck.layouts import Layouts
+from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
 from opslifecycle_codegen.modelcheck.symbolic.boundless import Boundless, Unnamed
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Known
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
@@ -27,8 +28,8 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     below,
     both,
     either,
+    ite,
     negated,
-    pick,
     same,
 )
 
@@ -42,26 +43,26 @@ _HELD = "one call may evict any number of entries that cursors have held"
 class Shown:
     """What was shown, and what was not."""
 
-    #: How many claims hold at first, and after each call.
+    #: How many properties hold at first, and after each call.
     proved: int = 0
     possible: list[str] = field(factory=list)
     #: What z3 has found a counterexample to, told with it.
     failed: list[str] = field(factory=list)
-    #: Claims that the logic cannot speak of, with the reason.
+    #: Properties that the logic cannot speak of, with the reason.
     outside: dict[str, str] = field(factory=dict)
-    claims: list[str] = field(factory=list)
+    properties: list[str] = field(factory=list)
 
 
 def induction(program: Program) -> Shown:
-    """Show the claims of a machine; raises ImportError where z3 is not installed."""
+    """Show the properties of a machine; raises ImportError where z3 is not installed."""
     if program.retention is not None and program.retention.held_by_cursors:
         machine = program.machine
-        claims = [
+        properties = [
             *map(str, [*machine.invariants, *machine.transition_invariants]),
             WATCHES_ARE_OF_THE_LIVE,
             IN_ORDER,
         ]
-        return Shown(outside=dict.fromkeys(claims, _HELD))
+        return Shown(outside=dict.fromkeys(properties, _HELD))
     return _Induction(program).shown()
 
 
@@ -82,14 +83,14 @@ class _Induction:
     def shown(self) -> Shown:
         """Everything."""
         found = Shown(outside=self.outside)
-        before = dict(self._claims(self._world))
-        found.claims = [*before, *(n for n, _ in self._steps(self._world, self._world))]
-        self._show(found, "the beginning", self._given(), dict(self._claims(self._initial())))
+        before = dict(self._properties(self._world))
+        found.properties = [*before, *(n for n, _ in self._steps(self._world, self._world))]
+        self._show(found, "the beginning", self._given(), dict(self._properties(self._initial())))
         for name, change in self._calls():
             world = self._world.copy()
             answer = change(world)
             enabled, world = answer if isinstance(answer, tuple) else (answer, world)
-            after = dict(self._claims(world)) | dict(self._steps(self._world, world))
+            after = dict(self._properties(world)) | dict(self._steps(self._world, world))
             given = [*self._given(), *before.values(), enabled]
             if self._solver.example(given, False) is None:
                 found.failed.append(f"{name} is never possible")
@@ -99,14 +100,14 @@ class _Induction:
         return found
 
     def _show(
-        self, found: Shown, call: str, given: list[Formula], claims: dict[str, Formula]
+        self, found: Shown, call: str, given: list[Formula], properties: dict[str, Formula]
     ) -> None:
-        for claim, formula in claims.items():
+        for prop, formula in properties.items():
             example = self._solver.example(given, formula)
             if example is None:
                 found.proved += 1
                 continue
-            found.failed.append(f"{claim} is not preserved by {call}: {_told(example)}")
+            found.failed.append(f"{prop} is not preserved by {call}: {_told(example)}")
 
     def _given(self) -> list[Formula]:
         settings = []
@@ -116,13 +117,13 @@ class _Induction:
             settings.append(at_most(setting.at_least, least))
         return [*self._unnamed.ranges, *self._unnamed.known(self._world), *settings]
 
-    # Claims -------------------------------------------------------------------------------------
+    # Properties ----------------------------------------------------------------------------------
 
-    def _claims(self, world: Boundless) -> Iterator[tuple[str, Formula]]:
+    def _properties(self, world: Boundless) -> Iterator[tuple[str, Formula]]:
         names = self._unnamed.names(world)
-        for name, claim in self._rules.machine.invariants.items():
+        for name, prop in self._rules.machine.invariants.items():
             if str(name) not in self.outside:
-                yield str(name), self._rules.formulas.truth(claim.expr, names)
+                yield str(name), self._rules.formulas.truth(prop.expr, names)
         yield WATCHES_ARE_OF_THE_LIVE, both(*(
             either(negated(watched), both(record.there, self._live(record)))
             for watched, record in zip(world.watched, world.records, strict=True)
@@ -260,7 +261,7 @@ class _Induction:
             cursor = self._unnamed.fresh(INT, "given_cursor")
             watermark = world.registry[self._rules.registry_fields.index("watermark")]
             stands = world.cursors[place]
-            world.cursors[place] = pick(below(stands, cursor), cursor, stands)
+            world.cursors[place] = ite(below(stands, cursor), cursor, stands)
             return both(self._rules.always(world.registry), at_most(cursor, watermark))
 
         return advance

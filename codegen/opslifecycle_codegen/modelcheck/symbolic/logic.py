@@ -1,4 +1,4 @@
-"""Which claims can be spoken of for any number of records, and why the others cannot."""
+"""Which properties can be spoken of for any number of records, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _QUANTIFIERS = ("all", "any", "distinct")
 
 
 def outside(text: str, program: Program) -> str | None:
-    """Why a claim is outside the logic of induction; None if it is inside."""
+    """Why a property is outside the logic of induction; None if it is inside."""
     tree = ast.parse(text.strip(), mode="eval").body
     return _positive(tree, f"{program.machine.entity}s")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from attrs import frozen
 
 from opslifecycle_codegen.emit.texts import block_comment
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Call
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Member, Term
 
@@ -103,11 +103,11 @@ def members(formulas: Iterable[Formula]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def header(scenario: Slice, source: str) -> list[str]:
+def header(scenario: Scenario, source: str) -> list[str]:
     """Return what a text says of itself."""
     left_out = ", ".join(scenario.declared.exclude) or "nothing"
     return [
-        block_comment(f"Slice {scenario.name} of {source}: {scenario.declared.summary}"),
+        block_comment(f"Scenario {scenario.name} of {source}: {scenario.declared.summary}"),
         f"Records: {', '.join(scenario.interpreter.ids)}. Left out: {left_out}.",
         "Written by opslifecycle-codegen export.",
     ]

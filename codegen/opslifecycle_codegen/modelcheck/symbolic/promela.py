@@ -1,10 +1,10 @@
-"""A slice as a model for SPIN: an atomic step for each call, claims asserted in each state."""
+"""A scenario as a model for SPIN: one atomic step per call, properties asserted in each state."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.printing import (
     Printer,
     Spelling,
@@ -25,9 +25,9 @@ _SPELLING = Spelling(
 )
 
 
-def promela(scenario: Slice, relation: Relation, source: str) -> str:
+def promela(scenario: Scenario, relation: Relation, source: str) -> str:
     """Return the model, as text."""
-    every = [each for _, each in [*relation.claims, *relation.variables]] + [relation.past]
+    every = [each for _, each in [*relation.properties, *relation.variables]] + [relation.past]
     for transition in relation.transitions:
         every += [transition.enabled, *(formula for _, formula in transition.after)]
     lines = ["/*", *(f" * {line}" for line in header(scenario, source)), " */", ""]
@@ -40,7 +40,7 @@ def promela(scenario: Slice, relation: Relation, source: str) -> str:
     lines += ["bool past = false;", ""]
     steps = [_step(each) for each in relation.transitions]
     check, checking = _check(relation)
-    names = [name for name, _ in [*relation.claims, *relation.steps]]
+    names = [name for name, _ in [*relation.properties, *relation.steps]]
     lines.append(f"hidden int {', '.join(names)};")
     temporary = max(count for _, count in [*steps, (check, checking)])
     lines += [f"hidden int {', '.join(f't{number + 1}' for number in range(temporary))};"]
@@ -75,20 +75,20 @@ def _step(transition: Transition) -> tuple[list[str], int]:
 
 def _check(relation: Relation) -> tuple[list[str], int]:
     """Return what is asserted of each state, and where a state past a bound goes."""
-    printer = Printer(_SPELLING, [*(each for _, each in relation.claims), relation.past])
+    printer = Printer(_SPELLING, [*(each for _, each in relation.properties), relation.past])
     lines = ["    d_step {"]
     lines += [f"      {name} = {text};" for name, text in printer.definitions]
-    lines += _asserted(printer, relation.claims)
+    lines += _asserted(printer, relation.properties)
     lines += ["      if", f"      :: {printer.text(relation.past)} ->"]
     lines += [f"        {term.name} = 0;" for term, _ in relation.variables]
     lines += ["        past = true", "      :: else", "      fi }"]
     return lines, len(printer.definitions)
 
 
-def _asserted(printer: Printer, claims: Iterable[tuple[str, Formula]]) -> list[str]:
-    """Claims, each by a variable of its name, which is what SPIN tells if it does not hold."""
+def _asserted(printer: Printer, properties: Iterable[tuple[str, Formula]]) -> list[str]:
+    """Properties, each by a variable of its name, which is what SPIN tells if it does not hold."""
     return [
         line
-        for name, claim in claims
-        for line in (f"      {name} = {printer.text(claim)};", f"      assert({name});")
+        for name, prop in properties
+        for line in (f"      {name} = {printer.text(prop)};", f"      assert({name});")
     ]

@@ -1,4 +1,4 @@
-"""A slice as a transition system: variables, how they begin, what each call makes of them."""
+"""A scenario as a transition system: variables, how they begin, what each call makes of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from attrs import frozen
 
 from opslifecycle_codegen.ir.types import BOOL, Type
-from opslifecycle_codegen.modelcheck.claims import WATCHES_ARE_OF_THE_LIVE
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Call
 from opslifecycle_codegen.modelcheck.symbolic.calls import Calls
 from opslifecycle_codegen.modelcheck.symbolic.rules import Rules
@@ -43,15 +43,15 @@ class Relation:
 
     variables: tuple[tuple[Term, Formula], ...]
     transitions: tuple[Transition, ...]
-    claims: tuple[tuple[str, Formula], ...]
+    properties: tuple[tuple[str, Formula], ...]
     #: What must hold of every step, over the variables and, with a stroke behind, those after it.
     steps: tuple[tuple[str, Formula], ...]
     #: Holds where a count is past its bound: such a state is checked, and not gone on from.
     past: Formula
 
 
-def relation(scenario: Slice) -> Relation:
-    """Return the transition system of a slice, without the variables that never change."""
+def relation(scenario: Scenario) -> Relation:
+    """Return the transition system of a scenario, without the variables that never change."""
     names = _Maker(scenario, frozenset()).names()
     idle = frozenset(name for name in names if name)
     while changing := _Maker(scenario, idle).changing(names) & idle:
@@ -60,9 +60,9 @@ def relation(scenario: Slice) -> Relation:
 
 
 class _Maker:
-    def __init__(self, scenario: Slice, idle: frozenset[str]) -> None:
+    def __init__(self, scenario: Scenario, idle: frozenset[str]) -> None:
         interpreter = scenario.interpreter
-        self._slice = scenario
+        self._scenario = scenario
         self._rules = rules = Rules(interpreter.program, interpreter.layouts, interpreter.ids)
         rules.kept = self._kept
         self._effects = Effects(rules, scenario)
@@ -82,13 +82,13 @@ class _Maker:
         return self._rules.shapes.made(type, name, leaf)
 
     def _kept(self, type: Type, shape: Shape) -> Shape:
-        """Return a value as a record of a slice keeps it: zero where no rule looks."""
+        """Return a value as a record of a scenario keeps it: zero where no rule looks."""
         if type.required.kind != "record" or shape is None:
             return shape
         if isinstance(shape, Maybe):
             return Maybe(shape.there, self._kept(type.required, shape.value))
         name = type.required.name
-        looked_at = self._slice.interpreter.evaluator.looked_at_in_records
+        looked_at = self._scenario.interpreter.evaluator.looked_at_in_records
         named = self._rules.layouts.fields(type.required).items()
         return tuple(
             value if (name, field) in looked_at
@@ -102,8 +102,8 @@ class _Maker:
         begins = zip(self._leaves, initial, strict=True)
         return Relation(
             tuple((leaf, value) for leaf, value in begins if leaf is not None),
-            tuple(self._transition(call) for call in self._slice.calls),
-            tuple(self._claims()),
+            tuple(self._transition(call) for call in self._scenario.calls),
+            tuple(self._properties()),
             tuple(self._steps(self._effects.fresh(lambda t, name: self._unknown(t, name, "'")))),
             self._past(),
         )
@@ -119,7 +119,7 @@ class _Maker:
     def changing(self, names: list[str]) -> set[str]:
         """Return which of these ever become anything but what they are now."""
         found = set()
-        for call in self._slice.calls:
+        for call in self._scenario.calls:
             world = self._world.copy()
             self._calls.made(world, call)
             leaves = zip(
@@ -144,10 +144,10 @@ class _Maker:
     def _declared(self, name: str) -> Any:
         return next(each for key, each in self._rules.machine.registry.items() if key == name)
 
-    def _claims(self) -> Iterator[tuple[str, Formula]]:
+    def _properties(self) -> Iterator[tuple[str, Formula]]:
         names = self._effects.names(self._world)
-        for name, claim in self._rules.machine.invariants.items():
-            yield str(name), self._rules.formulas.truth(claim.expr, names)
+        for name, prop in self._rules.machine.invariants.items():
+            yield str(name), self._rules.formulas.truth(prop.expr, names)
         yield WATCHES_ARE_OF_THE_LIVE, both(*(
             either(negated(watched), both(record.there, self._rules.is_in("live", record.value)))
             for watched, record in zip(self._world.watched, self._world.records, strict=True)
@@ -155,7 +155,7 @@ class _Maker:
 
     def _past(self) -> Formula:
         found = []
-        for _, of_record, place, most in self._slice.bounds:
+        for _, of_record, place, most in self._scenario.bounds:
             if not of_record:
                 found.append(below(most, self._world.registry[place]))
                 continue

@@ -44,7 +44,7 @@ class Rules:
         self.formulas = Formulas(layouts, self.shapes)
         self.fields = list(program.symbols.entity_fields)
         self.registry_fields = list(program.symbols.registry_fields)
-        #: How a field of a record keeps its value; a slice forgets what no rule looks at.
+        #: How a field of a record keeps its value; a scenario forgets what no rule looks at.
         self.kept: Callable[[Type, Shape], Shape] = lambda type, shape: shape
         self._guards = {str(name): guard for name, guard in self.machine.guards.items()}
 
@@ -88,8 +88,8 @@ class Rules:
         names: dict[str, Known] = {}
         for when, (registry, cursors) in (("before", before), ("after", after)):
             names |= {when: Known(REGISTRY, registry), **self.cursors(cursors, f"{when}.cursors")}
-        for name, claim in self.machine.transition_invariants.items():
-            yield str(name), self.formulas.truth(claim.expr, names)
+        for name, prop in self.machine.transition_invariants.items():
+            yield str(name), self.formulas.truth(prop.expr, names)
 
     # Parts of rules -----------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Member,
     both,
     either,
+    ite,
     negated,
-    pick,
     same,
 )
 from opslifecycle_codegen.modelcheck.values import OPAQUE, OTHER
@@ -172,7 +172,7 @@ class Shapes:
 
 def _if_there(there: Formula, leaf: Formula) -> Formula:
     nothing: Formula = False if isinstance(leaf, bool) or getattr(leaf, "is_bool", False) else 0
-    return pick(there, leaf, nothing)
+    return ite(there, leaf, nothing)
 
 
 def merged(test: Formula, then: Shape, otherwise: Shape) -> Shape:
@@ -185,16 +185,16 @@ def merged(test: Formula, then: Shape, otherwise: Shape) -> Shape:
         return _merged_maybe(test, then, otherwise)
     if isinstance(then, Sum):
         pairs = zip(then.fields, otherwise.fields, strict=True)
-        variant = pick(test, then.variant, otherwise.variant)
+        variant = ite(test, then.variant, otherwise.variant)
         return Sum(variant, tuple(merged(test, *each) for each in pairs))
     if isinstance(then, tuple):
         return tuple(merged(test, *each) for each in zip(then, otherwise, strict=True))
-    return pick(test, then, otherwise)
+    return ite(test, then, otherwise)
 
 
 def _merged_maybe(test: Formula, then: Shape, otherwise: Shape) -> Shape:
     one, other = maybe(then), maybe(otherwise)
-    there = pick(test, one.there, other.there)
+    there = ite(test, one.there, other.there)
     if there is False:
         return None
     if then is None or otherwise is None:

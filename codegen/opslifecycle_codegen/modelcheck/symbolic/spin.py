@@ -22,7 +22,7 @@ class SpinError(Exception):
 
 @frozen
 class Counted:
-    """What SPIN has found: how many different states, and the first claim that was broken."""
+    """What SPIN has found: how many different states, and the first property that was broken."""
 
     states: int
     broken: str | None

@@ -108,7 +108,7 @@ def same(one: Formula, other: Formula) -> Formula:
     if isinstance(one, Term) and one.op == "ite" and not isinstance(other, Term):
         test, then, otherwise = one.args
         if not isinstance(then, Term) or not isinstance(otherwise, Term):
-            return pick(test, same(then, other), same(otherwise, other))
+            return ite(test, same(then, other), same(otherwise, other))
     return _node("==", (one, other), is_bool=True)
 
 
@@ -150,7 +150,7 @@ def minus(one: Formula, other: Formula) -> Formula:
     return _node("-", (one, other), is_bool=False)
 
 
-def pick(test: Formula, then: Formula, otherwise: Formula) -> Formula:
+def ite(test: Formula, then: Formula, otherwise: Formula) -> Formula:
     """Return the one if the test holds, else the other."""
     if not isinstance(test, Term):
         return then if test else otherwise
@@ -170,5 +170,5 @@ def total(parts: Iterable[Formula]) -> Formula:
     """Return the sum of numbers; of truth values, how many hold."""
     found: Formula = 0
     for part in parts:
-        found = plus(found, pick(part, 1, 0) if is_bool(part) else part)
+        found = plus(found, ite(part, 1, 0) if is_bool(part) else part)
     return found

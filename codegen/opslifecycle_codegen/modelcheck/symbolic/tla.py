@@ -1,8 +1,8 @@
-"""A slice as a TLA+ module: one action for each call, every claim an invariant or step property."""
+"""A scenario as a TLA+ module: one action per call, each property an invariant or step property."""
 
 from __future__ import annotations
 
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.printing import (
     Printer,
     Spelling,
@@ -21,9 +21,9 @@ _SPELLING = Spelling(
 )
 
 
-def tla(scenario: Slice, relation: Relation, source: str) -> str:
+def tla(scenario: Scenario, relation: Relation, source: str) -> str:
     """Return the module, as text."""
-    every: list[Formula] = [each for _, each in [*relation.claims, *relation.steps]]
+    every: list[Formula] = [each for _, each in [*relation.properties, *relation.steps]]
     every += [relation.past, *(value for _, value in relation.variables)]
     for transition in relation.transitions:
         every += [transition.enabled, *(formula for _, formula in transition.after)]
@@ -44,8 +44,8 @@ def tla(scenario: Slice, relation: Relation, source: str) -> str:
     calls = [f"Call{number + 1}" for number in range(len(relation.transitions))]
     lines += ["", "Next ==", "  /\\ ~Past"]
     lines += ["  /\\ \\/ " + "\n     \\/ ".join(calls), "", "Spec == Init /\\ [][Next]_vars", ""]
-    for name, claim in relation.claims:
-        lines += _defined(name, claim)
+    for name, prop in relation.properties:
+        lines += _defined(name, prop)
     for name, step in relation.steps:
         lines += _defined(name, step, "[][{}]_vars")
     return "\n".join([*lines, "====", ""])

@@ -1,4 +1,4 @@
-"""The whole state of a slice as formulas, and what effects do to it.
+"""The whole state of a scenario as formulas, and what effects do to it.
 
 Each list of the state has so many slots, the taken ones first; an effect happens where its
 condition holds.
@@ -12,7 +12,7 @@ from typing import Any
 from attrs import define, frozen
 
 from opslifecycle_codegen.ir.types import BARRIER, ENTITY, REGISTRY, ROW, Type, collection
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Known, Many
 from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, maybe, merged
@@ -21,8 +21,8 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     at_most,
     both,
     either,
+    ite,
     negated,
-    pick,
     same,
 )
 
@@ -62,9 +62,9 @@ class Sizes:
 
 
 class Effects:
-    """Makes worlds of one slice, and changes them."""
+    """Makes worlds of one scenario, and changes them."""
 
-    def __init__(self, rules: Rules, scenario: Slice) -> None:
+    def __init__(self, rules: Rules, scenario: Scenario) -> None:
         self.rules = rules
         self.scenario = scenario
         self._rows_max = self._constant_rows_max()
@@ -182,10 +182,10 @@ class Effects:
     @staticmethod
     def _there(there: Formula, leaf: Formula) -> Formula:
         truth = isinstance(leaf, bool) or getattr(leaf, "is_bool", False)
-        return pick(there, leaf, False if truth else 0)
+        return ite(there, leaf, False if truth else 0)
 
     def names(self, world: World) -> dict[str, Known]:
-        """Return what the names of claims stand for in a world."""
+        """Return what the names of properties stand for in a world."""
         rules = self.rules
         barriers = tuple(
             (there, (Many(tuple((each, at) for at, each in enumerate(members))),))
@@ -263,11 +263,11 @@ class Effects:
             full = both(full, *(at_most(sequence, cursor) for cursor in world.cursors))
         registry = list(world.registry)
         dropped = self.rules.registry_fields.index("dropped_through")
-        registry[dropped] = pick(full, sequence, registry[dropped])
+        registry[dropped] = ite(full, sequence, registry[dropped])
         world.registry = tuple(registry)
         empty = (False, self._row(0, lambda type, name: self.rules.shapes.zero(type)))
         world.rows = [
-            (pick(full, after[0], slot[0]), merged(full, after[1], slot[1]))
+            (ite(full, after[0], slot[0]), merged(full, after[1], slot[1]))
             for slot, after in zip(world.rows, [*world.rows[1:], empty], strict=True)
         ]
         for place, record in enumerate(world.records):
@@ -313,7 +313,7 @@ def _removed(slots: list[Slot], gone: list[Formula], empty: Any) -> list[Slot]:
         slots = [
             *slots[:at],
             *(
-                (pick(gone[at], new[0], old[0]), _merged(gone[at], new[1], old[1]))
+                (ite(gone[at], new[0], old[0]), _merged(gone[at], new[1], old[1]))
                 for old, new in zip(slots[at:], after, strict=True)
             ),
         ]
@@ -322,5 +322,5 @@ def _removed(slots: list[Slot], gone: list[Formula], empty: Any) -> list[Slot]:
 
 def _merged(test: Formula, then: Any, otherwise: Any) -> Any:
     if isinstance(then, list):
-        return [pick(test, *each) for each in zip(then, otherwise, strict=True)]
+        return [ite(test, *each) for each in zip(then, otherwise, strict=True)]
     return merged(test, then, otherwise)

@@ -1,4 +1,4 @@
-"""The claims of a machine as functions of plain values, and those that every machine makes."""
+"""The properties of a machine as functions of plain values, and those that every machine makes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WATCHES_ARE_OF_THE_LIVE = "pending_watches_are_of_live_records"
 ENDS_STAND = "an_ended_record_changes_no_more"
 
 
-class Claims:
+class Properties:
     """The invariants and step properties of one machine."""
 
     def __init__(self, interpreter: Interpreter) -> None:
@@ -37,20 +37,19 @@ class Claims:
             stepping |= {"before.cursors": counts, "after.cursors": counts}
         function = interpreter.evaluator.function
         self._of_states = {
-            str(name): function(claim.expr, types, BOOL)
-            for name, claim in machine.invariants.items()
+            str(name): function(prop.expr, types, BOOL) for name, prop in machine.invariants.items()
         }
         self._of_steps = {
-            str(name): function(claim.expr, stepping, BOOL)
-            for name, claim in machine.transition_invariants.items()
+            str(name): function(prop.expr, stepping, BOOL)
+            for name, prop in machine.transition_invariants.items()
         }
 
     def names(self) -> list[str]:
-        """Return every claim, the machine's own first."""
+        """Return every property, the machine's own first."""
         return [*self._of_states, *self._of_steps, WATCHES_ARE_OF_THE_LIVE, ENDS_STAND]
 
     def broken_by(self, state: State) -> str | None:
-        """Return the first claim that does not hold of a state."""
+        """Return the first property that does not hold of a state."""
         names: dict[str, Any] = {
             self._many: [record for record in state.records if record is not None],
             "registry": state.registry,
@@ -68,7 +67,7 @@ class Claims:
         return None
 
     def broken_between(self, before: State, after: State) -> str | None:
-        """Return the first claim that does not hold of a step."""
+        """Return the first property that does not hold of a step."""
         names = {
             "before": before.registry, "after": after.registry,
             "before.cursors": before.cursors, "after.cursors": after.cursors,

@@ -11,36 +11,36 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.main import main
-from opslifecycle_codegen.modelcheck import figures, prove, symmetry
-from opslifecycle_codegen.modelcheck.claims import ENDS_STAND, WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck import baseline, symmetry, verification
+from opslifecycle_codegen.modelcheck.counterexample import counterexample, source_of_test
+from opslifecycle_codegen.modelcheck.properties import ENDS_STAND, WATCHES_ARE_OF_THE_LIVE
 from opslifecycle_codegen.modelcheck.search import Found, Search
-from opslifecycle_codegen.modelcheck.story import source_of_test, story
 
-from tests.proof.machines import ROOT, SHIPPED, SLICES, edited, search, slice_of, unplaced
+from tests.proof.machines import ROOT, SCENARIOS, SHIPPED, edited, scenario_of, search, unplaced
 from tests.test_contract_table import CELLS, LABELS
 
-KNOWN = figures.load(ROOT / "machine/ops_lifecycle.proof.json")
+KNOWN = baseline.load(ROOT / "machine/ops_lifecycle.baseline.json")
 
 
-@pytest.mark.parametrize("name", SLICES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_slice_has_the_states_that_were_committed(name: str) -> None:
     found = search(name).found
     assert found.violation is None
     assert found.closed
-    assert figures.differences(KNOWN, [found]) == []
+    assert baseline.differences(KNOWN, [found]) == []
 
 
 def test_every_action_status_and_guard_is_seen() -> None:
-    found = [search(name).found for name in SLICES]
+    found = [search(name).found for name in SCENARIOS]
     assert len(found) >= 4
-    assert prove.never(edited(), found) == []
+    assert verification.never(edited(), found) == []
 
 
 def broken(name: str, *edits: tuple[str, str]) -> Found:
-    return Search(slice_of(edited(*edits), name)).run()
+    return Search(scenario_of(edited(*edits), name)).run()
 
 
-#: Edits that the compiler takes, the slice that is searched, and the claim that they break.
+#: Edits that the compiler takes, the scenario that is searched, and the property that they break.
 DEFECTS = [
     ("alone", "  - update: {registry.active_count: registry.active_count - 1}\n",
      "  - update: {registry.active_count: registry.active_count}\n",
@@ -52,35 +52,35 @@ DEFECTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "old", "new", "claim"), DEFECTS)
-def test_a_planted_defect_is_found(name: str, old: str, new: str, claim: str) -> None:
+@pytest.mark.parametrize(("name", "old", "new", "prop"), DEFECTS)
+def test_a_planted_defect_is_found(name: str, old: str, new: str, prop: str) -> None:
     violation = broken(name, (old, new)).violation
     assert violation is not None
-    assert violation.claim == claim
-    told = story(violation)
-    assert f"{claim} does not hold after {len(violation.calls)} calls" in told
+    assert violation.property == prop
+    told = counterexample(violation)
+    assert f"{prop} does not hold after {len(violation.calls)} calls" in told
     assert "→" in told
 
 
 @pytest.mark.parametrize(
-    ("name", "effect", "claim"),
+    ("name", "effect", "prop"),
     [
         ("waiting", "fail_barriers", "barrier_members_are_live"),
         ("alone", "close_watchers", WATCHES_ARE_OF_THE_LIVE),
         ("alone", "wake_watchers", WATCHES_ARE_OF_THE_LIVE),
     ],
 )
-def test_an_effect_that_is_not_placed_is_found(name: str, effect: str, claim: str) -> None:
+def test_an_effect_that_is_not_placed_is_found(name: str, effect: str, prop: str) -> None:
     with unplaced(effect):
         violation = broken(name).violation
     assert violation is not None
-    assert violation.claim == claim
+    assert violation.property == prop
 
 
 def test_every_claim_is_checked() -> None:
-    claims = prove.claims_of(search("alone").found.scenario)
-    assert {ENDS_STAND, WATCHES_ARE_OF_THE_LIVE, "every_operation_ends"} <= set(claims)
-    assert len(claims) == 20
+    properties = verification.properties_of(search("alone").found.scenario)
+    assert {ENDS_STAND, WATCHES_ARE_OF_THE_LIVE, "every_operation_ends"} <= set(properties)
+    assert len(properties) == 20
 
 
 def test_a_story_is_the_shortest_one() -> None:
@@ -112,7 +112,7 @@ def test_the_test_of_a_story_fails_as_long_as_the_machine_is_wrong(tmp_path: Pat
 
 
 def outcome(project: Path) -> int:
-    """How the test of a story ends on what is generated now."""
+    """How the test of a counterexample ends on what is generated now."""
     assert main(["--project", str(project), "generate"]) == 0
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
     environment = {**os.environ, "PYTHONPATH": "."}
@@ -125,8 +125,8 @@ def outcome(project: Path) -> int:
 
 def test_an_end_out_of_reach_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lamp = (ROOT / "examples/lamp/machine/lamp.yaml").read_text()
-    claim = "every_lamp_breaks: {summary: All of them do., from: live, reaches: terminal}"
-    lamp += f"\neventually:\n  {claim}\n"
+    prop = "every_lamp_breaks: {summary: All of them do., from: live, reaches: terminal}"
+    lamp += f"\neventually:\n  {prop}\n"
     assert prove_text(tmp_path, lamp) == 0
     guard = "  used_little:\n    when: lamp.switched < 2\n    error: {unknown: {id: id}}\n"
     lamp = lamp.replace("\nguards:\n", f"\nguards:\n{guard}")
@@ -141,7 +141,7 @@ def prove_text(folder: Path, text: str) -> int:
     (folder / "pyproject.toml").write_text(
         '[[tool.opslifecycle-codegen.machine]]\nsource = "machine/lamp.yaml"\npackage = "lamp"\n'
     )
-    return main(["--project", str(folder), "prove"])
+    return main(["--project", str(folder), "verify"])
 
 
 def test_readers_that_a_rule_names_are_told_apart() -> None:
@@ -150,46 +150,46 @@ def test_readers_that_a_rule_names_are_told_apart() -> None:
     program = edited(
         ("all(cursors[c] <= registry.watermark for c in CompletionCursorConsumer)", named)
     )
-    found = symmetry.symmetry_of(slice_of(program, "cursors"))
+    found = symmetry.symmetry_of(scenario_of(program, "cursors"))
     assert "CompletionCursorConsumer" not in found.swapped
 
 
 def test_a_symmetry_that_is_none_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     start = SHIPPED.index("eventually:\n")
-    program = edited((SHIPPED[start : SHIPPED.index("# What `opslifecycle-codegen prove`")], ""))
-    found = symmetry.symmetry_of(slice_of(program, "admission"))
+    program = edited((SHIPPED[start : SHIPPED.index("# What `opslifecycle-codegen verify`")], ""))
+    found = symmetry.symmetry_of(scenario_of(program, "admission"))
     assert any("goes through them in order" in reason for reason in found.not_swapped)
-    monkeypatch.setattr(symmetry, "_in_order", lambda slice: set())
+    monkeypatch.setattr(symmetry, "_in_order", lambda scenario: set())
     with pytest.raises(AssertionError, match="not symmetric"):
-        Search(slice_of(program, "admission")).run()
+        Search(scenario_of(program, "admission")).run()
 
 
 def test_what_is_too_large_is_not_called_closed() -> None:
-    found = Search(slice_of(edited(), "admission"), states_max=10).run()
+    found = Search(scenario_of(edited(), "admission"), states_max=10).run()
     assert not found.closed
-    told = list(prove.wrong(found, ROOT, "m"))  # type: ignore[arg-type]
+    told = list(verification.wrong(found, ROOT, "m"))  # type: ignore[arg-type]
     assert "make it smaller" in told[0]
 
 
 def test_the_search_agrees_with_the_table_that_was_written_by_hand() -> None:
     """Every cell of contract section 3, in every state of one operation that can be reached."""
-    slice = search("alone").found.scenario
+    scenario = search("alone").found.scenario
     looked_at: dict[tuple[str, str], int] = {}
     cells = {(status, action): cell for status, action, cell in CELLS}
     methods = {LABELS[action]: action for _, action in cells}
     methods["provisioning_failed"] = "fail"
     for state in search("alone").states:
         (record,) = state.records
-        if state.registry[slice.interpreter.registry_place("owner_retired")]:
+        if state.registry[scenario.interpreter.registry_place("owner_retired")]:
             continue
         status = "absent" if record is None else record[1]
-        for call in slice.calls:
+        for call in scenario.calls:
             action = methods.get(call.method)
             if action is None:
                 continue
             cell = cells[status, action]
             looked_at[status, action] = looked_at.get((status, action), 0) + 1
-            answer = slice.answer(state, call)
+            answer = scenario.answer(state, call)
             if cell == "NF":
                 assert answer.refusal is not None
                 assert answer.refusal.error == "OperationNotFoundError"
@@ -221,31 +221,31 @@ def test_what_a_slice_names_must_be_there(
 
 @pytest.mark.parametrize("number", ["0", "few", "-1"])
 def test_a_slice_has_settings_that_the_registry_would_take(number: str) -> None:
-    slice = "its id used again.\n    entities: 1\n    settings: {max_completed: 1}"
+    scenario = "its id used again.\n    entities: 1\n    settings: {max_completed: 1}"
     with pytest.raises(InvalidMachineError, match="expected a whole number from 1 on or null"):
-        edited((slice, slice.replace("max_completed: 1", f"max_completed: {number}")))
+        edited((scenario, scenario.replace("max_completed: 1", f"max_completed: {number}")))
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lamp = (ROOT / "examples/lamp/machine/lamp.yaml").read_text()
     assert prove_text(tmp_path, lamp) == 0
     assert "closed" in capsys.readouterr().out
-    assert main(["--project", str(tmp_path), "prove", "--record"]) == 0
-    recorded = tmp_path / "machine/lamp.proof.json"
-    assert main(["--project", str(tmp_path), "prove"]) == 0
+    assert main(["--project", str(tmp_path), "verify", "--update-baseline"]) == 0
+    recorded = tmp_path / "machine/lamp.baseline.json"
+    assert main(["--project", str(tmp_path), "verify"]) == 0
     recorded.write_text(recorded.read_text().replace('"states": ', '"states": 1'))
     capsys.readouterr()
-    assert main(["--project", str(tmp_path), "prove"]) == 1
-    assert "prove --record" in capsys.readouterr().out
+    assert main(["--project", str(tmp_path), "verify"]) == 1
+    assert "verify --update-baseline" in capsys.readouterr().out
     recorded.write_text("[")
-    assert main(["--project", str(tmp_path), "prove"]) == 2
+    assert main(["--project", str(tmp_path), "verify"]) == 2
 
 
 @pytest.mark.parametrize("name", ["lamp", "approval", "fulfilment"])
-def test_the_machines_of_the_examples_keep_their_claims(name: str) -> None:
+def test_the_machines_of_the_examples_keep_their_properties(name: str) -> None:
     folder = ROOT / "examples" / name
-    assert (folder / f"machine/{name}.proof.json").exists()
-    assert main(["--project", str(folder), "prove"]) == 0
+    assert (folder / f"machine/{name}.baseline.json").exists()
+    assert main(["--project", str(folder), "verify"]) == 0
 
 
 def test_nothing_is_discarded_where_it_could_refuse() -> None:
@@ -255,6 +255,6 @@ def test_nothing_is_discarded_where_it_could_refuse() -> None:
     )  # fmt: skip
     assert program.discards() == ""
     assert edited().discards() == "rollback_unreturned_operation"
-    found = Search(slice_of(program, "waiting")).run()
+    found = Search(scenario_of(program, "waiting")).run()
     assert found.violation is None
     assert "discard" not in found.fired

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 
-from opslifecycle_codegen.base.diagnostics import Finding, InvalidMachineError, Mark
+from opslifecycle_codegen.base.diagnostics import Finding, InvalidMachineError, Location
 from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.ir.program import Program
 
@@ -49,7 +49,7 @@ def rendered(
 
 
 def _finding(path: PurePosixPath, line: int, message: str) -> Finding:
-    return Finding(Mark(str(path), line, 1), message, "template-error")
+    return Finding(Location(str(path), line, 1), message, "template-error")
 
 
 def _line_of(error: BaseException) -> int:
@@ -87,7 +87,7 @@ def _context(program: Program, digest: str) -> dict[str, Any]:
                 "summary": str(action.summary),
                 "from": list(action.from_statuses),
                 "to": action.to or None,
-                "takes": {name: str(type) for name, type in action.params.items()},
+                "params": {name: str(type) for name, type in action.params.items()},
                 "guards": [check.guard for check in action.guards],
                 "idempotent_in": list(action.idempotent_in),
                 "deferred": action.deferred,

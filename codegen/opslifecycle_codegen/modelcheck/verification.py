@@ -1,4 +1,4 @@
-"""`prove`: searches the slices of a machine, and tells what was found."""
+"""Bounded verification: searches the scenarios of a machine and formats the results."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import PurePosixPath
 
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.modelcheck.counterexample import counterexample, source_of_test
+from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
 from opslifecycle_codegen.modelcheck.search import STATES_MAX, Found, Search
-from opslifecycle_codegen.modelcheck.slices import Slice, slices
-from opslifecycle_codegen.modelcheck.story import source_of_test, story
 
 
-def chosen(program: Program, *, large: bool) -> tuple[list[Slice], list[str]]:
-    """Return the slices to search, and the names of those that are left for another time."""
-    every = slices(program)
+def chosen(program: Program, *, large: bool) -> tuple[list[Scenario], list[str]]:
+    """Return the scenarios to search, and the names of large ones that are not searched."""
+    every = scenarios(program)
     return (
         [each for each in every if large or not each.declared.large],
         [each.name for each in every if each.declared.large and not large],
     )
 
 
-def searched(scenario: Slice) -> tuple[Found, list[str]]:
-    """Search one slice; return what was found, and how it is told."""
+def searched(scenario: Scenario) -> tuple[Found, list[str]]:
+    """Search one scenario; return the result, and the lines that describe it."""
     found = Search(scenario).run()
     symmetry = found.symmetry
     lines = [f"{scenario.name}: {scenario.declared.summary}"]
@@ -46,9 +46,9 @@ def searched(scenario: Slice) -> tuple[Found, list[str]]:
 
 
 def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
-    """Yield what is wrong with what was found in a slice: a broken claim, or too many states."""
+    """Yield the faults of a search: a property that is false, or too many states."""
     if found.violation is not None:
-        yield f"{source}: {story(found.violation)}"
+        yield f"{source}: {counterexample(found.violation)}"
         test = source_of_test(found.violation, module)
         if test is not None:
             yield f"as a test:\n\n{test}"
@@ -57,7 +57,7 @@ def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
 
 
 def never(program: Program, found: list[Found]) -> list[str]:
-    """Return what no slice has shown: statuses, commands and guards that nothing was seen of."""
+    """Return what no scenario has shown: statuses, commands and guards that nothing was seen of."""
     if not found:
         return []
     groups = program.symbols.status_groups
@@ -71,14 +71,14 @@ def never(program: Program, found: list[Found]) -> list[str]:
     # A search counts to small numbers, and so comes to no end of a range but zero.
     guards = [n for n in map(str, program.machine.guards) if not n.startswith(RANGE_GUARD)]
     return [
-        *(f"no slice reaches {s}" for s in (*groups["live"], *groups["terminal"])
+        *(f"no scenario reaches {s}" for s in (*groups["live"], *groups["terminal"])
           if s not in reached),
-        *(f"no slice lets {method} happen" for method in methods if method not in fired),
-        *(f"no slice is refused by the guard {guard}" for guard in guards if guard not in refused),
+        *(f"no scenario lets {method} happen" for method in methods if method not in fired),
+        *(f"no scenario is refused by the guard {g}" for g in guards if g not in refused),
     ]  # fmt: skip
 
 
-def claims_of(scenario: Slice) -> list[str]:
-    """Return every claim that is checked, those that every machine makes included."""
+def properties_of(scenario: Scenario) -> list[str]:
+    """Return every property that is checked, those that every machine makes included."""
     eventually = [str(name) for name in scenario.interpreter.program.machine.eventually]
-    return [*scenario.claims.names(), *eventually]
+    return [*scenario.properties.names(), *eventually]

@@ -1,4 +1,4 @@
-"""What the command line can do: the name, the options and the function of each command."""
+"""The commands of the command line: name, options and function of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import frozen
 from opslifecycle_codegen.base.config import InvalidConfigError, load_config
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError, nearest
 from opslifecycle_codegen.cli.project import Compiled, compile_all
-from opslifecycle_codegen.cli.report import tell_findings
+from opslifecycle_codegen.cli.report import report_findings
 from opslifecycle_codegen.emit import write
 
 _MEND = "opslifecycle-codegen generate"
@@ -24,7 +24,7 @@ Options = argparse.Namespace
 
 
 @frozen
-class Task:
+class Command:
     """One command of the command line."""
 
     name: str
@@ -34,7 +34,7 @@ class Task:
 
 
 def generate(options: Options) -> int:
-    """Write every file that differs from what its machine says, and remove what none claims."""
+    """Write every file that differs from what its machine says, remove what none claims."""
     return _generate(options.project)
 
 
@@ -46,7 +46,7 @@ def _generate(project: Path) -> int:
     stale = write.stale(project, files)
     gone = write.orphans(project, files, owned)
     write.write(project, {path: files[path] for path in stale}, gone)
-    _tell_changes(compiled)
+    _report_changes(compiled)
     for path in stale:
         print(f"wrote {path}")
     for path in gone:
@@ -63,7 +63,7 @@ def check(options: Options) -> int:
     owned = {path: digest for each in compiled for path, digest in each.owned.items()}
     gone = write.orphans(options.project, files, owned)
     cut = write.interrupted(options.project)
-    _tell_changes(compiled)
+    _report_changes(compiled)
     for difference in stale.values():
         print(difference, end="")
     for path in gone:
@@ -95,11 +95,11 @@ def watch(options: Options) -> int:
 
 
 def _generate_once(options: Options) -> None:
-    """Generate, and tell mistakes instead of ending by them."""
+    """Generate, and report mistakes without raising."""
     try:
         _generate(options.project)
     except InvalidMachineError as error:
-        tell_findings(error.findings, options.project, options.format)
+        report_findings(error.findings, options.project, options.format)
     except InvalidConfigError as error:
         print(f"error: {error}")
 
@@ -115,7 +115,7 @@ def _times(project: Path) -> dict[Path, int]:
 
 
 def explain(options: Options) -> int:
-    """Tell what a machine says: as a whole, or of one status."""
+    """Describe a machine: as a whole, or one status."""
     from opslifecycle_codegen.cli.explain import explained, explained_status
 
     for each in _chosen(options):
@@ -149,26 +149,26 @@ def diagram(options: Options) -> int:
     return OK
 
 
-def prove(options: Options) -> int:
-    """Search every state of a machine's slices for one that breaks a claim."""
-    from opslifecycle_codegen.cli import prove as proving
+def verify(options: Options) -> int:
+    """Search every state of a machine's scenarios for one in which a property is false."""
+    from opslifecycle_codegen.cli import verify as verifying
 
-    return DRIFT if proving.prove(_chosen(options), options) else OK
+    return DRIFT if verifying.verify(_chosen(options), options) else OK
 
 
 def export(options: Options) -> int:
-    """Print a slice of a machine for another model checker."""
-    from opslifecycle_codegen.cli import prove as proving
+    """Print a scenario of a machine for another model checker."""
+    from opslifecycle_codegen.cli import verify as verifying
 
     chosen = _chosen(options)
     if len(chosen) > 1:
         raise InvalidConfigError("several machines: say which one with --machine")
-    print(proving.exported(chosen[0], options.slice, options.to), end="")
+    print(verifying.exported(chosen[0], options.scenario, options.to), end="")
     return OK
 
 
 def diff(options: Options) -> int:
-    """Tell what changed between two machines, and whom each change breaks."""
+    """Print the changes between two machines, and what each breaks."""
     from opslifecycle_codegen.cli.versions import machine_at, report
     from opslifecycle_codegen.compat.versions import compared
 
@@ -190,13 +190,13 @@ def schema(options: Options) -> int:
 
 def format_machines(options: Options) -> int:
     """Lay machine files out evenly; nothing that they say changes."""
-    from opslifecycle_codegen.source.format import laid_out
+    from opslifecycle_codegen.source.format import format_yaml
 
     late: list[PurePosixPath] = []
     for config in load_config(options.project / "pyproject.toml"):
         path = options.project / config.source
         before = path.read_bytes()
-        after = laid_out(before, str(config.source))
+        after = format_yaml(before, str(config.source))
         if after == before:
             continue
         late.append(config.source)
@@ -220,7 +220,7 @@ def _files(compiled: list[Compiled]) -> dict[PurePosixPath, str]:
     return {path: text for each in compiled for path, text in each.files.items()}
 
 
-def _tell_changes(compiled: list[Compiled]) -> None:
+def _report_changes(compiled: list[Compiled]) -> None:
     for each in compiled:
         for change in each.changes:
             print(f"{each.config.source}: {change}")
@@ -245,37 +245,37 @@ _MACHINE = (
     {"metavar": "NAME", "help": "only this machine (default: all of the project)"},
 )
 
-TASKS = (
-    Task("init", "begin a machine: write commented YAML, configuration and a first test", init,
+COMMANDS = (
+    Command("init", "begin a machine: write commented YAML, configuration and a first test", init,
          ((("name",), {"metavar": "NAME", "help": "the name of the machine, in snake_case"}),)),
-    Task("generate", "generate every file that is missing or out of date", generate),
-    Task("check", "compare every generated file with its source; write nothing", check),
-    Task("watch", "generate whenever a machine or the configuration changes", watch),
-    Task("explain", "describe a machine, or what is allowed in one status", explain,
+    Command("generate", "generate every file that is missing or out of date", generate),
+    Command("check", "compare every generated file with its source; write nothing", check),
+    Command("watch", "generate whenever a machine or the configuration changes", watch),
+    Command("explain", "describe a machine, or what is allowed in one status", explain,
          ((("status",), {"nargs": "?", "metavar": "STATUS",
                       "help": "only this status (default: the whole machine)"}), _MACHINE)),
-    Task("diagram", "print the diagram of a machine as Mermaid, or draw it as SVG", diagram,
+    Command("diagram", "print the diagram of a machine as Mermaid, or draw it as SVG", diagram,
          (_MACHINE, (("--svg",), {"type": Path, "metavar": "FILE",
                                 "help": "draw the diagram into FILE; needs Graphviz"}))),
-    Task("prove", "search the states of a machine for one in which a property is false", prove,
+    Command("verify", "search the states of a machine for one in which a property is false", verify,
          (_MACHINE,
           (("--all",), {"action": "store_true", "help": "search large scenarios, too"}),
-          (("--record",), {"action": "store_true",
-                           "help": "save the figures beside the machine as its baseline"}),
+          (("--update-baseline",), {"action": "store_true",
+                                    "help": "save the figures beside the machine"}),
           (("--spin",), {"action": "store_true", "help": "compare the number of states with SPIN"}),
           (("--induction",), {"action": "store_true",
                               "help": "prove properties for any number of records, with z3"}))),
-    Task("export", "print a scenario of a machine for another model checker", export,
-         ((("slice",), {"metavar": "SLICE", "help": "a scenario of the machine's `scenarios`"}),
+    Command("export", "print a scenario of a machine for another model checker", export,
+         ((("scenario",), {"metavar": "SCENARIO", "help": "a name from the machine's `scenarios`"}),
           _MACHINE,
           (("--to",), {"choices": ("promela", "tla"), "default": "promela",
                        "help": "for SPIN or for TLA+ (default: promela)"}))),
-    Task("diff", "list the changes between two machine files, and what each breaks", diff,
+    Command("diff", "list the changes between two machine files, and what each breaks", diff,
          ((("old",), {"metavar": "OLD",
                       "help": "a file, or REVISION:PATH in git, of the older machine"}),
           (("new",), {"metavar": "NEW", "help": "the same, of the newer machine"}))),
-    Task("schema", "print the JSON Schema of machine files, for editors", schema),
-    Task("fmt", "format machine files", format_machines,
+    Command("schema", "print the JSON Schema of machine files, for editors", schema),
+    Command("fmt", "format machine files", format_machines,
          ((("--check",), {"action": "store_true",
                           "help": "list the files that would change; write nothing"}),)),
 )  # fmt: skip

@@ -1,11 +1,11 @@
-"""How a broken claim is told: call by call with what each changed, and as a test that shows it."""
+"""A counterexample as text, call by call with the changes of each, and as a failing test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from opslifecycle_codegen.analysis.slice_rules import (
+from opslifecycle_codegen.analysis.scenario_rules import (
     CRASH,
     CRASH_DISCARDING,
     DROP_BARRIER,
@@ -26,11 +26,11 @@ _NO_METHODS = {
 }
 
 
-def story(violation: Violation) -> str:
+def counterexample(violation: Violation) -> str:
     """Return a violation in words: the calls, and what each of them changed."""
     scenario = violation.scenario
     count = len(violation.calls)
-    lines = [f"{scenario.name}: {violation.claim} does not hold after {count} calls"]
+    lines = [f"{scenario.name}: {violation.property} does not hold after {count} calls"]
     state = scenario.interpreter.initial()
     for number, call in enumerate(violation.calls, 1):
         lines.append(f"  {number}. {told(call)}")
@@ -80,14 +80,14 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
 
 
 def source_of_test(violation: Violation, module: str) -> str | None:
-    """Return a test of the generated registry that fails as long as the claim is broken.
+    """Return a test of the generated registry that fails as long as the property is broken.
 
-    None for a claim that no single state shows, and for a way on which a wait is given up.
+    None for a property that no single state shows, and for a way on which a wait is given up.
     """
     scenario = violation.scenario
     program, ids = scenario.interpreter.program, scenario.interpreter.ids
     methods = {call.method for call in violation.calls}
-    shown = violation.claim in {str(name) for name in program.machine.invariants}
+    shown = violation.property in {str(name) for name in program.machine.invariants}
     if not shown or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
         return None
     names = public_names(program.machine)
@@ -99,7 +99,7 @@ def source_of_test(violation: Violation, module: str) -> str | None:
     if store:
         lines.insert(0, "from opslifecycle import MemoryStore")
         making = making.replace("MemoryStore()", "store")
-    lines += ["", f"def test_{violation.claim}() -> None:"]
+    lines += ["", f"def test_{violation.property}() -> None:"]
     lines += [f"    {id} = {names.id}.new()" for id in ids]
     lines += ["    store = MemoryStore()"] if store else []
     lines += ["    waits = []", f"    registry = {making}"]

@@ -1,4 +1,4 @@
-"""What a slice may say: things that the machine has, and sizes that can be searched."""
+"""What a scenario may say: things that the machine has, and sizes that can be searched."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Name, Text
 
 ENTITIES_MAX = 5
-#: What a slice can leave out beside methods: what ends a wait or a process.
+#: What a scenario can leave out beside methods: what ends a wait or a process.
 DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING = "drop_watch", "drop_barrier", "crash", "discard"
 HAPPENINGS = (DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING)
 
 
 def check_slices(program: Program, diagnostics: Diagnostics) -> None:
-    """Report what the slices of a machine name that there is not."""
+    """Report what the scenarios of a machine name that there is not."""
     machine = program.machine
     for each in machine.scenarios.values():
         if not 1 <= each.entities <= ENTITIES_MAX or not 1 <= each.keys <= ENTITIES_MAX:
-            message = f"a slice has 1 to {ENTITIES_MAX} entities, and as many keys"
+            message = f"a scenario has 1 to {ENTITIES_MAX} entities, and as many keys"
             diagnostics.add(each.mark, "wrong-shape", message)
         _known(each.exclude, [*methods(program), *HAPPENINGS], "nothing is called", diagnostics)
         _known(

@@ -1,13 +1,13 @@
-"""Whether an end stays in reach, from wherever the machine claims that it does."""
+"""Liveness: whether the goals of `eventually` stay reachable from where the machine says so."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opslifecycle_codegen.modelcheck.slices import Slice
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import State
 
-#: A claim, and the place of the id that it is looked at for.
+#: A property, and the place of the id that it is looked at for.
 Pair = tuple[str, int]
 
 
@@ -17,9 +17,9 @@ class Endings:
     A record that leaves without an end has not reached it, whatever is made under its id later.
     """
 
-    def __init__(self, scenario: Slice) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         program = scenario.interpreter.program
-        self._claims = [
+        self._properties = [
             (str(name), _statuses(scenario, each.from_), _statuses(scenario, each.reaches))
             for name, each in program.machine.eventually.items()
         ]
@@ -33,29 +33,29 @@ class Endings:
     def note(self, index: int, state: State, ended: set[str], followers: list[int]) -> None:
         """What one state leads to; `ended` are the ids that some call brings to an end."""
         near, far = set(), False
-        for claim, start, reaches in self._claims:
+        for prop, start, reaches in self._properties:
             for place, record in enumerate(state.records):
                 if record is None:
                     continue
                 ends = self._ids[place] in ended and reaches >= self._terminal
                 if record[1] in reaches or ends:
-                    near.add((claim, place))
+                    near.add((prop, place))
                     continue
                 far = True
                 if record[1] in start:
-                    self._waiting.setdefault((claim, place), []).append(index)
+                    self._waiting.setdefault((prop, place), []).append(index)
         if far:
             self._followers[index] = (followers, frozenset(near))
 
     def broken(self, states: Sequence[State]) -> tuple[int, str] | None:
-        """Return the first state that an end is out of reach from, and the claim that it breaks."""
+        """Return the first state from which a goal cannot be reached, and its property."""
         found: list[tuple[int, str]] = []
         before: dict[int, list[int]] = {}
         for index, (followers, _) in self._followers.items():
             for follower in followers:
                 before.setdefault(follower, []).append(index)
         for pair, waiting in self._waiting.items():
-            claim, place = pair
+            prop, place = pair
             reaching = {
                 index
                 for index, state in enumerate(states)
@@ -68,11 +68,11 @@ class Endings:
                     if index not in reaching and states[index].records[place] is not None:
                         reaching.add(index)
                         rest.append(index)
-            found += [(index, claim) for index in waiting if index not in reaching]
+            found += [(index, prop) for index in waiting if index not in reaching]
         return min(found, default=None)
 
 
-def _statuses(scenario: Slice, words: tuple[str, ...]) -> frozenset[str]:
+def _statuses(scenario: Scenario, words: tuple[str, ...]) -> frozenset[str]:
     groups = scenario.interpreter.program.symbols.status_groups
     found: set[str] = set()
     for word in words:

@@ -1,4 +1,4 @@
-"""Slices: how much of a machine is looked at. So many ids, these settings, calls with values."""
+"""Scenarios: how much of a machine is looked at. So many ids, these settings, calls with values."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from typing import Any
 
 from attrs import frozen
 
-from opslifecycle_codegen.analysis.slice_rules import (
+from opslifecycle_codegen.analysis.scenario_rules import (
     CRASH,
     CRASH_DISCARDING,
     DROP_BARRIER,
     DROP_WATCH,
 )
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.modelcheck.claims import Claims
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
+from opslifecycle_codegen.modelcheck.properties import Properties
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.values import Values
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
-#: How far counts go where a slice does not say.
+#: How far counts go where a scenario does not say.
 COUNTS_MAX = 3
 
 Answering = Callable[[State], Answer]
 
 
 @frozen
-class Slice:
-    """One slice, ready to be explored."""
+class Scenario:
+    """One scenario, ready to be explored."""
 
     name: str
-    declared: property_model.Slice
+    declared: property_model.Scenario
     interpreter: Interpreter
-    claims: Claims
+    properties: Properties
     values: Values
     calls: tuple[Call, ...]
     answers: tuple[Answering, ...]
     bounds: tuple[tuple[str, bool, int, int], ...]
 
     def answer(self, state: State, call: Call) -> Answer:
-        """Return what one of the slice's calls comes to."""
+        """Return what one of the scenario's calls comes to."""
         return self.answers[self.calls.index(call)](state)
 
     def beyond(self, state: State) -> str | None:
@@ -59,24 +59,24 @@ class Slice:
         return None
 
 
-def default_slice(program: Program) -> property_model.Slice:
+def default_scenario(program: Program) -> property_model.Scenario:
     """Return what a machine is proved with that declares nothing: two records, everything on."""
     mark = program.machine.mark
-    return property_model.Slice(
+    return property_model.Scenario(
         mark=mark, summary=Text("Two records and everything on, by default.", mark),
         entities=2,
     )  # fmt: skip
 
 
-def slices(program: Program) -> list[Slice]:
-    """Return every slice of a machine, in the order of its file."""
+def scenarios(program: Program) -> list[Scenario]:
+    """Return every scenario of a machine, in the order of its file."""
     declared = {str(name): each for name, each in program.machine.scenarios.items()}
     if not declared:
-        declared = {"default": default_slice(program)}
-    return [_slice(name, each, program) for name, each in declared.items()]
+        declared = {"default": default_scenario(program)}
+    return [_scenario(name, each, program) for name, each in declared.items()]
 
 
-def _slice(name: str, declared: property_model.Slice, program: Program) -> Slice:
+def _scenario(name: str, declared: property_model.Scenario, program: Program) -> Scenario:
     ids = tuple("abcdef"[: declared.entities])
     settings = {
         str(setting): each.default if each.default is not None or each.type.endswith("None")
@@ -85,8 +85,8 @@ def _slice(name: str, declared: property_model.Slice, program: Program) -> Slice
     }  # fmt: skip
     settings |= {str(setting): _number(node) for setting, node in declared.settings.items()}
     interpreter = Interpreter(program, ids, declared.keys, settings)
-    # What claims look at is known before values are chosen.
-    claims = Claims(interpreter)
+    # What properties look at is known before values are chosen.
+    properties = Properties(interpreter)
     takes = {str(path): [str(w) for w in words] for path, words in declared.params.items()}
     values = Values(program, interpreter.evaluator, ids, declared.counts_max, takes)
     interpreter.ends.keep_with(values.kept)
@@ -95,8 +95,8 @@ def _slice(name: str, declared: property_model.Slice, program: Program) -> Slice
         for call, answer in _calls(interpreter, values, declared)
         if call.method not in declared.exclude
     ]
-    return Slice(
-        name, declared, interpreter, claims, values, tuple(call for call, _ in pairs),
+    return Scenario(
+        name, declared, interpreter, properties, values, tuple(call for call, _ in pairs),
         tuple(_bound(answer, call) for call, answer in pairs), _bounds(program, declared),
     )  # fmt: skip
 
@@ -111,7 +111,7 @@ def _number(node: Node) -> int | None:
 
 
 def _bounds(
-    program: Program, declared: property_model.Slice
+    program: Program, declared: property_model.Scenario
 ) -> tuple[tuple[str, bool, int, int], ...]:
     """Return how far each count goes: as declared, or as far as by default."""
     entity = str(program.machine.entity)
@@ -131,9 +131,9 @@ def _bounds(
 
 
 def _calls(
-    interpreter: Interpreter, values: Values, declared: property_model.Slice
+    interpreter: Interpreter, values: Values, declared: property_model.Scenario
 ) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
-    """Everything that may be asked for in a slice, with who answers it."""
+    """Everything that may be asked for in a scenario, with who answers it."""
     program = interpreter.program
     machine, ids = program.machine, interpreter.ids
     for method, words in machine.create.methods.items():
@@ -172,7 +172,7 @@ def _acting(interpreter: Interpreter, name: str) -> Callable[[State, Call], Answ
 
 
 def _cursors(
-    interpreter: Interpreter, declared: property_model.Slice
+    interpreter: Interpreter, declared: property_model.Scenario
 ) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
     machine = interpreter.program.machine
     if machine.cursors is None:
