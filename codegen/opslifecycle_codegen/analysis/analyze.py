@@ -126,7 +126,7 @@ class _Analyzer:
         if _is_contradictory(self._diagnostics):
             # Guards that are wrong themselves are not to be judged as well.
             return program
-        return evolve(program, guard_analysis=analyze_guards(program, commands, self._diagnostics))
+        return evolve(program, guard_analysis=analyze_guards(program, self._diagnostics))
 
     def _compile(self, expr: Expr, scope: Scope, wanted: Type | None = None) -> Expression:
         tree = compile_expression(expr, scope, self._diagnostics, wanted)

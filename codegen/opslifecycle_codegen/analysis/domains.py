@@ -8,17 +8,29 @@ decided, and is said to be undecided.
 
 from __future__ import annotations
 
-import ast
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from enum import Enum
 
-from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.symbols import MemberOf
-from opslifecycle_codegen.ir.types import BOOL, Type
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.symbols import MemberOf, PropertyValue, Symbols
+from opslifecycle_codegen.ir.types import BOOL, NONE
 
 CASES_MAX = 20_000
-_SOMETHING = object()
+
+
+class _Present(Enum):
+    """Stands for every value of a type whose values are not told apart."""
+
+    SOMETHING = "something"
+
+
+#: A value that is tried: a truth value, a member or a variant by its name, a property, None.
+Value = PropertyValue | _Present | None
+#: A value of each path that some expressions read, by its notation.
+Case = Mapping[str, Value]
 
 
 class UndecidedError(Exception):
@@ -28,14 +40,14 @@ class UndecidedError(Exception):
 class Domains:
     """The values of everything that some expressions read."""
 
-    def __init__(self, scope: Scope, statuses: Mapping[str, Sequence[str]]) -> None:
-        self._scope = scope
+    def __init__(self, symbols: Symbols, statuses: Mapping[str, Sequence[str]]) -> None:
+        self._symbols = symbols
         #: The statuses that a path may have, where fewer than all.
         self._statuses = statuses
-        self._values: dict[str, list[Any]] = {}
+        self._values: dict[str, list[Value]] = {}
         self.opaque = False
 
-    def cases(self, expressions: Sequence[ast.expr]) -> Iterator[dict[str, Any]]:
+    def cases(self, expressions: Sequence[Expression]) -> Iterator[Case]:
         """Yield every combination of values of what the expressions read; raises UndecidedError."""
         for expression in expressions:
             self._collect(expression)
@@ -49,7 +61,7 @@ class Domains:
             if self._consistent(case):
                 yield case
 
-    def _consistent(self, case: Mapping[str, Any]) -> bool:
+    def _consistent(self, case: Case) -> bool:
         """Return what is read of something that is not there has one value only."""
         for path, value in case.items():
             for other, absent in case.items():
@@ -58,128 +70,119 @@ class Domains:
                     return False
         return True
 
-    def _collect(self, node: ast.expr) -> None:
-        if isinstance(node, ast.BoolOp):
-            for operand in node.values:
-                self._collect(operand)
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            self._collect(node.operand)
-        elif isinstance(node, ast.IfExp):
-            for part in (node.test, node.body, node.orelse):
-                self._collect(part)
-        elif isinstance(node, ast.Compare) and self._finite(node):
-            self._add(node.left)
-        elif isinstance(node, ast.Constant) or ast.unparse(node) in ("true", "false"):
-            pass
-        elif self._is_flag(node):
-            self._add(node)
-        else:
-            self.opaque = True
-            self._values.setdefault(ast.unparse(node), [False, True])
+    def _collect(self, tree: Expression) -> None:
+        match tree:
+            case nodes.And() | nodes.Or() | nodes.Not() | nodes.Conditional():
+                for part in nodes.parts_of(tree):
+                    self._collect(part)
+            case nodes.Literal():
+                pass
+            case _ if (read := _tried(tree)) is not None:
+                self._add(read)
+            case _:
+                self.opaque = True
+                self._values.setdefault(notation(tree), [False, True])
 
-    def _add(self, node: ast.expr) -> None:
-        """Give what a node reads its values; a property of a member has the member's."""
-        if isinstance(node, ast.Attribute):
-            base = self._type(node.value)
-            if base is not None and base.required.kind == "enum":
-                self._add(node.value)
-                return
-        path, type = ast.unparse(node), self._type(node)
-        if type is None or path in self._values:
+    def _add(self, read: Expression) -> None:
+        """Give what an expression reads its values; a property of a member has the member's."""
+        if isinstance(read, nodes.Field) and read.base.type.required.kind == "enum":
+            self._add(read.base)
             return
-        values: list[Any] = [None] if type.optional else []
+        path, type = notation(read), read.type
+        values = self._values.setdefault(path, [])
+        found: list[Value] = [None] if type.optional or type == NONE else []
         inner = type.required
         if inner.kind == "enum":
-            members = self._scope.symbols.enums[inner.name].members
-            values += self._statuses.get(path, list(members))
+            members = list(self._symbols.enums[inner.name].members)
+            found += self._statuses.get(path, members)
         elif inner == BOOL:
-            values += [False, True]
-        elif inner.kind == "union":
-            values += list(self._scope.symbols.unions[inner.name].variants)
-        else:
-            values.append(_SOMETHING)
-        self._values[path] = values
-
-    def _is_flag(self, node: ast.expr) -> bool:
-        type = self._type(node)
-        return type is not None and type.required == BOOL
-
-    def _finite(self, node: ast.Compare) -> bool:
-        """Return whether a comparison is one of those that can be tried."""
-        if len(node.ops) != 1 or self._type(node.left) is None:
-            return False
-        right = node.comparators[0]
-        if isinstance(node.ops[0], ast.Is | ast.IsNot):
-            return True
-        if isinstance(node.ops[0], ast.In | ast.NotIn):
-            return ast.unparse(right).endswith(".from_statuses")
-        type = self._type(node.left)
-        return (
-            isinstance(node.ops[0], ast.Eq | ast.NotEq)
-            and type is not None
-            and type.required.kind == "enum"
-            and self._member(right) is not None
-        )
-
-    def _type(self, node: ast.expr) -> Type | None:
-        """Return the type of a path; None for what is none."""
-        if isinstance(node, ast.Name):
-            binding = self._scope.names.get(node.id)
-            return binding.type if binding is not None else None
-        if not isinstance(node, ast.Attribute):
-            return None
-        base = self._type(node.value)
-        if base is None:
-            return None
-        found = self._scope.attributes_of(base.required).get(node.attr)
-        if found is not None and base.optional:
-            return Type("optional", inner=found.required)
-        return found
-
-    def _member(self, node: ast.expr) -> str | None:
-        if isinstance(node, ast.Name):
-            return node.id
-        return node.attr if isinstance(node, ast.Attribute) else None
+            found += [False, True]
+        elif inner.kind in ("union", "variant"):
+            union = inner.inner.name if inner.inner is not None else inner.name
+            found += self._symbols.unions[union].variants
+        elif inner != NONE:
+            found.append(_Present.SOMETHING)
+        # A test before it can have made the type of one occurrence narrower than another's.
+        values += [each for each in found if each not in values]
 
     # Trying -------------------------------------------------------------------------------------
 
-    def holds(self, node: ast.expr, case: Mapping[str, Any], sources: Sequence[str]) -> bool:
-        """Return what an expression comes to in one case; `sources` are an action's statuses."""
-        if isinstance(node, ast.BoolOp):
-            parts = (self.holds(operand, case, sources) for operand in node.values)
-            return all(parts) if isinstance(node.op, ast.And) else any(parts)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return not self.holds(node.operand, case, sources)
-        if isinstance(node, ast.IfExp):
-            part = node.body if self.holds(node.test, case, sources) else node.orelse
-            return self.holds(part, case, sources)
-        text = ast.unparse(node)
-        if isinstance(node, ast.Compare) and text not in case:
-            return self._compared(node, case, sources)
-        if isinstance(node, ast.Constant) or text in ("true", "false"):
-            return text in ("True", "true")
-        return bool(self._value(node, case))
+    def holds(self, tree: Expression, case: Case) -> bool:
+        """Return what an expression comes to in one case."""
+        match tree:
+            case nodes.And(operands=operands):
+                return all(self.holds(each, case) for each in operands)
+            case nodes.Or(operands=operands):
+                return any(self.holds(each, case) for each in operands)
+            case nodes.Not(operand=operand):
+                return not self.holds(operand, case)
+            case nodes.Conditional(test=test, then=then, otherwise=otherwise):
+                chosen = then if self.holds(test, case) else otherwise
+                return self.holds(chosen, case)
+            case nodes.Literal(value=value):
+                return value is True
+        if _tried(tree) is None:
+            return bool(case[notation(tree)])
+        return self._test(tree, case)
 
-    def _compared(self, node: ast.Compare, case: Mapping[str, Any], sources: Sequence[str]) -> bool:
-        left, right = self._value(node.left, case), node.comparators[0]
-        operator = node.ops[0]
-        if isinstance(operator, ast.In | ast.NotIn):
-            return (left in sources) is isinstance(operator, ast.In)
-        wanted: Any = None
-        if not (isinstance(right, ast.Constant) and right.value is None):
-            wanted = self._member(right)
-            if isinstance(right, ast.Name) and right.id in self._scope.symbols.unions:
-                equal = left is not None
-                return equal is isinstance(operator, ast.Is | ast.Eq)
-        return (left == wanted) is isinstance(operator, ast.Is | ast.Eq)
+    def _test(self, tree: Expression, case: Case) -> bool:
+        match tree:
+            case nodes.IsNone(value=value, negated=negated):
+                return (self._value(value, case) is None) is not negated
+            case nodes.IsVariant(value=value, variant=variant, negated=negated):
+                found = self._value(value, case)
+                is_union = variant in self._symbols.unions
+                return (found is not None if is_union else found == variant) is not negated
+            case nodes.IsMember(value=value, member=nodes.Member(word=word), negated=negated):
+                return (self._value(value, case) == word) is not negated
+            case nodes.Compare(operands=(value, nodes.Member(word=word)), operators=(operator,)):
+                return (self._value(value, case) == word) is (operator == "==")
+            case nodes.Among(value=value, many=many, negated=negated):
+                return (self._value(value, case) in (_words(many) or ())) is not negated
+        return bool(self._value(tree, case))
 
-    def _value(self, node: ast.expr, case: Mapping[str, Any]) -> Any:
-        text = ast.unparse(node)
-        if text in case:
-            return case[text]
-        assert isinstance(node, ast.Attribute), text
-        member, enum = self._value(node.value, case), self._type(node.value)
-        if member is None or enum is None:
+    def _value(self, tree: Expression, case: Case) -> Value:
+        path = notation(tree)
+        if path in case:
+            return case[path]
+        assert isinstance(tree, nodes.Field), path
+        member = self._value(tree.base, case)
+        if member is None:
             return None
-        value = self._scope.symbols.enums[enum.required.name].members[member].values.get(node.attr)
+        enum = self._symbols.enums[tree.base.type.required.name]
+        value = enum.members[str(member)].values.get(tree.name)
         return value.wire if isinstance(value, MemberOf) else value
+
+
+def _tried(tree: Expression) -> Expression | None:
+    """Return what a test reads whose cases can be tried; None for any other test."""
+    match tree:
+        case nodes.IsNone(value=read) | nodes.IsVariant(value=read):
+            pass
+        case nodes.IsMember(value=read, member=nodes.Member()):
+            pass
+        case nodes.Compare(operands=(read, nodes.Member()), operators=("==" | "!=",)):
+            pass
+        case nodes.Among(value=read, many=many) if _words(many) is not None:
+            pass
+        case nodes.Name() | nodes.Field() if tree.type == BOOL:
+            read = tree
+        case _:
+            return None
+    return read if _is_path(read) else None
+
+
+def _words(many: Expression | tuple[Expression, ...]) -> tuple[str, ...] | None:
+    """Return the members that something is asked to be one of; None for anything else."""
+    if isinstance(many, nodes.StatusSet):
+        return many.members
+    if isinstance(many, Expression):
+        return None
+    words = tuple(each.word for each in many if isinstance(each, nodes.Member))
+    return words if len(words) == len(many) else None
+
+
+def _is_path(tree: Expression) -> bool:
+    if isinstance(tree, nodes.Field):
+        return _is_path(tree.base)
+    return isinstance(tree, nodes.Name)

@@ -77,7 +77,7 @@ class Guards:
         failed = narrowed_by(guard.when, scope, diagnostics, truth=False)
         refusal = self.refusal(guard.error, failed, diagnostics)
         scope = narrowed_by(guard.when, scope, diagnostics, truth=True)
-        return Check(tuple(lets), test or NOTHING, refusal, str(name)), scope
+        return Check(tuple(lets), test or NOTHING, refusal, str(name), name.mark), scope
 
     def refusal(self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics) -> RefusalOf:
         """Return the error that a refusal gives, with its facts."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from opslifecycle_codegen.analysis.zones import ZERO, Sum, Zone
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation, replaced
 from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.types import INT
 
 #: How many cases of alternatives are told apart; what comes beyond is taken as unknown.
@@ -262,6 +263,17 @@ def substituted(tree: Expression, values: Mapping[str, Expression]) -> Expressio
         return node
 
     return replaced(tree, change) if values else tree
+
+
+def inlined(checks: Iterable[Check]) -> Iterator[Check]:
+    """Yield checks in their order, each with what they bind with `let` written out."""
+    lets: dict[str, Expression] = {}
+    for check in checks:
+        for name, tree in check.lets:
+            lets[name] = substituted(tree, lets)
+        facts = tuple(substituted(fact, lets) for fact in check.refusal.fields)
+        refusal = evolve(check.refusal, fields=facts)
+        yield evolve(check, lets=(), test=substituted(check.test, lets), refusal=refusal)
 
 
 def _added(one: int | None, other: int | None) -> int | None:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.counters import is_live
 from opslifecycle_codegen.analysis.domains import Domains, UndecidedError
+from opslifecycle_codegen.analysis.intervals import inlined
 from opslifecycle_codegen.analysis.ranges import States
 from opslifecycle_codegen.base.diagnostics import Diagnostics
-from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
-from opslifecycle_codegen.ir.expr import Expression, Root, negation
-from opslifecycle_codegen.ir.program import Command, GuardAnalysis, Program
-from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.types import ENTITY, REGISTRY, optional
-from opslifecycle_codegen.source.model import Guard
-from opslifecycle_codegen.source.words import Name, Text
+from opslifecycle_codegen.ir.expr import Expression, Field, negation
+from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.program import Check, Command, GuardAnalysis, Program
 
 
-def analyze_guards(program: Program, commands: Commands, diagnostics: Diagnostics) -> GuardAnalysis:
+def analyze_guards(program: Program, diagnostics: Diagnostics) -> GuardAnalysis:
     """Report dead guards and overlapping steps; return how much could be decided."""
-    overlaps = _Overlaps(program, commands, diagnostics)
+    overlaps = _Overlaps(program, diagnostics)
     overlaps.run()
     return GuardAnalysis(overlaps.decided, tuple(overlaps.undecided))
 
 
 class _Overlaps:
-    def __init__(self, program: Program, commands: Commands, diagnostics: Diagnostics) -> None:
+    def __init__(self, program: Program, diagnostics: Diagnostics) -> None:
         self._program = program
         self._machine = program.machine
-        self._commands = commands
         self._diagnostics = diagnostics
         self.decided = 0
         self.undecided: list[str] = []
@@ -42,17 +35,20 @@ class _Overlaps:
 
     def run(self) -> None:
         refused: dict[str, bool] = {}
-        for command, names in self._commands_with_guards():
-            for place, name in enumerate(names):
+        for command in self._commands():
+            checks = tuple(inlined(command.guards))
+            for place, check in enumerate(checks):
+                name = check.guard
                 if name.startswith(RANGE_GUARD):
                     continue
-                refuses, passes = self._tried(command, names[:place], name)
+                refuses, passes = self._tried(command, checks[:place], check)
                 if refuses and passes:
-                    refuses, passes = self._by_numbers(command, str(name))
-                refused[str(name)] = refused.get(str(name), False) or refuses
+                    refuses, passes = self._by_numbers(command, name)
+                refused[name] = refused.get(name, False) or refuses
                 if not passes:
+                    assert check.mark is not None
                     message = f"nothing ever passes {name} in {command.name}"
-                    self._diagnostics.add(name.mark, "dead-guard", message, of=str(name))
+                    self._diagnostics.add(check.mark, "dead-guard", message, of=name)
         for guard, ever in refused.items():
             if not ever:
                 mark = next(key.mark for key in self._machine.guards if key == guard)
@@ -61,51 +57,29 @@ class _Overlaps:
                 self._diagnostics.add(mark, "dead-guard", message, hint, of=guard)
         self._steps()
 
-    def _commands_with_guards(self) -> list[tuple[Command, list[Name]]]:
-        program, machine, first = self._program, self._machine, self._machine.global_guards
-        found = [(program.create, [*first, *machine.create.guards])]
-        for action in program.actions:
-            declared = next(a for n, a in machine.actions.items() if n == action.name)
-            own = declared.guards if declared.guards is not None else machine.default_guards
-            found.append((action, [*first, *own]))
-        if machine.rollback is not None and program.rollback is not None:
-            declared_checks = machine.rollback.guards
-            own = declared_checks if declared_checks is not None else machine.default_guards
-            found.append((program.rollback, [*first, *own]))
-        if machine.erase is not None and program.erase is not None:
-            declared_checks = machine.erase.guards
-            own = declared_checks if declared_checks is not None else machine.default_guards
-            found.append((program.erase, [*first, *own]))
-        if machine.watch is not None and program.watch is not None:
-            # A watch is a read: what always comes first does not come there.
-            found.append((program.watch, list(machine.watch.guards)))
-        return found
+    def _commands(self) -> Iterator[Command]:
+        program = self._program
+        yield from (program.create, *program.actions)
+        for command in (program.rollback, program.erase, program.watch):
+            if command is not None:
+                yield command
 
-    def _scope(self, command: Command) -> Scope:
-        return self._commands.base_scope(command.params, operation=optional(ENTITY))
-
-    def _tried(self, command: Command, before: Sequence[Name], name: Name) -> tuple[bool, bool]:
+    def _tried(self, command: Command, before: Sequence[Check], check: Check) -> tuple[bool, bool]:
         """Return whether a guard ever refuses and ever passes, behind some others.
 
         What cannot be decided may do both, so that nothing is taken as proved.
         """
-        guards = self._machine.guards
-        if name not in guards or any(each not in guards for each in before):
-            return True, True
-        domains = Domains(self._scope(command), {f"{self._machine.entity}.status": self._statuses})
+        domains = Domains(self._program.symbols, {f"{self._machine.entity}.status": self._statuses})
         try:
-            earlier = [_condition(guards[each]) for each in before]
-            own = _condition(guards[name])
-            cases = list(domains.cases([*earlier, own]))
-        except (SyntaxError, UndecidedError):
-            self.undecided.append(f"{name} in {command.name}")
+            cases = list(domains.cases([*(each.test for each in before), check.test]))
+        except UndecidedError:
+            self.undecided.append(f"{check.guard} in {command.name}")
             return True, True
-        sources = command.from_statuses
-        reached = [c for c in cases if all(domains.holds(e, c, sources) for e in earlier)]
-        results = {domains.holds(own, case, sources) for case in reached}
+        reached = [c for c in cases if all(domains.holds(each.test, c) for each in before)]
+        results = {domains.holds(check.test, case) for case in reached}
         if domains.opaque and len(results) == 2:
             # It depends on something that was not tried, so nothing is proved either way.
-            self.undecided.append(f"{name} in {command.name}")
+            self.undecided.append(f"{check.guard} in {command.name}")
         else:
             self.decided += 1
         return False in results, True in results
@@ -121,42 +95,27 @@ class _Overlaps:
 
     def _steps(self) -> None:
         """Steps of an end that set one field, where both may happen."""
-        steps = self._machine.on_terminal
+        steps = self._program.on_terminal
         for place, step in enumerate(steps):
+            own = {notation(update.target) for update in step.updates}
             for other in steps[place + 1 :]:
-                shared = [target for target in other.update if target in step.update]
-                if shared and self._together(step.if_, other.if_):
+                shared = [u.target for u in other.updates if notation(u.target) in own]
+                if shared and self._together(step.test, other.test):
                     self._overlap(shared[0])
 
-    def _overlap(self, target: Text) -> None:
-        message = f"{target} is set by two steps that may both happen: the later one wins"
-        self._diagnostics.add(target.mark, "overlapping-steps", message, of=str(target))
+    def _overlap(self, target: Field) -> None:
+        assert target.mark is not None
+        field = notation(target)
+        message = f"{field} is set by two steps that may both happen: the later one wins"
+        self._diagnostics.add(target.mark, "overlapping-steps", message, of=field)
 
-    def _together(self, one: Text | None, other: Text | None) -> bool:
-        tests = [ast.parse(str(e).strip(), mode="eval").body for e in (one, other) if e is not None]
-        entity = self._machine.entity
-        names: dict[str, Expression] = {
-            entity: nodes.Name(ENTITY, Root.RECORD, str(entity)),
-            "registry": nodes.Name(REGISTRY, Root.REGISTRY, "registry"),
-        }
-        domains = Domains(Scope(self._program.symbols, names), {})
+    def _together(self, one: Expression | None, other: Expression | None) -> bool:
+        tests = [each for each in (one, other) if each is not None]
+        domains = Domains(self._program.symbols, {})
         try:
-            cases: list[dict[str, Any]] = list(domains.cases(tests))
+            cases = list(domains.cases(tests))
         except UndecidedError:
             self.undecided.append("steps of an end")
             return False
         self.decided += 1
-        return any(all(domains.holds(test, case, ()) for test in tests) for case in cases)
-
-
-def _condition(guard: Guard) -> ast.expr:
-    """Return what must hold, with what `let` binds written out."""
-    bound = {str(n): ast.parse(str(e).strip(), mode="eval").body for n, e in guard.let.items()}
-
-    class Bound(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return bound.get(node.id, node)
-
-    tree = ast.parse(str(guard.when).strip(), mode="eval").body
-    written: ast.expr = Bound().visit(tree)
-    return written
+        return any(all(domains.holds(test, case) for test in tests) for case in cases)

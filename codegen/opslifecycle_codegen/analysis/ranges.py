@@ -21,7 +21,7 @@ from opslifecycle_codegen.analysis.counters import (
     live_counters,
     small_steps,
 )
-from opslifecycle_codegen.analysis.intervals import Interval, State, substituted
+from opslifecycle_codegen.analysis.intervals import Interval, State, inlined, substituted
 from opslifecycle_codegen.analysis.stored_numbers import Made, numbers_in
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
@@ -86,16 +86,9 @@ class States:
 
     def before(self, checks: Iterable[Check], state: State) -> Iterator[tuple[Check, State]]:
         """Iterate over checks with what is known before each."""
-        lets: dict[str, Expression] = {}
-        for check in checks:
-            lets |= {name: substituted(tree, lets) for name, tree in check.lets}
-            facts = tuple(substituted(fact, lets) for fact in check.refusal.fields)
-            test = substituted(check.test, lets)
-            yield (
-                evolve(check, lets=(), test=test, refusal=evolve(check.refusal, fields=facts)),
-                state,
-            )
-            state = state.assuming(test)
+        for check in inlined(checks):
+            yield check, state
+            state = state.assuming(check.test)
 
 
 def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:

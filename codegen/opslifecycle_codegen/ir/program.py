@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
+from opslifecycle_codegen.base.diagnostics import Location
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Refusal, Root, roots_in
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols, ViewInfo
@@ -27,6 +28,8 @@ class Check:
     test: Expression
     refusal: Refusal
     guard: str = ""
+    #: Where the guard is named in the machine file.
+    mark: Location | None = field(default=None, eq=False, repr=False)
 
     @property
     def error(self) -> str:
