@@ -30,7 +30,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "chaining": (Writer, "put"),
     "SQLite": (sqlite_store, "append_rows"),
     "publishing": (commits.Committer, "_publish"),
-    "answering": (commits, "answer_all"),
+    "answering": (commits, "set_results"),
 }
 
 

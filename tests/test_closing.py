@@ -140,5 +140,5 @@ class TestClosing:
     def test_a_child_forked_in_the_middle_of_something_does_not_hang(self) -> None:
         registry = Registry()
         id = running(registry)
-        status = registry._shell.lock.hold(forked, lambda: registry.mark_retired(id))
+        status = registry._engine.lock.hold(forked, lambda: registry.mark_retired(id))
         assert status == REFUSED

@@ -36,10 +36,10 @@ from opslifecycle import (
     structure,
 )
 from opslifecycle.errors import PersistenceError
+from opslifecycle.shell.commands import Command
 from opslifecycle.shell.effects import EffectRunner
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.overlay import Overlay, merge
-from opslifecycle.shell.steps import Step
 from opslifecycle.stores.base import Commit, Identity, Stored
 from opslifecycle.values import checks
 
@@ -228,7 +228,7 @@ def test_an_unknown_member_is_told_with_those_that_are_known() -> None:
 def test_an_index_keeps_nothing_of_what_has_left() -> None:
     registry = Registry()
     first, second = registered(registry), registered(registry)
-    listing = registry._shell.effects.listing
+    listing = registry._engine.effects.listing
     assert len(registry.list_operations(status=OperationStatus.PROVISIONING)) == 2
     registry.rollback_unreturned_operation(first)
     registry.provisioning_succeeded(second)
@@ -286,9 +286,9 @@ ERRORS = [
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_every_error_tells_its_facts_and_survives_a_pickle(kind: type[OpsLifecycleError]) -> None:
     given = [CompletionFeedGap(1, 2, 3) if name == "gap" else f"the {name}" for name in kind.facts]
-    error = kind(*given).by("a_guard")
+    error = kind(*given).with_guard("a_guard")
     assert [getattr(error, name) for name in kind.facts] == given
-    for other in (pickle.loads(pickle.dumps(error)), error.again()):
+    for other in (pickle.loads(pickle.dumps(error)), error.clone()):
         assert other == error
         assert [getattr(other, name) for name in kind.facts] == given
         assert other.guard == "a_guard"
@@ -316,7 +316,7 @@ def test_a_feed_effect_needs_a_feed() -> None:
     runner: EffectRunner[Any, Any] = EffectRunner(Listing({}, lambda record: ()), None)
     for effect in Effect:
         with pytest.raises(InternalError):
-            runner.settle(None, None, (effect,), runner.begin(), None, ())
+            runner.apply_staged(None, None, (effect,), runner.begin(), None, ())
 
 
 def test_a_union_is_told_by_the_names_of_its_classes() -> None:
@@ -389,6 +389,6 @@ def test_commands_for_all_are_stamped_and_break_off_like_others() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        registry._shell.run(Step(interrupted))
+        registry._engine.run(Command(interrupted))
     with pytest.raises(RegistryClosedError):
         registered(registry)

@@ -172,7 +172,7 @@ def test_registrations_collections_and_owners_at_once() -> None:
     assert registry.broken_invariants() == []
     registry.terminate_owner("end")
     assert registry._authority.active_count == 0
-    assert registry._shell.effects.watchers.cells == {}
+    assert registry._engine.effects.watchers.cells == {}
 
 
 def test_one_end_wins_when_all_come_at_once() -> None:

@@ -172,7 +172,7 @@ def test_generated_code_imports_the_runtime_surface_and_nothing_else_of_ours() -
         assert imported - own <= allowed, path
         used |= runtime_names(path)
     assert used <= set(v1.__all__)
-    assert {"Shell", "Wait", "check_text", "json_text"} <= used
+    assert {"Engine", "Wait", "check_text", "json_text"} <= used
 
 
 def test_the_authority_is_pure() -> None:

@@ -59,7 +59,7 @@ class SetClock:
 
 def with_clock() -> tuple[Registry, SetClock]:
     registry, clock = Registry(), SetClock()
-    registry._shell.clock = Clock(
+    registry._engine.clock = Clock(
         lambda: clock.wall * 1_000_000, lambda: clock.monotonic * 1_000_000
     )
     return registry, clock
@@ -310,7 +310,7 @@ def test_commands_may_take_any_number_of_arguments(
         return ()
 
     with Registry(store=make_store()) as registry:
-        registry._shell.act(running(registry), decide, tuple(range(count)))
+        registry._engine.act(running(registry), decide, tuple(range(count)))
     assert given == list(range(count))
 
 

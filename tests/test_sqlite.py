@@ -27,7 +27,7 @@ from opslifecycle import (
 )
 from opslifecycle.stores.sqlite import lease as leases
 
-from opslifecycle.operations.storage import STORAGE
+from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, running, spec
 from tests.scale import whole_or
 from tests.torture import torture
@@ -289,7 +289,7 @@ class TestDamage:
         store = SqliteStore(path)
         with pytest.raises(StoreVersionError, match="ops_lifecycle version 1"):
             store.open(Identity("ops_lifecycle", 2, "x"))
-        assert store.open(STORAGE.identity).state is not None
+        assert store.open(CODEC.identity).state is not None
         store.close()
 
 

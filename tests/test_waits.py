@@ -234,10 +234,10 @@ class TestWatch:
         for _ in range(100):
             registry.register_watcher(id)
         assert watchers(registry, id) == 1
-        assert len(registry._shell.effects.watchers.cells[id]) == 1
+        assert len(registry._engine.effects.watchers.cells[id]) == 1
         del kept
         assert watchers(registry, id) == 0
-        assert registry._shell.effects.watchers.cells == {}
+        assert registry._engine.effects.watchers.cells == {}
 
     def test_a_watch_dropped_while_another_is_taken_no_longer_counts(self) -> None:
         registry = Registry()
@@ -248,7 +248,7 @@ class TestWatch:
             # As if the garbage were collected in the middle of it.
             dropped.clear()
 
-        watch = registry._shell.watch(running(registry), admit, OperationCompletionWatch)
+        watch = registry._engine.watch(running(registry), admit, OperationCompletionWatch)
         assert watchers(registry, id) == 0
         assert not watch.done()
 
@@ -402,7 +402,7 @@ class TestBarrier:
             assert wait.cancel()
         del wait
         assert registry.broken_invariants() == []
-        assert registry._shell.effects.barriers.by_member == {}
+        assert registry._engine.effects.barriers.by_member == {}
         again = registry.wait_all(run, [id])
         registry.mark_retired(id)
         assert again.result(0)

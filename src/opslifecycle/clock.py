@@ -39,7 +39,7 @@ class Clock:
         """Return whole milliseconds since the arbitrary start."""
         return self.monotonic_ns() // 1_000_000
 
-    def tell(self, timed: Timed) -> int:
+    def set_time(self, timed: Timed) -> int:
         """Set the time of an authority, in whole milliseconds.
 
         Returns:

@@ -30,13 +30,13 @@ class OpsLifecycleError(Exception):
         for name, value in zip(self.facts, values, strict=True):
             setattr(self, name, value)
 
-    def by(self, guard: str, *, already_done: bool = False) -> Self:
+    def with_guard(self, guard: str, *, already_done: bool = False) -> Self:
         """Return the same error, as raised by a guard of the machine."""
         self.guard = guard
         self.already_done = already_done
         return self
 
-    def again(self) -> Self:
+    def clone(self) -> Self:
         """Return an equal error. A shared one would collect the tracebacks of all that raise it."""
         other = type(self)(*self.args)
         other.guard = self.guard

@@ -19,7 +19,7 @@ from opslifecycle import PersistenceError, RegistryOwnedError
 from opslifecycle.stores.sqlite.admin import forget
 from opslifecycle.stores.sqlite.reader import StoreReader
 
-from opslifecycle.operations.storage import STORAGE
+from opslifecycle.operations.storage import CODEC
 from tests.cli.processes import alive
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
@@ -138,7 +138,7 @@ class TestWhileItRuns:
         with running("sleep", "65"):
             assert len(cli("collect", "--forget").stdout.splitlines()) == 1
             assert [each["status"] for each in listed()] == ["running"]
-            (name,) = StoreReader(store, STORAGE.identity).names()
+            (name,) = StoreReader(store, CODEC.identity).names()
             with pytest.raises(RegistryOwnedError):
                 forget(store, name)
 
@@ -147,7 +147,7 @@ class TestWhileItRuns:
     ) -> None:
         cli("run", "--", "true")
         cli("run", "--", "true")
-        source = StoreReader(store, STORAGE.identity)
+        source = StoreReader(store, CODEC.identity)
         gone, left = source.names()
         monkeypatch.setattr(source, "names", lambda: [gone, left])
         assert [each.name for each in source.all()] == [gone, left]

@@ -482,7 +482,7 @@ def test_closing_after_the_loop_has_stopped_in_a_handler_does_not_hang(parcels: 
     loop = asyncio.new_event_loop()
     try:
         registry = loop.run_until_complete(scenario())
-        closing = threading.Thread(target=registry._shell.close, daemon=True)
+        closing = threading.Thread(target=registry._engine.close, daemon=True)
         closing.start()
         closing.join(30)
         assert not closing.is_alive()

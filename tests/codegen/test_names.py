@@ -77,7 +77,7 @@ STATUSES = [
     *["statuses_1", "from_statuses_1", "open_or_state"],
 ]
 _CLASSES = {w for w in {*dir(builtins), *_FOUND} if w.isalnum() and w[0].isupper()}
-_RUNTIME = ["Store", "Barrier", "Shell", "Wait", "Clock", "Permission", "Put", "Data", "Rt", "B"]
+_RUNTIME = ["Store", "Barrier", "Engine", "Wait", "Clock", "Permission", "Put", "Data", "Rt", "B"]
 #: One of those that are spelled alike, as FAILED and Failed are.
 PASCAL = sorted({snake(word): word for word in sorted({*_CLASSES, *_RUNTIME})}.values())
 
@@ -361,7 +361,7 @@ assert registry.zz_snapshot(id).zz_total == most
 try:
     registry.zz_even(id)
 except alpha.OddError as odd:
-    assert odd.again() == odd
+    assert odd.clone() == odd
 assert registry._broken_invariants() == []
 assert len(registry._allowed(id)) > 100
 document = registry._capture()

@@ -81,7 +81,7 @@ def interrupted(w: World, call: Call, injection: Injection) -> None:
 
 def interrupted_behind(w: World, call: Call, injection: Injection, helper: Helper) -> bool:
     """Interrupt the committer's thread while it works for a call; gives whether that returned."""
-    committer = w.registry._shell._committer
+    committer = w.registry._engine._committer
     assert committer is not None
     assert committer._thread is not None
     returned = False
@@ -155,7 +155,7 @@ def check_kept(
 
 
 def is_free(registry: Registry) -> bool:
-    mutex: Any = registry._shell.lock.mutex
+    mutex: Any = registry._engine.lock.mutex
     # The committer's thread may hold it for a moment.
     if mutex._is_owned() or not mutex.acquire(timeout=DEADLINE_SECONDS):
         return False
@@ -198,7 +198,7 @@ def _check_counts(w: World) -> None:
         if found is not None and not found.status.terminal:
             watching = [each for each in w.waits[:2] if not each.done()] if id == w.live else []
             assert found.watcher_count == len(watching)
-    assert w.registry._shell.effects.barriers.active(w.run) == 0
+    assert w.registry._engine.effects.barriers.active(w.run) == 0
 
 
 def _check_going_on(w: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from opslifecycle import MemoryStore
-from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.mailbox import Mailbox, drain
 from opslifecycle.shell.opening import Opening
@@ -32,7 +32,7 @@ def a_lock_taken_before_the_try(patch: pytest.MonkeyPatch) -> None:
             return work(*arguments)
         finally:
             self.mutex.release()
-            self.settle()
+            self.drain()
 
     patch.setattr(PublicationLock, "hold", hold)
 
@@ -40,7 +40,7 @@ def a_lock_taken_before_the_try(patch: pytest.MonkeyPatch) -> None:
 def a_wake_up_struck_off_before_it_is_done(patch: pytest.MonkeyPatch) -> None:
     """Nobody wakes who waits."""
 
-    def settle(self: PublicationLock) -> None:
+    def drain(self: PublicationLock) -> None:
         left = dict(self.left)
         self.left.clear()
         for work, locked in left.items():
@@ -48,7 +48,7 @@ def a_wake_up_struck_off_before_it_is_done(patch: pytest.MonkeyPatch) -> None:
                 work()
         wake_all([work for work, locked in left.items() if not locked])
 
-    patch.setattr(PublicationLock, "settle", settle)
+    patch.setattr(PublicationLock, "drain", drain)
 
 
 def a_listing_that_is_kept_half_way(patch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def a_listing_that_is_kept_half_way(patch: pytest.MonkeyPatch) -> None:
 
 def a_command_that_is_never_broken_off(patch: pytest.MonkeyPatch) -> None:
     """The registry goes on with half a command."""
-    patch.setattr(Shell, "break_off", lambda self: None)
+    patch.setattr(Engine, "fail", lambda self: None)
 
 
 def a_barrier_that_is_left_half_way(patch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ _EFFECTS = ["tests/codegen/test_effects.py"]
 #: What those meet that live on, by module; the longest run last.
 THEN = {
     "sync.barriers": _INTERRUPTS,
-    "shell.capture": ["tests/test_golden.py"],
+    "shell.export": ["tests/test_golden.py"],
     "values.anything": ["tests/codegen/test_placement.py"],
     "values.checks": [],
     "clock": [],
@@ -93,9 +93,9 @@ THEN = {
     "stores.sqlite.store": [*_SQLITE, "tests/test_crash_images.py"],
     "stores.sqlite.upgrade": _SQLITE,
     "shell.overlay": ["tests/test_faults.py"],
-    "shell.steps": [*_EFFECTS, "tests/codegen/test_less.py"],
+    "shell.commands": [*_EFFECTS, "tests/codegen/test_less.py"],
     "stores.base": _SQLITE,
-    "shell.commands": _RACES,
+    "shell.pending": _RACES,
     "values.token": [],
     "sync.waits": _INTERRUPTS,
     "sync.waking": _INTERRUPTS,

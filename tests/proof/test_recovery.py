@@ -19,7 +19,7 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Call, State
 
 from opslifecycle.operations import OperationAuthority, OperationRecord
-from opslifecycle.operations.storage import STORAGE, keeps, put_of, state_of
+from opslifecycle.operations.storage import CODEC, keeps, put_of, state_of
 from tests.builders import spec
 from tests.proof.machines import edited, scenario_of, search
 from tests.proof.twin import Twin
@@ -86,7 +86,7 @@ class Recovery:
         puts = [put_of(each) for each in (*rows, *kept)]
         gone = tuple(str(id) for id in {each.id for each in rows} - {each.id for each in kept})
         store = MemoryStore(interrupted="discard" if discard else None)
-        store.open(STORAGE.identity)
+        store.open(CODEC.identity)
         epoch_id = str(RuntimeEpochId.new())
         store.append(
             Commit(tuple(puts), gone, authority.dropped_through, state_of(authority, epoch_id))

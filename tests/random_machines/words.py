@@ -24,7 +24,7 @@ HOSTILE_NAMES = [
 ]  # fmt: skip
 HOSTILE_TYPES = [
     "{}Status", "{}Snapshot", "{}Reads", "{}Effect", "{}Watch", "{}Record", "{}Authority",
-    "{}Registry", "{}OutboxMessage", "{}DeadLetter", "{}Action", "OUTBOX", "Effects", "STORAGE",
+    "{}Registry", "{}OutboxMessage", "{}DeadLetter", "{}Action", "OUTBOX", "Effects", "CODEC",
     "INVARIANTS", "STEPS", "VERSION", "DIGEST", "Any", "Self", "Path", "Enum", "Identifier",
     "Exception", "Barrier", "Store", "Registry", "ClosedSet", "Iterable", "Permission",
     "OpsLifecycleError", "LOCK", "CELLS", "ILLEGAL", "BEFORE",

@@ -81,7 +81,7 @@ def _picker(chance: random.Random, often: float) -> Callable[[int], int]:
 
 def _run(scenario: Scenario, schedule: Schedule) -> Schedule:
     try:
-        schedule.carry_out(lambda: scenario(schedule))
+        schedule.apply(lambda: scenario(schedule))
     except Exception as error:
         raise ScenarioError(scenario, schedule, error) from error
     return schedule

@@ -18,9 +18,9 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import opslifecycle.locks
-import opslifecycle.shell.commands
 import opslifecycle.shell.commits
 import opslifecycle.shell.mailbox
+import opslifecycle.shell.pending
 import opslifecycle.sync.waking
 import pytest
 from attrs import define, field, frozen
@@ -175,7 +175,7 @@ class Schedule:
 
     # Runs ---------------------------------------------------------------------------------------
 
-    def carry_out(self, work: Callable[[], None]) -> None:
+    def apply(self, work: Callable[[], None]) -> None:
         """Do something in the main thread, and see every other one off."""
         failure: BaseException | None = None
         try:
@@ -207,7 +207,7 @@ class Schedule:
         with pytest.MonkeyPatch.context() as patch:
             for module in (
                 opslifecycle.locks,
-                opslifecycle.shell.commands,
+                opslifecycle.shell.pending,
                 opslifecycle.sync.waking,
             ):
                 patch.setattr(module, "threading", locks)

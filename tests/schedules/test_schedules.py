@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 from opslifecycle.shell.commits import Committer
-from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.mailbox import Mailbox
 from opslifecycle.sync.waits import Wait, ended
@@ -48,7 +48,7 @@ def an_await_that_does_not_look_again(patch: pytest.MonkeyPatch) -> None:
 def a_watch_admitted_outside_the_lock(patch: pytest.MonkeyPatch) -> None:
     """It ends between the look at the record and the place among the watchers."""
 
-    def watch(self: Shell[Any, Any], id: Any, admit: Any, kind: Any) -> Any:
+    def watch(self: Engine[Any, Any], id: Any, admit: Any, kind: Any) -> Any:
         rejection = admit(self._authority, id)
         if rejection is not None:
             raise rejection
@@ -57,7 +57,7 @@ def a_watch_admitted_outside_the_lock(patch: pytest.MonkeyPatch) -> None:
             return ended(outcome, self.lock, kind)
         return self.lock.hold(self.effects.watchers.add, id, kind, self.lock)
 
-    patch.setattr(Shell, "watch", watch)
+    patch.setattr(Engine, "watch", watch)
 
 
 def a_change_that_is_seen_before_it_is_kept(patch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_time_passes_only_when_nobody_has_anything_to_do() -> None:
         schedule.block(lambda: bool(found), 60.0)
         found.append(schedule.now)
 
-    schedule.carry_out(work)
+    schedule.apply(work)
     assert found == [2.5, 2.5]
 
 
@@ -134,4 +134,4 @@ def test_who_waits_for_each_other_is_told() -> None:
         schedule.block(lambda: False)
 
     with pytest.raises(ScheduleError, match="nobody can go on: main"):
-        schedule.carry_out(work)
+        schedule.apply(work)

@@ -14,7 +14,7 @@ from opslifecycle import (
     StoreVersionError,
     Terminated,
 )
-from opslifecycle.shell import capture
+from opslifecycle.shell import export
 
 from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, running, spec
 from tests.stores.gate import AGENT, REASON, MakeStore, snapshot
@@ -109,7 +109,7 @@ class TestCapture:
             assert (found.value.path, found.value.row) == ("the capture", 0)
         del whole["checksum"], whole["rows"]
         with pytest.raises(StoreDamagedError, match="shape") as found:
-            Registry.restore({**whole, "checksum": capture._checksum(whole)})
+            Registry.restore({**whole, "checksum": export._checksum(whole)})
         assert (found.value.path, found.value.row) == ("the capture", 0)
 
     def test_what_no_registry_is_made_of_is_told_with_its_place(self) -> None:
@@ -118,7 +118,7 @@ class TestCapture:
         document = registry.capture()
         document["records"][0]["status"] = "nowhere"
         del document["checksum"]
-        document["checksum"] = capture._checksum(document)
+        document["checksum"] = export._checksum(document)
         with pytest.raises(StoreDamagedError, match="nowhere") as found:
             Registry.restore(document)
         assert (found.value.path, found.value.row) == ("the capture", 0)
@@ -143,7 +143,7 @@ GOLDEN = Path(__file__).parents[1] / "golden/capture_2.json"
 
 def test_what_earlier_versions_captured_is_read_for_ever() -> None:
     document = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert document["format"] == capture._FORMAT
+    assert document["format"] == export._FORMAT
     registry = Registry.restore(document)
     batch = registry.completion_feed().list_since(0)
     assert [row.display_name for row in batch.entries] == ["collected", "Zoë", "live"]

@@ -32,7 +32,7 @@ from opslifecycle import (
     RunId,
 )
 from opslifecycle.shell import commits
-from opslifecycle.shell.steps import Answer, Step
+from opslifecycle.shell.commands import Command, Decision
 
 from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
 from tests.stores.gate import Gate, MakeStore, snapshot, statuses
@@ -51,7 +51,7 @@ class TestGroupCommit:
             held = pool.submit(registry.mark_retired, first)
             assert gate.waiting.wait(30)
             rest = [pool.submit(registry.mark_retired, id) for id in ids]
-            queue = registry._shell._committer._mailbox._queue  # type: ignore[union-attr]
+            queue = registry._engine._committer._mailbox._queue  # type: ignore[union-attr]
             while queue.qsize() < 100:
                 pass
             assert threading.active_count() <= threads + 101
@@ -161,7 +161,7 @@ class TestGroupCommit:
             first = pool.submit(registry.register_operation, spec())
             assert gate.waiting.wait(30)
             second = pool.submit(registry.mark_retired, id)
-            queue = registry._shell._committer._mailbox._queue  # type: ignore[union-attr]
+            queue = registry._engine._committer._mailbox._queue  # type: ignore[union-attr]
             while queue.qsize() < 1:
                 pass
             closing = pool.submit(registry.close)
@@ -187,14 +187,14 @@ class TestGroupCommit:
         assert snapshot(registry, id).status is OperationStatus.RUNNING
 
     def test_closing_from_within_does_not_wait_for_itself(self, registry: Registry) -> None:
-        committer = registry._shell._committer
+        committer = registry._engine._committer
         assert committer is not None
 
-        def closing(authority: Any) -> Answer:
+        def closing(authority: Any) -> Decision:
             committer.close()
             return None, (), False
 
-        registry._shell.run(Step(closing))
+        registry._engine.run(Command(closing))
         with pytest.raises(RegistryClosedError):
             running(registry)
 
@@ -204,7 +204,7 @@ class TestGroupCommit:
         gate.fails = ZeroDivisionError("a bug")
         with pytest.raises(InternalError):
             registry.mark_retired(id)
-        registry._shell._committer._thread.join(30)  # type: ignore[union-attr]
+        registry._engine._committer._thread.join(30)  # type: ignore[union-attr]
         with pytest.raises(RegistryClosedError):
             registry.register_operation(spec())
 
@@ -212,11 +212,11 @@ class TestGroupCommit:
     def test_a_failure_while_publishing_leaves_nobody_waiting(self, registry: Registry) -> None:
         ids = [running(registry), running(registry)]
         watch = registry.register_watcher(ids[1])
-        registry._shell.effects._plans = None  # type: ignore[assignment]
+        registry._engine.effects._plans = None  # type: ignore[assignment]
         with pytest.raises(InternalError):
             registry.mark_retired(ids[0])
         # Its exception is reported in this test, and not in the next one.
-        registry._shell._committer._thread.join(30)  # type: ignore[union-attr]
+        registry._engine._committer._thread.join(30)  # type: ignore[union-attr]
         with pytest.raises(ChannelClosedError):
             watch.result(30)
         with pytest.raises(RegistryClosedError):
@@ -255,12 +255,12 @@ GIVEN = result()
 
 
 def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> list[Any]:
-    from opslifecycle.shell.steps import collecting
+    from opslifecycle.shell.commands import collecting
 
     from opslifecycle.operations import OperationAuthority as Authority
     from opslifecycle.operations import OperationEffect
 
-    act, first, second = registry._shell.act_async, spec(), spec(id=id)
+    act, first, second = registry._engine.act_async, spec(), spec(id=id)
     collect = collecting(Authority.collect_completed, (OperationEffect.ERASE,))
     return [
         act(first.id, Authority.register, (first, None)),
@@ -268,7 +268,7 @@ def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> li
         act(id, Authority.start, (id,)),
         act(id, Authority.complete, (id, GIVEN)),
         act(id, Authority.retire_completed, (id,)),
-        registry._shell.start(collect),
+        registry._engine.start(collect),
         act(id, Authority.start, (id,)),
         act(id, Authority.register, (second, None)),
         act(slot, Authority.complete, (slot, GIVEN)),
@@ -406,7 +406,7 @@ class TestDeferredWrites:
         gate = Gate(make_store())
         with Registry(store=gate) as registry, ThreadPoolExecutor(4) as pool:
             ended, gone = running(registry), running(registry)
-            queue = registry._shell._committer._mailbox._queue  # type: ignore[union-attr]
+            queue = registry._engine._committer._mailbox._queue  # type: ignore[union-attr]
             gate.hold()
             held = pool.submit(registry.register_operation, spec())
             assert gate.waiting.wait(30)

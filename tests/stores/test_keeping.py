@@ -164,7 +164,7 @@ class TestKeeping:
         registry = Registry(store=make_store())
         id = running(registry)
         watch = registry.register_watcher(id)
-        thread = registry._shell._committer._thread  # type: ignore[union-attr]
+        thread = registry._engine._committer._thread  # type: ignore[union-attr]
         assert thread is not None
         del registry
         with pytest.raises(ChannelClosedError):

@@ -23,7 +23,7 @@ from opslifecycle import (
 )
 from opslifecycle.stores.sqlite.reader import StoreReader
 
-from opslifecycle.operations.storage import STORAGE
+from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, running, spec
 from tests.stores.owners import as_nobody, command_line, owning, query
 
@@ -72,7 +72,7 @@ def test_each_kind_of_file_has_its_message(
     make(path)
     for attempt in (
         lambda: Registry(store=SqliteStore(path)),
-        lambda: StoreReader(path, STORAGE.identity).names(),
+        lambda: StoreReader(path, CODEC.identity).names(),
     ):
         with pytest.raises(PersistenceError, match=message) as caught:
             attempt()
@@ -149,7 +149,7 @@ class TestPermissions:
         before = sorted(os.listdir(path.parent))
 
         def look() -> None:
-            (found,) = StoreReader(path, STORAGE.identity).all()
+            (found,) = StoreReader(path, CODEC.identity).all()
             print(len(found.stored.records), "records")
 
         assert as_nobody(look) == "1 records\n"

@@ -16,7 +16,7 @@ TYPES = frozenset(
     {
         "Any", "AssertionError", "BaseException", "Callable", "ClassVar", "Hashable",
         "Iterable", "MagicMock", "Path", "Self", "Sequence", "TracebackType", "TypeAlias",
-        "Effects", "VERSION", "DIGEST", "STORAGE", "OUTBOX", "INVARIANTS", "STEPS", "LOCK", "CELLS",
+        "Effects", "VERSION", "DIGEST", "CODEC", "OUTBOX", "INVARIANTS", "STEPS", "LOCK", "CELLS",
         "BEFORE", "ILLEGAL",
     }
 )  # fmt: skip
@@ -50,10 +50,10 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
         frozenset(
             {
                 "add_note",
-                "again",
+                "clone",
                 "already_done",
                 "args",
-                "by",
+                "with_guard",
                 "facts",
                 "guard",
                 "super",

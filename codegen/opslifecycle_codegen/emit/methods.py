@@ -87,11 +87,11 @@ class MethodLowering:
         self, refusal: Refusal, *, depth: int, by: str = "", done_in: str = ""
     ) -> list[str]:
         lines: list[str] = []
-        after = f".by({layout.quoted(by)})" if by else ""
+        after = f".with_guard({layout.quoted(by)})" if by else ""
         if done_in:
             indent = "    " * depth
             lines.append(f"{indent}done = {self._entity}.status in {done_in}")
-            after = f".by({layout.quoted(by)}, already_done=done)"
+            after = f".with_guard({layout.quoted(by)}, already_done=done)"
         code = self._printer.refusal(refusal)
         return [*lines, *self._statement("return ", code, after, depth=depth)]
 

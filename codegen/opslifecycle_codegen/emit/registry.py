@@ -53,8 +53,8 @@ class RegistryLowering:
         self._width = width
         self._awaits = awaits
         self._members = {str(name) for name in public_methods(program.machine)}
-        self._run_code = "await self._shell.start" if awaits else "self._shell.run"
-        self._act_code = "await self._shell.act_async" if awaits else "self._shell.act"
+        self._run_code = "await self._engine.start" if awaits else "self._engine.run"
+        self._act_code = "await self._engine.act_async" if awaits else "self._engine.act"
 
     def methods(self) -> list[PublicMethod]:
         """Return the public methods, in the order in which they are generated."""
@@ -172,7 +172,7 @@ class RegistryLowering:
             yield self._method(
                 program.watch.name, self._of_one({}), names.watch, program.watch.summary,
                 ["Over at once if the record is finished.", self._raises(program.watch.guards)],
-                self._call("return self._shell.watch", [
+                self._call("return self._engine.watch", [
                     "id", self._alias(program.watch.name), names.watch,
                 ]),
                 abstract=True,
@@ -180,7 +180,7 @@ class RegistryLowering:
         yield self._method(
             str(machine.snapshot.method), self._of_one({}), f"{names.snapshot} | None",
             machine.snapshot.summary, ["Returns None if no record has the id."],
-            ["return self._shell.view(id, _snapshot_of)"], abstract=True,
+            ["return self._engine.view(id, _snapshot_of)"], abstract=True,
         )  # fmt: skip
         if machine.listing is not None:
             yield self._listing()
@@ -211,7 +211,7 @@ class RegistryLowering:
         filters = {name: optional(type) for name, type, _ in self._program.views.filters}
         wanted = ", ".join(filters) + ("," if len(filters) == 1 else "")
         body = self._call(
-            "return self._shell.views", [f"({wanted})", "_listing_order", "_snapshot_of"]
+            "return self._engine.views", [f"({wanted})", "_listing_order", "_snapshot_of"]
         )
         return self._method(
             str(listing.method), filters, f"list[{self._names.snapshot}]", listing.summary,
@@ -240,7 +240,7 @@ class RegistryLowering:
         consumer = {"consumer": command.params["consumer"]}
         yield self._method(
             str(declared.get), consumer, "int", "Return the cursor of a consumer; 0 at first.", [],
-            [f"return self._shell.ask({self._names.authority}.cursor_of, consumer)"],
+            [f"return self._engine.ask({self._names.authority}.cursor_of, consumer)"],
             none_without=True,
         )  # fmt: skip
         decides = f"{self._names.authority}.{self._command(command.name)}"
@@ -266,7 +266,7 @@ class RegistryLowering:
         body = [
             *checks,
             f'_members = _rt.check_many("ids", ids, {self._names.id})',
-            *self._call("return self._shell.wait_for_all", [
+            *self._call("return self._engine.wait_for_all", [
                 str(key), "_members", f"{self._names.authority}.{self._command(declared.method)}",
                 f"_rt.partial(_satisfied, {declared.request_id}.new(), {key})", str(declared.wait),
             ]),
@@ -298,7 +298,7 @@ class RegistryLowering:
             arguments = [f"{self._names.authority}.{self._command(rule.name)}", "id", *rule.params]
             yield self._method(
                 rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
-                self._call("return self._shell.ask", arguments),
+                self._call("return self._engine.ask", arguments),
             )  # fmt: skip
 
     # Their parts --------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from opslifecycle import unstructure as to_json
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.sqlite.reader import StoredRegistry, StoreReader
 
-from opslifecycle.operations.storage import STORAGE, record_of
+from opslifecycle.operations.storage import CODEC, record_of
 from opslifecycle.operations.views import snapshot_of
 
 #: What is shown for an operation that is live in a store whose owner has ended.
@@ -90,7 +90,7 @@ class Found:
 
 def reader(store: Path) -> StoreReader:
     """Return a reader of the operations in a store."""
-    return StoreReader(store, STORAGE.identity)
+    return StoreReader(store, CODEC.identity)
 
 
 def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False) -> list[Found]:

@@ -47,7 +47,7 @@ from .invariants import INVARIANTS, STEPS
 from .reads import DEFAULT_MAX_COMPLETED, OperationReads
 from .registry import Registry
 from .seam import OpsLifecycleRegistry
-from .storage import DIGEST, STORAGE, VERSION
+from .storage import CODEC, DIGEST, VERSION
 from .values import (
     Aborted,
     BackendPeer,
@@ -68,11 +68,11 @@ from .values import (
 from .views import CompletionBatch, CompletionEntry, OperationLifecycleSnapshot
 
 __all__ = [
+    "CODEC",
     "DEFAULT_MAX_COMPLETED",
     "DIGEST",
     "INVARIANTS",
     "STEPS",
-    "STORAGE",
     "VERSION",
     "Aborted",
     "AlreadyPeerReadyError",

@@ -219,20 +219,20 @@ class OperationAuthority:
         """
         id = spec.id
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is not None:
-            return AlreadyRegisteredError(id).by("unregistered")
+            return AlreadyRegisteredError(id).with_guard("unregistered")
         if spec.operation_source is not None and (
             not spec.kind.may_have_source or not isinstance(spec.operation_source, OperationSource)
         ):
             return _rt.InvalidSpecError(
                 "operation_source",
                 "this kind has no such source",
-            ).by("source_fits_kind")
+            ).with_guard("source_fits_kind")
         limit = max_concurrent if max_concurrent is not None else self.max_concurrent
         if limit is not None and self.active_count >= limit:
-            return MaxConcurrentExceededError(limit, self.active_count).by("room")
+            return MaxConcurrentExceededError(limit, self.active_count).with_guard("room")
         operation = OperationRecord(
             id,
             self.clock_offset_ms,
@@ -249,17 +249,17 @@ class OperationAuthority:
         Legal in provisioning, leads to running.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_PROVISIONING:
             done = operation.status in _DONE_IN_RUNNING
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "provisioning_succeeded",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         operation.started_at_ms = operation.clock_offset_ms + self.now_ms
         operation.status = _RUNNING
         return _NO_EFFECTS
@@ -270,12 +270,16 @@ class OperationAuthority:
         Legal in provisioning or running or retiring, leads to failed.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(id, operation.status, "fail_operation").by("legal_status")
+            return InvalidTransitionError(
+                id,
+                operation.status,
+                "fail_operation",
+            ).with_guard("legal_status")
         return self._end(operation, _FAILED, _failed(error))
 
     def peer_ready(
@@ -288,21 +292,21 @@ class OperationAuthority:
         Legal in running or retiring, changes no status.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if not operation.kind.expects_peer_channel:
-            return PeerNotExpectedError(id).by("kind_expects_peer")
+            return PeerNotExpectedError(id).with_guard("kind_expects_peer")
         if operation.peer_ready:
-            return AlreadyPeerReadyError(id).by("not_yet_peer_ready")
+            return AlreadyPeerReadyError(id).with_guard("not_yet_peer_ready")
         if operation.status not in _FROM_WORKING:
             done = operation.status in _DONE_IN_TERMINAL
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "peer_ready",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         operation.peer_ready = True
         operation.peer_handle = handle
         return _NO_EFFECTS
@@ -317,17 +321,17 @@ class OperationAuthority:
         Legal in running or retiring, changes no status.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_WORKING:
             done = operation.status in _DONE_IN_TERMINAL
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "report_progress",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         operation.progress_count = (
             operation.progress_count + 1
             if operation.progress_count < 4294967295
@@ -342,16 +346,16 @@ class OperationAuthority:
         Legal in running or retiring, leads to completed.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_WORKING:
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "complete_operation",
-            ).by("legal_status")
+            ).with_guard("legal_status")
         return self._end(operation, _COMPLETED, _completed(result))
 
     def abort(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
@@ -360,17 +364,17 @@ class OperationAuthority:
         Legal in provisioning, leads to aborted.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_PROVISIONING:
             done = operation.status in _DONE_IN_TERMINAL
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "abort_provisioning",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         return self._end(operation, _ABORTED, _aborted(reason))
 
     def cancel(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
@@ -379,16 +383,16 @@ class OperationAuthority:
         Legal in provisioning or running or retiring, leads to cancelled.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_LIVE:
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "cancel_operation",
-            ).by("legal_status")
+            ).with_guard("legal_status")
         return self._end(operation, _CANCELLED, _cancelled(reason))
 
     def retire_requested(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
@@ -397,17 +401,17 @@ class OperationAuthority:
         Legal in running, leads to retiring.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_RUNNING:
             done = operation.status in _DONE_IN_STATUSES_1
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "request_retire",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         operation.status = _RETIRING
         return _NO_EFFECTS
 
@@ -417,17 +421,17 @@ class OperationAuthority:
         Legal in running or retiring, leads to retired.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_WORKING:
             done = operation.status in _DONE_IN_TERMINAL
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "mark_retired",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         return self._end(operation, _RETIRED, Retired())
 
     def terminate(self, id: OperationId, reason: str) -> Effects | _rt.OpsLifecycleError:
@@ -436,16 +440,16 @@ class OperationAuthority:
         Legal in provisioning or running or retiring, leads to terminated.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_LIVE:
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "terminate_owner",
-            ).by("legal_status")
+            ).with_guard("legal_status")
         return self._end(operation, _TERMINATED, _terminated(reason))
 
     def terminate_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
@@ -502,23 +506,23 @@ class OperationAuthority:
     def rollback_unreturned_operation(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """Erase a live operation as if it had never been registered."""
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in _FROM_LIVE:
             return InvalidTransitionError(
                 id,
                 operation.status,
                 "rollback_unreturned_operation",
-            ).by("legal_status")
+            ).with_guard("legal_status")
         self.active_count -= 1
         return _EFFECTS_1
 
     def collect_completed(self) -> list[OperationRecord] | _rt.OpsLifecycleError:
         """Hand over the operations that have ended, oldest first, and erase them."""
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         return list(self.ended.values())
 
     def advance_completion_cursor(
@@ -531,7 +535,7 @@ class OperationAuthority:
         Returns the resulting cursor, which never falls.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         if cursor > self.watermark:
             return _rt.CursorOutOfRangeError(cursor, self.watermark)
         reached = max(self.cursors[consumer], cursor)
@@ -542,7 +546,7 @@ class OperationAuthority:
         """Watch an operation for its end."""
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         return None
 
     def cursor_of(self, consumer: CompletionCursorConsumer) -> int:
@@ -555,7 +559,7 @@ class OperationAuthority:
         `active` is the number of active barriers with the same key.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         seen: set[OperationId] = set()
         for id in ids:
             if id in seen:
@@ -580,17 +584,17 @@ class OperationAuthority:
         It is checked for owner_present, registered, legal_status.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if operation.status not in from_statuses:
             done = operation.status in done_in
             return InvalidTransitionError(
                 id,
                 operation.status,
                 label,
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         return None
 
     def _peer_ready_refused(
@@ -606,21 +610,21 @@ class OperationAuthority:
         legal_status.
         """
         if self.owner_retired:
-            return OwnerRetiredError().by("owner_present")
+            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
         if operation is None:
-            return OperationNotFoundError(id).by("registered")
+            return OperationNotFoundError(id).with_guard("registered")
         if not operation.kind.expects_peer_channel:
-            return PeerNotExpectedError(id).by("kind_expects_peer")
+            return PeerNotExpectedError(id).with_guard("kind_expects_peer")
         if operation.peer_ready:
-            return AlreadyPeerReadyError(id).by("not_yet_peer_ready")
+            return AlreadyPeerReadyError(id).with_guard("not_yet_peer_ready")
         if operation.status not in from_statuses:
             done = operation.status in done_in
             return InvalidTransitionError(
                 id,
                 operation.status,
                 label,
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         return None
 
     def allowed(self, id: OperationId) -> tuple[_rt.Permission, ...]:

@@ -24,7 +24,7 @@ from .enums import (
 from .handles import OperationCompletionWatch, WaitAll, satisfied
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
 from .invariants import INVARIANTS
-from .storage import STORAGE, put_of, restore, state_of
+from .storage import CODEC, put_of, restore, state_of
 from .views import (
     CompletionBatch,
     CompletionEntry,
@@ -61,7 +61,7 @@ class OperationReads:
             _rt.check_instance("store", store, _rt.Store)
         _opening = _rt.Opening(store)
         try:
-            _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+            _stored = store.open(CODEC.identity) if store is not None else _rt.EMPTY
             with _rt.reading(store):
                 self._begin(store, _stored, max_completed, max_concurrent)
             if store is not None and _stored.state is not None:
@@ -109,22 +109,22 @@ class OperationReads:
             committer = _rt.Committer(
                 authority,
                 store,
-                STORAGE,
+                CODEC,
                 str(epoch_id),
                 stored.state,
             )
         self._authority = authority
-        self._shell = _rt.Shell(authority, lock, effects, committer)
-        self._shell.begin()
+        self._engine = _rt.Engine(authority, lock, effects, committer)
+        self._engine.begin()
         # A registry that is dropped without being closed leaves nobody waiting for it.
-        weakref.finalize(self, self._shell.abandon).atexit = False
+        weakref.finalize(self, self._engine.abandon).atexit = False
 
     def _recover(self, interrupted: _rt.Interrupted | None) -> None:
         terminate = OperationAuthority.recover_interrupted
         discard = OperationAuthority.rollback_unreturned_operation
-        step = _rt.recovering(interrupted, terminate, discard)
-        if step is not None:
-            self._shell.run(step)
+        command = _rt.recovering(interrupted, terminate, discard)
+        if command is not None:
+            self._engine.run(command)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
@@ -137,7 +137,7 @@ class OperationReads:
             rows = [put_of(each) for each in self._feed.records()]
             return records, rows, state_of(self._authority, str(self._feed.epoch_id))
 
-        return _rt.seal(STORAGE.identity, *self._shell.lock.hold(held))
+        return _rt.seal(CODEC.identity, *self._engine.lock.hold(held))
 
     _capture = capture
 
@@ -157,14 +157,14 @@ class OperationReads:
             InvalidValueError: The store is not empty.
         """
         epoch_id = str(RuntimeEpochId.new())
-        stored = _rt.unseal(document, STORAGE.identity, epoch_id=epoch_id)
+        stored = _rt.unseal(document, CODEC.identity, epoch_id=epoch_id)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
         self = cls.__new__(cls)
         opening = _rt.Opening(store)
         try:
             if store is not None:
-                _rt.fill(store, STORAGE.identity, stored)
+                _rt.fill(store, CODEC.identity, stored)
             with _rt.reading(store):
                 self._begin(store, stored, _rt.UNSET, _rt.UNSET)
             self._recover(None if store is None else store.interrupted)
@@ -185,7 +185,7 @@ class OperationReads:
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        return self._shell.watch(id, _register_watcher, OperationCompletionWatch)
+        return self._engine.watch(id, _register_watcher, OperationCompletionWatch)
 
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
         """One operation as it was at one instant.
@@ -194,7 +194,7 @@ class OperationReads:
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        return self._shell.view(id, _snapshot_of)
+        return self._engine.view(id, _snapshot_of)
 
     def list_operations(
         self,
@@ -216,7 +216,7 @@ class OperationReads:
             _rt.check_exact("owner_session_id", owner_session_id, SessionId)
         if terminal is not None:
             _rt.check_flag("terminal", terminal)
-        return self._shell.views(
+        return self._engine.views(
             (status, kind, owner_session_id, terminal),
             _listing_order,
             _snapshot_of,
@@ -233,7 +233,7 @@ class OperationReads:
         """Return the cursor of a consumer; 0 at first."""
         if type(consumer) is not CompletionCursorConsumer:
             _rt.check_instance("consumer", consumer, CompletionCursorConsumer)
-        return self._shell.ask(OperationAuthority.cursor_of, consumer)
+        return self._engine.ask(OperationAuthority.cursor_of, consumer)
 
     def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
         """Wait until every one of the operations has ended.
@@ -247,7 +247,7 @@ class OperationReads:
         if type(run_id) is not RunId:
             _rt.check_exact("run_id", run_id, RunId)
         _members = _rt.check_many("ids", ids, OperationId)
-        return self._shell.wait_for_all(
+        return self._engine.wait_for_all(
             run_id,
             _members,
             OperationAuthority.wait_all,
@@ -261,13 +261,13 @@ class OperationReads:
             _rt.check_exact("id", id, OperationId)
         if type(status) is not OperationStatus:
             _rt.check_instance("status", status, OperationStatus)
-        return self._shell.ask(OperationAuthority.classify_operation_terminality, id, status)
+        return self._engine.ask(OperationAuthority.classify_operation_terminality, id, status)
 
     def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
         """What an operation looks like from outside."""
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        return self._shell.ask(OperationAuthority.classify_operation_public_result, id)
+        return self._engine.ask(OperationAuthority.classify_operation_public_result, id)
 
     def classify_operation_completion_wake(
         self,
@@ -279,7 +279,7 @@ class OperationReads:
             _rt.check_exact("id", id, OperationId)
         if type(kind) is not OperationKind:
             _rt.check_instance("kind", kind, OperationKind)
-        return self._shell.ask(OperationAuthority.classify_operation_completion_wake, id, kind)
+        return self._engine.ask(OperationAuthority.classify_operation_completion_wake, id, kind)
 
     def classify_operation_transition_idempotence(
         self,
@@ -291,7 +291,7 @@ class OperationReads:
             _rt.check_exact("id", id, OperationId)
         if type(action) is not OperationLifecycleAction:
             _rt.check_instance("action", action, OperationLifecycleAction)
-        return self._shell.ask(
+        return self._engine.ask(
             OperationAuthority.classify_operation_transition_idempotence,
             id,
             action,
@@ -303,7 +303,7 @@ class OperationReads:
         The permission of an action that is not legal holds the error that it would raise.
         """
         _rt.check_instance("id", id, OperationId)
-        return self._shell.ask(OperationAuthority.allowed, id)
+        return self._engine.ask(OperationAuthority.allowed, id)
 
     _allowed = allowed
 
@@ -314,10 +314,10 @@ class OperationReads:
         """
 
         def broken() -> list[str]:
-            barriers = self._shell.effects.barriers.all()
+            barriers = self._engine.effects.barriers.all()
             state = (self._authority, self._feed.entries(), barriers)
             return [name for name, holds in INVARIANTS.items() if not holds(*state)]
 
-        return self._shell.lock.hold(broken)
+        return self._engine.lock.hold(broken)
 
     _broken_invariants = broken_invariants

@@ -369,7 +369,7 @@ def _sequence_of(operation: OperationRecord) -> int:
     return operation.sequence or 0
 
 
-STORAGE = _rt.Storage(
+CODEC = _rt.RecordCodec(
     identity=_rt.Identity("ops_lifecycle", VERSION, DIGEST),
     stage=stage,
     absorb=absorb,

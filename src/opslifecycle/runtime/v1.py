@@ -17,16 +17,17 @@ from opslifecycle.errors import (
     StoreVersionError,
     UnsupportedError,
 )
-from opslifecycle.shell.capture import fill, reading, seal, unseal
-from opslifecycle.shell.commits import Committer, Storage
+from opslifecycle.shell.commands import acting_on_all, advancing, collecting, recovering
+from opslifecycle.shell.commits import Committer, RecordCodec
 from opslifecycle.shell.delivery import check_handler
 from opslifecycle.shell.effects import EffectRunner, FeedParts
-from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.engine import Engine
+from opslifecycle.shell.export import fill, reading, seal, unseal
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.messages import (
-    Command,
     DeadLetter,
+    OutboxCommand,
     OutboxEntry,
     OutboxMessage,
     OutboxRules,
@@ -37,7 +38,6 @@ from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, epoch_from, setting
-from opslifecycle.shell.steps import acting_on_all, advancing, collecting, recovering
 from opslifecycle.stores.base import (
     EMPTY,
     Data,
@@ -85,13 +85,13 @@ __all__ = [
     "Barrier",
     "Clock",
     "ClosedSet",
-    "Command",
     "Committer",
     "CompletionFeed",
     "CursorOutOfRangeError",
     "Data",
     "DeadLetter",
     "EffectRunner",
+    "Engine",
     "FeedBatch",
     "FeedParts",
     "Identifier",
@@ -106,6 +106,7 @@ __all__ = [
     "OpsLifecycleError",
     "OutOfRangeError",
     "Outbox",
+    "OutboxCommand",
     "OutboxEntry",
     "OutboxMessage",
     "OutboxRules",
@@ -113,8 +114,7 @@ __all__ = [
     "Permission",
     "PublicationLock",
     "Put",
-    "Shell",
-    "Storage",
+    "RecordCodec",
     "Store",
     "StoreDamagedError",
     "StoreVersionError",

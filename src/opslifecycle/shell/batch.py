@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from opslifecycle.errors import InternalError, InvalidValueError
-from opslifecycle.shell.commands import PendingCommand, answer_all
-from opslifecycle.shell.steps import Change, Step
+from opslifecycle.shell.commands import Change, Command
+from opslifecycle.shell.pending import PendingCommand, set_results
 
 if TYPE_CHECKING:
-    from opslifecycle.shell.engine import Shell
+    from opslifecycle.shell.engine import Engine
 
 
 class Batch:
     """The decisions on some commands, until they are published or dropped."""
 
-    def __init__(self, shell: Shell[Any, Any], staged: Any) -> None:
-        self._shell = shell
+    def __init__(self, shell: Engine[Any, Any], staged: Any) -> None:
+        self._engine = shell
         self.staged = staged
         self.answers: list[Any] = []
         self.changes: list[Change] = []
@@ -27,12 +27,12 @@ class Batch:
 
     def decide(self, commands: Sequence[PendingCommand]) -> None:
         """Decide commands in their order, all at the same time of day."""
-        staged, records, settle = self.staged, self.staged.records, self._shell.effects.settle
+        staged, records, apply = self.staged, self.staged.records, self._engine.effects.apply_staged
         answers, changes = self.answers, self.changes
-        self._shell.clock.tell(staged)
+        self._engine.clock.set_time(staged)
         for _, id, decide, arguments, deferred in commands:
             if id is None:
-                self._step(arguments[0])
+                self._run(arguments[0])
                 continue
             effects = decide(staged, *arguments)
             if effects.__class__ is not tuple:
@@ -42,12 +42,12 @@ class Batch:
             record = records[id]
             changes.append((record, effects))
             if effects:
-                settle(staged, record, effects, self.retention, decide, arguments)
+                apply(staged, record, effects, self.retention, decide, arguments)
             if not deferred:
                 self.durable = True
 
-    def _step(self, step: Step) -> None:
-        value, changes, durable = step.run(self.staged)
+    def _run(self, command: Command) -> None:
+        value, changes, durable = command.run(self.staged)
         self.answers.append(value)
         self.changes += changes
         if durable:
@@ -55,10 +55,10 @@ class Batch:
             self.moved = self.moved or not changes
         for record, effects in changes:
             if effects:
-                self._shell.effects.settle(
-                    self.staged, record, effects, self.retention, step.decide, step.arguments
+                self._engine.effects.apply_staged(
+                    self.staged, record, effects, self.retention, command.decide, command.arguments
                 )
-        self._shell.effects.settle_passed(self.staged, self.retention)
+        self._engine.effects.evict_passed_staged(self.staged, self.retention)
 
 
 class NotStorableError(Exception):
@@ -82,8 +82,8 @@ def without(batch: list[PendingCommand], error: NotStorableError) -> list[Pendin
     cause = repr(error.__cause__)
     if not guilty:
         reasons = [InternalError(cause) for _ in batch]
-        answer_all(batch, reasons)
+        set_results(batch, reasons)
         raise InternalError(cause)
     reason = f"the record {error.id} cannot be stored with them: {cause}"
-    answer_all(guilty, [InvalidValueError("arguments", reason) for _ in guilty])
+    set_results(guilty, [InvalidValueError("arguments", reason) for _ in guilty])
     return [command for command in batch if command[1] != error.id]

@@ -1,134 +1,104 @@
-"""Commands in the committer's queue, and the callers that wait for their results."""
+"""Commands: what each asks of an authority, whichever authority it is run on."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
 
-from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.shell.steps import Step
+import attrs
+from opslifecycle.errors import InvalidValueError, OpsLifecycleError
 
-if TYPE_CHECKING:
-    import asyncio
+#: A record, and the effects that follow for it.
+Change = tuple[Any, tuple[Enum, ...]]
 
+#: The result of a command: its value or its rejection, its changes, and whether these are durable
+#: before it is returned, which a rejection need not.
+Decision = tuple[Any, tuple[Change, ...] | list[Change], bool]
 
-_NONE = object()
-
-
-@final
-class Blocked:
-    """A thread that waits for the result of its command."""
-
-    __slots__ = ("_answer", "_gate")
-
-    def __init__(self) -> None:
-        self._answer: Any = _NONE
-        self._gate = threading.Lock()
-        self._gate.acquire()
-
-    def join(self) -> Any:
-        """Block until the result is set, also in an event loop; return it, or raise an error."""
-        self._gate.acquire()
-        if isinstance(self._answer, OpsLifecycleError):
-            raise self._answer
-        return self._answer
-
-    def settle(self, answer: Any) -> None:
-        """Answer the thread; only the first answer counts."""
-        if self._answer is _NONE:
-            self._answer = answer
-        try:
-            self._gate.release()
-        except RuntimeError:
-            # It was answered before.
-            pass
+_NOTHING: tuple[Change, ...] = ()
 
 
-class Answered:
-    """A result that is set already, in the form of an awaitable."""
+@attrs.frozen
+class Command:
+    """A command that changes any number of records, or none.
 
-    __slots__ = ("_answer",)
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._answer
-        yield
-
-
-_running_loop: list[Callable[[], asyncio.AbstractEventLoop]] = []
-
-
-def new_future() -> asyncio.Future[Any]:
-    """Return a future of the running loop. The first call imports asyncio."""
-    if not _running_loop:
-        import asyncio
-
-        _running_loop.append(asyncio.get_running_loop)
-    return _running_loop[0]().create_future()
-
-
-#: Who waits for the answer of a command: a blocked thread, or a task by a future of its loop.
-Waiting: TypeAlias = "Blocked | asyncio.Future[Any]"
-
-#: A command that is queued for the committer: who waits for its answer, the id of the one record
-#: that it creates or changes, the function that decides it and that function's arguments, and
-#: whether its write is deferred. Without an id the one argument is a step, which returns by itself
-#: what has changed. A flat tuple, because the garbage collector runs more often the more objects
-#: are allocated for every command.
-PendingCommand: TypeAlias = "tuple[Waiting, Any, Callable[..., Any], tuple[Any, ...], bool]"
-
-
-def pending_step(waiting: Waiting, step: Step) -> PendingCommand:
-    """Return a step as a command for the queue."""
-    return waiting, None, step.run, (step,), False
-
-
-def answer_all(commands: Iterable[PendingCommand], answers: Iterable[Any]) -> None:
-    """Set the result of each command, with one call for each event loop, which wakes its selector.
-
-    An error is a result, too; each command gets an instance of its own.
+    `decide` and `arguments` are the function of the authority that it stands for, and what that is
+    called with: the outbox says of each message which action it follows.
     """
-    by_loop: dict[asyncio.AbstractEventLoop, tuple[list[asyncio.Future[Any]], list[Any]]] = {}
-    last = None
-    for command, answer in zip(commands, answers, strict=True):
-        waiting = command[0]
-        if type(waiting) is Blocked:
-            waiting.settle(answer)
-            continue
-        loop = waiting.get_loop()
-        if loop is not last:
-            last = loop
-            futures, theirs = by_loop.setdefault(loop, ([], []))
-        futures.append(waiting)
-        theirs.append(answer)
-    for loop, (futures, theirs) in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_finish, futures, theirs)
-        except RuntimeError:
-            # A closed loop runs nothing any more, so nobody is left to be answered there.
-            if not loop.is_closed():
-                raise
+
+    run: Callable[[Any], Decision]
+    decide: Callable[..., Any] | None = None
+    arguments: tuple[Any, ...] = ()
 
 
-def _finish(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
-    try:
-        _set_results(futures, answers)
-    except BaseException:
-        # An interrupt in the loop's thread must not leave the others without an answer.
-        _set_results(futures, answers)
-        raise
+def acting_on_all(decide: Callable[..., Any], *payload: Any, writes_state: bool = False) -> Command:
+    """Return a command that ends many records, or none.
+
+    With `writes_state` it changes stored fields of the registry as well, and so has to be durable
+    even where it finds no record to end.
+    """
+
+    def run(authority: Any) -> Decision:
+        changes = decide(authority, *payload)
+        return None, changes, writes_state or bool(changes)
+
+    return Command(run, decide, payload)
 
 
-def _set_results(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
-    for future, answer in zip(futures, answers, strict=True):
-        if future.done():
-            # Whoever awaited it was cancelled.
-            continue
-        # Most answers are None, of which asking for the class would take longest.
-        if answer is not None and isinstance(answer, OpsLifecycleError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+def collecting(decide: Callable[[Any], Any], erase: tuple[Enum, ...]) -> Command:
+    """Return the command that collects finished records; `erase` is the effect on each."""
+
+    def run(authority: Any) -> Decision:
+        records = decide(authority)
+        if isinstance(records, OpsLifecycleError):
+            return records, _NOTHING, False
+        collected = [(record.id, record.terminal_outcome) for record in records]
+        return collected, [(record, erase) for record in records], bool(records)
+
+    return Command(run, decide)
+
+
+def advancing(
+    decide: Callable[..., Any],
+    consumer: Any,
+    cursor: int,
+) -> Command:
+    """Return the advance of a cursor."""
+
+    def run(authority: Any) -> Decision:
+        before = authority.cursors[consumer]
+        result = decide(authority, consumer, cursor)
+        moved = not isinstance(result, OpsLifecycleError) and result != before
+        return result, _NOTHING, moved
+
+    return Command(run, decide, (consumer, cursor))
+
+
+def recovering(
+    interrupted: str | None,
+    terminate: Callable[..., Any] | None,
+    discard: Callable[..., Any] | None,
+) -> Command | None:
+    """Return what becomes of what was live when its process was gone; None if it stays as it is.
+
+    Raises InvalidValueError for something else than the machine has.
+    """
+    if interrupted is None and terminate is None:
+        return None
+    chosen = discard if interrupted == "discard" else terminate
+    if chosen is None:
+        reason = f"this machine does not say how to {interrupted} what was interrupted"
+        raise InvalidValueError("interrupted", reason)
+    decide = chosen
+
+    def terminating(authority: Any) -> Decision:
+        changes = decide(authority)
+        return None, changes, bool(changes)
+
+    def discarding(authority: Any) -> Decision:
+        live = [each for each in authority.records.values() if each.terminal_outcome is None]
+        changes = [(record, decide(authority, record.id)) for record in live]
+        return None, changes, bool(changes)
+
+    return Command(discarding if interrupted == "discard" else terminating, decide)

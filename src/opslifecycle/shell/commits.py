@@ -30,14 +30,14 @@ from opslifecycle.errors import (
     RegistryClosedError,
 )
 from opslifecycle.shell.batch import Batch, NotStorableError, without
-from opslifecycle.shell.commands import PendingCommand, answer_all
 from opslifecycle.shell.mailbox import Mailbox, commands_of
 from opslifecycle.shell.messages import OutboxEntry
+from opslifecycle.shell.pending import PendingCommand, set_results
 from opslifecycle.stores.base import Commit, Identity, Put, Store
 from opslifecycle.sync.waking import Gate
 
 if TYPE_CHECKING:
-    from opslifecycle.shell.engine import Shell
+    from opslifecycle.shell.engine import Engine
 
 _log = logging.getLogger("opslifecycle")
 
@@ -49,7 +49,7 @@ RETRY_SECONDS = 0.5
 
 
 @attrs.frozen
-class Storage:
+class RecordCodec:
     """The conversion of a machine's state to data and back; generated."""
 
     identity: Identity
@@ -67,7 +67,7 @@ class Committer:
         self,
         authority: Any,
         store: Store,
-        storage: Storage,
+        storage: RecordCodec,
         epoch_id: str,
         state: str | None,
     ) -> None:
@@ -77,7 +77,7 @@ class Committer:
         self._epoch_id = epoch_id
         # Whether the store has another state of the registry: other limits, or none yet.
         self._is_stale = storage.state_of(authority, epoch_id) != state
-        self._shell: Shell[Any, Any]
+        self._engine: Engine[Any, Any]
         # The records that were published with a change which no commit has written yet.
         self._deferred: dict[Any, None] = {}
         # Records that are no longer to be kept, by their stored ids, and outbox messages that a
@@ -95,9 +95,9 @@ class Committer:
         self._work_to_do = threading.Lock()
         self._done = Gate()
 
-    def attach(self, shell: Shell[Any, Any]) -> None:
+    def attach(self, shell: Engine[Any, Any]) -> None:
         """Set the shell that publishes."""
-        self._shell = shell
+        self._engine = shell
         if shell.effects.outbox is not None:
             shell.effects.outbox.changed = self._mailbox.put
             shell.effects.outbox.commit = shell.run
@@ -152,7 +152,7 @@ class Committer:
         """End every wait, refuse what was not answered, and give the store up; again is fine."""
         try:
             try:
-                self._shell.end(reason)
+                self._engine.end(reason)
             finally:
                 self._mailbox.finish(reason)
         finally:
@@ -259,7 +259,7 @@ class Committer:
 
     def _commit(self, batch: list[PendingCommand]) -> list[PendingCommand]:
         """Commit a batch and set its results; return the commands that must be decided again."""
-        decided = Batch(self._shell, self._storage.stage(self._authority))
+        decided = Batch(self._engine, self._storage.stage(self._authority))
         try:
             decided.decide(batch)
             commit = self._commit_of(decided)
@@ -268,7 +268,7 @@ class Committer:
             self._publish(decided, commit)
         except PersistenceError as error:
             self._drop_messages()
-            answer_all(batch, [error.again() for _ in batch])
+            set_results(batch, [error.clone() for _ in batch])
             return []
         except NotStorableError as error:
             self._drop_messages()
@@ -277,14 +277,14 @@ class Committer:
             # The callers are answered before the registry closes itself for it.
             lost = isinstance(error, OwnershipLostError)
             reasons = [OwnershipLostError() if lost else InternalError(repr(error)) for _ in batch]
-            answer_all(batch, reasons)
+            set_results(batch, reasons)
             raise
-        answer_all(batch, decided.answers)
+        set_results(batch, decided.answers)
         return []
 
     def _drop_messages(self) -> None:
-        if self._shell.effects.outbox is not None:
-            self._shell.effects.outbox.drop()
+        if self._engine.effects.outbox is not None:
+            self._engine.effects.outbox.drop()
 
     def _publish(self, decided: Batch, commit: Commit | None) -> None:
         """Publish a batch that is committed or deferred."""
@@ -299,14 +299,14 @@ class Committer:
                 self._plan_write()
         else:
             self._nothing_is_deferred()
-        self._shell.lock.hold(self._absorb, decided)
+        self._engine.lock.hold(self._absorb, decided)
 
     def _absorb(self, decided: Batch) -> None:
         try:
             self._storage.absorb(self._authority, decided.staged)
-            self._shell.effects.publish(decided.changes, decided.retention.evicted)
+            self._engine.effects.publish(decided.changes, decided.retention.evicted)
         except BaseException:
-            self._shell.break_off()
+            self._engine.fail()
             raise
 
     def _commit_of(self, decided: Batch) -> Commit | None:
@@ -324,7 +324,7 @@ class Committer:
             if not kept or (some_left and record.id not in staged):
                 # A record that is not kept, or ended and left within the batch, is written for its
                 # feed entry alone.
-                feeds = self._shell.effects.feeds(effects)
+                feeds = self._engine.effects.feeds(effects)
                 stored = kept or feeds or self._may_be_stored(record.id)
                 if stored and not self._keeps(staged.get(record.id)):
                     erased[str(record.id)] = None
@@ -338,7 +338,7 @@ class Committer:
         for evicted in decided.retention.evicted:
             if evicted.id not in staged:
                 erased[str(evicted.id)] = None
-        outbox = self._shell.effects.outbox
+        outbox = self._engine.effects.outbox
         noted = outbox.noted() if outbox is not None else {}
         if not (puts or erased or decided.moved or noted):
             return None

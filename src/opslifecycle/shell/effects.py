@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 from opslifecycle.errors import InternalError, RegistryClosedError
+from opslifecycle.shell.commands import Change
 from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.retention import Retention
-from opslifecycle.shell.steps import Change
 from opslifecycle.sync.barriers import Barriers
 from opslifecycle.sync.waits import Ended
 from opslifecycle.sync.watchers import Watchers
@@ -114,9 +114,9 @@ def _nobody(id: Any) -> int:
 class EffectRunner(Generic[IdT, RecordT]):
     """The application of effects, in two parts.
 
-    `settle` changes the records, so that the next command of the same batch finds a removed record
-    gone. `publish` shows the changes to readers and waiters after the commit; it is called with the
-    publication lock held. `carry_out` does both, where no commit is in between.
+    `apply_staged` changes the records, so that the next command of the same batch finds a removed
+    record gone. `publish` shows the changes to readers and waiters after the commit; it is called
+    with the publication lock held. `apply` does both, where no commit is in between.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         self._held_by_cursors = parts is not None and parts.held_by_cursors
         self._plans = _Plans(self.watchers, self.barriers, self._feed, outbox is not None)
 
-    def carry_out(
+    def apply(
         self,
         authority: Any,
         record: RecordT,
@@ -166,7 +166,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         if self._held_by_cursors and self._feed is not None:
             self._evict(authority, self._feed)
 
-    def settle_passed(self, authority: Any, retention: Retention) -> None:
+    def evict_passed_staged(self, authority: Any, retention: Retention) -> None:
         """Do what `evict_passed` does, within a batch."""
         if self._held_by_cursors:
             retention.evict(authority)
@@ -187,7 +187,7 @@ class EffectRunner(Generic[IdT, RecordT]):
             return Retention((), 0, sys.maxsize)
         return Retention(self._feed._rows, self._feed._head, self._rows_max, self._held_by_cursors)
 
-    def settle(
+    def apply_staged(
         self,
         authority: Any,
         record: RecordT,

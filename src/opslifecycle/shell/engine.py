@@ -1,4 +1,4 @@
-"""The engine: it gives commands to the authority and publishes their effects in one step.
+"""The engine: it gives commands to the authority and publishes their effects in one command.
 
 Without a store, the calling thread decides and publishes in one short critical section. With a
 store, commands go through a committer: they are decided in a batch, committed, then published. The
@@ -18,10 +18,10 @@ from opslifecycle.errors import (
     OpsLifecycleError,
     RegistryClosedError,
 )
-from opslifecycle.shell.commands import Answered, Blocked, new_future, pending_step
+from opslifecycle.shell.commands import Command
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.effects import EffectRunner, RecordT
-from opslifecycle.shell.steps import Step
+from opslifecycle.shell.pending import ReadyResult, ThreadWaiter, new_future, pending_of
 from opslifecycle.sync.barriers import Satisfy
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import WaitT, ended, failed
@@ -36,7 +36,7 @@ class Authority(Timed, Protocol[IdT, RecordT]):
     records: dict[IdT, RecordT]
 
 
-class Shell(Generic[IdT, RecordT]):
+class Engine(Generic[IdT, RecordT]):
     """The state around one authority, behind one lock."""
 
     def __init__(
@@ -52,12 +52,12 @@ class Shell(Generic[IdT, RecordT]):
         self.effects = effects
         self._authority = authority
         # Until when the time that the authority was told is right.
-        self._told_until_ns = 0
+        self._time_valid_until_ns = 0
         self._committer = committer
         self._closed: type[OpsLifecycleError] | None = None
         if committer is not None:
             committer.attach(self)
-        _SHELLS.add(self)
+        _ENGINES.add(self)
 
     def begin(self) -> None:
         """Begin to work. From here on the shell is to be closed, and may be before."""
@@ -66,35 +66,34 @@ class Shell(Generic[IdT, RecordT]):
 
     # Commands -----------------------------------------------------------------------------------
 
-    def run(self, step: Step) -> Any:
+    def run(self, command: Command) -> Any:
         """Run a command and return its result, or raise its rejection.
 
         With a store this blocks until the command is durable, also in an event loop.
         """
         if self._committer is not None:
-            waiting = Blocked()
-            self._committer.submit(pending_step(waiting, step))
+            waiting = ThreadWaiter()
+            self._committer.submit(pending_of(waiting, command))
             return waiting.join()
-        value = self.lock.hold(self._run, step)
+        value = self.lock.hold(self._run, command)
         if isinstance(value, OpsLifecycleError):
             raise value
         return value
 
-    def _run(self, step: Step) -> Any:
+    def _run(self, command: Command) -> Any:
         if self._closed is not None:
             raise self._closed
         try:
-            self.clock.tell(self._authority)
-            value, changes, _ = step.run(self._authority)
+            self.clock.set_time(self._authority)
+            value, changes, _ = command.run(self._authority)
             for record, effects in changes:
-                self.effects.carry_out(
-                    self._authority, record, effects, step.decide, step.arguments
-                )
+                decide, arguments = command.decide, command.arguments
+                self.effects.apply(self._authority, record, effects, decide, arguments)
             self.effects.evict_passed(self._authority)
             if self.effects.outbox is not None:
                 self.effects.outbox.publish()
         except BaseException:
-            self.break_off()
+            self.fail()
             raise
         return value
 
@@ -111,7 +110,7 @@ class Shell(Generic[IdT, RecordT]):
         a command is written with the next commit, at most a second later.
         """
         if self._committer is not None:
-            waiting = Blocked()
+            waiting = ThreadWaiter()
             self._committer.submit((waiting, id, decide, arguments, deferred))
             waiting.join()
             return
@@ -127,8 +126,8 @@ class Shell(Generic[IdT, RecordT]):
             if self._closed is not None:
                 raise self._closed
             authority = self._authority
-            if now_ns() >= self._told_until_ns:
-                self._told_until_ns = self.clock.tell(authority)
+            if now_ns() >= self._time_valid_until_ns:
+                self._time_valid_until_ns = self.clock.set_time(authority)
             whole = False
             # Spelled out, because handing on any number of arguments takes far longer.
             if len(arguments) == 1:
@@ -138,14 +137,14 @@ class Shell(Generic[IdT, RecordT]):
             else:
                 effects = decide(authority, *arguments)
             if effects.__class__ is tuple and (effects or self.effects.listing.is_built):
-                self.effects.carry_out(authority, authority.records[id], effects, decide, arguments)
+                self.effects.apply(authority, authority.records[id], effects, decide, arguments)
             whole = True
             mutex.release()
             if lock.left:
-                lock.settle()
+                lock.drain()
         except BaseException:
             if not whole:
-                # As `break_off`, for whose call the stack may have no room.
+                # As `fail`, for whose call the stack may have no room.
                 self._closed = CommandBrokenOffError
                 self.effects.listing.is_built = False
                 lock.left[self.effects.end] = True
@@ -154,7 +153,7 @@ class Shell(Generic[IdT, RecordT]):
             except RuntimeError:
                 pass
             if lock.left:
-                lock.settle()
+                lock.drain()
             raise
         if effects.__class__ is not tuple:
             raise effects
@@ -169,20 +168,20 @@ class Shell(Generic[IdT, RecordT]):
         """Do what `act` does without blocking the event loop; like `start`, with one call less."""
         if self._committer is None:
             self.act(id, decide, arguments, deferred)
-            return Answered(None)
+            return ReadyResult(None)
         future = new_future()
         self._committer.submit((future, id, decide, arguments, deferred))
         return future
 
-    def start(self, step: Step) -> Awaitable[Any]:
+    def start(self, command: Command) -> Awaitable[Any]:
         """Run a command without blocking the event loop, and return its result as an awaitable.
 
         Cancelling the task that awaits it does not undo the command.
         """
         if self._committer is None:
-            return Answered(self.run(step))
+            return ReadyResult(self.run(command))
         future = new_future()
-        self._committer.submit(pending_step(future, step))
+        self._committer.submit(pending_of(future, command))
         return future
 
     # Waits --------------------------------------------------------------------------------------
@@ -211,14 +210,14 @@ class Shell(Generic[IdT, RecordT]):
                 wait = self.effects.watchers.add(id, kind, lock)
             mutex.release()
             if lock.left:
-                lock.settle()
+                lock.drain()
         except BaseException:
             try:
                 mutex.release()
             except RuntimeError:
                 pass
             if lock.left:
-                lock.settle()
+                lock.drain()
             raise
         return wait
 
@@ -298,7 +297,7 @@ class Shell(Generic[IdT, RecordT]):
             self._committer.close()
         self.end(RegistryClosedError)
 
-    def break_off(self) -> None:
+    def fail(self) -> None:
         """Close: whatever interrupted a command half-way broke the state. The lock is held.
 
         Without a call into Python, for which the stack may have no room; the waits end when the
@@ -349,7 +348,7 @@ class Shell(Generic[IdT, RecordT]):
         else:
             self.lock.defer(self._end)
 
-    def disown(self) -> None:
+    def detach_after_fork(self) -> None:
         """Refuse to work in a forked child: the parent still owns what is shared."""
         self.lock.renew()
         self._committer = None
@@ -359,13 +358,13 @@ class Shell(Generic[IdT, RecordT]):
         self.lock.left.clear()
 
 
-_SHELLS: weakref.WeakSet[Shell[Any, Any]] = weakref.WeakSet()
+_ENGINES: weakref.WeakSet[Engine[Any, Any]] = weakref.WeakSet()
 
 
-def _disown_all() -> None:
-    for shell in list(_SHELLS):
-        shell.disown()
+def _detach_all() -> None:
+    for shell in list(_ENGINES):
+        shell.detach_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown_all)
+    os.register_at_fork(after_in_child=_detach_all)

@@ -7,8 +7,8 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.shell.commands import PendingCommand, answer_all
 from opslifecycle.shell.messages import OutboxEntry
+from opslifecycle.shell.pending import PendingCommand, set_results
 
 #: A command, an outbox message that a delivery has changed, or None when no more will come.
 Item: TypeAlias = "PendingCommand | OutboxEntry | None"
@@ -67,7 +67,7 @@ class Mailbox:
 
 def _refuse_all(items: Iterable[Item], reason: type[OpsLifecycleError]) -> None:
     rest = commands_of(items)
-    answer_all(rest, [reason() for _ in rest])
+    set_results(rest, [reason() for _ in rest])
 
 
 def commands_of(items: Iterable[Item]) -> list[PendingCommand]:

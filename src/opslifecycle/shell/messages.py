@@ -67,7 +67,7 @@ class DeadLetter(Generic[MessageT]):
 
 
 @attrs.frozen
-class Command:
+class OutboxCommand:
     """What messages say of a function of the authority: its action, and its parameters' types."""
 
     action: Enum
@@ -93,7 +93,7 @@ class OutboxRules:
     # The keys are members of closed sets of the machine's own; a mapping's keys are invariant.
     attempts: Mapping[Any, int]
     actions: Mapping[Any, Mapping[str, Any]]
-    commands: Mapping[Callable[..., Any], Command]
+    commands: Mapping[Callable[..., Any], OutboxCommand]
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from opslifecycle.errors import RegistryOwnedError
 from opslifecycle.shell.delivery import opening_loop
-from opslifecycle.shell.engine import Shell
+from opslifecycle.shell.engine import Engine
 from opslifecycle.stores.base import Store
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class Opening:
     def give_up(self, error: BaseException, registry: Any) -> None:
         """Close what was opened before `error`: the shell, or the store if there is none yet."""
         # Not in the generated constructor, where a setting may hide Python's own functions.
-        shell: Shell[Any, Any] | None = getattr(registry, "_shell", None)
+        shell: Engine[Any, Any] | None = getattr(registry, "_engine", None)
         if shell is not None:
             shell.close()
         elif self._store is not None and not (self._busy or isinstance(error, RegistryOwnedError)):

@@ -18,6 +18,7 @@ from typing import Any
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
+from opslifecycle.shell.commands import Command, Decision
 from opslifecycle.shell.delivery import AbandonedError, Caller, running_loop
 from opslifecycle.shell.messages import (
     DeadLetter,
@@ -26,7 +27,6 @@ from opslifecycle.shell.messages import (
     OutboxMessage,
     OutboxRules,
 )
-from opslifecycle.shell.steps import Answer, Step
 from opslifecycle.stores.base import Put
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import Gate
@@ -40,7 +40,7 @@ _log = logging.getLogger("opslifecycle")
 _delivering: ContextVar[Outbox | None] = ContextVar("_delivering", default=None)
 
 
-class _Decision(Enum):
+class _MessageChange(Enum):
     """What a command decides about a message."""
 
     REVIVE = "revive"
@@ -48,10 +48,10 @@ class _Decision(Enum):
     BEGIN = "begin"
 
 
-_TEXTS: dict[_Decision, Callable[[OutboxEntry], str | None]] = {
-    _Decision.REVIVE: OutboxEntry.revived_text,
-    _Decision.DISCARD: lambda entry: None,
-    _Decision.BEGIN: OutboxEntry.begun_text,
+_TEXTS: dict[_MessageChange, Callable[[OutboxEntry], str | None]] = {
+    _MessageChange.REVIVE: OutboxEntry.revived_text,
+    _MessageChange.DISCARD: lambda entry: None,
+    _MessageChange.BEGIN: OutboxEntry.begun_text,
 }
 
 
@@ -79,7 +79,7 @@ class Outbox:
         self._caller = None if handler is None else Caller(handler)
         #: Entries that the commands of this batch add, and those that they decide about.
         self._noted: list[OutboxEntry] = []
-        self._decided: dict[int, _Decision] = {}
+        self._decided: dict[int, _MessageChange] = {}
         self._entries: dict[int, OutboxEntry] = {}
         self._queue: SimpleQueue[OutboxEntry | None] = SimpleQueue()
         self._lanes = Lanes()
@@ -91,7 +91,7 @@ class Outbox:
         #: Called with each entry that a delivery has changed, for a store to write.
         self.changed: Callable[[OutboxEntry], None] = lambda entry: None
         #: Runs a command and waits for its commit; None without a store.
-        self.commit: Callable[[Step], object] | None = None
+        self.commit: Callable[[Command], object] | None = None
 
     # Commands: called by the thread that decides ------------------------------------------------
 
@@ -133,16 +133,16 @@ class Outbox:
             f',"record":{self._body_of(record)}'
         )
 
-    def retrying(self, number: int) -> Step:
+    def retrying(self, number: int) -> Command:
         """Return the command that gives a dead letter all its attempts again."""
-        return self._deciding(number, _Decision.REVIVE)
+        return self._deciding(number, _MessageChange.REVIVE)
 
-    def discarding(self, number: int) -> Step:
+    def discarding(self, number: int) -> Command:
         """Return the command that erases a dead letter."""
-        return self._deciding(number, _Decision.DISCARD)
+        return self._deciding(number, _MessageChange.DISCARD)
 
-    def _deciding(self, number: int, decision: _Decision) -> Step:
-        def step(authority: Any) -> Answer:
+    def _deciding(self, number: int, decision: _MessageChange) -> Command:
+        def run(authority: Any) -> Decision:
             entry = self._entries.get(number)
             if entry is None or not entry.dead or number in self._decided:
                 reason = f"there is no dead letter {number}: `dead_letters()` lists them"
@@ -150,17 +150,17 @@ class Outbox:
             self._decided[number] = decision
             return None, (), True
 
-        return Step(step)
+        return Command(run)
 
-    def _beginning(self, entry: OutboxEntry) -> Step:
+    def _beginning(self, entry: OutboxEntry) -> Command:
         """Return the command that counts a delivery before it begins."""
 
-        def step(authority: Any) -> Answer:
+        def run(authority: Any) -> Decision:
             if not entry.gone:
-                self._decided.setdefault(entry.message.number, _Decision.BEGIN)
+                self._decided.setdefault(entry.message.number, _MessageChange.BEGIN)
             return None, (), True
 
-        return Step(step)
+        return Command(run)
 
     def noted(self) -> dict[str, str | None]:
         """What a store has to write for the commands of this batch: texts by id, None to erase."""
@@ -184,10 +184,10 @@ class Outbox:
         self.restore(noted)
         for number, decision in decided.items():
             entry = self._entries[number]
-            if decision is _Decision.REVIVE:
+            if decision is _MessageChange.REVIVE:
                 entry.revive()
                 self.restore([entry])
-            elif decision is _Decision.DISCARD:
+            elif decision is _MessageChange.DISCARD:
                 entry.gone = True
                 del self._entries[number]
 

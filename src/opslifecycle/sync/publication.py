@@ -57,7 +57,7 @@ class PublicationLock:
             result = work(*arguments)
             mutex.release()
             if self.left:
-                self.settle()
+                self.drain()
         except BaseException:
             # Here and in the two sections that cannot afford this call: no function in between,
             # for which the stack may have no room.
@@ -66,7 +66,7 @@ class PublicationLock:
             except RuntimeError:
                 pass
             if self.left:
-                self.settle()
+                self.drain()
             raise
         return result
 
@@ -83,9 +83,9 @@ class PublicationLock:
     def defer(self, work: Callable[[], object]) -> None:
         """Call `work` under the lock, now or when its holder leaves it. For finalizers."""
         self.left[work] = True
-        self.settle()
+        self.drain()
 
-    def settle(self) -> None:
+    def drain(self) -> None:
         """Do the work in `left`. A thread that holds the lock does it instead when it leaves."""
         # Whatever is noted before the holder's release is seen by the holder afterwards, and
         # whatever is noted after it finds the lock free: no work is left behind either way.

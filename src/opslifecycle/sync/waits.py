@@ -224,7 +224,7 @@ class Wait(NotCopyable, Generic[T]):
             return cell.value  # type: ignore[return-value]
         if cell.state is _State.FAILED:
             assert isinstance(cell.value, OpsLifecycleError)
-            raise cell.value.again()
+            raise cell.value.clone()
         from opslifecycle.sync.cancellation import WaitCancelledError
 
         raise WaitCancelledError

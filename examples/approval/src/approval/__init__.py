@@ -41,17 +41,17 @@ from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
 from .reads import DEFAULT_DECISIONS_MAX, RequestReads
 from .registry import ApprovalRegistry
 from .seam import AbstractRequestRegistry
-from .storage import DIGEST, STORAGE, VERSION
+from .storage import CODEC, DIGEST, VERSION
 from .values import Ask, Decision, Denied, Expired, Granted, Vote, Withdrawn
 from .views import DecisionBatch, DecisionEntry, RequestSnapshot
 
 __all__ = [
+    "CODEC",
     "DEFAULT_DECISIONS_MAX",
     "DIGEST",
     "INVARIANTS",
     "OUTBOX",
     "STEPS",
-    "STORAGE",
     "VERSION",
     "AbstractRequestRegistry",
     "AmountExceededError",

@@ -147,12 +147,12 @@ class RequestAuthority:
         id = ask.id
         request = self.records.get(id)
         if request is not None:
-            return RequestExistsError(id).by("new")
+            return RequestExistsError(id).with_guard("new")
         if ask.amount > ask.kind.amount_max:
             return AmountExceededError(
                 ask.amount,
                 ask.kind.amount_max,
-            ).by("within_limit")
+            ).with_guard("within_limit")
         request = RequestRecord(
             id,
             self.clock_offset_ms,
@@ -170,9 +170,13 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in _FROM_DRAFTED:
-            return WrongStageError(id, request.status, "circulate").by("legal_status")
+            return WrongStageError(
+                id,
+                request.status,
+                "circulate",
+            ).with_guard("legal_status")
         request.status = _CIRCULATING
         return _NO_EFFECTS
 
@@ -183,15 +187,19 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(id, request.status, "endorse").by("legal_status")
+            return WrongStageError(
+                id,
+                request.status,
+                "endorse",
+            ).with_guard("legal_status")
         if vote.by == request.ask.by:
-            return OwnRequestError(id).by("somebody_else")
+            return OwnRequestError(id).with_guard("somebody_else")
         if vote.at_ms >= request.ask.expires_at_ms:
-            return ExpiredError(id, request.ask.expires_at_ms).by("in_time")
+            return ExpiredError(id, request.ask.expires_at_ms).with_guard("in_time")
         if request.approvals + 1 >= request.kind.quorum:
-            return QuorumReachedError(id, request.kind.quorum).by("more_needed")
+            return QuorumReachedError(id, request.kind.quorum).with_guard("more_needed")
         request.approvals += 1
         request.last_vote = vote
         return _NO_EFFECTS
@@ -203,16 +211,24 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(id, request.status, "grant").by("legal_status")
+            return WrongStageError(
+                id,
+                request.status,
+                "grant",
+            ).with_guard("legal_status")
         if vote.by == request.ask.by:
-            return OwnRequestError(id).by("somebody_else")
+            return OwnRequestError(id).with_guard("somebody_else")
         if vote.at_ms >= request.ask.expires_at_ms:
-            return ExpiredError(id, request.ask.expires_at_ms).by("in_time")
+            return ExpiredError(id, request.ask.expires_at_ms).with_guard("in_time")
         approvals = request.approvals + 1
         if approvals < request.kind.quorum:
-            return QuorumMissingError(id, approvals, request.kind.quorum).by("enough")
+            return QuorumMissingError(
+                id,
+                approvals,
+                request.kind.quorum,
+            ).with_guard("enough")
         request.approvals += 1
         request.last_vote = vote
         return self._end(request, _GRANTED, _granted(vote))
@@ -229,9 +245,13 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(id, request.status, "deny").by("legal_status")
+            return WrongStageError(
+                id,
+                request.status,
+                "deny",
+            ).with_guard("legal_status")
         return self._end(request, _DENIED, _denied(by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> Effects | _rt.OpsLifecycleError:
@@ -241,11 +261,15 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in _FROM_LIVE:
-            return WrongStageError(id, request.status, "expire").by("legal_status")
+            return WrongStageError(
+                id,
+                request.status,
+                "expire",
+            ).with_guard("legal_status")
         if at_ms < request.ask.expires_at_ms:
-            return NotExpiredError(id, request.ask.expires_at_ms).by("overdue")
+            return NotExpiredError(id, request.ask.expires_at_ms).with_guard("overdue")
         return self._end(request, _EXPIRED, _expired(at_ms))
 
     def withdraw(self, id: RequestId) -> Effects | _rt.OpsLifecycleError:
@@ -255,14 +279,14 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in _FROM_LIVE:
             done = request.status in _DONE_IN_WITHDRAWN
             return WrongStageError(
                 id,
                 request.status,
                 "withdraw",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         return self._end(request, _WITHDRAWN, Withdrawn())
 
     def collect_decided(self) -> list[RequestRecord] | _rt.OpsLifecycleError:
@@ -288,7 +312,7 @@ class RequestAuthority:
         """Wait for a decision."""
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         return None
 
     def cursor_of(self, consumer: DecisionReader) -> int:
@@ -329,14 +353,14 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in from_statuses:
             done = request.status in done_in
             return WrongStageError(
                 id,
                 request.status,
                 label,
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         return None
 
     def _endorse_refused(
@@ -352,16 +376,16 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in from_statuses:
             done = request.status in done_in
             return WrongStageError(
                 id,
                 request.status,
                 label,
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         if request.approvals + 1 >= request.kind.quorum:
-            return QuorumReachedError(id, request.kind.quorum).by("more_needed")
+            return QuorumReachedError(id, request.kind.quorum).with_guard("more_needed")
         return None
 
     def _grant_refused(
@@ -377,17 +401,21 @@ class RequestAuthority:
         """
         request = self.records.get(id)
         if request is None:
-            return RequestNotFoundError(id).by("known")
+            return RequestNotFoundError(id).with_guard("known")
         if request.status not in from_statuses:
             done = request.status in done_in
             return WrongStageError(
                 id,
                 request.status,
                 label,
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         approvals = request.approvals + 1
         if approvals < request.kind.quorum:
-            return QuorumMissingError(id, approvals, request.kind.quorum).by("enough")
+            return QuorumMissingError(
+                id,
+                approvals,
+                request.kind.quorum,
+            ).with_guard("enough")
         return None
 
     def allowed(self, id: RequestId) -> tuple[_rt.Permission, ...]:

@@ -58,8 +58,8 @@ _ACTIONS: dict[RequestAction, dict[str, Any]] = {
 }
 
 
-def _command(action: RequestAction) -> _rt.Command:
-    return _rt.Command(action, _ACTIONS[action])
+def _command(action: RequestAction) -> _rt.OutboxCommand:
+    return _rt.OutboxCommand(action, _ACTIONS[action])
 
 
 OUTBOX = _rt.OutboxRules(

@@ -18,7 +18,7 @@ from .handles import BatchWait, RequestWatch, satisfied
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
-from .storage import STORAGE, body_of, messages_of, put_of, restore, state_of
+from .storage import CODEC, body_of, messages_of, put_of, restore, state_of
 from .views import (
     DecisionBatch,
     DecisionEntry,
@@ -54,7 +54,7 @@ class RequestReads:
             _rt.check_instance("store", store, _rt.Store)
         _opening = _rt.Opening(store)
         try:
-            _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+            _stored = store.open(CODEC.identity) if store is not None else _rt.EMPTY
             with _rt.reading(store):
                 self._begin(store, _stored, decisions_max, on_effect)
             if store is not None and _stored.state is not None:
@@ -102,21 +102,21 @@ class RequestReads:
             committer = _rt.Committer(
                 authority,
                 store,
-                STORAGE,
+                CODEC,
                 str(epoch_id),
                 stored.state,
             )
         self._authority = authority
-        self._shell = _rt.Shell(authority, lock, effects, committer)
-        self._shell.begin()
+        self._engine = _rt.Engine(authority, lock, effects, committer)
+        self._engine.begin()
         outbox.restore(messages_of(stored))
         # A registry that is dropped without being closed leaves nobody waiting for it.
-        weakref.finalize(self, self._shell.abandon).atexit = False
+        weakref.finalize(self, self._engine.abandon).atexit = False
 
     def _recover(self, interrupted: _rt.Interrupted | None) -> None:
-        step = _rt.recovering(interrupted, None, None)
-        if step is not None:
-            self._shell.run(step)
+        command = _rt.recovering(interrupted, None, None)
+        if command is not None:
+            self._engine.run(command)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
@@ -130,7 +130,7 @@ class RequestReads:
             rows = [put_of(each) for each in self._feed.records()]
             return records, rows, state_of(self._authority, str(self._feed.epoch_id))
 
-        return _rt.seal(STORAGE.identity, *self._shell.lock.hold(held))
+        return _rt.seal(CODEC.identity, *self._engine.lock.hold(held))
 
     _capture = capture
 
@@ -150,14 +150,14 @@ class RequestReads:
             InvalidValueError: The store is not empty.
         """
         epoch_id = str(FeedId.new())
-        stored = _rt.unseal(document, STORAGE.identity, epoch_id=epoch_id)
+        stored = _rt.unseal(document, CODEC.identity, epoch_id=epoch_id)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
         self = cls.__new__(cls)
         opening = _rt.Opening(store)
         try:
             if store is not None:
-                _rt.fill(store, STORAGE.identity, stored)
+                _rt.fill(store, CODEC.identity, stored)
             with _rt.reading(store):
                 self._begin(store, stored, _rt.UNSET, None)
             self._recover(None if store is None else store.interrupted)
@@ -178,7 +178,7 @@ class RequestReads:
         """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        return self._shell.watch(id, _watch, RequestWatch)
+        return self._engine.watch(id, _watch, RequestWatch)
 
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
         """One request as it was at one instant.
@@ -187,7 +187,7 @@ class RequestReads:
         """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        return self._shell.view(id, _snapshot_of)
+        return self._engine.view(id, _snapshot_of)
 
     def requests(
         self,
@@ -206,7 +206,7 @@ class RequestReads:
             _rt.check_instance("kind", kind, RequestKind)
         if by is not None:
             _rt.check_exact("by", by, PersonId)
-        return self._shell.views((status, kind, by), _listing_order, _snapshot_of)
+        return self._engine.views((status, kind, by), _listing_order, _snapshot_of)
 
     def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId]:
         """Every public decision, in order.
@@ -219,7 +219,7 @@ class RequestReads:
         """Return the cursor of a consumer; 0 at first."""
         if type(consumer) is not DecisionReader:
             _rt.check_instance("consumer", consumer, DecisionReader)
-        return self._shell.ask(RequestAuthority.cursor_of, consumer)
+        return self._engine.ask(RequestAuthority.cursor_of, consumer)
 
     def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
         """Wait until every request of a batch is decided.
@@ -232,7 +232,7 @@ class RequestReads:
         if type(batch_id) is not BatchId:
             _rt.check_exact("batch_id", batch_id, BatchId)
         _members = _rt.check_many("ids", ids, RequestId)
-        return self._shell.wait_for_all(
+        return self._engine.wait_for_all(
             batch_id,
             _members,
             RequestAuthority.wait_for_batch,
@@ -244,23 +244,23 @@ class RequestReads:
         """How a request looks to the one who made it."""
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        return self._shell.ask(RequestAuthority.standing_of, id)
+        return self._engine.ask(RequestAuthority.standing_of, id)
 
     def urgency_of(self, id: RequestId) -> Urgency:
         """How soon somebody has to look at it."""
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        return self._shell.ask(RequestAuthority.urgency_of, id)
+        return self._engine.ask(RequestAuthority.urgency_of, id)
 
     def is_missing_votes(self, id: RequestId) -> bool:
         """Whether more than one approval is missing."""
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        return self._shell.ask(RequestAuthority.is_missing_votes, id)
+        return self._engine.ask(RequestAuthority.is_missing_votes, id)
 
     def pending_effects(self) -> tuple[RequestOutboxMessage, ...]:
         """Return the outbox messages that are not delivered yet, by their numbers."""
-        return self._shell.lock.hold(self._outbox.pending)
+        return self._engine.lock.hold(self._outbox.pending)
 
     _pending_effects = pending_effects
 
@@ -270,7 +270,7 @@ class RequestReads:
 
         They stay until `retry_dead_letter` or `discard_dead_letter`.
         """
-        return self._shell.lock.hold(self._outbox.dead_letters)
+        return self._engine.lock.hold(self._outbox.dead_letters)
 
     _dead_letters = dead_letters
 
@@ -281,7 +281,7 @@ class RequestReads:
         raise.
         """
         _rt.check_instance("id", id, RequestId)
-        return self._shell.ask(RequestAuthority.allowed, id)
+        return self._engine.ask(RequestAuthority.allowed, id)
 
     _allowed = allowed
 
@@ -292,10 +292,10 @@ class RequestReads:
         """
 
         def broken() -> list[str]:
-            barriers = self._shell.effects.barriers.all()
+            barriers = self._engine.effects.barriers.all()
             state = (self._authority, self._feed.entries(), barriers)
             return [name for name, holds in INVARIANTS.items() if not holds(*state)]
 
-        return self._shell.lock.hold(broken)
+        return self._engine.lock.hold(broken)
 
     _broken_invariants = broken_invariants

@@ -302,7 +302,7 @@ def message_snapshot(id: str, body: str) -> RequestSnapshot:
     return snapshot_of(record_of(id, body), 0)
 
 
-STORAGE = _rt.Storage(
+CODEC = _rt.RecordCodec(
     identity=_rt.Identity("approval", VERSION, DIGEST),
     stage=stage,
     absorb=absorb,

@@ -19,13 +19,13 @@ from .invariants import INVARIANTS
 from .reads import OrderReads
 from .registry import FulfilmentRegistry
 from .seam import AbstractOrderRegistry
-from .storage import DIGEST, STORAGE, VERSION
+from .storage import CODEC, DIGEST, VERSION
 from .views import OrderSnapshot
 
 __all__ = [
+    "CODEC",
     "DIGEST",
     "INVARIANTS",
-    "STORAGE",
     "VERSION",
     "AbstractOrderRegistry",
     "AsyncFulfilmentRegistry",

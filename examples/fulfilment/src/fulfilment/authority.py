@@ -240,7 +240,7 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is not None:
-            return OrderExistsError(id).by("new")
+            return OrderExistsError(id).with_guard("new")
         order = OrderRecord(
             id,
             self.clock_offset_ms,
@@ -257,9 +257,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_DRAFTED:
-            return WrongStageError(id, order.status, "place").by("legal_status")
+            return WrongStageError(id, order.status, "place").with_guard("legal_status")
         order.changes += 1
         order.placed_at_ms = order.clock_offset_ms + self.now_ms
         order.status = _PLACED
@@ -272,9 +272,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PLACED:
-            return WrongStageError(id, order.status, "screen").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "screen",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _SCREENED
         return _NO_EFFECTS
@@ -286,9 +290,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PLACED_OR_SCREENED_OR_ACCEPTED:
-            return WrongStageError(id, order.status, "hold").by("legal_status")
+            return WrongStageError(id, order.status, "hold").with_guard("legal_status")
         order.changes += 1
         order.status = _HELD
         return _NO_EFFECTS
@@ -300,9 +304,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_HELD:
-            return WrongStageError(id, order.status, "release").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "release",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _SCREENED
         return _NO_EFFECTS
@@ -314,9 +322,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_SCREENED:
-            return WrongStageError(id, order.status, "accept").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "accept",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _ACCEPTED
         return _NO_EFFECTS
@@ -328,9 +340,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PLACED_OR_SCREENED_OR_HELD:
-            return WrongStageError(id, order.status, "reject").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "reject",
+            ).with_guard("legal_status")
         order.changes += 1
         return self._end(order, _REJECTED, _REJECTED)
 
@@ -341,9 +357,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_ACCEPTED:
-            return WrongStageError(id, order.status, "invoice").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "invoice",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _INVOICED
         return _NO_EFFECTS
@@ -355,9 +375,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_INVOICED:
-            return WrongStageError(id, order.status, "remind").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "remind",
+            ).with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -368,9 +392,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_INVOICED:
-            return WrongStageError(id, order.status, "pay").by("legal_status")
+            return WrongStageError(id, order.status, "pay").with_guard("legal_status")
         order.changes += 1
         order.status = _PAID
         return _NO_EFFECTS
@@ -382,9 +406,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PAID_OR_ALLOCATED_OR_BACKORDERED:
-            return WrongStageError(id, order.status, "charge_back").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "charge_back",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _INVOICED
         return _NO_EFFECTS
@@ -396,9 +424,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PAID_OR_BACKORDERED:
-            return WrongStageError(id, order.status, "allocate").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "allocate",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _ALLOCATED
         return _NO_EFFECTS
@@ -410,9 +442,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PAID:
-            return WrongStageError(id, order.status, "backorder").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "backorder",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _BACKORDERED
         return _NO_EFFECTS
@@ -424,9 +460,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_BACKORDERED:
-            return WrongStageError(id, order.status, "restock").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "restock",
+            ).with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -437,9 +477,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_ALLOCATED:
-            return WrongStageError(id, order.status, "deallocate").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "deallocate",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _PAID
         return _NO_EFFECTS
@@ -451,9 +495,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_ALLOCATED:
-            return WrongStageError(id, order.status, "start_picking").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "start_picking",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _PICKING
         return _NO_EFFECTS
@@ -465,9 +513,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PICKING:
-            return WrongStageError(id, order.status, "pick_line").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "pick_line",
+            ).with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -478,9 +530,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PICKING:
-            return WrongStageError(id, order.status, "short_pick").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "short_pick",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _BACKORDERED
         return _NO_EFFECTS
@@ -492,13 +548,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PICKING:
             return WrongStageError(
                 id,
                 order.status,
                 "finish_picking",
-            ).by("legal_status")
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _PICKED
         return _NO_EFFECTS
@@ -510,9 +566,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PICKED:
-            return WrongStageError(id, order.status, "repick").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "repick",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _PICKING
         return _NO_EFFECTS
@@ -524,9 +584,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PICKED:
-            return WrongStageError(id, order.status, "start_packing").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "start_packing",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _PACKING
         return _NO_EFFECTS
@@ -538,9 +602,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PICKED_OR_PACKING:
-            return WrongStageError(id, order.status, "damage").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "damage",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _ALLOCATED
         return _NO_EFFECTS
@@ -552,9 +620,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PACKING:
-            return WrongStageError(id, order.status, "close_parcel").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "close_parcel",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _PACKED
         return _NO_EFFECTS
@@ -566,9 +638,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PACKED_OR_LABELLED:
-            return WrongStageError(id, order.status, "reopen").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "reopen",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _PACKING
         return _NO_EFFECTS
@@ -580,9 +656,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PACKED:
-            return WrongStageError(id, order.status, "weigh").by("legal_status")
+            return WrongStageError(id, order.status, "weigh").with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -593,9 +669,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PACKED:
-            return WrongStageError(id, order.status, "label").by("legal_status")
+            return WrongStageError(id, order.status, "label").with_guard("legal_status")
         order.changes += 1
         order.status = _LABELLED
         return _NO_EFFECTS
@@ -607,9 +683,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_LABELLED_OR_STAGED:
-            return WrongStageError(id, order.status, "relabel").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "relabel",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _LABELLED
         return _NO_EFFECTS
@@ -621,9 +701,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_LABELLED:
-            return WrongStageError(id, order.status, "stage").by("legal_status")
+            return WrongStageError(id, order.status, "stage").with_guard("legal_status")
         order.changes += 1
         order.status = _STAGED
         return _NO_EFFECTS
@@ -635,9 +715,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_STAGED:
-            return WrongStageError(id, order.status, "unstage").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "unstage",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _LABELLED
         return _NO_EFFECTS
@@ -649,9 +733,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_STAGED:
-            return WrongStageError(id, order.status, "hand_over").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "hand_over",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _HANDED_OVER
         return _NO_EFFECTS
@@ -663,9 +751,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_HANDED_OVER:
-            return WrongStageError(id, order.status, "refuse_pickup").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "refuse_pickup",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _STAGED
         return _NO_EFFECTS
@@ -677,9 +769,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_HANDED_OVER:
-            return WrongStageError(id, order.status, "depart").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "depart",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _TRAVELLING
         return _NO_EFFECTS
@@ -691,9 +787,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(id, order.status, "scan").by("legal_status")
+            return WrongStageError(id, order.status, "scan").with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -704,9 +800,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_TRAVELLING_OR_AT_DEPOT:
-            return WrongStageError(id, order.status, "reroute").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "reroute",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _TRAVELLING
         return _NO_EFFECTS
@@ -718,9 +818,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(id, order.status, "enter_customs").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "enter_customs",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _AT_CUSTOMS
         return _NO_EFFECTS
@@ -732,9 +836,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(id, order.status, "ask_papers").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "ask_papers",
+            ).with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -745,9 +853,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(id, order.status, "clear_customs").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "clear_customs",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _TRAVELLING
         return _NO_EFFECTS
@@ -759,9 +871,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(id, order.status, "seize").by("legal_status")
+            return WrongStageError(id, order.status, "seize").with_guard("legal_status")
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
@@ -772,9 +884,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(id, order.status, "arrive").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "arrive",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _AT_DEPOT
         return _NO_EFFECTS
@@ -786,9 +902,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_AT_DEPOT:
-            return WrongStageError(id, order.status, "sort").by("legal_status")
+            return WrongStageError(id, order.status, "sort").with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -799,9 +915,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_AT_DEPOT:
-            return WrongStageError(id, order.status, "load").by("legal_status")
+            return WrongStageError(id, order.status, "load").with_guard("legal_status")
         order.changes += 1
         order.status = _OUT_FOR_DELIVERY
         return _NO_EFFECTS
@@ -813,9 +929,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(id, order.status, "unload").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "unload",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _AT_DEPOT
         return _NO_EFFECTS
@@ -827,9 +947,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(id, order.status, "attempt").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "attempt",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _ATTEMPTED
         return _NO_EFFECTS
@@ -841,9 +965,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_ATTEMPTED_OR_STORED:
-            return WrongStageError(id, order.status, "retry").by("legal_status")
+            return WrongStageError(id, order.status, "retry").with_guard("legal_status")
         order.changes += 1
         order.status = _OUT_FOR_DELIVERY
         return _NO_EFFECTS
@@ -855,9 +979,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_AT_DEPOT_OR_ATTEMPTED:
-            return WrongStageError(id, order.status, "store").by("legal_status")
+            return WrongStageError(id, order.status, "store").with_guard("legal_status")
         order.changes += 1
         order.status = _STORED
         return _NO_EFFECTS
@@ -869,9 +993,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_STORED:
-            return WrongStageError(id, order.status, "notify_pickup").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "notify_pickup",
+            ).with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -882,9 +1010,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(id, order.status, "deliver").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "deliver",
+            ).with_guard("legal_status")
         order.changes += 1
         return self._end(order, _DELIVERED, _DELIVERED)
 
@@ -895,13 +1027,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_STORED:
             return WrongStageError(
                 id,
                 order.status,
                 "collect_parcel",
-            ).by("legal_status")
+            ).with_guard("legal_status")
         order.changes += 1
         return self._end(order, _DELIVERED, _DELIVERED)
 
@@ -912,13 +1044,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_STATUSES_1:
             return WrongStageError(
                 id,
                 order.status,
                 "return_to_sender",
-            ).by("legal_status")
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _RETURNING
         return _NO_EFFECTS
@@ -930,9 +1062,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_RETURNING:
-            return WrongStageError(id, order.status, "scan_return").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "scan_return",
+            ).with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -943,13 +1079,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_RETURNING:
             return WrongStageError(
                 id,
                 order.status,
                 "receive_return",
-            ).by("legal_status")
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _RETURNED
         return _NO_EFFECTS
@@ -961,9 +1097,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_RETURNED:
-            return WrongStageError(id, order.status, "inspect").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "inspect",
+            ).with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -974,9 +1114,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_RETURNED:
-            return WrongStageError(id, order.status, "resend").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "resend",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _PACKED
         return _NO_EFFECTS
@@ -988,9 +1132,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_PAID_OR_BACKORDERED_OR_RETURNED:
-            return WrongStageError(id, order.status, "start_refund").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "start_refund",
+            ).with_guard("legal_status")
         order.changes += 1
         order.status = _REFUNDING
         return _NO_EFFECTS
@@ -1002,9 +1150,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_REFUNDING:
-            return WrongStageError(id, order.status, "retry_refund").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "retry_refund",
+            ).with_guard("legal_status")
         order.changes += 1
         return _NO_EFFECTS
 
@@ -1015,9 +1167,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_REFUNDING:
-            return WrongStageError(id, order.status, "refund").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "refund",
+            ).with_guard("legal_status")
         order.changes += 1
         return self._end(order, _REFUNDED, _REFUNDED)
 
@@ -1029,9 +1185,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_STATUSES_2:
-            return WrongStageError(id, order.status, "lose").by("legal_status")
+            return WrongStageError(id, order.status, "lose").with_guard("legal_status")
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
@@ -1042,9 +1198,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_DRAFTED:
-            return WrongStageError(id, order.status, "cancel_draft").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "cancel_draft",
+            ).with_guard("legal_status")
         order.changes += 1
         return self._end(order, _CANCELLED, _CANCELLED)
 
@@ -1055,9 +1215,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_STATUSES_3:
-            return WrongStageError(id, order.status, "cancel").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "cancel",
+            ).with_guard("legal_status")
         order.changes += 1
         return self._end(order, _CANCELLED, _CANCELLED)
 
@@ -1068,9 +1232,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_RETURNED:
-            return WrongStageError(id, order.status, "write_off").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "write_off",
+            ).with_guard("legal_status")
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
@@ -1085,9 +1253,13 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in _FROM_LIVE:
-            return WrongStageError(id, order.status, "annotate").by("legal_status")
+            return WrongStageError(
+                id,
+                order.status,
+                "annotate",
+            ).with_guard("legal_status")
         order.notes += 1
         order.last_note = note
         return _NO_EFFECTS
@@ -1096,7 +1268,7 @@ class OrderAuthority:
         """Wait for the end of an order."""
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         return None
 
     def _refused(
@@ -1111,9 +1283,9 @@ class OrderAuthority:
         """
         order = self.records.get(id)
         if order is None:
-            return OrderNotFoundError(id).by("known")
+            return OrderNotFoundError(id).with_guard("known")
         if order.status not in from_statuses:
-            return WrongStageError(id, order.status, label).by("legal_status")
+            return WrongStageError(id, order.status, label).with_guard("legal_status")
         return None
 
     def allowed(self, id: OrderId) -> tuple[_rt.Permission, ...]:

@@ -16,7 +16,7 @@ from .enums import OrderStatus
 from .handles import OrderWatch
 from .identifiers import OrderId
 from .invariants import INVARIANTS
-from .storage import STORAGE, put_of, restore, state_of
+from .storage import CODEC, put_of, restore, state_of
 from .views import OrderSnapshot, listing_keys, listing_order, snapshot_of
 
 _watch = OrderAuthority.watch
@@ -32,7 +32,7 @@ class OrderReads:
             _rt.check_instance("store", store, _rt.Store)
         _opening = _rt.Opening(store)
         try:
-            _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+            _stored = store.open(CODEC.identity) if store is not None else _rt.EMPTY
             with _rt.reading(store):
                 self._begin(store, _stored)
             if store is not None and _stored.state is not None:
@@ -52,20 +52,20 @@ class OrderReads:
             committer = _rt.Committer(
                 authority,
                 store,
-                STORAGE,
+                CODEC,
                 "",
                 stored.state,
             )
         self._authority = authority
-        self._shell = _rt.Shell(authority, lock, effects, committer)
-        self._shell.begin()
+        self._engine = _rt.Engine(authority, lock, effects, committer)
+        self._engine.begin()
         # A registry that is dropped without being closed leaves nobody waiting for it.
-        weakref.finalize(self, self._shell.abandon).atexit = False
+        weakref.finalize(self, self._engine.abandon).atexit = False
 
     def _recover(self, interrupted: _rt.Interrupted | None) -> None:
-        step = _rt.recovering(interrupted, None, None)
-        if step is not None:
-            self._shell.run(step)
+        command = _rt.recovering(interrupted, None, None)
+        if command is not None:
+            self._engine.run(command)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
@@ -78,7 +78,7 @@ class OrderReads:
             rows: list[_rt.Put] = []
             return records, rows, state_of(self._authority, "")
 
-        return _rt.seal(STORAGE.identity, *self._shell.lock.hold(held))
+        return _rt.seal(CODEC.identity, *self._engine.lock.hold(held))
 
     _capture = capture
 
@@ -97,14 +97,14 @@ class OrderReads:
             StoreDamagedError: The document was altered.
             InvalidValueError: The store is not empty.
         """
-        stored = _rt.unseal(document, STORAGE.identity)
+        stored = _rt.unseal(document, CODEC.identity)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
         self = cls.__new__(cls)
         opening = _rt.Opening(store)
         try:
             if store is not None:
-                _rt.fill(store, STORAGE.identity, stored)
+                _rt.fill(store, CODEC.identity, stored)
             with _rt.reading(store):
                 self._begin(store, stored)
             self._recover(None if store is None else store.interrupted)
@@ -125,7 +125,7 @@ class OrderReads:
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        return self._shell.watch(id, _watch, OrderWatch)
+        return self._engine.watch(id, _watch, OrderWatch)
 
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
         """One order as it was at one instant.
@@ -134,7 +134,7 @@ class OrderReads:
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        return self._shell.view(id, _snapshot_of)
+        return self._engine.view(id, _snapshot_of)
 
     def orders(
         self,
@@ -150,7 +150,7 @@ class OrderReads:
             _rt.check_instance("status", status, OrderStatus)
         if ended is not None:
             _rt.check_flag("ended", ended)
-        return self._shell.views((status, ended), _listing_order, _snapshot_of)
+        return self._engine.views((status, ended), _listing_order, _snapshot_of)
 
     def allowed(self, id: OrderId) -> tuple[_rt.Permission, ...]:
         """Return for every action whether it is legal for one order now.
@@ -159,7 +159,7 @@ class OrderReads:
         raise.
         """
         _rt.check_instance("id", id, OrderId)
-        return self._shell.ask(OrderAuthority.allowed, id)
+        return self._engine.ask(OrderAuthority.allowed, id)
 
     _allowed = allowed
 
@@ -170,10 +170,10 @@ class OrderReads:
         """
 
         def broken() -> list[str]:
-            barriers = self._shell.effects.barriers.all()
+            barriers = self._engine.effects.barriers.all()
             state = (self._authority, (), barriers)
             return [name for name, holds in INVARIANTS.items() if not holds(*state)]
 
-        return self._shell.lock.hold(broken)
+        return self._engine.lock.hold(broken)
 
     _broken_invariants = broken_invariants

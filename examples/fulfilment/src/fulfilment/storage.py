@@ -181,7 +181,7 @@ def latest_ms_of(order: OrderRecord) -> int:
     return max((time for time in times if time is not None), default=0)
 
 
-STORAGE = _rt.Storage(
+CODEC = _rt.RecordCodec(
     identity=_rt.Identity("fulfilment", VERSION, DIGEST),
     stage=stage,
     absorb=absorb,

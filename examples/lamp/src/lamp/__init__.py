@@ -18,12 +18,12 @@ from .identifiers import LampId
 from .reads import LampReads
 from .registry import LampRegistry
 from .seam import AbstractLampRegistry
-from .storage import DIGEST, STORAGE, VERSION
+from .storage import CODEC, DIGEST, VERSION
 from .views import LampSnapshot
 
 __all__ = [
+    "CODEC",
     "DIGEST",
-    "STORAGE",
     "VERSION",
     "AbstractLampRegistry",
     "AsyncLampRegistry",

@@ -84,7 +84,7 @@ class LampAuthority:
         """
         lamp = self.records.get(id)
         if lamp is not None:
-            return LampExistsError(id).by("new")
+            return LampExistsError(id).with_guard("new")
         lamp = LampRecord(id, room)
         self.records[id] = lamp
         return _NO_EFFECTS
@@ -96,14 +96,14 @@ class LampAuthority:
         """
         lamp = self.records.get(id)
         if lamp is None:
-            return LampNotFoundError(id).by("known")
+            return LampNotFoundError(id).with_guard("known")
         if lamp.status not in _FROM_DARK:
             done = lamp.status in _DONE_IN_LIT
             return LampError(
                 id,
                 lamp.status,
                 "light",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         lamp.switched += 1
         lamp.status = _LIT
         return _NO_EFFECTS
@@ -115,14 +115,14 @@ class LampAuthority:
         """
         lamp = self.records.get(id)
         if lamp is None:
-            return LampNotFoundError(id).by("known")
+            return LampNotFoundError(id).with_guard("known")
         if lamp.status not in _FROM_LIT:
             done = lamp.status in _DONE_IN_DARK
             return LampError(
                 id,
                 lamp.status,
                 "darken",
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         lamp.status = _DARK
         return _NO_EFFECTS
 
@@ -133,16 +133,16 @@ class LampAuthority:
         """
         lamp = self.records.get(id)
         if lamp is None:
-            return LampNotFoundError(id).by("known")
+            return LampNotFoundError(id).with_guard("known")
         if lamp.status not in _FROM_LIVE:
-            return LampError(id, lamp.status, "note_broken").by("legal_status")
+            return LampError(id, lamp.status, "note_broken").with_guard("legal_status")
         return self._end(lamp, _BROKEN, _BROKEN)
 
     def watch(self, id: LampId) -> _rt.OpsLifecycleError | None:
         """Wait until it is broken."""
         lamp = self.records.get(id)
         if lamp is None:
-            return LampNotFoundError(id).by("known")
+            return LampNotFoundError(id).with_guard("known")
         return None
 
     def _refused(
@@ -158,14 +158,14 @@ class LampAuthority:
         """
         lamp = self.records.get(id)
         if lamp is None:
-            return LampNotFoundError(id).by("known")
+            return LampNotFoundError(id).with_guard("known")
         if lamp.status not in from_statuses:
             done = lamp.status in done_in
             return LampError(
                 id,
                 lamp.status,
                 label,
-            ).by("legal_status", already_done=done)
+            ).with_guard("legal_status", already_done=done)
         return None
 
     def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:

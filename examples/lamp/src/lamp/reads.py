@@ -15,7 +15,7 @@ from .authority import LampAuthority
 from .enums import LampStatus
 from .handles import LampWatch
 from .identifiers import LampId
-from .storage import STORAGE, put_of, restore, state_of
+from .storage import CODEC, put_of, restore, state_of
 from .views import LampSnapshot, listing_keys, listing_order, snapshot_of
 
 _watch = LampAuthority.watch
@@ -31,7 +31,7 @@ class LampReads:
             _rt.check_instance("store", store, _rt.Store)
         _opening = _rt.Opening(store)
         try:
-            _stored = store.open(STORAGE.identity) if store is not None else _rt.EMPTY
+            _stored = store.open(CODEC.identity) if store is not None else _rt.EMPTY
             with _rt.reading(store):
                 self._begin(store, _stored)
             if store is not None and _stored.state is not None:
@@ -51,20 +51,20 @@ class LampReads:
             committer = _rt.Committer(
                 authority,
                 store,
-                STORAGE,
+                CODEC,
                 "",
                 stored.state,
             )
         self._authority = authority
-        self._shell = _rt.Shell(authority, lock, effects, committer)
-        self._shell.begin()
+        self._engine = _rt.Engine(authority, lock, effects, committer)
+        self._engine.begin()
         # A registry that is dropped without being closed leaves nobody waiting for it.
-        weakref.finalize(self, self._shell.abandon).atexit = False
+        weakref.finalize(self, self._engine.abandon).atexit = False
 
     def _recover(self, interrupted: _rt.Interrupted | None) -> None:
-        step = _rt.recovering(interrupted, None, None)
-        if step is not None:
-            self._shell.run(step)
+        command = _rt.recovering(interrupted, None, None)
+        if command is not None:
+            self._engine.run(command)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
@@ -77,7 +77,7 @@ class LampReads:
             rows: list[_rt.Put] = []
             return records, rows, state_of(self._authority, "")
 
-        return _rt.seal(STORAGE.identity, *self._shell.lock.hold(held))
+        return _rt.seal(CODEC.identity, *self._engine.lock.hold(held))
 
     _capture = capture
 
@@ -96,14 +96,14 @@ class LampReads:
             StoreDamagedError: The document was altered.
             InvalidValueError: The store is not empty.
         """
-        stored = _rt.unseal(document, STORAGE.identity)
+        stored = _rt.unseal(document, CODEC.identity)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
         self = cls.__new__(cls)
         opening = _rt.Opening(store)
         try:
             if store is not None:
-                _rt.fill(store, STORAGE.identity, stored)
+                _rt.fill(store, CODEC.identity, stored)
             with _rt.reading(store):
                 self._begin(store, stored)
             self._recover(None if store is None else store.interrupted)
@@ -124,7 +124,7 @@ class LampReads:
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        return self._shell.watch(id, _watch, LampWatch)
+        return self._engine.watch(id, _watch, LampWatch)
 
     def snapshot(self, id: LampId) -> LampSnapshot | None:
         """One lamp as it was at one instant.
@@ -133,7 +133,7 @@ class LampReads:
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        return self._shell.view(id, _snapshot_of)
+        return self._engine.view(id, _snapshot_of)
 
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
         """The lamps of the house, by room.
@@ -142,7 +142,7 @@ class LampReads:
         """
         if status is not None:
             _rt.check_instance("status", status, LampStatus)
-        return self._shell.views((status,), _listing_order, _snapshot_of)
+        return self._engine.views((status,), _listing_order, _snapshot_of)
 
     def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:
         """Return for every action whether it is legal for one lamp now.
@@ -151,6 +151,6 @@ class LampReads:
         raise.
         """
         _rt.check_instance("id", id, LampId)
-        return self._shell.ask(LampAuthority.allowed, id)
+        return self._engine.ask(LampAuthority.allowed, id)
 
     _allowed = allowed

@@ -134,7 +134,7 @@ def restore(
     return rows
 
 
-STORAGE = _rt.Storage(
+CODEC = _rt.RecordCodec(
     identity=_rt.Identity("lamp", VERSION, DIGEST),
     stage=stage,
     absorb=absorb,

@@ -21,7 +21,7 @@ _TOKEN_BYTES = 16
 class Owner:
     """The one who may write a registry, from `admit` or `begin` to `release`.
 
-    The statements that take the lease belong to the caller's transaction; `settle` follows when it
+    The statements that take the lease belong to the caller's transaction; `confirm` follows when it
     is committed.
     """
 
@@ -93,7 +93,7 @@ class Owner:
     def _expires_ms(self) -> int:
         return SYSTEM_CLOCK.wall_ms() + leases.LEASE_MS
 
-    def settle(self, head: int) -> None:
+    def confirm(self, head: int) -> None:
         """Note that the lease is taken; raises OSError if that is not possible."""
         self._locks.write(self.number, Note(self._token, self.fence, head))
         if self._token_is_new:

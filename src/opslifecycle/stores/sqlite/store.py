@@ -123,7 +123,7 @@ class SqliteStore(Store):
             self._database = connect(self._file.path, "rw", seconds=_BUSY_SECONDS)
             self._owner = Owner(self.name, self._file)
             stored = self._take_over(self._database, self._owner)
-            self._owner.settle(self._chain.head)
+            self._owner.confirm(self._chain.head)
             return stored
         except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
             self._give_up(clean=False)
