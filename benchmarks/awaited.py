@@ -15,7 +15,7 @@ from unittest import mock
 
 from opslifecycle.shell import batch, commits
 from opslifecycle.stores.sqlite import store as sqlite_store
-from opslifecycle.stores.sqlite.chain import Writer
+from opslifecycle.stores.sqlite.log_index import Writer
 
 Row = tuple[Any, ...]
 Asked = tuple[asyncio.Future[None], Row | None]

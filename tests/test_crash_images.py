@@ -21,7 +21,7 @@ from opslifecycle import (
     SqliteStore,
     Terminated,
 )
-from opslifecycle.stores.sqlite import chain as sqlite_chain
+from opslifecycle.stores.sqlite import log_index
 from opslifecycle.stores.sqlite import store as sqlite_store
 
 from tests.builders import result, spec
@@ -95,7 +95,7 @@ def compacting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def compact_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Old rows leave from the start, so that compaction is cut, too."""
-    monkeypatch.setattr(sqlite_chain, "_SPARE_ROWS", 4)
+    monkeypatch.setattr(log_index, "_SPARE_ROWS", 4)
     monkeypatch.setattr(sqlite_store, "_COMPACTED_ROWS", 6)
 
 

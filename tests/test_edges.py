@@ -40,7 +40,7 @@ from opslifecycle.shell.commands import Command
 from opslifecycle.shell.effects import EffectRunner
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.overlay import Overlay, merge
-from opslifecycle.stores.base import Commit, Identity, Stored
+from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
 from opslifecycle.values import checks
 
 from tests.builders import completed, registered, spec
@@ -111,12 +111,12 @@ class TestIdentity:
     def test_which_versions_are_read(
         self, machine: Any, version: Any, migrates: bool, readable: bool
     ) -> None:
-        identity = Identity("ours", 2, "", (lambda v, stored: stored) if migrates else None)
+        schema = SchemaVersion("ours", 2, "", (lambda v, stored: stored) if migrates else None)
         if readable:
-            identity.refuse_unreadable(machine, version, "here")
+            schema.refuse_unreadable(machine, version, "here")
             return
         with pytest.raises(StoreVersionError, match="here"):
-            identity.refuse_unreadable(machine, version, "here")
+            schema.refuse_unreadable(machine, version, "here")
 
 
 class TestSqlite:
@@ -356,18 +356,18 @@ def test_times_are_those_of_the_day_with_a_store_too() -> None:
 def test_a_store_is_spelled_anew_once(tmp_path: Path, kept_on_disk: bool) -> None:
     calls = []
 
-    def migrate(version: int, stored: Stored) -> Stored:
+    def migrate(version: int, stored: StoreContents) -> StoreContents:
         calls.append(version)
         rows = {sequence: (id, '"new"') for sequence, (id, _) in stored.rows.items()}
         return attrs.evolve(stored, records={"a": '"new"'}, rows=rows, state='{"new": 1}')
 
     store = SqliteStore(tmp_path / "s.db") if kept_on_disk else MemoryStore()
-    store.open(Identity("ours", 1, ""))
-    puts = (("gone", 1, '"older"'), ("a", 2, '"old"'))
-    store.append(Commit(puts, ("gone",), 0, '{"old": 1}'))
+    store.open(SchemaVersion("ours", 1, ""))
+    writes = (("gone", 1, '"older"'), ("a", 2, '"old"'))
+    store.append(Commit(writes, ("gone",), 0, '{"old": 1}'))
     store.close()
     for _ in range(2):
-        found = store.open(Identity("ours", 2, "", migrate))
+        found = store.open(SchemaVersion("ours", 2, "", migrate))
         assert (dict(found.records), dict(found.rows), found.state) == (
             {"a": '"new"'}, {1: ("gone", '"new"'), 2: ("a", '"new"')}, '{"new": 1}'
         )  # fmt: skip

@@ -15,7 +15,7 @@ from opslifecycle import (
     SqliteStore,
     Terminated,
 )
-from opslifecycle.stores.sqlite import chain as sqlite_chain
+from opslifecycle.stores.sqlite import log_index
 from opslifecycle.stores.sqlite import store as sqlite_store
 
 from tests.builders import completed, running, spec
@@ -117,7 +117,7 @@ def test_a_fault_anywhere_is_told_and_loses_nothing(
     name: str, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Compaction and its transaction of several statements take part from the start.
-    monkeypatch.setattr(sqlite_chain, "_SPARE_ROWS", 3)
+    monkeypatch.setattr(log_index, "_SPARE_ROWS", 3)
     monkeypatch.setattr(sqlite_store, "_COMPACTED_ROWS", 4)
     fired = refused = 0
     for number in range(1, 400):

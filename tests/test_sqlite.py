@@ -284,12 +284,12 @@ class TestDamage:
         query(newer, "PRAGMA user_version = 99")
         with pytest.raises(StoreVersionError, match="layout 99"):
             Registry(store=SqliteStore(newer))
-        from opslifecycle.stores.base import Identity
+        from opslifecycle.stores.base import SchemaVersion
 
         store = SqliteStore(path)
         with pytest.raises(StoreVersionError, match="ops_lifecycle version 1"):
-            store.open(Identity("ops_lifecycle", 2, "x"))
-        assert store.open(CODEC.identity).state is not None
+            store.open(SchemaVersion("ops_lifecycle", 2, "x"))
+        assert store.open(CODEC.schema).state is not None
         store.close()
 
 

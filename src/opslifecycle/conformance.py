@@ -17,12 +17,12 @@ _NOT_STORED = frozenset({"clock_offset_ms", "constant_text"})
 Fields = dict[str, dict[str, Any]]
 
 
-def stored_fields(records: Mapping[Any, Any], keeps: Callable[[Any], bool]) -> Fields:
+def stored_fields(records: Mapping[Any, Any], is_persistent: Callable[[Any], bool]) -> Fields:
     """Return the fields of every record that a store holds, by the text of its id."""
     return {
         str(id): {name: getattr(each, name) for name in each.__slots__ if name not in _NOT_STORED}
         for id, each in records.items()
-        if keeps(each)
+        if is_persistent(each)
     }
 
 
@@ -59,7 +59,7 @@ def killed(file: str, folder: Any) -> tuple[str, Fields]:
 
 def act_and_die(
     make: Callable[..., Any],
-    keeps: Callable[[Any], bool],
+    is_persistent: Callable[[Any], bool],
     begin: Callable[[Any], None],
     act: Callable[[Any, Any, str], None],
     before: Mapping[str, str],
@@ -100,6 +100,6 @@ def act_and_die(
     except OpsLifecycleError:
         # Nothing else commits, so they are written within the second that the contract allows.
         threading.Event().wait(2)
-    Path(expected).write_bytes(pickle.dumps(stored_fields(records, keeps)))
+    Path(expected).write_bytes(pickle.dumps(stored_fields(records, is_persistent)))
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("the process lives")

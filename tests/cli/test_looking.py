@@ -138,7 +138,7 @@ class TestWhileItRuns:
         with running("sleep", "65"):
             assert len(cli("collect", "--forget").stdout.splitlines()) == 1
             assert [each["status"] for each in listed()] == ["running"]
-            (name,) = StoreReader(store, CODEC.identity).names()
+            (name,) = StoreReader(store, CODEC.schema).names()
             with pytest.raises(RegistryOwnedError):
                 forget(store, name)
 
@@ -147,7 +147,7 @@ class TestWhileItRuns:
     ) -> None:
         cli("run", "--", "true")
         cli("run", "--", "true")
-        source = StoreReader(store, CODEC.identity)
+        source = StoreReader(store, CODEC.schema)
         gone, left = source.names()
         monkeypatch.setattr(source, "names", lambda: [gone, left])
         assert [each.name for each in source.all()] == [gone, left]

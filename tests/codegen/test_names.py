@@ -50,7 +50,7 @@ def words_of(path: Path) -> Iterator[str]:
 
 
 _ORDINARY = """
-    type close capture restore register records state now_ms clock_offset_ms stage keeps absorb copy
+    type close capture restore register records state now_ms clock_offset_ms stage keeps merge copy
     copy_of snapshot_of list max min len id str dict int sum any all iter created_at_ms checks
     terminal_outcome allowed broken_invariants pending_effects settings store stored on_effect lock
     rt b match case from_live no_effects known effects_1 name value wire mro args by facts template

@@ -30,7 +30,7 @@ from opslifecycle.operations.enums import (
 )
 from opslifecycle.operations.identifiers import OperationId, SessionId
 from opslifecycle.operations.registry import Registry
-from opslifecycle.operations.storage import CODEC, keeps, restore
+from opslifecycle.operations.storage import CODEC, is_persistent, restore
 from opslifecycle.operations.values import (
     OperationPeerHandle,
     OperationProgressUpdate,
@@ -370,12 +370,12 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
         pytest.skip("the machine refuses or does not store a record of samples")
     store = _rt.store_at(path)
     authority = OperationAuthority(max_completed=1, max_concurrent=None)
-    restore(authority, store.open(CODEC.identity), _rt.SYSTEM_CLOCK)
+    restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
     store.close()
-    assert _rt.stored_fields(authority.records, keeps) == expected
+    assert _rt.stored_fields(authority.records, is_persistent) == expected
     with Registry(store=_rt.store_at(path)) as registry:
         assert set(registry._authority.records) <= set(authority.records)
 
 
 if __name__ == "__main__":
-    _rt.act_and_die(Registry, keeps, begin, act, BEFORE)
+    _rt.act_and_die(Registry, is_persistent, begin, act, BEFORE)

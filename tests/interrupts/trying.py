@@ -15,7 +15,7 @@ from opslifecycle import (
     RegistryOwnedError,
     Store,
 )
-from opslifecycle.stores.base import Commit, Identity, Stored
+from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
 
 from tests.builders import completed, running
 from tests.interrupts.calls import Call, world
@@ -34,7 +34,7 @@ from tests.interrupts.injecting import Injection, Interrupt
 MakeStores = Callable[[], tuple[Store, Callable[[], Store]]]
 
 
-_MACHINE = Identity("machine", 1, "digest")
+_MACHINE = SchemaVersion("machine", 1, "digest")
 
 
 class InterruptError(AssertionError):
@@ -99,8 +99,8 @@ def commit(make: MakeStores, step: int = 1, first: int = 1) -> int:
         before = Commit((("a", None, one), ("b", 1, one)), (), 0, states[0])
         after = Commit((("a", 2, two), ("c", 3, two)), ("b",), 1, states[1])
         kept = (
-            Stored({"a": one, "b": one}, {1: ("b", one)}, states[0]),
-            Stored({"a": two, "c": two}, {2: ("a", two), 3: ("c", two)}, states[1]),
+            StoreContents({"a": one, "b": one}, {1: ("b", one)}, states[0]),
+            StoreContents({"a": two, "c": two}, {2: ("a", two), 3: ("c", two)}, states[1]),
         )
         store.open(_MACHINE)
         store.append(before)

@@ -62,7 +62,7 @@ def at(root: Node, path: tuple[str | int, ...]) -> Node:
 
 
 def _put(path: tuple[str | int, ...], text: str | list[str]) -> Edit:
-    """The edit that puts a text, or a list of them, at a path."""
+    """The edit that writes a text, or a list of them, at a path."""
 
     def edit(root: Mapping) -> None:
         parent, last = at(root, path[:-1]), path[-1]

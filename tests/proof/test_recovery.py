@@ -19,7 +19,7 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Call, State
 
 from opslifecycle.operations import OperationAuthority, OperationRecord
-from opslifecycle.operations.storage import CODEC, keeps, put_of, state_of
+from opslifecycle.operations.storage import CODEC, is_persistent, serialize, serialize_state
 from tests.builders import spec
 from tests.proof.machines import edited, scenario_of, search
 from tests.proof.twin import Twin
@@ -82,14 +82,16 @@ class Recovery:
         """A store as the registry leaves it: a put for each row in its order, and the rest."""
         held = list(authority.records.values())
         rows = [self._record_of_row(row, held) for row in state.rows]
-        kept = [each for each in held if keeps(each)]
-        puts = [put_of(each) for each in (*rows, *kept)]
+        kept = [each for each in held if is_persistent(each)]
+        writes = [serialize(each) for each in (*rows, *kept)]
         gone = tuple(str(id) for id in {each.id for each in rows} - {each.id for each in kept})
         store = MemoryStore(interrupted="discard" if discard else None)
-        store.open(CODEC.identity)
+        store.open(CODEC.schema)
         epoch_id = str(RuntimeEpochId.new())
         store.append(
-            Commit(tuple(puts), gone, authority.dropped_through, state_of(authority, epoch_id))
+            Commit(
+                tuple(writes), gone, authority.dropped_through, serialize_state(authority, epoch_id)
+            )
         )
         store.close()
         return store

@@ -19,7 +19,7 @@ _SECONDS_MAX = 60
 def contents_of(store: MemoryStore) -> MemoryStore:
     """Return another store with what this one holds at this instant."""
     after = MemoryStore()
-    after._identity, after._state = store._identity, store._state
+    after._schema, after._state = store._schema, store._state
     after._records, after._rows = dict(store._records), dict(store._rows)
     return after
 

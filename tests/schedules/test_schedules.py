@@ -65,8 +65,8 @@ def a_change_that_is_seen_before_it_is_kept(patch: pytest.MonkeyPatch) -> None:
     begin = Committer.attach
 
     def attach(self: Committer, shell: Any) -> None:
-        self._storage = attrs.evolve(
-            self._storage, stage=lambda authority: authority, absorb=lambda authority, staged: None
+        self._codec = attrs.evolve(
+            self._codec, stage=lambda authority: authority, merge=lambda authority, staged: None
         )
         begin(self, shell)
 

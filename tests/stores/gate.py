@@ -13,7 +13,7 @@ from opslifecycle import (
     Registry,
     Store,
 )
-from opslifecycle.stores.base import Commit, Identity, Stored
+from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
 
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
 REASON = "the process that owned this operation ended before it did"
@@ -32,8 +32,8 @@ class Gate(Store):
         self.commits: list[Commit] = []
         self.fails: BaseException | None = None
 
-    def open(self, identity: Identity) -> Stored:
-        return self._inner.open(identity)
+    def open(self, schema: SchemaVersion) -> StoreContents:
+        return self._inner.open(schema)
 
     def append(self, commit: Commit) -> None:
         self.waiting.set()
@@ -53,7 +53,7 @@ class Gate(Store):
 
 def statuses(commit: Commit) -> list[str]:
     """The statuses of the records in a commit."""
-    return [json.loads(body)["status"] for _, _, body in commit.puts]
+    return [json.loads(body)["status"] for _, _, body in commit.writes]
 
 
 def snapshot(registry: Registry, id: OperationId) -> OperationLifecycleSnapshot:

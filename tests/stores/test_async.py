@@ -20,7 +20,7 @@ from opslifecycle import (
     RunId,
     Terminated,
 )
-from opslifecycle.stores.base import Identity, Stored
+from opslifecycle.stores.base import SchemaVersion, StoreContents
 
 from tests.builders import spec
 from tests.stores.gate import AGENT, REASON, Gate, MakeStore
@@ -34,9 +34,9 @@ class Slow(MemoryStore):
         self.may_open = threading.Event()
         self.closed = threading.Event()
 
-    def open(self, identity: Identity) -> Stored:
+    def open(self, schema: SchemaVersion) -> StoreContents:
         assert self.may_open.wait(30)
-        return super().open(identity)
+        return super().open(schema)
 
     def close(self) -> None:
         super().close()

@@ -12,7 +12,7 @@ from opslifecycle import Registry, SqliteStore
 from opslifecycle.stores.sqlite import checkpoints
 from opslifecycle.stores.sqlite.reader import StoreReader
 
-from opslifecycle.operations.storage import CODEC, record_of
+from opslifecycle.operations.storage import CODEC, deserialize
 from tests.builders import completed, running
 from tests.stores.owners import command_line, until
 
@@ -61,9 +61,9 @@ def test_looking_again_reads_what_has_come_since(path: Path) -> None:
 
     def decode(id: str, body: str) -> Any:
         decoded.append(id)
-        return record_of(id, body)
+        return deserialize(id, body)
 
-    reader = StoreReader(path, CODEC.identity)
+    reader = StoreReader(path, CODEC.schema)
 
     def look() -> int:
         registry = reader.registry("default")
@@ -87,7 +87,7 @@ def test_registries_come_in_the_order_in_which_they_were_made(path: Path) -> Non
     for name in ("run 2", "run 1"):
         with Registry(store=SqliteStore(path, registry=name)) as registry:
             completed(registry, name=name)
-    assert StoreReader(path, CODEC.identity).names() == ["run 2", "run 1"]
+    assert StoreReader(path, CODEC.schema).names() == ["run 2", "run 1"]
     latest = command_line(path, "tail").stdout
     assert '"display_name": "run 1"' in latest or '"display_name":"run 1"' in latest
 
@@ -123,6 +123,6 @@ def _steps_of_reading(path: Path) -> int:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("opslifecycle.stores.sqlite.connection.sqlite3.connect", connect)
-        StoreReader(path, CODEC.identity).registry("default")
+        StoreReader(path, CODEC.schema).registry("default")
     assert counted
     return counted

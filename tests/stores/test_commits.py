@@ -334,7 +334,7 @@ class TestDeferredWrites:
         wait_until(lambda: len(gate.commits) == 2)
         registry.report_progress(id, UPDATE)
         assert len(gate.commits) == 2
-        assert json.loads(gate.commits[1].puts[0][2])["progress_count"] == 3
+        assert json.loads(gate.commits[1].writes[0][2])["progress_count"] == 3
 
     def test_a_deferred_command_is_answered_before_the_write_that_is_due(
         self, registry: Registry, gate: Gate, monkeypatch: pytest.MonkeyPatch

@@ -72,7 +72,7 @@ def test_each_kind_of_file_has_its_message(
     make(path)
     for attempt in (
         lambda: Registry(store=SqliteStore(path)),
-        lambda: StoreReader(path, CODEC.identity).names(),
+        lambda: StoreReader(path, CODEC.schema).names(),
     ):
         with pytest.raises(PersistenceError, match=message) as caught:
             attempt()
@@ -149,7 +149,7 @@ class TestPermissions:
         before = sorted(os.listdir(path.parent))
 
         def look() -> None:
-            (found,) = StoreReader(path, CODEC.identity).all()
+            (found,) = StoreReader(path, CODEC.schema).all()
             print(len(found.stored.records), "records")
 
         assert as_nobody(look) == "1 records\n"

@@ -266,7 +266,10 @@ class Renderer:
         parameters = self._constructor_parameters()
         call = self._names.outbox_message
         star = ["self", "*", *parameters] if parameters else ["self"]
-        begin = ["self", *(["store: _rt.Store | None", "stored: _rt.Stored"] if stored else [])]
+        begin = [
+            "self",
+            *(["store: _rt.Store | None", "stored: _rt.StoreContents"] if stored else []),
+        ]
         begin += [setting.inside for setting in settings]
         if machine.effects:
             begin.append(f"on_effect: Callable[[{call}], object] | None")

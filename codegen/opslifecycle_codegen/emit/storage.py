@@ -1,4 +1,4 @@
-"""Lowering of what a store keeps: records and registry fields to JSON texts and back."""
+"""Lowering of stored data: records and registry fields to JSON texts and back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StorageView:
     stamps: list[str]
     state: list[str]
     fields: list[tuple[str, str, str]]
-    keeps: list[str]
+    is_persistent: list[str]
     sequence: list[str]
     recovered: list[str]
     restore: list[str]
@@ -69,7 +69,7 @@ class StorageLowering:
         kept = self._printer.code(recovery.persist_if)
         constant, body = self._constant(), self._body()
         members = self._constants.choose([kept.text, self._put().text])
-        keeps, put = (self._constants.short(each) for each in (kept, self._put()))
+        stays, put = (self._constants.short(each) for each in (kept, self._put()))
         migrations = MigrationLowering(self._program, self._width)
         steps = migrations.steps()
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
@@ -88,11 +88,15 @@ class StorageLowering:
             stamps=self._stamps(),
             fields=[*((n, attribute(n), _read_state(n, registry[n])) for n in registry), *given],
             members=members,
-            keeps=layout.statement("return ", keeps, "", indent=4, width=self._width),
+            is_persistent=layout.statement("return ", stays, "", indent=4, width=self._width),
             sequence=layout.statement("return ", put, "", indent=4, width=self._width),
             restore=layout.call(
                 "def restore",
-                [f"authority: {self._names.authority}", "stored: _rt.Stored", "clock: _rt.Clock"],
+                [
+                    f"authority: {self._names.authority}",
+                    "stored: _rt.StoreContents",
+                    "clock: _rt.Clock",
+                ],
                 f" -> list[{self._names.record}]:",
                 indent=0,
                 width=self._width,

@@ -11,11 +11,11 @@ from opslifecycle.cli.records import reader
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.stores.base import Commit, Identity, Store, Stored
+from opslifecycle.stores.base import Commit, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.sqlite.reader import StoredRegistry
 
 from opslifecycle.operations import INVARIANTS, OperationAuthority
-from opslifecycle.operations.storage import record_of, restore
+from opslifecycle.operations.storage import deserialize, restore
 from opslifecycle.operations.views import entry_of
 
 
@@ -48,7 +48,7 @@ def _count(number: int, one: str, many: str) -> str:
 class _DryRun(Store):
     """What a reader has found, opened as a registry opens it; nothing is written."""
 
-    def __init__(self, path: Path, stored: Stored) -> None:
+    def __init__(self, path: Path, stored: StoreContents) -> None:
         self._path = path
         self._stored = stored
 
@@ -56,7 +56,7 @@ class _DryRun(Store):
     def name(self) -> str:
         return str(self._path)
 
-    def open(self, identity: Identity) -> Stored:
+    def open(self, schema: SchemaVersion) -> StoreContents:
         return self._stored
 
     def append(self, commit: Commit) -> None:
@@ -73,7 +73,7 @@ def _broken_invariants(store: Path, registry: StoredRegistry) -> list[str]:
         StoreDamagedError: If a registry could not be opened from what is stored.
     """
     for id, body in registry.stored.records.items():
-        registry.decode(record_of, id, body)
+        registry.decode(deserialize, id, body)
     Registry(store=_DryRun(store, registry.stored)).close()
     authority = OperationAuthority(max_completed=1, max_concurrent=None)
     rows = [entry_of(each) for each in restore(authority, registry.stored, SYSTEM_CLOCK)]

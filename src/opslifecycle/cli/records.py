@@ -14,7 +14,7 @@ from opslifecycle import unstructure as to_json
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.sqlite.reader import StoredRegistry, StoreReader
 
-from opslifecycle.operations.storage import CODEC, record_of
+from opslifecycle.operations.storage import CODEC, deserialize
 from opslifecycle.operations.views import snapshot_of
 
 #: What is shown for an operation that is live in a store whose owner has ended.
@@ -90,7 +90,7 @@ class Found:
 
 def reader(store: Path) -> StoreReader:
     """Return a reader of the operations in a store."""
-    return StoreReader(store, CODEC.identity)
+    return StoreReader(store, CODEC.schema)
 
 
 def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False) -> list[Found]:
@@ -107,7 +107,7 @@ def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False)
 
 
 def _snapshot_of(id: str, body: str) -> OperationLifecycleSnapshot:
-    return snapshot_of(record_of(id, body), 0)
+    return snapshot_of(deserialize(id, body), 0)
 
 
 def resolve(found: list[Found], given: str) -> Found:

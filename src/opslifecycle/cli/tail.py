@@ -15,7 +15,7 @@ from opslifecycle.cli.text import json_line
 from opslifecycle.stores.sqlite.reader import StoredRegistry
 from opslifecycle.values.conversion import data_of
 
-from opslifecycle.operations.storage import record_of
+from opslifecycle.operations.storage import deserialize
 from opslifecycle.operations.views import entry_of
 
 
@@ -47,7 +47,7 @@ def tail(store: Path, name: str | None, after: int, follow: bool) -> None:
 
 
 def _entry_of(id: str, body: str) -> Any:
-    return to_json(entry_of(record_of(id, body)))
+    return to_json(entry_of(deserialize(id, body)))
 
 
 def _run_named(names: list[str], given: str | None) -> str:

@@ -24,7 +24,7 @@ from .enums import (
 from .handles import OperationCompletionWatch, WaitAll, satisfied
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
 from .invariants import INVARIANTS
-from .storage import CODEC, put_of, restore, state_of
+from .storage import CODEC, restore, serialize, serialize_state
 from .views import (
     CompletionBatch,
     CompletionEntry,
@@ -61,7 +61,7 @@ class OperationReads:
             _rt.check_instance("store", store, _rt.Store)
         _opening = _rt.Opening(store)
         try:
-            _stored = store.open(CODEC.identity) if store is not None else _rt.EMPTY
+            _stored = store.open(CODEC.schema) if store is not None else _rt.EMPTY
             with _rt.reading(store):
                 self._begin(store, _stored, max_completed, max_concurrent)
             if store is not None and _stored.state is not None:
@@ -73,7 +73,7 @@ class OperationReads:
     def _begin(
         self,
         store: _rt.Store | None,
-        stored: _rt.Stored,
+        stored: _rt.StoreContents,
         max_completed: int,
         max_concurrent: int | None,
     ) -> None:
@@ -132,12 +132,12 @@ class OperationReads:
         `restore` creates a registry from it.
         """
 
-        def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
-            records = [put_of(each) for each in self._authority.records.values()]
-            rows = [put_of(each) for each in self._feed.records()]
-            return records, rows, state_of(self._authority, str(self._feed.epoch_id))
+        def held() -> tuple[list[_rt.RecordWrite], list[_rt.RecordWrite], str]:
+            records = [serialize(each) for each in self._authority.records.values()]
+            rows = [serialize(each) for each in self._feed.records()]
+            return records, rows, serialize_state(self._authority, str(self._feed.epoch_id))
 
-        return _rt.seal(CODEC.identity, *self._engine.lock.hold(held))
+        return _rt.encode(CODEC.schema, *self._engine.lock.hold(held))
 
     _capture = capture
 
@@ -157,14 +157,14 @@ class OperationReads:
             InvalidValueError: The store is not empty.
         """
         epoch_id = str(RuntimeEpochId.new())
-        stored = _rt.unseal(document, CODEC.identity, epoch_id=epoch_id)
+        stored = _rt.decode(document, CODEC.schema, epoch_id=epoch_id)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
         self = cls.__new__(cls)
         opening = _rt.Opening(store)
         try:
             if store is not None:
-                _rt.fill(store, CODEC.identity, stored)
+                _rt.fill(store, CODEC.schema, stored)
             with _rt.reading(store):
                 self._begin(store, stored, _rt.UNSET, _rt.UNSET)
             self._recover(None if store is None else store.interrupted)

@@ -77,7 +77,7 @@ def stage(authority: OperationAuthority) -> OperationAuthority:
     return staged
 
 
-def absorb(authority: OperationAuthority, staged: OperationAuthority) -> None:
+def merge(authority: OperationAuthority, staged: OperationAuthority) -> None:
     """Merge what was decided on top of an authority."""
     authority.max_completed = staged.max_completed
     authority.max_concurrent = staged.max_concurrent
@@ -91,7 +91,7 @@ def absorb(authority: OperationAuthority, staged: OperationAuthority) -> None:
     _rt.merge(staged.ended)
 
 
-def keeps(operation: OperationRecord) -> bool:
+def is_persistent(operation: OperationRecord) -> bool:
     """Return whether a store holds a record."""
     return operation.kind.durability_class is _RETAIN
 
@@ -218,7 +218,7 @@ def body_of(operation: OperationRecord) -> str:
     return f"{text}}}"
 
 
-def put_of(operation: OperationRecord) -> _rt.Put:
+def serialize(operation: OperationRecord) -> _rt.RecordWrite:
     """Return the write of a record."""
     return (
         str(operation.id),
@@ -245,7 +245,7 @@ _KNOWN = frozenset(
 )
 
 
-def record_of(id: str, body: str) -> OperationRecord:
+def deserialize(id: str, body: str) -> OperationRecord:
     """A record from what a store keeps of it.
 
     Raises InvalidValueError for what no record can be.
@@ -289,7 +289,7 @@ def record_of(id: str, body: str) -> OperationRecord:
     return operation
 
 
-def state_of(authority: OperationAuthority, epoch_id: str) -> str:
+def serialize_state(authority: OperationAuthority, epoch_id: str) -> str:
     """Return the fields of the registry as JSON text."""
     cursors = ",".join(f'"{each.wire}":{at}' for each, at in authority.cursors.items())
     text = (
@@ -309,7 +309,7 @@ def state_of(authority: OperationAuthority, epoch_id: str) -> str:
 
 def restore(
     authority: OperationAuthority,
-    stored: _rt.Stored,
+    stored: _rt.StoreContents,
     clock: _rt.Clock,
 ) -> list[OperationRecord]:
     """Read the records and the fields that a store holds.
@@ -332,7 +332,7 @@ def restore(
         authority.cursors[consumer] = _rt.count_from(at)
     by_text: dict[str, OperationRecord] = {}
     for id, body in stored.records.items():
-        operation = by_text[id] = record_of(id, body)
+        operation = by_text[id] = deserialize(id, body)
         authority.records[operation.id] = operation
     authority.active_count = sum(1 for o in authority.records.values() if not o.status.terminal)
     authority.owner_retired = False
@@ -340,7 +340,7 @@ def restore(
     for sequence in sorted(stored.rows):
         id, body = stored.rows[sequence]
         # If the record has gone, another may have its id: the row keeps it.
-        row = by_text[id] if stored.records.get(id) == body else record_of(id, body)
+        row = by_text[id] if stored.records.get(id) == body else deserialize(id, body)
         if row.sequence != sequence:
             raise _rt.InvalidValueError("sequence", f"the feed has it as {sequence}")
         rows.append(row)
@@ -370,10 +370,10 @@ def _sequence_of(operation: OperationRecord) -> int:
 
 
 CODEC = _rt.RecordCodec(
-    identity=_rt.Identity("ops_lifecycle", VERSION, DIGEST),
+    schema=_rt.SchemaVersion("ops_lifecycle", VERSION, DIGEST),
     stage=stage,
-    absorb=absorb,
-    keeps=keeps,
-    put_of=put_of,
-    state_of=state_of,
+    merge=merge,
+    is_persistent=is_persistent,
+    serialize=serialize,
+    serialize_state=serialize_state,
 )

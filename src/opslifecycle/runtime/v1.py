@@ -22,7 +22,7 @@ from opslifecycle.shell.commits import Committer, RecordCodec
 from opslifecycle.shell.delivery import check_handler
 from opslifecycle.shell.effects import EffectRunner, FeedParts
 from opslifecycle.shell.engine import Engine
-from opslifecycle.shell.export import fill, reading, seal, unseal
+from opslifecycle.shell.export import decode, encode, fill, reading
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.messages import (
@@ -41,11 +41,11 @@ from opslifecycle.shell.settings import UNSET, epoch_from, setting
 from opslifecycle.stores.base import (
     EMPTY,
     Data,
-    Identity,
     Interrupted,
-    Put,
+    RecordWrite,
+    SchemaVersion,
     Store,
-    Stored,
+    StoreContents,
     is_outbox_key,
 )
 from opslifecycle.stores.migration import migrated, rename, respell
@@ -95,7 +95,6 @@ __all__ = [
     "FeedBatch",
     "FeedParts",
     "Identifier",
-    "Identity",
     "InternalError",
     "Interrupted",
     "InvalidSpecError",
@@ -113,12 +112,13 @@ __all__ = [
     "Overlay",
     "Permission",
     "PublicationLock",
-    "Put",
     "RecordCodec",
+    "RecordWrite",
+    "SchemaVersion",
     "Store",
+    "StoreContents",
     "StoreDamagedError",
     "StoreVersionError",
-    "Stored",
     "UnsupportedError",
     "Wait",
     "act_and_die",
@@ -137,7 +137,9 @@ __all__ = [
     "count_from",
     "data_of",
     "declare_union",
+    "decode",
     "draft_of",
+    "encode",
     "encoded",
     "epoch_from",
     "fill",
@@ -157,11 +159,9 @@ __all__ = [
     "rename",
     "respell",
     "restored",
-    "seal",
     "setting",
     "store_at",
     "stored_fields",
     "structure",
     "text_of",
-    "unseal",
 ]

@@ -33,7 +33,7 @@ from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.mailbox import Mailbox, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
-from opslifecycle.stores.base import Commit, Identity, Put, Store
+from opslifecycle.stores.base import Commit, RecordWrite, SchemaVersion, Store
 from opslifecycle.sync.waking import Gate
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ RETRY_SECONDS = 0.5
 class RecordCodec:
     """The conversion of a machine's state to data and back; generated."""
 
-    identity: Identity
+    schema: SchemaVersion
     stage: Callable[[Any], Any]
-    absorb: Callable[[Any, Any], None]
-    keeps: Callable[[Any], bool]
-    put_of: Callable[[Any], Put]
-    state_of: Callable[[Any, str], str]
+    merge: Callable[[Any, Any], None]
+    is_persistent: Callable[[Any], bool]
+    serialize: Callable[[Any], RecordWrite]
+    serialize_state: Callable[[Any, str], str]
 
 
 class Committer:
@@ -67,16 +67,16 @@ class Committer:
         self,
         authority: Any,
         store: Store,
-        storage: RecordCodec,
+        codec: RecordCodec,
         epoch_id: str,
         state: str | None,
     ) -> None:
         self._authority = authority
         self._store = store
-        self._storage = storage
+        self._codec = codec
         self._epoch_id = epoch_id
         # Whether the store has another state of the registry: other limits, or none yet.
-        self._is_stale = storage.state_of(authority, epoch_id) != state
+        self._is_stale = codec.serialize_state(authority, epoch_id) != state
         self._engine: Engine[Any, Any]
         # The records that were published with a change which no commit has written yet.
         self._deferred: dict[Any, None] = {}
@@ -108,7 +108,7 @@ class Committer:
         if self._is_stale:
             self._plan_write()
         # A daemon, because a registry that nobody closes must not keep its process from ending.
-        name = f"opslifecycle-{self._storage.identity.machine}"
+        name = f"opslifecycle-{self._codec.schema.machine}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -206,13 +206,13 @@ class Committer:
     def _write_deferred(self) -> PersistenceError | None:
         """Write what is deferred in a commit of its own; return the error if that fails."""
         held = (self._authority.records.get(id) for id in self._deferred)
-        puts = [self._storage.put_of(record) for record in held if self._keeps(record)]
+        writes = [self._codec.serialize(record) for record in held if self._is_persistent(record)]
         try:
-            if puts or self._leaving or self._messages or self._is_stale:
-                written = {put[0] for put in puts}
+            if writes or self._leaving or self._messages or self._is_stale:
+                written = {put[0] for put in writes}
                 erased = [id for id in self._leaving if id not in written]
                 messages = {id: entry.written() for id, entry in self._messages.items()}
-                self._store.append(self._commit_on(self._authority, puts, erased, messages))
+                self._store.append(self._commit_on(self._authority, writes, erased, messages))
         except PersistenceError as error:
             self._write_at = _now() + RETRY_SECONDS
             return error
@@ -238,28 +238,30 @@ class Committer:
     def _commit_on(
         self,
         authority: Any,
-        puts: Iterable[Put],
+        writes: Iterable[RecordWrite],
         erased: Iterable[str],
         messages: Mapping[str, str | None],
     ) -> Commit:
         """Return a commit of records and outbox messages: texts by id, None for what is erased."""
-        state = self._storage.state_of(authority, self._epoch_id)
-        texts: list[Put] = [(id, None, text) for id, text in messages.items() if text is not None]
+        state = self._codec.serialize_state(authority, self._epoch_id)
+        texts: list[RecordWrite] = [
+            (id, None, text) for id, text in messages.items() if text is not None
+        ]
         gone = [id for id, text in messages.items() if text is None]
         # A machine without a feed drops nothing.
         dropped_through = getattr(authority, "dropped_through", 0)
-        return Commit((*puts, *texts), (*erased, *gone), dropped_through, state)
+        return Commit((*writes, *texts), (*erased, *gone), dropped_through, state)
 
-    def _keeps(self, record: Any) -> bool:
-        return record is not None and self._storage.keeps(record)
+    def _is_persistent(self, record: Any) -> bool:
+        return record is not None and self._codec.is_persistent(record)
 
     def _may_be_stored(self, id: Any) -> bool:
         """Return whether the store may hold a record that is no longer persistent."""
-        return self._keeps(self._authority.records.get(id)) or str(id) in self._leaving
+        return self._is_persistent(self._authority.records.get(id)) or str(id) in self._leaving
 
     def _commit(self, batch: list[PendingCommand]) -> list[PendingCommand]:
         """Commit a batch and set its results; return the commands that must be decided again."""
-        decided = Batch(self._engine, self._storage.stage(self._authority))
+        decided = Batch(self._engine, self._codec.stage(self._authority))
         try:
             decided.decide(batch)
             commit = self._commit_of(decided)
@@ -294,16 +296,16 @@ class Committer:
                 self._leaving.update(
                     (str(record.id), None)
                     for record, _ in decided.changes
-                    if not self._keeps(record) and self._may_be_stored(record.id)
+                    if not self._is_persistent(record) and self._may_be_stored(record.id)
                 )
                 self._plan_write()
         else:
             self._nothing_is_deferred()
-        self._engine.lock.hold(self._absorb, decided)
+        self._engine.lock.hold(self._merge, decided)
 
-    def _absorb(self, decided: Batch) -> None:
+    def _merge(self, decided: Batch) -> None:
         try:
-            self._storage.absorb(self._authority, decided.staged)
+            self._codec.merge(self._authority, decided.staged)
             self._engine.effects.publish(decided.changes, decided.retention.evicted)
         except BaseException:
             self._engine.fail()
@@ -315,24 +317,24 @@ class Committer:
             return None
         staged = decided.staged.records
         # By the record itself: a later record of the same id is another one.
-        puts: dict[int, Put] = {}
+        writes: dict[int, RecordWrite] = {}
         erased: dict[str, None] = {}
-        keeps, put_of = self._storage.keeps, self._storage.put_of
+        is_persistent, serialize = self._codec.is_persistent, self._codec.serialize
         some_left = decided.retention.erased or decided.retention.evicted
         for record, effects in decided.changes:
-            kept = keeps(record)
+            kept = is_persistent(record)
             if not kept or (some_left and record.id not in staged):
                 # A record that is not kept, or ended and left within the batch, is written for its
                 # feed entry alone.
                 feeds = self._engine.effects.feeds(effects)
                 stored = kept or feeds or self._may_be_stored(record.id)
-                if stored and not self._keeps(staged.get(record.id)):
+                if stored and not self._is_persistent(staged.get(record.id)):
                     erased[str(record.id)] = None
                 if not feeds:
                     continue
-            if id(record) not in puts:
+            if id(record) not in writes:
                 try:
-                    puts[id(record)] = put_of(record)
+                    writes[id(record)] = serialize(record)
                 except Exception as error:
                     raise NotStorableError(record.id) from error
         for evicted in decided.retention.evicted:
@@ -340,18 +342,18 @@ class Committer:
                 erased[str(evicted.id)] = None
         outbox = self._engine.effects.outbox
         noted = outbox.noted() if outbox is not None else {}
-        if not (puts or erased or decided.moved or noted):
+        if not (writes or erased or decided.moved or noted):
             return None
         for deferred in self._deferred:
             current = staged.get(deferred)
-            if id(current) not in puts and self._keeps(current):
-                puts[id(current)] = self._storage.put_of(current)
+            if id(current) not in writes and self._is_persistent(current):
+                writes[id(current)] = self._codec.serialize(current)
         if self._leaving:
-            written = {put[0] for put in puts.values()}
+            written = {put[0] for put in writes.values()}
             erased.update((id, None) for id in self._leaving if id not in written)
         # What a command of the batch decides about a message comes after what a delivery did.
         changed = {id: entry.written() for id, entry in self._messages.items()}
-        return self._commit_on(decided.staged, puts.values(), erased, {**changed, **noted})
+        return self._commit_on(decided.staged, writes.values(), erased, {**changed, **noted})
 
 
 def _now() -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
-from opslifecycle.stores.base import Commit, Data, Identity, Put, Store, Stored
+from opslifecycle.stores.base import Commit, Data, RecordWrite, SchemaVersion, Store, StoreContents
 from opslifecycle.values.conversion import data_of, text_of
 
 _FORMAT = 2
@@ -19,7 +19,9 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def seal(identity: Identity, records: Sequence[Put], rows: Sequence[Put], state: str) -> Data:
+def encode(
+    schema: SchemaVersion, records: Sequence[RecordWrite], rows: Sequence[RecordWrite], state: str
+) -> Data:
     """Return the document, with the machine, its version and a checksum.
 
     A feed entry whose record still exists is written as its sequence number and id.
@@ -27,9 +29,9 @@ def seal(identity: Identity, records: Sequence[Put], rows: Sequence[Put], state:
     held = {id: text for id, _, text in records}
     body = {
         "format": _FORMAT,
-        "machine": identity.machine,
-        "version": identity.version,
-        "digest": identity.digest,
+        "machine": schema.machine,
+        "version": schema.version,
+        "digest": schema.digest,
         "state": json.loads(state),
         "records": [{"id": id, **json.loads(text)} for id, _, text in records],
         "rows": [
@@ -42,7 +44,7 @@ def seal(identity: Identity, records: Sequence[Put], rows: Sequence[Put], state:
     return {**body, "checksum": _checksum(body)}
 
 
-def unseal(document: Any, identity: Identity, **replaced: str) -> Stored:
+def decode(document: Any, schema: SchemaVersion, **replaced: str) -> StoreContents:
     """Return the contents of a document, with some fields of the registry replaced.
 
     Raises:
@@ -51,7 +53,7 @@ def unseal(document: Any, identity: Identity, **replaced: str) -> Stored:
     """
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise StoreVersionError("something else", f"a capture of format {_FORMAT}")
-    identity.refuse_unreadable(document.get("machine"), document.get("version"), _WHERE)
+    schema.refuse_unreadable(document.get("machine"), document.get("version"), _WHERE)
     body = {key: value for key, value in document.items() if key != "checksum"}
     try:
         if document.get("checksum") != _checksum(body):
@@ -64,29 +66,29 @@ def unseal(document: Any, identity: Identity, **replaced: str) -> Stored:
             )
             for each in body["rows"]
         }
-        stored = Stored(records, rows, text_of({**body["state"], **replaced}))
+        stored = StoreContents(records, rows, text_of({**body["state"], **replaced}))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise StoreDamagedError(_WHERE, 0, f"its shape is wrong: {error}") from None
-    return identity.adopt(int(body["version"]), stored)
+    return schema.adopt(int(body["version"]), stored)
 
 
-def fill(store: Store, identity: Identity, stored: Stored) -> None:
+def fill(store: Store, schema: SchemaVersion, stored: StoreContents) -> None:
     """Open an empty store and write everything to it. The caller closes it if this fails.
 
     Raises:
         InvalidValueError: The store is not empty.
     """
-    found = store.open(identity)
+    found = store.open(schema)
     if found.state is not None or found.records:
         raise InvalidValueError("store", f"{store.name} holds a registry already")
     rows = {row: sequence for sequence, row in stored.rows.items()}
-    puts = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
+    writes = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
     # Rows whose record has gone come first, so that a later record of the same id stands.
     gone = [(id, sequence, body) for (id, body), sequence in rows.items()]
     erased = tuple(id for id, _, _ in gone if id not in stored.records)
     state = stored.state or "{}"
     dropped_through = int(data_of(state).get("dropped_through", 0))
-    store.append(Commit((*gone, *puts), erased, dropped_through, state))
+    store.append(Commit((*gone, *writes), erased, dropped_through, state))
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from opslifecycle.shell.messages import (
     OutboxMessage,
     OutboxRules,
 )
-from opslifecycle.stores.base import Put
+from opslifecycle.stores.base import RecordWrite
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import Gate
 from opslifecycle.values.conversion import encoded, json_text
@@ -211,7 +211,7 @@ class Outbox:
         """Return the messages that are not delivered any more, by their numbers."""
         return tuple(entry.letter() for entry in self._entries.values() if entry.dead)
 
-    def puts(self) -> list[Put]:
+    def writes(self) -> list[RecordWrite]:
         """Return all messages, for a store."""
         return [(entry.id, None, entry.text()) for entry in self._entries.values()]
 

@@ -15,7 +15,7 @@ Interrupted = Literal["terminate", "discard"]
 
 #: One record as it now is: its id, the sequence of its feed row if it has one, and its body.
 #: A plain tuple, because one is made for each record of each commit.
-Put: TypeAlias = tuple[str, int | None, str]
+RecordWrite: TypeAlias = tuple[str, int | None, str]
 
 
 @attrs.frozen
@@ -26,14 +26,14 @@ class Commit:
     up to `dropped_through` are no longer needed.
     """
 
-    puts: tuple[Put, ...]
+    writes: tuple[RecordWrite, ...]
     erased: tuple[str, ...]
     dropped_through: int
     state: str
 
 
 @attrs.frozen
-class Stored:
+class StoreContents:
     """The contents of a store: bodies by id, feed rows by sequence number, the registry's state.
 
     A feed row is an id and the body that its record had when it finished. `state` is None in a new
@@ -46,11 +46,11 @@ class Stored:
 
 
 #: What a new store holds.
-EMPTY = Stored({}, {}, None)
+EMPTY = StoreContents({}, {}, None)
 
 
 @attrs.frozen
-class Identity:
+class SchemaVersion:
     """The machine that writes a store, and the migration of what older versions wrote.
 
     `migrate` returns older contents as this version stores them, or raises StoreVersionError.
@@ -59,7 +59,9 @@ class Identity:
     machine: str
     version: int
     digest: str
-    migrate: Callable[[int, Stored], Stored] | None = attrs.field(default=None, eq=False)
+    migrate: Callable[[int, StoreContents], StoreContents] | None = attrs.field(
+        default=None, eq=False
+    )
 
     def __str__(self) -> str:
         return f"{self.machine} version {self.version}"
@@ -72,7 +74,7 @@ class Identity:
         if not older or self.migrate is None:
             raise StoreVersionError(f"{machine} version {version} ({where})", str(self))
 
-    def adopt(self, version: int, stored: Stored) -> Stored:
+    def adopt(self, version: int, stored: StoreContents) -> StoreContents:
         """Return the contents that a readable version wrote, as this version stores them."""
         if version == self.version or self.migrate is None:
             return stored
@@ -99,11 +101,11 @@ class Store(ABC):
         return False
 
     @abstractmethod
-    def open(self, identity: Identity) -> Stored:
+    def open(self, schema: SchemaVersion) -> StoreContents:
         """Take ownership of the registry, and return the store contents.
 
         Args:
-            identity: The machine that opens the store; older contents are migrated to its version.
+            schema: The machine that opens the store; older contents are migrated to its version.
 
         Raises:
             RegistryOwnedError: Another process owns the registry.
@@ -156,7 +158,7 @@ class MemoryStore(Store):
         self.interrupted = interrupted
         # Held by the registry that owns the store, so nothing below needs another lock.
         self._ownership = threading.Lock()
-        self._identity: Identity | None = None
+        self._schema: SchemaVersion | None = None
         self._records: dict[str, str] = {}
         self._rows: dict[int, tuple[str, str]] = {}
         self._state: str | None = None
@@ -168,27 +170,27 @@ class MemoryStore(Store):
         """See `Store.is_open`."""
         return self._ownership.locked()
 
-    def open(self, identity: Identity) -> Stored:
+    def open(self, schema: SchemaVersion) -> StoreContents:
         """See `Store.open`."""
         if not self._ownership.acquire(blocking=False):
             raise RegistryOwnedError("a MemoryStore", "another registry of this process")
         try:
-            return self._take_over(identity)
+            return self._take_over(schema)
         except BaseException:
             self.close()
             raise
 
-    def _take_over(self, identity: Identity) -> Stored:
+    def _take_over(self, schema: SchemaVersion) -> StoreContents:
         if self._begun is not None:
             self._make(self._begun)
-        stored = Stored(dict(self._records), dict(self._rows), self._state)
-        if self._identity is not None:
-            before = self._identity
-            identity.refuse_unreadable(before.machine, before.version, self.name)
-            stored = identity.adopt(before.version, stored)
+        stored = StoreContents(dict(self._records), dict(self._rows), self._state)
+        if self._schema is not None:
+            before = self._schema
+            schema.refuse_unreadable(before.machine, before.version, self.name)
+            stored = schema.adopt(before.version, stored)
             self._records, self._rows = dict(stored.records), dict(stored.rows)
             self._state = stored.state
-        self._identity = identity
+        self._schema = schema
         return stored
 
     def append(self, commit: Commit) -> None:
@@ -200,7 +202,7 @@ class MemoryStore(Store):
 
     def _make(self, commit: Commit) -> None:
         """Keep a commit; again is fine."""
-        for id, sequence, body in commit.puts:
+        for id, sequence, body in commit.writes:
             self._records[id] = body
             if sequence is not None:
                 self._rows[sequence] = (id, body)

@@ -6,15 +6,15 @@ import json
 from collections.abc import Callable, Mapping
 
 from opslifecycle.errors import StoreVersionError
-from opslifecycle.stores.base import Data, Stored, is_outbox_key
+from opslifecycle.stores.base import Data, StoreContents, is_outbox_key
 from opslifecycle.values.conversion import text_of
 
 Edit = Callable[[Data], None]
 
 
 def migrated(
-    stored: Stored, record: Edit | None, registry: Edit | None, message: Edit | None = None
-) -> Stored:
+    stored: StoreContents, record: Edit | None, registry: Edit | None, message: Edit | None = None
+) -> StoreContents:
     """Return what is stored, with every record, the registry's state and every message edited.
 
     The record inside an outbox message is edited as the others are.
@@ -37,7 +37,7 @@ def migrated(
             known[text, edit] = text_of(data)
         return known[text, edit]
 
-    return Stored(
+    return StoreContents(
         {
             id: edited(body, whole_message if is_outbox_key(id) else record)
             for id, body in stored.records.items()

@@ -8,7 +8,7 @@ has run out. Three rules make that harmless (ADR 0019):
 2. What has to follow a section is noted in `left` before it is due, and leaves it when it is done.
    Doing it again is harmless. Whoever leaves the lock next does what an interrupted thread left.
 3. Finalizers run no code of ours: the interpreter would swallow an interrupt in them. A wait that
-   is dropped puts its cell into `dropped`, which the next section empties.
+   is dropped writes its cell into `dropped`, which the next section empties.
 """
 
 from __future__ import annotations

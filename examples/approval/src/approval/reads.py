@@ -18,7 +18,7 @@ from .handles import BatchWait, RequestWatch, satisfied
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
-from .storage import CODEC, body_of, messages_of, put_of, restore, state_of
+from .storage import CODEC, body_of, messages_of, restore, serialize, serialize_state
 from .views import (
     DecisionBatch,
     DecisionEntry,
@@ -54,7 +54,7 @@ class RequestReads:
             _rt.check_instance("store", store, _rt.Store)
         _opening = _rt.Opening(store)
         try:
-            _stored = store.open(CODEC.identity) if store is not None else _rt.EMPTY
+            _stored = store.open(CODEC.schema) if store is not None else _rt.EMPTY
             with _rt.reading(store):
                 self._begin(store, _stored, decisions_max, on_effect)
             if store is not None and _stored.state is not None:
@@ -66,7 +66,7 @@ class RequestReads:
     def _begin(
         self,
         store: _rt.Store | None,
-        stored: _rt.Stored,
+        stored: _rt.StoreContents,
         decisions_max: int,
         on_effect: Callable[[RequestOutboxMessage], object] | None,
     ) -> None:
@@ -124,13 +124,13 @@ class RequestReads:
         `restore` creates a registry from it.
         """
 
-        def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
-            records = [put_of(each) for each in self._authority.records.values()]
-            records += self._outbox.puts()
-            rows = [put_of(each) for each in self._feed.records()]
-            return records, rows, state_of(self._authority, str(self._feed.epoch_id))
+        def held() -> tuple[list[_rt.RecordWrite], list[_rt.RecordWrite], str]:
+            records = [serialize(each) for each in self._authority.records.values()]
+            records += self._outbox.writes()
+            rows = [serialize(each) for each in self._feed.records()]
+            return records, rows, serialize_state(self._authority, str(self._feed.epoch_id))
 
-        return _rt.seal(CODEC.identity, *self._engine.lock.hold(held))
+        return _rt.encode(CODEC.schema, *self._engine.lock.hold(held))
 
     _capture = capture
 
@@ -150,14 +150,14 @@ class RequestReads:
             InvalidValueError: The store is not empty.
         """
         epoch_id = str(FeedId.new())
-        stored = _rt.unseal(document, CODEC.identity, epoch_id=epoch_id)
+        stored = _rt.decode(document, CODEC.schema, epoch_id=epoch_id)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
         self = cls.__new__(cls)
         opening = _rt.Opening(store)
         try:
             if store is not None:
-                _rt.fill(store, CODEC.identity, stored)
+                _rt.fill(store, CODEC.schema, stored)
             with _rt.reading(store):
                 self._begin(store, stored, _rt.UNSET, None)
             self._recover(None if store is None else store.interrupted)

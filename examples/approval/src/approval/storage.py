@@ -54,7 +54,7 @@ def stage(authority: RequestAuthority) -> RequestAuthority:
     return staged
 
 
-def absorb(authority: RequestAuthority, staged: RequestAuthority) -> None:
+def merge(authority: RequestAuthority, staged: RequestAuthority) -> None:
     """Merge what was decided on top of an authority."""
     authority.decisions_max = staged.decisions_max
     authority.open_count = staged.open_count
@@ -67,7 +67,7 @@ def absorb(authority: RequestAuthority, staged: RequestAuthority) -> None:
     _rt.merge(staged.ended)
 
 
-def keeps(request: RequestRecord) -> bool:
+def is_persistent(request: RequestRecord) -> bool:
     """Return whether a store holds a record."""
     return True
 
@@ -145,7 +145,7 @@ def body_of(request: RequestRecord) -> str:
     return f"{text}}}"
 
 
-def put_of(request: RequestRecord) -> _rt.Put:
+def serialize(request: RequestRecord) -> _rt.RecordWrite:
     """Return the write of a record."""
     return (
         str(request.id),
@@ -169,7 +169,7 @@ _KNOWN = frozenset(
 )
 
 
-def record_of(id: str, body: str) -> RequestRecord:
+def deserialize(id: str, body: str) -> RequestRecord:
     """A record from what a store keeps of it.
 
     Raises InvalidValueError for what no record can be.
@@ -204,7 +204,7 @@ def record_of(id: str, body: str) -> RequestRecord:
     return request
 
 
-def state_of(authority: RequestAuthority, epoch_id: str) -> str:
+def serialize_state(authority: RequestAuthority, epoch_id: str) -> str:
     """Return the fields of the registry as JSON text."""
     cursors = ",".join(f'"{each.wire}":{at}' for each, at in authority.cursors.items())
     return (
@@ -222,7 +222,7 @@ def state_of(authority: RequestAuthority, epoch_id: str) -> str:
 
 def restore(
     authority: RequestAuthority,
-    stored: _rt.Stored,
+    stored: _rt.StoreContents,
     clock: _rt.Clock,
 ) -> list[RequestRecord]:
     """Read the records and the fields that a store holds.
@@ -251,14 +251,14 @@ def restore(
     for id, body in stored.records.items():
         if _rt.is_outbox_key(id):
             continue
-        request = by_text[id] = record_of(id, body)
+        request = by_text[id] = deserialize(id, body)
         authority.records[request.id] = request
 
     rows: list[RequestRecord] = []
     for sequence in sorted(stored.rows):
         id, body = stored.rows[sequence]
         # If the record has gone, another may have its id: the row keeps it.
-        row = by_text[id] if stored.records.get(id) == body else record_of(id, body)
+        row = by_text[id] if stored.records.get(id) == body else deserialize(id, body)
         if row.sequence != sequence:
             raise _rt.InvalidValueError("sequence", f"the feed has it as {sequence}")
         rows.append(row)
@@ -286,7 +286,7 @@ def _sequence_of(request: RequestRecord) -> int:
     return request.sequence or 0
 
 
-def messages_of(stored: _rt.Stored) -> list[_rt.OutboxEntry]:
+def messages_of(stored: _rt.StoreContents) -> list[_rt.OutboxEntry]:
     """Return the outbox messages that a store holds, by their numbers."""
     return _rt.restored(
         stored.records,
@@ -299,14 +299,14 @@ def messages_of(stored: _rt.Stored) -> list[_rt.OutboxEntry]:
 
 def message_snapshot(id: str, body: str) -> RequestSnapshot:
     """Return the snapshot of an outbox message, from the stored data of its record."""
-    return snapshot_of(record_of(id, body), 0)
+    return snapshot_of(deserialize(id, body), 0)
 
 
 CODEC = _rt.RecordCodec(
-    identity=_rt.Identity("approval", VERSION, DIGEST),
+    schema=_rt.SchemaVersion("approval", VERSION, DIGEST),
     stage=stage,
-    absorb=absorb,
-    keeps=keeps,
-    put_of=put_of,
-    state_of=state_of,
+    merge=merge,
+    is_persistent=is_persistent,
+    serialize=serialize,
+    serialize_state=serialize_state,
 )

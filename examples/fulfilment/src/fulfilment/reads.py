@@ -16,7 +16,7 @@ from .enums import OrderStatus
 from .handles import OrderWatch
 from .identifiers import OrderId
 from .invariants import INVARIANTS
-from .storage import CODEC, put_of, restore, state_of
+from .storage import CODEC, restore, serialize, serialize_state
 from .views import OrderSnapshot, listing_keys, listing_order, snapshot_of
 
 _watch = OrderAuthority.watch
@@ -32,7 +32,7 @@ class OrderReads:
             _rt.check_instance("store", store, _rt.Store)
         _opening = _rt.Opening(store)
         try:
-            _stored = store.open(CODEC.identity) if store is not None else _rt.EMPTY
+            _stored = store.open(CODEC.schema) if store is not None else _rt.EMPTY
             with _rt.reading(store):
                 self._begin(store, _stored)
             if store is not None and _stored.state is not None:
@@ -41,7 +41,7 @@ class OrderReads:
             _opening.give_up(_error, self)
             raise
 
-    def _begin(self, store: _rt.Store | None, stored: _rt.Stored) -> None:
+    def _begin(self, store: _rt.Store | None, stored: _rt.StoreContents) -> None:
         lock = _rt.PublicationLock()
         authority = OrderAuthority()
         listing = _rt.Listing(authority.records, listing_keys)
@@ -73,12 +73,12 @@ class OrderReads:
         `restore` creates a registry from it.
         """
 
-        def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
-            records = [put_of(each) for each in self._authority.records.values()]
-            rows: list[_rt.Put] = []
-            return records, rows, state_of(self._authority, "")
+        def held() -> tuple[list[_rt.RecordWrite], list[_rt.RecordWrite], str]:
+            records = [serialize(each) for each in self._authority.records.values()]
+            rows: list[_rt.RecordWrite] = []
+            return records, rows, serialize_state(self._authority, "")
 
-        return _rt.seal(CODEC.identity, *self._engine.lock.hold(held))
+        return _rt.encode(CODEC.schema, *self._engine.lock.hold(held))
 
     _capture = capture
 
@@ -97,14 +97,14 @@ class OrderReads:
             StoreDamagedError: The document was altered.
             InvalidValueError: The store is not empty.
         """
-        stored = _rt.unseal(document, CODEC.identity)
+        stored = _rt.decode(document, CODEC.schema)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
         self = cls.__new__(cls)
         opening = _rt.Opening(store)
         try:
             if store is not None:
-                _rt.fill(store, CODEC.identity, stored)
+                _rt.fill(store, CODEC.schema, stored)
             with _rt.reading(store):
                 self._begin(store, stored)
             self._recover(None if store is None else store.interrupted)

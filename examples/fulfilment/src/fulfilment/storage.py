@@ -44,13 +44,13 @@ def stage(authority: OrderAuthority) -> OrderAuthority:
     return staged
 
 
-def absorb(authority: OrderAuthority, staged: OrderAuthority) -> None:
+def merge(authority: OrderAuthority, staged: OrderAuthority) -> None:
     """Merge what was decided on top of an authority."""
     _rt.merge(staged.records)
     _rt.merge(staged.ended)
 
 
-def keeps(order: OrderRecord) -> bool:
+def is_persistent(order: OrderRecord) -> bool:
     """Return whether a store holds a record."""
     return True
 
@@ -87,7 +87,7 @@ def body_of(order: OrderRecord) -> str:
     return f"{text}}}"
 
 
-def put_of(order: OrderRecord) -> _rt.Put:
+def serialize(order: OrderRecord) -> _rt.RecordWrite:
     """Return the write of a record."""
     return (str(order.id), None, body_of(order))
 
@@ -107,7 +107,7 @@ _KNOWN = frozenset(
 )
 
 
-def record_of(id: str, body: str) -> OrderRecord:
+def deserialize(id: str, body: str) -> OrderRecord:
     """A record from what a store keeps of it.
 
     Raises InvalidValueError for what no record can be.
@@ -142,14 +142,14 @@ def record_of(id: str, body: str) -> OrderRecord:
     return order
 
 
-def state_of(authority: OrderAuthority, epoch_id: str) -> str:
+def serialize_state(authority: OrderAuthority, epoch_id: str) -> str:
     """Return the fields of the registry as JSON text."""
     return "{}"
 
 
 def restore(
     authority: OrderAuthority,
-    stored: _rt.Stored,
+    stored: _rt.StoreContents,
     clock: _rt.Clock,
 ) -> list[OrderRecord]:
     """Read the records and the fields that a store holds.
@@ -159,7 +159,7 @@ def restore(
     if stored.state is None:
         return []
     for id, body in stored.records.items():
-        order = record_of(id, body)
+        order = deserialize(id, body)
         authority.records[order.id] = order
 
     rows: list[OrderRecord] = []
@@ -182,10 +182,10 @@ def latest_ms_of(order: OrderRecord) -> int:
 
 
 CODEC = _rt.RecordCodec(
-    identity=_rt.Identity("fulfilment", VERSION, DIGEST),
+    schema=_rt.SchemaVersion("fulfilment", VERSION, DIGEST),
     stage=stage,
-    absorb=absorb,
-    keeps=keeps,
-    put_of=put_of,
-    state_of=state_of,
+    merge=merge,
+    is_persistent=is_persistent,
+    serialize=serialize,
+    serialize_state=serialize_state,
 )

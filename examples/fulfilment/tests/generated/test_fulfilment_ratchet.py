@@ -20,7 +20,7 @@ from fulfilment.authority import OrderAuthority, OrderRecord
 from fulfilment.enums import OrderStatus
 from fulfilment.identifiers import OrderId
 from fulfilment.registry import FulfilmentRegistry
-from fulfilment.storage import CODEC, keeps, restore
+from fulfilment.storage import CODEC, is_persistent, restore
 
 LOCK = Path(__file__).parents[2] / "machine/fulfilment.lock.json"
 
@@ -2264,12 +2264,12 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
         pytest.skip("the machine refuses or does not store a record of samples")
     store = _rt.store_at(path)
     authority = OrderAuthority()
-    restore(authority, store.open(CODEC.identity), _rt.SYSTEM_CLOCK)
+    restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
     store.close()
-    assert _rt.stored_fields(authority.records, keeps) == expected
+    assert _rt.stored_fields(authority.records, is_persistent) == expected
     with FulfilmentRegistry(store=_rt.store_at(path)) as registry:
         assert set(registry._authority.records) <= set(authority.records)
 
 
 if __name__ == "__main__":
-    _rt.act_and_die(FulfilmentRegistry, keeps, begin, act, BEFORE)
+    _rt.act_and_die(FulfilmentRegistry, is_persistent, begin, act, BEFORE)

@@ -15,7 +15,7 @@ from .authority import LampAuthority
 from .enums import LampStatus
 from .handles import LampWatch
 from .identifiers import LampId
-from .storage import CODEC, put_of, restore, state_of
+from .storage import CODEC, restore, serialize, serialize_state
 from .views import LampSnapshot, listing_keys, listing_order, snapshot_of
 
 _watch = LampAuthority.watch
@@ -31,7 +31,7 @@ class LampReads:
             _rt.check_instance("store", store, _rt.Store)
         _opening = _rt.Opening(store)
         try:
-            _stored = store.open(CODEC.identity) if store is not None else _rt.EMPTY
+            _stored = store.open(CODEC.schema) if store is not None else _rt.EMPTY
             with _rt.reading(store):
                 self._begin(store, _stored)
             if store is not None and _stored.state is not None:
@@ -40,7 +40,7 @@ class LampReads:
             _opening.give_up(_error, self)
             raise
 
-    def _begin(self, store: _rt.Store | None, stored: _rt.Stored) -> None:
+    def _begin(self, store: _rt.Store | None, stored: _rt.StoreContents) -> None:
         lock = _rt.PublicationLock()
         authority = LampAuthority()
         listing = _rt.Listing(authority.records, listing_keys)
@@ -72,12 +72,12 @@ class LampReads:
         `restore` creates a registry from it.
         """
 
-        def held() -> tuple[list[_rt.Put], list[_rt.Put], str]:
-            records = [put_of(each) for each in self._authority.records.values()]
-            rows: list[_rt.Put] = []
-            return records, rows, state_of(self._authority, "")
+        def held() -> tuple[list[_rt.RecordWrite], list[_rt.RecordWrite], str]:
+            records = [serialize(each) for each in self._authority.records.values()]
+            rows: list[_rt.RecordWrite] = []
+            return records, rows, serialize_state(self._authority, "")
 
-        return _rt.seal(CODEC.identity, *self._engine.lock.hold(held))
+        return _rt.encode(CODEC.schema, *self._engine.lock.hold(held))
 
     _capture = capture
 
@@ -96,14 +96,14 @@ class LampReads:
             StoreDamagedError: The document was altered.
             InvalidValueError: The store is not empty.
         """
-        stored = _rt.unseal(document, CODEC.identity)
+        stored = _rt.decode(document, CODEC.schema)
         if store is not None:
             _rt.check_instance("store", store, _rt.Store)
         self = cls.__new__(cls)
         opening = _rt.Opening(store)
         try:
             if store is not None:
-                _rt.fill(store, CODEC.identity, stored)
+                _rt.fill(store, CODEC.schema, stored)
             with _rt.reading(store):
                 self._begin(store, stored)
             self._recover(None if store is None else store.interrupted)

@@ -38,13 +38,13 @@ def stage(authority: LampAuthority) -> LampAuthority:
     return staged
 
 
-def absorb(authority: LampAuthority, staged: LampAuthority) -> None:
+def merge(authority: LampAuthority, staged: LampAuthority) -> None:
     """Merge what was decided on top of an authority."""
     _rt.merge(staged.records)
     _rt.merge(staged.ended)
 
 
-def keeps(lamp: LampRecord) -> bool:
+def is_persistent(lamp: LampRecord) -> bool:
     """Return whether a store holds a record."""
     return True
 
@@ -70,7 +70,7 @@ def body_of(lamp: LampRecord) -> str:
     return f"{text}}}"
 
 
-def put_of(lamp: LampRecord) -> _rt.Put:
+def serialize(lamp: LampRecord) -> _rt.RecordWrite:
     """Return the write of a record."""
     return (str(lamp.id), None, body_of(lamp))
 
@@ -85,7 +85,7 @@ _KNOWN = frozenset(
 )
 
 
-def record_of(id: str, body: str) -> LampRecord:
+def deserialize(id: str, body: str) -> LampRecord:
     """A record from what a store keeps of it.
 
     Raises InvalidValueError for what no record can be.
@@ -110,14 +110,14 @@ def record_of(id: str, body: str) -> LampRecord:
     return lamp
 
 
-def state_of(authority: LampAuthority, epoch_id: str) -> str:
+def serialize_state(authority: LampAuthority, epoch_id: str) -> str:
     """Return the fields of the registry as JSON text."""
     return "{}"
 
 
 def restore(
     authority: LampAuthority,
-    stored: _rt.Stored,
+    stored: _rt.StoreContents,
     clock: _rt.Clock,
 ) -> list[LampRecord]:
     """Read the records and the fields that a store holds.
@@ -127,7 +127,7 @@ def restore(
     if stored.state is None:
         return []
     for id, body in stored.records.items():
-        lamp = record_of(id, body)
+        lamp = deserialize(id, body)
         authority.records[lamp.id] = lamp
 
     rows: list[LampRecord] = []
@@ -135,10 +135,10 @@ def restore(
 
 
 CODEC = _rt.RecordCodec(
-    identity=_rt.Identity("lamp", VERSION, DIGEST),
+    schema=_rt.SchemaVersion("lamp", VERSION, DIGEST),
     stage=stage,
-    absorb=absorb,
-    keeps=keeps,
-    put_of=put_of,
-    state_of=state_of,
+    merge=merge,
+    is_persistent=is_persistent,
+    serialize=serialize,
+    serialize_state=serialize_state,
 )

@@ -86,7 +86,7 @@ class RegistryRow:
     checksum: str
     head: int
     head_checksum: int
-    fence: int
+    fencing_token: int
     place: str
     owner: str | None
     lock: str | None

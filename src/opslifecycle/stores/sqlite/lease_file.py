@@ -46,7 +46,7 @@ class Note:
 
     #: Names one numbering of the registry's feed.
     token: bytes
-    fence: int
+    fencing_token: int
     head: int
 
 
@@ -143,7 +143,7 @@ class LeaseFile:
     def write(self, number: int, note: Note) -> None:
         """Note how far a registry is written, as far as the operating system is concerned."""
         if self._handle is not None:
-            data = _SLOT.pack(note.token, note.fence, note.head)
+            data = _SLOT.pack(note.token, note.fencing_token, note.head)
             os.pwrite(self._handle, data, number * _SLOT.size)
 
     def sync(self) -> None:

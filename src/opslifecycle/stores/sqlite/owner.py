@@ -34,7 +34,7 @@ class Owner:
         self._token_is_new = False
         self._undecided: RegistryRow | None = None
         self.number = 0
-        self.fence = 0
+        self.fencing_token = 0
 
     def begin(self, number: int) -> None:
         """Own a registry that is new.
@@ -43,7 +43,7 @@ class Owner:
             RegistryOwnedError: If a process still holds the lock of one that had its number.
         """
         self._take_lock(number, None, "a process whose registry was removed")
-        self.number, self.fence = number, 1
+        self.number, self.fencing_token = number, 1
         self._renumber()
 
     def admit(self, row: RegistryRow, *, restored: bool) -> bool:
@@ -62,7 +62,8 @@ class Owner:
                 self._undecided = row if found is Ownership.UNDECIDED else None
                 raise RegistryOwnedError(self._name, str(row.owner))
         self.number = row.number
-        self.fence = max(row.fence, note.fence if note is not None else 0) + 1
+        noted = note.fencing_token if note is not None else 0
+        self.fencing_token = max(row.fencing_token, noted) + 1
         if restored or copied or not token_of(row):
             self._renumber()
         else:
@@ -86,16 +87,16 @@ class Owner:
 
     @property
     def columns(self) -> tuple[int, str, str, str | None, int]:
-        """What the row says of us: `fence`, `place`, `owner`, `lock` and `expires_ms`."""
+        """What the row says of us: `fencing_token`, `place`, `owner`, `lock` and `expires_ms`."""
         place = place_of(self._file.inode or 0, self._token)
-        return (self.fence, place, leases.this_owner(), self._lock, self._expires_ms())
+        return (self.fencing_token, place, leases.this_owner(), self._lock, self._expires_ms())
 
     def _expires_ms(self) -> int:
         return SYSTEM_CLOCK.wall_ms() + leases.LEASE_MS
 
     def confirm(self, head: int) -> None:
         """Note that the lease is taken; raises OSError if that is not possible."""
-        self._locks.write(self.number, Note(self._token, self.fence, head))
+        self._locks.write(self.number, Note(self._token, self.fencing_token, head))
         if self._token_is_new:
             # A note that is lost in a power cut is none; a wrong one would begin a new epoch.
             self._locks.sync()
@@ -104,7 +105,7 @@ class Owner:
         """Note how far the registry is written."""
         # It is a help against copies, and no commit fails for it.
         with contextlib.suppress(OSError):
-            self._locks.write(self.number, Note(self._token, self.fence, head))
+            self._locks.write(self.number, Note(self._token, self.fencing_token, head))
 
     def renew(self, database: sqlite3.Connection, head: int) -> None:
         """Renew the lease, and the lock if its file was removed.
@@ -116,7 +117,7 @@ class Owner:
             self._lock_anew(head)
         renewed = database.execute(
             "UPDATE registries SET expires_ms = ?, lock = ? WHERE number = ? AND fence = ?",
-            (self._expires_ms(), self._lock, self.number, self.fence),
+            (self._expires_ms(), self._lock, self.number, self.fencing_token),
         )
         if renewed.rowcount != 1:
             raise OwnershipLostError
@@ -139,7 +140,7 @@ class Owner:
             database.execute(
                 "UPDATE registries SET expires_ms = ?"
                 " WHERE number = ? AND fence = ? AND expires_ms = ?",
-                (self._expires_ms(), row.number, row.fence, row.expires_ms),
+                (self._expires_ms(), row.number, row.fencing_token, row.expires_ms),
             )
 
     def release(self, database: sqlite3.Connection | None) -> None:
@@ -150,7 +151,7 @@ class Owner:
             database.execute(
                 "UPDATE registries SET owner = NULL, lock = NULL, expires_ms = 0"
                 " WHERE number = ? AND fence = ?",
-                (self.number, self.fence),
+                (self.number, self.fencing_token),
             )
 
 

@@ -48,7 +48,7 @@ def is_copy(row: RegistryRow, inode: int | None, note: Note | None) -> bool:
     if note is None:
         # The lease file was removed. The inode is the same, so the file is, too.
         return False
-    return note.token != token or note.fence > row.fence or note.head > row.head
+    return note.token != token or note.fencing_token > row.fencing_token or note.head > row.head
 
 
 def with_new_epoch(state: str | None) -> str | None:

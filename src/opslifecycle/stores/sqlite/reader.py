@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import attrs
 from opslifecycle.errors import PersistenceError, StoreDamagedError
-from opslifecycle.stores.base import Identity, Stored
+from opslifecycle.stores.base import SchemaVersion, StoreContents
 from opslifecycle.stores.sqlite.catalog import (
     check_schema,
     refuse_other_layouts,
@@ -28,8 +28,8 @@ from opslifecycle.stores.sqlite.connection import connect, existing
 from opslifecycle.stores.sqlite.failures import failure_of
 from opslifecycle.stores.sqlite.files import StoreFile, check_path
 from opslifecycle.stores.sqlite.lease import Ownership
+from opslifecycle.stores.sqlite.log_reader import LogReader
 from opslifecycle.stores.sqlite.owner import ownership_of
-from opslifecycle.stores.sqlite.replay import Replay
 from opslifecycle.stores.sqlite.schema import LAYOUT
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class StoredRegistry:
     holder: str | None
     #: Whether the owner renews its lease; one that does not is suspended, or hangs.
     responds: bool
-    stored: Stored
+    stored: StoreContents
     _path: str
     _positions: Mapping[str, int]
     #: What was decoded before, by id: the text and what it means.
@@ -89,10 +89,10 @@ class StoreReader:
     no store, StoreDamagedError and StoreVersionError for one that cannot be read.
     """
 
-    def __init__(self, path: Path, identity: Identity) -> None:
+    def __init__(self, path: Path, schema: SchemaVersion) -> None:
         self._path = check_path(path)
-        self._identity = identity
-        self._replays: dict[str, Replay] = {}
+        self._schema = schema
+        self._readers: dict[str, LogReader] = {}
         self._known: dict[str, dict[str, tuple[str, object, Any]]] = {}
 
     def names(self) -> list[str]:
@@ -124,21 +124,21 @@ class StoreReader:
         path = str(self._path)
         row = registry_row(database, path, name)
         if row is None:
-            self._replays.pop(name, None)
+            self._readers.pop(name, None)
             self._known.pop(name, None)
             return None
-        replay = self._replays.setdefault(name, Replay(path, name, self._identity))
-        version = replay.advance(database, row)
-        found = replay.stored()
+        reader = self._readers.setdefault(name, LogReader(path, name, self._schema))
+        version = reader.advance(database, row)
+        found = reader.stored()
         try:
-            stored = self._identity.adopt(version, found)
+            stored = self._schema.adopt(version, found)
         except UNREADABLE as error:
-            raise StoreDamagedError(path, replay.chain.head, str(error)) from None
+            raise StoreDamagedError(path, reader.index.head, str(error)) from None
         owned = ownership_of(file, row)
         holder = None if owned is Ownership.FREE else row.owner or "another process"
         responds = owned is not Ownership.UNRESPONSIVE
         known = self._known.setdefault(name, {})
-        return StoredRegistry(name, holder, responds, stored, path, replay.chain.latest, known)
+        return StoredRegistry(name, holder, responds, stored, path, reader.index.latest, known)
 
     def _read(self, read: Callable[[sqlite3.Connection, StoreFile], T]) -> T:
         """Read in one transaction; what was overtaken by a writer is read again."""
@@ -155,7 +155,7 @@ class StoreReader:
                 if not quiet or _stamp(file) == before:
                     return result
             # What was read of two states is worth nothing.
-            self._replays.clear()
+            self._readers.clear()
         raise AssertionError("the last attempt is never without locks")
 
     def _read_once(

@@ -44,7 +44,7 @@ class Transaction:
 
 
 def append_rows(
-    database: sqlite3.Connection, number: int, fence: int, values: list[int | str | None]
+    database: sqlite3.Connection, number: int, fencing_token: int, values: list[int | str | None]
 ) -> None:
     """Append rows to a registry's log, all or none, if the fencing token is still ours.
 
@@ -57,15 +57,15 @@ def append_rows(
     if len(values) > _VALUES_MAX:
         if not database.in_transaction:
             with Transaction(database):
-                append_rows(database, number, fence, values)
+                append_rows(database, number, fencing_token, values)
             return
         for start in range(0, len(values), _VALUES_MAX):
-            append_rows(database, number, fence, values[start : start + _VALUES_MAX])
+            append_rows(database, number, fencing_token, values[start : start + _VALUES_MAX])
         return
     count = len(values) // _COLUMNS
     size = -(-count // _STEP_ROWS) * _STEP_ROWS if count > 2 else count
     filled = values + [None] * (_COLUMNS * (size - count))
-    if database.execute(_statement(size), (*filled, number, fence)).rowcount != count:
+    if database.execute(_statement(size), (*filled, number, fencing_token)).rowcount != count:
         raise OwnershipLostError
 
 

@@ -21,21 +21,21 @@ from opslifecycle.errors import (
     StoreDamagedError,
     StoreLostError,
 )
-from opslifecycle.stores.base import Commit, Identity, Interrupted, Store, Stored
+from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.catalog import (
     check_schema,
     refuse_other_layouts,
     registry_row,
 )
-from opslifecycle.stores.sqlite.chain import Chain, Writer
 from opslifecycle.stores.sqlite.checkpoints import Checkpoints
 from opslifecycle.stores.sqlite.connection import connect, existing
 from opslifecycle.stores.sqlite.failures import failure_of, is_fatal
 from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
+from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
+from opslifecycle.stores.sqlite.log_reader import LogReader
 from opslifecycle.stores.sqlite.owner import Owner
 from opslifecycle.stores.sqlite.place import with_new_epoch
-from opslifecycle.stores.sqlite.replay import Replay
 from opslifecycle.stores.sqlite.schema import (
     LAYOUT,
     POSITION_BITS,
@@ -91,10 +91,10 @@ class SqliteStore(Store):
         self._file = StoreFile(self._path, None)
         self._database: sqlite3.Connection | None = None
         self._owner: Owner | None = None
-        self._identity = Identity("", 0, "")
+        self._schema = SchemaVersion("", 0, "")
         self._failed: str | None = None
         self._failure: PersistenceError | None = None
-        self._chain = Chain()
+        self._index = LogIndex()
         self._renew_at_ms = 0
         self._checkpoints = Checkpoints(self.name)
 
@@ -110,11 +110,11 @@ class SqliteStore(Store):
 
     # Opening ------------------------------------------------------------------------------------
 
-    def open(self, identity: Identity) -> Stored:
+    def open(self, schema: SchemaVersion) -> StoreContents:
         """See `Store.open`."""
         if self._database is not None:
             raise RegistryOwnedError(self.name, "another registry of this process")
-        self._identity = identity
+        self._schema = schema
         self._failure = None
         self._failed = None
         self._file = StoreFile(self._path, None)
@@ -123,7 +123,7 @@ class SqliteStore(Store):
             self._database = connect(self._file.path, "rw", seconds=_BUSY_SECONDS)
             self._owner = Owner(self.name, self._file)
             stored = self._take_over(self._database, self._owner)
-            self._owner.confirm(self._chain.head)
+            self._owner.confirm(self._index.head)
             return stored
         except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
             self._give_up(clean=False)
@@ -144,7 +144,7 @@ class SqliteStore(Store):
             create(file.path)
         return existing(self._path)
 
-    def _take_over(self, database: sqlite3.Connection, owner: Owner) -> Stored:
+    def _take_over(self, database: sqlite3.Connection, owner: Owner) -> StoreContents:
         synchronous = "FULL" if self._durability == "power" else "NORMAL"
         database.execute(f"PRAGMA synchronous = {synchronous}")
         self._checkpoints.limit(database)
@@ -155,17 +155,17 @@ class SqliteStore(Store):
             check_schema(database, self.name)
             return self._claim(database, owner)
 
-    def _claim(self, database: sqlite3.Connection, owner: Owner) -> Stored:
+    def _claim(self, database: sqlite3.Connection, owner: Owner) -> StoreContents:
         """Take the lease of the registry, and read its contents."""
         row = registry_row(database, self.name, self._registry)
         if row is None:
             return self._register(database, owner)
-        replay = Replay(self.name, self._registry, self._identity)
+        reader = LogReader(self.name, self._registry, self._schema)
         # A store that this program cannot read is not taken from its owner.
         renumbered = owner.admit(row, restored=self._restored)
-        version = replay.advance(database, row)
-        found, self._chain = replay.stored(), replay.chain
-        stored = self._identity.adopt(version, found)
+        version = reader.advance(database, row)
+        found, self._index = reader.stored(), reader.index
+        stored = self._schema.adopt(version, found)
         if renumbered:
             stored = self._with_new_epoch(stored)
         database.execute(
@@ -178,16 +178,16 @@ class SqliteStore(Store):
             self._rewrite(database, stored)
         return stored
 
-    def _with_new_epoch(self, stored: Stored) -> Stored:
+    def _with_new_epoch(self, stored: StoreContents) -> StoreContents:
         try:
-            return Stored(stored.records, stored.rows, with_new_epoch(stored.state))
+            return StoreContents(stored.records, stored.rows, with_new_epoch(stored.state))
         except (ValueError, RecursionError) as error:
             rule = f"the registry's state is no JSON: {error}"
-            raise StoreDamagedError(self.name, self._chain.head, rule) from None
+            raise StoreDamagedError(self.name, self._index.head, rule) from None
 
-    def _register(self, database: sqlite3.Connection, owner: Owner) -> Stored:
+    def _register(self, database: sqlite3.Connection, owner: Owner) -> StoreContents:
         """Add the row of a new registry."""
-        self._chain = Chain()
+        self._index = LogIndex()
         (last,) = database.execute("SELECT max(number) FROM registries").fetchone()
         number = 1 if last is None else last + 1
         if number > REGISTRIES_MAX:
@@ -198,11 +198,11 @@ class SqliteStore(Store):
             (number, *self._signed(0, 0), *owner.columns),
         )
         self._plan_renewal()
-        return Stored({}, {}, None)
+        return StoreContents({}, {}, None)
 
-    def _rewrite(self, database: sqlite3.Connection, stored: Stored) -> None:
+    def _rewrite(self, database: sqlite3.Connection, stored: StoreContents) -> None:
         """Write all contents again as this version stores them."""
-        writer = Writer(self._owned().number, self._chain)
+        writer = Writer(self._owned().number, self._index)
         writer.base, writer.base_checksum = writer.head, writer.head_checksum
         sequences = {row: sequence for sequence, row in stored.rows.items()}
         records = stored.records.items()
@@ -224,8 +224,8 @@ class SqliteStore(Store):
         database, owner = self._connected(), self._owned()
         if not self._file.is_in_place():
             raise self._lose()
-        writer = Writer(owner.number, self._chain)
-        writer.put(commit.puts)
+        writer = Writer(owner.number, self._index)
+        writer.put(commit.writes)
         for id in commit.erased:
             writer.erase(id)
         writer.drop_feed(commit.dropped_through)
@@ -243,13 +243,13 @@ class SqliteStore(Store):
                 self._append_rows(database, writer)
         except (sqlite3.Error, ValueError, OverflowError) as error:
             raise self._failure_of(database, error) from error
-        self._checkpoints.note(writer.head - self._chain.head)
+        self._checkpoints.note(writer.head - self._index.head)
         writer.keep()
         owner.note(writer.head)
 
     def _append_rows(self, database: sqlite3.Connection, writer: Writer) -> None:
         owner = self._owned()
-        append_rows(database, owner.number, owner.fence, writer.values)
+        append_rows(database, owner.number, owner.fencing_token, writer.values)
 
     def _failure_of(self, database: sqlite3.Connection, error: Exception) -> PersistenceError:
         """Return the error of a commit that failed; the store may be unusable afterwards."""
@@ -279,11 +279,11 @@ class SqliteStore(Store):
         """Delete some of the oldest rows, because most of the log is no longer needed."""
         first = self._owned().number << POSITION_BITS
         # More than came with this commit, so that the log shrinks however large commits are.
-        count = max(_COMPACTED_ROWS, 2 * (writer.head - self._chain.head))
+        count = max(_COMPACTED_ROWS, 2 * (writer.head - self._index.head))
         oldest = database.execute(
             "SELECT key, kind, id, sequence, body, checksum FROM log"
             " WHERE key > ? AND key <= ? ORDER BY key",
-            (first + writer.base, first + min(writer.base + count, self._chain.head)),
+            (first + writer.base, first + min(writer.base + count, self._index.head)),
         ).fetchall()
         for key, *values in oldest:
             writer.retire((key & POSITION_MASK, *values))
@@ -300,9 +300,9 @@ class SqliteStore(Store):
         )
 
     def _signed(self, base: int, base_checksum: int) -> tuple[Any, ...]:
-        identity = self._identity
+        schema = self._schema
         values = (
-            self._registry, identity.machine, identity.version, identity.digest, base, base_checksum
+            self._registry, schema.machine, schema.version, schema.digest, base, base_checksum
         )  # fmt: skip
         return (*values, checksum_of(*values))
 
@@ -313,7 +313,7 @@ class SqliteStore(Store):
 
     def _renew(self, database: sqlite3.Connection, owner: Owner) -> None:
         self._plan_renewal()
-        owner.renew(database, self._chain.head)
+        owner.renew(database, self._index.head)
 
     def _shorten_lease(self) -> None:
         if self._database is not None and self._owner is not None:

@@ -12,8 +12,8 @@ import sqlite3
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import RegistryOwnedError, StoreDamagedError
-from opslifecycle.stores.sqlite.chain import Chain, Writer
 from opslifecycle.stores.sqlite.lease import Lease, Lock, Ownership, ownership
+from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
 from opslifecycle.stores.sqlite.place import UNKNOWN
 from opslifecycle.stores.sqlite.schema import LAYOUT, SCHEMA, checksum_of
 from opslifecycle.stores.sqlite.statements import append_rows
@@ -85,13 +85,13 @@ def _upgrade_1(database: sqlite3.Connection, path: str) -> None:
     for statement in _statements():
         database.execute(statement)
     for number, (registry, writer) in enumerate(zip(registries, logs, strict=True), 1):
-        name, machine, version, digest, *_, fence, _, _ = registry
+        name, machine, version, digest, *_, fencing_token, _, _ = registry
         signed = (name, machine, version, digest, 0, 0)
         database.execute(
             "INSERT INTO registries VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
-            (number, *signed, checksum_of(*signed), fence, *_NO_OWNER),
+            (number, *signed, checksum_of(*signed), fencing_token, *_NO_OWNER),
         )
-        append_rows(database, number, fence, writer.values)
+        append_rows(database, number, fencing_token, writer.values)
     database.execute("INSERT INTO inbox SELECT * FROM old_inbox")
     for table in ("registries", "transitions", "inbox"):
         database.execute(f"DROP TABLE old_{table}")
@@ -118,7 +118,7 @@ def _read(
     signed = (name, machine, version, digest, state, base, base_checksum, head, head_checksum)
     if checksum_of(*signed) != signature:
         raise StoreDamagedError(path, 0, "the registry's own row was altered")
-    writer = Writer(number, Chain())
+    writer = Writer(number, LogIndex())
     position, checksum = int(base), base_checksum
     for at, kind, id, sequence, body, row_checksum in database.execute(
         "SELECT position, kind, id, sequence, body, checksum FROM transitions"

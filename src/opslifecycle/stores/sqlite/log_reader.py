@@ -7,29 +7,29 @@ import sqlite3
 from collections.abc import Iterator
 
 from opslifecycle.errors import StoreDamagedError
-from opslifecycle.stores.base import Identity, Stored
+from opslifecycle.stores.base import SchemaVersion, StoreContents
 from opslifecycle.stores.sqlite.catalog import RegistryRow
-from opslifecycle.stores.sqlite.chain import Chain, Row
+from opslifecycle.stores.sqlite.log_index import LogIndex, Row
 from opslifecycle.stores.sqlite.schema import POSITION_BITS, POSITION_MASK, checksum_of_row
 
 _KINDS = {"put", "row", "erase", "state"}
 
 
-class Replay:
+class LogReader:
     """What a registry's rows say, read from the first to the last and checked on the way.
 
     `advance` reads on from where it stands, so that following a registry costs what has come since.
     """
 
-    def __init__(self, path: str, registry: str, identity: Identity) -> None:
+    def __init__(self, path: str, registry: str, schema: SchemaVersion) -> None:
         self._path = path
         self._registry = registry
-        self._identity = identity
+        self._schema = schema
         self._written_by: tuple[int, str, int] | None = None
-        self._begin(Chain())
+        self._begin(LogIndex())
 
-    def _begin(self, chain: Chain) -> None:
-        self.chain = chain
+    def _begin(self, index: LogIndex) -> None:
+        self.index = index
         self._records: dict[str, str] = {}
         self._rows: dict[int, tuple[str, str]] = {}
         self._state: str | None = None
@@ -40,25 +40,25 @@ class Replay:
         Gives the version of the machine that wrote them. Raises StoreVersionError for one that we
         cannot read, StoreDamagedError for whatever contradicts itself.
         """
-        self._identity.refuse_unreadable(row.machine, row.version, self._path)
+        self._schema.refuse_unreadable(row.machine, row.version, self._path)
         written_by = (row.number, row.machine, row.version)
-        if row.base > self.chain.head or written_by != self._written_by:
+        if row.base > self.index.head or written_by != self._written_by:
             # Rows have left that were not read before; those that are left tell the whole story.
-            self._begin(Chain(row.base, row.base_checksum, row.base, row.base_checksum))
+            self._begin(LogIndex(row.base, row.base_checksum, row.base, row.base_checksum))
             self._written_by = written_by
         for each in self._verified(database, row.number, row.head, row.head_checksum):
             self._take(*each)
-        self.chain.base, self.chain.base_checksum = row.base, row.base_checksum
+        self.index.base, self.index.base_checksum = row.base, row.base_checksum
         return row.version
 
-    def stored(self) -> Stored:
+    def stored(self) -> StoreContents:
         """Return the contents as they are now."""
         dropped_through = self._dropped_through()
         kept = sorted(sequence for sequence in self._rows if sequence > dropped_through)
         self._rows = {sequence: self._rows[sequence] for sequence in kept}
-        positions = self.chain.feed
-        self.chain.feed = {sequence: positions[sequence] for sequence in kept}
-        return Stored(dict(self._records), dict(self._rows), self._state)
+        positions = self.index.feed
+        self.index.feed = {sequence: positions[sequence] for sequence in kept}
+        return StoreContents(dict(self._records), dict(self._rows), self._state)
 
     def _dropped_through(self) -> int:
         if self._state is None:
@@ -67,7 +67,7 @@ class Replay:
             return int(json.loads(self._state).get("dropped_through", 0))
         except (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
             rule = f"the registry's state is no JSON: {error}"
-            raise StoreDamagedError(self._path, self.chain.head, rule) from None
+            raise StoreDamagedError(self._path, self.index.head, rule) from None
 
     def _take(
         self,
@@ -78,11 +78,11 @@ class Replay:
         body: str | None,
         checksum: int,
     ) -> None:
-        chain = self.chain
-        chain.head, chain.head_checksum = position, checksum
+        index = self.index
+        index.head, index.head_checksum = position, checksum
         if kind == "erase":
             self._records.pop(id, None)
-            chain.latest.pop(id, None)
+            index.latest.pop(id, None)
         elif body is None:
             raise StoreDamagedError(self._path, position, f"a {kind} row without a body")
         elif kind == "state":
@@ -90,16 +90,16 @@ class Replay:
         else:
             if kind == "put":
                 self._records[id] = body
-                chain.latest[id] = position
+                index.latest[id] = position
             if sequence is not None:
                 self._rows[sequence] = (id, body)
-                chain.feed[sequence] = position
+                index.feed[sequence] = position
 
     def _verified(
         self, database: sqlite3.Connection, number: int, head: int, head_checksum: int
     ) -> Iterator[Row]:
         """Yield the rows after the current position, each checked against its predecessor."""
-        position, checksum = self.chain.head, self.chain.head_checksum
+        position, checksum = self.index.head, self.index.head_checksum
         found = database.execute(
             "SELECT key, kind, id, sequence, body, checksum FROM log WHERE key > ? AND key <= ?"
             " ORDER BY key",

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 import attrs
-from opslifecycle.stores.base import Put
+from opslifecycle.stores.base import RecordWrite
 from opslifecycle.stores.sqlite.schema import POSITION_BITS, checksum_of_row
 
-# How many rows a chain may be longer than twice what is needed of it, before old ones leave.
+# How many rows a log may be longer than twice what is needed of it, before old ones leave.
 _SPARE_ROWS = 256
 
 
 @attrs.define
-class Chain:
+class LogIndex:
     """The index of a log: its first and last row, and which rows are still needed."""
 
     base: int = 0
@@ -27,7 +27,7 @@ class Chain:
     feed: dict[int, int] = attrs.Factory(dict)
 
 
-#: One row of the chain: its position, kind, id, sequence, body and checksum.
+#: One row of the log: its position, kind, id, sequence, body and checksum.
 Row: TypeAlias = tuple[int, str, str, int | None, str | None, int]
 
 
@@ -38,11 +38,11 @@ class Writer:
     because the transaction may fail.
     """
 
-    def __init__(self, number: int, chain: Chain) -> None:
+    def __init__(self, number: int, index: LogIndex) -> None:
         self._first = number << POSITION_BITS
-        self._chain = chain
-        self.base, self.base_checksum = chain.base, chain.base_checksum
-        self.head, self.head_checksum = chain.head, chain.head_checksum
+        self._index = index
+        self.base, self.base_checksum = index.base, index.base_checksum
+        self.head, self.head_checksum = index.head, index.head_checksum
         self.values: list[int | str | None] = []
         self._latest: dict[str, int | None] = {}
         self._feed: dict[int, int] = {}
@@ -50,12 +50,12 @@ class Writer:
 
     def latest(self, id: str) -> int | None:
         """Return the number of the row with the current version of a record."""
-        return self._latest[id] if id in self._latest else self._chain.latest.get(id)
+        return self._latest[id] if id in self._latest else self._index.latest.get(id)
 
-    def put(self, puts: Iterable[Put]) -> None:
+    def put(self, writes: Iterable[RecordWrite]) -> None:
         """Append record writes, and feed rows for the records that have a sequence number."""
         head, checksum = self.head, self.head_checksum
-        for id, sequence, body in puts:
+        for id, sequence, body in writes:
             head += 1
             checksum = checksum_of_row(checksum, head, "put", id, sequence, body)
             self.values += (self._first + head, "put", id, sequence, body, checksum)
@@ -91,8 +91,8 @@ class Writer:
 
     def is_long(self) -> bool:
         """Return whether most of the log is no longer needed."""
-        needed = len(self._chain.latest) + len(self._chain.feed)
-        return self._chain.head - self._chain.base > 2 * needed + _SPARE_ROWS
+        needed = len(self._index.latest) + len(self._index.feed)
+        return self._index.head - self._index.base > 2 * needed + _SPARE_ROWS
 
     def retire(self, row: Row) -> None:
         """Delete the oldest row; what is still needed of it is appended again."""
@@ -107,19 +107,19 @@ class Writer:
             self.row(id, sequence, body)
 
     def _feeds(self, sequence: int, position: int) -> bool:
-        at = self._feed.get(sequence, self._chain.feed.get(sequence))
+        at = self._feed.get(sequence, self._index.feed.get(sequence))
         return sequence > self._dropped_through and at == position
 
     def keep(self) -> None:
         """Store the changed index, after the transaction has succeeded."""
-        chain = self._chain
-        chain.base, chain.base_checksum = self.base, self.base_checksum
-        chain.head, chain.head_checksum = self.head, self.head_checksum
+        index = self._index
+        index.base, index.base_checksum = self.base, self.base_checksum
+        index.head, index.head_checksum = self.head, self.head_checksum
         for id, position in self._latest.items():
             if position is None:
-                chain.latest.pop(id, None)
+                index.latest.pop(id, None)
             else:
-                chain.latest[id] = position
-        chain.feed.update(self._feed)
-        while chain.feed and (oldest := next(iter(chain.feed))) <= self._dropped_through:
-            del chain.feed[oldest]
+                index.latest[id] = position
+        index.feed.update(self._feed)
+        while index.feed and (oldest := next(iter(index.feed))) <= self._dropped_through:
+            del index.feed[oldest]
