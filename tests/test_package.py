@@ -1,4 +1,4 @@
-"""What the package offers: its names, its seam, and what importing it costs."""
+"""What the package offers: its names, its interface, and what importing it costs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.builders import (
 _CONSUMER = CompletionCursorConsumer.AGENT_APPLIED
 
 
-class Seam(OpsLifecycleRegistry):
+class Interface(OpsLifecycleRegistry):
     """An implementation that offers nothing beyond what it must."""
 
     def register_operation(self, spec: Any) -> None: ...
@@ -53,11 +53,11 @@ class Seam(OpsLifecycleRegistry):
     def terminate_owner(self, reason: Any) -> None: ...
 
 
-def test_the_seam_refuses_what_is_not_offered() -> None:
-    seam = Seam()
+def test_the_interface_refuses_what_is_not_offered() -> None:
+    interface = Interface()
     id = OperationId.new()
-    assert seam.completion_feed() is None
-    assert seam.completion_cursor(_CONSUMER) is None
+    assert interface.completion_feed() is None
+    assert interface.completion_cursor(_CONSUMER) is None
     calls: dict[str, Any] = {
         "classify_operation_terminality": (id, OperationStatus.RUNNING),
         "classify_operation_public_result": (id,),
@@ -72,7 +72,7 @@ def test_the_seam_refuses_what_is_not_offered() -> None:
     }
     for name, arguments in calls.items():
         with pytest.raises(UnsupportedError) as caught:
-            getattr(seam, name)(*arguments)
+            getattr(interface, name)(*arguments)
         assert str(caught.value) == f"operation not supported: {name}"
 
 

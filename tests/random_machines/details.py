@@ -7,8 +7,8 @@ from typing import Any
 from tests.random_machines.building import Builder, Tree
 from tests.random_machines.expressions import required
 
-_NAMES = ["seam", "registry", "async_registry", "reads", "snapshot", "watch", "effect", "action",
-          "record", "authority"]  # fmt: skip
+_NAMES = ["interface", "registry", "async_registry", "base", "snapshot", "watch", "effect",
+          "action", "record", "authority"]  # fmt: skip
 
 
 class Details:

@@ -108,7 +108,7 @@ class _Names:
         machine = self._machine
         made = public_names(machine)
         given = machine.names
-        keys = ("seam", "registry", "async_registry", "reads", "snapshot", "watch", "status")
+        keys = ("interface", "registry", "async_registry", "base", "snapshot", "watch", "status")
         generated = [
             (given and getattr(given, key)) or Text(getattr(made, key), machine.entity.mark)
             for key in (*keys, "effect", "record", "authority")

@@ -1,4 +1,4 @@
-"""Lowering of the seam and the registry: one typed method for each thing that can be asked."""
+"""Lowering of the interface and the registry: one typed method for each thing that can be asked."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ DEFERRED = (
 
 @frozen
 class PublicMethod:
-    """A method of the seam and of the registry."""
+    """A method of the interface and of the registry."""
 
     name: str
     abstract: bool
     runs: bool
     signature: list[str]
-    seam_signature: list[str]
+    interface_signature: list[str]
     doc: list[str]
     body: list[str]
     unsupported: str
@@ -373,7 +373,7 @@ class RegistryLowering:
         )
         doc = layout.docstring(summary, more, indent=8, width=self._width)
         lines = [*checks, *(f"        {line}" for line in body)]
-        seam_signature = layout.call(
+        interface_signature = layout.call(
             f"def {name}",
             parameters,
             f" -> {returns}{' | None' if none_without else ''}:",
@@ -382,6 +382,6 @@ class RegistryLowering:
         )
         fallback = f"raise _rt.UnsupportedError({layout.quoted(name)})"
         return PublicMethod(
-            name, abstract, runs, signature, seam_signature, doc, lines,
+            name, abstract, runs, signature, interface_signature, doc, lines,
             "return None" if none_without else fallback,
         )  # fmt: skip

@@ -122,8 +122,8 @@ class Renderer:
             "views": self._views(),
             "handles": self._handles(),
             "invariants": self._invariants(),
-            "seam": {"methods": registry.methods()},
-            "reads": self._reads(),
+            "interface": {"methods": registry.methods()},
+            "base": self._base(),
             "registry": {
                 "methods": registry.methods(),
                 "acted": registry.acted(),
@@ -257,7 +257,7 @@ class Renderer:
             ),
         }  # fmt: skip
 
-    def _reads(self) -> dict[str, Any]:
+    def _base(self) -> dict[str, Any]:
         program, machine = self._program, self._program.machine
         printer, retention = Printer(program.symbols, registry="authority"), program.retention
         lowering = RegistryLowering(program, self._names, self._width)
@@ -266,10 +266,8 @@ class Renderer:
         parameters = self._constructor_parameters()
         call = self._names.outbox_message
         star = ["self", "*", *parameters] if parameters else ["self"]
-        begin = [
-            "self",
-            *(["store: _rt.Store | None", "stored: _rt.StoreContents"] if stored else []),
-        ]
+        begin = ["self"]
+        begin += ["store: _rt.Store | None", "stored: _rt.StoreContents"] if stored else []
         begin += [setting.inside for setting in settings]
         if machine.effects:
             begin.append(f"on_effect: Callable[[{call}], object] | None")

@@ -18,10 +18,10 @@ class PublicNames:
     variable: str
     entities: str
     id: str
-    seam: str
+    interface: str
     registry: str
     async_registry: str
-    reads: str
+    base: str
     snapshot: str
     watch: str
     status: str
@@ -49,10 +49,10 @@ def public_names(machine: Machine) -> PublicNames:
         variable=variable(machine.entity),
         entities=f"{machine.entity}s",
         id=f"{title}Id",
-        seam=name("seam", f"Abstract{title}Registry"),
+        interface=name("interface", f"Abstract{title}Registry"),
         registry=name("registry", f"{title}Registry"),
         async_registry=name("async_registry", f"Async{title}Registry"),
-        reads=name("reads", f"{title}Reads"),
+        base=name("base", f"{title}RegistryBase"),
         snapshot=name("snapshot", f"{title}Snapshot"),
         watch=name("watch", f"{title}Watch"),
         status=name("status", f"{title}Status"),

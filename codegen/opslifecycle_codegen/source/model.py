@@ -32,10 +32,10 @@ from opslifecycle_codegen.source.words import (
 class Names(Declared):
     """Public class names. A name that is left out is made from the entity's name."""
 
-    seam: TypeName | None = None
+    interface: TypeName | None = None
     registry: TypeName | None = None
     async_registry: TypeName | None = None
-    reads: TypeName | None = None
+    base: TypeName | None = None
     snapshot: TypeName | None = None
     watch: TypeName | None = None
     status: TypeName | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from .async_registry import AsyncApprovalRegistry
 from .authority import Effects, RequestAuthority, RequestRecord
+from .base import DEFAULT_DECISIONS_MAX, RequestRegistryBase
 from .enums import (
     DecisionReader,
     RequestAction,
@@ -36,11 +37,10 @@ from .errors import (
 )
 from .handles import BatchDecided, BatchResult, BatchWait, RequestWatch
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
+from .interface import AbstractRequestRegistry
 from .invariants import INVARIANTS, STEPS
 from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
-from .reads import DEFAULT_DECISIONS_MAX, RequestReads
 from .registry import ApprovalRegistry
-from .seam import AbstractRequestRegistry
 from .storage import CODEC, DIGEST, VERSION
 from .values import Ask, Decision, Denied, Expired, Granted, Vote, Withdrawn
 from .views import DecisionBatch, DecisionEntry, RequestSnapshot
@@ -88,8 +88,8 @@ __all__ = [
     "RequestKind",
     "RequestNotFoundError",
     "RequestOutboxMessage",
-    "RequestReads",
     "RequestRecord",
+    "RequestRegistryBase",
     "RequestSnapshot",
     "RequestStatus",
     "RequestWatch",

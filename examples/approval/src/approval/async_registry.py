@@ -13,10 +13,10 @@ from typing import Self
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority
+from .base import RequestRegistryBase
 from .enums import DecisionReader, RequestEffect
 from .identifiers import PersonId, RequestId
 from .outbox import RequestOutboxMessage
-from .reads import RequestReads
 from .values import Ask, Decision, Vote
 
 _register = RequestAuthority.register
@@ -28,7 +28,7 @@ _expire = RequestAuthority.expire
 _withdraw = RequestAuthority.withdraw
 
 
-class AsyncApprovalRegistry(RequestReads):
+class AsyncApprovalRegistry(RequestRegistryBase):
     """A request that several people must approve before it expires.
 
     It has the methods of ApprovalRegistry. Commands are coroutines, which never block

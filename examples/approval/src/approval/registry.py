@@ -13,11 +13,11 @@ from typing import Self
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority
+from .base import RequestRegistryBase
 from .enums import DecisionReader, RequestEffect
 from .identifiers import PersonId, RequestId
+from .interface import AbstractRequestRegistry
 from .outbox import RequestOutboxMessage
-from .reads import RequestReads
-from .seam import AbstractRequestRegistry
 from .values import Ask, Decision, Vote
 
 _register = RequestAuthority.register
@@ -29,7 +29,7 @@ _expire = RequestAuthority.expire
 _withdraw = RequestAuthority.withdraw
 
 
-class ApprovalRegistry(RequestReads, AbstractRequestRegistry):
+class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
     """A request that several people must approve before it expires.
 
     Every method can be called from any thread and inside a running event loop. When a

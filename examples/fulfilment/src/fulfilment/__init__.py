@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from .async_registry import AsyncFulfilmentRegistry
 from .authority import Effects, OrderAuthority, OrderRecord
+from .base import OrderRegistryBase
 from .enums import OrderEffect, OrderStatus
 from .errors import OrderExistsError, OrderNotFoundError, WrongStageError
 from .handles import OrderWatch
 from .identifiers import OrderId
+from .interface import AbstractOrderRegistry
 from .invariants import INVARIANTS
-from .reads import OrderReads
 from .registry import FulfilmentRegistry
-from .seam import AbstractOrderRegistry
 from .storage import CODEC, DIGEST, VERSION
 from .views import OrderSnapshot
 
@@ -36,8 +36,8 @@ __all__ = [
     "OrderExistsError",
     "OrderId",
     "OrderNotFoundError",
-    "OrderReads",
     "OrderRecord",
+    "OrderRegistryBase",
     "OrderSnapshot",
     "OrderStatus",
     "OrderWatch",

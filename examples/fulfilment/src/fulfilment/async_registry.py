@@ -12,8 +12,8 @@ from typing import Self
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import OrderAuthority
+from .base import OrderRegistryBase
 from .identifiers import OrderId
-from .reads import OrderReads
 
 _register = OrderAuthority.register
 _place = OrderAuthority.place
@@ -78,7 +78,7 @@ _write_off = OrderAuthority.write_off
 _annotate = OrderAuthority.annotate
 
 
-class AsyncFulfilmentRegistry(OrderReads):
+class AsyncFulfilmentRegistry(OrderRegistryBase):
     """An order from the first click to the doorstep, or back.
 
     It has the methods of FulfilmentRegistry. Commands are coroutines, which never block

@@ -12,9 +12,9 @@ from typing import Self
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import OrderAuthority
+from .base import OrderRegistryBase
 from .identifiers import OrderId
-from .reads import OrderReads
-from .seam import AbstractOrderRegistry
+from .interface import AbstractOrderRegistry
 
 _register = OrderAuthority.register
 _place = OrderAuthority.place
@@ -79,7 +79,7 @@ _write_off = OrderAuthority.write_off
 _annotate = OrderAuthority.annotate
 
 
-class FulfilmentRegistry(OrderReads, AbstractOrderRegistry):
+class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
     """An order from the first click to the doorstep, or back.
 
     Every method can be called from any thread and inside a running event loop. When a

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from .async_registry import AsyncLampRegistry
 from .authority import Effects, LampAuthority, LampRecord
+from .base import LampRegistryBase
 from .enums import LampEffect, LampStatus
 from .errors import LampError, LampExistsError, LampNotFoundError
 from .handles import LampWatch
 from .identifiers import LampId
-from .reads import LampReads
+from .interface import AbstractLampRegistry
 from .registry import LampRegistry
-from .seam import AbstractLampRegistry
 from .storage import CODEC, DIGEST, VERSION
 from .views import LampSnapshot
 
@@ -34,9 +34,9 @@ __all__ = [
     "LampExistsError",
     "LampId",
     "LampNotFoundError",
-    "LampReads",
     "LampRecord",
     "LampRegistry",
+    "LampRegistryBase",
     "LampSnapshot",
     "LampStatus",
     "LampWatch",

@@ -12,8 +12,8 @@ from typing import Self
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import LampAuthority
+from .base import LampRegistryBase
 from .identifiers import LampId
-from .reads import LampReads
 
 _register = LampAuthority.register
 _light = LampAuthority.light
@@ -21,7 +21,7 @@ _darken = LampAuthority.darken
 _wear_out = LampAuthority.wear_out
 
 
-class AsyncLampRegistry(LampReads):
+class AsyncLampRegistry(LampRegistryBase):
     """A lamp that is switched on and off until it breaks.
 
     It has the methods of LampRegistry. Commands are coroutines, which never block the

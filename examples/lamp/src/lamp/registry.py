@@ -12,9 +12,9 @@ from typing import Self
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import LampAuthority
+from .base import LampRegistryBase
 from .identifiers import LampId
-from .reads import LampReads
-from .seam import AbstractLampRegistry
+from .interface import AbstractLampRegistry
 
 _register = LampAuthority.register
 _light = LampAuthority.light
@@ -22,7 +22,7 @@ _darken = LampAuthority.darken
 _wear_out = LampAuthority.wear_out
 
 
-class LampRegistry(LampReads, AbstractLampRegistry):
+class LampRegistry(LampRegistryBase, AbstractLampRegistry):
     """A lamp that is switched on and off until it breaks.
 
     Every method can be called from any thread and inside a running event loop. When a

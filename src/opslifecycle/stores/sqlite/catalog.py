@@ -105,7 +105,9 @@ class RegistryRow:
         )  # fmt: skip
 
 
-_COLUMNS = tuple(each.name for each in attrs.fields(RegistryRow))
+#: Attributes whose column has another name.
+_COLUMN_NAMES = {"fencing_token": "fence"}
+_COLUMNS = tuple(_COLUMN_NAMES.get(each.name, each.name) for each in attrs.fields(RegistryRow))
 _OPTIONAL = {"owner", "lock"}
 _TEXTS = {"name", "machine", "digest", "checksum", "place", *_OPTIONAL}
 _MAXIMA = {"number": REGISTRIES_MAX, "base": POSITION_MASK, "head": POSITION_MASK}

@@ -87,7 +87,7 @@ class Owner:
 
     @property
     def columns(self) -> tuple[int, str, str, str | None, int]:
-        """What the row says of us: `fencing_token`, `place`, `owner`, `lock` and `expires_ms`."""
+        """What the row says of us: `fence`, `place`, `owner`, `lock` and `expires_ms`."""
         place = place_of(self._file.inode or 0, self._token)
         return (self.fencing_token, place, leases.this_owner(), self._lock, self._expires_ms())
 

@@ -37,7 +37,7 @@ _listing_order = listing_order
 _satisfied = satisfied
 
 
-class RequestReads:
+class RequestRegistryBase:
     """Base of both registries: what never blocks."""
 
     def __init__(
@@ -128,7 +128,8 @@ class RequestReads:
             records = [serialize(each) for each in self._authority.records.values()]
             records += self._outbox.writes()
             rows = [serialize(each) for each in self._feed.records()]
-            return records, rows, serialize_state(self._authority, str(self._feed.epoch_id))
+            state = serialize_state(self._authority, str(self._feed.epoch_id))
+            return records, rows, state
 
         return _rt.encode(CODEC.schema, *self._engine.lock.hold(held))
 
