@@ -507,7 +507,17 @@ def test_a_word_of_python_is_no_name(word: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Status", "Snapshot", "Reads", "Effect", "Watch", "Record", "Registry", "Authority", "Id"],
+    [
+        "Status",
+        "Snapshot",
+        "RegistryBase",
+        "Effect",
+        "Watch",
+        "Record",
+        "Registry",
+        "Authority",
+        "Id",
+    ],
 )
 def test_a_type_that_is_called_like_a_generated_one_is_refused_with_both_places(name: str) -> None:
     machine = base("alpha")

@@ -23,7 +23,7 @@ HOSTILE_NAMES = [
     "terminal_outcome", "sequence", "clock_offset_ms", "constant_text", "epoch_id", "unset",
 ]  # fmt: skip
 HOSTILE_TYPES = [
-    "{}Status", "{}Snapshot", "{}Reads", "{}Effect", "{}Watch", "{}Record", "{}Authority",
+    "{}Status", "{}Snapshot", "{}RegistryBase", "{}Effect", "{}Watch", "{}Record", "{}Authority",
     "{}Registry", "{}OutboxMessage", "{}DeadLetter", "{}Action", "OUTBOX", "Effects", "CODEC",
     "INVARIANTS", "STEPS", "VERSION", "DIGEST", "Any", "Self", "Path", "Enum", "Identifier",
     "Exception", "Barrier", "Store", "Registry", "ClosedSet", "Iterable", "Permission",
