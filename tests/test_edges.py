@@ -389,6 +389,6 @@ def test_commands_for_all_are_stamped_and_break_off_like_others() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        registry._engine.run(Command(interrupted))
+        registry._executor.run(Command(interrupted))
     with pytest.raises(RegistryClosedError):
         registered(registry)

@@ -310,7 +310,7 @@ def test_commands_may_take_any_number_of_arguments(
         return ()
 
     with Registry(store=make_store()) as registry:
-        registry._engine.act(running(registry), decide, tuple(range(count)))
+        registry._executor.act(running(registry), decide, tuple(range(count)))
     assert given == list(range(count))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -482,7 +484,7 @@ def test_closing_after_the_loop_has_stopped_in_a_handler_does_not_hang(parcels: 
     loop = asyncio.new_event_loop()
     try:
         registry = loop.run_until_complete(scenario())
-        closing = threading.Thread(target=registry._engine.close, daemon=True)
+        closing = threading.Thread(target=registry._executor.close, daemon=True)
         closing.start()
         closing.join(30)
         assert not closing.is_alive()
@@ -492,6 +494,28 @@ def test_closing_after_the_loop_has_stopped_in_a_handler_does_not_hang(parcels: 
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0.05))
         loop.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_a_handler_of_its_parent(parcels: Any) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def handle(message: Any) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    with parcels.ParcelRegistry(on_effect=handle) as registry:
+        registry.accept(parcels.ParcelId.new(), "here")
+        assert begun.wait(30)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            registry.close()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        go_on.set()
+        assert os.waitstatus_to_exitcode(status) == 0
 
 
 def until(holds: Any) -> None:

@@ -24,6 +24,7 @@ from opslifecycle import (
 from tests.builders import SLOT, result, spec
 from tests.interrupts.calls import AGENT, Call, World
 from tests.interrupts.injecting import Injection, Interrupt
+from tests.stores.gate import committer_of
 
 T = TypeVar("T")
 
@@ -81,8 +82,7 @@ def interrupted(w: World, call: Call, injection: Injection) -> None:
 
 def interrupted_behind(w: World, call: Call, injection: Injection, helper: Helper) -> bool:
     """Interrupt the committer's thread while it works for a call; gives whether that returned."""
-    committer = w.registry._engine._committer
-    assert committer is not None
+    committer = committer_of(w.registry)
     assert committer._thread is not None
     returned = False
     with injection.in_thread(committer._thread):

@@ -49,10 +49,10 @@ def a_watch_admitted_outside_the_lock(patch: pytest.MonkeyPatch) -> None:
     """It ends between the look at the record and the place among the watchers."""
 
     def watch(self: Engine[Any, Any], id: Any, admit: Any, kind: Any) -> Any:
-        rejection = admit(self._authority, id)
+        rejection = admit(self.authority, id)
         if rejection is not None:
             raise rejection
-        outcome = self._authority.records[id].terminal_outcome
+        outcome = self.authority.records[id].terminal_outcome
         if outcome is not None:
             return ended(outcome, self.lock, kind)
         return self.lock.hold(self.effects.watchers.add, id, kind, self.lock)
@@ -62,15 +62,15 @@ def a_watch_admitted_outside_the_lock(patch: pytest.MonkeyPatch) -> None:
 
 def a_change_that_is_seen_before_it_is_kept(patch: pytest.MonkeyPatch) -> None:
     """A batch is decided on what everybody sees."""
-    begin = Committer.attach
+    begin = Committer.__init__
 
-    def attach(self: Committer, shell: Any) -> None:
+    def init(self: Committer, *arguments: Any) -> None:
+        begin(self, *arguments)
         self._codec = attrs.evolve(
             self._codec, stage=lambda authority: authority, merge=lambda authority, staged: None
         )
-        begin(self, shell)
 
-    patch.setattr(Committer, "attach", attach)
+    patch.setattr(Committer, "__init__", init)
 
 
 def a_feed_whose_waits_outlive_it(patch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Callable
 
 from opslifecycle import (
+    AsyncRegistry,
     CompletionCursorConsumer,
     OperationId,
     OperationLifecycleSnapshot,
     Registry,
     Store,
 )
+from opslifecycle.shell.commits import Committer
+from opslifecycle.shell.group_commit import GroupCommit
 from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
 
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
@@ -60,3 +63,10 @@ def snapshot(registry: Registry, id: OperationId) -> OperationLifecycleSnapshot:
     found = registry.snapshot(id)
     assert found is not None
     return found
+
+
+def committer_of(registry: Registry | AsyncRegistry) -> Committer:
+    """The committer of a registry with a store."""
+    executor = registry._executor
+    assert isinstance(executor, GroupCommit)
+    return executor._committer

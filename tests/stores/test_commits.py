@@ -35,7 +35,7 @@ from opslifecycle.shell import commits
 from opslifecycle.shell.commands import Command, Decision
 
 from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
-from tests.stores.gate import Gate, MakeStore, snapshot, statuses
+from tests.stores.gate import Gate, MakeStore, committer_of, snapshot, statuses
 
 
 class TestGroupCommit:
@@ -51,7 +51,7 @@ class TestGroupCommit:
             held = pool.submit(registry.mark_retired, first)
             assert gate.waiting.wait(30)
             rest = [pool.submit(registry.mark_retired, id) for id in ids]
-            queue = registry._engine._committer._mailbox._queue  # type: ignore[union-attr]
+            queue = committer_of(registry)._mailbox._queue
             while queue.qsize() < 100:
                 pass
             assert threading.active_count() <= threads + 101
@@ -161,7 +161,7 @@ class TestGroupCommit:
             first = pool.submit(registry.register_operation, spec())
             assert gate.waiting.wait(30)
             second = pool.submit(registry.mark_retired, id)
-            queue = registry._engine._committer._mailbox._queue  # type: ignore[union-attr]
+            queue = committer_of(registry)._mailbox._queue
             while queue.qsize() < 1:
                 pass
             closing = pool.submit(registry.close)
@@ -187,14 +187,13 @@ class TestGroupCommit:
         assert snapshot(registry, id).status is OperationStatus.RUNNING
 
     def test_closing_from_within_does_not_wait_for_itself(self, registry: Registry) -> None:
-        committer = registry._engine._committer
-        assert committer is not None
+        committer = committer_of(registry)
 
         def closing(authority: Any) -> Decision:
             committer.close()
             return None, (), False
 
-        registry._engine.run(Command(closing))
+        registry._executor.run(Command(closing))
         with pytest.raises(RegistryClosedError):
             running(registry)
 
@@ -204,7 +203,9 @@ class TestGroupCommit:
         gate.fails = ZeroDivisionError("a bug")
         with pytest.raises(InternalError):
             registry.mark_retired(id)
-        registry._engine._committer._thread.join(30)  # type: ignore[union-attr]
+        thread = committer_of(registry)._thread
+        assert thread is not None
+        thread.join(30)
         with pytest.raises(RegistryClosedError):
             registry.register_operation(spec())
 
@@ -216,7 +217,9 @@ class TestGroupCommit:
         with pytest.raises(InternalError):
             registry.mark_retired(ids[0])
         # Its exception is reported in this test, and not in the next one.
-        registry._engine._committer._thread.join(30)  # type: ignore[union-attr]
+        thread = committer_of(registry)._thread
+        assert thread is not None
+        thread.join(30)
         with pytest.raises(ChannelClosedError):
             watch.result(30)
         with pytest.raises(RegistryClosedError):
@@ -260,7 +263,7 @@ def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> li
     from opslifecycle.operations import OperationAuthority as Authority
     from opslifecycle.operations import OperationEffect
 
-    act, first, second = registry._engine.act_async, spec(), spec(id=id)
+    act, first, second = registry._executor.act_async, spec(), spec(id=id)
     collect = collecting(Authority.collect_completed, (OperationEffect.ERASE,))
     return [
         act(first.id, Authority.register, (first, None)),
@@ -268,7 +271,7 @@ def _asked_at_once(registry: Registry, id: OperationId, slot: OperationId) -> li
         act(id, Authority.start, (id,)),
         act(id, Authority.complete, (id, GIVEN)),
         act(id, Authority.retire_completed, (id,)),
-        registry._engine.start(collect),
+        registry._executor.run_async(collect),
         act(id, Authority.start, (id,)),
         act(id, Authority.register, (second, None)),
         act(slot, Authority.complete, (slot, GIVEN)),
@@ -406,7 +409,7 @@ class TestDeferredWrites:
         gate = Gate(make_store())
         with Registry(store=gate) as registry, ThreadPoolExecutor(4) as pool:
             ended, gone = running(registry), running(registry)
-            queue = registry._engine._committer._mailbox._queue  # type: ignore[union-attr]
+            queue = committer_of(registry)._mailbox._queue
             gate.hold()
             held = pool.submit(registry.register_operation, spec())
             assert gate.waiting.wait(30)

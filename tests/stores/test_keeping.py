@@ -21,7 +21,7 @@ from opslifecycle import (
 from opslifecycle.shell import commits
 
 from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, registered, result, running, spec
-from tests.stores.gate import AGENT, REASON, Gate, MakeStore, snapshot, statuses
+from tests.stores.gate import AGENT, REASON, Gate, MakeStore, committer_of, snapshot, statuses
 
 
 class TestKeeping:
@@ -164,7 +164,7 @@ class TestKeeping:
         registry = Registry(store=make_store())
         id = running(registry)
         watch = registry.register_watcher(id)
-        thread = registry._engine._committer._thread  # type: ignore[union-attr]
+        thread = committer_of(registry)._thread
         assert thread is not None
         del registry
         with pytest.raises(ChannelClosedError):

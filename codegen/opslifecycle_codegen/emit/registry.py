@@ -53,8 +53,8 @@ class RegistryLowering:
         self._width = width
         self._awaits = awaits
         self._members = {str(name) for name in public_methods(program.machine)}
-        self._run_code = "await self._engine.start" if awaits else "self._engine.run"
-        self._act_code = "await self._engine.act_async" if awaits else "self._engine.act"
+        self._run_code = "await self._executor.run_async" if awaits else "self._executor.run"
+        self._act_code = "await self._executor.act_async" if awaits else "self._executor.act"
 
     def methods(self) -> list[PublicMethod]:
         """Return the public methods, in the order in which they are generated."""

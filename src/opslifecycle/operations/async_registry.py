@@ -81,7 +81,7 @@ class AsyncRegistry(OperationRegistryBase):
         """
         if type(spec) is not OperationSpec:
             _rt.check_exact("spec", spec, OperationSpec)
-        await self._engine.act_async(spec.id, _register, (spec, None))
+        await self._executor.act_async(spec.id, _register, (spec, None))
 
     async def register_operation_with_admission_limit(
         self,
@@ -99,7 +99,7 @@ class AsyncRegistry(OperationRegistryBase):
             _rt.check_exact("spec", spec, OperationSpec)
         if max_concurrent is not None:
             _rt.check_count("max_concurrent", max_concurrent)
-        await self._engine.act_async(spec.id, _register, (spec, max_concurrent))
+        await self._executor.act_async(spec.id, _register, (spec, max_concurrent))
 
     async def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
@@ -114,7 +114,7 @@ class AsyncRegistry(OperationRegistryBase):
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        await self._engine.act_async(id, _start, (id,), deferred=True)
+        await self._executor.act_async(id, _start, (id,), deferred=True)
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -127,7 +127,7 @@ class AsyncRegistry(OperationRegistryBase):
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
-        await self._engine.act_async(id, _fail, (id, error))
+        await self._executor.act_async(id, _fail, (id, error))
 
     async def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -140,7 +140,7 @@ class AsyncRegistry(OperationRegistryBase):
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
-        await self._engine.act_async(id, _fail, (id, error))
+        await self._executor.act_async(id, _fail, (id, error))
 
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -159,7 +159,7 @@ class AsyncRegistry(OperationRegistryBase):
             _rt.check_exact("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             _rt.check_exact("handle", handle, OperationPeerHandle)
-        await self._engine.act_async(id, _peer_ready, (id, handle), deferred=True)
+        await self._executor.act_async(id, _peer_ready, (id, handle), deferred=True)
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -177,7 +177,7 @@ class AsyncRegistry(OperationRegistryBase):
             _rt.check_exact("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             _rt.check_exact("update", update, OperationProgressUpdate)
-        await self._engine.act_async(id, _progress_reported, (id, update), deferred=True)
+        await self._executor.act_async(id, _progress_reported, (id, update), deferred=True)
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -191,7 +191,7 @@ class AsyncRegistry(OperationRegistryBase):
             _rt.check_exact("id", id, OperationId)
         if type(result) is not OperationResult:
             _rt.check_exact("result", result, OperationResult)
-        await self._engine.act_async(id, _complete, (id, result))
+        await self._executor.act_async(id, _complete, (id, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -206,7 +206,7 @@ class AsyncRegistry(OperationRegistryBase):
             _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
-        await self._engine.act_async(id, _abort, (id, reason))
+        await self._executor.act_async(id, _abort, (id, reason))
 
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -220,7 +220,7 @@ class AsyncRegistry(OperationRegistryBase):
             _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
-        await self._engine.act_async(id, _cancel, (id, reason))
+        await self._executor.act_async(id, _cancel, (id, reason))
 
     async def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -236,7 +236,7 @@ class AsyncRegistry(OperationRegistryBase):
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        await self._engine.act_async(id, _retire_requested, (id,), deferred=True)
+        await self._executor.act_async(id, _retire_requested, (id,), deferred=True)
 
     async def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -249,7 +249,7 @@ class AsyncRegistry(OperationRegistryBase):
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        await self._engine.act_async(id, _retire_completed, (id,))
+        await self._executor.act_async(id, _retire_completed, (id,))
 
     async def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -257,7 +257,9 @@ class AsyncRegistry(OperationRegistryBase):
         All of it or, if the store fails, none of it; no reader sees a part.
         """
         _rt.check_text("reason", reason)
-        await self._engine.start(_rt.acting_on_all(OperationAuthority.terminate_owner, reason))
+        await self._executor.run_async(
+            _rt.acting_on_all(OperationAuthority.terminate_owner, reason),
+        )
 
     async def retire_owner(self, reason: str) -> None:
         """End every live operation by force, then refuse every further command.
@@ -265,7 +267,7 @@ class AsyncRegistry(OperationRegistryBase):
         All of it or, if the store fails, none of it; no reader sees a part.
         """
         _rt.check_text("reason", reason)
-        await self._engine.start(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
+        await self._executor.run_async(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
 
     async def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
@@ -277,7 +279,7 @@ class AsyncRegistry(OperationRegistryBase):
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        await self._engine.act_async(id, _rollback_unreturned_operation, (id,))
+        await self._executor.act_async(id, _rollback_unreturned_operation, (id,))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.
@@ -285,7 +287,7 @@ class AsyncRegistry(OperationRegistryBase):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError.
         """
-        erased = await self._engine.start(
+        erased = await self._executor.run_async(
             _rt.collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
         )
         collected: list[tuple[OperationId, OperationTerminalOutcome]] = erased
@@ -311,7 +313,7 @@ class AsyncRegistry(OperationRegistryBase):
         _rt.check_count("cursor", cursor)
         if projection is not None:
             _rt.check_instance("projection", projection, EpochCursorState)
-        reached: int = await self._engine.start(
+        reached: int = await self._executor.run_async(
             _rt.advancing(OperationAuthority.advance_completion_cursor, consumer, cursor),
         )
         if projection is not None:
@@ -323,7 +325,7 @@ class AsyncRegistry(OperationRegistryBase):
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
-        await self._engine.close_async()
+        await self._executor.close_async()
 
     _close = close
 

@@ -70,7 +70,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         """
         if type(spec) is not OperationSpec:
             _rt.check_exact("spec", spec, OperationSpec)
-        self._engine.act(spec.id, _register, (spec, None))
+        self._executor.act(spec.id, _register, (spec, None))
 
     def register_operation_with_admission_limit(
         self,
@@ -88,7 +88,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
             _rt.check_exact("spec", spec, OperationSpec)
         if max_concurrent is not None:
             _rt.check_count("max_concurrent", max_concurrent)
-        self._engine.act(spec.id, _register, (spec, max_concurrent))
+        self._executor.act(spec.id, _register, (spec, max_concurrent))
 
     def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
@@ -103,7 +103,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        self._engine.act(id, _start, (id,), deferred=True)
+        self._executor.act(id, _start, (id,), deferred=True)
 
     def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -116,7 +116,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
-        self._engine.act(id, _fail, (id, error))
+        self._executor.act(id, _fail, (id, error))
 
     def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
@@ -129,7 +129,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
-        self._engine.act(id, _fail, (id, error))
+        self._executor.act(id, _fail, (id, error))
 
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
         """Record that an operation's peer can be reached.
@@ -148,7 +148,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
             _rt.check_exact("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             _rt.check_exact("handle", handle, OperationPeerHandle)
-        self._engine.act(id, _peer_ready, (id, handle), deferred=True)
+        self._executor.act(id, _peer_ready, (id, handle), deferred=True)
 
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
         """Count a report of progress and keep the latest.
@@ -166,7 +166,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
             _rt.check_exact("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             _rt.check_exact("update", update, OperationProgressUpdate)
-        self._engine.act(id, _progress_reported, (id, update), deferred=True)
+        self._executor.act(id, _progress_reported, (id, update), deferred=True)
 
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
@@ -180,7 +180,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
             _rt.check_exact("id", id, OperationId)
         if type(result) is not OperationResult:
             _rt.check_exact("result", result, OperationResult)
-        self._engine.act(id, _complete, (id, result))
+        self._executor.act(id, _complete, (id, result))
 
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
@@ -195,7 +195,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
             _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
-        self._engine.act(id, _abort, (id, reason))
+        self._executor.act(id, _abort, (id, reason))
 
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
@@ -209,7 +209,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
             _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
-        self._engine.act(id, _cancel, (id, reason))
+        self._executor.act(id, _cancel, (id, reason))
 
     def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
@@ -225,7 +225,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        self._engine.act(id, _retire_requested, (id,), deferred=True)
+        self._executor.act(id, _retire_requested, (id,), deferred=True)
 
     def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
@@ -238,7 +238,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        self._engine.act(id, _retire_completed, (id,))
+        self._executor.act(id, _retire_completed, (id,))
 
     def terminate_owner(self, reason: str) -> None:
         """End every live operation by force; later registrations are accepted.
@@ -246,7 +246,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         All of it or, if the store fails, none of it; no reader sees a part.
         """
         _rt.check_text("reason", reason)
-        self._engine.run(_rt.acting_on_all(OperationAuthority.terminate_owner, reason))
+        self._executor.run(_rt.acting_on_all(OperationAuthority.terminate_owner, reason))
 
     def retire_owner(self, reason: str) -> None:
         """End every live operation by force, then refuse every further command.
@@ -254,7 +254,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         All of it or, if the store fails, none of it; no reader sees a part.
         """
         _rt.check_text("reason", reason)
-        self._engine.run(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
+        self._executor.run(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
 
     def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
@@ -266,7 +266,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        self._engine.act(id, _rollback_unreturned_operation, (id,))
+        self._executor.act(id, _rollback_unreturned_operation, (id,))
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.
@@ -274,7 +274,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OwnerRetiredError.
         """
-        erased = self._engine.run(
+        erased = self._executor.run(
             _rt.collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
         )
         collected: list[tuple[OperationId, OperationTerminalOutcome]] = erased
@@ -300,7 +300,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         _rt.check_count("cursor", cursor)
         if projection is not None:
             _rt.check_instance("projection", projection, EpochCursorState)
-        reached: int = self._engine.run(
+        reached: int = self._executor.run(
             _rt.advancing(OperationAuthority.advance_completion_cursor, consumer, cursor),
         )
         if projection is not None:
@@ -312,7 +312,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
-        self._engine.close()
+        self._executor.close()
 
     _close = close
 

@@ -20,10 +20,13 @@ from opslifecycle.errors import (
 from opslifecycle.shell.commands import acting_on_all, advancing, collecting, recovering
 from opslifecycle.shell.commits import Committer, RecordCodec
 from opslifecycle.shell.delivery import check_handler
+from opslifecycle.shell.direct import DirectExecutor
 from opslifecycle.shell.effects import EffectRunner, FeedParts
 from opslifecycle.shell.engine import Engine
+from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.export import decode, encode, fill, reading
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
+from opslifecycle.shell.group_commit import GroupCommit
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.messages import (
     DeadLetter,
@@ -90,10 +93,13 @@ __all__ = [
     "CursorOutOfRangeError",
     "Data",
     "DeadLetter",
+    "DirectExecutor",
     "EffectRunner",
     "Engine",
+    "Executor",
     "FeedBatch",
     "FeedParts",
+    "GroupCommit",
     "Identifier",
     "InternalError",
     "Interrupted",

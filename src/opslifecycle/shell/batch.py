@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opslifecycle.errors import InternalError, InvalidValueError
 from opslifecycle.shell.commands import Change, Command
+from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.pending import PendingCommand, set_results
-
-if TYPE_CHECKING:
-    from opslifecycle.shell.engine import Engine
 
 
 class Batch:
     """The decisions on some commands, until they are published or dropped."""
 
-    def __init__(self, shell: Engine[Any, Any], staged: Any) -> None:
-        self._engine = shell
+    def __init__(self, engine: Engine[Any, Any], staged: Any) -> None:
+        self._engine = engine
         self.staged = staged
         self.answers: list[Any] = []
         self.changes: list[Change] = []
-        self.retention = shell.effects.begin()
+        self.retention = engine.effects.begin()
         self.durable = False
         self.moved = False
 

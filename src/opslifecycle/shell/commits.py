@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK
@@ -30,14 +30,12 @@ from opslifecycle.errors import (
     RegistryClosedError,
 )
 from opslifecycle.shell.batch import Batch, NotStorableError, without
+from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.mailbox import Mailbox, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
 from opslifecycle.stores.base import Commit, RecordWrite, SchemaVersion, Store
 from opslifecycle.sync.waking import Gate
-
-if TYPE_CHECKING:
-    from opslifecycle.shell.engine import Engine
 
 _log = logging.getLogger("opslifecycle")
 
@@ -65,19 +63,19 @@ class Committer:
 
     def __init__(
         self,
-        authority: Any,
+        engine: Engine[Any, Any],
         store: Store,
         codec: RecordCodec,
         epoch_id: str,
         state: str | None,
     ) -> None:
-        self._authority = authority
+        self._engine = engine
+        self._authority: Any = engine.authority
         self._store = store
         self._codec = codec
         self._epoch_id = epoch_id
         # Whether the store has another state of the registry: other limits, or none yet.
-        self._is_stale = codec.serialize_state(authority, epoch_id) != state
-        self._engine: Engine[Any, Any]
+        self._is_stale = codec.serialize_state(engine.authority, epoch_id) != state
         # The records that were published with a change which no commit has written yet.
         self._deferred: dict[Any, None] = {}
         # Records that are no longer to be kept, by their stored ids, and outbox messages that a
@@ -95,12 +93,9 @@ class Committer:
         self._work_to_do = threading.Lock()
         self._done = Gate()
 
-    def attach(self, shell: Engine[Any, Any]) -> None:
-        """Set the shell that publishes."""
-        self._engine = shell
-        if shell.effects.outbox is not None:
-            shell.effects.outbox.changed = self._mailbox.put
-            shell.effects.outbox.commit = shell.run
+    def note_delivery(self, entry: OutboxEntry) -> None:
+        """Write an outbox message that a delivery has changed with the next commit."""
+        self._mailbox.put(entry)
 
     def start(self) -> None:
         """Start the thread."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from opslifecycle.errors import RegistryOwnedError
 from opslifecycle.shell.delivery import opening_loop
-from opslifecycle.shell.engine import Engine
+from opslifecycle.shell.executor import Executor
 from opslifecycle.stores.base import Store
 
 T = TypeVar("T")
@@ -22,11 +22,11 @@ class Opening:
         self._busy = store is not None and store.is_open
 
     def give_up(self, error: BaseException, registry: Any) -> None:
-        """Close what was opened before `error`: the shell, or the store if there is none yet."""
+        """Close what was opened before `error`: the executor, or the store if there is none yet."""
         # Not in the generated constructor, where a setting may hide Python's own functions.
-        shell: Engine[Any, Any] | None = getattr(registry, "_engine", None)
-        if shell is not None:
-            shell.close()
+        executor: Executor | None = getattr(registry, "_executor", None)
+        if executor is not None:
+            executor.close()
         elif self._store is not None and not (self._busy or isinstance(error, RegistryOwnedError)):
             self._store.close()
 

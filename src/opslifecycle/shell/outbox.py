@@ -240,6 +240,11 @@ class Outbox:
         # Not under the lock, which a finalizer must not wait for.
         self._abandoned = True
 
+    def detach_after_fork(self) -> None:
+        """Forget the thread, which is in the parent, in a forked child."""
+        self._stopped, self._abandoned = True, True
+        self._thread = None
+
     # The thread ---------------------------------------------------------------------------------
 
     def _work(self) -> None:

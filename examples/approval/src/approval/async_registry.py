@@ -72,7 +72,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         """
         if type(ask) is not Ask:
             _rt.check_exact("ask", ask, Ask)
-        await self._engine.act_async(ask.id, _register, (ask,))
+        await self._executor.act_async(ask.id, _register, (ask,))
 
     async def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
@@ -84,7 +84,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        await self._engine.act_async(id, _circulate, (id,))
+        await self._executor.act_async(id, _circulate, (id,))
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
@@ -99,7 +99,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
             _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
             _rt.check_exact("vote", vote, Vote)
-        await self._engine.act_async(id, _endorse, (id, vote))
+        await self._executor.act_async(id, _endorse, (id, vote))
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
@@ -114,7 +114,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
             _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
             _rt.check_exact("vote", vote, Vote)
-        await self._engine.act_async(id, _grant, (id, vote))
+        await self._executor.act_async(id, _grant, (id, vote))
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
@@ -129,7 +129,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         if type(by) is not PersonId:
             _rt.check_exact("by", by, PersonId)
         _rt.check_text("reason", reason)
-        await self._engine.act_async(id, _deny, (id, by, reason))
+        await self._executor.act_async(id, _deny, (id, by, reason))
 
     async def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
@@ -142,7 +142,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         _rt.check_count("at_ms", at_ms)
-        await self._engine.act_async(id, _expire, (id, at_ms))
+        await self._executor.act_async(id, _expire, (id, at_ms))
 
     async def withdraw(self, id: RequestId) -> None:
         """Take it back.
@@ -155,14 +155,14 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        await self._engine.act_async(id, _withdraw, (id,))
+        await self._executor.act_async(id, _withdraw, (id,))
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         """Hand over what was decided.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError.
         """
-        erased = await self._engine.start(
+        erased = await self._executor.run_async(
             _rt.collecting(RequestAuthority.collect_decided, (RequestEffect.ERASE,)),
         )
         collected: list[tuple[RequestId, Decision]] = erased
@@ -179,7 +179,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         if type(consumer) is not DecisionReader:
             _rt.check_instance("consumer", consumer, DecisionReader)
         _rt.check_count("cursor", cursor)
-        reached: int = await self._engine.start(
+        reached: int = await self._executor.run_async(
             _rt.advancing(RequestAuthority.mark_read, consumer, cursor),
         )
         return reached
@@ -191,7 +191,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         RegistryClosedError.
         """
         _rt.check_count("number", number)
-        await self._engine.start(self._outbox.retrying(number))
+        await self._executor.run_async(self._outbox.retrying(number))
 
     _retry_dead_letter = retry_dead_letter
 
@@ -202,7 +202,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         RegistryClosedError.
         """
         _rt.check_count("number", number)
-        await self._engine.start(self._outbox.discarding(number))
+        await self._executor.run_async(self._outbox.discarding(number))
 
     _discard_dead_letter = discard_dead_letter
 
@@ -212,7 +212,7 @@ class AsyncApprovalRegistry(RequestRegistryBase):
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
-        await self._engine.close_async()
+        await self._executor.close_async()
 
     _close = close
 

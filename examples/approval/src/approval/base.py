@@ -97,26 +97,26 @@ class RequestRegistryBase:
         self._outbox = outbox
         effects = _rt.EffectRunner(listing, parts, outbox)
         effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
-        committer = None
-        if store is not None:
-            committer = _rt.Committer(
-                authority,
-                store,
-                CODEC,
-                str(epoch_id),
-                stored.state,
-            )
+        engine = _rt.Engine(authority, lock, effects)
+        executor: _rt.Executor
+        if store is None:
+            executor = _rt.DirectExecutor(engine)
+        else:
+            epoch = str(epoch_id)
+            committer = _rt.Committer(engine, store, CODEC, epoch, stored.state)
+            executor = _rt.GroupCommit(engine, committer)
         self._authority = authority
-        self._engine = _rt.Engine(authority, lock, effects, committer)
-        self._engine.begin()
+        self._engine = engine
+        self._executor = executor
+        executor.start()
         outbox.restore(messages_of(stored))
         # A registry that is dropped without being closed leaves nobody waiting for it.
-        weakref.finalize(self, self._engine.abandon).atexit = False
+        weakref.finalize(self, self._executor.abandon).atexit = False
 
     def _recover(self, interrupted: _rt.Interrupted | None) -> None:
         command = _rt.recovering(interrupted, None, None)
         if command is not None:
-            self._engine.run(command)
+            self._executor.run(command)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.

@@ -63,7 +63,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         """
         if type(ask) is not Ask:
             _rt.check_exact("ask", ask, Ask)
-        self._engine.act(ask.id, _register, (ask,))
+        self._executor.act(ask.id, _register, (ask,))
 
     def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
@@ -75,7 +75,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        self._engine.act(id, _circulate, (id,))
+        self._executor.act(id, _circulate, (id,))
 
     def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
@@ -90,7 +90,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
             _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
             _rt.check_exact("vote", vote, Vote)
-        self._engine.act(id, _endorse, (id, vote))
+        self._executor.act(id, _endorse, (id, vote))
 
     def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
@@ -105,7 +105,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
             _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
             _rt.check_exact("vote", vote, Vote)
-        self._engine.act(id, _grant, (id, vote))
+        self._executor.act(id, _grant, (id, vote))
 
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
@@ -120,7 +120,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         if type(by) is not PersonId:
             _rt.check_exact("by", by, PersonId)
         _rt.check_text("reason", reason)
-        self._engine.act(id, _deny, (id, by, reason))
+        self._executor.act(id, _deny, (id, by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
@@ -133,7 +133,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         _rt.check_count("at_ms", at_ms)
-        self._engine.act(id, _expire, (id, at_ms))
+        self._executor.act(id, _expire, (id, at_ms))
 
     def withdraw(self, id: RequestId) -> None:
         """Take it back.
@@ -146,14 +146,14 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        self._engine.act(id, _withdraw, (id,))
+        self._executor.act(id, _withdraw, (id,))
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         """Hand over what was decided.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError.
         """
-        erased = self._engine.run(
+        erased = self._executor.run(
             _rt.collecting(RequestAuthority.collect_decided, (RequestEffect.ERASE,)),
         )
         collected: list[tuple[RequestId, Decision]] = erased
@@ -170,7 +170,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         if type(consumer) is not DecisionReader:
             _rt.check_instance("consumer", consumer, DecisionReader)
         _rt.check_count("cursor", cursor)
-        reached: int = self._engine.run(
+        reached: int = self._executor.run(
             _rt.advancing(RequestAuthority.mark_read, consumer, cursor),
         )
         return reached
@@ -182,7 +182,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         RegistryClosedError.
         """
         _rt.check_count("number", number)
-        self._engine.run(self._outbox.retrying(number))
+        self._executor.run(self._outbox.retrying(number))
 
     _retry_dead_letter = retry_dead_letter
 
@@ -193,7 +193,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         RegistryClosedError.
         """
         _rt.check_count("number", number)
-        self._engine.run(self._outbox.discarding(number))
+        self._executor.run(self._outbox.discarding(number))
 
     _discard_dead_letter = discard_dead_letter
 
@@ -203,7 +203,7 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
-        self._engine.close()
+        self._executor.close()
 
     _close = close
 

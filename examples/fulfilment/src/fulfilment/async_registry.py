@@ -112,7 +112,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         _rt.check_text("customer", customer)
-        await self._engine.act_async(id, _register, (id, customer))
+        await self._executor.act_async(id, _register, (id, customer))
 
     async def place(self, id: OrderId) -> None:
         """Order it.
@@ -124,7 +124,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _place, (id,))
+        await self._executor.act_async(id, _place, (id,))
 
     async def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
@@ -136,7 +136,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _screen, (id,))
+        await self._executor.act_async(id, _screen, (id,))
 
     async def hold(self, id: OrderId) -> None:
         """Clarify something.
@@ -148,7 +148,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _hold, (id,))
+        await self._executor.act_async(id, _hold, (id,))
 
     async def release(self, id: OrderId) -> None:
         """Go on with it.
@@ -160,7 +160,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _release, (id,))
+        await self._executor.act_async(id, _release, (id,))
 
     async def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
@@ -172,7 +172,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _accept, (id,))
+        await self._executor.act_async(id, _accept, (id,))
 
     async def reject(self, id: OrderId) -> None:
         """Refuse it.
@@ -184,7 +184,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _reject, (id,))
+        await self._executor.act_async(id, _reject, (id,))
 
     async def invoice(self, id: OrderId) -> None:
         """Send the bill.
@@ -196,7 +196,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _invoice, (id,))
+        await self._executor.act_async(id, _invoice, (id,))
 
     async def remind(self, id: OrderId) -> None:
         """Ask for the money again.
@@ -208,7 +208,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _remind, (id,))
+        await self._executor.act_async(id, _remind, (id,))
 
     async def pay(self, id: OrderId) -> None:
         """Note that the money came.
@@ -220,7 +220,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _pay, (id,))
+        await self._executor.act_async(id, _pay, (id,))
 
     async def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
@@ -232,7 +232,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _charge_back, (id,))
+        await self._executor.act_async(id, _charge_back, (id,))
 
     async def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
@@ -244,7 +244,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _allocate, (id,))
+        await self._executor.act_async(id, _allocate, (id,))
 
     async def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
@@ -256,7 +256,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _backorder, (id,))
+        await self._executor.act_async(id, _backorder, (id,))
 
     async def restock(self, id: OrderId) -> None:
         """Note that goods came in.
@@ -268,7 +268,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _restock, (id,))
+        await self._executor.act_async(id, _restock, (id,))
 
     async def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
@@ -280,7 +280,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _deallocate, (id,))
+        await self._executor.act_async(id, _deallocate, (id,))
 
     async def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
@@ -292,7 +292,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _start_picking, (id,))
+        await self._executor.act_async(id, _start_picking, (id,))
 
     async def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
@@ -304,7 +304,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _pick_line, (id,))
+        await self._executor.act_async(id, _pick_line, (id,))
 
     async def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
@@ -316,7 +316,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _short_pick, (id,))
+        await self._executor.act_async(id, _short_pick, (id,))
 
     async def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
@@ -328,7 +328,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _finish_picking, (id,))
+        await self._executor.act_async(id, _finish_picking, (id,))
 
     async def repick(self, id: OrderId) -> None:
         """Fetch them again.
@@ -340,7 +340,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _repick, (id,))
+        await self._executor.act_async(id, _repick, (id,))
 
     async def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
@@ -352,7 +352,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _start_packing, (id,))
+        await self._executor.act_async(id, _start_packing, (id,))
 
     async def damage(self, id: OrderId) -> None:
         """Find something broken.
@@ -364,7 +364,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _damage, (id,))
+        await self._executor.act_async(id, _damage, (id,))
 
     async def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
@@ -376,7 +376,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _close_parcel, (id,))
+        await self._executor.act_async(id, _close_parcel, (id,))
 
     async def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
@@ -388,7 +388,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _reopen, (id,))
+        await self._executor.act_async(id, _reopen, (id,))
 
     async def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
@@ -400,7 +400,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _weigh, (id,))
+        await self._executor.act_async(id, _weigh, (id,))
 
     async def label(self, id: OrderId) -> None:
         """Put the address on.
@@ -412,7 +412,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _label, (id,))
+        await self._executor.act_async(id, _label, (id,))
 
     async def relabel(self, id: OrderId) -> None:
         """Put another address on.
@@ -424,7 +424,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _relabel, (id,))
+        await self._executor.act_async(id, _relabel, (id,))
 
     async def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
@@ -436,7 +436,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _stage, (id,))
+        await self._executor.act_async(id, _stage, (id,))
 
     async def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
@@ -448,7 +448,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _unstage, (id,))
+        await self._executor.act_async(id, _unstage, (id,))
 
     async def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
@@ -460,7 +460,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _hand_over, (id,))
+        await self._executor.act_async(id, _hand_over, (id,))
 
     async def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
@@ -472,7 +472,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _refuse_pickup, (id,))
+        await self._executor.act_async(id, _refuse_pickup, (id,))
 
     async def depart(self, id: OrderId) -> None:
         """Note that it left.
@@ -484,7 +484,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _depart, (id,))
+        await self._executor.act_async(id, _depart, (id,))
 
     async def scan(self, id: OrderId) -> None:
         """Note where it is.
@@ -496,7 +496,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _scan, (id,))
+        await self._executor.act_async(id, _scan, (id,))
 
     async def reroute(self, id: OrderId) -> None:
         """Send it another way.
@@ -508,7 +508,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _reroute, (id,))
+        await self._executor.act_async(id, _reroute, (id,))
 
     async def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
@@ -520,7 +520,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _enter_customs, (id,))
+        await self._executor.act_async(id, _enter_customs, (id,))
 
     async def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
@@ -532,7 +532,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _ask_papers, (id,))
+        await self._executor.act_async(id, _ask_papers, (id,))
 
     async def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
@@ -544,7 +544,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _clear_customs, (id,))
+        await self._executor.act_async(id, _clear_customs, (id,))
 
     async def seize(self, id: OrderId) -> None:
         """Lose it to customs.
@@ -556,7 +556,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _seize, (id,))
+        await self._executor.act_async(id, _seize, (id,))
 
     async def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
@@ -568,7 +568,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _arrive, (id,))
+        await self._executor.act_async(id, _arrive, (id,))
 
     async def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
@@ -580,7 +580,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _sort, (id,))
+        await self._executor.act_async(id, _sort, (id,))
 
     async def load(self, id: OrderId) -> None:
         """Put it into the van.
@@ -592,7 +592,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _load, (id,))
+        await self._executor.act_async(id, _load, (id,))
 
     async def unload(self, id: OrderId) -> None:
         """Take it out of the van.
@@ -604,7 +604,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _unload, (id,))
+        await self._executor.act_async(id, _unload, (id,))
 
     async def attempt(self, id: OrderId) -> None:
         """Ring in vain.
@@ -616,7 +616,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _attempt, (id,))
+        await self._executor.act_async(id, _attempt, (id,))
 
     async def retry(self, id: OrderId) -> None:
         """Try again.
@@ -628,7 +628,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _retry, (id,))
+        await self._executor.act_async(id, _retry, (id,))
 
     async def store(self, id: OrderId) -> None:
         """Keep it at a shop.
@@ -640,7 +640,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _store, (id,))
+        await self._executor.act_async(id, _store, (id,))
 
     async def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
@@ -652,7 +652,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _notify_pickup, (id,))
+        await self._executor.act_async(id, _notify_pickup, (id,))
 
     async def deliver(self, id: OrderId) -> None:
         """Hand it over.
@@ -664,7 +664,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _deliver, (id,))
+        await self._executor.act_async(id, _deliver, (id,))
 
     async def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
@@ -676,7 +676,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _collect_parcel, (id,))
+        await self._executor.act_async(id, _collect_parcel, (id,))
 
     async def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
@@ -688,7 +688,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _return_to_sender, (id,))
+        await self._executor.act_async(id, _return_to_sender, (id,))
 
     async def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
@@ -700,7 +700,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _scan_return, (id,))
+        await self._executor.act_async(id, _scan_return, (id,))
 
     async def receive_return(self, id: OrderId) -> None:
         """Have it back.
@@ -712,7 +712,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _receive_return, (id,))
+        await self._executor.act_async(id, _receive_return, (id,))
 
     async def inspect(self, id: OrderId) -> None:
         """Look at what came back.
@@ -724,7 +724,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _inspect, (id,))
+        await self._executor.act_async(id, _inspect, (id,))
 
     async def resend(self, id: OrderId) -> None:
         """Send it again.
@@ -736,7 +736,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _resend, (id,))
+        await self._executor.act_async(id, _resend, (id,))
 
     async def start_refund(self, id: OrderId) -> None:
         """Send the money back.
@@ -748,7 +748,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _start_refund, (id,))
+        await self._executor.act_async(id, _start_refund, (id,))
 
     async def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
@@ -760,7 +760,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _retry_refund, (id,))
+        await self._executor.act_async(id, _retry_refund, (id,))
 
     async def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
@@ -772,7 +772,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _refund, (id,))
+        await self._executor.act_async(id, _refund, (id,))
 
     async def lose(self, id: OrderId) -> None:
         """Give it up.
@@ -785,7 +785,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _lose, (id,))
+        await self._executor.act_async(id, _lose, (id,))
 
     async def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
@@ -797,7 +797,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _cancel_draft, (id,))
+        await self._executor.act_async(id, _cancel_draft, (id,))
 
     async def cancel(self, id: OrderId) -> None:
         """Call it off.
@@ -809,7 +809,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _cancel, (id,))
+        await self._executor.act_async(id, _cancel, (id,))
 
     async def write_off(self, id: OrderId) -> None:
         """Close the books on it.
@@ -821,7 +821,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        await self._engine.act_async(id, _write_off, (id,))
+        await self._executor.act_async(id, _write_off, (id,))
 
     async def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
@@ -837,7 +837,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         _rt.check_text("note", note)
-        await self._engine.act_async(id, _annotate, (id, note))
+        await self._executor.act_async(id, _annotate, (id, note))
 
     async def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
@@ -845,7 +845,7 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
-        await self._engine.close_async()
+        await self._executor.close_async()
 
     _close = close
 

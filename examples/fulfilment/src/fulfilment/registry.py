@@ -108,7 +108,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         _rt.check_text("customer", customer)
-        self._engine.act(id, _register, (id, customer))
+        self._executor.act(id, _register, (id, customer))
 
     def place(self, id: OrderId) -> None:
         """Order it.
@@ -120,7 +120,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _place, (id,))
+        self._executor.act(id, _place, (id,))
 
     def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
@@ -132,7 +132,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _screen, (id,))
+        self._executor.act(id, _screen, (id,))
 
     def hold(self, id: OrderId) -> None:
         """Clarify something.
@@ -144,7 +144,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _hold, (id,))
+        self._executor.act(id, _hold, (id,))
 
     def release(self, id: OrderId) -> None:
         """Go on with it.
@@ -156,7 +156,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _release, (id,))
+        self._executor.act(id, _release, (id,))
 
     def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
@@ -168,7 +168,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _accept, (id,))
+        self._executor.act(id, _accept, (id,))
 
     def reject(self, id: OrderId) -> None:
         """Refuse it.
@@ -180,7 +180,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _reject, (id,))
+        self._executor.act(id, _reject, (id,))
 
     def invoice(self, id: OrderId) -> None:
         """Send the bill.
@@ -192,7 +192,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _invoice, (id,))
+        self._executor.act(id, _invoice, (id,))
 
     def remind(self, id: OrderId) -> None:
         """Ask for the money again.
@@ -204,7 +204,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _remind, (id,))
+        self._executor.act(id, _remind, (id,))
 
     def pay(self, id: OrderId) -> None:
         """Note that the money came.
@@ -216,7 +216,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _pay, (id,))
+        self._executor.act(id, _pay, (id,))
 
     def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
@@ -228,7 +228,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _charge_back, (id,))
+        self._executor.act(id, _charge_back, (id,))
 
     def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
@@ -240,7 +240,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _allocate, (id,))
+        self._executor.act(id, _allocate, (id,))
 
     def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
@@ -252,7 +252,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _backorder, (id,))
+        self._executor.act(id, _backorder, (id,))
 
     def restock(self, id: OrderId) -> None:
         """Note that goods came in.
@@ -264,7 +264,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _restock, (id,))
+        self._executor.act(id, _restock, (id,))
 
     def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
@@ -276,7 +276,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _deallocate, (id,))
+        self._executor.act(id, _deallocate, (id,))
 
     def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
@@ -288,7 +288,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _start_picking, (id,))
+        self._executor.act(id, _start_picking, (id,))
 
     def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
@@ -300,7 +300,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _pick_line, (id,))
+        self._executor.act(id, _pick_line, (id,))
 
     def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
@@ -312,7 +312,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _short_pick, (id,))
+        self._executor.act(id, _short_pick, (id,))
 
     def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
@@ -324,7 +324,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _finish_picking, (id,))
+        self._executor.act(id, _finish_picking, (id,))
 
     def repick(self, id: OrderId) -> None:
         """Fetch them again.
@@ -336,7 +336,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _repick, (id,))
+        self._executor.act(id, _repick, (id,))
 
     def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
@@ -348,7 +348,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _start_packing, (id,))
+        self._executor.act(id, _start_packing, (id,))
 
     def damage(self, id: OrderId) -> None:
         """Find something broken.
@@ -360,7 +360,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _damage, (id,))
+        self._executor.act(id, _damage, (id,))
 
     def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
@@ -372,7 +372,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _close_parcel, (id,))
+        self._executor.act(id, _close_parcel, (id,))
 
     def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
@@ -384,7 +384,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _reopen, (id,))
+        self._executor.act(id, _reopen, (id,))
 
     def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
@@ -396,7 +396,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _weigh, (id,))
+        self._executor.act(id, _weigh, (id,))
 
     def label(self, id: OrderId) -> None:
         """Put the address on.
@@ -408,7 +408,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _label, (id,))
+        self._executor.act(id, _label, (id,))
 
     def relabel(self, id: OrderId) -> None:
         """Put another address on.
@@ -420,7 +420,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _relabel, (id,))
+        self._executor.act(id, _relabel, (id,))
 
     def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
@@ -432,7 +432,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _stage, (id,))
+        self._executor.act(id, _stage, (id,))
 
     def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
@@ -444,7 +444,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _unstage, (id,))
+        self._executor.act(id, _unstage, (id,))
 
     def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
@@ -456,7 +456,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _hand_over, (id,))
+        self._executor.act(id, _hand_over, (id,))
 
     def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
@@ -468,7 +468,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _refuse_pickup, (id,))
+        self._executor.act(id, _refuse_pickup, (id,))
 
     def depart(self, id: OrderId) -> None:
         """Note that it left.
@@ -480,7 +480,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _depart, (id,))
+        self._executor.act(id, _depart, (id,))
 
     def scan(self, id: OrderId) -> None:
         """Note where it is.
@@ -492,7 +492,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _scan, (id,))
+        self._executor.act(id, _scan, (id,))
 
     def reroute(self, id: OrderId) -> None:
         """Send it another way.
@@ -504,7 +504,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _reroute, (id,))
+        self._executor.act(id, _reroute, (id,))
 
     def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
@@ -516,7 +516,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _enter_customs, (id,))
+        self._executor.act(id, _enter_customs, (id,))
 
     def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
@@ -528,7 +528,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _ask_papers, (id,))
+        self._executor.act(id, _ask_papers, (id,))
 
     def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
@@ -540,7 +540,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _clear_customs, (id,))
+        self._executor.act(id, _clear_customs, (id,))
 
     def seize(self, id: OrderId) -> None:
         """Lose it to customs.
@@ -552,7 +552,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _seize, (id,))
+        self._executor.act(id, _seize, (id,))
 
     def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
@@ -564,7 +564,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _arrive, (id,))
+        self._executor.act(id, _arrive, (id,))
 
     def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
@@ -576,7 +576,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _sort, (id,))
+        self._executor.act(id, _sort, (id,))
 
     def load(self, id: OrderId) -> None:
         """Put it into the van.
@@ -588,7 +588,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _load, (id,))
+        self._executor.act(id, _load, (id,))
 
     def unload(self, id: OrderId) -> None:
         """Take it out of the van.
@@ -600,7 +600,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _unload, (id,))
+        self._executor.act(id, _unload, (id,))
 
     def attempt(self, id: OrderId) -> None:
         """Ring in vain.
@@ -612,7 +612,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _attempt, (id,))
+        self._executor.act(id, _attempt, (id,))
 
     def retry(self, id: OrderId) -> None:
         """Try again.
@@ -624,7 +624,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _retry, (id,))
+        self._executor.act(id, _retry, (id,))
 
     def store(self, id: OrderId) -> None:
         """Keep it at a shop.
@@ -636,7 +636,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _store, (id,))
+        self._executor.act(id, _store, (id,))
 
     def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
@@ -648,7 +648,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _notify_pickup, (id,))
+        self._executor.act(id, _notify_pickup, (id,))
 
     def deliver(self, id: OrderId) -> None:
         """Hand it over.
@@ -660,7 +660,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _deliver, (id,))
+        self._executor.act(id, _deliver, (id,))
 
     def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
@@ -672,7 +672,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _collect_parcel, (id,))
+        self._executor.act(id, _collect_parcel, (id,))
 
     def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
@@ -684,7 +684,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _return_to_sender, (id,))
+        self._executor.act(id, _return_to_sender, (id,))
 
     def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
@@ -696,7 +696,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _scan_return, (id,))
+        self._executor.act(id, _scan_return, (id,))
 
     def receive_return(self, id: OrderId) -> None:
         """Have it back.
@@ -708,7 +708,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _receive_return, (id,))
+        self._executor.act(id, _receive_return, (id,))
 
     def inspect(self, id: OrderId) -> None:
         """Look at what came back.
@@ -720,7 +720,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _inspect, (id,))
+        self._executor.act(id, _inspect, (id,))
 
     def resend(self, id: OrderId) -> None:
         """Send it again.
@@ -732,7 +732,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _resend, (id,))
+        self._executor.act(id, _resend, (id,))
 
     def start_refund(self, id: OrderId) -> None:
         """Send the money back.
@@ -744,7 +744,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _start_refund, (id,))
+        self._executor.act(id, _start_refund, (id,))
 
     def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
@@ -756,7 +756,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _retry_refund, (id,))
+        self._executor.act(id, _retry_refund, (id,))
 
     def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
@@ -768,7 +768,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _refund, (id,))
+        self._executor.act(id, _refund, (id,))
 
     def lose(self, id: OrderId) -> None:
         """Give it up.
@@ -781,7 +781,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _lose, (id,))
+        self._executor.act(id, _lose, (id,))
 
     def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
@@ -793,7 +793,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _cancel_draft, (id,))
+        self._executor.act(id, _cancel_draft, (id,))
 
     def cancel(self, id: OrderId) -> None:
         """Call it off.
@@ -805,7 +805,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _cancel, (id,))
+        self._executor.act(id, _cancel, (id,))
 
     def write_off(self, id: OrderId) -> None:
         """Close the books on it.
@@ -817,7 +817,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        self._engine.act(id, _write_off, (id,))
+        self._executor.act(id, _write_off, (id,))
 
     def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
@@ -833,7 +833,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         _rt.check_text("note", note)
-        self._engine.act(id, _annotate, (id, note))
+        self._executor.act(id, _annotate, (id, note))
 
     def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
@@ -841,7 +841,7 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
-        self._engine.close()
+        self._executor.close()
 
     _close = close
 

@@ -55,7 +55,7 @@ class AsyncLampRegistry(LampRegistryBase):
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         _rt.check_text("room", room)
-        await self._engine.act_async(id, _register, (id, room))
+        await self._executor.act_async(id, _register, (id, room))
 
     async def light(self, id: LampId) -> None:
         """Switch it on.
@@ -67,7 +67,7 @@ class AsyncLampRegistry(LampRegistryBase):
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        await self._engine.act_async(id, _light, (id,))
+        await self._executor.act_async(id, _light, (id,))
 
     async def darken(self, id: LampId) -> None:
         """Switch it off.
@@ -79,7 +79,7 @@ class AsyncLampRegistry(LampRegistryBase):
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        await self._engine.act_async(id, _darken, (id,))
+        await self._executor.act_async(id, _darken, (id,))
 
     async def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
@@ -91,7 +91,7 @@ class AsyncLampRegistry(LampRegistryBase):
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        await self._engine.act_async(id, _wear_out, (id,))
+        await self._executor.act_async(id, _wear_out, (id,))
 
     async def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
@@ -99,7 +99,7 @@ class AsyncLampRegistry(LampRegistryBase):
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
-        await self._engine.close_async()
+        await self._executor.close_async()
 
     _close = close
 

@@ -51,7 +51,7 @@ class LampRegistry(LampRegistryBase, AbstractLampRegistry):
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         _rt.check_text("room", room)
-        self._engine.act(id, _register, (id, room))
+        self._executor.act(id, _register, (id, room))
 
     def light(self, id: LampId) -> None:
         """Switch it on.
@@ -63,7 +63,7 @@ class LampRegistry(LampRegistryBase, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        self._engine.act(id, _light, (id,))
+        self._executor.act(id, _light, (id,))
 
     def darken(self, id: LampId) -> None:
         """Switch it off.
@@ -75,7 +75,7 @@ class LampRegistry(LampRegistryBase, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        self._engine.act(id, _darken, (id,))
+        self._executor.act(id, _darken, (id,))
 
     def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
@@ -87,7 +87,7 @@ class LampRegistry(LampRegistryBase, AbstractLampRegistry):
         """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        self._engine.act(id, _wear_out, (id,))
+        self._executor.act(id, _wear_out, (id,))
 
     def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
@@ -95,7 +95,7 @@ class LampRegistry(LampRegistryBase, AbstractLampRegistry):
 
         Watches end with ChannelClosedError, other waits with RegistryClosedError.
         """
-        self._engine.close()
+        self._executor.close()
 
     _close = close
 

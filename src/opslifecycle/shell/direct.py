@@ -1,0 +1,132 @@
+"""The executor of a registry without a store: the calling thread decides and publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
+
+from opslifecycle.errors import CommandBrokenOffError, OpsLifecycleError, RegistryClosedError
+from opslifecycle.shell.commands import Command
+from opslifecycle.shell.engine import Engine
+from opslifecycle.shell.executor import Executor
+from opslifecycle.shell.pending import ReadyResult
+
+
+class DirectExecutor(Executor):
+    """Executes each command in one short critical section of the calling thread."""
+
+    def __init__(self, engine: Engine[Any, Any]) -> None:
+        super().__init__(engine)
+        # Until when the authority's time is right.
+        self._time_valid_until_ns = 0
+
+    def act(
+        self,
+        id: Hashable,
+        decide: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        deferred: bool = False,
+    ) -> None:
+        """See `Executor.act`. This is the hot path, with few calls."""
+        engine = self._engine
+        lock, now_ns = engine.lock, engine.clock.monotonic_ns
+        mutex = lock.mutex
+        # As `lock.hold`, whose calls would be paid for by every command. No `try` inside the `try`:
+        # one bytecode between the two would have no handler.
+        whole = True
+        try:
+            mutex.acquire()
+            if lock.dropped:
+                lock.forget_dropped()
+            if engine.closed is not None:
+                raise engine.closed
+            authority, runner = engine.authority, engine.effects
+            if now_ns() >= self._time_valid_until_ns:
+                self._time_valid_until_ns = engine.clock.set_time(authority)
+            whole = False
+            # Spelled out, because handing on any number of arguments takes far longer.
+            if len(arguments) == 1:
+                effects = decide(authority, arguments[0])
+            elif len(arguments) == 2:
+                effects = decide(authority, arguments[0], arguments[1])
+            else:
+                effects = decide(authority, *arguments)
+            if effects.__class__ is tuple and (effects or runner.listing.is_built):
+                runner.apply(authority, authority.records[id], effects, decide, arguments)
+            whole = True
+            mutex.release()
+            if lock.left:
+                lock.drain()
+        except BaseException:
+            if not whole:
+                # As `Engine.fail`, for whose call the stack may have no room.
+                engine.closed = CommandBrokenOffError
+                engine.effects.listing.is_built = False
+                lock.left[engine.effects.end] = True
+            try:
+                mutex.release()
+            except RuntimeError:
+                pass
+            if lock.left:
+                lock.drain()
+            raise
+        if effects.__class__ is not tuple:
+            raise effects
+
+    def act_async(
+        self,
+        id: Hashable,
+        decide: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        deferred: bool = False,
+    ) -> Awaitable[None]:
+        """See `Executor.act_async`. The command is executed before this returns."""
+        self.act(id, decide, arguments, deferred)
+        return ReadyResult(None)
+
+    def run(self, command: Command) -> Any:
+        """See `Executor.run`."""
+        value = self._engine.lock.hold(self._run, command)
+        if isinstance(value, OpsLifecycleError):
+            raise value
+        return value
+
+    def _run(self, command: Command) -> Any:
+        engine = self._engine
+        if engine.closed is not None:
+            raise engine.closed
+        authority, effects = engine.authority, engine.effects
+        try:
+            engine.clock.set_time(authority)
+            value, changes, _ = command.run(authority)
+            for record, given in changes:
+                effects.apply(authority, record, given, command.decide, command.arguments)
+            effects.evict_passed(authority)
+            if effects.outbox is not None:
+                effects.outbox.publish()
+        except BaseException:
+            engine.fail()
+            raise
+        return value
+
+    def run_async(self, command: Command) -> Awaitable[Any]:
+        """See `Executor.run_async`. The command is executed before this returns."""
+        return ReadyResult(self.run(command))
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._engine.stop_delivery(wait=True)
+        self._engine.end(RegistryClosedError)
+
+    async def close_async(self) -> None:
+        """See `Executor.close_async`."""
+        if self._engine.effects.outbox is None:
+            self.close()
+            return
+        import asyncio
+
+        await asyncio.to_thread(self.close)
+
+    def _abandon(self) -> None:
+        self._engine.stop_delivery(wait=False)
+        self._engine.lock.defer(self._engine.end_locked)

@@ -1,0 +1,95 @@
+"""The executor of a registry with a store: callers queue commands and wait for their results."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
+
+from opslifecycle.errors import RegistryClosedError
+from opslifecycle.shell.commands import Command
+from opslifecycle.shell.commits import Committer
+from opslifecycle.shell.engine import Engine
+from opslifecycle.shell.executor import Executor
+from opslifecycle.shell.pending import PendingCommand, ThreadWaiter, new_future, pending_of
+
+
+class GroupCommit(Executor):
+    """Queues each command for the committer, which sets its result once it is durable."""
+
+    def __init__(self, engine: Engine[Any, Any], committer: Committer) -> None:
+        super().__init__(engine)
+        self._committer = committer
+        self._submit = committer.submit
+        self._detached = False
+        outbox = engine.effects.outbox
+        if outbox is not None:
+            outbox.changed = committer.note_delivery
+            outbox.commit = self.run
+
+    def start(self) -> None:
+        """Start the committer's thread."""
+        self._committer.start()
+
+    def act(
+        self,
+        id: Hashable,
+        decide: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        deferred: bool = False,
+    ) -> None:
+        """See `Executor.act`."""
+        waiter = ThreadWaiter()
+        self._submit((waiter, id, decide, arguments, deferred))
+        waiter.join()
+
+    def act_async(
+        self,
+        id: Hashable,
+        decide: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        deferred: bool = False,
+    ) -> Awaitable[None]:
+        """See `Executor.act_async`."""
+        future = new_future()
+        self._submit((future, id, decide, arguments, deferred))
+        return future
+
+    def run(self, command: Command) -> Any:
+        """See `Executor.run`."""
+        waiter = ThreadWaiter()
+        self._submit(pending_of(waiter, command))
+        return waiter.join()
+
+    def run_async(self, command: Command) -> Awaitable[Any]:
+        """See `Executor.run_async`."""
+        future = new_future()
+        self._submit(pending_of(future, command))
+        return future
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._engine.stop_delivery(wait=True)
+        if not self._detached:
+            self._committer.close()
+        self._engine.end(RegistryClosedError)
+
+    async def close_async(self) -> None:
+        """See `Executor.close_async`."""
+        import asyncio
+
+        await asyncio.to_thread(self.close)
+
+    def _abandon(self) -> None:
+        self._engine.stop_delivery(wait=False)
+        if not self._detached:
+            self._committer.stop()
+
+    def detach_after_fork(self) -> None:
+        """See `Executor.detach_after_fork`: the committer's thread is in the parent."""
+        super().detach_after_fork()
+        self._detached = True
+        self._submit = _refuse
+
+
+def _refuse(command: PendingCommand) -> None:
+    raise RegistryClosedError
