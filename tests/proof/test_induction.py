@@ -82,7 +82,10 @@ def test_a_mistake_is_told_by_its_call(edit: tuple[str, str], told: str) -> None
     ],
 )
 def test_what_the_logic_cannot_speak_of_is_told(prop: str, reason: str | None) -> None:
-    found = outside(prop, edited())
+    program = edited(
+        ("\ninvariants:\n", f"\ninvariants:\n  asked: {{summary: Asked., expr: '{prop}'}}\n")
+    )
+    found = outside(program.invariants[0].tree)
     assert (found is None) is (reason is None)
     assert reason is None or reason in str(found)
 

@@ -8,9 +8,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from opslifecycle import InternalError, OpsLifecycleError, RegistryClosedError, Store
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.types import ENTITY, INT, REGISTRY, Type
+from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.evaluate import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
 
@@ -24,33 +25,18 @@ class Views:
 
     def __init__(self, exploration: Exploration) -> None:
         program, evaluator = exploration.program, exploration.interpreter.evaluator
-        machine, entity = program.machine, str(program.machine.entity)
-        self.entity = entity
-        seen = {entity: ENTITY, "watcher_count": INT}
-        self.snapshot = {
-            str(name): evaluator.function(field.expr, seen)
-            for name, field in machine.snapshot.fields.items()
-        }
+        self.entity = entity = str(program.machine.entity)
+        function, views = evaluator.function, program.views
+        self.snapshot = {info.name: function(tree) for info, tree in views.snapshot}
         #: Whether a snapshot shows the id of its record.
         self.shows_id = any(
-            name == "id" and field.expr == f"{entity}.id"
-            for name, field in machine.snapshot.fields.items()
+            info.name == "id" and notation(tree) == f"{entity}.id" for info, tree in views.snapshot
         )
-        self.order: list[Function] = []
-        self.filters: dict[str, Function] = {}
-        if machine.listing is not None:
-            self.order = [evaluator.function(each, seen) for each in machine.listing.order]
-            self.filters = {
-                str(name): evaluator.function(each, seen)
-                for name, each in machine.listing.filters.items()
-            }
-        known = {"registry": REGISTRY, entity: ENTITY, "id": program.symbols.entity_fields["id"]}
-        self.classifiers: dict[str, tuple[Function, dict[str, Type]]] = {}
-        for name, rule in zip(machine.classifiers, program.classifiers, strict=True):
-            gives = evaluator.function(
-                machine.classifiers[name].returns, {**known, **rule.params}, rule.type
-            )
-            self.classifiers[rule.name] = (gives, rule.params)
+        self.order = [function(tree) for tree in views.order]
+        self.filters = {name: function(tree) for name, _, tree in views.filters}
+        self.classifiers: dict[str, tuple[Function, dict[str, Type]]] = {
+            rule.name: (function(rule.tree), rule.params) for rule in program.classifiers
+        }
 
 
 class Message(NamedTuple):

@@ -225,7 +225,7 @@ class _Analyzer:
         if action is not None and action.outcome is not None:
             outcome = nodes.decided(self._compile(action.outcome, Scope(self._symbols, names)))
         command = evolve(bulk.command, params={}, outcome=outcome)
-        return evolve(bulk, command=command)
+        return evolve(bulk, command=command, given=names)
 
     def _recovered_fields(self) -> dict[str, Expression]:
         """Registry fields that are not stored, but follow from the records at recovery."""

@@ -103,6 +103,8 @@ class Bulk:
     unless: Expression | None
     updates: tuple[Assignment, ...]
     optional: bool
+    #: What its action is given for parameters that the caller does not pass.
+    given: dict[str, Expression] = field(factory=dict)
 
 
 @frozen

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS
-from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, Type
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.program import Assignment, Check, Program
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.state import Refusal
-from opslifecycle_codegen.source import model
-from opslifecycle_codegen.source.words import Expr, Text
 
 
 @frozen
@@ -47,56 +44,33 @@ class Update:
 
 
 class Clauses:
-    """Makes functions of what the machine says under guards, rejections and updates."""
+    """Makes functions of the guards, rejections and updates of a program."""
 
     def __init__(self, program: Program, evaluator: Evaluator) -> None:
-        self._machine = program.machine
-        self._facts = program.error_fields
         self._symbols = program.symbols
         self._evaluator = evaluator
 
-    def guards(
-        self, names: Iterable[str], types: Mapping[str, Type], *, global_guards: bool = True
-    ) -> tuple[Guard, ...]:
+    def guards(self, checks: Iterable[Check]) -> tuple[Guard, ...]:
         """Return the guards of a command, in their order."""
-        first = list(self._machine.global_guards) if global_guards else []
-        declared = {str(name): guard for name, guard in self._machine.guards.items()}
-        return tuple(self._guard(str(n), declared[str(n)], types) for n in [*first, *names])
+        return tuple(map(self._guard, checks))
 
-    def _guard(self, name: str, guard: model.Guard, types: Mapping[str, Type]) -> Guard:
-        known, lets = dict(types), []
-        for local, text in guard.let.items():
-            known[str(local)] = self._evaluator.type_of(text, known)
-            lets.append((str(local), self._evaluator.function(text, known)))
-        holds = self._evaluator.function(guard.when, known, BOOL)
-        return Guard(tuple(lets), holds, self.refused(guard.error, known, name))
+    def _guard(self, check: Check) -> Guard:
+        function = self._evaluator.function
+        lets = tuple((local, function(tree)) for local, tree in check.lets)
+        return Guard(lets, function(check.test), self.refused(check.refusal, check.guard))
 
-    def refused(
-        self, refusal: model.Refusal, types: Mapping[str, Type], guard: str = ""
-    ) -> Refused:
+    def refused(self, refusal: nodes.Refusal, guard: str = "") -> Refused:
         """Return a rejection with its facts, in the order of its declaration."""
-        name = str(refusal.name)
-        declared = {str(n): each for n, each in self._machine.errors.items()}
-        if name in declared:
-            error, wanted = str(declared[name].class_), self._facts[name]
-        else:
-            error, wanted = BUILT_IN_REJECTIONS[name]
-        given = {str(fact): text for fact, text in refusal.fields.items()}
-        facts = [self._evaluator.function(given[n], types, type) for n, type in wanted.items()]
-        return Refused(error, tuple(facts), guard)
+        return Refused(refusal.error, tuple(map(self._evaluator.function, refusal.fields)), guard)
 
-    def updates(
-        self, declared: Mapping[Text, Expr], types: Mapping[str, Type]
-    ) -> tuple[Update, ...]:
+    def updates(self, declared: Iterable[Assignment]) -> tuple[Update, ...]:
         """Updates in their order; each sees what the ones before it have done."""
         updates = []
-        for target, text in declared.items():
-            owner, _, field = str(target).partition(".")
-            of_record = owner != "registry"
+        for each in declared:
             symbols = self._symbols
-            fields = symbols.entity_fields if of_record else symbols.registry_fields
-            value = self._evaluator.function(text, types, fields[field])
-            updates.append(Update(of_record, list(fields).index(field), value))
+            fields = symbols.entity_fields if each.of_record else symbols.registry_fields
+            place = list(fields).index(each.target.name)
+            updates.append(Update(each.of_record, place, self._evaluator.function(each.value)))
         return tuple(updates)
 
 

@@ -13,10 +13,9 @@ from attrs import frozen
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
 from opslifecycle_codegen.ir.program import Command, Program
-from opslifecycle_codegen.ir.types import ACTION, ENTITY, INT, REGISTRY, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Guard, Refused, Update, first_refusal
-from opslifecycle_codegen.modelcheck.layouts import ACTION_FIELDS, Layouts
+from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.state import Answer, Call, Draft, State
 from opslifecycle_codegen.modelcheck.terminal_effects import Ends
 
@@ -25,7 +24,6 @@ from opslifecycle_codegen.modelcheck.terminal_effects import Ends
 class _Action:
     guards: tuple[Guard, ...]
     updates: tuple[Update, ...]
-    fields: tuple[Any, ...]
     to: str
     terminal: bool
     outcome: Function | None
@@ -44,118 +42,74 @@ class Interpreter:
         self.keys = keys
         self._settings = settings
         self.layouts = Layouts(program)
-        self.evaluator = Evaluator(self.layouts)
+        self.evaluator = Evaluator(program, self.layouts)
         self._places = {id: place for place, id in enumerate(ids)}
-        machine, symbols = program.machine, program.symbols
-        self._entity = str(machine.entity)
+        self._entity = str(program.machine.entity)
         self._clauses = clauses = Clauses(program, self.evaluator)
-        self._id_type = symbols.entity_fields["id"]
         self.ends = Ends(program, self.evaluator, clauses, self._places)
-        self._fields = list(symbols.entity_fields)
+        self._fields = list(program.symbols.entity_fields)
         self._actions = {each.name: self._action(each) for each in program.actions}
         self._create()
         self._features()
 
     # Reading the machine ------------------------------------------------------------------------
 
-    def _types(
-        self, params: Mapping[str, Type], *, record: bool = True, action: bool = True
-    ) -> dict[str, Type]:
-        types = {"registry": REGISTRY, **params}
-        if record:
-            types |= {"id": self._id_type, self._entity: ENTITY}
-        of_action = {f"action.{name}": type for name, type in ACTION_FIELDS.items()}
-        return {**types, "action": ACTION, **of_action} if record and action else types
-
     def _action(self, command: Command) -> _Action:
-        machine, symbols = self.program.machine, self.program.symbols
-        declared = next(each for name, each in machine.actions.items() if name == command.name)
-        types = self._types(command.params)
-        names = declared.guards if declared.guards is not None else machine.default_guards
-        terminal = command.to in symbols.status_groups["terminal"]
-        outcome = None
-        if declared.outcome is not None:
-            wanted = symbols.entity_fields["terminal_outcome"]
-            outcome = self.evaluator.function(declared.outcome, types, wanted)
+        terminal = command.to in self.program.symbols.status_groups["terminal"]
+        outcome = command.outcome
         return _Action(
-            self._clauses.guards([str(n) for n in names], types),
-            self._clauses.updates(declared.update, types),
-            (command.label, command.from_statuses, command.idempotent_in),
-            command.to, terminal, outcome, self.ends.stamped(command.name),
-            tuple(str(effect) for effect in declared.effects),
+            self._clauses.guards(command.guards),
+            self._clauses.updates(command.updates),
+            command.to, terminal,
+            self.evaluator.function(outcome) if outcome is not None else None,
+            self.ends.stamped(command.name), command.effects,
         )  # fmt: skip
 
     def _create(self) -> None:
-        declared = self.program.machine.create
-        params = self.program.create.params
-        types = self._types(params, action=False)
-        self._create_id = self.evaluator.function(declared.id, params, self._id_type, whole=True)
-        self._create_guards = self._clauses.guards([str(n) for n in declared.guards], types)
-        self._create_updates = self._clauses.updates(declared.update, types)
-        fields = self.program.symbols.entity_fields
+        program, function = self.program, self.evaluator.function
+        self._create_id = function(program.create_id, whole=True)
+        self._create_guards = self._clauses.guards(program.create.guards)
+        self._create_updates = self._clauses.updates(program.create.updates)
         self._starts = {
-            list(fields).index(str(name)): self.evaluator.function(
-                field.initial,
-                {**params, "id": self._id_type, "registry": REGISTRY},
-                fields[str(name)],
-            )
-            for name, field in self.program.machine.fields.items()
-            if field.initial is not None
+            self._fields.index(name): function(tree) for name, tree in program.initial.items()
         }
 
     def _features(self) -> None:
-        machine = self.program.machine
-        clauses, plain = self._clauses, self._types({}, record=False)
-        self._always = clauses.guards([], plain)
+        program, clauses, function = self.program, self._clauses, self.evaluator.function
         self._bulk = {
-            str(name): (
-                self.evaluator.function(each.unless, plain) if each.unless is not None else None,
-                self._actions[str(each.do)],
-                clauses.updates(each.update, plain),
+            each.command.name: (
+                function(each.unless) if each.unless is not None else None,
+                self._actions[each.action],
+                clauses.updates(each.updates),
             )
-            for name, each in machine.bulk.items()
+            for each in program.bulk
         }
-        self._recovering_with = tuple(
-            (str(name), self.evaluator.function(text, {})({}))
-            for name, text in (machine.recovery.with_.items() if machine.recovery else ())
-        )
-        types, watched = self._types({}), self._types({}, action=False)
+        recovering = program.recovery.command if program.recovery is not None else None
+        given = recovering.given if recovering is not None else {}
+        self._recovering_with = tuple((name, function(tree)({})) for name, tree in given.items())
         #: The guards and updates of the commands that take one record away.
-        self._removing: dict[str, tuple[tuple[Guard, ...], tuple[Update, ...]]] = {}
-        for declared in (machine.rollback, machine.erase):
-            if declared is not None:
-                names = machine.default_guards if declared.guards is None else declared.guards
-                guards = clauses.guards([str(n) for n in names], types)
-                update = getattr(declared, "update", {})
-                self._removing[str(declared.method)] = guards, clauses.updates(update, types)
-        if machine.watch is not None:
-            checks = [str(name) for name in machine.watch.guards]
-            self._watch_guards = clauses.guards(checks, watched, global_guards=False)
-        if machine.cursors is not None:
-            enum = Type("enum", str(machine.cursors.consumer))
-            cursor = {**plain, "consumer": enum, "cursor": INT}
-            self._beyond = clauses.refused(machine.cursors.beyond, cursor)
-            self._consumers = self.layouts.places(Type("counts", inner=enum))
-            self._watermark = self.registry_place("watermark")
-        self._barrier_checks: list[tuple[str, Refused]] = []
-        if machine.barrier is not None:
-            self._barrier_checks = [
-                (str(name), clauses.refused(refusal, {**plain, "id": self._id_type}))
-                for each in machine.barrier.guards
-                for name, refusal in each.items()
+        self._removing = {
+            command.name: (clauses.guards(command.guards), clauses.updates(command.updates))
+            for command in (program.rollback, program.erase)
+            if command is not None
+        }
+        self._collect_guards = _guards_of(clauses, program.collect)
+        self._watch_guards = _guards_of(clauses, program.watch)
+        self._cursor_guards = _guards_of(clauses, program.cursors)
+        self._barrier_guards: tuple[Guard, ...] = ()
+        self._barrier_refusals: list[tuple[str, Refused]] = []
+        if program.barrier is not None:
+            self._barrier_guards = clauses.guards(program.barrier.first)
+            self._barrier_refusals = [
+                (check, clauses.refused(refusal)) for check, refusal in program.barrier.refusals
             ]
 
     # States -------------------------------------------------------------------------------------
 
     def initial(self) -> State:
         """Return the state of a new registry."""
-        machine, symbols = self.program.machine, self.program.symbols
-        starts = {
-            str(name): self.evaluator.function(
-                field.initial, {}, symbols.registry_fields[str(name)]
-            )({})
-            for name, field in machine.registry.items()
-        }
+        symbols, function = self.program.symbols, self.evaluator.function
+        starts = {n: function(tree)({}) for n, tree in self.program.registry_initial.items()}
         registry = tuple(
             self._settings[name] if name in self._settings else starts[name]
             for name in symbols.registry_fields
@@ -190,7 +144,7 @@ class Interpreter:
             return Answer(None, refusal)
         draft = Draft(state)
         fields: list[Any] = [None] * len(self._fields)
-        fields[0], fields[1] = id, str(self.program.machine.create.to)
+        fields[0], fields[1] = id, self.program.create.to
         for place, start in self._starts.items():
             fields[place] = start(names)
         for place in self.ends.stamped("created"):
@@ -198,7 +152,7 @@ class Interpreter:
         made = list(self.ends.made(fields))
         record = self.ends.update(draft, self._create_updates, names, made)
         draft.records[self._places[id]] = record
-        effects = tuple(str(effect) for effect in self.program.machine.create.effects)
+        effects = self.program.create.effects
         self.ends.carry_out(draft, id, record, effects)
         return Answer(draft.state(), effects=((id, effects),))
 
@@ -207,9 +161,6 @@ class Interpreter:
         action, id = self._actions[name], call.id
         assert id is not None
         names = self._names(state, id, call.arguments)
-        names["action"] = action.fields
-        for field, fact in zip(ACTION_FIELDS, action.fields, strict=True):
-            names[f"action.{field}"] = fact
         refusal = first_refusal(action.guards, names)
         if refusal is not None:
             return Answer(None, refusal)
@@ -282,7 +233,6 @@ class Interpreter:
         assert command is not None
         guards, updates = self._removing[command.name]
         names = self._names(state, call.id, ())
-        names |= {"action.label": command.label, "action.from_statuses": command.from_statuses}
         refusal = first_refusal(guards, names)
         if refusal is not None:
             return Answer(None, refusal)
@@ -293,7 +243,7 @@ class Interpreter:
 
     def collect(self, state: State, call: Call) -> Answer:
         """Return the outcomes of the finished records, oldest first, and erase them."""
-        refusal = first_refusal(self._always, {"registry": state.registry})
+        refusal = first_refusal(self._collect_guards, {"registry": state.registry})
         if refusal is not None:
             return Answer(None, refusal)
         draft = Draft(state)
@@ -304,12 +254,11 @@ class Interpreter:
     def advance(self, state: State, call: Call) -> Answer:
         """Return the advance of a cursor, which never falls."""
         names = {"registry": state.registry, **dict(call.arguments)}
-        refusal = first_refusal(self._always, names)
-        if refusal is None and names["cursor"] > state.registry[self._watermark]:
-            refusal = self._beyond.given(names)
+        refusal = first_refusal(self._cursor_guards, names)
         if refusal is not None:
             return Answer(None, refusal)
-        draft, place = Draft(state), self._consumers[names["consumer"]]
+        consumers = self.layouts.members(self.program.symbols.cursor_enum)
+        draft, place = Draft(state), consumers.index(names["consumer"])
         draft.cursors[place] = max(draft.cursors[place], names["cursor"])
         if self.program.retention is not None and self.program.retention.held_by_cursors:
             self.ends.evict(draft)
@@ -333,7 +282,7 @@ class Interpreter:
         """Return a barrier over some ids; over ended ones alone it is satisfied at once."""
         arguments = dict(call.arguments)
         key, asked = arguments["key"], arguments["ids"]
-        refusal = first_refusal(self._always, {"registry": state.registry})
+        refusal = first_refusal(self._barrier_guards, {"registry": state.registry})
         if refusal is None:
             refusal = self._barrier_refusal(state, key, asked)
         if refusal is not None:
@@ -348,7 +297,7 @@ class Interpreter:
         """Return what a barrier is refused with, its checks in the order of the machine."""
         declared = self.program.machine.barrier
         assert declared is not None
-        for check, refused in self._barrier_checks:
+        for check, refused in self._barrier_refusals:
             repeated = [id for at, id in enumerate(asked) if id in asked[:at]]
             unknown = [id for id in asked if self._record(state, id) is None]
             if check == "busy":
@@ -382,7 +331,7 @@ class Interpreter:
 
     def crash(self, state: State, call: Call) -> Answer:
         """Return the end of the process, and what the next one makes of what was kept."""
-        recovery = self.program.machine.recovery
+        recovery = self.program.recovery
         assert recovery is not None
         draft = self.ends.recovered(state)
         draft.barriers = [() for _ in draft.barriers]
@@ -395,6 +344,11 @@ class Interpreter:
                 assert answer.state is not None
                 now = answer.state
             return Answer(now, value=())
-        if recovery.do is None:
+        if recovery.command is None:
             return Answer(draft.state(), value=())
-        return self._end_all(draft, self._actions[str(recovery.do)], self._recovering_with)
+        action = self._actions[recovery.command.action]
+        return self._end_all(draft, action, self._recovering_with)
+
+
+def _guards_of(clauses: Clauses, command: Command | None) -> tuple[Guard, ...]:
+    return clauses.guards(command.guards) if command is not None else ()

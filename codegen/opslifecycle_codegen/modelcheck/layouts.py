@@ -73,10 +73,6 @@ class Layouts:
 
     # Closed sets --------------------------------------------------------------------------------
 
-    def is_enum(self, name: str) -> bool:
-        """Return whether a closed set is called so."""
-        return name in self._symbols.enums
-
     def members(self, enum: str) -> tuple[str, ...]:
         """Return the members of a closed set."""
         return tuple(self._symbols.enums[enum].members)
@@ -111,18 +107,12 @@ class Layouts:
         """Return the fields of a value or variant, as they are declared."""
         return self._symbols.records[name].fields
 
-    def fields_of(self, variant: str) -> list[Type]:
-        """Return the types of what a variant is made of."""
-        return [info.type for info in self._symbols.records[variant].fields.values()]
-
     # Unions -------------------------------------------------------------------------------------
 
-    def variants(self, name: str) -> frozenset[str] | None:
-        """Return the variants that a union or variant stands for; None for anything else."""
-        if name in self._symbols.unions:
-            return frozenset(self._symbols.unions[name].variants)
-        record = self._symbols.records.get(name)
-        return frozenset({name}) if record is not None and record.union else None
+    def variants(self, name: str) -> frozenset[str]:
+        """Return the variants that a union or variant stands for."""
+        union = self._symbols.unions.get(name)
+        return frozenset({name} if union is None else union.variants)
 
     def tags(self, type: Type, field: str) -> tuple[dict[str, str], Type] | None:
         """Return what the tag is for each variant, if the field is the tag of a union."""

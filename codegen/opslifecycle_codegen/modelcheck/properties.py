@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from opslifecycle_codegen.ir.types import BARRIER, BOOL, ENTITY, REGISTRY, ROW, Type, collection
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.state import State
 
@@ -23,26 +22,10 @@ class Properties:
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
         program = interpreter.program
-        machine = program.machine
-        self._many = f"{machine.entity}s"
-        types = {
-            self._many: collection(ENTITY), "registry": REGISTRY, "feed": collection(ROW),
-            "barriers": collection(BARRIER),
-        }  # fmt: skip
-        enum = program.symbols.cursor_enum
-        counts = Type("counts", inner=Type("enum", enum)) if enum else None
-        stepping: dict[str, Type] = {"before": REGISTRY, "after": REGISTRY}
-        if counts is not None:
-            types["cursors"] = counts
-            stepping |= {"before.cursors": counts, "after.cursors": counts}
+        self._many = f"{program.machine.entity}s"
         function = interpreter.evaluator.function
-        self._of_states = {
-            str(name): function(prop.expr, types, BOOL) for name, prop in machine.invariants.items()
-        }
-        self._of_steps = {
-            str(name): function(prop.expr, stepping, BOOL)
-            for name, prop in machine.transition_invariants.items()
-        }
+        self._of_states = {rule.name: function(rule.tree) for rule in program.invariants}
+        self._of_steps = {rule.name: function(rule.tree) for rule in program.transition_invariants}
 
     def names(self) -> list[str]:
         """Return every property, the machine's own first."""

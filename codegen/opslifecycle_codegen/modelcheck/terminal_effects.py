@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, ENTITY, REGISTRY, Type, collection
+from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Update
 from opslifecycle_codegen.modelcheck.state import Draft, State
@@ -38,39 +38,32 @@ class Ends:
     def _read_steps(
         self, clauses: Clauses
     ) -> list[tuple[Function | None, tuple[Update, ...], tuple[str, ...]]]:
-        types = {"registry": REGISTRY, self._entity: ENTITY}
+        function = self._evaluator.function
         return [
             (
-                self._evaluator.function(step.if_, types, BOOL) if step.if_ is not None else None,
-                clauses.updates(step.update, types),
-                tuple(str(effect) for effect in step.effects),
+                function(step.test) if step.test is not None else None,
+                clauses.updates(step.updates),
+                step.effects,
             )
-            for step in self._program.machine.on_terminal
+            for step in self._program.on_terminal
         ]
 
     def _read_recovery(self) -> None:
-        recovery = self._program.machine.recovery
-        if recovery is None:
-            return
-        function = self._evaluator.function
-        self._keeps = function(recovery.persist_if, {self._entity: ENTITY}, BOOL)
-        many = {f"{self._entity}s": collection(ENTITY)}
-        self._recovered_as = [
-            (self._registry.index(str(name)), function(field.recovered_as, many))
-            for name, field in self._program.machine.registry.items()
-            if field.recovered_as is not None
-        ]
+        recovery, function = self._program.recovery, self._evaluator.function
+        if recovery is not None:
+            self._keeps = function(recovery.persist_if)
+            self._recovered_as = [
+                (self._registry.index(name), function(tree))
+                for name, tree in recovery.fields.items()
+            ]
 
     def _read_feed(self) -> None:
-        feed = self._program.machine.feed
-        if feed is None:
-            return
-        types = {self._entity: ENTITY}
-        self._row = [self._evaluator.function(f.expr, types) for f in feed.entry.fields.values()]
-        self._seq = list(self._program.symbols.row_fields).index("seq")
-        retention = self._program.machine.retention
-        if retention is not None:
-            self._rows_max = self._evaluator.function(retention.max_entries, {"registry": REGISTRY})
+        program, function = self._program, self._evaluator.function
+        self._row = [function(tree) for _, tree in program.views.entry]
+        if program.machine.feed is not None:
+            self._seq = list(program.symbols.row_fields).index("seq")
+        if program.retention is not None:
+            self._rows_max = function(program.retention.max_entries)
 
     def keep_with(self, kept: Callable[[Type, Any], Any]) -> None:
         """Keep values in records as `kept` makes them."""

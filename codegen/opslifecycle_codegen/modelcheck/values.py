@@ -32,14 +32,7 @@ class Values:
         self._ids = tuple(ids)
         self._counts_max = counts_max
         self._takes = takes
-        self._always = {
-            (record.name, info.name): evaluator.function(
-                info.declared.always, {n: i.type for n, i in record.fields.items()}, info.type
-            )
-            for record in self._symbols.records.values()
-            for info in record.fields.values()
-            if info.declared.always is not None
-        }
+        self._always = {key: evaluator.function(tree) for key, tree in program.always.items()}
 
     def arguments(self, params: Mapping[str, Type]) -> Iterator[tuple[tuple[str, Any], ...]]:
         """Yield every combination of what a command may take."""

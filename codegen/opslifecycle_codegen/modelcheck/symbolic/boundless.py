@@ -7,22 +7,13 @@ ones of those: what is not named stays as it was, and only counts of it are know
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator
 
 from attrs import define, field
 
-from opslifecycle_codegen.ir.types import (
-    BARRIER,
-    BOOL,
-    ENTITY,
-    INT,
-    REGISTRY,
-    ROW,
-    Type,
-    collection,
-)
-from opslifecycle_codegen.modelcheck.symbolic.formulas import Known, Many
+from opslifecycle_codegen.ir.expr import Expression, Quantified
+from opslifecycle_codegen.ir.types import BOOL, INT, Type
+from opslifecycle_codegen.modelcheck.symbolic.formulas import Many
 from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, maybe, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
@@ -43,6 +34,8 @@ NAMED = 4
 
 Row = tuple[Formula, Fields, Formula]
 Barrier = tuple[Formula, list[Formula], Formula]
+#: What records are counted by: the variable that stands for each, and the tests of it.
+Counted = tuple[str, tuple[Expression, ...]]
 
 
 @define
@@ -59,7 +52,7 @@ class Boundless:
     barriers: list[Barrier]
     watched: list[Formula]
     #: How many of the rest satisfy what, by the condition.
-    counted: dict[str, Formula] = field(factory=dict)
+    counted: dict[Counted, Formula] = field(factory=dict)
     #: Which of the rest have been erased, and what was counted of them before; None if untouched.
     erased: Callable[[Maybe], Formula] | None = None
     before: Boundless | None = None
@@ -87,8 +80,7 @@ class Unnamed:
         self._valid = valid
         #: What holds of every value that was made: the range of its type.
         self.ranges: list[Formula] = []
-        feed = rules.machine.feed
-        self._row_types = list(rules.symbols.row_fields.values()) if feed is not None else []
+        self._has_feed = rules.machine.feed is not None
 
     # Values -------------------------------------------------------------------------------------
 
@@ -120,7 +112,7 @@ class Unnamed:
             ))
             for at in range(NAMED)
         ]  # fmt: skip
-        rows = [self._row(name) for name in ("oldest", "row")] if self._row_types else []
+        rows = [self._row(name) for name in ("oldest", "row")] if self._has_feed else []
         count = self._leaf("rows_count", INT) if rows else 0
         barriers = [self.barrier("barrier")] if rules.machine.barrier is not None else []
         enum = symbols.cursor_enum
@@ -140,7 +132,7 @@ class Unnamed:
         members: list[Formula] = [self._leaf(f"{name}_{at}", BOOL) for at in range(NAMED)]
         return self._leaf(f"{name}_there", BOOL), members, self._leaf(f"{name}_rest", INT)
 
-    def names(self, world: Boundless) -> dict[str, Known]:
+    def names(self, world: Boundless) -> dict[str, Shape]:
         """Return what the names of properties stand for."""
         rules = self.rules
         barriers = tuple(
@@ -148,45 +140,39 @@ class Unnamed:
             for there, members, rest in world.barriers
         )
         records = tuple((each.there, Maybe(True, each.value)) for each in world.records)
-        rest = self._rest(world)
         return {
-            "registry": Known(REGISTRY, world.registry),
-            f"{rules.entity}s": Known(collection(ENTITY), Many(records, rest)),
-            "feed": Known(collection(ROW), Many(tuple((r[0], r[1]) for r in world.rows))),
-            "barriers": Known(collection(BARRIER), Many(barriers)),
-            **rules.cursors(world.cursors),
+            "registry": world.registry,
+            f"{rules.entity}s": Many(records, self._rest(world)),
+            "feed": Many(tuple((r[0], r[1]) for r in world.rows)),
+            "barriers": Many(barriers),
+            "cursors": tuple(world.cursors),
         }
 
-    def _rest(self, world: Boundless) -> Callable[[str], Formula]:
-        """Return how many records that are not named satisfy the conditions of a generator."""
+    def _rest(self, world: Boundless) -> Callable[[Quantified], Formula]:
+        """Return how many records that are not named satisfy what is counted."""
 
-        def count(generator: str) -> Formula:
-            tree = ast.parse(generator, mode="eval").body
-            assert isinstance(tree, ast.GeneratorExp)
-            part = tree.generators[0]
-            target = ast.unparse(part.target)
-            tests = [ast.unparse(test) for test in part.ifs]
-            return self._counted(world, target, " and ".join(f"({test})" for test in tests))
+        def count(tree: Quantified) -> Formula:
+            (loop,) = tree.loops
+            return self._counted(world, (loop.variable, loop.tests))
 
         return count
 
-    def _counted(self, world: Boundless, target: str, test: str) -> Formula:
-        """How many of the rest satisfy a test: after an erasure as many as before, or fewer."""
-        key = f"{target}: {test}"
-        if key in world.counted:
-            return world.counted[key]
+    def _counted(self, world: Boundless, counted: Counted) -> Formula:
+        """How many of the rest satisfy tests: after an erasure as many as before, or fewer."""
+        if counted in world.counted:
+            return world.counted[counted]
         if world.erased is None or world.before is None:
             found = self._leaf(f"rest_{len(world.counted)}", INT)
         else:
-            earlier = self._counted(world.before, target, test)
+            earlier = self._counted(world.before, counted)
             found = earlier
-            any_record = self._any_record()
-            names = {target: Known(ENTITY, any_record)}
-            holds = self.rules.formulas.truth(test, names) if test else True
+            any_record, (variable, tests) = self._any_record(), counted
+            names = {variable: any_record}
+            holds = both(*(self.rules.formulas.truth(test, names) for test in tests))
             if not self._valid(negated(both(holds, world.erased(any_record)))):
                 found = self._leaf(f"rest_after_{len(world.counted)}", INT)
                 self.ranges.append(at_most(found, earlier))
-        world.counted[key] = found
+        world.counted[counted] = found
         return found
 
     def _any_record(self) -> Maybe:
@@ -215,14 +201,7 @@ class Unnamed:
                     below(maybe(row[place]).value, maybe(after[place]).value),
                 )
         if self.rules.machine.retention is not None:
-            yield at_most(world.rows_count, self._rows_max(world))
-
-    def _rows_max(self, world: Boundless) -> Formula:
-        retention = self.rules.machine.retention
-        assert retention is not None
-        names = {"registry": Known(REGISTRY, world.registry)}
-        most: Formula = self.rules.formulas.shape(retention.max_entries, names).shape
-        return most
+            yield at_most(world.rows_count, self.rules.rows_max(world.registry))
 
     # Effects ------------------------------------------------------------------------------------
 
@@ -244,19 +223,12 @@ class Unnamed:
                 world.watched[0] = both(world.watched[0], negated(when))
 
     def _append(self, world: Boundless, when: Formula, record: Fields) -> None:
-        feed = self.rules.machine.feed
-        assert feed is not None
-        names = {self.rules.entity: Known(ENTITY, Maybe(True, record))}
-        row = tuple(
-            self.rules.formulas.shape(each.expr, names, type).shape
-            for each, type in zip(feed.entry.fields.values(), self._row_types, strict=True)
-        )
-        world.rows.append((when, row, 0))
+        world.rows.append((when, self.rules.row(record), 0))
         world.rows_count = plus(world.rows_count, ite(when, 1, 0))
 
     def _evict(self, world: Boundless, when: Formula) -> None:
         """Let the oldest row go if there are too many; that one is enough has to be shown."""
-        full = both(when, below(self._rows_max(world), world.rows_count))
+        full = both(when, below(self.rules.rows_max(world.registry), world.rows_count))
         # The oldest is the one that was, or the new one where there was none.
         there, fields, by = world.rows[0]
         for new_there, new_fields, new_by in world.rows[2:]:
@@ -286,8 +258,8 @@ class Unnamed:
         world.records[place] = Maybe(both(record.there, negated(when)), record.value)
 
 
-def _count(rest: Formula) -> Callable[[str], Formula]:
-    return lambda generator: rest
+def _count(rest: Formula) -> Callable[[Quantified], Formula]:
+    return lambda tree: rest
 
 
 def _without(barrier: Barrier, when: Formula, *, whole: bool) -> Barrier:

@@ -10,9 +10,9 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
-from opslifecycle_codegen.ir.types import REGISTRY, Type
+from opslifecycle_codegen.ir.program import Command
+from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.state import Call
-from opslifecycle_codegen.modelcheck.symbolic.formulas import Known
 from opslifecycle_codegen.modelcheck.symbolic.rules import Acted, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
@@ -88,7 +88,7 @@ class Calls:
         def act(world: World, call: Call) -> Formula:
             place = self._place(call)
             record = world.records[place]
-            arguments = self._arguments(call, self._rules.action(name)[0].params)
+            arguments = self._arguments(call, self._rules.action(name).params)
             enabled = self._rules.may_act(name, world.registry, record, place, arguments)
             acted = self._rules.acted(name, world.registry, record.value, arguments)
             self._settle(world, place, acted)
@@ -103,10 +103,9 @@ class Calls:
     def _bulk(self, world: World, call: Call) -> Formula:
         rules = self._rules
         each = next(e for e in rules.program.bulk if e.command.name == call.method)
-        declared = next(e for n, e in rules.machine.bulk.items() if n == call.method)
-        names = {"registry": Known(REGISTRY, world.registry)}
-        unless = rules.formulas.truth(declared.unless, names) if declared.unless else False
-        world.registry, _ = rules.updated(declared.update, names, world.registry)
+        names = {"registry": world.registry}
+        unless = rules.formulas.truth(each.unless, names) if each.unless is not None else False
+        world.registry, _ = rules.updated(each.updates, names, world.registry)
         self._end_all(world, each.action, self._arguments(call, each.command.params))
         return negated(unless)
 
@@ -122,9 +121,12 @@ class Calls:
             effects = tuple((both(live, when), effect) for when, effect in acted.effects)
             self._effects.carry_out(world, place, acted.record, effects)
 
+    def _may(self, command: Command | None, world: World, place: int) -> Formula:
+        return self._rules.may(command, world.registry, world.records[place], place)
+
     def _rollback(self, world: World, call: Call) -> Formula:
         place = self._place(call)
-        enabled = self._rules.may_roll_back(world.registry, world.records[place], place)
+        enabled = self._may(self._rules.program.rollback, world, place)
         self._roll_back(world, place, True)
         return enabled
 
@@ -136,12 +138,12 @@ class Calls:
 
     def _erase(self, world: World, call: Call) -> Formula:
         place = self._place(call)
-        enabled = self._rules.may_erase(world.registry, world.records[place], place)
+        enabled = self._may(self._rules.program.erase, world, place)
         self._effects.erase(world, True, place)
         return enabled
 
     def _collect(self, world: World, call: Call) -> Formula:
-        enabled = self._rules.always(world.registry)
+        enabled = self._rules.may_collect(world.registry)
         for place, record in enumerate(list(world.records)):
             ended = both(record.there, self._rules.is_in("terminal", record.value))
             self._effects.erase(world, ended, place)
@@ -150,10 +152,7 @@ class Calls:
     def _advance(self, world: World, call: Call) -> Formula:
         given, rules = dict(call.arguments), self._rules
         place = rules.layouts.members(rules.symbols.cursor_enum).index(given["consumer"])
-        watermark = world.registry[rules.registry_fields.index("watermark")]
-        enabled = both(
-            self._rules.always(world.registry), negated(below(watermark, given["cursor"]))
-        )
+        enabled = rules.may_advance(world.registry, given["cursor"])
         stands, wanted = world.cursors[place], given["cursor"]
         world.cursors[place] = ite(below(stands, wanted), wanted, stands)
         self._effects.evict_passed(world)
@@ -166,7 +165,7 @@ class Calls:
         record = world.records[place]
         live = self._rules.is_in("live", record.value)
         world.watched[place] = either(world.watched[place], live)
-        return self._rules.may_watch(world.registry, record, place)
+        return self._may(self._rules.program.watch, world, place)
 
     def _drop_watch(self, world: World, call: Call) -> Formula:
         world.watched[self._place(call)] = False
@@ -179,7 +178,7 @@ class Calls:
         known = [world.records[place].there for place in asked]
         free = negated(slots[-1][0])
         enabled = both(
-            self._rules.always(world.registry), len(set(asked)) == len(asked), free, *known
+            self._rules.may_wait(world.registry), len(set(asked)) == len(asked), free, *known
         )
         members: list[Formula] = [False] * len(self._ids)
         for place in asked:
@@ -194,7 +193,7 @@ class Calls:
 
     def _crash(self, world: World, call: Call) -> Formula:
         rules = self._rules
-        recovery = rules.machine.recovery
+        recovery = rules.program.recovery
         assert recovery is not None
         for place, record in enumerate(list(world.records)):
             gone = both(record.there, negated(rules.is_kept(record)))
@@ -206,11 +205,9 @@ class Calls:
             for place, record in enumerate(list(world.records)):
                 live = both(record.there, rules.is_in("live", record.value))
                 self._roll_back(world, place, live)
-        elif recovery.do is not None:
-            command, _ = rules.action(str(recovery.do))
-            given = {str(name): text for name, text in recovery.with_.items()}
-            self._end_all(world, command.name, {
-                name: rules.formulas.shape(given[name], {}, type).shape if name in given else None
-                for name, type in command.params.items()
+        elif recovery.command is not None:
+            given = recovery.command.given.items()
+            self._end_all(world, recovery.command.action, {
+                name: rules.formulas.shape(tree, {}) for name, tree in given
             })  # fmt: skip
         return True

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.types import BOOL, INT, NONE, STR, Type
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, Root
+from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Shapes, Sum, equal, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
@@ -31,275 +33,246 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
 class Many:
     """The members of a collection, each with whether it is there.
 
-    `rest` counts those that are not listed and satisfy a generator, where there may be any number.
+    `rest` counts those that are not listed and satisfy what is counted, where there may be any
+    number.
     """
 
     members: tuple[tuple[Formula, Shape], ...]
-    rest: Callable[[str], Formula] | None = None
+    rest: Callable[[nodes.Quantified], Formula] | None = None
 
 
-@frozen
-class Known:
-    """A value with its type."""
-
-    type: Type
-    shape: Shape
-
-
-Environment = Mapping[str, Known]
+#: What the names of an expression stand for.
+Environment = Mapping[str, Shape]
 
 
 class Formulas:
-    """Turns expressions that analysis has found to be right into shapes."""
+    """Turns the expressions of a program into shapes."""
 
-    def __init__(self, layouts: Layouts, shapes: Shapes) -> None:
+    def __init__(self, program: Program, layouts: Layouts, shapes: Shapes) -> None:
+        self._entity = str(program.machine.entity)
+        self._always = program.always
         self._layouts = layouts
         self._shapes = shapes
 
-    def shape(self, text: str, names: Environment, wanted: Type | None = None) -> Known:
+    def shape(self, tree: Expression, names: Environment) -> Shape:
         """Return what an expression comes to."""
-        return self._known(ast.parse(text.strip(), mode="eval").body, names, wanted)
+        match tree:
+            case nodes.Literal(value=str() as text):
+                return self._shapes.text(text)
+            case nodes.Literal(value=value):
+                return value
+            case nodes.Member(type=enum, word=word):
+                return self._shapes.member(enum.required.name, word)
+            case nodes.StatusSet(members=members):
+                return members
+            case nodes.Name(root=Root.ENTRY, type=type, name=name):
+                record = nodes.Name(ENTITY, Root.RECORD, self._entity)
+                return self._field(nodes.Field(type, record, name), names)
+            case nodes.Name(name=name):
+                return names[name]
+            case nodes.Field():
+                return self._field(tree, names)
+            case nodes.Count(base=base, key=key):
+                return _counted(self.shape(base, names), self.shape(key, names))
+            case nodes.Conditional(test=test, then=then, otherwise=otherwise):
+                sides = self.shape(then, names), self.shape(otherwise, names)
+                return merged(self.truth(test, names), *sides)
+            case nodes.Construct():
+                return self._construct(tree, names)
+            case nodes.Arithmetic() | nodes.Extreme():
+                return self._number(tree, names)
+            case nodes.Quantified():
+                return self._quantified(tree, names)
+        return self._test(tree, names)
 
-    def truth(self, text: str, names: Environment) -> Formula:
-        """Return what a condition comes to."""
-        truth: Formula = self.shape(text, names, BOOL).shape
-        return truth
-
-    def _known(self, node: ast.expr, names: Environment, wanted: Type | None) -> Known:
-        makers: dict[type[ast.expr], Callable[..., Known]] = {
-            ast.Name: self._name,
-            ast.Attribute: self._attribute,
-            ast.Constant: self._constant,
-            ast.Compare: self._compare,
-            ast.BoolOp: self._junction,
-            ast.UnaryOp: self._not,
-            ast.BinOp: self._arithmetic,
-            ast.IfExp: self._conditional,
-            ast.Call: self._call,
-            ast.Subscript: self._subscript,
-        }
-        return makers[type(node)](node, names, wanted)
-
-    def _formula(self, node: ast.expr, names: Environment) -> Formula:
-        formula: Formula = _bare(self._known(node, names, BOOL).shape)
+    def truth(self, tree: Expression, names: Environment) -> Formula:
+        """Return what a condition, or a number that is there, comes to."""
+        formula: Formula = _bare(self.shape(tree, names))
         return formula
 
-    # Leaves -------------------------------------------------------------------------------------
+    # Fields -------------------------------------------------------------------------------------
 
-    def _constant(self, node: ast.Constant, names: Environment, wanted: Type | None) -> Known:
-        value = node.value
-        if isinstance(value, str):
-            return Known(STR, self._shapes.text(value))
-        kinds: dict[type, Type] = {bool: BOOL, int: INT}
-        return Known(kinds.get(type(value), NONE), value)
-
-    def _name(self, node: ast.Name, names: Environment, wanted: Type | None) -> Known:
-        if node.id in names:
-            return names[node.id]
-        if node.id in ("true", "false"):
-            return Known(BOOL, node.id == "true")
-        assert wanted is not None
-        enum = wanted.required
-        return Known(enum, self._shapes.member(enum.name, node.id))
-
-    def _attribute(self, node: ast.Attribute, names: Environment, wanted: Type | None) -> Known:
-        bare = node.value.id if isinstance(node.value, ast.Name) else ""
-        if bare not in names and self._layouts.is_enum(bare):
-            return Known(Type("enum", bare), self._shapes.member(bare, node.attr))
-        whole = ast.unparse(node)
-        if whole in names:
-            return names[whole]
-        base = self._known(node.value, names, None)
-        type = base.type.required
-        shape = _bare(base.shape) if base.shape is not None else self._shapes.zero(type)
+    def _field(self, tree: nodes.Field, names: Environment) -> Shape:
+        if isinstance(tree.base, nodes.Name) and tree.type.kind == "counts":
+            # The cursors before and after a step are no fields of the registry in a state.
+            return names[f"{tree.base.name}.{tree.name}"]
+        type, shape = tree.base.type.required, self.shape(tree.base, names)
+        shape = _bare(shape) if shape is not None else self._shapes.zero(type)
         if type.kind == "enum":
-            return self._property(type.name, node.attr, shape)
+            return self._property(type.name, tree.name, shape)
         if type.kind in ("union", "variant"):
-            return self._of_variant(type, node.attr, shape)
-        place, found = self._layouts.field(type, node.attr)
-        return Known(found, shape[place])
+            return self._of_variant(type, tree.name, shape)
+        place, _ = self._layouts.field(type, tree.name)
+        return shape[place]
 
-    def _property(self, enum: str, name: str, shape: Formula) -> Known:
+    def _property(self, enum: str, name: str, shape: Formula) -> Shape:
         """Return a property of a member, of which only the number is known."""
-        table, type = self._shapes.table(enum, name)
+        table, _ = self._shapes.table(enum, name)
         *members, last = self._layouts.members(enum)
         found = table[last]
         for member in reversed(members):
             found = merged(same(shape, self._shapes.member(enum, member)), table[member], found)
-        return Known(type, found)
+        return found
 
-    def _of_variant(self, type: Type, field: str, shape: Sum) -> Known:
-        union = self._shapes.union_of(type)
+    def _of_variant(self, type: Type, field: str, shape: Sum) -> Shape:
         tags = self._layouts.tags(type, field)
-        numbered = self._shapes.variants(union)
+        numbered = self._shapes.variants(self._shapes.union_of(type))
         if tags is not None:
             spelled, found = tags
             values = {at: self._shapes.constant(found, spelled[v]) for at, v in enumerate(numbered)}
         else:
-            places, found = self._layouts.variant_field(type, field)
+            places, _ = self._layouts.variant_field(type, field)
             values = {at: shape.fields[at][places[v] - 1] for at, v in enumerate(numbered)
                       if v in places}  # fmt: skip
         ways = list(values.items())
         chosen = ways[-1][1]
         for number, value in reversed(ways[:-1]):
             chosen = merged(same(shape.variant, number), value, chosen)
-        return Known(found, chosen)
+        return chosen
 
-    def _subscript(self, node: ast.Subscript, names: Environment, wanted: Type | None) -> Known:
-        base = self._known(node.value, names, None)
-        key = self._known(node.slice, names, base.type.inner).shape
-        if not isinstance(key, Term):
-            return Known(INT, base.shape[key])
-        found = base.shape[-1]
-        for number in reversed(range(len(base.shape) - 1)):
-            found = ite(same(key, number), base.shape[number], found)
-        return Known(INT, found)
+    # Numbers and values -------------------------------------------------------------------------
 
-    # Operators ----------------------------------------------------------------------------------
+    def _number(self, tree: Expression, names: Environment) -> Formula:
+        match tree:
+            case nodes.Arithmetic(operator=operator, left=left, right=right):
+                join = plus if operator == "+" else minus
+                return join(self.truth(left, names), self.truth(right, names))
+            case nodes.Extreme(function=function, operands=operands):
+                found, *others = (self.truth(each, names) for each in operands)
+                for each in others:
+                    less = below(each, found)
+                    found = ite(less if function == "min" else negated(less), each, found)
+                return found
+        raise TypeError(type(tree).__name__)
 
-    def _junction(self, node: ast.BoolOp, names: Environment, wanted: Type | None) -> Known:
-        join = both if isinstance(node.op, ast.And) else either
-        return Known(BOOL, join(*(self._formula(each, names) for each in node.values)))
+    def _construct(self, tree: nodes.Construct, names: Environment) -> Sum:
+        union, variant = self._shapes.union_with(tree.variant), tree.variant
+        fields = list(self._layouts.record(variant))
+        given = [self.shape(each, names) for each in tree.arguments]
+        for place, name in enumerate(fields):
+            # The constructor sets such a field, whatever it is given.
+            always = self._always.get((variant, name))
+            if always is not None:
+                given[place] = self.shape(always, dict(zip(fields, given, strict=True)))
+        number = self._shapes.variants(union).index(variant)
+        return self._shapes.variant(union, number, tuple(given))
 
-    def _not(self, node: ast.UnaryOp, names: Environment, wanted: Type | None) -> Known:
-        return Known(BOOL, negated(self._formula(node.operand, names)))
+    # Tests --------------------------------------------------------------------------------------
 
-    def _arithmetic(self, node: ast.BinOp, names: Environment, wanted: Type | None) -> Known:
-        one, other = (self._number(each, names) for each in (node.left, node.right))
-        return Known(INT, (plus if isinstance(node.op, ast.Add) else minus)(one, other))
+    def _test(self, tree: Expression, names: Environment) -> Formula:
+        match tree:
+            case nodes.And(operands=operands):
+                return both(*(self.truth(each, names) for each in operands))
+            case nodes.Or(operands=operands):
+                return either(*(self.truth(each, names) for each in operands))
+            case nodes.Not(operand=operand):
+                return negated(self.truth(operand, names))
+            case nodes.Compare(operands=operands, operators=operators):
+                shapes = [self.shape(each, names) for each in operands]
+                pairs = zip(operators, itertools.pairwise(shapes), strict=True)
+                return both(*(_compared(operator, *pair) for operator, pair in pairs))
+            case nodes.IsNone(value=value, negated=is_not):
+                held = equal(self.shape(value, names), None)
+            case nodes.IsMember(value=value, member=member, negated=is_not):
+                held = equal(self.shape(value, names), self.shape(member, names))
+            case nodes.IsVariant(value=value, variant=variant, negated=is_not):
+                held = self._is_variant(value, variant, names)
+            case nodes.Among(value=value, many=many, negated=is_not):
+                held = self._is_among(value, many, names)
+            case _:
+                raise TypeError(type(tree).__name__)
+        return negated(held) if is_not else held
 
-    def _number(self, node: ast.expr, names: Environment) -> Formula:
-        number: Formula = _bare(self._known(node, names, None).shape)
-        return number
+    def _is_among(
+        self, value: Expression, many: Expression | tuple[Expression, ...], names: Environment
+    ) -> Formula:
+        shape = self.shape(value, names)
+        if isinstance(many, tuple):
+            return either(*(equal(shape, self.shape(item, names)) for item in many))
+        among = self.shape(many, names)
+        if isinstance(among, Many):
+            return either(*(both(there, equal(shape, each)) for there, each in among.members))
+        enum = value.type.required.name
+        return either(*(same(_bare(shape), self._shapes.member(enum, name)) for name in among))
 
-    def _conditional(self, node: ast.IfExp, names: Environment, wanted: Type | None) -> Known:
-        test = self._formula(node.test, names)
-        then, otherwise = (self._known(each, names, wanted) for each in (node.body, node.orelse))
-        type = otherwise.type if then.type == NONE else then.type
-        return Known(type, merged(test, then.shape, otherwise.shape))
-
-    def _compare(self, node: ast.Compare, names: Environment, wanted: Type | None) -> Known:
-        left = self._known(node.left, names, None)
-        parts = []
-        for sign, operand in zip(node.ops, node.comparators, strict=True):
-            held, right = self._compared(sign, left, operand, names)
-            parts.append(negated(held) if isinstance(sign, _NEGATIVE) else held)
-            left = right
-        return Known(BOOL, both(*parts))
-
-    def _compared(
-        self, sign: ast.cmpop, left: Known, node: ast.expr, names: Environment
-    ) -> tuple[Formula, Known]:
-        if isinstance(sign, ast.In | ast.NotIn):
-            return self._is_in(left, node, names), left
-        if isinstance(sign, ast.Is | ast.IsNot) and isinstance(node, ast.Name):
-            variants = self._layouts.variants(node.id) if node.id not in names else None
-            if variants is not None:
-                return self._is_variant(left, variants), left
-        right = self._known(node, names, left.type)
-        if isinstance(sign, ast.Eq | ast.NotEq | ast.Is | ast.IsNot):
-            return equal(left.shape, right.shape), right
-        one, other = _bare(left.shape), _bare(right.shape)
-        order = {ast.Lt: below(one, other), ast.LtE: at_most(one, other),
-                 ast.Gt: below(other, one), ast.GtE: at_most(other, one)}  # fmt: skip
-        return order[type(sign)], right
-
-    def _is_in(self, left: Known, node: ast.expr, names: Environment) -> Formula:
-        if isinstance(node, ast.List | ast.Tuple):
-            items = [self._known(item, names, left.type).shape for item in node.elts]
-            return either(*(equal(left.shape, item) for item in items))
-        many = self._known(node, names, None).shape
-        enum = left.type.required.name
-        shape = _bare(left.shape)
-        return either(*(same(shape, self._shapes.member(enum, name)) for name in many))
-
-    def _is_variant(self, left: Known, variants: frozenset[str]) -> Formula:
-        shape = left.shape
+    def _is_variant(self, value: Expression, variant: str, names: Environment) -> Formula:
+        shape = self.shape(value, names)
         if shape is None:
             return False
         there: Formula = True
         if isinstance(shape, Maybe):
             there, shape = shape.there, shape.value
-        union = self._shapes.variants(self._shapes.union_of(left.type.required))
-        chosen = [same(shape.variant, at) for at, name in enumerate(union) if name in variants]
+        wanted = self._layouts.variants(variant)
+        union = self._shapes.variants(self._shapes.union_of(value.type.required))
+        chosen = [same(shape.variant, at) for at, name in enumerate(union) if name in wanted]
         return both(there, either(*chosen) if len(chosen) < len(union) else True)
 
-    # Calls --------------------------------------------------------------------------------------
+    # Quantifiers --------------------------------------------------------------------------------
 
-    def _call(self, node: ast.Call, names: Environment, wanted: Type | None) -> Known:
-        assert isinstance(node.func, ast.Name)
-        name = node.func.id
-        if name in ("min", "max"):
-            parts = [self._number(each, names) for each in node.args]
-            found = parts[0]
-            for each in parts[1:]:
-                less = below(each, found)
-                found = ite(less if name == "min" else negated(less), each, found)
-            return Known(INT, found)
-        if name in ("all", "any", "count", "distinct"):
-            return self._quantified(name, node, names)
-        union = self._shapes.union_with(name)
-        types = self._layouts.fields_of(name)
-        given = tuple(
-            self._known(each, names, type).shape
-            for each, type in zip(node.args, types, strict=True)
-        )
-        number = self._shapes.variants(union).index(name)
-        return Known(Type("union", union), self._shapes.variant(union, number, given))
-
-    def _quantified(self, name: str, node: ast.Call, names: Environment) -> Known:
-        generator = node.args[0]
-        assert isinstance(generator, ast.GeneratorExp)
-        values = self._values(generator, generator.generators, names)
-        if name == "all":
-            return Known(BOOL, both(*(either(negated(c), v.shape) for c, v in values)))
-        if name == "any":
-            return Known(BOOL, either(*(both(c, v.shape) for c, v in values)))
-        if name == "count":
-            counted = total(c for c, _ in values)
-            return Known(INT, plus(counted, self._rest(generator, names)))
+    def _quantified(self, tree: nodes.Quantified, names: Environment) -> Formula:
+        values = self._values(tree.element, tree.loops, names)
+        if tree.function == "all":
+            return both(*(either(negated(there), value) for there, value in values))
+        if tree.function == "any":
+            return either(*(both(there, value) for there, value in values))
+        if tree.function == "count":
+            return plus(total(there for there, _ in values), self._rest(tree, names))
         pairs = itertools.combinations(values, 2)
-        return Known(BOOL, both(*(
-            negated(both(one[0], other[0], equal(one[1].shape, other[1].shape)))
+        return both(*(
+            negated(both(one[0], other[0], equal(one[1], other[1])))
             for one, other in pairs
-        )))  # fmt: skip
+        ))  # fmt: skip
 
-    def _rest(self, generator: ast.GeneratorExp, names: Environment) -> Formula:
-        """Return how many that are not listed satisfy a generator."""
-        first = generator.generators[0]
-        if isinstance(first.iter, ast.Name) and self._layouts.is_enum(first.iter.id):
+    def _rest(self, tree: nodes.Quantified, names: Environment) -> Formula:
+        """Return how many that are not listed satisfy what is counted."""
+        many = tree.loops[0].many
+        if isinstance(many, str):
             return 0
-        many = self._known(first.iter, names, None).shape
-        return many.rest(ast.unparse(generator)) if many.rest is not None else 0
+        shape = self.shape(many, names)
+        return shape.rest(tree) if shape.rest is not None else 0
 
     def _values(
-        self, node: ast.GeneratorExp, parts: list[ast.comprehension], names: Environment
-    ) -> list[tuple[Formula, Known]]:
-        """Return the values of a generator, each with when there is one."""
-        if not parts:
-            return [(True, self._known(node.elt, names, None))]
-        part = parts[0]
-        assert isinstance(part.target, ast.Name)
-        if isinstance(part.iter, ast.Name) and self._layouts.is_enum(part.iter.id):
-            type, enum = Type("enum", part.iter.id), part.iter.id
-            members = [(True, self._shapes.member(enum, m)) for m in self._layouts.members(enum)]
-        else:
-            known = self._known(part.iter, names, None)
-            assert known.type.inner is not None
-            type, members = known.type.inner, list(known.shape.members)
+        self, element: Expression, loops: Sequence[nodes.Loop], names: Environment
+    ) -> list[tuple[Formula, Shape]]:
+        """Return the values of an element for every turn of loops, each with when there is one."""
+        if not loops:
+            return [(True, self.shape(element, names))]
+        loop, *inner_loops = loops
         found = []
-        for there, shape in members:
-            inner = {**names, part.target.id: Known(type, shape)}
-            tests = [self._formula(test, inner) for test in part.ifs]
-            condition = both(there, *tests)
+        for there, shape in self._members(loop, names):
+            inner = {**names, loop.variable: shape}
+            condition = both(there, *(self.truth(test, inner) for test in loop.tests))
             if condition is False:
                 continue
-            below_it = self._values(node, parts[1:], inner)
+            below_it = self._values(element, inner_loops, inner)
             found += [(both(condition, more), value) for more, value in below_it]
         return found
 
+    def _members(self, loop: nodes.Loop, names: Environment) -> list[tuple[Formula, Shape]]:
+        if isinstance(loop.many, str):
+            words = self._layouts.members(loop.many)
+            return [(True, self._shapes.member(loop.many, word)) for word in words]
+        return list(self.shape(loop.many, names).members)
 
-_NEGATIVE = (ast.NotEq, ast.IsNot, ast.NotIn)
+
+def _compared(operator: str, one: Shape, other: Shape) -> Formula:
+    if operator in ("==", "!="):
+        held = equal(one, other)
+        return held if operator == "==" else negated(held)
+    left, right = _bare(one), _bare(other)
+    if operator in ("<", "<="):
+        return below(left, right) if operator == "<" else at_most(left, right)
+    return below(right, left) if operator == ">" else at_most(right, left)
+
+
+def _counted(counts: Sequence[Formula], key: Formula) -> Formula:
+    """Return the count of a member, of which only the number may be known."""
+    if not isinstance(key, Term):
+        return counts[key]
+    *others, found = counts
+    for number in reversed(range(len(others))):
+        found = ite(same(key, number), counts[number], found)
+    return found
 
 
 def _bare(shape: Shape) -> Shape:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from attrs import define, field
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH, DROP_BARRIER, DROP_WATCH
-from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import INT, REGISTRY, Type
+from opslifecycle_codegen.ir.program import Assignment, Command, Program
+from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
-from opslifecycle_codegen.modelcheck.symbolic.boundless import Boundless, Unnamed
-from opslifecycle_codegen.modelcheck.symbolic.formulas import Known
+from opslifecycle_codegen.modelcheck.symbolic.boundless import Boundless, Counted, Unnamed
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
 from opslifecycle_codegen.modelcheck.symbolic.rules import Acted, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape
@@ -72,12 +71,10 @@ class _Induction:
         self._rules = rules = Rules(program, Layouts(program), ("a",))
         self._unnamed = Unnamed(rules, self._solver.valid)
         self._world = self._unnamed.world()
-        machine = program.machine
-        every = {
-            str(n): c.expr
-            for n, c in [*machine.invariants.items(), *machine.transition_invariants.items()]
+        reasons = {
+            rule.name: outside(rule.tree)
+            for rule in (*program.invariants, *program.transition_invariants)
         }
-        reasons = {name: outside(text, program) for name, text in every.items()}
         self.outside = {name: reason for name, reason in reasons.items() if reason is not None}
 
     def shown(self) -> Shown:
@@ -121,9 +118,9 @@ class _Induction:
 
     def _properties(self, world: Boundless) -> Iterator[tuple[str, Formula]]:
         names = self._unnamed.names(world)
-        for name, prop in self._rules.machine.invariants.items():
-            if str(name) not in self.outside:
-                yield str(name), self._rules.formulas.truth(prop.expr, names)
+        for rule in self._rules.program.invariants:
+            if rule.name not in self.outside:
+                yield rule.name, self._rules.formulas.truth(rule.tree, names)
         yield WATCHES_ARE_OF_THE_LIVE, both(*(
             either(negated(watched), both(record.there, self._live(record)))
             for watched, record in zip(world.watched, world.records, strict=True)
@@ -143,12 +140,10 @@ class _Induction:
     def _initial(self) -> Boundless:
         """Return a new registry: nothing is there, and settings are anything."""
         rules, world = self._rules, self._world.copy()
+        initial = rules.program.registry_initial
         world.registry = tuple(
-            rules.formulas.shape(declared[0].initial, {}, type).shape if declared else value
-            for value, (name, type) in zip(
-                world.registry, rules.symbols.registry_fields.items(), strict=True
-            )
-            for declared in [[f for n, f in rules.machine.registry.items() if n == name]]
+            rules.formulas.shape(initial[name], {}) if name in initial else value
+            for value, name in zip(world.registry, rules.registry_fields, strict=True)
         )
         world.records = [Maybe(False, each.value) for each in world.records]
         world.rows = [(False, *row[1:]) for row in world.rows]
@@ -168,10 +163,11 @@ class _Induction:
         yield str(next(iter(machine.create.methods))), self._create
         for action in program.actions:
             yield action.name, self._acting(action.name, guarded=True)
-        for name, each in machine.bulk.items():
-            yield f"each step of {name}", self._acting(str(each.do), guarded=False)
-            if each.update:
-                yield f"the update of {name}", self._updating(str(name))
+        for each in program.bulk:
+            name = each.command.name
+            yield f"each step of {name}", self._acting(each.action, guarded=False)
+            if each.updates:
+                yield f"the update of {name}", self._updating(each.updates)
         if machine.rollback is not None:
             yield str(machine.rollback.method), self._rollback
         if machine.erase is not None:
@@ -208,7 +204,7 @@ class _Induction:
     def _acting(self, name: str, *, guarded: bool) -> Callable[[Boundless], Formula]:
         def act(world: Boundless) -> Formula:
             rules, record = self._rules, world.records[0]
-            arguments = self._arguments(rules.action(name)[0].params)
+            arguments = self._arguments(rules.action(name).params)
             enabled = both(record.there, self._live(record))
             if guarded:
                 enabled = rules.may_act(name, world.registry, record, 0, arguments)
@@ -217,24 +213,25 @@ class _Induction:
 
         return act
 
-    def _updating(self, name: str) -> Callable[[Boundless], Formula]:
+    def _updating(self, updates: tuple[Assignment, ...]) -> Callable[[Boundless], Formula]:
         def update(world: Boundless) -> Formula:
-            every = {str(n): each for n, each in self._rules.machine.bulk.items()}
-            declared = every[name]
-            names = {"registry": Known(REGISTRY, world.registry)}
-            world.registry, _ = self._rules.updated(declared.update, names, world.registry)
+            names = {"registry": world.registry}
+            world.registry, _ = self._rules.updated(updates, names, world.registry)
             return True
 
         return update
 
+    def _may(self, command: Command | None, world: Boundless) -> Formula:
+        return self._rules.may(command, world.registry, world.records[0], 0)
+
     def _rollback(self, world: Boundless) -> Formula:
         record = world.records[0]
-        enabled = self._rules.may_roll_back(world.registry, record, 0)
+        enabled = self._may(self._rules.program.rollback, world)
         self._put(world, self._rules.rolled_back(world.registry, record))
         return enabled
 
     def _erase(self, world: Boundless) -> Formula:
-        enabled = self._rules.may_erase(world.registry, world.records[0], 0)
+        enabled = self._may(self._rules.program.erase, world)
         self._unnamed.erase(world, True, 0)
         return enabled
 
@@ -245,12 +242,12 @@ class _Induction:
         after = world.without(ended)
         for place, record in enumerate(list(after.records)):
             self._unnamed.erase(after, ended(record), place)
-        return self._rules.always(world.registry), after
+        return self._rules.may_collect(world.registry), after
 
     def _watch(self, world: Boundless) -> Formula:
         record = world.records[0]
         world.watched[0] = either(world.watched[0], self._live(record))
-        return self._rules.may_watch(world.registry, record, 0)
+        return self._may(self._rules.program.watch, world)
 
     def _drop_watch(self, world: Boundless) -> Formula:
         world.watched[0] = False
@@ -259,10 +256,9 @@ class _Induction:
     def _advancing(self, place: int) -> Callable[[Boundless], Formula]:
         def advance(world: Boundless) -> Formula:
             cursor = self._unnamed.fresh(INT, "given_cursor")
-            watermark = world.registry[self._rules.registry_fields.index("watermark")]
             stands = world.cursors[place]
             world.cursors[place] = ite(below(stands, cursor), cursor, stands)
-            return both(self._rules.always(world.registry), at_most(cursor, watermark))
+            return self._rules.may_advance(world.registry, cursor)
 
         return advance
 
@@ -279,7 +275,7 @@ class _Induction:
         ]
         waits = either(*members, below(0, rest))
         world.barriers = [*world.barriers, (waits, members, rest)]
-        return both(self._rules.always(world.registry), *known)
+        return both(self._rules.may_wait(world.registry), *known)
 
     def _drop_barrier(self, world: Boundless) -> Formula:
         world.barriers = []
@@ -307,11 +303,11 @@ def _told(example: dict[str, str]) -> str:
     return ", ".join(given[:_TOLD_MAX]) + (f" and {rest} more" if rest > 0 else "")
 
 
-class _Nothing(dict[str, Formula]):
+class _Nothing(dict[Counted, Formula]):
     """Counts of a rest that is empty."""
 
     def __contains__(self, key: object) -> bool:
         return True
 
-    def __missing__(self, key: str) -> Formula:
+    def __missing__(self, key: Counted) -> Formula:
         return 0

@@ -2,95 +2,90 @@
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Iterable
 
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, Loop, Quantified, Root, nodes_of, roots_in
+from opslifecycle_codegen.ir.notation import notation
 
 _QUANTIFIERS = ("all", "any", "distinct")
+#: What a count of records may not depend on, by the words of properties.
+_STATE = {Root.REGISTRY: "registry", Root.CURSORS: "cursors", Root.FEED: "feed"}
 
 
-def outside(text: str, program: Program) -> str | None:
+def outside(tree: Expression) -> str | None:
     """Why a property is outside the logic of induction; None if it is inside."""
-    tree = ast.parse(text.strip(), mode="eval").body
-    return _positive(tree, f"{program.machine.entity}s")
-
-
-def _positive(node: ast.expr, many: str) -> str | None:
-    """Looks where a quantifier may stand: below `and`, `or`, and other quantifiers' values."""
-    if isinstance(node, ast.BoolOp):
-        return _first(_positive(each, many) for each in node.values)
-    name = _called(node)
-    if name not in _QUANTIFIERS:
-        return _plain(node, many)
-    assert isinstance(node, ast.Call)
-    generator = node.args[0]
-    assert isinstance(generator, ast.GeneratorExp)
-    tests = [test for part in generator.generators for test in part.ifs]
-    if name == "distinct" and ast.unparse(generator.generators[0].iter) != many:
-        return f"distinct over something else than {many}"
-    if name == "any" and not _is_pinned(generator, many):
+    if isinstance(tree, nodes.And | nodes.Or):
+        return _first(outside(each) for each in tree.operands)
+    if not isinstance(tree, Quantified) or tree.function not in _QUANTIFIERS:
+        return _plain(tree)
+    # A quantifier may stand below `and`, `or`, and other quantifiers' values.
+    tests = [test for loop in tree.loops for test in loop.tests]
+    if tree.function == "distinct" and not _of_records(tree.loops[0]):
+        return "distinct over something else than records"
+    if tree.function == "any" and not _is_pinned(tree):
         return "any over records that are not told by their ids"
-    return _first(_plain(test, many) for test in tests) or _positive(generator.elt, many)
+    return _first(_plain(test) for test in tests) or outside(tree.element)
 
 
-def _plain(node: ast.expr, many: str) -> str | None:
+def _plain(tree: Expression) -> str | None:
     """No quantifier stands here; counts do, of what depends on nothing else."""
-    for each in ast.walk(node):
-        name = _called(each)
-        if name in _QUANTIFIERS:
-            return f"{name} where it is not asserted"
-        if name == "count":
-            assert isinstance(each, ast.Call)
-            generator = each.args[0]
-            assert isinstance(generator, ast.GeneratorExp)
-            reason = _countable(generator, many)
-            if reason is not None:
-                return reason
+    for each in nodes_of(tree):
+        if isinstance(each, nodes.Among) and _is_collection(each.many):
+            return "a test for one of a collection"
+        if not isinstance(each, Quantified):
+            continue
+        if each.function in _QUANTIFIERS:
+            return f"{each.function} where it is not asserted"
+        reason = _countable(each)
+        if reason is not None:
+            return reason
     return None
 
 
-def _countable(generator: ast.GeneratorExp, many: str) -> str | None:
-    part, *more = generator.generators
+def _countable(tree: Quantified) -> str | None:
+    loop, *more = tree.loops
     if more:
         return "a count over pairs"
-    source = ast.unparse(part.iter)
-    if source.endswith(".unfinished"):
-        return "a count of some members only" if part.ifs else None
-    if source != many:
-        return f"a count over {source}"
-    target = ast.unparse(part.target)
-    read = {
-        ast.unparse(each)
-        for test in part.ifs
-        for each in ast.walk(test)
-        if isinstance(each, ast.Name)
-    }
-    others = {name for name in read - {target} if name in ("registry", "cursors", "feed")}
-    return f"a count that depends on {', '.join(sorted(others))}" if others else None
+    if isinstance(loop.many, nodes.Field) and loop.many.name == "unfinished":
+        return "a count of some members only" if loop.tests else None
+    if not _of_records(loop):
+        many = loop.many if isinstance(loop.many, str) else notation(loop.many)
+        return f"a count over {many}"
+    read = {root for test in loop.tests for root in roots_in(test)}
+    others = sorted(word for root, word in _STATE.items() if root in read)
+    return f"a count that depends on {', '.join(others)}" if others else None
 
 
-def _is_pinned(generator: ast.GeneratorExp, many: str) -> bool:
+def _is_collection(many: Expression | tuple[Expression, ...]) -> bool:
+    return isinstance(many, Expression) and many.type.kind == "collection"
+
+
+def _of_records(loop: Loop) -> bool:
+    return isinstance(loop.many, nodes.Name) and loop.many.root is Root.RECORDS
+
+
+def _is_pinned(tree: Quantified) -> bool:
     """Return whether only the record of a given id can be the one."""
-    if len(generator.generators) != 1 or ast.unparse(generator.generators[0].iter) != many:
+    loop, *more = tree.loops
+    if more or not _of_records(loop):
         return False
-    target = ast.unparse(generator.generators[0].target)
-    parts = [*generator.generators[0].ifs, generator.elt]
-    parts += [v for p in parts if isinstance(p, ast.BoolOp) and isinstance(p.op, ast.And)
-              for v in p.values]  # fmt: skip
+    parts = [*loop.tests, tree.element]
+    parts += [each for part in parts if isinstance(part, nodes.And) for each in part.operands]
     return any(
-        isinstance(part, ast.Compare)
-        and isinstance(part.ops[0], ast.Eq)
-        and f"{target}.id" in (ast.unparse(part.left), ast.unparse(part.comparators[0]))
+        isinstance(part, nodes.Compare)
+        and part.operators[0] == "=="
+        and any(_is_id_of(side, loop.variable) for side in part.operands[:2])
         for part in parts
     )
 
 
-def _called(node: ast.AST) -> str:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return node.func.id
-    return ""
+def _is_id_of(tree: Expression, variable: str) -> bool:
+    match tree:
+        case nodes.Field(base=nodes.Name(root=Root.LOOP, name=name), name="id"):
+            return name == variable
+    return False
 
 
-def _first(reasons: object) -> str | None:
-    assert hasattr(reasons, "__iter__")
+def _first(reasons: Iterable[str | None]) -> str | None:
     return next((reason for reason in reasons if reason is not None), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from attrs import frozen
 
@@ -131,23 +130,17 @@ class _Maker:
     def _initial(self) -> World:
         rules = self._rules
         world = self._effects.fresh(lambda type, name: rules.shapes.zero(type))
-        settings = {str(name) for name in rules.machine.settings}
+        initial = rules.program.registry_initial
         world.registry = tuple(
-            kept if name in settings
-            else rules.formulas.shape(self._declared(name).initial, {}, type).shape
-            for kept, (name, type) in zip(
-                world.registry, rules.symbols.registry_fields.items(), strict=True
-            )
-        )  # fmt: skip
+            rules.formulas.shape(initial[name], {}) if name in initial else kept
+            for kept, name in zip(world.registry, rules.registry_fields, strict=True)
+        )
         return world
-
-    def _declared(self, name: str) -> Any:
-        return next(each for key, each in self._rules.machine.registry.items() if key == name)
 
     def _properties(self) -> Iterator[tuple[str, Formula]]:
         names = self._effects.names(self._world)
-        for name, prop in self._rules.machine.invariants.items():
-            yield str(name), self._rules.formulas.truth(prop.expr, names)
+        for rule in self._rules.program.invariants:
+            yield rule.name, self._rules.formulas.truth(rule.tree, names)
         yield WATCHES_ARE_OF_THE_LIVE, both(*(
             either(negated(watched), both(record.there, self._rules.is_in("live", record.value)))
             for watched, record in zip(self._world.watched, self._world.records, strict=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.program import Command, Program
-from opslifecycle_codegen.ir.types import ACTION, ENTITY, REGISTRY, Type, collection
-from opslifecycle_codegen.modelcheck.layouts import ACTION_FIELDS, Layouts
-from opslifecycle_codegen.modelcheck.symbolic.formulas import Environment, Formulas, Known, Many
+from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
+from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.modelcheck.layouts import Layouts
+from opslifecycle_codegen.modelcheck.symbolic.formulas import Environment, Formulas, Many
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Shapes, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, both, either, same
-from opslifecycle_codegen.source import model
-from opslifecycle_codegen.source.words import Expr, Text
 
 Fields = tuple[Shape, ...]
 #: The part of a state that properties of steps speak of: the registry's fields, and the cursors.
@@ -41,93 +38,71 @@ class Rules:
         self.entity = str(program.machine.entity)
         self.layouts = layouts
         self.shapes = Shapes(program.symbols, layouts, ids)
-        self.formulas = Formulas(layouts, self.shapes)
+        self.formulas = Formulas(program, layouts, self.shapes)
         self.fields = list(program.symbols.entity_fields)
         self.registry_fields = list(program.symbols.registry_fields)
         #: How a field of a record keeps its value; a scenario forgets what no rule looks at.
         self.kept: Callable[[Type, Shape], Shape] = lambda type, shape: shape
-        self._guards = {str(name): guard for name, guard in self.machine.guards.items()}
 
     # Names --------------------------------------------------------------------------------------
 
     def names(
         self,
         registry: Fields,
-        params: Mapping[str, Type],
         arguments: Mapping[str, Shape],
         record: Maybe | None = None,
         id: Formula = 0,
-        action: Command | None = None,
-    ) -> dict[str, Known]:
+    ) -> dict[str, Shape]:
         """Return what the names of a command's rules stand for."""
-        names = {"registry": Known(REGISTRY, registry)}
-        names |= {name: Known(type, arguments[name]) for name, type in params.items()}
-        if record is not None:
-            names["id"] = Known(self.symbols.entity_fields["id"], id)
-            names[self.entity] = Known(ENTITY, record)
-        if action is not None:
-            facts = (0, action.from_statuses, action.idempotent_in)
-            names["action"] = Known(ACTION, facts)
-            for (field, type), fact in zip(ACTION_FIELDS.items(), facts, strict=True):
-                names[f"action.{field}"] = Known(type, fact)
-        return names
+        names = {"registry": registry, **arguments}
+        return names if record is None else {**names, "id": id, self.entity: record}
 
-    def many(self, records: Iterable[Maybe]) -> dict[str, Known]:
+    def many(self, records: Iterable[Maybe]) -> dict[str, Shape]:
         """Return the name that all records have together."""
         members = Many(tuple((each.there, Maybe(True, each.value)) for each in records))
-        return {f"{self.entity}s": Known(collection(ENTITY), members)}
-
-    def cursors(self, cursors: Iterable[Formula], name: str = "cursors") -> dict[str, Known]:
-        """Return the name that all cursors have together, if there are any."""
-        enum = self.symbols.cursor_enum
-        counts = Type("counts", inner=Type("enum", enum))
-        return {name: Known(counts, tuple(cursors))} if enum else {}
+        return {f"{self.entity}s": members}
 
     def steps(self, before: Stepping, after: Stepping) -> Iterator[tuple[str, Formula]]:
         """Yield what must hold between a registry with its cursors and what becomes of them."""
-        names: dict[str, Known] = {}
+        names: dict[str, Shape] = {}
         for when, (registry, cursors) in (("before", before), ("after", after)):
-            names |= {when: Known(REGISTRY, registry), **self.cursors(cursors, f"{when}.cursors")}
-        for name, prop in self.machine.transition_invariants.items():
-            yield str(name), self.formulas.truth(prop.expr, names)
+            names |= {when: registry, f"{when}.cursors": tuple(cursors)}
+        for rule in self.program.transition_invariants:
+            yield rule.name, self.formulas.truth(rule.tree, names)
 
     # Parts of rules -----------------------------------------------------------------------------
 
-    def allowed(self, guards: Iterable[str], names: Environment, *, always: bool = True) -> Formula:
-        """Return whether no guard refuses."""
-        first = [str(name) for name in self.machine.global_guards] if always else []
-        return both(*(self._holds(self._guards[name], names) for name in [*first, *guards]))
-
-    def _holds(self, guard: model.Guard, names: Environment) -> Formula:
-        known = dict(names)
-        for local, text in guard.let.items():
-            known[str(local)] = self.formulas.shape(text, known)
-        return self.formulas.truth(guard.when, known)
+    def allowed(self, checks: Iterable[Check], names: Environment) -> Formula:
+        """Return whether no check refuses."""
+        known, found = dict(names), []
+        for check in checks:
+            for local, tree in check.lets:
+                known[local] = self.formulas.shape(tree, known)
+            found.append(self.formulas.truth(check.test, known))
+        return both(*found)
 
     def updated(
         self,
-        declared: Mapping[Text, Expr],
-        names: Mapping[str, Known],
+        updates: Iterable[Assignment],
+        names: Environment,
         registry: Fields,
         record: Fields | None = None,
     ) -> tuple[Fields, Fields]:
         """Return what updates leave, each on what the ones before it have left."""
         now, fields = list(registry), list(record or ())
-        for target, text in declared.items():
-            owner, _, name = str(target).partition(".")
-            known = {**names, "registry": Known(REGISTRY, tuple(now))}
+        for each in updates:
+            known = {**names, "registry": tuple(now)}
             if record is not None:
-                known[self.entity] = Known(ENTITY, Maybe(True, tuple(fields)))
-            if owner == "registry":
-                type = self.symbols.registry_fields[name]
-                now[self.registry_fields.index(name)] = self.formulas.shape(text, known, type).shape
-            else:
+                known[self.entity] = Maybe(True, tuple(fields))
+            name, shape = each.target.name, self.formulas.shape(each.value, known)
+            if each.of_record:
                 type = self.symbols.entity_fields[name]
-                shape = self.formulas.shape(text, known, type).shape
                 fields[self.fields.index(name)] = self.kept(type, shape)
+            else:
+                now[self.registry_fields.index(name)] = shape
         return tuple(now), tuple(fields)
 
-    def _stamp(self, fields: list[Any], when: str) -> None:
+    def _stamp(self, fields: list[Shape], when: str) -> None:
         for name, field in self.machine.fields.items():
             if field.stamped == when:
                 fields[self.fields.index(str(name))] = 0
@@ -140,156 +115,138 @@ class Rules:
 
     # What is allowed ----------------------------------------------------------------------------
 
-    def always(self, registry: Fields) -> Formula:
-        """Return whether what is checked first of every command lets one through."""
-        return self.allowed([], {"registry": Known(REGISTRY, registry)})
-
     def may_create(
         self, registry: Fields, record: Maybe, id: Formula, arguments: Mapping[str, Shape]
     ) -> Formula:
         """Return whether a record may be made in the place of this one."""
-        names = self.names(registry, self.program.create.params, arguments, record, id)
-        return self.allowed(map(str, self.machine.create.guards), names)
+        names = self.names(registry, arguments, record, id)
+        return self.allowed(self.program.create.guards, names)
 
     def may_act(
         self, name: str, registry: Fields, record: Maybe, id: Formula, given: Mapping[str, Shape]
     ) -> Formula:
         """Return whether an action is not refused."""
-        command, declared = self.action(name)
-        checks = declared.guards if declared.guards is not None else self.machine.default_guards
-        names = self.names(registry, command.params, given, record, id, command)
-        return self.allowed(map(str, checks), names)
+        return self.allowed(self.action(name).guards, self.names(registry, given, record, id))
 
-    def may_roll_back(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
-        """Return whether a record may be erased as if it had never been."""
-        declared = self._rollback
-        checks = declared.guards if declared.guards is not None else self.machine.default_guards
-        names = self.names(registry, {}, {}, record, id, self.program.rollback)
-        return self.allowed(map(str, checks), names)
+    def may(self, command: Command | None, registry: Fields, record: Maybe, id: Formula) -> Formula:
+        """Return whether a command that takes nothing but an id is not refused."""
+        assert command is not None
+        return self.allowed(command.guards, self.names(registry, {}, record, id))
 
-    def may_erase(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
-        """Return whether a record may be erased."""
-        declared = self.machine.erase
-        assert declared is not None
-        checks = declared.guards if declared.guards is not None else self.machine.default_guards
-        names = self.names(registry, {}, {}, record, id, self.program.erase)
-        return self.allowed(map(str, checks), names)
+    def may_collect(self, registry: Fields) -> Formula:
+        """Return whether the finished records may be taken out."""
+        assert self.program.collect is not None
+        return self.allowed(self.program.collect.guards, self.names(registry, {}))
 
-    def may_watch(self, registry: Fields, record: Maybe, id: Formula) -> Formula:
-        """Return whether a record may be watched."""
-        declared = self.machine.watch
-        assert declared is not None
-        names = self.names(registry, {}, {}, record, id)
-        return self.allowed(map(str, declared.guards), names, always=False)
+    def may_advance(self, registry: Fields, cursor: Formula) -> Formula:
+        """Return whether a cursor may be moved so far."""
+        assert self.program.cursors is not None
+        return self.allowed(self.program.cursors.guards, self.names(registry, {"cursor": cursor}))
+
+    def may_wait(self, registry: Fields) -> Formula:
+        """Return whether what is checked first of a barrier refuses nothing."""
+        assert self.program.barrier is not None
+        return self.allowed(self.program.barrier.first, self.names(registry, {}))
 
     # Commands -----------------------------------------------------------------------------------
 
-    @property
-    def _rollback(self) -> model.Rollback:
-        assert self.machine.rollback is not None
-        return self.machine.rollback
-
     def new_id(self, arguments: Mapping[str, Shape]) -> Formula:
         """Return the id of the record that creation makes."""
-        params = self.program.create.params
-        given = {name: Known(type, arguments[name]) for name, type in params.items()}
-        id: Formula = self.formulas.shape(self.machine.create.id, given).shape
+        id: Formula = self.formulas.shape(self.program.create_id, arguments)
         return id
 
     def rolled_back(self, registry: Fields, record: Maybe) -> Acted:
         """Return what rolling back leaves; its effects erase the record."""
-        names = {"registry": Known(REGISTRY, registry), self.entity: Known(ENTITY, record)}
-        registry, fields = self.updated(self._rollback.update, names, registry, record.value)
-        effects = tuple((True, str(effect)) for effect in self._rollback.effects)
-        return Acted(registry, fields, effects, terminal=False)
+        command = self.program.rollback
+        assert command is not None
+        names = {"registry": registry, self.entity: record}
+        registry, fields = self.updated(command.updates, names, registry, record.value)
+        return Acted(registry, fields, _always(command.effects), terminal=False)
 
     def recovered(self, registry: Fields, names: Environment) -> Fields:
         """Return the registry as the next process finds it."""
-        declared = {str(name): each.recovered_as for name, each in self.machine.registry.items()}
+        recovery = self.program.recovery
+        assert recovery is not None
         return tuple(
-            self.formulas.shape(text, names).shape if (text := declared.get(name)) else value
+            self.formulas.shape(recovery.fields[name], names) if name in recovery.fields else value
             for name, value in zip(self.registry_fields, registry, strict=True)
         )
 
     def is_kept(self, record: Maybe) -> Formula:
         """Return whether a store keeps a record."""
-        assert self.machine.recovery is not None
-        names = {self.entity: Known(ENTITY, record)}
-        return self.formulas.truth(self.machine.recovery.persist_if, names)
+        assert self.program.recovery is not None
+        return self.formulas.truth(self.program.recovery.persist_if, {self.entity: record})
 
     def created(self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]) -> Acted:
         """Return the record that creation makes."""
-        declared, params = self.machine.create, self.program.create.params
-        given = {name: Known(type, arguments[name]) for name, type in params.items()}
-        types = self.symbols.entity_fields
-        given["id"] = Known(types["id"], id)
+        command, initial = self.program.create, self.program.initial
+        given = {**self.names(registry, arguments), "id": id}
         fields: list[Shape] = []
-        for name, type in types.items():
-            field = next((f for n, f in self.machine.fields.items() if n == name), None)
+        for name, type in self.symbols.entity_fields.items():
             value: Shape = None if type.optional else self.shapes.zero(type)
-            if field is not None and field.initial is not None:
-                value = self.formulas.shape(field.initial, given, type).shape
+            if name in initial:
+                value = self.formulas.shape(initial[name], given)
             fields.append(self.kept(type, value))
         fields[0] = id
-        fields[1] = self.shapes.member(self.symbols.status_enum, str(declared.to))
+        fields[1] = self.shapes.member(self.symbols.status_enum, command.to)
         self._stamp(fields, "created")
-        names = self.names(registry, params, arguments, Maybe(False, tuple(fields)), id)
-        registry, record = self.updated(declared.update, names, registry, tuple(fields))
-        effects = tuple((True, str(effect)) for effect in declared.effects)
-        return Acted(registry, record, effects, terminal=False)
+        names = self.names(registry, arguments, Maybe(False, tuple(fields)), id)
+        registry, record = self.updated(command.updates, names, registry, tuple(fields))
+        return Acted(registry, record, _always(command.effects), terminal=False)
 
-    def action(self, name: str) -> tuple[Command, model.Action]:
-        """Return an action, as analysed and as declared."""
-        command = next(each for each in self.program.actions if each.name == name)
-        declared = next(each for key, each in self.machine.actions.items() if key == name)
-        return command, declared
+    def action(self, name: str) -> Command:
+        """Return an action by its name."""
+        return next(each for each in self.program.actions if each.name == name)
 
     def acted(
         self, name: str, registry: Fields, record: Fields, arguments: Mapping[str, Shape]
     ) -> Acted:
         """Return what an action leaves of a record that it is legal for."""
-        command, declared = self.action(name)
-        names = self.names(
-            registry, command.params, arguments, Maybe(True, record), record[0], command
-        )
-        terminal = command.to in self.symbols.status_groups["terminal"]
-        registry, record = self.updated(declared.update, names, registry, record)
+        command = self.action(name)
+        names = self.names(registry, arguments, Maybe(True, record), record[0])
+        registry, record = self.updated(command.updates, names, registry, record)
         fields = list(record)
         self._stamp(fields, name)
+        effects = _always(command.effects)
+        terminal = command.to in self.symbols.status_groups["terminal"]
         outcome: Shape = None
-        if terminal:
-            wanted = self.symbols.entity_fields["terminal_outcome"]
-            outcome = self.shapes.member(self.symbols.status_enum, command.to)
-            if declared.outcome is not None:
-                # An outcome sees the record as its action has left it.
-                record, id = tuple(fields), fields[0]
-                names = self.names(
-                    registry, command.params, arguments, Maybe(True, record), id, command
-                )
-                outcome = self.formulas.shape(declared.outcome, names, wanted).shape
+        if terminal and command.outcome is not None:
+            # An outcome sees the record as its action has left it.
+            names = self.names(registry, arguments, Maybe(True, tuple(fields)), fields[0])
+            outcome = self.formulas.shape(command.outcome, names)
         if command.to:
             fields[1] = self.shapes.member(self.symbols.status_enum, command.to)
-        effects: list[tuple[Formula, str]] = [(True, str(each)) for each in declared.effects]
         if terminal:
             fields[self.fields.index("terminal_outcome")] = outcome
             self._stamp(fields, "terminal")
             registry, fields, more = self._ended(registry, fields)
-            effects += more
-        return Acted(registry, tuple(fields), tuple(effects), terminal)
+            effects = (*effects, *more)
+        return Acted(registry, tuple(fields), effects, terminal)
 
     def _ended(
         self, registry: Fields, fields: list[Shape]
     ) -> tuple[Fields, list[Shape], list[tuple[Formula, str]]]:
         """Return what every end does besides, step by step."""
         effects: list[tuple[Formula, str]] = []
-        for step in self.machine.on_terminal:
-            names = {
-                "registry": Known(REGISTRY, registry),
-                self.entity: Known(ENTITY, Maybe(True, tuple(fields))),
-            }
-            test = self.formulas.truth(step.if_, names) if step.if_ is not None else True
-            after, record = self.updated(step.update, names, registry, tuple(fields))
+        for step in self.program.on_terminal:
+            names = {"registry": registry, self.entity: Maybe(True, tuple(fields))}
+            test = self.formulas.truth(step.test, names) if step.test is not None else True
+            after, record = self.updated(step.updates, names, registry, tuple(fields))
             registry = merged(test, after, registry)
             fields = list(merged(test, record, tuple(fields)))
-            effects += [(test, str(effect)) for effect in step.effects]
+            effects += [(test, effect) for effect in step.effects]
         return registry, fields, effects
+
+    def row(self, record: Fields) -> Fields:
+        """Return the fields of the feed entry that a record writes."""
+        names = {self.entity: Maybe(True, record)}
+        return tuple(self.formulas.shape(tree, names) for _, tree in self.program.views.entry)
+
+    def rows_max(self, registry: Fields) -> Formula:
+        """Return how many feed entries are retained."""
+        assert self.program.retention is not None
+        return self.formulas.truth(self.program.retention.max_entries, {"registry": registry})
+
+
+def _always(effects: Iterable[str]) -> tuple[tuple[Formula, str], ...]:
+    return tuple((True, effect) for effect in effects)

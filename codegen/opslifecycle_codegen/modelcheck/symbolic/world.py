@@ -11,9 +11,9 @@ from typing import Any
 
 from attrs import define, frozen
 
-from opslifecycle_codegen.ir.types import BARRIER, ENTITY, REGISTRY, ROW, Type, collection
+from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
-from opslifecycle_codegen.modelcheck.symbolic.formulas import Known, Many
+from opslifecycle_codegen.modelcheck.symbolic.formulas import Many
 from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, maybe, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
@@ -85,12 +85,10 @@ class Effects:
         self._row_types = [*rules.symbols.row_fields.values(), rules.symbols.entity_fields["id"]]
 
     def _constant_rows_max(self) -> int:
-        retention = self.rules.machine.retention
-        if retention is None:
+        if self.rules.program.retention is None:
             return 0
         registry = tuple(self._settings(name) for name in self.rules.registry_fields)
-        known = {"registry": Known(REGISTRY, registry)}
-        found = self.rules.formulas.shape(retention.max_entries, known).shape
+        found = self.rules.rows_max(registry)
         assert isinstance(found, int)
         return found
 
@@ -184,7 +182,7 @@ class Effects:
         truth = isinstance(leaf, bool) or getattr(leaf, "is_bool", False)
         return ite(there, leaf, False if truth else 0)
 
-    def names(self, world: World) -> dict[str, Known]:
+    def names(self, world: World) -> dict[str, Shape]:
         """Return what the names of properties stand for in a world."""
         rules = self.rules
         barriers = tuple(
@@ -192,11 +190,11 @@ class Effects:
             for key in world.barriers for there, members in key
         )  # fmt: skip
         return {
-            "registry": Known(REGISTRY, world.registry),
-            "feed": Known(collection(ROW), Many(tuple(world.rows))),
-            "barriers": Known(collection(BARRIER), Many(barriers)),
+            "registry": world.registry,
+            "feed": Many(tuple(world.rows)),
+            "barriers": Many(barriers),
+            "cursors": tuple(world.cursors),
             **rules.many(world.records),
-            **rules.cursors(world.cursors),
         }
 
     # Effects ------------------------------------------------------------------------------------
@@ -235,14 +233,7 @@ class Effects:
         return _removed(slots, gone, [False] * self.sizes.ids)
 
     def _append(self, world: World, when: Formula, place: int, record: Fields) -> None:
-        feed = self.rules.machine.feed
-        assert feed is not None
-        names = {self.rules.entity: Known(ENTITY, Maybe(True, record))}
-        row = [
-            self.rules.formulas.shape(field.expr, names, type).shape
-            for field, type in zip(feed.entry.fields.values(), self._row_types, strict=False)
-        ]
-        world.rows = _appended(world.rows, when, (*row, place))
+        world.rows = _appended(world.rows, when, (*self.rules.row(record), place))
 
     def evict_passed(self, world: World) -> None:
         """Evict what a cursor that has moved on no longer holds."""
