@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import opslifecycle
+import opslifecycle.work
 import pytest
 from opslifecycle_codegen.cli.scaffold import begin
 from opslifecycle_codegen.emit import reference
@@ -93,7 +94,8 @@ def test_printed_pages_are_up_to_date(name: str) -> None:
 
 def test_every_public_name_is_on_a_page_of_the_api() -> None:
     pages = "\n".join(text_of(page) for page in PAGE_NAMES if page.startswith("reference/api/"))
-    missing = [name for name in opslifecycle.__all__ if not re.search(rf"\b{name}\b", pages)]
+    names = [*opslifecycle.__all__, *opslifecycle.work.__all__]
+    missing = [name for name in names if not re.search(rf"\b{name}\b", pages)]
     assert missing == [], "add it to a page in docs/reference/api"
 
 

@@ -118,6 +118,15 @@ class Wait(NotCopyable, Generic[T]):
         """Return whether the wait is over: it has a result or an error, or was cancelled."""
         return self._cell.state is not _PENDING
 
+    def add_done_callback(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once the wait is over: at once if it is over already.
+
+        The thread that ends the wait calls it, after an interrupt perhaps more than once. It must
+        not block and must not raise. Dropping the last reference to the wait drops the callback.
+        """
+        if not self._lock.hold(self._enlist, callback):
+            callback()
+
     def cancel(self) -> bool:
         """Give the wait up.
 

@@ -1,0 +1,36 @@
+"""Work under a registry: run coroutines, functions and processes, and record how each ends."""
+
+from opslifecycle.work.context import CurrentOperation, current
+from opslifecycle.work.errors import (
+    NoCurrentOperationError,
+    SupervisorClosedError,
+    WorkNotRecordedError,
+)
+from opslifecycle.work.job import Process
+from opslifecycle.work.operation import (
+    AlreadyFinished,
+    CancelAnswer,
+    Operation,
+    UnknownOperation,
+    WorkCancelled,
+)
+from opslifecycle.work.retry import Backoff, Retry
+from opslifecycle.work.supervisor import RESULT_CHARACTERS_MAX, Supervisor
+
+__all__ = [
+    "RESULT_CHARACTERS_MAX",
+    "AlreadyFinished",
+    "Backoff",
+    "CancelAnswer",
+    "CurrentOperation",
+    "NoCurrentOperationError",
+    "Operation",
+    "Process",
+    "Retry",
+    "Supervisor",
+    "SupervisorClosedError",
+    "UnknownOperation",
+    "WorkCancelled",
+    "WorkNotRecordedError",
+    "current",
+]

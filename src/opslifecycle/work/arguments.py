@@ -1,0 +1,48 @@
+"""Checks of what `start` is called with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from opslifecycle import InvalidValueError
+from opslifecycle.work.job import Process
+
+
+def seconds(field: str, value: float | None) -> float | None:
+    """Return a number of seconds, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise InvalidValueError(field, f"expected seconds of at least 0 or None, got {value!r}")
+    return float(value)
+
+
+def work_of(work: Any, arguments: tuple[Any, ...]) -> Callable[..., Any] | Process:
+    """Return the work that a caller means: a function, or a process."""
+    if isinstance(work, list | tuple):
+        work = Process(work)
+    if isinstance(work, Process):
+        if arguments:
+            raise InvalidValueError("arguments", "a program has its arguments in its list")
+        return work
+    if inspect.iscoroutine(work):
+        work.close()
+        reason = "expected a coroutine function and its arguments, got a coroutine"
+        raise InvalidValueError("work", f"{reason}: write start(fetch, url), not start(fetch(url))")
+    if not callable(work):
+        reason = f"expected a function, a Process or a list of texts, got {type(work).__name__}"
+        raise InvalidValueError("work", reason)
+    return work  # type: ignore[no-any-return]
+
+
+def name_of(work: Any) -> str:
+    """Return the name of a function, or of the program of a process."""
+    if isinstance(work, Process):
+        return work.argv[0]
+    if isinstance(work, list | tuple):
+        return str(work[0]) if work else "process"
+    while not hasattr(work, "__name__") and hasattr(work, "func"):
+        work = work.func
+    return str(getattr(work, "__name__", None) or type(work).__name__)

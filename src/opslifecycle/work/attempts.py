@@ -1,0 +1,95 @@
+"""One attempt at work: in the event loop, in a thread, in an executor, or as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import pickle
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextvars import copy_context
+from typing import Any
+
+from opslifecycle.work.cancelling import finished
+from opslifecycle.work.ends import AttemptEnd, Raised, Reported, Returned, describe, guarded
+from opslifecycle.work.job import Job, Process
+
+
+def runs_in_loop(work: Callable[..., Any] | Process) -> bool:
+    """Return whether calling `work` returns a coroutine, also through partials and instances."""
+    if isinstance(work, Process):
+        return False
+    while isinstance(work, functools.partial):
+        work = work.func
+    if inspect.iscoroutinefunction(work):
+        return True
+    if inspect.isroutine(work) or inspect.isclass(work):
+        return False
+    return inspect.iscoroutinefunction(type(work).__call__)
+
+
+async def in_loop(job: Job) -> AttemptEnd:
+    """Run a coroutine function in this task. Cancelling the task interrupts it."""
+    task = asyncio.current_task()
+    assert task is not None
+    job.interrupt = task.cancel
+    try:
+        return Returned(await job.work(*job.arguments))  # type: ignore[operator]
+    except GeneratorExit:
+        # The loop is gone, and nothing can be awaited any more.
+        raise
+    except BaseException as error:
+        return Raised(error)
+    finally:
+        # A later attempt begins without requests that were meant for this one.
+        while task.cancelling():
+            task.uncancel()
+
+
+async def in_thread(job: Job, threads: Executor) -> AttemptEnd:
+    """Run a function in a thread, which cannot be interrupted: it is asked to stop."""
+    return await _in_executor(job, threads, copy_context().run, guarded, job.work, job.arguments)
+
+
+async def in_executor(job: Job, executor: Executor) -> AttemptEnd:
+    """Run a function in an executor of any sort, which is never told to cancel it.
+
+    Some executors answer that they have cancelled what goes on running.
+    """
+    return await _in_executor(job, executor, remotely, job.work, job.arguments)
+
+
+async def _in_executor(
+    job: Job, executor: Executor, call: Callable[..., AttemptEnd], *arguments: Any
+) -> AttemptEnd:
+    job.interrupt = None
+
+    try:
+        future = asyncio.wrap_future(executor.submit(call, *arguments))
+        await finished(future, lambda: job.cancel(None))
+        return future.result()
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        # The executor is shut down or broken, or could not carry the result.
+        return Raised(error)
+
+
+def remotely(work: Callable[..., Any], arguments: tuple[Any, ...]) -> AttemptEnd:
+    """Call a function in another process; return what the way back carries."""
+    end = guarded(work, arguments)
+    if isinstance(end, Raised):
+        return Reported(describe(end.error), _portable(type(end.error)))
+    return end
+
+
+def _portable(kind: type[BaseException]) -> type[BaseException]:
+    """Return the class, or its first base that can be pickled."""
+    for each in kind.__mro__:
+        try:
+            if pickle.loads(pickle.dumps(each)) is each:
+                return each  # type: ignore[no-any-return]
+        except Exception:
+            continue
+    return Exception

@@ -1,0 +1,34 @@
+"""Waiting that a cancellation does not cut short."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def finished(future: asyncio.Future[T], on_cancel: Callable[[], object]) -> None:
+    """Return once a future is done; a cancellation of the task calls `on_cancel` instead."""
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            on_cancel()
+
+
+async def unbroken(future: asyncio.Future[T]) -> T:
+    """Await a future to its end, also if the task is cancelled meanwhile.
+
+    Raises:
+        CancelledError: The task was cancelled. The future is done.
+    """
+    cancelled: list[bool] = []
+    await finished(future, lambda: cancelled.append(True))
+    if cancelled:
+        # Marked as seen: its error, if any, is what the caller no longer asks for.
+        if not future.cancelled():
+            future.exception()
+        raise asyncio.CancelledError
+    return future.result()

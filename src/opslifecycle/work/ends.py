@@ -1,0 +1,169 @@
+"""How work ends, as values: what it returned or raised, and what is recorded of that."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import json
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+from opslifecycle import InvalidValueError, OperationId, OperationResult, unstructure
+
+#: Both kinds of CancelledError, which have no common base.
+CANCELLED_ERRORS = (asyncio.CancelledError, concurrent.futures.CancelledError)
+ERROR_CHARACTERS_MAX = 8_000
+_FRAMES_MAX = 8
+_PACKAGE_FOLDER = os.path.dirname(__file__)
+
+
+@attrs.frozen
+class Returned:
+    """Work that returned a value."""
+
+    value: Any
+
+
+@attrs.frozen
+class Raised:
+    """Work that raised an exception."""
+
+    error: BaseException
+
+
+@attrs.frozen
+class Reported:
+    """Work whose end is a text already: a process, or a function in another process.
+
+    `kind` is the class of the exception, for retries; None if it is unknown.
+    """
+
+    text: str
+    kind: type[BaseException] | None = None
+
+
+#: How one attempt ended.
+AttemptEnd: TypeAlias = Returned | Raised | Reported
+
+
+@attrs.frozen
+class Complete:
+    """To be recorded: the work has a result."""
+
+    result: OperationResult
+
+
+@attrs.frozen
+class Fail:
+    """To be recorded: the work has failed."""
+
+    error: str
+
+
+@attrs.frozen
+class Cancel:
+    """To be recorded: the work was cancelled."""
+
+    reason: str | None
+
+
+#: What is recorded of the end of work.
+End: TypeAlias = Complete | Fail | Cancel
+
+
+class NotStorableError(Exception):
+    """A result that cannot be stored; its text says why."""
+
+
+def result_of(
+    value: Any, id: OperationId, duration_ms: int, characters_max: int
+) -> OperationResult:
+    """Return the result to be recorded for a value that work returned.
+
+    A text is stored as it is, None as the empty text, anything else as JSON. An OperationResult
+    is stored as it is.
+
+    Raises:
+        NotStorableError: The value is not serialisable or too large.
+    """
+    if isinstance(value, OperationResult):
+        content = value.content
+        made = value
+    else:
+        content = _content_of(value)
+        made = None
+    if len(content) > characters_max:
+        raise NotStorableError(
+            f"the result has {len(content)} characters, more than the {characters_max} of"
+            " result_characters_max: store it elsewhere and return its place"
+        )
+    if made is not None:
+        return made
+    try:
+        return OperationResult(id, content, False, duration_ms, 0)
+    except InvalidValueError as error:
+        raise NotStorableError(f"the result cannot be stored: {error}") from None
+
+
+def _content_of(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return str(value)
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise NotStorableError(
+            "the function returned an awaitable: pass the coroutine function itself"
+        )
+    try:
+        return json.dumps(unstructure(value), ensure_ascii=False, allow_nan=False)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise NotStorableError(f"the result is not serialisable as JSON: {text}") from None
+
+
+def describe(error: BaseException) -> str:
+    """Return the type and message of an exception, and the last frames of its traceback."""
+    try:
+        brief = traceback.TracebackException.from_exception(error, compact=True)
+        _shorten(brief)
+        headline = "".join(brief.format_exception_only()).strip()
+        frames = "".join(brief.format()).strip()
+    except Exception as failure:
+        # An exception whose own methods raise.
+        headline = type(error).__name__
+        frames = f"(it cannot be printed: {type(failure).__name__})"
+    return _fit(f"{headline}\n\n{frames}")
+
+
+def _shorten(brief: traceback.TracebackException) -> None:
+    """Drop the frames of this package and all but the last ones, also of causes and groups."""
+    todo: list[traceback.TracebackException] = [brief]
+    while todo:
+        each = todo.pop()
+        frames = [f for f in each.stack if os.path.dirname(f.filename) != _PACKAGE_FOLDER]
+        each.stack = traceback.StackSummary.from_list(frames[-_FRAMES_MAX:])
+        others = [each.__cause__, each.__context__, *(each.exceptions or ())]
+        todo += [other for other in others if other is not None]
+
+
+def _fit(text: str) -> str:
+    """Return a text that a registry stores: without lone surrogates, and not too long."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(text) <= ERROR_CHARACTERS_MAX:
+        return text
+    half = ERROR_CHARACTERS_MAX // 2
+    return f"{text[:half]}\n…\n{text[-half:]}"
+
+
+def guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> AttemptEnd:
+    """Call a function and return how it ended."""
+    try:
+        return Returned(function(*arguments))
+    except BaseException as error:
+        return Raised(error)

@@ -1,0 +1,135 @@
+"""One piece of work in a supervisor: what is to run, and how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from enum import Enum
+from typing import Any, TypeAlias
+
+import attrs
+from opslifecycle import (
+    InvalidValueError,
+    OperationCompletionWatch,
+    OperationId,
+    OperationProgressUpdate,
+    SessionId,
+)
+from opslifecycle.work.lifecycle import Label
+from opslifecycle.work.retry import Retry
+
+
+class Phase(Enum):
+    """How far a job is. The record is live up to and including RECORDING."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    WORKING = "working"
+    PAUSING = "pausing"
+    RECORDING = "recording"
+    ENDED = "ended"
+
+
+def _argv_of(argv: Any) -> tuple[str, ...]:
+    if isinstance(argv, str) or not argv or not all(isinstance(each, str) for each in argv):
+        reason = f"expected a list of texts, the program first, got {argv!r:.80}"
+        raise InvalidValueError("argv", reason)
+    return tuple(argv)
+
+
+@attrs.frozen
+class Process:
+    """A program to run as work, in a process group of its own.
+
+    Attributes:
+        argv: The program and its arguments. No shell interprets them.
+        cwd: The folder to run in; None for the current one.
+        env: The whole environment; None for this process's.
+        grace_seconds: How long the group may take to end after SIGTERM, before SIGKILL.
+    """
+
+    argv: tuple[str, ...] = attrs.field(converter=_argv_of)
+    cwd: str | None = None
+    env: dict[str, str] | None = None
+    grace_seconds: float = 5.0
+
+
+#: How a job's work is called: a coroutine function, a function for a thread, or a process.
+Function: TypeAlias = Callable[..., Any]
+
+
+@attrs.define(eq=False)
+class Job:
+    """One piece of work, from its registration to the record of its end.
+
+    All of it belongs to the event loop, except `stop_requested`, `latest` and `dirty`.
+    """
+
+    id: OperationId
+    label: Label
+    work: Function | Process
+    arguments: tuple[Any, ...] = ()
+    timeout_seconds: float | None = None
+    retry: Retry = attrs.field(factory=Retry)
+    priority: int = 0
+    #: The context of the caller of `start`, in which the work runs.
+    context: Context = attrs.field(factory=copy_context)
+
+    phase: Phase = Phase.QUEUED
+    attempt: int = 0
+    watch: OperationCompletionWatch = attrs.field(init=False)
+    task: asyncio.Task[None] | None = None
+    #: Interrupts what runs; None where the phase needs no interrupt.
+    interrupt: Callable[[], object] | None = None
+    #: Why the work was asked to stop; the first of them counts.
+    cancel_requested: bool = False
+    cancel_reason: str | None = None
+    timed_out: bool = False
+    #: Whether another caller has ended or erased the record.
+    record_is_over: bool = False
+
+    stop_requested: threading.Event = attrs.field(factory=threading.Event)
+    latest: OperationProgressUpdate | None = None
+    dirty: bool = False
+    #: Woken by progress and by the end.
+    listeners: set[asyncio.Event] = attrs.field(factory=set)
+
+    @property
+    def owner(self) -> SessionId:
+        """Whose work it is."""
+        return self.label.owner
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the work was asked to stop for good."""
+        return self.cancel_requested or self.record_is_over
+
+    @property
+    def has_timed_out(self) -> bool:
+        """Whether the timeout decides how the work has ended; a request to cancel goes first."""
+        return self.timed_out and not self.cancel_requested
+
+    def stop(self) -> None:
+        """Interrupt the work, if it runs; cooperative work finds out by its flag."""
+        self.stop_requested.set()
+        if self.phase in (Phase.WORKING, Phase.PAUSING) and self.interrupt is not None:
+            self.interrupt()
+
+    def cancel(self, reason: str | None) -> None:
+        """Ask the work to stop; the first reason counts."""
+        if not self.cancel_requested:
+            self.cancel_requested, self.cancel_reason = True, reason
+        self.stop()
+
+    def wake_listeners(self) -> None:
+        """Wake the readers of progress."""
+        for each in self.listeners:
+            each.set()
+
+    def time_out(self) -> None:
+        """Interrupt an attempt that has taken too long."""
+        if self.phase is Phase.WORKING and not self.is_stopping:
+            self.timed_out = True
+            self.stop()

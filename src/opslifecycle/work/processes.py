@@ -1,0 +1,138 @@
+"""Programs as work: a process group of its own, which ends with the operation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+
+from opslifecycle.work.cancelling import finished
+from opslifecycle.work.ends import AttemptEnd, Raised, Reported, Returned
+from opslifecycle.work.job import Job, Process
+
+#: How long to read on after the group has ended. A process that has left the group may keep the
+#: pipe open for ever.
+_READING_SECONDS = 1.0
+_ERROR_BYTES_MAX = 4_000
+_OUT, _ERR = 1, 2
+
+
+class _Outputs(asyncio.SubprocessProtocol):
+    """What a process writes, and its end."""
+
+    def __init__(self, bytes_max: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.closed = {_OUT: loop.create_future(), _ERR: loop.create_future()}
+        self.output = bytearray()
+        self.errors = bytearray()
+        self.overflows = False
+        self._bytes_max = bytes_max
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Store output up to the limit, and the last of the errors."""
+        if fd == _ERR:
+            self.errors += data
+            del self.errors[:-_ERROR_BYTES_MAX]
+        elif len(self.output) + len(data) > self._bytes_max:
+            self.overflows = True
+        else:
+            self.output += data
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Note that a pipe is read to its end."""
+        if fd in self.closed and not self.closed[fd].done():
+            self.closed[fd].set_result(None)
+
+    def process_exited(self) -> None:
+        """Note the exit, which may come before the pipes have ended."""
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+
+async def as_process(job: Job, output_max: int) -> AttemptEnd:
+    """Run a process; stopping it ends its whole group."""
+    process = job.work
+    assert isinstance(process, Process)
+    stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def stop() -> None:
+        if not stopping.done():
+            stopping.set_result(None)
+
+    def cancel() -> None:
+        job.cancel(None)
+
+    job.interrupt = stop
+    # In a task, because a start that is broken off would leave a process that no one ends.
+    starting = asyncio.ensure_future(_start(process, output_max))
+    await finished(starting, cancel)
+    try:
+        transport, outputs = starting.result()
+    except BaseException as error:
+        return Raised(error)
+    ending = asyncio.ensure_future(_end(transport, outputs, stopping, process.grace_seconds))
+    await finished(ending, cancel)
+    try:
+        code = ending.result()
+    except BaseException as error:
+        return Raised(error)
+    if stopping.done():
+        return Raised(asyncio.CancelledError())
+    return _conclude(code, outputs, output_max)
+
+
+async def _start(process: Process, output_max: int) -> tuple[asyncio.SubprocessTransport, _Outputs]:
+    return await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Outputs(output_max),
+        *process.argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        cwd=process.cwd,
+        env=process.env,
+    )
+
+
+async def _end(
+    transport: asyncio.SubprocessTransport,
+    outputs: _Outputs,
+    stopping: asyncio.Future[None],
+    grace_seconds: float,
+) -> int:
+    """Wait for the end of the process, end what is left of its group, and return its exit code."""
+    group = transport.get_pid()
+    try:
+        await asyncio.wait([outputs.exited, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not outputs.exited.done():
+            _signal(group, signal.SIGTERM)
+            await asyncio.wait([outputs.exited], timeout=grace_seconds)
+    finally:
+        # What the process has started ends with it. Until a group is empty its number stays taken.
+        _signal(group, signal.SIGKILL)
+        await asyncio.wait([outputs.exited])
+        await asyncio.wait(outputs.closed.values(), timeout=_READING_SECONDS)
+        transport.close()
+    code = transport.get_returncode()
+    assert code is not None
+    return code
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        # Nothing is left of the group; PermissionError is what macOS raises for zombies.
+        pass
+
+
+def _conclude(code: int, outputs: _Outputs, output_max: int) -> AttemptEnd:
+    if code == 0:
+        if outputs.overflows:
+            return Reported(f"the output has more than {output_max} bytes: write it to a file")
+        return Returned(outputs.output.decode("utf-8", "replace"))
+    what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    errors = outputs.errors.decode("utf-8", "replace").strip()
+    return Reported(f"{what}\n\n{errors}".strip(), subprocess.CalledProcessError)

@@ -1,0 +1,83 @@
+"""Progress of work: noted at once, recorded at most every tenth of a second."""
+
+from __future__ import annotations
+
+import asyncio
+
+from opslifecycle import OwnershipLostError, PersistenceError, RegistryClosedError
+from opslifecycle.work.job import Job
+from opslifecycle.work.lifecycle import Lifecycle
+
+INTERVAL_SECONDS = 0.1
+
+
+class Progress:
+    """Records the latest progress of jobs, from whichever thread it is reported."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+        self._loop = asyncio.get_running_loop()
+        self._dirty: dict[Job, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, job: Job) -> None:
+        """Note that a job has made progress. Called in any thread."""
+        if job.dirty:
+            return
+        job.dirty = True
+        if asyncio._get_running_loop() is self._loop:
+            self._schedule(job)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._schedule, job)
+        except RuntimeError:
+            # A closed loop records nothing any more.
+            if not self._loop.is_closed():
+                raise
+
+    async def flush(self, job: Job) -> None:
+        """Record the progress of a job that has ended, before its end."""
+        self._dirty.pop(job, None)
+        if job.dirty and not job.record_is_over:
+            try:
+                await self._report(job)
+            except asyncio.CancelledError:
+                # Submitted, and so ahead of the end.
+                job.cancel(None)
+
+    async def close(self) -> None:
+        """End the recording task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def _schedule(self, job: Job) -> None:
+        self._dirty[job] = None
+        job.wake_listeners()
+        if self._task is None or self._task.done():
+            self._task = self._loop.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        while self._dirty:
+            jobs, self._dirty = self._dirty, {}
+            for job in jobs:
+                if job.dirty:
+                    await self._report(job)
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def _report(self, job: Job) -> None:
+        # First: what is noted from here on is scheduled again.
+        job.dirty = False
+        update = job.latest
+        assert update is not None
+        job.wake_listeners()
+        try:
+            await self._lifecycle.report(job.id, update)
+        except PersistenceError:
+            # It is due again; progress alone is no reason to interrupt work.
+            self.note(job)
+        except (RegistryClosedError, OwnershipLostError):
+            # The runner learns of it by itself, also of a record that is over.
+            pass
+        except self._lifecycle.over:
+            pass

@@ -1,0 +1,82 @@
+"""Recording in a registry, whatever cancels the recording task or fails for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from opslifecycle import (
+    OpsLifecycleError,
+    OwnershipLostError,
+    PersistenceError,
+    RegistryClosedError,
+    RegistryOwnedError,
+    StoreDamagedError,
+    StoreLostError,
+)
+from opslifecycle.work.job import Job
+from opslifecycle.work.lifecycle import Lifecycle
+
+#: Errors after which no repetition helps.
+_LASTING = (
+    OwnershipLostError,
+    RegistryClosedError,
+    RegistryOwnedError,
+    StoreDamagedError,
+    StoreLostError,
+)
+_PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.02, 1.0
+
+
+class Recorder:
+    """Repeats what a store refuses, until it works, the record is over, or the patience ends.
+
+    Attributes:
+        given_up: The operations whose end is not recorded, with the error of each.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, patience_seconds: float) -> None:
+        self._lifecycle = lifecycle
+        self._patience_seconds = patience_seconds
+        self.given_up: dict[str, str] = {}
+
+    async def record(self, job: Job, call: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Make a call of the lifecycle about a job, to the end also if this task is cancelled.
+
+        Afterwards the call has taken effect, or `job.record_is_over`.
+        """
+        loop = asyncio.get_running_loop()
+        pause_seconds = _PAUSE_SECONDS_MIN
+        give_up_at = None
+        while not job.record_is_over:
+            try:
+                await call(*arguments)
+            except asyncio.CancelledError:
+                # Whether it took effect is unknown. Again: the registry rejects it if it did.
+                job.cancel(None)
+            except self._lifecycle.over as error:
+                if not getattr(error, "already_done", False):
+                    job.record_is_over = True
+                return
+            except _LASTING as error:
+                self._give_up(job, error)
+            except PersistenceError as error:
+                now = loop.time()
+                give_up_at = give_up_at or now + self._patience_seconds
+                if now >= give_up_at:
+                    self._give_up(job, error)
+                await self._pause(job, pause_seconds)
+                pause_seconds = min(2 * pause_seconds, _PAUSE_SECONDS_MAX)
+            else:
+                return
+
+    async def _pause(self, job: Job, seconds: float) -> None:
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            job.cancel(None)
+
+    def _give_up(self, job: Job, error: OpsLifecycleError) -> None:
+        job.record_is_over = True
+        self.given_up[str(job.id)] = str(error)

@@ -1,0 +1,190 @@
+"""Runs one job: records that it starts, makes its attempts, records how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+from opslifecycle import OperationProgressUpdate
+from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.work.attempts import in_executor, in_loop, in_thread, runs_in_loop
+from opslifecycle.work.context import CurrentOperation, enter
+from opslifecycle.work.ends import (
+    CANCELLED_ERRORS,
+    AttemptEnd,
+    Cancel,
+    Complete,
+    End,
+    Fail,
+    NotStorableError,
+    Raised,
+    Reported,
+    Returned,
+    describe,
+    result_of,
+)
+from opslifecycle.work.job import Job, Phase, Process
+from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.processes import as_process
+from opslifecycle.work.progress import Progress
+from opslifecycle.work.recorder import Recorder
+
+_THREADS_MAX = 1 << 15
+
+
+class Runner:
+    """Runs jobs, each in a task of its own that records its end whatever cancels it."""
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        recorder: Recorder,
+        progress: Progress,
+        executor: Executor | None,
+        characters_max: int,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._recorder = recorder
+        self._progress = progress
+        self._executor = executor
+        self._threads: ThreadPoolExecutor | None = None
+        self._characters_max = characters_max
+
+    async def run(self, job: Job) -> None:
+        """Run a job to the record of its end.
+
+        Raises:
+            KeyboardInterrupt: The work raised it; its end is recorded.
+            SystemExit: Likewise.
+        """
+        enter(CurrentOperation(job, self._progress.note))
+        end: AttemptEnd | None = None
+        if not job.is_stopping:
+            await self._recorder.record(job, self._lifecycle.start, job.id)
+        started_ms = SYSTEM_CLOCK.monotonic_ms()
+        if not job.is_stopping:
+            end = await self._attempts(job)
+        job.phase, job.interrupt = Phase.RECORDING, None
+        await self.record_end(job, self._conclude(job, end, started_ms))
+        error = end.error if isinstance(end, Raised) and runs_in_loop(job.work) else None
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            # As from any task: it reaches the caller who runs the event loop.
+            raise error
+
+    async def record_end(self, job: Job, end: End) -> None:
+        """Record how a job ended, unless its record is over."""
+        job.phase = Phase.RECORDING
+        await self._progress.flush(job)
+        lifecycle = self._lifecycle
+        if isinstance(end, Complete):
+            await self._recorder.record(job, lifecycle.complete, job.id, end.result)
+        elif isinstance(end, Fail):
+            await self._recorder.record(job, lifecycle.fail, job.id, end.error)
+        else:
+            await self._recorder.record(job, lifecycle.cancel, job.id, end.reason)
+        job.phase = Phase.ENDED
+
+    def close(self) -> None:
+        """End the threads, none of which has work any more."""
+        if self._threads is not None:
+            self._threads.shutdown()
+
+    async def _attempts(self, job: Job) -> AttemptEnd:
+        while True:
+            job.attempt += 1
+            end = await self._attempt(job)
+            kind = _kind_of(job, end)
+            if job.is_stopping or kind is None or issubclass(kind, CANCELLED_ERRORS):
+                return end
+            if not job.retry.covers(kind, job.attempt):
+                return end
+            try:
+                pause_seconds = job.retry.pause_seconds(job.attempt)
+            except Exception as error:
+                return Raised(error)
+            self._report_retry(job, end, pause_seconds)
+            await self._pause(job, pause_seconds)
+            if job.is_stopping:
+                # Nothing ran when the request came.
+                return Raised(asyncio.CancelledError())
+            job.timed_out = False
+            job.stop_requested.clear()
+
+    async def _attempt(self, job: Job) -> AttemptEnd:
+        job.phase = Phase.WORKING
+        loop = asyncio.get_running_loop()
+        timer = None
+        if job.timeout_seconds is not None:
+            timer = loop.call_later(job.timeout_seconds, job.time_out)
+        try:
+            return await self._work(job)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            # From here on there is nothing to interrupt.
+            job.phase, job.interrupt = Phase.STARTING, None
+
+    def _work(self, job: Job) -> Awaitable[AttemptEnd]:
+        if isinstance(job.work, Process):
+            return as_process(job, self._characters_max)
+        if runs_in_loop(job.work):
+            return in_loop(job)
+        if isinstance(self._executor, ThreadPoolExecutor):
+            return in_thread(job, self._executor)
+        if self._executor is not None:
+            return in_executor(job, self._executor)
+        if self._threads is None:
+            # Never full: a job that has a slot runs at once.
+            self._threads = ThreadPoolExecutor(_THREADS_MAX, "opslifecycle-work")
+        return in_thread(job, self._threads)
+
+    async def _pause(self, job: Job, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        job.phase, job.interrupt = Phase.PAUSING, task.cancel
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            job.cancel_requested = True
+        finally:
+            job.phase, job.interrupt = Phase.STARTING, None
+
+    def _report_retry(self, job: Job, end: AttemptEnd, pause_seconds: float) -> None:
+        why = _error_of(job, end).partition("\n")[0][:200]
+        text = f"attempt {job.attempt} of {job.retry.attempts} failed: {why}"
+        job.latest = OperationProgressUpdate(f"{text}; the next begins in {pause_seconds:g} s")
+        self._progress.note(job)
+
+    def _conclude(self, job: Job, end: AttemptEnd | None, started_ms: int) -> End:
+        if end is None:
+            return Cancel(job.cancel_reason)
+        if isinstance(end, Returned) and not job.has_timed_out:
+            duration_ms = SYSTEM_CLOCK.monotonic_ms() - started_ms
+            try:
+                return Complete(result_of(end.value, job.id, duration_ms, self._characters_max))
+            except NotStorableError as error:
+                return Fail(str(error))
+        kind = _kind_of(job, end)
+        if kind is not None and issubclass(kind, CANCELLED_ERRORS):
+            own = "the work raised CancelledError"
+            return Cancel(job.cancel_reason if job.cancel_requested else own)
+        return Fail(_error_of(job, end))
+
+
+def _kind_of(job: Job, end: AttemptEnd) -> type[BaseException] | None:
+    """Return the class of the exception that ended an attempt; None if it returned."""
+    if job.has_timed_out:
+        return TimeoutError
+    if isinstance(end, Raised):
+        return type(end.error)
+    return end.kind if isinstance(end, Reported) else None
+
+
+def _error_of(job: Job, end: AttemptEnd) -> str:
+    if job.has_timed_out:
+        return f"TimeoutError: timed out after {job.timeout_seconds:g} s"
+    if isinstance(end, Raised):
+        return describe(end.error)
+    assert isinstance(end, Reported)
+    return end.text

@@ -1,0 +1,176 @@
+"""Idempotency keys: one key, one operation, also in a later process."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from opslifecycle import (
+    AsyncRegistry,
+    Cancelled,
+    Completed,
+    MemoryStore,
+    OperationId,
+    PersistenceError,
+    SqliteStore,
+    Terminated,
+)
+from opslifecycle.stores.base import Commit
+from opslifecycle.work import AlreadyFinished, Supervisor, WorkCancelled
+
+from tests.test_kill import killed
+from tests.work.audit import run
+
+KILLED = """
+import asyncio, os, signal, sys
+from opslifecycle import *
+from opslifecycle.work import *
+
+async def give(value):
+    return value
+
+async def hang():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    registry = await AsyncRegistry.open(store=SqliteStore(sys.argv[1]))
+    async with registry, Supervisor(registry) as work:
+        await (await work.start(give, "first", key="done"))
+        await work.start(hang, key="interrupted")
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+class Counted:
+    """Work that knows how often it ran."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self) -> str:
+        self.count += 1
+        await asyncio.sleep(0)
+        return f"run {self.count}"
+
+
+def test_a_key_starts_its_work_once() -> None:
+    async def main() -> None:
+        work = Counted()
+        async with AsyncRegistry(store=MemoryStore()) as registry, Supervisor(registry) as on:
+            started = await asyncio.gather(*(on.start(work, key="call-17") for _ in range(10)))
+            other = await on.start(work, key="call-18")
+            assert len({each.id for each in started}) == 1
+            assert other.id != started[0].id
+            outcomes = [await each for each in started]
+            assert outcomes[0] == outcomes[9]
+            again = await on.start(work, key="call-17")
+            assert again.done()
+            assert await again == outcomes[0]
+            assert [each async for each in again.progress()] == []
+            assert await again.cancel() == AlreadyFinished(outcomes[0])
+            await other
+            assert work.count == 2
+
+    run(main())
+
+
+def test_the_id_of_a_key_never_changes() -> None:
+    async def main() -> None:
+        async with AsyncRegistry(store=MemoryStore()) as registry, Supervisor(registry) as on:
+            operation = await on.start(Counted(), key="call-17")
+            assert operation.id == OperationId("74f18167-0d5c-5023-aa26-1480c42e4ada")
+
+    run(main())
+
+
+def test_a_key_is_free_again_when_its_operation_is_collected() -> None:
+    async def main() -> None:
+        work = Counted()
+        async with AsyncRegistry(store=MemoryStore()) as registry, Supervisor(registry) as on:
+            await (await on.start(work, key="call-17"))
+            await registry.collect_completed()
+            outcome = await (await on.start(work, key="call-17"))
+            assert isinstance(outcome, Completed)
+            assert outcome.result.content == "run 2"
+
+    run(main())
+
+
+def test_two_supervisors_of_one_registry_share_keys() -> None:
+    async def main() -> None:
+        async with AsyncRegistry(store=MemoryStore()) as registry:
+            async with Supervisor(registry) as one, Supervisor(registry) as two:
+                gate = asyncio.Event()
+                first, second = await asyncio.gather(
+                    one.start(gate.wait, key="call-17"), two.start(gate.wait, key="call-17")
+                )
+                assert first.id == second.id
+                assert [len(one._jobs), len(two._jobs)] in ([1, 0], [0, 1])
+                # Through the registry it reaches whoever runs the work.
+                stranger = second if one._jobs else first
+                assert await stranger.cancel("enough") == WorkCancelled(Cancelled("enough"))
+
+    run(main())
+
+
+class Failing(MemoryStore):
+    """A store whose next commits fail as often as asked."""
+
+    failures = 0
+
+    def append(self, commit: Commit) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise PersistenceError("store", "the disk is full")
+        super().append(commit)
+
+
+def test_a_start_that_fails_leaves_its_key_to_the_next() -> None:
+    async def main() -> None:
+        store, work = Failing(), Counted()
+        async with AsyncRegistry(store=store) as registry, Supervisor(registry) as on:
+            store.failures = 1
+            starts: list[Any] = await asyncio.gather(
+                *(on.start(work, key="call-17") for _ in range(3)), return_exceptions=True
+            )
+            assert isinstance(starts[0], PersistenceError)
+            assert starts[1].id == starts[2].id
+            assert isinstance(await starts[1], Completed)
+            assert work.count == 1
+
+    run(main())
+
+
+def test_keys_outlive_a_process_that_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "ops.db"
+    killed(KILLED, str(path))
+
+    async def main() -> None:
+        work = Counted()
+        registry = await AsyncRegistry.open(store=SqliteStore(path))
+        async with registry, Supervisor(registry) as on:
+            done = await on.start(work, key="done")
+            outcome = await done
+            assert isinstance(outcome, Completed)
+            assert outcome.result.content == "first"
+            interrupted = await on.start(work, key="interrupted")
+            assert isinstance(await interrupted, Terminated)
+            assert work.count == 0
+            assert isinstance(await (await on.start(work, key="interrupted/2")), Completed)
+
+    run(main())
+
+
+def test_the_same_key_after_a_clean_close(tmp_path: Path) -> None:
+    async def once() -> str:
+        registry = await AsyncRegistry.open(store=SqliteStore(tmp_path / "ops.db"))
+        async with registry, Supervisor(registry) as on:
+            outcome = await (await on.start(work, key="call-17"))
+            assert isinstance(outcome, Completed)
+            return outcome.result.content
+
+    work = Counted()
+    assert run(once()) == run(once()) == "run 1"
