@@ -1,5 +1,6 @@
 """Work under a registry: run coroutines, functions and processes, and record how each ends."""
 
+from opslifecycle.work.consuming import Consumed, Consumer, Delivery, ThreadConsumer, consume
 from opslifecycle.work.context import CurrentOperation, current
 from opslifecycle.work.errors import (
     NoCurrentOperationError,
@@ -22,15 +23,20 @@ __all__ = [
     "AlreadyFinished",
     "Backoff",
     "CancelAnswer",
+    "Consumed",
+    "Consumer",
     "CurrentOperation",
+    "Delivery",
     "NoCurrentOperationError",
     "Operation",
     "Process",
     "Retry",
     "Supervisor",
     "SupervisorClosedError",
+    "ThreadConsumer",
     "UnknownOperation",
     "WorkCancelled",
     "WorkNotRecordedError",
+    "consume",
     "current",
 ]
