@@ -278,6 +278,10 @@ class Supervisor:
             self._spawn(job, self._runner.run(job), has_slot=True)
 
     def _spawn(self, job: Job, steps: Any, *, has_slot: bool) -> None:
+        if self._loop.is_closed():
+            # Nothing runs there any more; the next process recovers the record as interrupted.
+            steps.close()
+            return
         task = self._loop.create_task(steps, context=job.context)
         job.task = task
         task.add_done_callback(lambda _: self._task_ended(job, has_slot))
