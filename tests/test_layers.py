@@ -143,6 +143,23 @@ def test_packages_import_what_the_architecture_says_and_in_no_circle(base: Path)
     assert order.index("errors" if base == RUNTIME else "base") < order.index("cli")
 
 
+#: The modules of the compiler that read Python's grammar: those that make typed trees of the user's
+#: expressions, and the one that computes the imports of generated modules.
+READ_PYTHON = {"analysis/expressions.py", "analysis/calls.py", "emit/imports.py"}
+PARSE_PYTHON = {"analysis/expressions.py", "emit/imports.py"}
+
+
+def test_expressions_are_parsed_once() -> None:
+    """Every other module of the compiler reads typed trees, and none the text of an expression."""
+    base = ROOT / "codegen/opslifecycle_codegen"
+    texts = {str(p.relative_to(base)): p.read_text(encoding="utf-8") for p in base.rglob("*.py")}
+    parsers = {"ast", "symtable", "tokenize", "codeop", "lib2to3", "parser"}
+    assert {name for name in texts if imports_of(base / name) & parsers} == READ_PYTHON
+    calls = re.compile(r"\b(ast\.parse|ast\.literal_eval|eval|exec|compile)\(")
+    found = {name for name, text in texts.items() if calls.search(text.replace("re.compile(", ""))}
+    assert found == PARSE_PYTHON
+
+
 def test_features_do_not_know_one_another() -> None:
     features = {"sync.watchers", "sync.barriers", "shell.feed", "shell.retention", "shell.listing"}
     for name in features:

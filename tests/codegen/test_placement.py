@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from opslifecycle import MemoryStore, SqliteStore
-from opslifecycle_codegen.analysis import placement
+from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.ir.program import Program
@@ -21,7 +21,6 @@ from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
-from opslifecycle_codegen.source import model
 
 from tests.codegen.projects import edit, project
 from tests.proof.test_symbolic import walked
@@ -264,11 +263,6 @@ def test_a_retention_that_is_not_placed_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The search finds a machine whose feed grows past its limit."""
-    ends = placement._Placement._ends
-
-    def without_retention(self: Any) -> list[model.Step]:
-        return [step for step in ends(self) if "evict_oldest" not in step.effects]
-
     machine = tmp_path / "machine/turnstile.yaml"
     machine.parent.mkdir()
     text = TURNSTILE.read_text(encoding="utf-8") + RECOVERY
@@ -281,5 +275,5 @@ def test_a_retention_that_is_not_placed_is_noticed(
         '[[tool.opslifecycle-codegen.machine]]\nsource = "machine/turnstile.yaml"\npackage = "t"\n'
     )
     assert main(["--project", str(tmp_path), "verify"]) == 0
-    monkeypatch.setattr(placement._Placement, "_ends", without_retention)
+    monkeypatch.setattr(Ends, "_evicted", lambda self: iter(()))
     assert main(["--project", str(tmp_path), "verify"]) == 1

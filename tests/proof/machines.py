@@ -32,13 +32,13 @@ def edited(*edits: tuple[str, str]) -> Program:
 @contextmanager
 def unplaced(effect: str) -> Iterator[None]:
     """The compiler with one mistake: it places an effect nowhere."""
-    names = placement._names
+    names = placement.effect_names
 
     def without(found: Sequence[str], mark: Location) -> list[Name]:
         return [name for name in names(found, mark) if name != effect]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(placement, "_names", without)
+        patch.setattr(placement, "effect_names", without)
         yield
 
 

@@ -13,6 +13,7 @@ import pytest
 from attrs import evolve
 from opslifecycle_codegen.analysis import analyze, name_rules, rules
 from opslifecycle_codegen.analysis.commands import Commands
+from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.placement import _Placement
 from opslifecycle_codegen.analysis.ranges import Ranges
 from opslifecycle_codegen.base.reserved_words import RESERVED
@@ -20,7 +21,8 @@ from opslifecycle_codegen.emit.authority import CommandLowering
 from opslifecycle_codegen.emit.methods import MethodLowering
 from opslifecycle_codegen.ir import naming
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
-from opslifecycle_codegen.source.words import Expr, Name
+from opslifecycle_codegen.ir.expr import Among, Field, Or
+from opslifecycle_codegen.ir.types import BOOL
 
 from tests.random_machines.building import Tree
 from tests.random_machines.examining import Examination
@@ -34,20 +36,15 @@ Patch = pytest.MonkeyPatch
 
 
 def _a_guard_weakens_the_status_test(patch: Patch) -> None:
-    original = _Placement._guards
+    original = Guards._legality
 
-    def weakened(self: Any) -> Any:
-        guards = original(self)
-        name = Name(LEGAL_STATUS, guards[_key(guards)].mark)
-        when = f"({guards[name].when}) or {self._entity}.status.terminal"
-        mark = guards[name].when.mark
-        return {**guards, name: evolve(guards[name], when=Expr(when, mark, precise=False))}
+    def weakened(self: Any, name: Any, scope: Any, *more: Any) -> Any:
+        check, scope = original(self, name, scope, *more)
+        assert isinstance(check.test, Among)
+        ended = Field(BOOL, check.test.value, "terminal")
+        return evolve(check, test=Or(BOOL, (check.test, ended))), scope
 
-    patch.setattr(_Placement, "_guards", weakened)
-
-
-def _key(guards: Any) -> Any:
-    return next(name for name in guards if name == LEGAL_STATUS)
+    patch.setattr(Guards, "_legality", weakened)
 
 
 def _the_status_test_is_not_printed(patch: Patch) -> None:

@@ -6,6 +6,7 @@ from attrs import evolve
 
 from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.commands import Commands
+from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.overlaps import analyze_guards
@@ -21,7 +22,6 @@ from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
     Bulk,
     Command,
-    EndStep,
     Program,
     Recovery,
     Retention,
@@ -62,15 +62,10 @@ def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
     """Return the program, with the guards that its numbers need."""
-    first = Diagnostics()
-    machine = placed(machine, first)
-    program = _Analyzer(machine, first).run()
-    if not _is_contradictory(first):
-        guards = find_ranges(program, first)
-        if guards.any and not _is_contradictory(first):
-            return _Analyzer(with_guards(machine, guards), diagnostics).run()
-    diagnostics.findings.extend(first.findings)
-    return program
+    program = _Analyzer(placed(machine, diagnostics), diagnostics).run()
+    if _is_contradictory(diagnostics):
+        return program
+    return with_guards(program, find_ranges(program, diagnostics))
 
 
 def _is_contradictory(diagnostics: Diagnostics) -> bool:
@@ -97,7 +92,7 @@ class _Analyzer:
             create_id=create_id,
             initial=self._starts(create),
             actions=actions,
-            on_terminal=tuple(self._end_step(step) for step in machine.on_terminal),
+            on_terminal=Ends(machine, self._symbols, commands.changes, self._compile).steps(),
             bulk=tuple(self._bulk(n, e, actions) for n, e in machine.bulk.items()),
             rollback=commands.rollback(machine.rollback) if machine.rollback else None,
             erase=commands.erase(machine.erase) if machine.erase else None,
@@ -156,12 +151,6 @@ class _Analyzer:
     def _record_scope(self) -> Scope:
         entity = self._machine.entity
         return Scope(self._symbols, {entity: nodes.Name(ENTITY, Root.RECORD, str(entity))})
-
-    def _end_step(self, step: model.Step) -> EndStep:
-        scope = self._record_scope().with_names({"registry": _REGISTRY})
-        test = self._compile(step.if_, scope, BOOL) if step.if_ is not None else None
-        updates = self._commands.changes.updates(step.update, scope)
-        return EndStep(test, updates, self._commands.changes.effects(step.effects))
 
     def _bulk(self, name: Name, declared: model.Bulk, actions: tuple[Command, ...]) -> Bulk:
         action = next((each for each in actions if each.name == declared.do), None)

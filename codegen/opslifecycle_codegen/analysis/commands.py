@@ -57,8 +57,8 @@ class Commands:
         names |= {n: nodes.Name(type, Root.PARAMETER, n) for n, type in params.items()}
         return Scope(self._symbols, names)
 
-    def _action_scope(self, scope: Scope, label: Expression, sources: Expression) -> Scope:
-        constants = {"action.label": label, "action.from_statuses": sources}
+    def _action_scope(self, scope: Scope, label: Expression) -> Scope:
+        constants = {"action.label": label}
         scope = scope.with_names({"action": nodes.Name(ACTION, Root.ACTION, "action")})
         return Scope(scope.symbols, scope.names, constants)
 
@@ -120,11 +120,12 @@ class Commands:
         any_action = self._action_scope(
             self.base_scope({}, operation=optional(ENTITY)),
             nodes.Name(STR, Root.ACTION_LABEL, "action.label"),
-            nodes.Name(STATUSES, Root.ACTION_STATUSES, "action.from_statuses"),
         )
-        foreseeable, depends_on = self.guards.foreseen(names, any_action)
-        scope = self._action_scope(scope, nodes.text(label), nodes.StatusSet(STATUSES, sources))
-        checks, scope = self.guards.checks(names, scope)
+        statuses = nodes.Name(STATUSES, Root.ACTION_STATUSES, "action.from_statuses")
+        foreseeable, depends_on = self.guards.foreseen(names, any_action, statuses)
+        scope = self._action_scope(scope, nodes.text(label))
+        legal = nodes.StatusSet(STATUSES, sources)
+        checks, scope = self.guards.checks(names, scope, legal=legal)
         updates = self.changes.updates(declared.update, scope)
         targets = self._resolver.statuses([declared.to] if declared.to else [])
         terminal = bool(targets) and targets[0] in self._symbols.status_groups["terminal"]
@@ -161,9 +162,10 @@ class Commands:
     ) -> Command:
         scope = self.base_scope({}, operation=optional(ENTITY))
         label = str(declared.method)
-        scope = self._action_scope(scope, nodes.text(label), nodes.StatusSet(STATUSES, sources))
+        scope = self._action_scope(scope, nodes.text(label))
         names = declared.guards if declared.guards is not None else self._machine.default_guards
-        checks, scope = self.guards.checks(names, scope)
+        legal = nodes.StatusSet(STATUSES, sources)
+        checks, scope = self.guards.checks(names, scope, legal=legal)
         updates = self.changes.updates(update, scope)
         effects = self.changes.effects(declared.effects)
         return Command(

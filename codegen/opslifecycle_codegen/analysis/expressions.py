@@ -15,9 +15,11 @@ from attrs import evolve
 from opslifecycle_codegen.analysis.calls import check_call
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import (
+    ACTION,
     BOOL,
     FLOAT,
     INT,
@@ -159,6 +161,10 @@ class Checker:
             raise self.refuse(node, "may-be-none", message, "ask `is not None` first")
         if base.type == UNKNOWN:
             return base
+        if base.type == ACTION and node.attr == "from_statuses":
+            message = "a guard tests `from` itself: the compiler does, for every action"
+            hint = f"take the test out; {LEGAL_STATUS} in a list of guards places it"
+            raise self.refuse(node, "legality", message, hint)
         known = scope.attributes_of(base.type)
         if node.attr not in known:
             hint = nearest(node.attr, known)

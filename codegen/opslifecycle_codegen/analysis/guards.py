@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+
+from attrs import evolve
 
 from opslifecycle_codegen.analysis.expressions import compile_expression, narrowed_by
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS
-from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS, LEGAL_STATUS
+from opslifecycle_codegen.ir.expr import NOTHING, Among, Expression, Field, Root
 from opslifecycle_codegen.ir.expr import Name as NameOf
 from opslifecycle_codegen.ir.expr import Refusal as RefusalOf
 from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.types import BOOL, Type
+from opslifecycle_codegen.ir.types import BOOL, ENTITY, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Name
 
@@ -29,39 +32,99 @@ class Guards:
         self.used_rejections: set[str] = set()
 
     def checks(
-        self, names: Sequence[Name], scope: Scope, *, global_guards: bool = True
+        self,
+        names: Sequence[Name],
+        scope: Scope,
+        *,
+        global_guards: bool = True,
+        legal: Expression | None = None,
     ) -> tuple[tuple[Check, ...], Scope]:
-        """Return the checks of guards in their order, and the scope of what follows them."""
-        checks = []
-        for name in [*(self._machine.global_guards if global_guards else []), *names]:
-            guard = self._machine.guards.get(name)
-            if guard is None:
-                hint = nearest(name, self._machine.guards)
-                message = f"there is no guard {str(name)!r}"
-                self._diagnostics.add(name.mark, "unknown-guard", message, hint)
-                continue
-            self.used.add(str(name))
-            check, scope = self._check(name, guard, scope, self._diagnostics)
-            checks.append(check)
-        return tuple(checks), scope
+        """Return the checks of guards in their order, and the scope of what follows them.
+
+        Args:
+            names: The guards of a command, without those of every command.
+            scope: What the guards may name.
+            global_guards: Whether those of every command come first.
+            legal: The statuses of which the record of an action has to have one.
+        """
+        first = self._machine.global_guards if global_guards else []
+        checks, _, scope = self._in_order([*first, *names], scope, legal, self._diagnostics)
+        return checks, scope
 
     def foreseen(
-        self, names: Sequence[Name], scope: Scope
+        self, names: Sequence[Name], scope: Scope, legal: Expression
     ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
         """The checks that this scope suffices for, and the names of the guards that need more."""
-        checks, later = [], []
-        for name in [*self._machine.global_guards, *names]:
-            guard = self._machine.guards.get(name)
-            if guard is None:
+        names = [*self._machine.global_guards, *names]
+        checks, later, _ = self._in_order(names, scope, legal, None)
+        return checks, later
+
+    def _in_order(
+        self,
+        names: Sequence[Name],
+        scope: Scope,
+        legal: Expression | None,
+        diagnostics: Diagnostics | None,
+    ) -> tuple[tuple[Check, ...], tuple[str, ...], Scope]:
+        """Return checks, the guards that the scope does not suffice for, and the scope after them.
+
+        The status is tested where `names` says so, else as soon as the record is known to exist.
+        Without diagnostics nothing is reported: a guard with a mistake needs more than the scope.
+        """
+        checks, later, waiting = [], [], deque(names)
+        placed, mark = legal is None or LEGAL_STATUS in names, self._machine.illegal_transition.mark
+        while waiting or not placed:
+            if not waiting:
+                waiting.append(Name(LEGAL_STATUS, mark))
+                placed = True
+            name = waiting.popleft()
+            mark, found = name.mark, Diagnostics() if diagnostics is None else diagnostics
+            compiled = self._compiled(name, scope, legal, found)
+            if compiled is None:
                 continue
-            unheard = Diagnostics()
-            check, narrowed = self._check(name, guard, scope, unheard)
-            if unheard.findings:
+            if diagnostics is None and found.findings:
                 later.append(str(name))
-            else:
-                checks.append(check)
-                scope = narrowed
-        return tuple(checks), tuple(later)
+                continue
+            check, scope = compiled
+            checks.append(check)
+            if not placed and self._exists(scope):
+                waiting.appendleft(Name(LEGAL_STATUS, mark))
+                placed = True
+        return tuple(checks), tuple(later), scope
+
+    def _exists(self, scope: Scope) -> bool:
+        return scope.narrowed.get(self._machine.entity) == ENTITY
+
+    def _compiled(
+        self, name: Name, scope: Scope, legal: Expression | None, diagnostics: Diagnostics
+    ) -> tuple[Check, Scope] | None:
+        """Return the check of one guard and the scope after it; None where there is no guard."""
+        if name == LEGAL_STATUS:
+            # Where it has no meaning it was reported, when features were placed.
+            return self._legality(name, scope, legal, diagnostics) if legal is not None else None
+        guard = self._machine.guards.get(name)
+        if guard is None:
+            known = [*self._machine.guards, *([LEGAL_STATUS] if legal is not None else [])]
+            hint = nearest(name, known)
+            message = f"there is no guard {str(name)!r}"
+            diagnostics.add(name.mark, "unknown-guard", message, hint)
+            return None
+        self.used.add(str(name))
+        return self._check(name, guard, scope, diagnostics)
+
+    def _legality(
+        self, name: Name, scope: Scope, legal: Expression, diagnostics: Diagnostics
+    ) -> tuple[Check, Scope]:
+        """Return the test of the status, which the compiler makes for every action."""
+        entity, declared = self._machine.entity, self._machine.illegal_transition
+        if not self._exists(scope):
+            message = f"{entity} may be None here"
+            diagnostics.add(declared.mark, "may-be-none", message, "ask `is not None` first")
+        record = evolve(scope.names[entity], type=ENTITY)
+        status = Field(scope.symbols.status_type, record, "status", mark=declared.mark)
+        test = Among(BOOL, status, legal, mark=declared.mark)
+        refusal = self.refusal(declared, scope, diagnostics)
+        return Check((), test, refusal, LEGAL_STATUS, name.mark), scope
 
     def _check(
         self, name: Name, guard: model.Guard, scope: Scope, diagnostics: Diagnostics

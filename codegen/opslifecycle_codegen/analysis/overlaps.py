@@ -51,7 +51,8 @@ class _Overlaps:
                     self._diagnostics.add(check.mark, "dead-guard", message, of=name)
         for guard, ever in refused.items():
             if not ever:
-                mark = next(key.mark for key in self._machine.guards if key == guard)
+                declared = (key.mark for key in self._machine.guards if key == guard)
+                mark = next(declared, self._machine.illegal_transition.mark)
                 message = f"{guard} never refuses anything where it is asked"
                 hint = "what it asks for is so already, by the guards before it"
                 self._diagnostics.add(mark, "dead-guard", message, hint, of=guard)

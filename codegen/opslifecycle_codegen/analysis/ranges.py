@@ -25,13 +25,11 @@ from opslifecycle_codegen.analysis.intervals import Interval, State, inlined, su
 from opslifecycle_codegen.analysis.stored_numbers import Made, numbers_in
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.built_ins import OUT_OF_RANGE, RANGE_GUARD
-from opslifecycle_codegen.ir.expr import Expression, negation
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS, OUT_OF_RANGE, RANGE_GUARD
+from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, Program
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX
-from opslifecycle_codegen.source import model
-from opslifecycle_codegen.source.words import Expr, Name
 
 _RANGE = Interval(0, INT_MAX)
 #: What a field in small steps can come to: far enough from the end for a whole command.
@@ -55,11 +53,6 @@ class Ranges:
     create: list[Guard] = field(factory=list)
     rollback: list[Guard] = field(factory=list)
     actions: dict[str, list[Guard]] = field(factory=dict)
-
-    @property
-    def any(self) -> bool:
-        """Whether there is a guard."""
-        return bool(self.create or self.rollback or any(self.actions.values()))
 
 
 class States:
@@ -310,41 +303,40 @@ def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
     return tuple(tests)
 
 
-def with_guards(machine: model.Machine, found: Ranges) -> model.Machine:
-    """Return the machine with the guards that its numbers need, each behind a command's own."""
-    guards = dict(machine.guards)
-
-    def behind(checks: list[Name] | None, needed: Sequence[Guard], command: str) -> list[Name]:
-        own = machine.default_guards if checks is None else checks
-        titled = [(each, f"{RANGE_GUARD}{each.made.place} in {command}") for each in needed]
-        return [*own, *(_placed(guards, each, title) for each, title in titled)]
-
-    rollback = machine.rollback
-    if rollback is not None and found.rollback:
-        checks = behind(rollback.guards, found.rollback, str(rollback.method))
-        rollback = evolve(rollback, guards=checks)
-    actions = {
-        name: evolve(action, guards=behind(action.guards, found.actions[str(name)], str(name)))
-        if found.actions.get(str(name))
-        else action
-        for name, action in machine.actions.items()
-    }
-    create = evolve(machine.create, guards=behind(machine.create.guards, found.create, "create"))
-    return evolve(machine, guards=guards, create=create, actions=actions, rollback=rollback)
+def with_guards(program: Program, found: Ranges) -> Program:
+    """Return the program with the guards that its numbers need, each behind a command's own."""
+    rollback = program.rollback
+    return evolve(
+        program,
+        create=_guarded(program.create, found.create, "create"),
+        rollback=_guarded(rollback, found.rollback, rollback.name) if rollback else None,
+        actions=tuple(
+            _guarded(each, found.actions.get(each.name, []), each.name) for each in program.actions
+        ),
+    )
 
 
-def _placed(guards: dict[Name, model.Guard], guard: Guard, title: str) -> Name:
-    """Declare a guard under a name that no machine file can give one, and return the name."""
-    count = sum(1 for name in guards if str(name).startswith(title))
-    name = Name(f"{title} ({count + 1})" if count else title, guard.mark)
+def _guarded(command: Command, needed: Sequence[Guard], title: str) -> Command:
+    """Return a command with guards, under names that no machine file can give one."""
+    checks: list[Check] = []
+    for guard in needed:
+        name = f"{RANGE_GUARD}{guard.made.place} in {title}"
+        count = sum(1 for each in checks if each.guard.startswith(name))
+        facts = nodes.text(guard.made.place), guard.made.value
+        refusal = nodes.Refusal(BUILT_IN_REJECTIONS[OUT_OF_RANGE][0], facts, built_in=True)
+        if count:
+            name += f" ({count + 1})"
+        checks.append(Check((), guard.test, refusal, name, guard.mark))
+    foreseen = tuple(each for each in checks if not _needs_more(each, command))
+    later = tuple(each.guard for each in checks if _needs_more(each, command))
+    return evolve(
+        command,
+        guards=(*command.guards, *checks),
+        foreseeable=(*command.foreseeable, *foreseen),
+        depends_on=(*command.depends_on, *later),
+    )
 
-    def expr(text: str) -> Expr:
-        return Expr(text, guard.mark, precise=False)
 
-    facts = {
-        Name("field", guard.mark): expr(repr(guard.made.place)),
-        Name("value", guard.mark): expr(notation(guard.made.value)),
-    }
-    refusal = model.Refusal(mark=guard.mark, name=Name(OUT_OF_RANGE, guard.mark), fields=facts)
-    guards[name] = model.Guard(mark=guard.mark, when=expr(notation(guard.test)), error=refusal)
-    return name
+def _needs_more(check: Check, command: Command) -> bool:
+    """Return whether a check needs a parameter, or what another check makes sure of that does."""
+    return bool(command.depends_on) or check.reads(Root.PARAMETER)

@@ -111,10 +111,8 @@ def _outcome(program: Program, command: Command) -> str:
 
 
 def _need(check: Check, program: Program) -> str:
-    guard = next((g for name, g in program.machine.guards.items() if name == check.guard), None)
-    condition = " ".join(str(guard.when).split()) if guard is not None else ""
-    if check.guard == LEGAL_STATUS:
-        condition = "a status that allows it"
+    legal = check.guard == LEGAL_STATUS
+    condition = "a status that allows it" if legal else program.condition(check)
     return f"{check.guard}: {condition}, else {check.error}"
 
 

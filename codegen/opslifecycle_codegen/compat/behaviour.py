@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from opslifecycle_codegen.compat.compare import Change
+from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.notation import notation, update_notation
 from opslifecycle_codegen.ir.program import Assignment, Command, Program
 
@@ -47,9 +48,11 @@ def _facts(program: Program) -> Iterator[Fact]:
         yield from _command(command)
     yield from _methods(program)
     machine = program.machine
-    for name, guard in machine.guards.items():
-        when = " ".join(str(guard.when).split())
-        yield Fact(f"the guard {name}", when, "", "", "guard-changed")
+    checks = {check.guard: check for command in _guarded(program) for check in command.guards}
+    for name, check in checks.items():
+        # The test of the status is told by the statuses from which an action is legal.
+        if name and name != LEGAL_STATUS:
+            yield Fact(f"the guard {name}", program.condition(check), "", "", "guard-changed")
     for name, rejection in machine.errors.items():
         facts = ", ".join(f"{n}: {t}" for n, t in program.error_fields[name].items())
         signature = f"{rejection.class_}({facts})"
@@ -81,6 +84,12 @@ def _facts(program: Program) -> Iterator[Fact]:
         yield Fact(
             prop, notation(rule.tree), "property-added", "property-removed", "property-changed"
         )
+
+
+def _guarded(program: Program) -> Iterator[Command]:
+    removing = (program.rollback, program.erase, program.watch)
+    yield from (program.create, *program.actions)
+    yield from (command for command in removing if command is not None)
 
 
 def _command(command: Command) -> Iterator[Fact]:

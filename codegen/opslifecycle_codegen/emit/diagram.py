@@ -11,6 +11,7 @@ from opslifecycle_codegen.base.config import InvalidConfigError
 from opslifecycle_codegen.emit import texts
 from opslifecycle_codegen.emit.docs import member_word
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Command, Program
 
 
@@ -74,9 +75,7 @@ def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
 
 def _label(program: Program, command: Command) -> str:
     """Return the name of a command, with the guards that not every command has, and its effects."""
-    usual = {
-        str(name) for name in (*program.machine.global_guards, *program.machine.default_guards)
-    }
+    usual = program.usual_guards()
     guards = [
         check.guard
         for check in command.guards
@@ -95,9 +94,9 @@ def _label(program: Program, command: Command) -> str:
 def _ends(program: Program) -> list[str]:
     """Return what every end does besides, a line for each step."""
     lines = []
-    for step, declared in zip(program.on_terminal, program.machine.on_terminal, strict=True):
+    for step in program.on_terminal:
         if step.effects:
-            test = f"if {declared.if_}: " if declared.if_ is not None else ""
+            test = f"if {notation(step.test)}: " if step.test is not None else ""
             lines.append(f"{test}{', '.join(step.effects)}")
     return ["every end:", *lines] if lines else []
 

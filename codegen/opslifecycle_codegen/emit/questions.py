@@ -5,6 +5,7 @@ from __future__ import annotations
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.methods import Method, MethodLowering
+from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Root, roots_in
 from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Command, Rule
@@ -81,11 +82,11 @@ class QuestionLowering(MethodLowering):
         found: dict[tuple[str, ...], str] = {}
         for command in self._program.actions:
             found.setdefault(_guards(command), f"_{command.name}_refused")
-        usual = [
-            str(name) for name in (*self._machine.global_guards, *self._machine.default_guards)
-        ]
-        if tuple(usual) in found:
-            found[tuple(usual)] = "_refused"
+        declared = {str(name): each.guards for name, each in self._machine.actions.items()}
+        for command in self._program.actions:
+            ranges = any(check.guard.startswith(RANGE_GUARD) for check in command.guards)
+            if declared[command.name] is None and not ranges and not command.depends_on:
+                found[_guards(command)] = "_refused"
         return found
 
     def _refused(self, name: str, command: Command) -> Method:

@@ -8,7 +8,7 @@ from opslifecycle_codegen.emit.state import has_stamps
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.initial_values import given
 from opslifecycle_codegen.ir.naming import command_method, setting
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import Type
@@ -21,7 +21,7 @@ def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
     for status in [*groups["live"], *groups["terminal"]]:
         for action in program.actions:
             legal = status in action.from_statuses
-            if legal and not _checks_only_the_status(program, action.name):
+            if legal and not _checks_only_the_status(program, action):
                 # Guards of its own may refuse a sample payload; the cell asserts nothing there.
                 continue
             target = f"{names.status}.{(action.to or status).upper()}" if legal else "None"
@@ -29,8 +29,10 @@ def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _checks_only_the_status(program: Program, name: str) -> bool:
-    return next(a.guards is None for n, a in program.machine.actions.items() if n == name)
+def _checks_only_the_status(program: Program, action: Command) -> bool:
+    declared = next(a for n, a in program.machine.actions.items() if n == action.name)
+    usual = program.usual_guards()
+    return declared.guards is None and all(check.guard in usual for check in action.guards)
 
 
 def may_refuse(program: Program) -> list[str]:

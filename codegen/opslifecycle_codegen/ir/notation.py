@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Loop
 
@@ -49,18 +51,22 @@ def notation(tree: Expression) -> str:
 def _test(tree: Expression) -> str:
     match tree:
         case expr.Compare(operands=operands, operators=operators):
-            first, *others = map(_inner, operands)
+            others = itertools.starmap(_beside, itertools.pairwise(operands))
             pairs = zip(operators, others, strict=True)
-            return first + "".join(f" {operator} {other}" for operator, other in pairs)
+            return _inner(operands[0]) + "".join(f" {sign} {other}" for sign, other in pairs)
         case expr.Among(value=value, many=many, negated=negated):
-            among = _inner(many) if isinstance(many, Expression) else f"[{_listed(many)}]"
+            among = (
+                _inner(many)
+                if isinstance(many, Expression)
+                else f"[{', '.join(_beside(value, each) for each in many)}]"
+            )
             return f"{_inner(value)} {'not in' if negated else 'in'} {among}"
         case expr.IsNone(value=value, negated=negated):
             return f"{_inner(value)} {'is not' if negated else 'is'} None"
         case expr.IsVariant(value=value, variant=variant, negated=negated):
             return f"{_inner(value)} {'is not' if negated else 'is'} {variant}"
         case expr.IsMember(value=value, member=member, negated=negated):
-            return f"{_inner(value)} {'is not' if negated else 'is'} {notation(member)}"
+            return f"{_inner(value)} {'is not' if negated else 'is'} {_beside(value, member)}"
     raise TypeError(type(tree).__name__)
 
 
@@ -68,6 +74,13 @@ def _literal(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value)
+
+
+def _beside(value: Expression, other: Expression) -> str:
+    """Return an operand behind another, whose type says of which closed set a member is."""
+    if isinstance(other, expr.Member) and not isinstance(value, expr.Member):
+        return other.word
+    return _inner(other)
 
 
 def _inner(tree: Expression) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from opslifecycle_codegen.base.diagnostics import Location
+from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Refusal, Root, roots_in
 from opslifecycle_codegen.ir.migrations import Migrations
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols, ViewInfo
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source import model
@@ -194,8 +196,21 @@ class Program:
         if declared is None or self.rollback is None:
             return ""
         everywhere = set(self.rollback.from_statuses) == set(self.symbols.status_groups["live"])
-        own = set(declared.guards or ()) - set(self.machine.default_guards)
+        own = {check.guard for check in self.rollback.guards} - self.usual_guards()
         return str(declared.method) if everywhere and not own else ""
+
+    def condition(self, check: Check) -> str:
+        """Return what a check asks for, as the machine file says it where a guard declares it."""
+        for name, guard in self.machine.guards.items():
+            if name == check.guard:
+                return " ".join(str(guard.when).split())
+        return notation(check.test)
+
+    def usual_guards(self) -> frozenset[str]:
+        """Return the guards of an action that declares none of its own."""
+        machine = self.machine
+        names = map(str, (*machine.global_guards, *machine.default_guards))
+        return frozenset({LEGAL_STATUS, *names})
 
     def record(self, name: str) -> RecordInfo:
         """Return what is known of a value or a variant, by its name."""

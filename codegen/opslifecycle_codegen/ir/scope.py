@@ -14,7 +14,6 @@ from opslifecycle_codegen.ir.types import (
     ENTITY,
     REGISTRY,
     ROW,
-    STATUSES,
     STR,
     Type,
     collection,
@@ -43,7 +42,7 @@ class Scope:
         if base == BARRIER:
             return {"unfinished": collection(symbols.entity_fields["id"])}
         if base == ACTION:
-            return {"label": STR, "from_statuses": STATUSES, "idempotent_in": STATUSES}
+            return {"label": STR}
         if base.kind == "enum":
             properties = symbols.enums[base.name].properties
             types = {name: info.type for name, info in properties.items()}

@@ -8,7 +8,6 @@ from typing import Any
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import FieldInfo, pascal
 from opslifecycle_codegen.ir.types import (
-    ACTION,
     BARRIER,
     BOOL,
     ENTITY,
@@ -39,7 +38,6 @@ class Layouts:
             REGISTRY.kind: symbols.registry_fields,
             ROW.kind: symbols.row_fields,
             BARRIER.kind: barrier,
-            ACTION.kind: ACTION_FIELDS,
         }
         self._tables: dict[tuple[str, str], tuple[dict[str, Any], Type]] = {}
         self._declare_properties(program)
