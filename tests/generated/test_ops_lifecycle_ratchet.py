@@ -30,7 +30,7 @@ from opslifecycle.operations.enums import (
 )
 from opslifecycle.operations.identifiers import OperationId, SessionId
 from opslifecycle.operations.registry import Registry
-from opslifecycle.operations.storage import CODEC, is_persistent, restore
+from opslifecycle.operations.storage import CODEC, is_persistent
 from opslifecycle.operations.values import (
     OperationPeerHandle,
     OperationProgressUpdate,
@@ -370,7 +370,7 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
         pytest.skip("the machine refuses or does not store a record of samples")
     store = _rt.store_at(path)
     authority = OperationAuthority(max_completed=1, max_concurrent=None)
-    restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
+    CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
     store.close()
     assert _rt.stored_fields(authority.records, is_persistent) == expected
     with Registry(store=_rt.store_at(path)) as registry:

@@ -83,6 +83,8 @@ THEN = {
     "sync.publication": _INTERRUPTS,
     "shell.retention": _RACES,
     "shell.settings": [],
+    "shell.build": [*_EFFECTS, "tests/test_golden.py", "tests/codegen/test_less.py", *_INTERRUPTS],
+    "shell.codec": [*_EFFECTS, "tests/test_golden.py"],
     "shell.engine": [*_EFFECTS, *_INTERRUPTS],
     "shell.executor": _INTERRUPTS,
     "shell.direct": [*_EFFECTS, *_INTERRUPTS],

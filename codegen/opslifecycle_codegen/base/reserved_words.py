@@ -16,8 +16,8 @@ TYPES = frozenset(
     {
         "Any", "AssertionError", "BaseException", "Callable", "ClassVar", "Hashable",
         "Iterable", "MagicMock", "Path", "Self", "Sequence", "TracebackType", "TypeAlias",
-        "Effects", "VERSION", "DIGEST", "CODEC", "OUTBOX", "INVARIANTS", "STEPS", "LOCK", "CELLS",
-        "BEFORE", "ILLEGAL",
+        "Effects", "VERSION", "DIGEST", "CODEC", "DEFINITION", "OUTBOX", "INVARIANTS", "STEPS",
+        "LOCK", "CELLS", "BEFORE", "ILLEGAL",
     }
 )  # fmt: skip
 

@@ -82,11 +82,6 @@ class RegistryLowering:
             return None
         return self._alias(watch.name), self._command(watch.name)
 
-    def discards(self) -> str:
-        """The authority's method that erases what was interrupted; empty if it could refuse."""
-        name = self._program.discards()
-        return self._command(name) if name else ""
-
     def _public_id(self) -> str:
         """Return the id of a new record, read from what the public method takes."""
         return Printer(self._program.symbols, public=True).code(self._program.create_id).text

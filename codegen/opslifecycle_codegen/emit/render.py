@@ -14,10 +14,10 @@ from opslifecycle_codegen.compat import lock
 from opslifecycle_codegen.emit import docs, layout, outbox, ratchet, storage, texts, types, views
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.authority import authority_view
+from opslifecycle_codegen.emit.definition import DefinitionLowering
 from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.environment import environment
 from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, public_definitions
-from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
 from opslifecycle_codegen.emit.store_test import store_test
@@ -227,7 +227,7 @@ class Renderer:
 
     def _constructor_parameters(self) -> list[str]:
         """Return what a registry is made with, each by its name."""
-        settings = setting_views(self._program, self._width)
+        settings = setting_views(self._program)
         parameters = [setting.parameter for setting in settings]
         if self._program.recovery is not None:
             parameters.append("store: _rt.Store | None = None")
@@ -259,42 +259,27 @@ class Renderer:
 
     def _base(self) -> dict[str, Any]:
         program, machine = self._program, self._program.machine
-        printer, retention = Printer(program.symbols, registry="authority"), program.retention
         lowering = RegistryLowering(program, self._names, self._width)
-        settings = setting_views(program, self._width)
-        stored = program.recovery is not None
         parameters = self._constructor_parameters()
-        call = self._names.outbox_message
         star = ["self", "*", *parameters] if parameters else ["self"]
-        begin = ["self"]
-        begin += ["store: _rt.Store | None", "stored: _rt.StoreContents"] if stored else []
-        begin += [setting.inside for setting in settings]
-        if machine.effects:
-            begin.append(f"on_effect: Callable[[{call}], object] | None")
         return {
+            "view": DefinitionLowering(program, self._names, self._width).view(),
             "methods": lowering.methods(),
             "has_invariants": bool(program.invariants),
-            "stored": stored,
-            "settings": settings,
-            "setting_names": [setting.name for setting in settings],
+            "stored": program.recovery is not None,
+            "settings": setting_views(program),
             "defaults": [
                 (f"DEFAULT_{name.upper()}", setting.default)
                 for name, setting in machine.settings.items()
                 if setting.default is not None
             ],
             "init": layout.call("def __init__", star, " -> None:", indent=4, width=self._width),
-            "begin": layout.call("def _begin", begin, " -> None:", indent=4, width=self._width),
             "feed": machine.feed,
             "listing_order": machine.listing is not None,
             "barrier": machine.barrier is not None,
             "feed_type": lowering.feed_type(),
-            "retention": retention,
-            "max_entries": printer.code(retention.max_entries).text if retention else "",
             "watched": lowering.watched(),
-            "unset": ["_rt.UNSET"] * len(settings),
             "own_effects": bool(machine.effects),
-            "ends_interrupted": bool(program.recovery and program.recovery.command),
-            "discard": lowering.discards(),
         }
 
     def _storage(self) -> dict[str, Any]:

@@ -40,7 +40,6 @@ class StorageView:
     is_persistent: list[str]
     sequence: list[str]
     recovered: list[str]
-    restore: list[str]
     migrations: list[MigrationStep]
     migration_functions: list[EditFunction]
 
@@ -90,17 +89,6 @@ class StorageLowering:
             members=members,
             is_persistent=layout.statement("return ", stays, "", indent=4, width=self._width),
             sequence=layout.statement("return ", put, "", indent=4, width=self._width),
-            restore=layout.call(
-                "def restore",
-                [
-                    f"authority: {self._names.authority}",
-                    "stored: _rt.StoreContents",
-                    "clock: _rt.Clock",
-                ],
-                f" -> list[{self._names.record}]:",
-                indent=0,
-                width=self._width,
-            ),
             migrations=steps,
             migration_functions=migrations.functions(),
             recovered=[

@@ -49,32 +49,6 @@ _IN_AUTHORITY = frozenset(
         "register",
     }
 )
-#: What the functions call otherwise that make a registry.
-_IN_REGISTRY = frozenset(
-    {
-        "body_of",
-        "entry_of",
-        "listing_keys",
-        "messages_of",
-        "restore",
-        "snapshot_of",
-        "serialize_state",
-        "weakref",
-        "authority",
-        "committer",
-        "effects",
-        "epoch_id",
-        "feed",
-        "outbox",
-        "listing",
-        "lock",
-        "on_effect",
-        "parts",
-        "state",
-        "store",
-        "stored",
-    }
-)
 #: What any function calls otherwise that has a record.
 _WITH_RECORD = frozenset(
     {
@@ -83,14 +57,12 @@ _WITH_RECORD = frozenset(
         "authority",
         "body",
         "body_of",
-        "by_text",
         "clock",
         "copy",
         "copy_of",
         "data",
         "entry",
         "entry_of",
-        "everything",
         "found",
         "id",
         "schema",
@@ -101,7 +73,6 @@ _WITH_RECORD = frozenset(
         "messages_of",
         "migrate",
         "message_snapshot",
-        "offset_ms",
         "serialize",
         "deserialize",
         "restore",
@@ -147,8 +118,8 @@ def entry_local(word: str) -> str:
 
 
 def setting(word: str) -> str:
-    """Return a setting, inside of what makes a registry."""
-    return _escaped(word, _BUILTINS | _IN_REGISTRY)
+    """Return a setting, as a parameter of the authority's constructor."""
+    return _escaped(word, _BUILTINS)
 
 
 def rule_function(word: str) -> str:

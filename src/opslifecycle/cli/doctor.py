@@ -15,7 +15,7 @@ from opslifecycle.stores.base import Commit, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.sqlite.reader import StoredRegistry
 
 from opslifecycle.operations import INVARIANTS, OperationAuthority
-from opslifecycle.operations.storage import deserialize, restore
+from opslifecycle.operations.storage import CODEC
 from opslifecycle.operations.views import entry_of
 
 
@@ -73,8 +73,8 @@ def _broken_invariants(store: Path, registry: StoredRegistry) -> list[str]:
         StoreDamagedError: If a registry could not be opened from what is stored.
     """
     for id, body in registry.stored.records.items():
-        registry.decode(deserialize, id, body)
+        registry.decode(CODEC.deserialize, id, body)
     Registry(store=_DryRun(store, registry.stored)).close()
     authority = OperationAuthority(max_completed=1, max_concurrent=None)
-    rows = [entry_of(each) for each in restore(authority, registry.stored, SYSTEM_CLOCK)]
+    rows = [entry_of(each) for each in CODEC.restore(authority, registry.stored, SYSTEM_CLOCK)]
     return [name for name, holds in INVARIANTS.items() if not holds(authority, rows, [])]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .async_registry import AsyncRegistry
 from .authority import Effects, OperationAuthority, OperationRecord
-from .base import DEFAULT_MAX_COMPLETED, OperationRegistryBase
+from .base import DEFAULT_MAX_COMPLETED, DEFINITION, OperationRegistryBase
 from .enums import (
     CompletionCursorConsumer,
     OperationCompletionFeedClass,
@@ -70,6 +70,7 @@ from .views import CompletionBatch, CompletionEntry, OperationLifecycleSnapshot
 __all__ = [
     "CODEC",
     "DEFAULT_MAX_COMPLETED",
+    "DEFINITION",
     "DIGEST",
     "INVARIANTS",
     "STEPS",

@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable
 from typing import Any, Self
 
 from opslifecycle.runtime import v1 as _rt
 
-from .authority import OperationAuthority
+from .authority import OperationAuthority, OperationRecord
 from .enums import (
     CompletionCursorConsumer,
     OperationCompletionWakeClass,
@@ -24,7 +23,7 @@ from .enums import (
 from .handles import OperationCompletionWatch, WaitAll, satisfied
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
 from .invariants import INVARIANTS
-from .storage import CODEC, restore, serialize, serialize_state
+from .storage import CODEC
 from .views import (
     CompletionBatch,
     CompletionEntry,
@@ -43,8 +42,37 @@ _listing_order = listing_order
 _satisfied = satisfied
 
 
+def _rows_max(authority: OperationAuthority) -> int:
+    return authority.max_completed
+
+
+DEFINITION = _rt.Definition(
+    authority=OperationAuthority,
+    listing_keys=listing_keys,
+    settings=(
+        _rt.Setting("max_completed", int, DEFAULT_MAX_COMPLETED, at_least=1),
+        _rt.Setting("max_concurrent", int | None),
+    ),
+    feed=_rt.FeedDefinition(
+        entry_of=entry_of,
+        batch=CompletionBatch,
+        epoch=RuntimeEpochId,
+        rows_max=_rows_max,
+        held_by_cursors=False,
+    ),
+    codec=CODEC,
+    terminate=OperationAuthority.recover_interrupted,
+    discard=OperationAuthority.rollback_unreturned_operation,
+)
+
+
 class OperationRegistryBase:
     """Base of both registries: what never blocks."""
+
+    _authority: OperationAuthority
+    _engine: _rt.Engine[OperationId, OperationRecord]
+    _executor: _rt.Executor
+    _feed: _rt.CompletionFeed[CompletionEntry, RuntimeEpochId]
 
     def __init__(
         self,
@@ -57,88 +85,20 @@ class OperationRegistryBase:
             _rt.check_count("max_completed", max_completed)
         if max_concurrent is not _rt.UNSET and max_concurrent is not None:
             _rt.check_count("max_concurrent", max_concurrent)
-        if store is not None:
-            _rt.check_instance("store", store, _rt.Store)
-        _opening = _rt.Opening(store)
-        try:
-            _stored = store.open(CODEC.schema) if store is not None else _rt.EMPTY
-            with _rt.reading(store):
-                self._begin(store, _stored, max_completed, max_concurrent)
-            if store is not None and _stored.state is not None:
-                self._recover(store.interrupted)
-        except BaseException as _error:
-            _opening.give_up(_error, self)
-            raise
-
-    def _begin(
-        self,
-        store: _rt.Store | None,
-        stored: _rt.StoreContents,
-        max_completed: int,
-        max_concurrent: int | None,
-    ) -> None:
-        state = _rt.data_of(stored.state) if stored.state is not None else {}
-        max_completed = _rt.setting(
-            "max_completed",
-            max_completed,
-            state,
-            DEFAULT_MAX_COMPLETED,
-            int,
-        )
-        max_concurrent = _rt.setting("max_concurrent", max_concurrent, state, None, int | None)
-        lock = _rt.PublicationLock()
-        authority = OperationAuthority(
-            max_completed=max(1, max_completed),
+        _rt.open_registry(
+            self,
+            DEFINITION,
+            max_completed=max_completed,
             max_concurrent=max_concurrent,
+            store=store,
         )
-        epoch_id = _rt.epoch_from(state, RuntimeEpochId)
-        feed: _rt.CompletionFeed[CompletionEntry, RuntimeEpochId] = _rt.CompletionFeed(
-            lock,
-            authority,
-            entry_of,
-            CompletionBatch,
-            epoch_id,
-        )
-        parts = _rt.FeedParts(feed, authority.max_completed, held_by_cursors=False)
-        self._feed = feed
-        listing = _rt.Listing(authority.records, listing_keys)
-        effects = _rt.EffectRunner(listing, parts)
-        effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
-        engine = _rt.Engine(authority, lock, effects)
-        executor: _rt.Executor
-        if store is None:
-            executor = _rt.DirectExecutor(engine)
-        else:
-            epoch = str(epoch_id)
-            committer = _rt.Committer(engine, store, CODEC, epoch, stored.state)
-            executor = _rt.GroupCommit(engine, committer)
-        self._authority = authority
-        self._engine = engine
-        self._executor = executor
-        executor.start()
-        # A registry that is dropped without being closed leaves nobody waiting for it.
-        weakref.finalize(self, self._executor.abandon).atexit = False
-
-    def _recover(self, interrupted: _rt.Interrupted | None) -> None:
-        terminate = OperationAuthority.recover_interrupted
-        discard = OperationAuthority.rollback_unreturned_operation
-        command = _rt.recovering(interrupted, terminate, discard)
-        if command is not None:
-            self._executor.run(command)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
 
         `restore` creates a registry from it.
         """
-
-        def held() -> tuple[list[_rt.RecordWrite], list[_rt.RecordWrite], str]:
-            records = [serialize(each) for each in self._authority.records.values()]
-            rows = [serialize(each) for each in self._feed.records()]
-            state = serialize_state(self._authority, str(self._feed.epoch_id))
-            return records, rows, state
-
-        return _rt.encode(CODEC.schema, *self._engine.lock.hold(held))
+        return _rt.export_registry(self._engine, DEFINITION)
 
     _capture = capture
 
@@ -157,22 +117,7 @@ class OperationRegistryBase:
             StoreDamagedError: The document was altered.
             InvalidValueError: The store is not empty.
         """
-        epoch_id = str(RuntimeEpochId.new())
-        stored = _rt.decode(document, CODEC.schema, epoch_id=epoch_id)
-        if store is not None:
-            _rt.check_instance("store", store, _rt.Store)
-        self = cls.__new__(cls)
-        opening = _rt.Opening(store)
-        try:
-            if store is not None:
-                _rt.fill(store, CODEC.schema, stored)
-            with _rt.reading(store):
-                self._begin(store, stored, _rt.UNSET, _rt.UNSET)
-            self._recover(None if store is None else store.interrupted)
-        except BaseException as error:
-            opening.give_up(error, self)
-            raise
-        return self
+        return _rt.import_registry(cls, DEFINITION, document, store=store)
 
     _restore = restore
 
@@ -313,12 +258,6 @@ class OperationRegistryBase:
 
         The call reads the whole state: for tests and diagnosis.
         """
-
-        def broken() -> list[str]:
-            barriers = self._engine.effects.barriers.all()
-            state = (self._authority, self._feed.entries(), barriers)
-            return [name for name, holds in INVARIANTS.items() if not holds(*state)]
-
-        return self._engine.lock.hold(broken)
+        return _rt.broken_invariants(self._engine, INVARIANTS)
 
     _broken_invariants = broken_invariants

@@ -307,19 +307,8 @@ def serialize_state(authority: OperationAuthority, epoch_id: str) -> str:
     return f"{text}}}"
 
 
-def restore(
-    authority: OperationAuthority,
-    stored: _rt.StoreContents,
-    clock: _rt.Clock,
-) -> list[OperationRecord]:
-    """Read the records and the fields that a store holds.
-
-    Gives the records that the feed rows are made from, the oldest first. Raises
-    InvalidValueError for what no registry has written.
-    """
-    if stored.state is None:
-        return []
-    state = _rt.data_of(stored.state)
+def restore_state(authority: OperationAuthority, state: _rt.Data) -> None:
+    """Set the fields of the registry from stored data."""
     if "next_completion_seq" in state:
         authority.next_completion_seq = _rt.count_from(state["next_completion_seq"])
     if "watermark" in state:
@@ -330,29 +319,12 @@ def restore(
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
         authority.cursors[consumer] = _rt.count_from(at)
-    by_text: dict[str, OperationRecord] = {}
-    for id, body in stored.records.items():
-        operation = by_text[id] = deserialize(id, body)
-        authority.records[operation.id] = operation
+
+
+def recover_fields(authority: OperationAuthority) -> None:
+    """Set the fields that follow from the records, or begin anew with each process."""
     authority.active_count = sum(1 for o in authority.records.values() if not o.status.terminal)
     authority.owner_retired = False
-    rows: list[OperationRecord] = []
-    for sequence in sorted(stored.rows):
-        id, body = stored.rows[sequence]
-        # If the record has gone, another may have its id: the row keeps it.
-        row = by_text[id] if stored.records.get(id) == body else deserialize(id, body)
-        if row.sequence != sequence:
-            raise _rt.InvalidValueError("sequence", f"the feed has it as {sequence}")
-        rows.append(row)
-    everything = [*authority.records.values(), *rows]
-    latest_ms = max((latest_ms_of(each) for each in everything), default=0)
-    offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
-    for operation in everything:
-        operation.clock_offset_ms = offset_ms
-    ended = [each for each in authority.records.values() if each.sequence is not None]
-    for operation in sorted(ended, key=_sequence_of):
-        authority.ended[operation.id] = operation
-    return rows
 
 
 def latest_ms_of(operation: OperationRecord) -> int:
@@ -365,15 +337,17 @@ def latest_ms_of(operation: OperationRecord) -> int:
     return max((time for time in times if time is not None), default=0)
 
 
-def _sequence_of(operation: OperationRecord) -> int:
-    return operation.sequence or 0
-
-
 CODEC = _rt.RecordCodec(
     schema=_rt.SchemaVersion("ops_lifecycle", VERSION, DIGEST),
     stage=stage,
     merge=merge,
     is_persistent=is_persistent,
     serialize=serialize,
+    deserialize=deserialize,
     serialize_state=serialize_state,
+    restore_state=restore_state,
+    recover_fields=recover_fields,
+    latest_ms_of=latest_ms_of,
+    has_sequence=True,
+    has_feed=True,
 )

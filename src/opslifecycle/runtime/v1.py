@@ -17,43 +17,41 @@ from opslifecycle.errors import (
     StoreVersionError,
     UnsupportedError,
 )
-from opslifecycle.shell.commands import acting_on_all, advancing, collecting, recovering
-from opslifecycle.shell.commits import Committer, RecordCodec
-from opslifecycle.shell.delivery import check_handler
-from opslifecycle.shell.direct import DirectExecutor
-from opslifecycle.shell.effects import EffectRunner, FeedParts
+from opslifecycle.shell.build import (
+    Definition,
+    FeedDefinition,
+    OutboxDefinition,
+    broken_invariants,
+    export_registry,
+    import_registry,
+    open_registry,
+)
+from opslifecycle.shell.codec import RecordCodec
+from opslifecycle.shell.commands import acting_on_all, advancing, collecting
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
-from opslifecycle.shell.export import decode, encode, fill, reading
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
-from opslifecycle.shell.group_commit import GroupCommit
-from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.messages import (
     DeadLetter,
     OutboxCommand,
     OutboxEntry,
     OutboxMessage,
     OutboxRules,
-    restored,
 )
-from opslifecycle.shell.opening import Opening, open_in_thread
+from opslifecycle.shell.opening import open_in_thread
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
-from opslifecycle.shell.settings import UNSET, epoch_from, setting
+from opslifecycle.shell.settings import UNSET, Setting
 from opslifecycle.stores.base import (
-    EMPTY,
     Data,
-    Interrupted,
     RecordWrite,
     SchemaVersion,
     Store,
     StoreContents,
-    is_outbox_key,
 )
 from opslifecycle.stores.migration import migrated, rename, respell
 from opslifecycle.sync.barriers import Barrier
-from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.anything import Anything
 from opslifecycle.values.checks import count as check_count
@@ -81,46 +79,40 @@ from opslifecycle.values.identifiers import Identifier
 from opslifecycle.values.token import ObligationToken, mint
 
 __all__ = [
-    "EMPTY",
     "SYSTEM_CLOCK",
     "UNSET",
     "Anything",
     "Barrier",
     "Clock",
     "ClosedSet",
-    "Committer",
     "CompletionFeed",
     "CursorOutOfRangeError",
     "Data",
     "DeadLetter",
-    "DirectExecutor",
-    "EffectRunner",
+    "Definition",
     "Engine",
     "Executor",
     "FeedBatch",
-    "FeedParts",
-    "GroupCommit",
+    "FeedDefinition",
     "Identifier",
     "InternalError",
-    "Interrupted",
     "InvalidSpecError",
     "InvalidValueError",
-    "Listing",
     "ObligationToken",
-    "Opening",
     "OpsLifecycleError",
     "OutOfRangeError",
     "Outbox",
     "OutboxCommand",
+    "OutboxDefinition",
     "OutboxEntry",
     "OutboxMessage",
     "OutboxRules",
     "Overlay",
     "Permission",
-    "PublicationLock",
     "RecordCodec",
     "RecordWrite",
     "SchemaVersion",
+    "Setting",
     "Store",
     "StoreContents",
     "StoreDamagedError",
@@ -130,11 +122,11 @@ __all__ = [
     "act_and_die",
     "acting_on_all",
     "advancing",
+    "broken_invariants",
     "check_count",
     "check_exact",
     "check_finite",
     "check_flag",
-    "check_handler",
     "check_instance",
     "check_many",
     "check_storable",
@@ -143,14 +135,11 @@ __all__ = [
     "count_from",
     "data_of",
     "declare_union",
-    "decode",
     "draft_of",
-    "encode",
     "encoded",
-    "epoch_from",
-    "fill",
+    "export_registry",
     "finish",
-    "is_outbox_key",
+    "import_registry",
     "json_text",
     "killed",
     "merge",
@@ -158,14 +147,11 @@ __all__ = [
     "mint",
     "omit_none",
     "open_in_thread",
+    "open_registry",
     "optional_count_from",
     "partial",
-    "reading",
-    "recovering",
     "rename",
     "respell",
-    "restored",
-    "setting",
     "store_at",
     "stored_fields",
     "structure",

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
     CommandBrokenOffError,
@@ -30,11 +29,12 @@ from opslifecycle.errors import (
     RegistryClosedError,
 )
 from opslifecycle.shell.batch import Batch, NotStorableError, without
+from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.mailbox import Mailbox, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
-from opslifecycle.stores.base import Commit, RecordWrite, SchemaVersion, Store
+from opslifecycle.stores.base import Commit, RecordWrite, Store
 from opslifecycle.sync.waking import Gate
 
 _log = logging.getLogger("opslifecycle")
@@ -46,18 +46,6 @@ DEFERRED_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 
 
-@attrs.frozen
-class RecordCodec:
-    """The conversion of a machine's state to data and back; generated."""
-
-    schema: SchemaVersion
-    stage: Callable[[Any], Any]
-    merge: Callable[[Any, Any], None]
-    is_persistent: Callable[[Any], bool]
-    serialize: Callable[[Any], RecordWrite]
-    serialize_state: Callable[[Any, str], str]
-
-
 class Committer:
     """The thread that decides, commits and publishes for a registry with a store."""
 
@@ -65,7 +53,7 @@ class Committer:
         self,
         engine: Engine[Any, Any],
         store: Store,
-        codec: RecordCodec,
+        codec: RecordCodec[Any],
         epoch_id: str,
         state: str | None,
     ) -> None:

@@ -129,10 +129,10 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.barriers: Barriers[IdT, Any] = Barriers()
         self.listing = listing
         self.outbox = outbox
-        self._feed = parts.feed if parts is not None else None
+        self.feed = parts.feed if parts is not None else None
         self._rows_max = parts.rows_max if parts is not None else 0
         self._held_by_cursors = parts is not None and parts.held_by_cursors
-        self._plans = _Plans(self.watchers, self.barriers, self._feed, outbox is not None)
+        self._plans = _Plans(self.watchers, self.barriers, self.feed, outbox is not None)
 
     def apply(
         self,
@@ -163,8 +163,8 @@ class EffectRunner(Generic[IdT, RecordT]):
 
     def evict_passed(self, authority: Any) -> None:
         """Evict what a cursor that has advanced no longer holds back."""
-        if self._held_by_cursors and self._feed is not None:
-            self._evict(authority, self._feed)
+        if self._held_by_cursors and self.feed is not None:
+            self._evict(authority, self.feed)
 
     def evict_passed_staged(self, authority: Any, retention: Retention) -> None:
         """Do what `evict_passed` does, within a batch."""
@@ -183,9 +183,9 @@ class EffectRunner(Generic[IdT, RecordT]):
 
     def begin(self) -> Retention:
         """Return the rows of the feed as the start of a batch."""
-        if self._feed is None:
+        if self.feed is None:
             return Retention((), 0, sys.maxsize)
-        return Retention(self._feed._rows, self._feed._head, self._rows_max, self._held_by_cursors)
+        return Retention(self.feed._rows, self.feed._head, self._rows_max, self._held_by_cursors)
 
     def apply_staged(
         self,
@@ -233,8 +233,8 @@ class EffectRunner(Generic[IdT, RecordT]):
             if self.listing.is_built:
                 self.listing.note(record.id)
         for record in evicted:
-            assert self._feed is not None
-            self._feed.drop_oldest()
+            assert self.feed is not None
+            self.feed.drop_oldest()
             if self.listing.is_built:
                 self.listing.note(record.id)
         if self.outbox is not None:
@@ -246,15 +246,15 @@ class EffectRunner(Generic[IdT, RecordT]):
 
     def restore(self, authority: Any, rows: list[Any]) -> None:
         """Store feed entries, oldest first, and evict those over the limit."""
-        if self._feed is None:
+        if self.feed is None:
             return
         retention = Retention(rows, 0, self._rows_max, self._held_by_cursors)
         retention.evict(authority)
-        self._feed._rows += rows[len(retention.evicted) :]
+        self.feed._rows += rows[len(retention.evicted) :]
 
     def end(self) -> None:
         """End every wait; twice is harmless."""
         self.watchers.close_all()
         self.barriers.fail_all(RegistryClosedError)
-        if self._feed is not None:
-            self._feed.close()
+        if self.feed is not None:
+            self.feed.close()

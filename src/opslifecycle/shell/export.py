@@ -92,7 +92,7 @@ def fill(store: Store, schema: SchemaVersion, stored: StoreContents) -> None:
 
 
 @contextlib.contextmanager
-def reading(store: Store | None) -> Iterator[None]:
+def reporting_damage(store: Store | None) -> Iterator[None]:
     """Report damage if the contents of the store cannot be read."""
     try:
         yield

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, final
 
+import attrs
 from opslifecycle.values.conversion import count_from, optional_count_from, structure
 from opslifecycle.values.identifiers import Identifier
 
@@ -21,25 +23,44 @@ class _Unset:
 UNSET: Any = _Unset()
 
 
-def setting(name: str, given: Any, state: dict[str, Any], default: Any, kind: Any) -> Any:
-    """Return the value of a setting.
+@attrs.frozen
+class Setting:
+    """A setting of a machine's registries.
 
-    Args:
-        name: What the store calls it.
-        given: What the constructor was given; UNSET for nothing.
-        state: What is stored of the registry; empty for a new one.
-        default: What the machine says.
+    Attributes:
+        name: Its name, for the constructor and the store.
         kind: Its type.
-
-    Raises:
-        InvalidValueError: If what is stored is no such value.
+        default: The machine's default.
+        at_least: The least value that the authority gets, whatever was given; None for any.
+        argument: The authority's parameter.
     """
-    if given is not UNSET:
-        return given
-    if name not in state:
-        return default
-    read = {int: count_from, int | None: optional_count_from}.get(kind)
-    return structure(state[name], kind) if read is None else read(state[name])
+
+    name: str
+    kind: Any
+    default: Any = None
+    at_least: int | None = attrs.field(default=None, kw_only=True)
+    argument: str = attrs.field(
+        default=attrs.Factory(lambda self: self.name, takes_self=True), kw_only=True
+    )
+
+    def value(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+        """Return the value: as given, else as stored, else the default.
+
+        Args:
+            given: What the constructor was given; UNSET for nothing.
+            state: The stored fields of the registry; empty for a new one.
+
+        Raises:
+            InvalidValueError: If the stored value is not of the type.
+        """
+        value = given.get(self.name, UNSET)
+        if value is UNSET:
+            value = self._read(state[self.name]) if self.name in state else self.default
+        return value if self.at_least is None else max(self.at_least, value)
+
+    def _read(self, stored: Any) -> Any:
+        read = {int: count_from, int | None: optional_count_from}.get(self.kind)
+        return structure(stored, self.kind) if read is None else read(stored)
 
 
 def epoch_from(state: dict[str, Any], kind: type[EpochT]) -> EpochT:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .async_registry import AsyncApprovalRegistry
 from .authority import Effects, RequestAuthority, RequestRecord
-from .base import DEFAULT_DECISIONS_MAX, RequestRegistryBase
+from .base import DEFAULT_DECISIONS_MAX, DEFINITION, RequestRegistryBase
 from .enums import (
     DecisionReader,
     RequestAction,
@@ -48,6 +48,7 @@ from .views import DecisionBatch, DecisionEntry, RequestSnapshot
 __all__ = [
     "CODEC",
     "DEFAULT_DECISIONS_MAX",
+    "DEFINITION",
     "DIGEST",
     "INVARIANTS",
     "OUTBOX",

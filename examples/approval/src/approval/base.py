@@ -6,19 +6,26 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from opslifecycle.runtime import v1 as _rt
 
-from .authority import RequestAuthority
-from .enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency
+from .authority import RequestAuthority, RequestRecord
+from .enums import (
+    DecisionReader,
+    RequestAction,
+    RequestEffect,
+    RequestKind,
+    RequestStatus,
+    Standing,
+    Urgency,
+)
 from .handles import BatchWait, RequestWatch, satisfied
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
-from .storage import CODEC, body_of, messages_of, restore, serialize, serialize_state
+from .storage import CODEC, body_of
 from .views import (
     DecisionBatch,
     DecisionEntry,
@@ -37,8 +44,40 @@ _listing_order = listing_order
 _satisfied = satisfied
 
 
+def _rows_max(authority: RequestAuthority) -> int:
+    return authority.decisions_max
+
+
+DEFINITION = _rt.Definition(
+    authority=RequestAuthority,
+    listing_keys=listing_keys,
+    settings=(_rt.Setting("decisions_max", int, DEFAULT_DECISIONS_MAX, at_least=1),),
+    feed=_rt.FeedDefinition(
+        entry_of=entry_of,
+        batch=DecisionBatch,
+        epoch=FeedId,
+        rows_max=_rows_max,
+        held_by_cursors=False,
+    ),
+    outbox=_rt.OutboxDefinition(
+        rules=OUTBOX,
+        effects=RequestEffect,
+        actions=RequestAction,
+        snapshot_of=snapshot_of,
+        body_of=body_of,
+    ),
+    codec=CODEC,
+)
+
+
 class RequestRegistryBase:
     """Base of both registries: what never blocks."""
+
+    _authority: RequestAuthority
+    _engine: _rt.Engine[RequestId, RequestRecord]
+    _executor: _rt.Executor
+    _feed: _rt.CompletionFeed[DecisionEntry, FeedId]
+    _outbox: _rt.Outbox
 
     def __init__(
         self,
@@ -49,89 +88,20 @@ class RequestRegistryBase:
     ) -> None:
         if decisions_max is not _rt.UNSET:
             _rt.check_count("decisions_max", decisions_max)
-        _rt.check_handler(on_effect)
-        if store is not None:
-            _rt.check_instance("store", store, _rt.Store)
-        _opening = _rt.Opening(store)
-        try:
-            _stored = store.open(CODEC.schema) if store is not None else _rt.EMPTY
-            with _rt.reading(store):
-                self._begin(store, _stored, decisions_max, on_effect)
-            if store is not None and _stored.state is not None:
-                self._recover(store.interrupted)
-        except BaseException as _error:
-            _opening.give_up(_error, self)
-            raise
-
-    def _begin(
-        self,
-        store: _rt.Store | None,
-        stored: _rt.StoreContents,
-        decisions_max: int,
-        on_effect: Callable[[RequestOutboxMessage], object] | None,
-    ) -> None:
-        state = _rt.data_of(stored.state) if stored.state is not None else {}
-        decisions_max = _rt.setting(
-            "decisions_max",
-            decisions_max,
-            state,
-            DEFAULT_DECISIONS_MAX,
-            int,
+        _rt.open_registry(
+            self,
+            DEFINITION,
+            decisions_max=decisions_max,
+            store=store,
+            on_effect=on_effect,
         )
-        lock = _rt.PublicationLock()
-        authority = RequestAuthority(
-            decisions_max=max(1, decisions_max),
-        )
-        epoch_id = _rt.epoch_from(state, FeedId)
-        feed: _rt.CompletionFeed[DecisionEntry, FeedId] = _rt.CompletionFeed(
-            lock,
-            authority,
-            entry_of,
-            DecisionBatch,
-            epoch_id,
-        )
-        parts = _rt.FeedParts(feed, authority.decisions_max, held_by_cursors=False)
-        self._feed = feed
-        listing = _rt.Listing(authority.records, listing_keys)
-        outbox = _rt.Outbox(lock, snapshot_of, body_of, on_effect, OUTBOX)
-        self._outbox = outbox
-        effects = _rt.EffectRunner(listing, parts, outbox)
-        effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
-        engine = _rt.Engine(authority, lock, effects)
-        executor: _rt.Executor
-        if store is None:
-            executor = _rt.DirectExecutor(engine)
-        else:
-            epoch = str(epoch_id)
-            committer = _rt.Committer(engine, store, CODEC, epoch, stored.state)
-            executor = _rt.GroupCommit(engine, committer)
-        self._authority = authority
-        self._engine = engine
-        self._executor = executor
-        executor.start()
-        outbox.restore(messages_of(stored))
-        # A registry that is dropped without being closed leaves nobody waiting for it.
-        weakref.finalize(self, self._executor.abandon).atexit = False
-
-    def _recover(self, interrupted: _rt.Interrupted | None) -> None:
-        command = _rt.recovering(interrupted, None, None)
-        if command is not None:
-            self._executor.run(command)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
 
         `restore` creates a registry from it.
         """
-
-        def held() -> tuple[list[_rt.RecordWrite], list[_rt.RecordWrite], str]:
-            records = [serialize(each) for each in self._authority.records.values()]
-            records += self._outbox.writes()
-            rows = [serialize(each) for each in self._feed.records()]
-            state = serialize_state(self._authority, str(self._feed.epoch_id))
-            return records, rows, state
-
-        return _rt.encode(CODEC.schema, *self._engine.lock.hold(held))
+        return _rt.export_registry(self._engine, DEFINITION)
 
     _capture = capture
 
@@ -150,22 +120,7 @@ class RequestRegistryBase:
             StoreDamagedError: The document was altered.
             InvalidValueError: The store is not empty.
         """
-        epoch_id = str(FeedId.new())
-        stored = _rt.decode(document, CODEC.schema, epoch_id=epoch_id)
-        if store is not None:
-            _rt.check_instance("store", store, _rt.Store)
-        self = cls.__new__(cls)
-        opening = _rt.Opening(store)
-        try:
-            if store is not None:
-                _rt.fill(store, CODEC.schema, stored)
-            with _rt.reading(store):
-                self._begin(store, stored, _rt.UNSET, None)
-            self._recover(None if store is None else store.interrupted)
-        except BaseException as error:
-            opening.give_up(error, self)
-            raise
-        return self
+        return _rt.import_registry(cls, DEFINITION, document, store=store)
 
     _restore = restore
 
@@ -291,12 +246,6 @@ class RequestRegistryBase:
 
         The call reads the whole state: for tests and diagnosis.
         """
-
-        def broken() -> list[str]:
-            barriers = self._engine.effects.barriers.all()
-            state = (self._authority, self._feed.entries(), barriers)
-            return [name for name, holds in INVARIANTS.items() if not holds(*state)]
-
-        return self._engine.lock.hold(broken)
+        return _rt.broken_invariants(self._engine, INVARIANTS)
 
     _broken_invariants = broken_invariants

@@ -9,11 +9,9 @@ from __future__ import annotations
 from opslifecycle.runtime import v1 as _rt
 
 from .authority import RequestAuthority, RequestRecord
-from .enums import DecisionReader, RequestAction, RequestEffect, RequestStatus
+from .enums import DecisionReader, RequestStatus
 from .identifiers import RequestId
-from .outbox import OUTBOX
 from .values import Ask, Decision, Denied, Expired, Granted, Vote
-from .views import RequestSnapshot, snapshot_of
 
 VERSION = 1
 DIGEST = "eaca1464a6eb0a0028bc2e4954b12c9b888d613db3c7e69f071de46849544372"
@@ -220,19 +218,8 @@ def serialize_state(authority: RequestAuthority, epoch_id: str) -> str:
     )
 
 
-def restore(
-    authority: RequestAuthority,
-    stored: _rt.StoreContents,
-    clock: _rt.Clock,
-) -> list[RequestRecord]:
-    """Read the records and the fields that a store holds.
-
-    Gives the records that the feed rows are made from, the oldest first. Raises
-    InvalidValueError for what no registry has written.
-    """
-    if stored.state is None:
-        return []
-    state = _rt.data_of(stored.state)
+def restore_state(authority: RequestAuthority, state: _rt.Data) -> None:
+    """Set the fields of the registry from stored data."""
     if "open_count" in state:
         authority.open_count = _rt.count_from(state["open_count"])
     if "decisions" in state:
@@ -247,30 +234,10 @@ def restore(
         # A consumer that the machine has gained since begins at the start.
         at = state["cursors"].get(consumer.value, 0)
         authority.cursors[consumer] = _rt.count_from(at)
-    by_text: dict[str, RequestRecord] = {}
-    for id, body in stored.records.items():
-        if _rt.is_outbox_key(id):
-            continue
-        request = by_text[id] = deserialize(id, body)
-        authority.records[request.id] = request
 
-    rows: list[RequestRecord] = []
-    for sequence in sorted(stored.rows):
-        id, body = stored.rows[sequence]
-        # If the record has gone, another may have its id: the row keeps it.
-        row = by_text[id] if stored.records.get(id) == body else deserialize(id, body)
-        if row.sequence != sequence:
-            raise _rt.InvalidValueError("sequence", f"the feed has it as {sequence}")
-        rows.append(row)
-    everything = [*authority.records.values(), *rows]
-    latest_ms = max((latest_ms_of(each) for each in everything), default=0)
-    offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
-    for request in everything:
-        request.clock_offset_ms = offset_ms
-    ended = [each for each in authority.records.values() if each.sequence is not None]
-    for request in sorted(ended, key=_sequence_of):
-        authority.ended[request.id] = request
-    return rows
+
+def recover_fields(authority: RequestAuthority) -> None:
+    """Set the fields that follow from the records, or begin anew with each process."""
 
 
 def latest_ms_of(request: RequestRecord) -> int:
@@ -282,31 +249,18 @@ def latest_ms_of(request: RequestRecord) -> int:
     return max((time for time in times if time is not None), default=0)
 
 
-def _sequence_of(request: RequestRecord) -> int:
-    return request.sequence or 0
-
-
-def messages_of(stored: _rt.StoreContents) -> list[_rt.OutboxEntry]:
-    """Return the outbox messages that a store holds, by their numbers."""
-    return _rt.restored(
-        stored.records,
-        RequestEffect,
-        RequestAction,
-        OUTBOX,
-        message_snapshot,
-    )
-
-
-def message_snapshot(id: str, body: str) -> RequestSnapshot:
-    """Return the snapshot of an outbox message, from the stored data of its record."""
-    return snapshot_of(deserialize(id, body), 0)
-
-
 CODEC = _rt.RecordCodec(
     schema=_rt.SchemaVersion("approval", VERSION, DIGEST),
     stage=stage,
     merge=merge,
     is_persistent=is_persistent,
     serialize=serialize,
+    deserialize=deserialize,
     serialize_state=serialize_state,
+    restore_state=restore_state,
+    recover_fields=recover_fields,
+    latest_ms_of=latest_ms_of,
+    has_sequence=True,
+    has_feed=True,
+    has_outbox=True,
 )

@@ -20,7 +20,7 @@ from approval.authority import RequestAuthority, RequestRecord
 from approval.enums import DecisionReader, RequestKind, RequestStatus, Standing, Urgency
 from approval.identifiers import PersonId, RequestId
 from approval.registry import ApprovalRegistry
-from approval.storage import CODEC, is_persistent, restore
+from approval.storage import CODEC, is_persistent
 from approval.values import Ask, Vote
 
 LOCK = Path(__file__).parents[2] / "machine/approval.lock.json"
@@ -230,7 +230,7 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
         pytest.skip("the machine refuses or does not store a record of samples")
     store = _rt.store_at(path)
     authority = RequestAuthority(decisions_max=1)
-    restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
+    CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
     store.close()
     assert _rt.stored_fields(authority.records, is_persistent) == expected
     with ApprovalRegistry(store=_rt.store_at(path)) as registry:

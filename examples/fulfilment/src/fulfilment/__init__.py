@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .async_registry import AsyncFulfilmentRegistry
 from .authority import Effects, OrderAuthority, OrderRecord
-from .base import OrderRegistryBase
+from .base import DEFINITION, OrderRegistryBase
 from .enums import OrderEffect, OrderStatus
 from .errors import OrderExistsError, OrderNotFoundError, WrongStageError
 from .handles import OrderWatch
@@ -24,6 +24,7 @@ from .views import OrderSnapshot
 
 __all__ = [
     "CODEC",
+    "DEFINITION",
     "DIGEST",
     "INVARIANTS",
     "VERSION",

@@ -6,17 +6,16 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, Self
 
 from opslifecycle.runtime import v1 as _rt
 
-from .authority import OrderAuthority
+from .authority import OrderAuthority, OrderRecord
 from .enums import OrderStatus
 from .handles import OrderWatch
 from .identifiers import OrderId
 from .invariants import INVARIANTS
-from .storage import CODEC, restore, serialize, serialize_state
+from .storage import CODEC
 from .views import OrderSnapshot, listing_keys, listing_order, snapshot_of
 
 _watch = OrderAuthority.watch
@@ -24,62 +23,29 @@ _snapshot_of = snapshot_of
 _listing_order = listing_order
 
 
+DEFINITION = _rt.Definition(
+    authority=OrderAuthority,
+    listing_keys=listing_keys,
+    codec=CODEC,
+)
+
+
 class OrderRegistryBase:
     """Base of both registries: what never blocks."""
 
+    _authority: OrderAuthority
+    _engine: _rt.Engine[OrderId, OrderRecord]
+    _executor: _rt.Executor
+
     def __init__(self, *, store: _rt.Store | None = None) -> None:
-        if store is not None:
-            _rt.check_instance("store", store, _rt.Store)
-        _opening = _rt.Opening(store)
-        try:
-            _stored = store.open(CODEC.schema) if store is not None else _rt.EMPTY
-            with _rt.reading(store):
-                self._begin(store, _stored)
-            if store is not None and _stored.state is not None:
-                self._recover(store.interrupted)
-        except BaseException as _error:
-            _opening.give_up(_error, self)
-            raise
-
-    def _begin(self, store: _rt.Store | None, stored: _rt.StoreContents) -> None:
-        lock = _rt.PublicationLock()
-        authority = OrderAuthority()
-        listing = _rt.Listing(authority.records, listing_keys)
-        effects = _rt.EffectRunner(listing, None)
-        effects.restore(authority, restore(authority, stored, _rt.SYSTEM_CLOCK))
-        engine = _rt.Engine(authority, lock, effects)
-        executor: _rt.Executor
-        if store is None:
-            executor = _rt.DirectExecutor(engine)
-        else:
-            epoch = ""
-            committer = _rt.Committer(engine, store, CODEC, epoch, stored.state)
-            executor = _rt.GroupCommit(engine, committer)
-        self._authority = authority
-        self._engine = engine
-        self._executor = executor
-        executor.start()
-        # A registry that is dropped without being closed leaves nobody waiting for it.
-        weakref.finalize(self, self._executor.abandon).atexit = False
-
-    def _recover(self, interrupted: _rt.Interrupted | None) -> None:
-        command = _rt.recovering(interrupted, None, None)
-        if command is not None:
-            self._executor.run(command)
+        _rt.open_registry(self, DEFINITION, store=store)
 
     def capture(self) -> dict[str, Any]:
         """Return the state of this instant as a JSON-ready document.
 
         `restore` creates a registry from it.
         """
-
-        def held() -> tuple[list[_rt.RecordWrite], list[_rt.RecordWrite], str]:
-            records = [serialize(each) for each in self._authority.records.values()]
-            rows: list[_rt.RecordWrite] = []
-            state = serialize_state(self._authority, "")
-            return records, rows, state
-
-        return _rt.encode(CODEC.schema, *self._engine.lock.hold(held))
+        return _rt.export_registry(self._engine, DEFINITION)
 
     _capture = capture
 
@@ -98,21 +64,7 @@ class OrderRegistryBase:
             StoreDamagedError: The document was altered.
             InvalidValueError: The store is not empty.
         """
-        stored = _rt.decode(document, CODEC.schema)
-        if store is not None:
-            _rt.check_instance("store", store, _rt.Store)
-        self = cls.__new__(cls)
-        opening = _rt.Opening(store)
-        try:
-            if store is not None:
-                _rt.fill(store, CODEC.schema, stored)
-            with _rt.reading(store):
-                self._begin(store, stored)
-            self._recover(None if store is None else store.interrupted)
-        except BaseException as error:
-            opening.give_up(error, self)
-            raise
-        return self
+        return _rt.import_registry(cls, DEFINITION, document, store=store)
 
     _restore = restore
 
@@ -169,12 +121,6 @@ class OrderRegistryBase:
 
         The call reads the whole state: for tests and diagnosis.
         """
-
-        def broken() -> list[str]:
-            barriers = self._engine.effects.barriers.all()
-            state = (self._authority, (), barriers)
-            return [name for name, holds in INVARIANTS.items() if not holds(*state)]
-
-        return self._engine.lock.hold(broken)
+        return _rt.broken_invariants(self._engine, INVARIANTS)
 
     _broken_invariants = broken_invariants

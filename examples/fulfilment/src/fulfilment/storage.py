@@ -147,28 +147,12 @@ def serialize_state(authority: OrderAuthority, epoch_id: str) -> str:
     return "{}"
 
 
-def restore(
-    authority: OrderAuthority,
-    stored: _rt.StoreContents,
-    clock: _rt.Clock,
-) -> list[OrderRecord]:
-    """Read the records and the fields that a store holds.
+def restore_state(authority: OrderAuthority, state: _rt.Data) -> None:
+    """Set the fields of the registry from stored data."""
 
-    Raises InvalidValueError for what no registry has written.
-    """
-    if stored.state is None:
-        return []
-    for id, body in stored.records.items():
-        order = deserialize(id, body)
-        authority.records[order.id] = order
 
-    rows: list[OrderRecord] = []
-    everything = [*authority.records.values(), *rows]
-    latest_ms = max((latest_ms_of(each) for each in everything), default=0)
-    offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
-    for order in everything:
-        order.clock_offset_ms = offset_ms
-    return rows
+def recover_fields(authority: OrderAuthority) -> None:
+    """Set the fields that follow from the records, or begin anew with each process."""
 
 
 def latest_ms_of(order: OrderRecord) -> int:
@@ -187,5 +171,9 @@ CODEC = _rt.RecordCodec(
     merge=merge,
     is_persistent=is_persistent,
     serialize=serialize,
+    deserialize=deserialize,
     serialize_state=serialize_state,
+    restore_state=restore_state,
+    recover_fields=recover_fields,
+    latest_ms_of=latest_ms_of,
 )

@@ -20,7 +20,7 @@ from fulfilment.authority import OrderAuthority, OrderRecord
 from fulfilment.enums import OrderStatus
 from fulfilment.identifiers import OrderId
 from fulfilment.registry import FulfilmentRegistry
-from fulfilment.storage import CODEC, is_persistent, restore
+from fulfilment.storage import CODEC, is_persistent
 
 LOCK = Path(__file__).parents[2] / "machine/fulfilment.lock.json"
 
@@ -2264,7 +2264,7 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
         pytest.skip("the machine refuses or does not store a record of samples")
     store = _rt.store_at(path)
     authority = OrderAuthority()
-    restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
+    CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
     store.close()
     assert _rt.stored_fields(authority.records, is_persistent) == expected
     with FulfilmentRegistry(store=_rt.store_at(path)) as registry:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .async_registry import AsyncLampRegistry
 from .authority import Effects, LampAuthority, LampRecord
-from .base import LampRegistryBase
+from .base import DEFINITION, LampRegistryBase
 from .enums import LampEffect, LampStatus
 from .errors import LampError, LampExistsError, LampNotFoundError
 from .handles import LampWatch
@@ -23,6 +23,7 @@ from .views import LampSnapshot
 
 __all__ = [
     "CODEC",
+    "DEFINITION",
     "DIGEST",
     "VERSION",
     "AbstractLampRegistry",

@@ -115,23 +115,12 @@ def serialize_state(authority: LampAuthority, epoch_id: str) -> str:
     return "{}"
 
 
-def restore(
-    authority: LampAuthority,
-    stored: _rt.StoreContents,
-    clock: _rt.Clock,
-) -> list[LampRecord]:
-    """Read the records and the fields that a store holds.
+def restore_state(authority: LampAuthority, state: _rt.Data) -> None:
+    """Set the fields of the registry from stored data."""
 
-    Raises InvalidValueError for what no registry has written.
-    """
-    if stored.state is None:
-        return []
-    for id, body in stored.records.items():
-        lamp = deserialize(id, body)
-        authority.records[lamp.id] = lamp
 
-    rows: list[LampRecord] = []
-    return rows
+def recover_fields(authority: LampAuthority) -> None:
+    """Set the fields that follow from the records, or begin anew with each process."""
 
 
 CODEC = _rt.RecordCodec(
@@ -140,5 +129,8 @@ CODEC = _rt.RecordCodec(
     merge=merge,
     is_persistent=is_persistent,
     serialize=serialize,
+    deserialize=deserialize,
     serialize_state=serialize_state,
+    restore_state=restore_state,
+    recover_fields=recover_fields,
 )

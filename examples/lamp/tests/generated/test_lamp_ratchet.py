@@ -20,7 +20,7 @@ from lamp.authority import LampAuthority, LampRecord
 from lamp.enums import LampStatus
 from lamp.identifiers import LampId
 from lamp.registry import LampRegistry
-from lamp.storage import CODEC, is_persistent, restore
+from lamp.storage import CODEC, is_persistent
 
 LOCK = Path(__file__).parents[2] / "machine/lamp.lock.json"
 
@@ -161,7 +161,7 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
         pytest.skip("the machine refuses or does not store a record of samples")
     store = _rt.store_at(path)
     authority = LampAuthority()
-    restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
+    CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)
     store.close()
     assert _rt.stored_fields(authority.records, is_persistent) == expected
     with LampRegistry(store=_rt.store_at(path)) as registry:
