@@ -17,6 +17,7 @@ from opslifecycle.work.operation import (
 )
 from opslifecycle.work.retry import Backoff, Retry
 from opslifecycle.work.supervisor import RESULT_CHARACTERS_MAX, Supervisor
+from opslifecycle.work.threads import ThreadOperation, ThreadSupervisor
 
 __all__ = [
     "RESULT_CHARACTERS_MAX",
@@ -34,6 +35,8 @@ __all__ = [
     "Supervisor",
     "SupervisorClosedError",
     "ThreadConsumer",
+    "ThreadOperation",
+    "ThreadSupervisor",
     "UnknownOperation",
     "WorkCancelled",
     "WorkNotRecordedError",

@@ -16,6 +16,7 @@ from opslifecycle import (
     OperationTerminalOutcome,
 )
 from opslifecycle.work.job import Job, Phase
+from opslifecycle.work.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from opslifecycle.work.supervisor import Supervisor
@@ -82,13 +83,7 @@ class Operation:
             if self._job is None or self._job.phase is Phase.ENDED:
                 return await self._supervisor.cancel(self.id, reason)
             self._supervisor._cancel_job(self._job, reason)
-        try:
-            outcome = await self._watch
-        except ChannelClosedError:
-            return UnknownOperation()
-        if isinstance(outcome, Cancelled) and not was_done:
-            return WorkCancelled(outcome)
-        return AlreadyFinished(outcome)
+        return await _answer(self._watch, was_done)
 
     async def progress(self) -> AsyncIterator[OperationProgressUpdate]:
         """Iterate over the progress of the work until it ends; a slow reader sees the latest.
@@ -118,3 +113,28 @@ class Operation:
 
     def __repr__(self) -> str:
         return f"<Operation {self.id}{' (ended)' if self.done() else ''}>"
+
+
+async def cancel_record(lifecycle: Lifecycle, id: OperationId, reason: str | None) -> CancelAnswer:
+    """End a record whose work runs elsewhere, or nowhere."""
+    try:
+        watch = lifecycle.watch(id)
+    except lifecycle.over:
+        return UnknownOperation()
+    was_done = watch.done()
+    if not was_done:
+        try:
+            await lifecycle.cancel(id, reason)
+        except lifecycle.over:
+            pass
+    return await _answer(watch, was_done)
+
+
+async def _answer(watch: OperationCompletionWatch, was_done: bool) -> CancelAnswer:
+    try:
+        outcome = await watch
+    except ChannelClosedError:
+        return UnknownOperation()
+    if isinstance(outcome, Cancelled) and not was_done:
+        return WorkCancelled(outcome)
+    return AlreadyFinished(outcome)

@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 
 from opslifecycle import (
     AsyncRegistry,
-    Cancelled,
     ChannelClosedError,
     InvalidValueError,
     OperationId,
@@ -27,30 +26,27 @@ from opslifecycle.work.ends import Cancel, describe
 from opslifecycle.work.errors import SupervisorClosedError, WorkNotRecordedError
 from opslifecycle.work.job import Job, Phase, Process
 from opslifecycle.work.lifecycle import Label, OperationLifecycle
-from opslifecycle.work.operation import (
-    AlreadyFinished,
-    CancelAnswer,
-    Operation,
-    UnknownOperation,
-    WorkCancelled,
-)
+from opslifecycle.work.operation import CancelAnswer, Operation, cancel_record
 from opslifecycle.work.progress import Progress
 from opslifecycle.work.queue import FairQueue
 from opslifecycle.work.recorder import Recorder
 from opslifecycle.work.retry import Retry
 from opslifecycle.work.runner import Runner
+from opslifecycle.work.threads import ThreadSupervisor
 from opslifecycle.work.waiting import as_completed
 
 #: The default of `result_characters_max`.
 RESULT_CHARACTERS_MAX = 1_000_000
+_BLOCK_ENDED = "the supervisor's block has ended"
 _ERASED = "its record was erased, or the registry was closed"
 
 
 class Supervisor:
     """Runs coroutines, functions and processes, and records in a registry how each ends.
 
-    Use it as `async with Supervisor(...) as work:`. Every operation that it starts has ended when
-    the block ends, in the registry and in fact.
+    Use it as `async with Supervisor(...) as work:`. In threads, `with Supervisor(...) as work:`
+    gives a `ThreadSupervisor`. Every operation that it starts has ended when the block ends, in
+    the registry and in fact.
 
     Args:
         registry: Where the operations are recorded. It stays open.
@@ -91,9 +87,11 @@ class Supervisor:
         self._recorder = Recorder(self._lifecycle, store_patience_seconds)
         # Those below exist while the block runs.
         self._loop: asyncio.AbstractEventLoop
+        self._threads: ThreadSupervisor
         self._progress: Progress
         self._runner: Runner
         self._is_open = False
+        self._end_reason = _BLOCK_ENDED
         # Every job that has not ended, which keeps its task from being collected.
         self._jobs: dict[OperationId, Job] = {}
         self._queue: FairQueue[Job] = FairQueue()
@@ -115,6 +113,7 @@ class Supervisor:
             self._lifecycle, self._recorder, self._progress, self._executor, self._characters_max
         )
         self._is_open = True
+        self._end_reason = _BLOCK_ENDED
         return self
 
     async def __aexit__(
@@ -125,7 +124,7 @@ class Supervisor:
     ) -> None:
         cancelled = False
         if kind is not None or self._on_exit == "cancel":
-            self._cancel_all("the supervisor's block has ended")
+            self._cancel_all(_BLOCK_ENDED)
         while self._jobs or self._starting:
             self._changed.clear()
             try:
@@ -143,8 +142,23 @@ class Supervisor:
         if given_up and kind is None:
             raise WorkNotRecordedError(tuple(given_up), list(given_up.values())[-1])
 
+    def __enter__(self) -> ThreadSupervisor:
+        threads = ThreadSupervisor(self)
+        threads.open()
+        self._threads = threads
+        return threads
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._threads.close(kind, error, traceback)
+
     def _cancel_all(self, reason: str) -> None:
         self._is_open = False
+        self._end_reason = reason
         for job in list(self._jobs.values()):
             self._cancel_job(job, reason)
 
@@ -258,7 +272,7 @@ class Supervisor:
         job.watch.add_done_callback(lambda: self._record_ended(job))
         if not self._is_open:
             # The block began to end meanwhile.
-            self._cancel_job(job, "the supervisor's block has ended")
+            self._cancel_job(job, self._end_reason)
         self._dispatch()
 
     def _check_open(self) -> None:
@@ -344,23 +358,7 @@ class Supervisor:
         job = self._jobs.get(id)
         if job is not None and job.phase is not Phase.ENDED:
             return await Operation(self, id, job.watch, job).cancel(reason)
-        try:
-            watch = self._lifecycle.watch(id)
-        except OperationNotFoundError:
-            return UnknownOperation()
-        was_done = watch.done()
-        if not was_done:
-            try:
-                await self._lifecycle.cancel(id, reason)
-            except self._lifecycle.over:
-                pass
-        try:
-            outcome = await watch
-        except ChannelClosedError:
-            return UnknownOperation()
-        if isinstance(outcome, Cancelled) and not was_done:
-            return WorkCancelled(outcome)
-        return AlreadyFinished(outcome)
+        return await cancel_record(self._lifecycle, id, reason)
 
     # Waiting ------------------------------------------------------------------------------------
 

@@ -1,0 +1,245 @@
+"""The supervisor for threads: the same, with calls that block. It runs a loop in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opslifecycle import (
+    OperationId,
+    OperationKind,
+    OperationProgressUpdate,
+    OperationTerminalOutcome,
+    RunId,
+    SessionId,
+    WaitAllResult,
+)
+from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.errors import EventLoopBlockedError
+from opslifecycle.work.errors import SupervisorClosedError
+from opslifecycle.work.job import Process
+from opslifecycle.work.operation import CancelAnswer, Operation
+from opslifecycle.work.retry import Retry
+
+if TYPE_CHECKING:
+    from opslifecycle.work.supervisor import Supervisor
+
+T = TypeVar("T")
+
+
+class ThreadOperation:
+    """An operation, for threads; otherwise as `Operation`."""
+
+    __slots__ = ("_operation", "_threads", "id")
+
+    def __init__(self, threads: ThreadSupervisor, operation: Operation) -> None:
+        self.id = operation.id
+        self._threads = threads
+        self._operation = operation
+
+    def done(self) -> bool:
+        """Return whether the operation has ended."""
+        return self._operation.done()
+
+    def result(self, timeout: float | None = None) -> OperationTerminalOutcome:
+        """Block until the operation has ended, and return its outcome.
+
+        Raises:
+            TimeoutError: The time is up. The operation goes on.
+            ChannelClosedError: The registry was closed first, or the record was rolled back.
+        """
+        return self._operation._watch.result(timeout)
+
+    def cancel(self, reason: str | None = None) -> CancelAnswer:
+        """End the work and the record together, and return once both have ended."""
+        return self._threads._call(self._operation.cancel(reason))
+
+    def progress(self) -> Iterator[OperationProgressUpdate]:
+        """Iterate over the progress of the work until it ends; a slow reader sees the latest."""
+        updates = self._operation.progress()
+        try:
+            while (update := self._threads._call(_next_of(updates))) is not None:
+                yield update
+        finally:
+            self._threads._call(_close(updates))
+
+    def __repr__(self) -> str:
+        return f"<Thread{repr(self._operation)[1:]}"
+
+
+async def _next_of(updates: AsyncIterator[T]) -> T | None:
+    return await anext(updates, None)
+
+
+async def _close(updates: Any) -> None:
+    await updates.aclose()
+
+
+class ThreadSupervisor:
+    """What `with Supervisor(...) as work:` gives: a supervisor for threads.
+
+    Functions run in threads, coroutine functions in the loop of the supervisor's own thread. Every
+    method can be called in any thread, except in that loop.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._loop = asyncio.new_event_loop()
+        self._is_over = False
+        self._exit: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._serve, name="opslifecycle-supervisor", daemon=True
+        )
+
+    # The block, which belongs to the supervisor -------------------------------------------------
+
+    def open(self) -> None:
+        """Start the thread and open the supervisor in it."""
+        self._thread.start()
+        try:
+            self._call(self._supervisor.__aenter__())
+        except BaseException:
+            self._end_thread()
+            raise
+
+    def close(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the supervisor. An interrupt cancels the work and is raised once it has ended."""
+        closing = self._submit(self._supervisor.__aexit__(kind, error, traceback))
+        interrupt: BaseException | None = None
+        while not closing.done():
+            try:
+                closing.exception()
+            except BaseException as raised:
+                interrupt = raised
+                self._loop.call_soon_threadsafe(
+                    self._supervisor._cancel_all, "the supervisor's block was interrupted"
+                )
+        self._end_thread()
+        if interrupt is not None:
+            raise interrupt
+        if self._exit is not None and kind is None:
+            raise self._exit
+        closing.result()
+
+    def _serve(self) -> None:
+        while not self._is_over:
+            try:
+                self._loop.run_forever()
+            except (KeyboardInterrupt, SystemExit) as error:
+                # Raised by a coroutine; it is to reach the thread of the block.
+                self._exit = error
+                self._supervisor._cancel_all(f"other work raised {type(error).__name__}")
+
+    def _end_thread(self) -> None:
+        self._is_over = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    # Calls --------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        work: Callable[..., Any] | Process | list[str] | tuple[str, ...],
+        *arguments: Any,
+        name: str | None = None,
+        key: str | None = None,
+        timeout: float | None = None,
+        retry: Retry | None = None,
+        priority: int = 0,
+        owner: SessionId | None = None,
+        kind: OperationKind = OperationKind.BACKGROUND_TOOL_OP,
+    ) -> ThreadOperation:
+        """Register an operation that runs `work` once there is room; see `Supervisor.start`."""
+        starting = self._supervisor.start(
+            work,
+            *arguments,
+            name=name,
+            key=key,
+            timeout=timeout,
+            retry=retry,
+            priority=priority,
+            owner=owner,
+            kind=kind,
+        )
+        return ThreadOperation(self, self._call(starting))
+
+    def cancel(self, id: OperationId, reason: str | None = None) -> CancelAnswer:
+        """End an operation, and its work if this supervisor runs it."""
+        return self._call(self._supervisor.cancel(id, reason))
+
+    def gather(
+        self,
+        operations: Iterable[ThreadOperation],
+        *,
+        run_id: RunId | None = None,
+        timeout: float | None = None,
+    ) -> WaitAllResult:
+        """Wait until all of the operations have ended, through a barrier of the registry.
+
+        Raises:
+            TimeoutError: The time is up. The barrier is given up.
+        """
+        ids = [operation.id for operation in operations]
+        return self._supervisor._lifecycle.wait_all(run_id or RunId.new(), ids).result(timeout)
+
+    def as_completed(
+        self, operations: Iterable[ThreadOperation], *, timeout: float | None = None
+    ) -> Iterator[ThreadOperation]:
+        """Iterate over operations as they end, each once.
+
+        Args:
+            operations: The operations.
+            timeout: How many seconds all of them may take together.
+
+        Raises:
+            TimeoutError: The time is up. The operations go on.
+        """
+        pending = dict.fromkeys(operations)
+        ended: SimpleQueue[ThreadOperation] = SimpleQueue()
+        end_ms = None if timeout is None else SYSTEM_CLOCK.monotonic_ms() + timeout * 1000
+        for each in list(pending):
+            each._operation._watch.add_done_callback(partial(ended.put, each))
+        while pending:
+            left = None
+            if end_ms is not None:
+                left = max(0.0, (end_ms - SYSTEM_CLOCK.monotonic_ms()) / 1000)
+            try:
+                operation = ended.get(timeout=left)
+            except Empty:
+                raise TimeoutError from None
+            # A watch may call back more than once.
+            if operation in pending:
+                del pending[operation]
+                yield operation
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop, and block until it has ended."""
+        calling = self._submit(coroutine)
+        try:
+            return calling.result()
+        except BaseException:
+            # An interrupt of this thread; without effect if the coroutine itself raised.
+            calling.cancel()
+            raise
+
+    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise EventLoopBlockedError
+        if self._loop.is_closed():
+            coroutine.close()
+            raise SupervisorClosedError
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
