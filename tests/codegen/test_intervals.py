@@ -150,7 +150,7 @@ def test_sums_are_read_and_values_put_in() -> None:
     assert linear(tree("min(a, b)")) is None
     assert linear(tree("f")) is None
     written = substituted(tree("a - b if a > b else c"), {"a": tree("b + 1")})
-    assert notation(written) == "((b + 1) - b) if ((b + 1) > b) else c"
+    assert notation(written) == "b + 1 - b if b + 1 > b else c"
 
 
 numbers = st.integers(0, 6)

@@ -94,6 +94,91 @@ def test_the_formulas_lead_to_as_many_states_as_the_search(path: Path) -> None:
     assert walked(relation(scenario)) == counted(scenario) > 100
 
 
+READS = (
+    ("ids:\n", "ids:\n  HallId: {summary: Names a hall.}\n  AskId: {summary: Names a wait.}\n"),
+    (
+        "\nstatuses:",
+        """
+values:
+  Fee:
+    summary: What a gate costs.
+    tag: kind
+    variants:
+      Free: {summary: Nothing.}
+      Coins:
+        summary: Some coins.
+        fields: {count: int, many: {type: bool, always: count > 1}}
+
+statuses:""",
+    ),
+    (
+        "  coins: {type: int, initial: '0'}",
+        """\
+  coins: {type: int, initial: '0'}
+  number: {type: int, initial: registry.installed}
+  fee: {type: Fee, initial: 'Coins(registry.installed + 1, true)'}
+
+registry:
+  installed: {type: int, initial: '0', summary: How many gates were put up.}""",
+    ),
+    (
+        "  guards: [new]\n  to: locked",
+        """\
+  guards: [new]
+  update: {registry.installed: registry.installed + 1}
+  to: locked""",
+    ),
+    ("methods: [push], from", "methods: [push], guards: [known, dear], from"),
+    (
+        "\nillegal_transition:",
+        """\
+  dear: {when: gate.fee is Coins and gate.fee.many, error: {no_such_gate: {id: id}}}
+
+illegal_transition:""",
+    ),
+    (
+        "\nwatch:",
+        """
+barrier:
+  summary: Wait until some gates are taken away.
+  method: wait_all
+  key: {hall: HallId}
+  active_per_key_max: 1
+  request_id: AskId
+  wait: Wait
+  result: Gone
+  token: Token
+  guards:
+    - repeated: {no_such_gate: {id: id}}
+    - busy: {busy: {at: 1}}
+    - unknown: {no_such_gate: {id: id}}
+
+invariants:
+  the_gone_are_not_waited_for:
+    summary: No barrier waits for a gate that was taken away.
+    expr: all(g.id not in b.unfinished or not g.status.terminal for b in barriers for g in gates)
+  the_first_is_cheap:
+    summary: Only the first gate costs one coin.
+    expr: all(g.fee is Coins and g.fee.many == (g.number > 0) for g in gates)
+
+watch:""",
+    ),
+    (
+        "  no_such_gate:",
+        "  busy: {class: BusyError, fields: {at: int}, message: '{at}'}\n  no_such_gate:",
+    ),
+)
+
+
+def test_the_formulas_read_constructors_collections_and_initial_values() -> None:
+    text = (ROOT / "tests/codegen/turnstile.yaml").read_text(encoding="utf-8")
+    for old, new in READS:
+        assert old in text
+        text = text.replace(old, new, 1)
+    scenario = scenarios(program_of(text.encode(), "turnstile.yaml"))[0]
+    assert walked(relation(scenario)) == counted(scenario) > 100
+
+
 @needs_spin
 def test_spin_counts_as_many_states_of_the_shipped_machine() -> None:
     found = search("waiting").found

@@ -269,7 +269,7 @@ class _Analyzer:
             message = f"json: {str(rule)!r} is no rule; there are omit_none and keep_none"
             self._diagnostics.add(declared.mark, "unknown-name", message)
         keep = rule == "keep_none" or (rule is None and not left_out)
-        return ViewInfo(str(name), typed.type, declared.expr, keep), typed
+        return ViewInfo(str(name), typed.type, keep), typed
 
     def _entry(self) -> tuple[tuple[tuple[ViewInfo, Expression], ...], tuple[str, ...]]:
         """Return the feed entry: of an ended record, so what an end gives is there."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from opslifecycle_codegen.emit.texts import line
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
+from opslifecycle_codegen.ir.expr import Expression, Member
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check, Command, Program
 
 
@@ -81,10 +83,10 @@ def _command_lines(program: Program, command: Command) -> list[str]:
         lines.append("    erases the record")
     else:
         lines.append(f"    to {command.to}" if command.to else "    changes no status")
-    lines += [f"    needs {_need(check, program)}" for check in command.guards]
-    lines += [f"    sets {target}: {text}" for target, text in _updates(program, command)]
+    lines += [f"    needs {_need(check)}" for check in command.guards]
+    lines += [f"    sets {notation(u.target)}: {notation(u.value)}" for u in command.updates]
     if command.outcome is not None:
-        lines.append(f"    outcome {_outcome(program, command)}")
+        lines.append(f"    outcome {_outcome(command.outcome)}")
     own = [effect for effect in command.effects if effect not in BUILT_IN_EFFECTS]
     if own:
         lines.append(f"    effects {', '.join(own)}")
@@ -93,26 +95,14 @@ def _command_lines(program: Program, command: Command) -> list[str]:
     return lines
 
 
-def _updates(program: Program, command: Command) -> Iterator[tuple[str, str]]:
-    """Yield what a command sets, in the words of the machine."""
-    machine = program.machine
-    if command is program.erase:
-        return
-    declared = next((a for name, a in machine.actions.items() if name == command.name), None)
-    rollback = machine.rollback if command is program.rollback else None
-    for target, value in (declared or rollback or machine.create).update.items():
-        yield str(target), " ".join(str(value).split())
+def _outcome(outcome: Expression) -> str:
+    """Return an outcome; of the status itself only the word."""
+    return outcome.word if isinstance(outcome, Member) else notation(outcome)
 
 
-def _outcome(program: Program, command: Command) -> str:
-    """Return the outcome of an action, in the words of the machine."""
-    declared = next(a for name, a in program.machine.actions.items() if name == command.name)
-    return " ".join(str(declared.outcome or command.to).split())
-
-
-def _need(check: Check, program: Program) -> str:
+def _need(check: Check) -> str:
     legal = check.guard == LEGAL_STATUS
-    condition = "a status that allows it" if legal else program.condition(check)
+    condition = "a status that allows it" if legal else check.condition
     return f"{check.guard}: {condition}, else {check.error}"
 
 

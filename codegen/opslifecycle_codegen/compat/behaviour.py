@@ -52,7 +52,7 @@ def _facts(program: Program) -> Iterator[Fact]:
     for name, check in checks.items():
         # The test of the status is told by the statuses from which an action is legal.
         if name and name != LEGAL_STATUS:
-            yield Fact(f"the guard {name}", program.condition(check), "", "", "guard-changed")
+            yield Fact(f"the guard {name}", check.condition, "", "", "guard-changed")
     for name, rejection in machine.errors.items():
         facts = ", ".join(f"{n}: {t}" for n, t in program.error_fields[name].items())
         signature = f"{rejection.class_}({facts})"

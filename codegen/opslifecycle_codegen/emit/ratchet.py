@@ -6,12 +6,14 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.state import has_stamps
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
+from opslifecycle_codegen.ir.expr import Literal
 from opslifecycle_codegen.ir.initial_values import given
 from opslifecycle_codegen.ir.naming import command_method, setting
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.ir.types import BOOL, Type
 
 
 def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
@@ -40,18 +42,20 @@ def may_refuse(program: Program) -> list[str]:
 
     A guard that only makes sure of the record, or of a flag as it is at first, lets it through.
     """
-    machine = program.machine
-    passing = {f"{machine.entity} is not None"}
-    for name, field in machine.registry.items():
-        passing |= {f"not registry.{name}"} if field.initial == "false" else set()
-        passing |= {f"registry.{name}"} if field.initial == "true" else set()
-    common = dict.fromkeys([*machine.global_guards, *machine.default_guards])
-    guards = {str(name): guard for name, guard in machine.guards.items()}
-    return [
-        str(name)
-        for name in common
-        if name != LEGAL_STATUS and str(guards[str(name)].when).strip() not in passing
-    ]
+    passing = {f"{program.machine.entity} is not None"}
+    for name, first in program.registry_initial.items():
+        if first in (Literal(BOOL, True), Literal(BOOL, False)):
+            passing.add(
+                f"registry.{name}" if first == Literal(BOOL, True) else f"not registry.{name}"
+            )
+    usual = program.usual_guards() - {LEGAL_STATUS}
+    common = {
+        check.guard: check
+        for action in program.actions
+        for check in action.guards
+        if check.guard in usual
+    }
+    return [name for name, check in common.items() if notation(check.test) not in passing]
 
 
 def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:

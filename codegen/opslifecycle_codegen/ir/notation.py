@@ -7,15 +7,17 @@ import itertools
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Loop
 
-#: What needs no brackets where it stands in another expression.
-_ATOMS = (
-    expr.Literal, expr.Member, expr.StatusSet, expr.Name, expr.Field, expr.Count, expr.Extreme,
-    expr.Construct, expr.Quantified,
-)  # fmt: skip
+#: How firmly a kind of expression holds together; anything else as firmly as `_ATOM`.
+_CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _ATOM = range(7)
+_FIRMNESS: dict[type[Expression], int] = {
+    expr.Conditional: _CHOICE, expr.Or: _OR, expr.And: _AND, expr.Not: _NOT, expr.Compare: _TEST,
+    expr.Among: _TEST, expr.IsNone: _TEST, expr.IsVariant: _TEST, expr.IsMember: _TEST,
+    expr.Arithmetic: _SUM,
+}  # fmt: skip
 
 
 def notation(tree: Expression) -> str:
-    """Return an expression, in brackets nowhere but inside."""
+    """Return an expression, in brackets nowhere but where it needs them."""
     match tree:
         case expr.Literal(value=value):
             return _literal(value)
@@ -26,21 +28,22 @@ def notation(tree: Expression) -> str:
         case expr.Name(name=name):
             return name
         case expr.Field(base=base, name=name):
-            return f"{_inner(base)}.{name}"
+            return f"{_within(base)}.{name}"
         case expr.Count(base=base, key=key):
-            return f"{_inner(base)}[{notation(key)}]"
+            return f"{_within(base)}[{notation(key)}]"
         case expr.And(operands=operands):
-            return " and ".join(map(_inner, operands))
+            return " and ".join(_within(each, _NOT) for each in operands)
         case expr.Or(operands=operands):
-            return " or ".join(map(_inner, operands))
+            return " or ".join(_within(each, _AND) for each in operands)
         case expr.Not(operand=operand):
-            return f"not {_inner(operand)}"
+            return f"not {_within(operand, _NOT)}"
         case expr.Arithmetic(operator=operator, left=left, right=right):
-            return f"{_inner(left)} {operator} {_inner(right)}"
+            return f"{_within(left, _SUM)} {operator} {_within(right)}"
         case expr.Extreme(function=function, operands=operands):
             return f"{function}({_listed(operands)})"
         case expr.Conditional(test=test, then=then, otherwise=otherwise):
-            return f"{_inner(then)} if {_inner(test)} else {_inner(otherwise)}"
+            chosen = f"{_within(then, _OR)} if {_within(test, _OR)}"
+            return f"{chosen} else {_within(otherwise, _CHOICE)}"
         case expr.Construct(variant=variant, arguments=arguments):
             return f"{variant}({_listed(arguments)})"
         case expr.Quantified(function=function, element=element, loops=loops):
@@ -53,21 +56,25 @@ def _test(tree: Expression) -> str:
         case expr.Compare(operands=operands, operators=operators):
             others = itertools.starmap(_beside, itertools.pairwise(operands))
             pairs = zip(operators, others, strict=True)
-            return _inner(operands[0]) + "".join(f" {sign} {other}" for sign, other in pairs)
+            first = _within(operands[0], _SUM)
+            return first + "".join(f" {sign} {other}" for sign, other in pairs)
         case expr.Among(value=value, many=many, negated=negated):
-            among = (
-                _inner(many)
-                if isinstance(many, Expression)
-                else f"[{', '.join(_beside(value, each) for each in many)}]"
-            )
-            return f"{_inner(value)} {'not in' if negated else 'in'} {among}"
+            if isinstance(many, Expression):
+                among = _within(many, _SUM)
+            else:
+                among = f"[{', '.join(_beside(value, each) for each in many)}]"
+            return f"{_within(value, _SUM)} {'not in' if negated else 'in'} {among}"
         case expr.IsNone(value=value, negated=negated):
-            return f"{_inner(value)} {'is not' if negated else 'is'} None"
+            return f"{_within(value, _SUM)} {_is(negated)} None"
         case expr.IsVariant(value=value, variant=variant, negated=negated):
-            return f"{_inner(value)} {'is not' if negated else 'is'} {variant}"
+            return f"{_within(value, _SUM)} {_is(negated)} {variant}"
         case expr.IsMember(value=value, member=member, negated=negated):
-            return f"{_inner(value)} {'is not' if negated else 'is'} {_beside(value, member)}"
+            return f"{_within(value, _SUM)} {_is(negated)} {_beside(value, member)}"
     raise TypeError(type(tree).__name__)
+
+
+def _is(negated: bool) -> str:
+    return "is not" if negated else "is"
 
 
 def _literal(value: object) -> str:
@@ -80,12 +87,13 @@ def _beside(value: Expression, other: Expression) -> str:
     """Return an operand behind another, whose type says of which closed set a member is."""
     if isinstance(other, expr.Member) and not isinstance(value, expr.Member):
         return other.word
-    return _inner(other)
+    return _within(other, _SUM)
 
 
-def _inner(tree: Expression) -> str:
+def _within(tree: Expression, firmness: int = _ATOM) -> str:
+    """Return a part of another expression, in brackets if it holds together less firmly."""
     text = notation(tree)
-    return text if isinstance(tree, _ATOMS) else f"({text})"
+    return text if _FIRMNESS.get(type(tree), _ATOM) >= firmness else f"({text})"
 
 
 def _listed(trees: tuple[Expression, ...]) -> str:
@@ -93,8 +101,8 @@ def _listed(trees: tuple[Expression, ...]) -> str:
 
 
 def _loop(loop: Loop) -> str:
-    many = notation(loop.many) if isinstance(loop.many, Expression) else loop.many
-    tests = "".join(f" if {_inner(test)}" for test in loop.tests)
+    many = loop.many if isinstance(loop.many, str) else _within(loop.many, _OR)
+    tests = "".join(f" if {_within(test, _OR)}" for test in loop.tests)
     return f"for {loop.variable} in {many}{tests}"
 
 
@@ -103,3 +111,9 @@ def update_notation(target: expr.Field, value: Expression) -> str:
     if isinstance(value, expr.Arithmetic) and notation(value.left) == notation(target):
         return f"{notation(target)} {value.operator}= {notation(value.right)}"
     return f"{notation(target)} = {notation(value)}"
+
+
+def condition_notation(lets: tuple[tuple[str, Expression], ...], test: Expression) -> str:
+    """Return the condition of a guard, behind it what its names stand for."""
+    bound = ", ".join(f"{name} = {notation(tree)}" for name, tree in lets)
+    return f"{notation(test)} where {bound}" if bound else notation(test)

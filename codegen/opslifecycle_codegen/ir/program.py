@@ -8,7 +8,7 @@ from opslifecycle_codegen.base.diagnostics import Location
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Field, Name, Refusal, Root, roots_in
 from opslifecycle_codegen.ir.migrations import Migrations
-from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.notation import condition_notation
 from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols, ViewInfo
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source import model
@@ -37,6 +37,11 @@ class Check:
     def error(self) -> str:
         """The class of the error."""
         return self.refusal.error
+
+    @property
+    def condition(self) -> str:
+        """What has to hold, in the notation of the machine."""
+        return condition_notation(self.lets, self.test)
 
     def reads(self, root: Root) -> bool:
         """Return whether any of it reads something."""
@@ -198,13 +203,6 @@ class Program:
         everywhere = set(self.rollback.from_statuses) == set(self.symbols.status_groups["live"])
         own = {check.guard for check in self.rollback.guards} - self.usual_guards()
         return str(declared.method) if everywhere and not own else ""
-
-    def condition(self, check: Check) -> str:
-        """Return what a check asks for, as the machine file says it where a guard declares it."""
-        for name, guard in self.machine.guards.items():
-            if name == check.guard:
-                return " ".join(str(guard.when).split())
-        return notation(check.test)
 
     def usual_guards(self) -> frozenset[str]:
         """Return the guards of an action that declares none of its own."""

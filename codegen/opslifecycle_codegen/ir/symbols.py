@@ -9,7 +9,6 @@ from attrs import Factory, define, frozen
 
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source.type_model import ValueField
-from opslifecycle_codegen.source.words import Expr
 
 # A longer name for some statuses says less than a short one and the list it stands for.
 _CONSTANT_CHARACTERS_MAX = 40
@@ -99,11 +98,10 @@ class UnionInfo:
 
 @frozen
 class ViewInfo:
-    """A field of a view (snapshot, feed entry): its type and the expression that fills it."""
+    """A field of a view (snapshot, feed entry): its type, and whether its JSON keeps a None."""
 
     name: str
     type: Type
-    expr: Expr
     keep_none: bool = True
 
 
