@@ -9,6 +9,7 @@ import subprocess
 
 from opslifecycle.work.cancelling import finished
 from opslifecycle.work.ends import AttemptEnd, Raised, Reported, Returned
+from opslifecycle.work.guarding import GO, Guardian, gated
 from opslifecycle.work.job import Job, Process
 
 #: How long to read on after the group has ended. A process that has left the group may keep the
@@ -51,7 +52,7 @@ class _Outputs(asyncio.SubprocessProtocol):
             self.exited.set_result(None)
 
 
-async def as_process(job: Job, output_max: int) -> AttemptEnd:
+async def as_process(job: Job, output_max: int, guardian: Guardian) -> AttemptEnd:
     """Run a process; stopping it ends its whole group."""
     process = job.work
     assert isinstance(process, Process)
@@ -66,7 +67,7 @@ async def as_process(job: Job, output_max: int) -> AttemptEnd:
 
     job.interrupt = stop
     # In a task, because a start that is broken off would leave a process that no one ends.
-    starting = asyncio.ensure_future(_start(process, output_max))
+    starting = asyncio.ensure_future(_start(process, output_max, guardian))
     await finished(starting, cancel)
     try:
         transport, outputs = starting.result()
@@ -74,6 +75,7 @@ async def as_process(job: Job, output_max: int) -> AttemptEnd:
         return Raised(error)
     ending = asyncio.ensure_future(_end(transport, outputs, stopping, process.grace_seconds))
     await finished(ending, cancel)
+    guardian.discard(transport.get_pid())
     try:
         code = ending.result()
     except BaseException as error:
@@ -83,17 +85,30 @@ async def as_process(job: Job, output_max: int) -> AttemptEnd:
     return _conclude(code, outputs, output_max)
 
 
-async def _start(process: Process, output_max: int) -> tuple[asyncio.SubprocessTransport, _Outputs]:
-    return await asyncio.get_running_loop().subprocess_exec(
+async def _start(
+    process: Process, output_max: int, guardian: Guardian
+) -> tuple[asyncio.SubprocessTransport, _Outputs]:
+    transport, outputs = await asyncio.get_running_loop().subprocess_exec(
         lambda: _Outputs(output_max),
-        *process.argv,
-        stdin=subprocess.DEVNULL,
+        *gated(process),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
         cwd=process.cwd,
         env=process.env,
     )
+    try:
+        guardian.add(transport.get_pid())
+        gate = transport.get_pipe_transport(0)
+        assert isinstance(gate, asyncio.WriteTransport)
+        gate.write(GO)
+        gate.close()
+    except BaseException:
+        # Without a guardian it does not become the program.
+        transport.close()
+        raise
+    return transport, outputs
 
 
 async def _end(

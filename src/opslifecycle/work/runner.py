@@ -24,6 +24,7 @@ from opslifecycle.work.ends import (
     describe,
     result_of,
 )
+from opslifecycle.work.guarding import Guardian
 from opslifecycle.work.job import Job, Phase, Process
 from opslifecycle.work.lifecycle import Lifecycle
 from opslifecycle.work.processes import as_process
@@ -50,6 +51,7 @@ class Runner:
         self._executor = executor
         self._threads: ThreadPoolExecutor | None = None
         self._characters_max = characters_max
+        self._guardian = Guardian()
 
     async def run(self, job: Job) -> None:
         """Run a job to the record of its end.
@@ -86,7 +88,8 @@ class Runner:
         job.phase = Phase.ENDED
 
     def close(self) -> None:
-        """End the threads, none of which has work any more."""
+        """End threads and guardian, which have no work any more."""
+        self._guardian.close()
         if self._threads is not None:
             self._threads.shutdown()
 
@@ -127,7 +130,7 @@ class Runner:
 
     def _work(self, job: Job) -> Awaitable[AttemptEnd]:
         if isinstance(job.work, Process):
-            return as_process(job, self._characters_max)
+            return as_process(job, self._characters_max, self._guardian)
         if runs_in_loop(job.work):
             return in_loop(job)
         if isinstance(self._executor, ThreadPoolExecutor):
