@@ -8,12 +8,18 @@ renamed there. `types` renames classes, which no data names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
-from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES, Migration, Migrations
+from opslifecycle_codegen.ir.migrations import (
+    RECORD,
+    REGISTRY,
+    TYPES,
+    JsonScalar,
+    Migration,
+    Migrations,
+)
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import BOOL, INT, STR, Type
 from opslifecycle_codegen.source import property_model
@@ -128,7 +134,7 @@ class _Checker:
                     message = f"{part!s} still has {name!s} in version {version}"
                     self._diagnostics.add(name.mark, "name-collision", message)
 
-    def _added(self, part: Text, name: Text, node: Node) -> Any:
+    def _added(self, part: Text, name: Text, node: Node) -> JsonScalar:
         """Return the JSON value of a field that older data has not."""
         type = self._fields(part).get(name)
         if type is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from attrs import frozen
 
@@ -17,6 +16,7 @@ from opslifecycle_codegen.base.diagnostics import (
 )
 from opslifecycle_codegen.compat import compare, lock
 from opslifecycle_codegen.compat.compare import Change
+from opslifecycle_codegen.compat.lock import Lock
 from opslifecycle_codegen.compat.migrations import applied
 from opslifecycle_codegen.emit import user_templates, write
 from opslifecycle_codegen.emit.render import Renderer
@@ -126,9 +126,7 @@ def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]
     return {folder / path.name: path.read_text(encoding="utf-8") for path in found}
 
 
-def _unexplained(
-    program: Program, old: dict[str, Any], new: dict[str, Any]
-) -> list[tuple[Change, str]]:
+def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, str]]:
     """Return the breaking changes that no migration answers for, each with what to do."""
     version = program.machine.version
     steps = program.migrations.steps

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import frozen
+
+from opslifecycle_codegen.compat.lock import Lock
 
 COMPATIBLE = "compatible"
 SOURCE = "breaking-source"
@@ -84,7 +84,7 @@ class Change:
         return f"{self.kind}: {self.text} [{self.rule}]"
 
 
-def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+def changes(old: Lock, new: Lock) -> list[Change]:
     """Return the differences between two locks, in the order of what was there before."""
     found: list[Change] = []
     for name, members in old["closed_sets"].items():
@@ -110,7 +110,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     return found
 
 
-def _messages(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+def _messages(old: Lock, new: Lock) -> list[Change]:
     """What changed in what outbox messages say; an argument that is new is just not there."""
     found: list[Change] = []
     for name, members in old["sets"].items():

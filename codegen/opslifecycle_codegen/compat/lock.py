@@ -16,11 +16,15 @@ FORMAT = 2
 SUFFIX = ".lock.json"
 
 
+#: A lock as JSON data, of any format that was ever written.
+Lock = dict[str, Any]
+
+
 class InvalidLockError(Exception):
     """A lock file that cannot be read."""
 
 
-def lock_of(program: Program, digest: str) -> dict[str, Any]:
+def lock_of(program: Program, digest: str) -> Lock:
     """Return the lock of a machine, as JSON data."""
     symbols = program.symbols
     values = {
@@ -79,12 +83,12 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
     return {"fields": fields, "registry": registry}
 
 
-def dump(lock: dict[str, Any]) -> str:
+def dump(lock: Lock) -> str:
     """Return the text of a lock file."""
     return json.dumps(lock, indent=2, ensure_ascii=False) + "\n"
 
 
-def load(text: str, path: str) -> dict[str, Any]:
+def load(text: str, path: str) -> Lock:
     """Return a lock read back; InvalidLockError says what is wrong with it."""
     try:
         lock = json.loads(text)
@@ -104,7 +108,7 @@ def load(text: str, path: str) -> dict[str, Any]:
     return lock
 
 
-def outputs(lock: dict[str, Any], path: str) -> dict[PurePosixPath, str]:
+def outputs(lock: Lock, path: str) -> dict[PurePosixPath, str]:
     """Return what the project's own templates printed last: each file with its digest."""
     found = lock.get("outputs", {})
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):

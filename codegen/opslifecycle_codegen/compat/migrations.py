@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from opslifecycle_codegen.compat.lock import Lock
 from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS
 from opslifecycle_codegen.ir.migrations import TYPES, Migration, Migrations
 
 
-def applied(migrations: Migrations, lock: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def applied(migrations: Migrations, lock: Lock, new: Lock) -> Lock:
     """Return a lock of an older version after the migrations since: what they explain is as now."""
-    result: dict[str, Any] = _copied(lock)
+    result: Lock = _copied(lock)
     arguments = result["messages"]["arguments"]
     for step in migrations.steps:
         for old, name in step.renames.get(ACTIONS, {}).items():
@@ -26,9 +26,7 @@ def applied(migrations: Migrations, lock: dict[str, Any], new: dict[str, Any]) -
     return result
 
 
-def _apply(
-    migrations: Migrations, step: Migration, lock: dict[str, Any], new: dict[str, Any]
-) -> None:
+def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> None:
     for old, name in step.renames.get(TYPES, {}).items():
         _rename_type(lock, old, name)
     for part in {*step.renames, *step.removes, *step.adds} - {TYPES}:
@@ -63,7 +61,7 @@ def _renamed(names: list[str], renames: dict[str, str], removes: list[str]) -> l
 
 
 def _rename_variants(
-    lock: dict[str, Any], union: str, renames: dict[str, str], removes: list[str],
+    lock: Lock, union: str, renames: dict[str, str], removes: list[str],
     today: dict[str, str],
 ) -> None:  # fmt: skip
     """A variant's class is called by its tag, and goes with it."""
@@ -77,7 +75,7 @@ def _rename_variants(
     lock["unions"][union] = tags
 
 
-def _rename_type(lock: dict[str, Any], old: str, new: str) -> None:
+def _rename_type(lock: Lock, old: str, new: str) -> None:
     """Call a type otherwise, wherever a lock names it; what is stored names no types."""
     for section in ("closed_sets", "values", "unions"):
         if old in lock[section]:
@@ -90,7 +88,7 @@ def _rename_type(lock: dict[str, Any], old: str, new: str) -> None:
                 fields[name] = " ".join(words)
 
 
-def _copied(lock: dict[str, Any]) -> dict[str, Any]:
+def _copied(lock: Lock) -> Lock:
     """Return a lock as it would be read back, of plain texts."""
-    copied: dict[str, Any] = json.loads(json.dumps(lock))
+    copied: Lock = json.loads(json.dumps(lock))
     return copied

@@ -7,6 +7,9 @@ import jinja2.bccache
 
 from opslifecycle_codegen.emit import texts
 
+#: What a template prints, by the names that it uses.
+Context = dict[str, object]
+
 
 class _CompiledTemplates(jinja2.BytecodeCache):
     """Templates that this process has compiled: each once, however many machines there are."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 
 from opslifecycle_codegen.base.config import MachineConfig
 from opslifecycle_codegen.compat import lock
@@ -16,7 +14,7 @@ from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.authority import authority_view
 from opslifecycle_codegen.emit.definition import DefinitionLowering
 from opslifecycle_codegen.emit.diagram import mermaid
-from opslifecycle_codegen.emit.environment import environment
+from opslifecycle_codegen.emit.environment import Context, environment
 from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, public_definitions
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
@@ -91,11 +89,11 @@ class Renderer:
 
     # The context of each template ---------------------------------------------------------------
 
-    def _modules(self) -> dict[str, dict[str, Any]]:
+    def _modules(self) -> dict[str, Context]:
         program, names, width = self._program, self._names, self._width
         authority = authority_view(program, names, width)
         registry = RegistryLowering(program, names, width)
-        modules: dict[str, dict[str, Any]] = {
+        modules: dict[str, Context] = {
             "identifiers": {
                 "ids": [
                     (name, layout.docstring(summary, indent=4, width=width))
@@ -163,7 +161,7 @@ class Renderer:
         summary = "What the shell carries out after a command was accepted."
         return EnumInfo(self._names.effect, summary, members)
 
-    def _views(self) -> dict[str, Any]:
+    def _views(self) -> Context:
         program, feed = self._program, self._program.machine.feed
         keys, order = views.listing_parts(program, self._width)
         return {
@@ -182,7 +180,7 @@ class Renderer:
             "listing_order": order if program.machine.listing else [],
         }
 
-    def _handles(self) -> dict[str, Any]:
+    def _handles(self) -> Context:
         machine, symbols = self._program.machine, self._program.symbols
         key, key_type = next(iter(machine.barrier.key.items())) if machine.barrier else ("", "")
         cursors = machine.cursors
@@ -205,7 +203,7 @@ class Renderer:
             "cursor_fields": fields,
         }
 
-    def _invariants(self) -> dict[str, Any]:
+    def _invariants(self) -> Context:
         program, names, width = self._program, self._names, self._width
         rows = program.machine.feed.entry.name if program.machine.feed else "object"
         outcome = program.outcome_type().python
@@ -236,7 +234,7 @@ class Renderer:
             parameters.append(f"on_effect: Callable[[{call}], object] | None = None")
         return [self._annotation(parameter) for parameter in parameters]
 
-    def _opening(self, *, awaits: bool = False) -> dict[str, Any]:
+    def _opening(self, *, awaits: bool = False) -> Context:
         """Return the method that opens a registry; a machine without a store has none."""
         if self._program.recovery is None:
             return {"open": []}
@@ -257,7 +255,7 @@ class Renderer:
             ),
         }  # fmt: skip
 
-    def _base(self) -> dict[str, Any]:
+    def _base(self) -> Context:
         program, machine = self._program, self._program.machine
         lowering = RegistryLowering(program, self._names, self._width)
         parameters = self._constructor_parameters()
@@ -282,7 +280,7 @@ class Renderer:
             "own_effects": bool(machine.effects),
         }
 
-    def _storage(self) -> dict[str, Any]:
+    def _storage(self) -> Context:
         program = self._program
         view = storage.StorageLowering(program, self._names, self._width).view()
         return {
@@ -300,7 +298,7 @@ class Renderer:
             "cursor_enum": program.symbols.cursor_enum,
         }
 
-    def _ratchet(self) -> dict[str, Any]:
+    def _ratchet(self) -> Context:
         assert self._config.tests is not None
         program = self._program
         return {
@@ -315,7 +313,7 @@ class Renderer:
             "may_refuse": ratchet.may_refuse(program),
         }
 
-    def _docs(self) -> dict[str, Any]:
+    def _docs(self) -> Context:
         program = self._program
         return {
             "summary_text": str(program.machine.summary),
@@ -331,7 +329,7 @@ class Renderer:
 
     # Text ---------------------------------------------------------------------------------------
 
-    def _body(self, template: str, context: Mapping[str, Any]) -> str:
+    def _body(self, template: str, context: Context) -> str:
         machine = self._program.machine
         text = self._environment.get_template(template).render(
             machine=str(machine.machine),

@@ -8,13 +8,13 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 
 import jinja2
 import jinja2.sandbox
 
 from opslifecycle_codegen.base.diagnostics import Finding, InvalidMachineError, Location
 from opslifecycle_codegen.emit.diagram import mermaid
+from opslifecycle_codegen.emit.environment import Context
 from opslifecycle_codegen.ir.program import Program
 
 SUFFIX = ".j2"
@@ -62,7 +62,7 @@ def _line_of(error: BaseException) -> int:
     return (lines or [1])[-1] or 1
 
 
-def _context(program: Program, digest: str) -> dict[str, Any]:
+def _context(program: Program, digest: str) -> Context:
     machine, symbols = program.machine, program.symbols
     groups = symbols.status_groups
     statuses = symbols.enums[symbols.status_enum].members

@@ -305,17 +305,14 @@ def decided(tree: Expression) -> Expression:
     return replaced(tree, result)
 
 
-def _replaced(value: Any, change: Callable[[Expression], Expression]) -> Any:
+def _replaced(value: object, change: Callable[[Expression], Expression]) -> object:
     if isinstance(value, Expression):
         return replaced(value, change)
     if isinstance(value, tuple):
         return tuple(_replaced(each, change) for each in value)
     if isinstance(value, Loop):
-        return evolve(
-            value,
-            many=_replaced(value.many, change),
-            tests=_replaced(value.tests, change),
-        )
+        many = value.many if isinstance(value.many, str) else replaced(value.many, change)
+        return evolve(value, many=many, tests=tuple(replaced(t, change) for t in value.tests))
     return value
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import Factory, frozen
 
+#: What a field that older data has not can be given.
+JsonScalar = str | int | None
 #: The parts that are no type: fields of a record, fields of the registry, and names of classes.
 RECORD, REGISTRY, TYPES = "fields", "registry", "types"
 
@@ -19,7 +19,7 @@ class Migration:
     refuses: bool
     renames: dict[str, dict[str, str]]
     removes: dict[str, list[str]]
-    adds: dict[str, dict[str, Any]]
+    adds: dict[str, dict[str, JsonScalar]]
     #: Breaks that are meant, by the rule that tells them, each with its reason.
     accepts: dict[str, str]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from opslifecycle_codegen.analysis.scenario_rules import (
     CRASH,
@@ -15,7 +14,7 @@ from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.search import Violation
-from opslifecycle_codegen.modelcheck.state import Call, State
+from opslifecycle_codegen.modelcheck.state import Call, State, Value
 from opslifecycle_codegen.modelcheck.values import OPAQUE, spelled
 
 _NO_METHODS = {
@@ -133,7 +132,7 @@ def _python_call(program: Program, call: Call) -> str:
     return f"registry.{call.method}({', '.join(given)})"
 
 
-def python_of(program: Program, type: Type, value: Any) -> str:
+def python_of(program: Program, type: Type, value: Value) -> str:
     """Return the expression that makes a value."""
     inner, symbols = type.required, program.symbols
     if value is None or isinstance(value, bool | int | float):

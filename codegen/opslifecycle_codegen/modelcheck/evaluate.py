@@ -1,7 +1,6 @@
 """Expressions carried out: the tree of each becomes a function of the names it may use.
 
-The values are plain: a member of a closed set is its wire spelling, a value a tuple of its fields,
-a variant a tuple that its name begins, a record a tuple of its fields behind id and status.
+The values are plain (`state.Value`); a record is a tuple of its fields behind id and status.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from attrs import frozen
 
@@ -18,9 +16,8 @@ from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
+from opslifecycle_codegen.modelcheck.state import Value
 
-#: A plain value: what it may be says the type of its expression.
-Value = Any
 Names = dict[str, Value]
 Function = Callable[[Names], Value]
 #: A field that a constructor sets: its place, the names of all fields, and its value by theirs.

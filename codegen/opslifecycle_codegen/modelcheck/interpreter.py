@@ -7,7 +7,6 @@ checking of machine files with the compiler, and nothing that turns them into co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import frozen
 
@@ -16,7 +15,16 @@ from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Guard, Refused, Update, first_refusal
 from opslifecycle_codegen.modelcheck.layouts import Layouts
-from opslifecycle_codegen.modelcheck.state import Answer, Call, Draft, State
+from opslifecycle_codegen.modelcheck.state import (
+    Answer,
+    Arguments,
+    Call,
+    Draft,
+    Fields,
+    Refusal,
+    State,
+    Value,
+)
 from opslifecycle_codegen.modelcheck.terminal_effects import Ends
 
 
@@ -35,7 +43,7 @@ class Interpreter:
     """Answers calls on states of one machine, with so many ids and barrier keys."""
 
     def __init__(
-        self, program: Program, ids: tuple[str, ...], keys: int, settings: Mapping[str, Any]
+        self, program: Program, ids: tuple[str, ...], keys: int, settings: Mapping[str, Value]
     ) -> None:
         self.program = program
         self.ids = ids
@@ -117,10 +125,10 @@ class Interpreter:
         enum = symbols.cursor_enum
         cursors = tuple(0 for _ in self.layouts.members(enum)) if enum else ()
         nothing = tuple(None for _ in self.ids)
-        keys: tuple[tuple[Any, ...], ...] = tuple(() for _ in range(self.keys))
+        keys: tuple[tuple[Fields, ...], ...] = tuple(() for _ in range(self.keys))
         return State(registry, nothing, (), (), cursors, keys, tuple(False for _ in self.ids))
 
-    def setting(self, name: str) -> Any:
+    def setting(self, name: str) -> Value:
         """Return what a setting is in this scenario."""
         return self._settings[name]
 
@@ -130,7 +138,7 @@ class Interpreter:
 
     # Commands -----------------------------------------------------------------------------------
 
-    def _names(self, state: State, id: str, arguments: tuple[tuple[str, Any], ...]) -> Names:
+    def _names(self, state: State, id: str, arguments: Arguments) -> Names:
         place = self._places.get(id)
         record = state.records[place] if place is not None else None
         return {"registry": state.registry, "id": id, self._entity: record, **dict(arguments)}
@@ -143,7 +151,7 @@ class Interpreter:
         if refusal is not None:
             return Answer(None, refusal)
         draft = Draft(state)
-        fields: list[Any] = [None] * len(self._fields)
+        fields: list[Value] = [None] * len(self._fields)
         fields[0], fields[1] = id, self.program.create.to
         for place, start in self._starts.items():
             fields[place] = start(names)
@@ -173,8 +181,8 @@ class Interpreter:
         )
 
     def _acted(
-        self, draft: Draft, action: _Action, names: Names, record: Any
-    ) -> tuple[Any, tuple[str, ...]]:
+        self, draft: Draft, action: _Action, names: Names, record: Fields
+    ) -> tuple[Fields, tuple[str, ...]]:
         """Return what an action does to a record, and the effects that follow."""
         fields = list(self.ends.update(draft, action.updates, names, list(record)))
         for place in action.stamps:
@@ -203,13 +211,12 @@ class Interpreter:
         self.ends.update(draft, updates, names, [])
         return self._end_all(draft, action, call.arguments)
 
-    def _end_all(
-        self, draft: Draft, action: _Action, arguments: tuple[tuple[str, Any], ...]
-    ) -> Answer:
+    def _end_all(self, draft: Draft, action: _Action, arguments: Arguments) -> Answer:
         live = sorted(r[0] for r in draft.records if r is not None and not self.ends.is_ended(r))
         changed = []
         for id in live:
             record = draft.records[self._places[id]]
+            assert record is not None
             names = {
                 "registry": tuple(draft.registry), "id": id, self._entity: record,
                 **dict(arguments),
@@ -287,13 +294,13 @@ class Interpreter:
             refusal = self._barrier_refusal(state, key, asked)
         if refusal is not None:
             return Answer(None, refusal)
-        unfinished = [id for id in asked if not self.ends.is_ended(self._record(state, id))]
+        unfinished = [id for id in asked if not self._is_ended(state, id)]
         draft = Draft(state)
         if unfinished:
             draft.barriers[key] = (*draft.barriers[key], (tuple(sorted(unfinished)),))
         return Answer(draft.state())
 
-    def _barrier_refusal(self, state: State, key: int, asked: tuple[str, ...]) -> Any:
+    def _barrier_refusal(self, state: State, key: int, asked: tuple[str, ...]) -> Refusal | None:
         """Return what a barrier is refused with, its checks in the order of the machine."""
         declared = self.program.machine.barrier
         assert declared is not None
@@ -309,7 +316,12 @@ class Interpreter:
                 return refused.given({"registry": state.registry, "id": of[0]})
         return None
 
-    def _record(self, state: State, id: str) -> Any:
+    def _is_ended(self, state: State, id: str) -> bool:
+        record = self._record(state, id)
+        assert record is not None
+        return self.ends.is_ended(record)
+
+    def _record(self, state: State, id: str) -> Fields | None:
         place = self._places.get(id)
         return None if place is None else state.records[place]
 

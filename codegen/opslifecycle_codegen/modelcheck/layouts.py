@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.symbols import FieldInfo, pascal
+from opslifecycle_codegen.ir.symbols import FieldInfo, MemberOf, PropertyValue, pascal
 from opslifecycle_codegen.ir.types import (
     BARRIER,
-    BOOL,
     ENTITY,
-    INT,
     REGISTRY,
     ROW,
-    STATUSES,
     STR,
     UNKNOWN,
     Type,
     collection,
 )
-from opslifecycle_codegen.source.reader import Node, Scalar
-
-#: An action as its checks see it: a tuple of these.
-ACTION_FIELDS = {"label": STR, "from_statuses": STATUSES, "idempotent_in": STATUSES}
+from opslifecycle_codegen.modelcheck.state import Value
 
 
 class Layouts:
     """The shapes of one machine's values."""
 
     def __init__(self, program: Program) -> None:
-        self._machine = program.machine
         self._symbols = symbols = program.symbols
         barrier = {"unfinished": collection(symbols.entity_fields["id"])}
         self._fields: dict[str, Mapping[str, Type]] = {
@@ -39,35 +31,6 @@ class Layouts:
             ROW.kind: symbols.row_fields,
             BARRIER.kind: barrier,
         }
-        self._tables: dict[tuple[str, str], tuple[dict[str, Any], Type]] = {}
-        self._declare_properties(program)
-
-    def _declare_properties(self, program: Program) -> None:
-        """Tables of the properties of members, taken from the machine as it is written."""
-        machine = self._machine
-        for name, enum in machine.enums.items():
-            for key in enum.properties:
-                values = {str(m): each.properties[key] for m, each in enum.members.items()}
-                self._declare(str(name), str(key), values)
-        statuses, status = machine.statuses, self._symbols.status_enum
-        for key in statuses.properties:
-            values = {str(m): each.properties[key] for m, each in statuses.members.items()}
-            self._declare(status, str(key), values)
-        terminal = {str(name): each.terminal for name, each in statuses.members.items()}
-        self._tables[status, "terminal"] = (terminal, BOOL)
-        for enum_name, info in self._symbols.enums.items():
-            if info.source != "actions":
-                continue
-            for action in program.actions:
-                facts = (action.label, action.from_statuses, action.idempotent_in)
-                for (field, type), fact in zip(ACTION_FIELDS.items(), facts, strict=True):
-                    table, _ = self._tables.setdefault((enum_name, field), ({}, type))
-                    table[action.name] = fact
-
-    def _declare(self, enum: str, key: str, nodes: Mapping[str, Node]) -> None:
-        type = self._symbols.enums[enum].properties[key].type
-        table = {member: _plain(node, type) for member, node in nodes.items()}
-        self._tables[enum, key] = (table, type)
 
     # Closed sets --------------------------------------------------------------------------------
 
@@ -75,12 +38,14 @@ class Layouts:
         """Return the members of a closed set."""
         return tuple(self._symbols.enums[enum].members)
 
-    def property(self, enum: str, name: str) -> tuple[dict[str, Any], Type]:
+    def property(self, enum: str, name: str) -> tuple[dict[str, Value], Type]:
         """Return a property of every member; `value` and `generated_variant` are the spellings."""
         if name in ("value", "generated_variant"):
             spell = pascal if name == "generated_variant" else str
             return {member: spell(member) for member in self.members(enum)}, STR
-        return self._tables[enum, name]
+        info = self._symbols.enums[enum]
+        table = {member: _plain(each.values[name]) for member, each in info.members.items()}
+        return table, info.properties[name].type
 
     def places(self, counts: Type) -> dict[str, int]:
         """Return where each member's count stands."""
@@ -135,9 +100,8 @@ class Layouts:
         return self._symbols.records[type.name].union if type.kind == "variant" else type.name
 
 
-def _plain(node: Node, type: Type) -> Any:
-    """Return a property's value as it is written."""
-    assert isinstance(node, Scalar)
-    if type == BOOL:
-        return node.text == "true"
-    return int(node.text) if type == INT else node.text
+def _plain(value: PropertyValue) -> Value:
+    """Return the value of a property as expressions have it."""
+    if isinstance(value, MemberOf):
+        return value.wire
+    return tuple(map(_plain, value)) if isinstance(value, tuple) else value

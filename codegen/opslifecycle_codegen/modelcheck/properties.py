@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from opslifecycle_codegen.modelcheck.evaluate import Names
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.state import State
 
@@ -33,7 +33,7 @@ class Properties:
 
     def broken_by(self, state: State) -> str | None:
         """Return the first property that does not hold of a state."""
-        names: dict[str, Any] = {
+        names: Names = {
             self._many: [record for record in state.records if record is not None],
             "registry": state.registry,
             "feed": state.rows,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from attrs import frozen
 
@@ -17,7 +16,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
-from opslifecycle_codegen.modelcheck.state import Answer, Call, State
+from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, State
 from opslifecycle_codegen.modelcheck.values import Values
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
@@ -138,7 +137,7 @@ def _calls(
     machine, ids = program.machine, interpreter.ids
     for method, words in machine.create.methods.items():
         params = {str(word): program.create.params[str(word)] for word in words}
-        rest: tuple[tuple[str, Any], ...] = tuple(
+        rest: Arguments = tuple(
             (name, None) for name in program.create.params if name not in params
         )
         for arguments in values.arguments(params):

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-Fields = tuple[Any, ...]
+#: A plain value: the type of its expression says what it is. A member of a closed set is its word,
+#: a value a tuple of its fields, a variant a tuple that its name begins.
+Value = Any
+#: The fields of a record, of the registry or of a feed entry.
+Fields = tuple[Value, ...]
+#: What a command takes, by the names of its parameters.
+Arguments = tuple[tuple[str, Value], ...]
 
 
 class State(NamedTuple):
@@ -41,7 +47,7 @@ class Answer(NamedTuple):
     effects: tuple[tuple[str, tuple[str, ...]], ...] = ()
     #: The ids that came to an end.
     ended: tuple[str, ...] = ()
-    value: Any = None
+    value: Value = None
 
 
 class Call(NamedTuple):
@@ -49,7 +55,7 @@ class Call(NamedTuple):
 
     method: str
     id: str | None
-    arguments: tuple[tuple[str, Any], ...] = ()
+    arguments: Arguments = ()
 
 
 class Draft:

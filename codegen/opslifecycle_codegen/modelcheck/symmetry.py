@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from attrs import frozen
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
-from opslifecycle_codegen.modelcheck.state import State
+from opslifecycle_codegen.modelcheck.state import State, Value
 
 Swap = Callable[[State], State]
 
@@ -133,7 +132,7 @@ def _swapping(scenario: Scenario, to: dict[str, str]) -> Swap:
     return swap
 
 
-def _mapped(type: Type, id_type: Type, to: dict[str, str]) -> Callable[[Any], Any]:
+def _mapped(type: Type, id_type: Type, to: dict[str, str]) -> Callable[[Value], Value]:
     """Return the function that swaps the ids in values of a type."""
     if type.required == id_type:
         return lambda value: to.get(value, value)
@@ -142,7 +141,7 @@ def _mapped(type: Type, id_type: Type, to: dict[str, str]) -> Callable[[Any], An
     return lambda value: value
 
 
-def _deep(value: Any, to: dict[str, str]) -> Any:
+def _deep(value: Value, to: dict[str, str]) -> Value:
     if isinstance(value, tuple):
         return tuple(_deep(each, to) for each in value)
     return to.get(value, value) if isinstance(value, str) else value

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Update
-from opslifecycle_codegen.modelcheck.state import Draft, State
+from opslifecycle_codegen.modelcheck.state import Draft, Fields, State, Value
 
 
 class Ends:
@@ -30,7 +29,7 @@ class Ends:
         self._registry = list(program.symbols.registry_fields)
         self._terminal = program.symbols.status_groups["terminal"]
         self._types = list(program.symbols.entity_fields.values())
-        self._kept: Callable[[Type, Any], Any] = lambda type, value: value
+        self._kept: Callable[[Type, Value], Value] = lambda type, value: value
         self._steps = self._read_steps(clauses)
         self._read_feed()
         self._read_recovery()
@@ -65,11 +64,11 @@ class Ends:
         if program.retention is not None:
             self._rows_max = function(program.retention.max_entries)
 
-    def keep_with(self, kept: Callable[[Type, Any], Any]) -> None:
+    def keep_with(self, kept: Callable[[Type, Value], Value]) -> None:
         """Keep values in records as `kept` makes them."""
         self._kept = kept
 
-    def made(self, fields: Iterable[Any]) -> tuple[Any, ...]:
+    def made(self, fields: Iterable[Value]) -> Fields:
         """Return a new record of these fields, as it is kept."""
         return tuple(map(self._kept, self._types, fields))
 
@@ -81,13 +80,13 @@ class Ends:
             if field.stamped == when
         )
 
-    def is_ended(self, record: Sequence[Any]) -> bool:
+    def is_ended(self, record: Sequence[Value]) -> bool:
         """Return whether a record's status is an end."""
         return record[1] in self._terminal
 
     def update(
-        self, draft: Draft, updates: tuple[Update, ...], names: Names, fields: list[Any]
-    ) -> tuple[Any, ...]:
+        self, draft: Draft, updates: tuple[Update, ...], names: Names, fields: list[Value]
+    ) -> Fields:
         """Carry out updates, each on what the ones before it have left; return the record."""
         for each in updates:
             names = {**names, "registry": tuple(draft.registry)}
@@ -101,8 +100,8 @@ class Ends:
         return tuple(fields)
 
     def end(
-        self, draft: Draft, fields: list[Any], status: str, outcome: Any
-    ) -> tuple[list[Any], tuple[str, ...]]:
+        self, draft: Draft, fields: list[Value], status: str, outcome: Value
+    ) -> tuple[list[Value], tuple[str, ...]]:
         """Bring a record to an end; return it, and the effects that follow."""
         fields[1] = status
         fields[self._fields.index("terminal_outcome")] = outcome
@@ -119,7 +118,7 @@ class Ends:
 
     # Effects ------------------------------------------------------------------------------------
 
-    def carry_out(self, draft: Draft, id: str, record: Any, effects: Sequence[str]) -> None:
+    def carry_out(self, draft: Draft, id: str, record: Fields, effects: Sequence[str]) -> None:
         """Carry out the effects of one record; a machine's own are the program's business."""
         for effect in effects:
             if effect == "append_to_feed":
@@ -178,5 +177,5 @@ class Ends:
         return draft
 
 
-def _without(barrier: tuple[Any, ...], id: str) -> tuple[Any, ...]:
+def _without(barrier: Fields, id: str) -> Fields:
     return (tuple(each for each in barrier[0] if each != id),)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import BOOL, FLOAT, INT, NAME, STR, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
+from opslifecycle_codegen.modelcheck.state import Arguments, Value
 
 #: What stands for any text, identifier or object that no rule looks into.
 OPAQUE = "x"
@@ -34,7 +34,7 @@ class Values:
         self._takes = takes
         self._always = {key: evaluator.function(tree) for key, tree in program.always.items()}
 
-    def arguments(self, params: Mapping[str, Type]) -> Iterator[tuple[tuple[str, Any], ...]]:
+    def arguments(self, params: Mapping[str, Type]) -> Iterator[Arguments]:
         """Yield every combination of what a command may take."""
         looked_at = self._evaluator.names_looked_at
         domains = [self.of(type, name, looked=name in looked_at) for name, type in params.items()]
@@ -43,7 +43,7 @@ class Values:
 
     def of(
         self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None
-    ) -> list[Any]:
+    ) -> list[Value]:
         """Return the values of a type at a place; a single one if no rule looks there."""
         found = self._all(type, path, looked=looked)
         if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
@@ -52,7 +52,7 @@ class Values:
             return [each for each in found if spelled(each) in self._takes[path]]
         return found if looked or type.kind == "record" else found[:1]
 
-    def _all(self, type: Type, path: str, *, looked: bool) -> list[Any]:
+    def _all(self, type: Type, path: str, *, looked: bool) -> list[Value]:
         inner = type.required
         if type.optional:
             return [None, *self._all(inner, path, looked=looked)]
@@ -73,7 +73,7 @@ class Values:
             return [(name, *value) for name in variants for value in self._fields(name, path)[:1]]
         return [tuple(value) for value in self._fields(inner.name, path)]
 
-    def _fields(self, record: str, path: str) -> list[list[Any]]:
+    def _fields(self, record: str, path: str) -> list[list[Value]]:
         """Return every combination of the fields of a value; what its constructor sets, it sets."""
         infos = self._symbols.records[record].fields
         looked_at = self._evaluator.looked_at
@@ -95,7 +95,7 @@ class Values:
             made.append(fields)
         return made
 
-    def kept(self, type: Type, value: Any) -> Any:
+    def kept(self, type: Type, value: Value) -> Value:
         """A value as a record keeps it: what no rule looks at in records is one and the same."""
         if value is None or type.required.kind != "record":
             return value
@@ -108,7 +108,7 @@ class Values:
         )
 
 
-def spelled(value: Any) -> str:
+def spelled(value: Value) -> str:
     """Return a value as a scenario names it: a member, a number, a variant by its name, or none."""
     if value is None:
         return "none"

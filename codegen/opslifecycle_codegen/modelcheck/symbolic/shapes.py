@@ -10,6 +10,7 @@ from attrs import frozen
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
+from opslifecycle_codegen.modelcheck.state import Value
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
     Member,
@@ -21,13 +22,16 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
 )
 from opslifecycle_codegen.modelcheck.values import OPAQUE, OTHER
 
+#: A formula; `Maybe`; `Sum`; a tuple of the fields of a value; None.
+Shape = Any
+
 
 @frozen
 class Maybe:
     """A value, or None where `there` does not hold."""
 
     there: Formula
-    value: Any
+    value: Shape
 
 
 @frozen
@@ -35,11 +39,7 @@ class Sum:
     """A value of a union: which variant it is, and the fields of each."""
 
     variant: Formula
-    fields: tuple[tuple[Any, ...], ...]
-
-
-#: A formula; `Maybe`; `Sum`; a tuple of the fields of a value; None.
-Shape = Any
+    fields: tuple[tuple[Shape, ...], ...]
 
 
 class Shapes:
@@ -130,7 +130,7 @@ class Shapes:
         """Return the number of a member of a closed set."""
         return Member(self._layouts.members(enum).index(name), f"{enum}_{name}")
 
-    def constant(self, type: Type, value: Any) -> Shape:
+    def constant(self, type: Type, value: Value) -> Shape:
         """Return a plain value, as the interpreter has it, as a shape."""
         inner = type.required
         if type.optional and value is None:
@@ -162,7 +162,7 @@ class Shapes:
         label = f"{union}_{self.variants(union)[number]}"
         return Sum(Member(number, label), tuple(fields))
 
-    def table(self, enum: str, key: str) -> tuple[dict[str, Any], Type]:
+    def table(self, enum: str, key: str) -> tuple[dict[str, Shape], Type]:
         """Return a property of every member, as shapes."""
         table, type = self._layouts.property(enum, key)
         if type.kind == "statuses":

@@ -7,6 +7,8 @@ from typing import Any
 
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term, is_bool
 
+#: z3 and what it makes, none of which has types.
+_Z3 = Any
 #: Told where there is nothing to ask; never taken for a success.
 SKIPPED = "SKIPPED: needs z3 (pip install z3-solver)"
 
@@ -17,8 +19,8 @@ class Solver:
     def __init__(self) -> None:
         import z3
 
-        self._z3: Any = z3
-        self._known: dict[int, Any] = {}
+        self._z3: _Z3 = z3
+        self._known: dict[int, _Z3] = {}
 
     def valid(self, formula: Formula) -> bool:
         """Return whether a formula holds whatever its variables are."""
@@ -37,7 +39,7 @@ class Solver:
         model = solver.model()
         return {each.name(): str(model[each]) for each in sorted(model.decls(), key=str)}
 
-    def _of(self, formula: Formula) -> Any:
+    def _of(self, formula: Formula) -> _Z3:
         z3 = self._z3
         if not isinstance(formula, Term):
             return z3.BoolVal(formula) if isinstance(formula, bool) else z3.IntVal(int(formula))
@@ -46,7 +48,7 @@ class Solver:
             found = self._known[id(formula)] = self._made(formula)
         return found
 
-    def _made(self, term: Term) -> Any:
+    def _made(self, term: Term) -> _Z3:
         z3 = self._z3
         if term.op == "var":
             return z3.Bool(term.name) if is_bool(term) else z3.Int(term.name)

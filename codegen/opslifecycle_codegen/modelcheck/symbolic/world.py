@@ -7,7 +7,6 @@ condition holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from attrs import define, frozen
 
@@ -27,7 +26,7 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
 )
 
 #: A slot of a list: whether it is taken, and by what.
-Slot = tuple[Formula, Any]
+Slot = tuple[Formula, Shape]
 
 
 @define
@@ -286,7 +285,7 @@ class Effects:
         return _removed(found, gone, [False] * self.sizes.ids)
 
 
-def _appended(slots: list[Slot], when: Formula, value: Any) -> list[Slot]:
+def _appended(slots: list[Slot], when: Formula, value: Shape) -> list[Slot]:
     """Return the value in the first slot that is free."""
     before: Formula = True
     found = []
@@ -297,7 +296,7 @@ def _appended(slots: list[Slot], when: Formula, value: Any) -> list[Slot]:
     return found
 
 
-def _removed(slots: list[Slot], gone: list[Formula], empty: Any) -> list[Slot]:
+def _removed(slots: list[Slot], gone: list[Formula], empty: Shape) -> list[Slot]:
     """Without some slots, the rest moved up; one after another from the last."""
     for at in reversed(range(len(slots))):
         after = [*slots[at + 1 :], (False, empty)]
@@ -311,7 +310,7 @@ def _removed(slots: list[Slot], gone: list[Formula], empty: Any) -> list[Slot]:
     return slots
 
 
-def _merged(test: Formula, then: Any, otherwise: Any) -> Any:
+def _merged(test: Formula, then: Shape, otherwise: Shape) -> Shape:
     if isinstance(then, list):
         return [ite(test, *each) for each in zip(then, otherwise, strict=True)]
     return merged(test, then, otherwise)
