@@ -26,7 +26,7 @@ from opslifecycle import (
     OpsLifecycleError,
     OwnerRetiredError,
 )
-from opslifecycle.values.drafts import draft_of
+from opslifecycle.values.trusted import mutable_subclass
 
 PROVISIONING = OperationStatus.PROVISIONING
 RUNNING = OperationStatus.RUNNING
@@ -39,7 +39,7 @@ ERASED = ("count", "wake", "erase")
 NOTHING: tuple[str, ...] = ()
 
 # As quickly as the authority fills its outcomes: a limit must not lag behind what it limits.
-_CompletedDraft = draft_of(Completed)
+_CompletedDraft = mutable_subclass(Completed)
 
 Decision = tuple[str, ...] | OpsLifecycleError
 

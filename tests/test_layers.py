@@ -204,7 +204,6 @@ def test_the_authority_is_pure() -> None:
         "InvalidSpecError",
         "OpsLifecycleError",
         "Permission",
-        "draft_of",
     }
     assert runtime_names(path) <= pure
 

@@ -50,13 +50,14 @@ def words_of(path: Path) -> Iterator[str]:
 
 
 _ORDINARY = """
-    type close capture restore register records state now_ms clock_offset_ms stage keeps merge copy
-    copy_of snapshot_of list max min len id str dict int sum any all iter created_at_ms checks
-    terminal_outcome allowed broken_invariants pending_effects settings store stored on_effect lock
-    rt b match case from_live no_effects known effects_1 name value wire mro args by facts template
-    status sequence consumer cursor cursors feed rows text data body time times each live ended
-    effects made outcome seen active ids label from_statuses partial satisfied json weakref typing
-    attrs frozen define opslifecycle abc
+    type close capture restore register records state now_ms clock_offset_ms stage is_persistent
+    merge copy copy_of snapshot_of list max min len id str dict int sum any all iter
+    created_at_ms checks terminal_outcome allowed broken_invariants pending_effects settings
+    store stored on_effect lock rt b match case from_live no_effects known end_effects name
+    value wire mro args with_guard facts template status sequence consumer cursor cursors feed
+    rows text data body time times each live ended effects made outcome seen active ids label
+    from_statuses partial satisfied json weakref typing attrs frozen define opslifecycle abc
+    trusted_parcel end_all
 """
 ORDINARY = _ORDINARY.split()
 
@@ -73,7 +74,7 @@ SNAKE = sorted(
 #: What statuses are called; each makes a constant, so the words that our own constants have count.
 STATUSES = [
     *["state", "records", "type", "id", "effects", "no_effects", "from_live", "from_open", "known"],
-    *["effects_1", "mro", "name", "value", "wire", "default", "note", "list", "match", "live_"],
+    *["end_effects", "mro", "name", "value", "wire", "default", "note", "list", "match", "live_"],
     *["statuses_1", "from_statuses_1", "open_or_state"],
 ]
 _CLASSES = {w for w in {*dir(builtins), *_FOUND} if w.isalnum() and w[0].isupper()}

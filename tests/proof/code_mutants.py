@@ -53,7 +53,7 @@ THEN = {
     "values.checks": [],
     "clock": [],
     "values.closed_set": [],
-    "values.drafts": [],
+    "values.trusted": [],
     "values.not_copyable": [],
     "shell.batch": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],

@@ -7,11 +7,12 @@ from attrs import frozen
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.constants import Constants
+from opslifecycle_codegen.emit.effects import EffectConstants
 from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
-from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, roots_in
 from opslifecycle_codegen.ir.program import (
     Bulk,
     Command,
@@ -20,6 +21,9 @@ from opslifecycle_codegen.ir.program import (
     Retention,
 )
 from opslifecycle_codegen.ir.public_names import PublicNames
+
+#: What the end of a record changes: an outcome that reads it is computed for each record.
+_CHANGING = {Root.RECORD, Root.REGISTRY}
 
 
 @frozen
@@ -51,7 +55,7 @@ def authority_view(program: Program, names: PublicNames, width: int) -> Authorit
     record_init, record_body = state.record_init()
     init, init_body = state.init()
     return AuthorityView(
-        [*members, *state.constants(commands.effects)], state.record_slots(), record_init,
+        [*members, *state.constants(commands.effects.used)], state.record_slots(), record_init,
         record_body, state.slots(), init, init_body, methods, commands.outcomes.views(),
     )  # fmt: skip
 
@@ -63,9 +67,10 @@ class CommandLowering(MethodLowering):
         self, program: Program, names: PublicNames, width: int, constants: Constants
     ) -> None:
         super().__init__(program, names, width, constants)
-        #: The constants of the module that hold the effects of commands.
-        self.effects: dict[tuple[str, ...], str] = {}
+        self.effects = EffectConstants(program)
         self.outcomes = Outcomes(program, width)
+        # Whether a command ends all live records with one outcome.
+        self._ends_all = False
 
     def methods(self) -> list[Method]:
         """Return the methods of the commands, in the order of the file."""
@@ -91,7 +96,8 @@ class CommandLowering(MethodLowering):
         """Return what the shell does through the authority, and what every end does."""
         retention = self._program.retention
         evict = [self._evict(retention)] if retention is not None else []
-        return [self._erase(), *evict, self._end()]
+        end_all = [self._end_all()] if self._ends_all else []
+        return [self._erase(), *evict, *end_all, self._end()]
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -102,7 +108,7 @@ class CommandLowering(MethodLowering):
         record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
-        body.append(f"return {self._effects_constant(command.effects)}")
+        body.append(f"return {self._effects(command)}")
         doc = self._doc(command.summary, f"The status of the new {entity} is {command.to}.")
         return self._method("register", self._params(command), DECISION, doc, body)
 
@@ -120,7 +126,7 @@ class CommandLowering(MethodLowering):
             if command.to:
                 status = Code(f"{self._names.status}.{command.to.upper()}")
                 body += self._statement(f"{entity}.status = ", status)
-            body.append(f"return {self._effects_constant(command.effects)}")
+            body.append(f"return {self._effects(command)}")
         sources = " or ".join(command.from_statuses)
         target = f", leads to {command.to}" if command.to else ", changes no status"
         doc = self._doc(command.summary, f"Legal in {sources}{target}.")
@@ -132,40 +138,71 @@ class CommandLowering(MethodLowering):
         ending = layout.called("self._end", [Code(self._entity), status, outcome])
         if not command.effects:
             return ending
-        return layout.joined("+", [Code(self._effects_constant(command.effects)), ending], SUM)
+        return layout.joined("+", [Code(self._effects(command)), ending], SUM)
 
-    def _effects_constant(self, effects: tuple[str, ...]) -> str:
-        if not effects:
-            return self.effects.setdefault((), "_NO_EFFECTS")
-        return self.effects.setdefault(effects, f"_EFFECTS_{len(self.effects)}")
+    def _effects(self, command: Command) -> str:
+        return self.effects.of_command(command.name, command.effects)
 
     def _bulk(self, each: Bulk, name: str = "") -> Method:
-        command, entity = each.command, self._entity
-        returns = f"list[tuple[{self._names.record}, Effects]]"
+        command, returns = each.command, self._ended_type
         body: list[str] = []
         if each.unless is not None:
             body += [*self._statement("if ", self._printer.code(each.unless), ":"), "    return []"]
-        status = f"{self._names.status}.{command.to.upper()}"
+        status = Code(f"{self._names.status}.{command.to.upper()}")
         outcome = self.outcomes.of(command)
-        ending = self._ending(command, Code(status), outcome)
-        body += [
-            "live = [each.id for each in self.records.values() if not each.status.terminal]",
-            "live.sort()",
-            *self._assign(each.updates),
-            f"ended: {returns} = []",
-            "for id in live:",
-            f"    {entity} = self.records[id]",
-            *self._statement("effects = ", ending, depth=1),
-            f"    ended.append(({entity}, effects))",
-            "return ended",
-        ]
         doc = self._doc(command.summary, "Returns the finished records, in the order of their ids.")
         name = name or self._command(command.name)
+        if not roots_in(command.outcome or NOTHING) & _CHANGING:
+            given = [status, outcome, *([Code(self._effects(command))] if command.effects else [])]
+            body += self._assign(each.updates)
+            body += self._statement("return ", layout.called("self._end_all", given))
+            self._ends_all = True
+            return self._method(name, self._params(command), returns, doc, body)
+        # Each record has an outcome of its own.
+        body += self._loop(self._ending(command, status, outcome), self._assign(each.updates))
         return self._method(name, self._params(command), returns, doc, body)
+
+    def _end_all(self) -> Method:
+        """Return the method that ends every live record with one outcome."""
+        types = self._program.symbols.entity_fields
+        arguments = [Code(self._entity), Code("status"), Code("terminal_outcome")]
+        ending = layout.called("self._end", arguments)
+        parameters = [
+            f"status: {types['status'].python}",
+            f"terminal_outcome: {types['terminal_outcome'].required.python}",
+        ]
+        recovery = self._program.recovery
+        ending_all = [*self._program.bulk, *([recovery.command] if recovery else [])]
+        if any(each is not None and each.command.effects for each in ending_all):
+            ending = layout.joined("+", [Code("first"), ending], SUM)
+            parameters.append(f"first: Effects = {self.effects.of_command('', ())}")
+        doc = self._doc(
+            "End every live record, in the order of their ids.", "Returns them with their effects."
+        )
+        body = self._loop(ending, [])
+        return self._method("_end_all", parameters, self._ended_type, doc, body)
+
+    @property
+    def _ended_type(self) -> str:
+        return f"list[tuple[{self._names.record}, Effects]]"
+
+    def _loop(self, ending: Code, updates: list[str]) -> list[str]:
+        """Return lines that end every live record, after some updates."""
+        return [
+            "live = [each.id for each in self.records.values() if not each.status.terminal]",
+            "live.sort()",
+            *updates,
+            f"ended: {self._ended_type} = []",
+            "for id in live:",
+            f"    {self._entity} = self.records[id]",
+            *self._statement("effects = ", ending, depth=1),
+            f"    ended.append(({self._entity}, effects))",
+            "return ended",
+        ]
 
     def _removing(self, command: Command) -> Method:
         body = [*self._checks(command.guards), *self._assign(command.updates)]
-        body.append(f"return {self._effects_constant(command.effects)}")
+        body.append(f"return {self._effects(command)}")
         doc = self._doc(command.summary)
         name = self._command(command.name)
         return self._method(name, [f"id: {self._names.id}"], DECISION, doc, body)
@@ -247,4 +284,4 @@ class CommandLowering(MethodLowering):
             if step.test is None or known[step.test]:
                 lines += self._assign(step.updates, depth)
                 effects = (*effects, *step.effects)
-        return [*lines, f"{margin}return {self._effects_constant(effects)}"]
+        return [*lines, f"{margin}return {self.effects.of_end(effects)}"]

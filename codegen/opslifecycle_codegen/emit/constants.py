@@ -9,8 +9,8 @@ from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import snake
 
-#: What other constants of these modules begin with.
-_PREFIXES = ("_FROM_", "_EFFECTS_", "_NO_EFFECTS")
+#: What other constants of these modules begin with; those of effects end with `_EFFECTS`.
+_PREFIXES = ("_FROM_", "_DONE_IN_")
 
 
 class Constants:
@@ -54,4 +54,8 @@ class Constants:
         return code.renamed(self._named, self._constants) if self._named is not None else code
 
     def _free(self, constant: str) -> bool:
-        return constant not in self._taken and not constant.startswith(_PREFIXES)
+        return not (
+            constant in self._taken
+            or constant.startswith(_PREFIXES)
+            or constant.endswith("_EFFECTS")
+        )

@@ -1,4 +1,4 @@
-"""Lowering of outcomes: functions that make them of what is checked already."""
+"""Lowering of outcomes: trusted constructors, for values that are checked already."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.expr import NOTHING, Construct, Name, Root
-from opslifecycle_codegen.ir.naming import maker, parameter
+from opslifecycle_codegen.ir.naming import parameter, trusted
 from opslifecycle_codegen.ir.program import Command, Program
-from opslifecycle_codegen.ir.symbols import RecordInfo, snake
+from opslifecycle_codegen.ir.symbols import RecordInfo
 
 
 @frozen
 class OutcomeView:
-    """A function that makes one outcome: its class, the class of its drafts, and its lines."""
+    """A trusted constructor: the class, its mutable subclass, and the lines of the function."""
 
     name: str
-    draft: str
+    mutable: str
     signature: list[str]
     filling: list[str]
 
@@ -26,8 +26,8 @@ class OutcomeView:
 class Outcomes:
     """The outcomes that commands make of their parameters.
 
-    The registry has checked the parameters, so an outcome is filled as a draft, in half the time of
-    its constructor. Whatever an expression computes is left to the constructor and its checks.
+    The registry has checked the parameters, so an outcome is filled field by field, in half the
+    time of its constructor. Whatever an expression computes goes through the constructor's checks.
     """
 
     def __init__(self, program: Program, width: int) -> None:
@@ -46,7 +46,7 @@ class Outcomes:
         if not record.fields or not self._is_checked(record, tree, command):
             return outcome
         self._made[record.name] = record
-        return layout.called(maker(snake(record.name)), outcome.parts)
+        return layout.called(trusted(record.name), outcome.parts)
 
     def _is_checked(self, record: RecordInfo, outcome: Construct, command: Command) -> bool:
         derived = any(owner == record.name for owner, _ in self._program.always)
@@ -66,10 +66,10 @@ class Outcomes:
         parameters = [f"{given[name]}: {i.type.python}" for name, i in record.fields.items()]
         return OutcomeView(
             record.name,
-            f"_{record.name}Draft",
+            f"_Mutable{record.name}",
             layout.call(
-                f"def {maker(snake(record.name))}", parameters, f" -> {record.name}:",
+                f"def {trusted(record.name)}", parameters, f" -> {record.name}:",
                 indent=0, width=self._width,
             ),
-            [f"    outcome.{name} = {parameter}" for name, parameter in given.items()],
+            [f"    made.{name} = {parameter}" for name, parameter in given.items()],
         )  # fmt: skip

@@ -114,6 +114,7 @@ class Renderer:
             "values": {
                 "values": types.value_views(program, width),
                 "leave_out": types.leave_out_declarations(program, width),
+                "trusted": authority.outcomes,
             },
             "errors": {"errors": types.error_views(program, width)},
             "authority": {"view": authority},

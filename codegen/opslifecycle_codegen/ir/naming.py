@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Collection, Iterator
 
+from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Text
 
@@ -138,17 +139,20 @@ def alias(command: str, method: str) -> str:
     return f"_do_{command}" if taken else f"_{command}"
 
 
-def maker(record: str) -> str:
-    """Return the function that makes an outcome, by the snake_case name of its class."""
-    return f"_new_{record}_" if record in _ALIASES else f"_{record}"
+def trusted(record: str) -> str:
+    """Return the trusted constructor of a value, by the name of its class."""
+    return f"{_TRUSTED}{snake(record)}"
 
 
+#: What the names of trusted constructors begin with.
+_TRUSTED = "trusted_"
 #: Modules and functions that generated modules know by these words with an underscore before them.
 _ALIASES = frozenset({"b", "rt", "register", "snapshot_of", "listing_order", "satisfied"})
 
 
 def _escaped(word: str, taken: frozenset[str]) -> str:
-    return f"_{word}_" if word in taken else str(word)
+    is_taken = word in taken or word.startswith(_TRUSTED)
+    return f"_{word}_" if is_taken else str(word)
 
 
 #: What every registry offers beside what the machine declares.

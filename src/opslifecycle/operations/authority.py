@@ -40,10 +40,6 @@ from .errors import (
 )
 from .identifiers import OperationId
 from .values import (
-    Aborted,
-    Cancelled,
-    Completed,
-    Failed,
     OperationPeerHandle,
     OperationProgressUpdate,
     OperationResult,
@@ -52,6 +48,11 @@ from .values import (
     OperationTerminalOutcome,
     Retired,
     Terminated,
+    trusted_aborted,
+    trusted_cancelled,
+    trusted_completed,
+    trusted_failed,
+    trusted_terminated,
 )
 
 Effects: TypeAlias = tuple[OperationEffect, ...]
@@ -98,30 +99,30 @@ _DONE_IN_STATUSES_1 = (
     OperationStatus.TERMINATED,
 )
 _NO_EFFECTS: Effects = ()
-_EFFECTS_1: Effects = (
+_ROLLBACK_UNRETURNED_OPERATION_EFFECTS: Effects = (
     OperationEffect.FAIL_BARRIERS,
     OperationEffect.CLOSE_WATCHERS,
     OperationEffect.ERASE,
 )
-_EFFECTS_2: Effects = (
+_END_APPEND_TO_FEED_ERASE_EFFECTS: Effects = (
     OperationEffect.APPEND_TO_FEED,
     OperationEffect.COUNT_IN_BARRIERS,
     OperationEffect.WAKE_WATCHERS,
     OperationEffect.EVICT_OLDEST,
     OperationEffect.ERASE,
 )
-_EFFECTS_3: Effects = (
+_END_APPEND_TO_FEED_EFFECTS: Effects = (
     OperationEffect.APPEND_TO_FEED,
     OperationEffect.COUNT_IN_BARRIERS,
     OperationEffect.WAKE_WATCHERS,
     OperationEffect.EVICT_OLDEST,
 )
-_EFFECTS_4: Effects = (
+_END_ERASE_EFFECTS: Effects = (
     OperationEffect.COUNT_IN_BARRIERS,
     OperationEffect.WAKE_WATCHERS,
     OperationEffect.ERASE,
 )
-_EFFECTS_5: Effects = (
+_END_EFFECTS: Effects = (
     OperationEffect.COUNT_IN_BARRIERS,
     OperationEffect.WAKE_WATCHERS,
 )
@@ -280,7 +281,7 @@ class OperationAuthority:
                 operation.status,
                 "fail_operation",
             ).with_guard("legal_status")
-        return self._end(operation, _FAILED, _failed(error))
+        return self._end(operation, _FAILED, trusted_failed(error))
 
     def peer_ready(
         self,
@@ -356,7 +357,7 @@ class OperationAuthority:
                 operation.status,
                 "complete_operation",
             ).with_guard("legal_status")
-        return self._end(operation, _COMPLETED, _completed(result))
+        return self._end(operation, _COMPLETED, trusted_completed(result))
 
     def abort(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
         """End an operation that has not begun.
@@ -375,7 +376,7 @@ class OperationAuthority:
                 operation.status,
                 "abort_provisioning",
             ).with_guard("legal_status", already_done=done)
-        return self._end(operation, _ABORTED, _aborted(reason))
+        return self._end(operation, _ABORTED, trusted_aborted(reason))
 
     def cancel(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
         """End an operation on request.
@@ -393,7 +394,7 @@ class OperationAuthority:
                 operation.status,
                 "cancel_operation",
             ).with_guard("legal_status")
-        return self._end(operation, _CANCELLED, _cancelled(reason))
+        return self._end(operation, _CANCELLED, trusted_cancelled(reason))
 
     def retire_requested(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """Ask an operation to wind down.
@@ -450,7 +451,7 @@ class OperationAuthority:
                 operation.status,
                 "terminate_owner",
             ).with_guard("legal_status")
-        return self._end(operation, _TERMINATED, _terminated(reason))
+        return self._end(operation, _TERMINATED, trusted_terminated(reason))
 
     def terminate_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
         """End every live operation by force; later registrations are accepted.
@@ -459,14 +460,7 @@ class OperationAuthority:
         """
         if self.owner_retired:
             return []
-        live = [each.id for each in self.records.values() if not each.status.terminal]
-        live.sort()
-        ended: list[tuple[OperationRecord, Effects]] = []
-        for id in live:
-            operation = self.records[id]
-            effects = self._end(operation, _TERMINATED, _terminated(reason))
-            ended.append((operation, effects))
-        return ended
+        return self._end_all(_TERMINATED, trusted_terminated(reason))
 
     def retire_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
         """End every live operation by force, then refuse every further command.
@@ -475,33 +469,18 @@ class OperationAuthority:
         """
         if self.owner_retired:
             return []
-        live = [each.id for each in self.records.values() if not each.status.terminal]
-        live.sort()
         self.owner_retired = True
-        ended: list[tuple[OperationRecord, Effects]] = []
-        for id in live:
-            operation = self.records[id]
-            effects = self._end(operation, _TERMINATED, _terminated(reason))
-            ended.append((operation, effects))
-        return ended
+        return self._end_all(_TERMINATED, trusted_terminated(reason))
 
     def recover_interrupted(self) -> list[tuple[OperationRecord, Effects]]:
         """End what was live when its process was gone.
 
         Returns the finished records, in the order of their ids.
         """
-        live = [each.id for each in self.records.values() if not each.status.terminal]
-        live.sort()
-        ended: list[tuple[OperationRecord, Effects]] = []
-        for id in live:
-            operation = self.records[id]
-            effects = self._end(
-                operation,
-                _TERMINATED,
-                Terminated("the process that owned this operation ended before it did"),
-            )
-            ended.append((operation, effects))
-        return ended
+        return self._end_all(
+            _TERMINATED,
+            Terminated("the process that owned this operation ended before it did"),
+        )
 
     def rollback_unreturned_operation(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
         """Erase a live operation as if it had never been registered."""
@@ -517,7 +496,7 @@ class OperationAuthority:
                 "rollback_unreturned_operation",
             ).with_guard("legal_status")
         self.active_count -= 1
-        return _EFFECTS_1
+        return _ROLLBACK_UNRETURNED_OPERATION_EFFECTS
 
     def collect_completed(self) -> list[OperationRecord] | _rt.OpsLifecycleError:
         """Hand over the operations that have ended, oldest first, and erase them."""
@@ -705,6 +684,24 @@ class OperationAuthority:
         if operation is not None and operation.sequence == sequence:
             self.erase(id)
 
+    def _end_all(
+        self,
+        status: OperationStatus,
+        terminal_outcome: OperationTerminalOutcome,
+    ) -> list[tuple[OperationRecord, Effects]]:
+        """End every live record, in the order of their ids.
+
+        Returns them with their effects.
+        """
+        live = [each.id for each in self.records.values() if not each.status.terminal]
+        live.sort()
+        ended: list[tuple[OperationRecord, Effects]] = []
+        for id in live:
+            operation = self.records[id]
+            effects = self._end(operation, status, terminal_outcome)
+            ended.append((operation, effects))
+        return ended
+
     def _end(
         self,
         operation: OperationRecord,
@@ -722,68 +719,8 @@ class OperationAuthority:
         if operation.kind.completion_feed_class is _EMIT:
             self.watermark = self.next_completion_seq
             if operation.kind.durability_class is _DISCARD:
-                return _EFFECTS_2
-            return _EFFECTS_3
+                return _END_APPEND_TO_FEED_ERASE_EFFECTS
+            return _END_APPEND_TO_FEED_EFFECTS
         if operation.kind.durability_class is _DISCARD:
-            return _EFFECTS_4
-        return _EFFECTS_5
-
-
-_FailedDraft = _rt.draft_of(Failed)
-
-
-def _failed(error: str) -> Failed:
-    """Return Failed of values that were checked."""
-    outcome = _FailedDraft()
-    outcome.error = error
-    outcome.__class__ = Failed
-    made: Failed = outcome
-    return made
-
-
-_CompletedDraft = _rt.draft_of(Completed)
-
-
-def _completed(result: OperationResult) -> Completed:
-    """Return Completed of values that were checked."""
-    outcome = _CompletedDraft()
-    outcome.result = result
-    outcome.__class__ = Completed
-    made: Completed = outcome
-    return made
-
-
-_AbortedDraft = _rt.draft_of(Aborted)
-
-
-def _aborted(reason: str | None) -> Aborted:
-    """Return Aborted of values that were checked."""
-    outcome = _AbortedDraft()
-    outcome.reason = reason
-    outcome.__class__ = Aborted
-    made: Aborted = outcome
-    return made
-
-
-_CancelledDraft = _rt.draft_of(Cancelled)
-
-
-def _cancelled(reason: str | None) -> Cancelled:
-    """Return Cancelled of values that were checked."""
-    outcome = _CancelledDraft()
-    outcome.reason = reason
-    outcome.__class__ = Cancelled
-    made: Cancelled = outcome
-    return made
-
-
-_TerminatedDraft = _rt.draft_of(Terminated)
-
-
-def _terminated(reason: str) -> Terminated:
-    """Return Terminated of values that were checked."""
-    outcome = _TerminatedDraft()
-    outcome.reason = reason
-    outcome.__class__ = Terminated
-    made: Terminated = outcome
-    return made
+            return _END_ERASE_EFFECTS
+        return _END_EFFECTS

@@ -242,3 +242,63 @@ class OperationSpec:
 
 
 _rt.omit_none(OperationSpec, ["operation_source"])
+
+
+_MutableFailed = _rt.mutable_subclass(Failed)
+
+
+def trusted_failed(error: str) -> Failed:
+    """Return Failed of values that were checked."""
+    made = _MutableFailed()
+    made.error = error
+    made.__class__ = Failed
+    outcome: Failed = made
+    return outcome
+
+
+_MutableCompleted = _rt.mutable_subclass(Completed)
+
+
+def trusted_completed(result: OperationResult) -> Completed:
+    """Return Completed of values that were checked."""
+    made = _MutableCompleted()
+    made.result = result
+    made.__class__ = Completed
+    outcome: Completed = made
+    return outcome
+
+
+_MutableAborted = _rt.mutable_subclass(Aborted)
+
+
+def trusted_aborted(reason: str | None) -> Aborted:
+    """Return Aborted of values that were checked."""
+    made = _MutableAborted()
+    made.reason = reason
+    made.__class__ = Aborted
+    outcome: Aborted = made
+    return outcome
+
+
+_MutableCancelled = _rt.mutable_subclass(Cancelled)
+
+
+def trusted_cancelled(reason: str | None) -> Cancelled:
+    """Return Cancelled of values that were checked."""
+    made = _MutableCancelled()
+    made.reason = reason
+    made.__class__ = Cancelled
+    outcome: Cancelled = made
+    return outcome
+
+
+_MutableTerminated = _rt.mutable_subclass(Terminated)
+
+
+def trusted_terminated(reason: str) -> Terminated:
+    """Return Terminated of values that were checked."""
+    made = _MutableTerminated()
+    made.reason = reason
+    made.__class__ = Terminated
+    outcome: Terminated = made
+    return outcome

@@ -63,12 +63,12 @@ _rt.omit_none(
 )
 
 
-_SnapshotDraft = _rt.draft_of(OperationLifecycleSnapshot)
+_MutableSnapshot = _rt.mutable_subclass(OperationLifecycleSnapshot)
 
 
 def snapshot_of(operation: OperationRecord, watcher_count: int) -> OperationLifecycleSnapshot:
     """Return the snapshot of one record."""
-    snapshot = _SnapshotDraft()
+    snapshot = _MutableSnapshot()
     snapshot.id = operation.id
     snapshot.kind = operation.kind
     snapshot.owner_session_id = operation.spec.owner_session_id
@@ -94,7 +94,7 @@ def snapshot_of(operation: OperationRecord, watcher_count: int) -> OperationLife
         if operation.completed_at_ms is not None
         else None
     )
-    return _rt.finish(snapshot, OperationLifecycleSnapshot)
+    return _rt.freeze(snapshot, OperationLifecycleSnapshot)
 
 
 @frozen
@@ -114,7 +114,7 @@ class CompletionBatch(_rt.FeedBatch[CompletionEntry]):
     """Feed entries after a position, with the edges of the feed at the same instant."""
 
 
-_EntryDraft = _rt.draft_of(CompletionEntry)
+_MutableEntry = _rt.mutable_subclass(CompletionEntry)
 
 
 def entry_of(operation: OperationRecord) -> CompletionEntry:
@@ -128,14 +128,14 @@ def entry_of(operation: OperationRecord) -> CompletionEntry:
         raise _rt.InternalError("an ended operation has no terminal_outcome")
     if completed_at_ms is None:
         raise _rt.InternalError("an ended operation has no completed_at_ms")
-    entry = _EntryDraft()
+    entry = _MutableEntry()
     entry.seq = sequence
     entry.operation_id = operation.id
     entry.kind = operation.kind
     entry.display_name = operation.spec.display_name
     entry.terminal_outcome = terminal_outcome
     entry.completed_at_ms = completed_at_ms
-    return _rt.finish(entry, CompletionEntry)
+    return _rt.freeze(entry, CompletionEntry)
 
 
 def listing_keys(operation: OperationRecord) -> tuple[Hashable, ...]:

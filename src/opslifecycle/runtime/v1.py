@@ -74,9 +74,9 @@ from opslifecycle.values.conversion import (
     structure,
     text_of,
 )
-from opslifecycle.values.drafts import draft_of, finish
 from opslifecycle.values.identifiers import Identifier
 from opslifecycle.values.token import ObligationToken, mint
+from opslifecycle.values.trusted import freeze, mutable_subclass
 
 __all__ = [
     "SYSTEM_CLOCK",
@@ -135,16 +135,16 @@ __all__ = [
     "count_from",
     "data_of",
     "declare_union",
-    "draft_of",
     "encoded",
     "export_registry",
-    "finish",
+    "freeze",
     "import_registry",
     "json_text",
     "killed",
     "merge",
     "migrated",
     "mint",
+    "mutable_subclass",
     "omit_none",
     "open_in_thread",
     "open_registry",

@@ -32,7 +32,15 @@ from .errors import (
     WrongStageError,
 )
 from .identifiers import PersonId, RequestId
-from .values import Ask, Decision, Denied, Expired, Granted, Vote, Withdrawn
+from .values import (
+    Ask,
+    Decision,
+    Vote,
+    Withdrawn,
+    trusted_denied,
+    trusted_expired,
+    trusted_granted,
+)
 
 Effects: TypeAlias = tuple[RequestEffect, ...]
 
@@ -52,14 +60,14 @@ _FROM_DRAFTED = (RequestStatus.DRAFTED,)
 _FROM_CIRCULATING = (RequestStatus.CIRCULATING,)
 _DONE_IN_WITHDRAWN = (RequestStatus.WITHDRAWN,)
 _NO_EFFECTS: Effects = ()
-_EFFECTS_1: Effects = (
+_END_APPEND_TO_FEED_EFFECTS: Effects = (
     RequestEffect.TELL_REQUESTER,
     RequestEffect.APPEND_TO_FEED,
     RequestEffect.COUNT_IN_BARRIERS,
     RequestEffect.WAKE_WATCHERS,
     RequestEffect.EVICT_OLDEST,
 )
-_EFFECTS_2: Effects = (
+_END_EFFECTS: Effects = (
     RequestEffect.TELL_REQUESTER,
     RequestEffect.COUNT_IN_BARRIERS,
     RequestEffect.WAKE_WATCHERS,
@@ -231,7 +239,7 @@ class RequestAuthority:
             ).with_guard("enough")
         request.approvals += 1
         request.last_vote = vote
-        return self._end(request, _GRANTED, _granted(vote))
+        return self._end(request, _GRANTED, trusted_granted(vote))
 
     def deny(
         self,
@@ -252,7 +260,7 @@ class RequestAuthority:
                 request.status,
                 "deny",
             ).with_guard("legal_status")
-        return self._end(request, _DENIED, _denied(by, reason))
+        return self._end(request, _DENIED, trusted_denied(by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> Effects | _rt.OpsLifecycleError:
         """Note that the time is up.
@@ -270,7 +278,7 @@ class RequestAuthority:
             ).with_guard("legal_status")
         if at_ms < request.ask.expires_at_ms:
             return NotExpiredError(id, request.ask.expires_at_ms).with_guard("overdue")
-        return self._end(request, _EXPIRED, _expired(at_ms))
+        return self._end(request, _EXPIRED, trusted_expired(at_ms))
 
     def withdraw(self, id: RequestId) -> Effects | _rt.OpsLifecycleError:
         """Take it back.
@@ -497,42 +505,5 @@ class RequestAuthority:
         self.open_count -= 1
         if request.kind.is_public:
             self.watermark = self.decisions
-            return _EFFECTS_1
-        return _EFFECTS_2
-
-
-_GrantedDraft = _rt.draft_of(Granted)
-
-
-def _granted(last: Vote) -> Granted:
-    """Return Granted of values that were checked."""
-    outcome = _GrantedDraft()
-    outcome.last = last
-    outcome.__class__ = Granted
-    made: Granted = outcome
-    return made
-
-
-_DeniedDraft = _rt.draft_of(Denied)
-
-
-def _denied(by: PersonId, reason: str) -> Denied:
-    """Return Denied of values that were checked."""
-    outcome = _DeniedDraft()
-    outcome.by = by
-    outcome.reason = reason
-    outcome.__class__ = Denied
-    made: Denied = outcome
-    return made
-
-
-_ExpiredDraft = _rt.draft_of(Expired)
-
-
-def _expired(at_ms: int) -> Expired:
-    """Return Expired of values that were checked."""
-    outcome = _ExpiredDraft()
-    outcome.at_ms = at_ms
-    outcome.__class__ = Expired
-    made: Expired = outcome
-    return made
+            return _END_APPEND_TO_FEED_EFFECTS
+        return _END_EFFECTS

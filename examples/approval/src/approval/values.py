@@ -121,3 +121,40 @@ _rt.declare_union(
 
 
 _rt.omit_none(Ask, ["note"])
+
+
+_MutableGranted = _rt.mutable_subclass(Granted)
+
+
+def trusted_granted(last: Vote) -> Granted:
+    """Return Granted of values that were checked."""
+    made = _MutableGranted()
+    made.last = last
+    made.__class__ = Granted
+    outcome: Granted = made
+    return outcome
+
+
+_MutableDenied = _rt.mutable_subclass(Denied)
+
+
+def trusted_denied(by: PersonId, reason: str) -> Denied:
+    """Return Denied of values that were checked."""
+    made = _MutableDenied()
+    made.by = by
+    made.reason = reason
+    made.__class__ = Denied
+    outcome: Denied = made
+    return outcome
+
+
+_MutableExpired = _rt.mutable_subclass(Expired)
+
+
+def trusted_expired(at_ms: int) -> Expired:
+    """Return Expired of values that were checked."""
+    made = _MutableExpired()
+    made.at_ms = at_ms
+    made.__class__ = Expired
+    outcome: Expired = made
+    return outcome

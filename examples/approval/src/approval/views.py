@@ -33,12 +33,12 @@ class RequestSnapshot:
     decided_at_ms: int | None = None
 
 
-_SnapshotDraft = _rt.draft_of(RequestSnapshot)
+_MutableSnapshot = _rt.mutable_subclass(RequestSnapshot)
 
 
 def snapshot_of(request: RequestRecord, watcher_count: int) -> RequestSnapshot:
     """Return the snapshot of one record."""
-    snapshot = _SnapshotDraft()
+    snapshot = _MutableSnapshot()
     snapshot.id = request.id
     snapshot.ask = request.ask
     snapshot.status = request.status
@@ -48,7 +48,7 @@ def snapshot_of(request: RequestRecord, watcher_count: int) -> RequestSnapshot:
     snapshot.decision = request.terminal_outcome
     snapshot.created_at_ms = request.created_at_ms
     snapshot.decided_at_ms = request.decided_at_ms
-    return _rt.finish(snapshot, RequestSnapshot)
+    return _rt.freeze(snapshot, RequestSnapshot)
 
 
 @frozen
@@ -66,7 +66,7 @@ class DecisionBatch(_rt.FeedBatch[DecisionEntry]):
     """Feed entries after a position, with the edges of the feed at the same instant."""
 
 
-_EntryDraft = _rt.draft_of(DecisionEntry)
+_MutableEntry = _rt.mutable_subclass(DecisionEntry)
 
 
 def entry_of(request: RequestRecord) -> DecisionEntry:
@@ -77,12 +77,12 @@ def entry_of(request: RequestRecord) -> DecisionEntry:
         raise _rt.InternalError("an ended request has no sequence")
     if terminal_outcome is None:
         raise _rt.InternalError("an ended request has no terminal_outcome")
-    entry = _EntryDraft()
+    entry = _MutableEntry()
     entry.seq = sequence
     entry.request_id = request.id
     entry.title = request.ask.title
     entry.decision = terminal_outcome
-    return _rt.finish(entry, DecisionEntry)
+    return _rt.freeze(entry, DecisionEntry)
 
 
 def listing_keys(request: RequestRecord) -> tuple[Hashable, ...]:

@@ -171,7 +171,7 @@ _FROM_STATUSES_3 = (
     OrderStatus.INVOICED,
 )
 _NO_EFFECTS: Effects = ()
-_EFFECTS_1: Effects = (OrderEffect.WAKE_WATCHERS,)
+_END_EFFECTS: Effects = (OrderEffect.WAKE_WATCHERS,)
 
 
 class OrderRecord:
@@ -1470,4 +1470,4 @@ class OrderAuthority:
         order.terminal_outcome = terminal_outcome
         order.ended_at_ms = order.clock_offset_ms + self.now_ms
         self.ended[order.id] = order
-        return _EFFECTS_1
+        return _END_EFFECTS

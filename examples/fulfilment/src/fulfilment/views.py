@@ -30,12 +30,12 @@ class OrderSnapshot:
     ended_at_ms: int | None = None
 
 
-_SnapshotDraft = _rt.draft_of(OrderSnapshot)
+_MutableSnapshot = _rt.mutable_subclass(OrderSnapshot)
 
 
 def snapshot_of(order: OrderRecord, watcher_count: int) -> OrderSnapshot:
     """Return the snapshot of one record."""
-    snapshot = _SnapshotDraft()
+    snapshot = _MutableSnapshot()
     snapshot.id = order.id
     snapshot.customer = order.customer
     snapshot.status = order.status
@@ -43,7 +43,7 @@ def snapshot_of(order: OrderRecord, watcher_count: int) -> OrderSnapshot:
     snapshot.last_note = order.last_note
     snapshot.placed_at_ms = order.placed_at_ms
     snapshot.ended_at_ms = order.ended_at_ms
-    return _rt.finish(snapshot, OrderSnapshot)
+    return _rt.freeze(snapshot, OrderSnapshot)
 
 
 def listing_keys(order: OrderRecord) -> tuple[Hashable, ...]:

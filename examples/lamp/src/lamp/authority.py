@@ -33,7 +33,7 @@ _FROM_LIT = (LampStatus.LIT,)
 _DONE_IN_LIT = (LampStatus.LIT,)
 _DONE_IN_DARK = (LampStatus.DARK,)
 _NO_EFFECTS: Effects = ()
-_EFFECTS_1: Effects = (LampEffect.WAKE_WATCHERS,)
+_END_EFFECTS: Effects = (LampEffect.WAKE_WATCHERS,)
 
 
 class LampRecord:
@@ -200,4 +200,4 @@ class LampAuthority:
         lamp.status = status
         lamp.terminal_outcome = terminal_outcome
         self.ended[lamp.id] = lamp
-        return _EFFECTS_1
+        return _END_EFFECTS

@@ -27,17 +27,17 @@ class LampSnapshot:
     switched: int
 
 
-_SnapshotDraft = _rt.draft_of(LampSnapshot)
+_MutableSnapshot = _rt.mutable_subclass(LampSnapshot)
 
 
 def snapshot_of(lamp: LampRecord, watcher_count: int) -> LampSnapshot:
     """Return the snapshot of one record."""
-    snapshot = _SnapshotDraft()
+    snapshot = _MutableSnapshot()
     snapshot.id = lamp.id
     snapshot.room = lamp.room
     snapshot.status = lamp.status
     snapshot.switched = lamp.switched
-    return _rt.finish(snapshot, LampSnapshot)
+    return _rt.freeze(snapshot, LampSnapshot)
 
 
 def listing_keys(lamp: LampRecord) -> tuple[Hashable, ...]:

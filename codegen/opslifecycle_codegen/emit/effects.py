@@ -1,0 +1,66 @@
+"""Names of the constants that hold the effects of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.program import EndStep, Program
+
+Effects = tuple[str, ...]
+NO_EFFECTS = "_NO_EFFECTS"
+
+
+class EffectConstants:
+    """The constants of the authority's module that hold effects.
+
+    A command's effects are called after the first command that has them. Those of an end are called
+    after what not every end has: `_END_ERASE_EFFECTS`.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._ends = dict.fromkeys(_ends(list(program.on_terminal), {}, ()))
+        #: The constants that are used, by their effects.
+        self.used: dict[Effects, str] = {}
+
+    def of_command(self, name: str, effects: Effects) -> str:
+        """Return the constant of a command's effects."""
+        return self._named(effects, name)
+
+    def of_end(self, effects: Effects) -> str:
+        """Return the constant of the effects of an end."""
+        return self._named(effects, "_".join(["end", *self._distinguishing(effects)]))
+
+    def _named(self, effects: Effects, words: str) -> str:
+        if not effects:
+            return self.used.setdefault((), NO_EFFECTS)
+        name = f"_{words.upper()}_EFFECTS"
+        if name in self.used.values() and self.used.get(effects) != name:
+            # A command is called as the effects of an end are.
+            name = f"_{words.upper()}_{len(self.used)}_EFFECTS"
+        return self.used.setdefault(effects, name)
+
+    def _distinguishing(self, effects: Effects) -> list[str]:
+        """Return the effects that some ends do not have, one of those that come together."""
+        seen: set[frozenset[Effects]] = set()
+        found = []
+        for effect in effects:
+            having = frozenset(each for each in self._ends if effect in each)
+            if len(having) < len(self._ends) and having not in seen:
+                seen.add(having)
+                found.append(effect)
+        return found
+
+
+def _ends(
+    steps: Sequence[EndStep], known: Mapping[Expression, bool], effects: Effects
+) -> Iterator[Effects]:
+    """Yield the effects of an end for every combination of its tests."""
+    for place, step in enumerate(steps):
+        if step.test is not None and step.test not in known:
+            for holds in (True, False):
+                yield from _ends(steps[place:], {**known, step.test: holds}, effects)
+            return
+        if step.test is None or known[step.test]:
+            effects = (*effects, *step.effects)
+    yield effects
