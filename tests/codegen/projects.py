@@ -11,8 +11,14 @@ from pathlib import Path
 from opslifecycle_codegen.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-#: mypy reads our dependencies once for all projects; test processes share no cache.
-MYPY_CACHE = ROOT / ".mypy_cache" / os.environ.get("PYTEST_XDIST_WORKER", "main")
+#: Of the tools that examine a project. mypy reads our dependencies once for all projects (test
+#: processes share no cache); generated tests need no plugin of pytest.
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": "src",
+    "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / os.environ.get("PYTEST_XDIST_WORKER", "main")),
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+}
 
 CONFIG = """
 [tool.opslifecycle-codegen]
@@ -59,10 +65,9 @@ def assert_clean(folder: Path, *, width: int = 88) -> None:
         ["mypy", "--strict", "--config-file", os.devnull, "src"],
         ["pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests"],
     ]
-    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": str(MYPY_CACHE)}
     for command in commands:
         run = [sys.executable, "-m", *command]
         done = subprocess.run(
-            run, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            run, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr

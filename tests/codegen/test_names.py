@@ -24,7 +24,7 @@ from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
-from tests.codegen.projects import MYPY_CACHE
+from tests.codegen.projects import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 GENERATED = [
@@ -429,7 +429,6 @@ def test_hostile_words_work_in_every_place(tmp_path: Path) -> None:
     assert len(PASCAL) > 90
     written(tmp_path)
     assert main(["--project", str(tmp_path), "generate"]) == 0
-    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": str(MYPY_CACHE)}
     commands = [
         [sys.executable, "-c", SCRIPT],
         [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, "src"],
@@ -437,7 +436,7 @@ def test_hostile_words_work_in_every_place(tmp_path: Path) -> None:
     ]
     for command in commands:
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 

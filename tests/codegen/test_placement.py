@@ -22,7 +22,7 @@ from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import edit, project
+from tests.codegen.projects import ENVIRONMENT, edit, project
 from tests.proof.test_symbolic import walked
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
@@ -60,7 +60,7 @@ def generated_tests(folder: Path) -> int:
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider", "tests"],
-        cwd=folder, env={**os.environ, "PYTHONPATH": "src"}, capture_output=True, check=False,
+        cwd=folder, env=ENVIRONMENT, capture_output=True, check=False,
     )  # fmt: skip
     return done.returncode
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.codegen.projects import MYPY_CACHE, edit, project
+from tests.codegen.projects import ENVIRONMENT, edit, project
 from tests.codegen.test_names import base, found_in, spelled
 
 TYPES = ("bool", "int", "float", "str", "name", "OtherId", "Colour", "Point", "Shape")
@@ -185,10 +185,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ran(folder: Path, *command: str, ends_with: int = 0) -> None:
-    environment = {**os.environ, "PYTHONPATH": "src", "MYPY_CACHE_DIR": str(MYPY_CACHE)}
     done = subprocess.run(
         [sys.executable, *command],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == ends_with, (done.stdout + done.stderr)[-3000:]
 

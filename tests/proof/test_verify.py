@@ -115,7 +115,7 @@ def outcome(project: Path) -> int:
     """How the test of a counterexample ends on what is generated now."""
     assert main(["--project", str(project), "generate"]) == 0
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
-    environment = {**os.environ, "PYTHONPATH": "."}
+    environment = {**os.environ, "PYTHONPATH": ".", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     run = subprocess.run(
         [*command, "-p", "no:cacheprovider", "test_story.py"],
         cwd=project, env=environment, capture_output=True, text=True, check=False,
