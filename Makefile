@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
 
-.PHONY: run test test-all nightly check generate docs format bench torture chaos verify-all mutate clean
+.PHONY: run test coverage test-all nightly check generate docs format bench torture chaos verify-all mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -13,6 +13,10 @@ run: $(READY)
 # One file of tests stays in one process: some of them count what happens in all of it.
 test: check
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+# Which lines and branches the tests run, processes that they start included.
+coverage: $(READY)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
 
 # On every one of Python 3.11 to 3.13 that is found; says which were not.
 test-all: check
