@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opslifecycle import PersistenceError, RegistryOwnedError
+from attrs import evolve
+from opslifecycle import PersistenceError, RegistryOwnedError, SqliteStore
 from opslifecycle.stores.sqlite.admin import forget
 from opslifecycle.stores.sqlite.reader import StoreReader
 
@@ -170,6 +171,22 @@ class TestDoctor:
         done = cli("doctor")
         assert done.returncode == 0
         assert "sound, 1 operation" in done.stdout
+
+    def test_registries_of_other_machines_are_left_alone(self, store: Path) -> None:
+        cli("run", "--", "true", "mine")
+        other = SqliteStore(store, registry="theirs")
+        other.open(evolve(STORAGE.identity, machine="another"))
+        other.close()
+        assert cli("ls").stdout.count("mine") == 1
+        done = cli("doctor")
+        assert done.returncode == 0
+        assert "theirs: not checked, it belongs to another machine" in done.stdout
+        with sqlite3.connect(store) as database:
+            database.execute("DELETE FROM registries WHERE name != 'theirs'")
+        database.close()
+        done = cli("ls")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "another version 1" in done.stderr
 
     @pytest.mark.parametrize("command", ["ls", "doctor", "tail"])
     def test_what_is_no_store(self, store: Path, command: str) -> None:

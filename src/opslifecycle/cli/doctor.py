@@ -34,6 +34,8 @@ def doctor(ctx: click.Context, store: Path) -> None:
             held = _count(len(registry.stored.records), "operation", "operations")
             verdict = f"broken: {', '.join(wrong)}" if wrong else f"sound, {held}"
             print_line(f"{one_line(name)}: {verdict}")
+        for name in source.others():
+            print_line(f"{one_line(name)}: not checked, it belongs to another machine")
         counted = _count(len(names), "registry", "registries")
         print_line(f"{counted}, {len(INVARIANTS)} invariants each, {broken} broken")
         if not names:

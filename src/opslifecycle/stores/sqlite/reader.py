@@ -19,6 +19,7 @@ import attrs
 from opslifecycle.errors import PersistenceError, StoreDamagedError
 from opslifecycle.stores.base import SchemaVersion, StoreContents
 from opslifecycle.stores.sqlite.catalog import (
+    RegistryRow,
     check_schema,
     refuse_other_layouts,
     registry_names,
@@ -96,8 +97,29 @@ class StoreReader:
         self._known: dict[str, dict[str, tuple[str, object, Any]]] = {}
 
     def names(self) -> list[str]:
-        """Return the names of the registries, in their order."""
-        return self._read(lambda database, file: registry_names(database, str(self._path)))
+        """Return the names of the machine's registries, in the order in which they were made.
+
+        Raises:
+            StoreVersionError: All registries in the store are those of other machines.
+        """
+        rows = self._rows()
+        own = [row.name for row in rows if row.machine == self._identity.machine]
+        for row in [] if own else rows:
+            self._identity.refuse_unreadable(row.machine, row.version, str(self._path))
+        return own
+
+    def others(self) -> list[str]:
+        """Return the names of the registries that other machines have in the store."""
+        return [row.name for row in self._rows() if row.machine != self._identity.machine]
+
+    def _rows(self) -> list[RegistryRow]:
+        path = str(self._path)
+
+        def read(database: sqlite3.Connection, file: StoreFile) -> list[RegistryRow]:
+            found = (registry_row(database, path, name) for name in registry_names(database, path))
+            return [row for row in found if row is not None]
+
+        return self._read(read)
 
     def registry(self, name: str) -> StoredRegistry:
         """Return one registry at one instant.
@@ -111,7 +133,7 @@ class StoreReader:
         return found
 
     def all(self) -> list[StoredRegistry]:
-        """Return every registry that the store holds."""
+        """Return every registry of the machine."""
         found = [self._registry(name) for name in self.names()]
         return [each for each in found if each is not None]
 
