@@ -271,7 +271,7 @@ class TestMistakes:
             ("commands: [a, a]\n", ":1:12: two commands are called 'a'"),
             (
                 "commands: [a]\ncommands: [b]\n",
-                ":2:1: a batch: the key 'commands' stands here twice",
+                ":2:1: a batch: the key 'commands' occurs twice",
             ),
             ("commands: [a\n", ":2:1: "),
             ("max_concurrent: many\ncommands: [a]\n", ":1:17: max_concurrent: expected a whole"),

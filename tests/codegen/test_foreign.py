@@ -164,9 +164,9 @@ def test_a_class_without_a_conversion_is_refused_by_its_field(shop: Path) -> Non
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("prices.Cost", "does not say where the class Price is"),
-        ("Price", "does not say where the class Price is"),
-        ("os; import os.Price", "does not say where the class Price is"),
+        ("prices.Cost", "names no module of the class Price"),
+        ("Price", "names no module of the class Price"),
+        ("os; import os.Price", "names no module of the class Price"),
         ("prices.Price, fields: {a: str}", "it declares nothing here"),
     ],
 )

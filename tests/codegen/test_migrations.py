@@ -197,7 +197,7 @@ def test_a_compatible_change_opens_what_was_stored(operations: Path) -> None:
         ("{2: {reason: x, removes: {OperationKind: [background_tool_op]}}}", "still has"),
         ("{2: {reason: x, adds: {OperationSpec: {display_name: [a]}}}}", "expected a value"),
         ("{2: {reason: x, adds: {OperationSpec: {tier: a}}}}", "has no tier"),
-        ("{3: {reason: x}}", "3 is no version that this machine has come to"),
+        ("{3: {reason: x}}", "3 is no version of this machine"),
         ("{2: Convert what is stored.}", "2: expected a mapping"),
     ],
 )

@@ -216,7 +216,7 @@ def test_what_a_slice_names_must_be_there(
     assert "did you mean 'light'?" in told
     assert "did you mean 'lamp.switched'?" in told
     assert "1 to 5 entities" in told
-    assert "nothing is taken that is called 'wattage'" in told
+    assert "there is no parameter 'wattage'" in told
 
 
 @pytest.mark.parametrize("number", ["0", "few", "-1"])

@@ -137,7 +137,7 @@ class _Analyzer:
             if field.initial is not None:
                 starts[str(name)] = self._compile(field.initial, scope, type)
             elif not type.optional and field.stamped != "created":
-                message = f"{name} needs a value to start with, or an optional type"
+                message = f"{name} needs an initial value, or a type with `| None`"
                 self._diagnostics.add(field.mark, "missing-key", message)
         return starts
 
@@ -166,10 +166,10 @@ class _Analyzer:
             message = f"{action.name} is not legal from every live status"
             self._diagnostics.add(declared.do.mark, "not-total", message)
         elif action.to not in self._symbols.status_groups["terminal"] or action.updates:
-            message = f"{action.name} must lead to an end and update nothing itself"
+            message = f"{action.name} must lead to a terminal status and have no updates"
             self._diagnostics.add(declared.do.mark, "not-total", message)
         elif self._machine.actions[Name(action.name, declared.mark)].guards is not None:
-            message = f"{action.name} has checks of its own, so it might be refused"
+            message = f"{action.name} has guards of its own, so it could be rejected"
             self._diagnostics.add(declared.do.mark, "not-total", message)
         command = Command(
             str(name), str(name), declared.summary, action.params, to=action.to,
@@ -266,7 +266,7 @@ class _Analyzer:
             self._diagnostics.add(declared.expr.mark, "wrong-type", message)
         rule = declared.json
         if rule not in (None, "omit_none", "keep_none"):
-            message = f"json: {str(rule)!r} is no rule; there are omit_none and keep_none"
+            message = f"json: {str(rule)!r} is unknown; expected omit_none or keep_none"
             self._diagnostics.add(declared.mark, "unknown-name", message)
         keep = rule == "keep_none" or (rule is None and not left_out)
         return ViewInfo(str(name), typed.type, keep), typed

@@ -21,7 +21,7 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
     """Return the typed tree of a call."""
     if not isinstance(node.func, ast.Name) or node.keywords:
         raise checker.refuse(
-            node, "expression-form", "only a named function of positional arguments"
+            node, "expression-form", "a call is a named function with positional arguments"
         )
     name = node.func.id
     if name in _QUANTIFIERS:
@@ -33,7 +33,7 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
         return _constructed(checker, node, named, scope)
     known = [*_QUANTIFIERS, "min", "max"]
     raise checker.refuse(
-        node.func, "unknown-name", f"there is no {name!r} to call", nearest(name, known)
+        node.func, "unknown-name", f"there is no function {name!r}", nearest(name, known)
     )
 
 
@@ -87,7 +87,7 @@ def _loop(checker: Checker, part: ast.comprehension, scope: Scope) -> tuple[Scop
     else:
         many = checker.check(part.iter, scope)
         if many.type.kind != "collection" or many.type.inner is None:
-            message = f"expected many things, found {many.type}"
+            message = f"expected a collection, found {many.type}"
             raise checker.refuse(part.iter, "wrong-type", message)
         inner = many.type.inner
     scope = scope.with_names({target.id: nodes.Name(inner, Root.LOOP, target.id)})

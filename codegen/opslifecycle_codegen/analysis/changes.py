@@ -57,7 +57,7 @@ class Changes:
             self._diagnostics.add(target.mark, "unknown-name", message, hint)
             return None
         if owner == entity and scope.narrowed.get(owner, scope.names[owner].type) != ENTITY:
-            message = f"{entity} may be None here: no check makes sure that it exists"
+            message = f"{entity} may be None here: no guard makes sure that it exists"
             self._diagnostics.add(target.mark, "may-be-none", message)
         typed = compile_expression(expr, scope, self._diagnostics, settable[field])
         if typed is None:

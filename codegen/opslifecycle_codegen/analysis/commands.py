@@ -83,7 +83,7 @@ class Commands:
         updates = self.changes.updates(declared.update, scope)
         target = self._resolver.statuses([declared.to])
         if target and target[0] in self._symbols.status_groups["terminal"]:
-            message = f"a new {self._machine.entity} cannot begin at an end"
+            message = f"a new {self._machine.entity} cannot begin in a terminal status"
             self._diagnostics.add(declared.to.mark, "terminal-start", message)
         command = Command(
             "register",
@@ -211,7 +211,7 @@ class Commands:
         for name, _ in given:
             if name not in BARRIER_CHECKS or names.count(name) > 1:
                 hint = nearest(name, BARRIER_CHECKS)
-                message = f"a barrier is checked once for each of {', '.join(BARRIER_CHECKS)}"
+                message = f"the guards of a barrier are, each once, {', '.join(BARRIER_CHECKS)}"
                 self._diagnostics.add(name.mark, "unknown-name", message, hint)
         for check in BARRIER_CHECKS:
             if check not in names:
@@ -237,13 +237,13 @@ class Commands:
         from_status = "terminal_outcome" not in self._machine.fields
         if declared.outcome is None:
             if terminal and not from_status:
-                message = f"{name} leads to an end: it needs an outcome"
+                message = f"{name} leads to a terminal status: it needs an outcome"
                 self._diagnostics.add(declared.mark, "missing-key", message)
             if not terminal:
                 return None
             return nodes.Member(self._symbols.status_type, str(declared.to))
         if not terminal:
-            message = f"{name} does not lead to an end: it has no outcome"
+            message = f"{name} does not lead to a terminal status: it cannot have an outcome"
             self._diagnostics.add(declared.outcome.mark, "wrong-shape", message)
             return None
         typed = compile_expression(declared.outcome, scope, self._diagnostics, wanted)
@@ -255,5 +255,5 @@ class Commands:
         terminal = self._symbols.status_groups["terminal"]
         for status in sources:
             if status in terminal:
-                message = f"{status} is an end: nothing leads away from it"
+                message = f"{status} is terminal: no action may lead out of it"
                 self._diagnostics.add(words[0].mark, "terminal-exit", message)

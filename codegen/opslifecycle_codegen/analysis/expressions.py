@@ -89,7 +89,7 @@ class Checker:
             reason = error.msg if isinstance(error, SyntaxError) else "too deep"
             column = (error.offset or 1) - 1 if isinstance(error, SyntaxError) else 0
             mark = self._expr.mark.shifted(column if self._expr.precise else 0)
-            self._diagnostics.add(mark, "expression-syntax", f"no expression: {reason}")
+            self._diagnostics.add(mark, "expression-syntax", f"not an expression: {reason}")
             raise _RefusedError from None
 
     def refuse(self, node: ast.expr, rule: str, message: str, hint: str = "") -> _RefusedError:
@@ -121,7 +121,7 @@ class Checker:
         if check is None:
             kind = type(node).__name__
             raise self.refuse(
-                node, "expression-form", f"{kind} has no meaning in an expression here"
+                node, "expression-form", f"{kind} is not part of the expression language"
             )
         return evolve(check(node, scope, wanted), mark=self._mark(node))
 
@@ -158,11 +158,11 @@ class Checker:
         base = self.check(node.value, scope)
         if base.type.optional:
             message = f"{ast.unparse(node.value)} may be None here"
-            raise self.refuse(node, "may-be-none", message, "ask `is not None` first")
+            raise self.refuse(node, "may-be-none", message, "test `is not None` first")
         if base.type == UNKNOWN:
             return base
         if base.type == ACTION and node.attr == "from_statuses":
-            message = "a guard tests `from` itself: the compiler does, for every action"
+            message = "a guard tests the status itself, which the compiler does for every action"
             hint = f"take the test out; {LEGAL_STATUS} in a list of guards places it"
             raise self.refuse(node, "legality", message, hint)
         known = scope.attributes_of(base.type)
@@ -183,7 +183,9 @@ class Checker:
             return nodes.Literal(FLOAT, value)
         if isinstance(value, str):
             return nodes.Literal(STR, value)
-        raise self.refuse(node, "expression-form", f"{value!r} has no meaning here")
+        raise self.refuse(
+            node, "expression-form", f"{value!r} is not part of the expression language"
+        )
 
     def _bool_op(self, node: ast.BoolOp, scope: Scope, wanted: Type | None) -> Expression:
         is_and = isinstance(node.op, ast.And)
@@ -197,9 +199,7 @@ class Checker:
 
     def _unary(self, node: ast.UnaryOp, scope: Scope, wanted: Type | None) -> Expression:
         if not isinstance(node.op, ast.Not):
-            raise self.refuse(
-                node, "expression-form", "of the unary operators only `not` has a meaning"
-            )
+            raise self.refuse(node, "expression-form", "the only unary operator is `not`")
         typed = self.check(node.operand, scope)
         self.want(node.operand, typed, BOOL)
         return nodes.Not(BOOL, typed)
@@ -207,9 +207,7 @@ class Checker:
     def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Expression:
         operator = {ast.Add: "+", ast.Sub: "-"}.get(type(node.op))
         if operator is None:
-            raise self.refuse(
-                node, "expression-form", "of the operators only + and - have a meaning"
-            )
+            raise self.refuse(node, "expression-form", "the only arithmetic operators are + and -")
         left, right = self.check(node.left, scope), self.check(node.right, scope)
         for side, typed in ((node.left, left), (node.right, right)):
             if not typed.type.numeric:

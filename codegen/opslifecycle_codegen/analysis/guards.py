@@ -119,7 +119,7 @@ class Guards:
         entity, declared = self._machine.entity, self._machine.illegal_transition
         if not self._exists(scope):
             message = f"{entity} may be None here"
-            diagnostics.add(declared.mark, "may-be-none", message, "ask `is not None` first")
+            diagnostics.add(declared.mark, "may-be-none", message, "test `is not None` first")
         record = evolve(scope.names[entity], type=ENTITY)
         status = Field(scope.symbols.status_type, record, "status", mark=declared.mark)
         test = Among(BOOL, status, legal, mark=declared.mark)
@@ -159,13 +159,13 @@ class Guards:
             return RefusalOf("", ())
         for fact in refusal.fields:
             if fact not in facts:
-                message = f"{name} has no fact {str(fact)!r}"
+                message = f"{name} has no field {str(fact)!r}"
                 diagnostics.add(fact.mark, "unknown-name", message, nearest(fact, facts))
         given: list[Expression] = []
         for fact_name, type in facts.items():
             expr = refusal.fields.get(Name(fact_name, refusal.mark))
             if expr is None:
-                message = f"{name} needs the fact {fact_name!r}"
+                message = f"{name} needs the field {fact_name!r}"
                 diagnostics.add(refusal.mark, "missing-key", message)
                 continue
             typed = compile_expression(expr, scope, diagnostics, type)

@@ -44,7 +44,7 @@ class _Checker:
         found: dict[int, tuple[Text, property_model.Migration]] = {}
         for key, declared in self._machine.migrations.items():
             if not key.isdecimal() or not 2 <= int(key) <= self._machine.version:
-                message = f"{key!s} is no version that this machine has come to"
+                message = f"{key!s} is no version of this machine"
                 hint = f"a migration leads to one of the versions 2 to {self._machine.version}"
                 self._diagnostics.add(key.mark, "unknown-version", message, hint)
                 continue
@@ -66,12 +66,12 @@ class _Checker:
         for part in {*renamed, *declared.removes, *declared.adds}:
             if part not in parts:
                 hint = nearest(part, [*parts, TYPES])
-                message = f"{part!s} is nothing that a store keeps"
+                message = f"{part!s} is no stored type"
                 self._diagnostics.add(part.mark, "unknown-name", message, hint)
         for rule in declared.accepts:
             if RULES.get(str(rule), COMPATIBLE) == COMPATIBLE:
                 breaking = [name for name, kind in RULES.items() if kind != COMPATIBLE]
-                message = f"{rule!s} is no rule by which a break is told"
+                message = f"{rule!s} is no rule of a breaking change"
                 self._diagnostics.add(rule.mark, "unknown-name", message, nearest(rule, breaking))
         return Migration(
             version,
@@ -151,6 +151,6 @@ class _Checker:
                 return node.text
             if inner.kind == "enum" and node.text in self._symbols.enums[inner.name].members:
                 return node.text
-        message = f"expected a value of type {type}: a flag, a count, a text or a member"
+        message = f"expected a value of type {type}: a bool, an int, a str or a member"
         self._diagnostics.add(node.mark, "wrong-type", message)
         return None

@@ -37,7 +37,7 @@ def check_create(machine: model.Machine, params: dict[str, Type], diagnostics: D
         for name, type in params.items():
             if name not in words and not type.optional:
                 message = f"{method} leaves out {name}, which every new record needs"
-                hint = f"add {name} to the list, or give it an optional type"
+                hint = f"add {name} to the list, or add `| None` to its type"
                 diagnostics.add(method.mark, "missing-parameter", message, hint)
 
 
@@ -126,7 +126,7 @@ class _Names:
             other = spelled.setdefault(snake(name), name)
             if other != name:
                 message = f"{name} and {other} are both {snake(name)!r} in JSON and in functions"
-                hint = f"the other stands at line {other.mark.line}"
+                hint = f"the other is at line {other.mark.line}"
                 self._diagnostics.add(name.mark, "name-collision", message, hint)
 
     def methods(self) -> None:
@@ -163,7 +163,7 @@ class _Names:
         for name in (*machine.create.params, *taken, *lets):
             if name == machine.entity:
                 message = f"{name} is what expressions call the record"
-                hint = f"the entity stands at line {machine.entity.mark.line}"
+                hint = f"the entity is at line {machine.entity.mark.line}"
                 self._diagnostics.add(name.mark, "name-collision", message, hint)
 
     def others(self) -> None:
@@ -183,5 +183,5 @@ class _Names:
             first = seen.setdefault(str(name), name)
             if first.mark != name.mark:
                 message = f"{name} names two things: each {what} needs a name of its own"
-                hint = f"the other stands at line {first.mark.line}"
+                hint = f"the other is at line {first.mark.line}"
                 self._diagnostics.add(name.mark, "name-collision", message, hint)

@@ -47,7 +47,7 @@ class _Overlaps:
                 refused[name] = refused.get(name, False) or refuses
                 if not passes:
                     assert check.mark is not None
-                    message = f"nothing ever passes {name} in {command.name}"
+                    message = f"no record can pass {name} in {command.name}"
                     self._diagnostics.add(check.mark, "dead-guard", message, of=name)
         for guard, ever in refused.items():
             if not ever:

@@ -78,7 +78,7 @@ class _Placement:
     def _refuse_built_in_effects(self) -> None:
         for name in self._declared_effects():
             if name in BUILT_IN_EFFECTS:
-                message = f"{name} is no effect of a machine: the compiler places it"
+                message = f"{name} is built in: the compiler places it"
                 hint = f"declare {BUILT_IN_EFFECTS[name]}"
                 self._diagnostics.add(name.mark, "built-in-effect", message, hint)
 
@@ -86,7 +86,7 @@ class _Placement:
         for name in self._machine.guards:
             if name == LEGAL_STATUS:
                 message = f"{LEGAL_STATUS} is the test that the compiler makes of every action"
-                hint = "say under illegal_transition what it refuses with"
+                hint = "declare its error under illegal_transition"
                 self._diagnostics.add(name.mark, "legality", message, hint)
         others = [*self._machine.global_guards, *self._machine.create.guards]
         others += self._machine.watch.guards if self._machine.watch is not None else []
@@ -115,7 +115,7 @@ class _Placement:
             self._diagnostics.add(retention.mark, "missing-feed", message)
         if retention is not None and retention.evict not in (EVICT_RECORDS, EVICT_ENTRIES):
             message = f"{str(retention.evict)!r} cannot be evicted"
-            hint = f"there are {EVICT_RECORDS} (with their entries) and {EVICT_ENTRIES}"
+            hint = f"expected {EVICT_RECORDS} (with their entries) or {EVICT_ENTRIES}"
             self._diagnostics.add(retention.evict.mark, "unknown-name", message, hint)
         if machine.cursors is not None and machine.feed is None:
             self._diagnostics.add(machine.cursors.mark, "missing-feed", "cursors need a feed")

@@ -243,7 +243,7 @@ class _Finder:
     def _report(self, made: Made, mark: Location | None, state: State) -> None:
         assert mark is not None
         if made.value.type.required == FLOAT:
-            message = f"{made.place} may be no finite number here, and nothing rejects that"
+            message = f"{made.place} may be infinite or NaN here, and nothing rejects that"
             self._diagnostics.add(mark, "out-of-range", message, "test it in a guard before")
             return
         bounds = state.bounds(made.value)
@@ -256,7 +256,7 @@ class _Finder:
         how = "is always" if gone else "may be"
         why = "" if gone else ", and nothing rejects that"
         message = f"{made.place} {how} {where} here{why}"
-        hint = f"write {fix}, or let a guard of every action make sure of it"
+        hint = f"write {fix}, or add a guard that makes sure of it"
         self._diagnostics.add(mark, "out-of-range", message, hint)
 
     # What is shown ------------------------------------------------------------------------------

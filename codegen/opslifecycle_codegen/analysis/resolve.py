@@ -96,7 +96,7 @@ class Resolver:
             if declared.members_from is None:
                 self._enum(name, declared)
             elif declared.members or declared.properties:
-                message = f"{name} takes its members from elsewhere and declares some of its own"
+                message = f"{name} has `members_from`, so it cannot declare members of its own"
                 self._diagnostics.add(declared.mark, "wrong-shape", message)
             elif declared.members_from in self._symbols.unions:
                 self._enum_of_union(name, declared)
@@ -256,7 +256,7 @@ class Resolver:
             symbols.entity_fields[str(name)] = type = self.type_of(declared.type)
             if name == "terminal_outcome" and (not type.optional or declared.initial is not None):
                 message = f"{name} is set by the action that ends a record"
-                hint = "its type is optional, and it has no value to start with"
+                hint = "add `| None` to its type, and remove `initial`"
                 self._diagnostics.add(declared.mark, "owned-field", message, hint)
         outcome = symbols.entity_fields.get("terminal_outcome")
         if outcome is None:
@@ -278,7 +278,7 @@ class Resolver:
             names.append(machine.barrier.request_id)
             names += [TypeName(key, key.mark) for key in machine.barrier.key.values()]
             if len(machine.barrier.key) != 1:
-                message = "a barrier has one key: the name and the identifier type of who waits"
+                message = "a barrier has one key: the name and the identifier type of the waiter"
                 self._diagnostics.add(machine.barrier.mark, "wrong-shape", message)
         for name in names:
             if name not in machine.ids:

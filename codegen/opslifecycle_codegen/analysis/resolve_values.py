@@ -58,7 +58,7 @@ class _Values:
         module, _, last = path.rpartition(".")
         parts = module.split(".")
         if last != name or not all(each.isidentifier() for each in parts):
-            message = f"{path!s} does not say where the class {name} is"
+            message = f"{path!s} names no module of the class {name}"
             hint = f"write its module and its name: shop.prices.{name}"
             self._diagnostics.add(path.mark, "wrong-shape", message, hint)
         if declared.fields or declared.variants or declared.tag is not None:
@@ -116,11 +116,11 @@ class _Values:
         for name, each in declared.items():
             type = self._type_of(each.type)
             if each.json not in (None, "omit_none"):
-                message = f"json: {str(each.json)!r} is no rule; there is omit_none"
+                message = f"json: {str(each.json)!r} is unknown; expected omit_none"
                 self._diagnostics.add(each.mark, "unknown-name", message)
             has_default = type.optional or each.default is not None
             if defaulted and not has_default:
-                message = f"{name} has no default but stands after {defaulted}, which has one"
+                message = f"{name} has no default but comes after {defaulted}, which has one"
                 self._diagnostics.add(name.mark, "field-order", message)
             defaulted = defaulted or (str(name) if has_default else "")
             fields[str(name)] = FieldInfo(name, type, each)

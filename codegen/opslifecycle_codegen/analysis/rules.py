@@ -65,7 +65,7 @@ class _Rules:
         ending = _closure(set(groups["terminal"]), back)
         for wire in machine.statuses.members:
             if str(wire) in real and str(wire) in reached and wire not in ending:
-                message = f"no end can be reached from {wire}"
+                message = f"no terminal status can be reached from {wire}"
                 self._add(wire, "endless-status", message)
         if not groups["terminal"]:
             mark = machine.statuses.mark
@@ -87,16 +87,16 @@ class _Rules:
     def deferred(self) -> None:
         """A write is deferred only where a crash may lose it, and only where there is a store."""
         terminal = self._program.symbols.status_groups["terminal"]
-        hint = "leave out `deferred`: the action is durable when its call returns"
+        hint = "remove `deferred`: the action is then durable when its call returns"
         for name, action in self._machine.actions.items():
             if not action.deferred:
                 continue
             if action.to is not None and str(action.to) in terminal:
-                message = f"{name} leads to {action.to}, which is an end: it cannot be deferred"
+                message = f"{name} leads to {action.to}, a terminal status: it cannot be deferred"
             elif action.effects:
-                message = f"{name} has effects: they follow the commit that `deferred` puts off"
+                message = f"{name} has effects, which follow its commit: it cannot be deferred"
             elif self._machine.recovery is None:
-                message = f"{name} is deferred, but nothing is stored: there is no `recovery`"
+                message = f"{name} is deferred, but nothing is stored without `recovery`"
             else:
                 continue
             self._add(name, "deferred-write", message, hint)
@@ -107,7 +107,7 @@ class _Rules:
         done = {str(each.do) for each in machine.bulk.values()}
         for name, action in machine.actions.items():
             if not action.methods and name not in done:
-                message = f"{name} has no method and no command that does it"
+                message = f"{name} has no method, and no other command applies it"
                 self._add(name, "dead-action", message)
         for method in machine.create.optional_methods:
             if method not in machine.create.methods:
@@ -121,14 +121,14 @@ class _Rules:
             try:
                 fields = [field for _, field, _, _ in string.Formatter().parse(rejection.message)]
             except ValueError as error:
-                message = f"{name} says what cannot be filled in: {error}"
+                message = f"{name} has an invalid placeholder: {error}"
                 self._diagnostics.add(rejection.message.mark, "bad-template", message)
                 continue
             for field in fields:
                 root = re.split(r"[.\[]", field)[0] if field is not None else None
                 if root is not None and root not in rejection.fields:
                     hint = nearest(root, rejection.fields)
-                    message = f"{name} says {{{field}}}, which is none of its facts"
+                    message = f"{name} says {{{field}}}, which is no field of it"
                     self._diagnostics.add(rejection.message.mark, "unknown-name", message, hint)
 
     def unused(self) -> None:
@@ -145,7 +145,7 @@ class _Rules:
                 message = f"{name} is an effect of the shell"
                 self._diagnostics.add(name.mark, "name-collision", message)
             elif name not in self._commands.changes.used_effects:
-                self._add(name, "unused-effect", f"nothing has the effect {name}")
+                self._add(name, "unused-effect", f"no command has the effect {name}")
         for name in machine.errors:
             if name not in self._commands.guards.used_rejections:
                 message = f"no guard raises {name}"
@@ -156,7 +156,7 @@ class _Rules:
             for field_name, field in value.fields.items():
                 if field.checked_by is not None and field.checked_by not in machine.guards:
                     hint = nearest(field.checked_by, machine.guards)
-                    message = f"{field_name} of {type_name} is checked by no guard there is"
+                    message = f"{field_name} of {type_name} names an unknown guard"
                     self._diagnostics.add(field.checked_by.mark, "unknown-guard", message, hint)
         mentioned = self._mentions()
         for declared in (*machine.ids, *machine.values):
@@ -204,7 +204,7 @@ class _Rules:
         for name in (*self._machine.values, *self._machine.enums):
             after = {to for source, to in edges if source == name}
             if name in _closure(after, edges):
-                message = f"{name} cannot be made: it needs another {name} first"
+                message = f"{name} cannot be constructed: it always contains another {name}"
                 self._diagnostics.add(name.mark, "cycle", message)
 
 

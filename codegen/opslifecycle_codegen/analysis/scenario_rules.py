@@ -32,7 +32,7 @@ def check_slices(program: Program, diagnostics: Diagnostics) -> None:
         for command in (program.create, *program.actions, *(e.command for e in program.bulk)):
             params |= set(command.params)
         _known((Text(p.partition(".")[0], p.mark) for p in each.params), params,
-               "nothing is taken that is called", diagnostics)  # fmt: skip
+               "there is no parameter", diagnostics)  # fmt: skip
         _check_settings(each.settings, machine, diagnostics)
 
 

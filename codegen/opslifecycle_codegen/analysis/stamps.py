@@ -19,7 +19,7 @@ def check_stamps(machine: model.Machine, symbols: Symbols, diagnostics: Diagnost
     stamped = {f"{machine.entity}.{name}" for name, f in machine.fields.items() if f.stamped}
     for target in declared_updates(machine):
         if target in stamped:
-            message = f"{target} is stamped: the registry's clock sets it"
+            message = f"{target} is stamped: only the registry's clock sets it"
             diagnostics.add(target.mark, "owned-field", message)
 
 
@@ -33,10 +33,10 @@ def _check_field(
     assert field.stamped is not None
     known = ["created", "terminal", *machine.actions]
     if field.stamped not in known:
-        message = f"{str(field.stamped)!r} stamps nothing"
+        message = f"{str(field.stamped)!r} is nothing that stamps a field"
         diagnostics.add(field.stamped.mark, "unknown-name", message, nearest(field.stamped, known))
     if symbols.entity_fields[name].required not in (INT, UNKNOWN):
-        message = f"{name} is stamped with a time in milliseconds, which is a count"
+        message = f"{name} is stamped with a time in milliseconds, which is an int"
         hint = "set its type to int, or to int | None if it has no time at first"
         diagnostics.add(field.type.mark, "wrong-type", message, hint)
     if field.stamped == "created" and field.initial is not None:

@@ -19,5 +19,5 @@ def waive(machine: model.Machine, diagnostics: Diagnostics) -> None:
         for finding in meant:
             diagnostics.findings.remove(finding)
         if not meant:
-            message = f"{waiver.rule} is not found of {waiver.of}"
+            message = f"{waiver.rule} is not reported for {waiver.of}"
             diagnostics.add(waiver.mark, "unused-waiver", message)

@@ -66,7 +66,7 @@ def load_config(pyproject: Path) -> list[MachineConfig]:
     tool = data.get("tool", {})
     table = tool.get("opslifecycle-codegen", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
-        raise place.error(f"{_TABLE} is no table; {_EXAMPLE}")
+        raise place.error(f"{_TABLE} is not a table; {_EXAMPLE}")
     _known(place, _TABLE, table, ["line_length", "machine"])
     machines = table.get("machine", [])
     if not isinstance(machines, list) or not machines:
@@ -135,7 +135,7 @@ class _Place:
 def _machine(place: _Place, table: Any, line_length: int) -> MachineConfig:
     where = f"[[{_TABLE}.machine]]"
     if not isinstance(table, dict):
-        raise place.error(f"{where} is no table; {_EXAMPLE}")
+        raise place.error(f"{where} is not a table; {_EXAMPLE}")
     _known(place, where, table, _KEYS)
     for key in ("source", "package"):
         if key not in table:

@@ -156,11 +156,11 @@ class _Parser:
             return self._wrong(node, f"{what}: expected a single value")
         text = node.text
         if kind is Name and not _NAME.fullmatch(text):
-            return self._wrong(node, f"{what}: {text[:60]!r} is no snake_case name")
+            return self._wrong(node, f"{what}: {text[:60]!r} is not a snake_case name")
         if kind is TypeName and not _TYPE_NAME.fullmatch(text):
-            return self._wrong(node, f"{what}: {text[:60]!r} is no PascalCase name")
+            return self._wrong(node, f"{what}: {text[:60]!r} is not a PascalCase name")
         if kind in (Name, TypeName) and text in ANYWHERE:
-            message = f"{what}: {text!r} is a word of Python that no name can be"
+            message = f"{what}: {text!r} is reserved by Python, so it cannot be a name"
             self._diagnostics.add(node.mark, "reserved-name", message, "choose another")
             return _MISSING
         if not text.strip():

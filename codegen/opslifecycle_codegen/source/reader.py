@@ -98,7 +98,7 @@ def _decode(source: bytes, path: str) -> str:
     if unprintable is not None:
         line, column = _place(text[: unprintable.start()])
         diagnostics = Diagnostics()
-        message = f"the character {unprintable.group()!r} cannot stand in YAML"
+        message = f"the character {unprintable.group()!r} is not allowed in YAML"
         diagnostics.add(Location(path, line, column), "yaml-encoding", message)
         raise InvalidMachineError(diagnostics.findings) from None
     return text
@@ -202,7 +202,7 @@ class _Builder:
             node = Scalar(node.mark, "", plain=True, one_line=True)
         first = self._known[-1].setdefault(node.text, node)
         if first is not node and node.text:
-            message = f"the key {node.text!r} stands here twice"
+            message = f"the key {node.text!r} occurs twice"
             self._add(node.mark, "yaml-duplicate", message, f"first at line {first.mark.line}")
         self._keys[-1] = node
 
