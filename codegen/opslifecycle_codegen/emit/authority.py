@@ -12,7 +12,7 @@ from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
-from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, roots_in
+from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, reads, roots_in
 from opslifecycle_codegen.ir.program import (
     Bulk,
     Command,
@@ -283,5 +283,8 @@ class CommandLowering(MethodLowering):
                 return [*lines, *test, *holds, *fails]
             if step.test is None or known[step.test]:
                 lines += self._assign(step.updates, depth)
+                changed = {update.target.name for update in step.updates}
+                # What an update has changed is tested anew by the steps behind it.
+                known = {test: held for test, held in known.items() if not reads(test, changed)}
                 effects = (*effects, *step.effects)
         return [*lines, f"{margin}return {self.effects.of_end(effects)}"]

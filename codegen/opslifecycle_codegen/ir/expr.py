@@ -6,7 +6,7 @@ of is no longer optional there. Nodes know nothing of generated code; `emit.pyth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from typing import Any
 
@@ -279,6 +279,11 @@ def nodes_of(tree: Expression) -> Iterator[Expression]:
 def roots_in(tree: Expression) -> frozenset[Root]:
     """Return what an expression reads."""
     return frozenset(node.root for node in nodes_of(tree) if isinstance(node, Name))
+
+
+def reads(tree: Expression, fields: Collection[str]) -> bool:
+    """Return whether an expression reads a field with one of these names, of whatever."""
+    return any(isinstance(node, Field) and node.name in fields for node in nodes_of(tree))
 
 
 def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Expression:
