@@ -8,6 +8,7 @@ from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.listing import check_filter, check_order
 from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.overlaps import analyze_guards
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, placed
@@ -252,8 +253,10 @@ class _Analyzer:
         filters: list[tuple[str, Type, Expression]] = []
         if machine.listing is not None:
             order = [self._compile(expr, scope) for expr in machine.listing.order]
+            check_order(zip(machine.listing.order, order, strict=True), self._diagnostics)
             for name, expr in machine.listing.filters.items():
                 typed = self._compile(expr, scope)
+                check_filter(expr, typed.type, self._diagnostics)
                 filters.append((str(name), typed.type, typed))
         return Views(snapshot, entry, needs, tuple(order), tuple(filters))
 

@@ -1,0 +1,34 @@
+"""Stage 3, analyze: what a listing can be sorted and filtered by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from opslifecycle_codegen.base.diagnostics import Diagnostics
+from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.source.words import Expr
+
+#: Kinds of types whose values Python can sort.
+_SORTABLE = frozenset({"bool", "int", "float", "str", "name", "id", "unknown"})
+#: Kinds of types whose values can be looked up: they have a hash.
+_HASHABLE = _SORTABLE | {"enum", "record", "union", "variant"}
+
+
+def check_order(order: Iterable[tuple[Expr, Expression]], diagnostics: Diagnostics) -> None:
+    """Report expressions that no listing can be sorted by."""
+    for expr, tree in order:
+        if tree.type.kind in _SORTABLE:
+            continue
+        hint = "expected a bool, an int, a float, a str or an id"
+        if tree.type.optional:
+            hint = f"None has no place in an order: write {expr} if {expr} is not None else …"
+        message = f"a listing cannot be sorted by {tree.type}"
+        diagnostics.add(expr.mark, "wrong-type", message, hint)
+
+
+def check_filter(expr: Expr, type: Type, diagnostics: Diagnostics) -> None:
+    """Report an expression that no listing can be filtered by."""
+    if type.required.kind not in _HASHABLE:
+        message = f"a listing cannot be filtered by {type}"
+        diagnostics.add(expr.mark, "wrong-type", message)
