@@ -215,11 +215,7 @@ class _Comparison:
             deferred += 1
         for back in range(1, deferred + 1):
             yield self._exploration.crashed(states[-1 - back])
-        recovered = self._exploration.crashed(states[-1]).state
-        assert recovered is not None
-        nothing_to_store = not any(recovered.records) and not any(recovered.rows)
-        same = all(state.registry == states[0].registry for state in states)
-        if deferred == len(reached.path) or (nothing_to_store and same):
+        if deferred == len(reached.path) or self._has_nothing_to_store(states):
             # Nothing was stored: the next process begins, and recovers nothing.
             yield Answer(states[0])
         if self._keeps_all:
@@ -228,6 +224,26 @@ class _Comparison:
         for state in states[-1 - deferred :]:
             for older in reversed(states):
                 yield self._exploration.crashed(state._replace(registry=older.registry))
+
+    def _has_nothing_to_store(self, states: list[State]) -> bool:
+        """Whether no record was ever kept, and no stored field of the registry ever changed."""
+        recovery = self.program.recovery
+        assert recovery is not None
+        for state in states:
+            recovered = self._exploration.crashed(state).state
+            assert recovered is not None
+            if any(recovered.records) or any(recovered.rows):
+                return False
+        if not self._keeps_all:
+            # What only changed records that are never written may be lost with what it counted.
+            return True
+        fields = self.program.symbols.registry_fields
+        places = [
+            self._exploration.interpreter.registry_place(name)
+            for name in fields
+            if name not in recovery.fields
+        ]
+        return len({tuple(state.registry[place] for place in places) for state in states}) == 1
 
 
 def _states(path: Sequence[tuple[Asked, Answer]]) -> list[State]:

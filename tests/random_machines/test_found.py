@@ -140,7 +140,7 @@ def fed(*, optional: bool = False) -> tuple[Tree, Any]:
         "kept": {"summary": "How many.", "type": "int", "default": 2, "at_least": 1}
     }
     tree["ids"]["FeedId"] = {"summary": "Names the feed."}
-    tree["feed"] = FEED
+    tree["feed"] = dict(FEED)
     tree["retention"] = {"evict": "records", "max_entries": "registry.kept"}
     return tree, fields
 
@@ -172,4 +172,21 @@ def test_a_command_that_creates_never_replaces_a_record() -> None:
 def test_a_record_can_be_created() -> None:
     tree, create = parcel("create")
     create["methods"] = {}
+    assert not Examination().of(tree)
+
+
+def test_a_step_of_an_end_sees_what_the_steps_before_it_have_changed() -> None:
+    tree, fields = fed()
+    fields["gone"] = {"type": "str | None"}
+    tree["on_terminal"] = [{"if": "parcel.gone is None", "update": {"parcel.gone": "'yes'"}}]
+    tree["feed"]["when"] = "parcel.gone is None"
+    tree["classifiers"] = {"fed": {"summary": "The last.", "returns": "registry.watermark"}}
+    assert Examination().of(tree)
+
+
+@pytest.mark.parametrize("order", ["parcel", "parcel.note", "parcel.status"])
+def test_a_listing_is_sorted_by_what_can_be_sorted(order: str) -> None:
+    tree, fields = parcel("fields")
+    fields["note"] = {"type": "str | None"}
+    tree["listing"] = {"summary": "All.", "method": "parcels", "order": [order, "parcel.id"]}
     assert not Examination().of(tree)

@@ -195,6 +195,10 @@ class Checker:
             self.want(operand, typed, BOOL)
             operands.append(typed)
             scope = self.narrow(operand, scope, truth=is_and)
+        decided = nodes.Literal(BOOL, not is_and)
+        if decided in operands or any(nodes.negation(each) in operands for each in operands):
+            rule, result = ("always-false", "false") if is_and else ("always-true", "true")
+            raise self.refuse(node, rule, f"{ast.unparse(node)} is always {result}")
         return (nodes.And if is_and else nodes.Or)(BOOL, tuple(operands))
 
     def _unary(self, node: ast.UnaryOp, scope: Scope, wanted: Type | None) -> Expression:
