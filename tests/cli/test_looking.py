@@ -175,7 +175,7 @@ class TestDoctor:
     def test_registries_of_other_machines_are_left_alone(self, store: Path) -> None:
         cli("run", "--", "true", "mine")
         other = SqliteStore(store, registry="theirs")
-        other.open(evolve(STORAGE.identity, machine="another"))
+        other.open(evolve(CODEC.schema, machine="another"))
         other.close()
         assert cli("ls").stdout.count("mine") == 1
         done = cli("doctor")

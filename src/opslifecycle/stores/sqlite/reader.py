@@ -103,14 +103,14 @@ class StoreReader:
             StoreVersionError: All registries in the store are those of other machines.
         """
         rows = self._rows()
-        own = [row.name for row in rows if row.machine == self._identity.machine]
+        own = [row.name for row in rows if row.machine == self._schema.machine]
         for row in [] if own else rows:
-            self._identity.refuse_unreadable(row.machine, row.version, str(self._path))
+            self._schema.refuse_unreadable(row.machine, row.version, str(self._path))
         return own
 
     def others(self) -> list[str]:
         """Return the names of the registries that other machines have in the store."""
-        return [row.name for row in self._rows() if row.machine != self._identity.machine]
+        return [row.name for row in self._rows() if row.machine != self._schema.machine]
 
     def _rows(self) -> list[RegistryRow]:
         path = str(self._path)
