@@ -297,7 +297,7 @@ def keys_that_are_looked_up_once(patch: pytest.MonkeyPatch) -> None:
         found = self._find(job.id)
         if found is not None:
             return found
-        await self._register(job, has_key=True)
+        await self._register_key(job)
         return Operation(self, job.id, job.watch, job)
 
     patch.setattr(Supervisor, "_start_once", start_once)

@@ -35,7 +35,7 @@ class CurrentOperation:
     @property
     def stop_requested(self) -> bool:
         """Whether the work is asked to stop: it was cancelled or has timed out."""
-        return self._job.stop_requested.is_set()
+        return self._job.stop_requested
 
     def wait_for_stop(self, timeout: float | None = None) -> bool:
         """Block a thread until the work is asked to stop, for at most `timeout` seconds.
@@ -43,7 +43,7 @@ class CurrentOperation:
         Returns:
             Whether the work is asked to stop.
         """
-        return self._job.stop_requested.wait(timeout)
+        return self._job.wait_for_stop(timeout)
 
     def raise_if_stopped(self) -> None:
         """Raise CancelledError if the work is asked to stop. For work in threads."""

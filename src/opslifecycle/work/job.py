@@ -18,7 +18,7 @@ from opslifecycle import (
     SessionId,
 )
 from opslifecycle.work.lifecycle import Label
-from opslifecycle.work.retry import Retry
+from opslifecycle.work.retry import ONCE, Retry
 
 
 class Phase(Enum):
@@ -60,6 +60,10 @@ class Process:
 Function: TypeAlias = Callable[..., Any]
 
 
+#: Held while a job gets its event, so that all threads of its work wait for the same one.
+_events = threading.Lock()
+
+
 @attrs.define(eq=False)
 class Job:
     """One piece of work, from its registration to the record of its end.
@@ -72,7 +76,7 @@ class Job:
     work: Function | Process
     arguments: tuple[Any, ...] = ()
     timeout_seconds: float | None = None
-    retry: Retry = attrs.field(factory=Retry)
+    retry: Retry = ONCE
     priority: int = 0
     #: The context of the caller of `start`, in which the work runs.
     context: Context = attrs.field(factory=copy_context)
@@ -90,11 +94,13 @@ class Job:
     #: Whether another caller has ended or erased the record.
     record_is_over: bool = False
 
-    stop_requested: threading.Event = attrs.field(factory=threading.Event)
+    stop_requested: bool = False
+    #: Set with `stop_requested`, once a thread waits for it.
+    stop_event: threading.Event | None = None
     latest: OperationProgressUpdate | None = None
     dirty: bool = False
     #: Woken by progress and by the end.
-    listeners: set[asyncio.Event] = attrs.field(factory=set)
+    listeners: tuple[asyncio.Event, ...] = ()
 
     @property
     def owner(self) -> SessionId:
@@ -113,7 +119,10 @@ class Job:
 
     def stop(self) -> None:
         """Interrupt the work, if it runs; cooperative work finds out by its flag."""
-        self.stop_requested.set()
+        # In this order: a thread that begins to wait meanwhile reads them the other way round.
+        self.stop_requested = True
+        if self.stop_event is not None:
+            self.stop_event.set()
         if self.phase in (Phase.WORKING, Phase.PAUSING) and self.interrupt is not None:
             self.interrupt()
 
@@ -122,6 +131,17 @@ class Job:
         if not self.cancel_requested:
             self.cancel_requested, self.cancel_reason = True, reason
         self.stop()
+
+    def wait_for_stop(self, timeout: float | None) -> bool:
+        """Block a thread until the work is asked to stop; return whether it is."""
+        with _events:
+            event = self.stop_event = self.stop_event or threading.Event()
+        return self.stop_requested or event.wait(timeout)
+
+    def allow_again(self) -> None:
+        """Take back what the last attempt was asked to do, for the next one."""
+        self.timed_out = self.stop_requested = False
+        self.stop_event = None
 
     def wake_listeners(self) -> None:
         """Wake the readers of progress."""

@@ -94,7 +94,7 @@ class Operation:
         if job is None:
             return
         changed = asyncio.Event()
-        job.listeners.add(changed)
+        job.listeners = (*job.listeners, changed)
         seen: OperationProgressUpdate | None = None
         try:
             while True:
@@ -109,7 +109,7 @@ class Operation:
                 else:
                     await changed.wait()
         finally:
-            job.listeners.discard(changed)
+            job.listeners = tuple(each for each in job.listeners if each is not changed)
 
     def __repr__(self) -> str:
         return f"<Operation {self.id}{' (ended)' if self.done() else ''}>"

@@ -48,3 +48,7 @@ class Retry:
         """Return how long to wait after an attempt."""
         backoff = self.backoff(attempt) if callable(self.backoff) else self.backoff
         return max(0.0, backoff)
+
+
+#: No second attempt.
+ONCE = Retry()

@@ -111,8 +111,7 @@ class Runner:
             if job.is_stopping:
                 # Nothing ran when the request came.
                 return Raised(asyncio.CancelledError())
-            job.timed_out = False
-            job.stop_requested.clear()
+            job.allow_again()
 
     async def _attempt(self, job: Job) -> AttemptEnd:
         job.phase = Phase.WORKING

@@ -30,7 +30,7 @@ from opslifecycle.work.operation import CancelAnswer, Operation, cancel_record
 from opslifecycle.work.progress import Progress
 from opslifecycle.work.queue import FairQueue
 from opslifecycle.work.recorder import Recorder
-from opslifecycle.work.retry import Retry
+from opslifecycle.work.retry import ONCE, Retry
 from opslifecycle.work.runner import Runner
 from opslifecycle.work.threads import ThreadSupervisor
 from opslifecycle.work.waiting import as_completed
@@ -207,13 +207,13 @@ class Supervisor:
             work=work_of(work, arguments),
             arguments=arguments,
             timeout_seconds=seconds("timeout", timeout),
-            retry=retry or Retry(),
+            retry=retry or ONCE,
             priority=priority,
         )
         self._starting += 1
         try:
             if key is None:
-                await self._register(job, has_key=False)
+                await self._register(job)
                 return Operation(self, job.id, job.watch, job)
             return await self._start_once(job)
         finally:
@@ -235,7 +235,7 @@ class Supervisor:
             self._check_open()
             self._keys[id] = self._loop.create_future()
             try:
-                await self._register(job, has_key=True)
+                await self._register_key(job)
                 return Operation(self, id, job.watch, job)
             except self._lifecycle.taken:
                 # Another supervisor of the registry was faster.
@@ -252,20 +252,33 @@ class Supervisor:
         except OperationNotFoundError:
             return None
 
-    async def _register(self, job: Job, *, has_key: bool) -> None:
+    async def _register(self, job: Job) -> None:
+        try:
+            await self._lifecycle.register(job.id, job.label)
+        except asyncio.CancelledError:
+            # Whether it was registered is unknown; no other caller has its id.
+            await self._discard(job)
+            raise
+        self._enqueue(job)
+
+    async def _register_key(self, job: Job) -> None:
+        # To its end, because the id may be of another supervisor: only what this call has
+        # registered may be erased.
         registering = asyncio.ensure_future(self._lifecycle.register(job.id, job.label))
         try:
             await unbroken(registering)
         except asyncio.CancelledError:
-            # Only what this call has registered: with a key, it may be of another supervisor.
             # Registering itself is cancelled only when the loop shuts down.
-            if registering.cancelled():
-                is_ours = not has_key
-            else:
-                is_ours = registering.exception() is None
-            if is_ours:
-                await self._recorder.record(job, self._lifecycle.discard, job.id)
+            if not registering.cancelled() and registering.exception() is None:
+                await self._discard(job)
             raise
+        self._enqueue(job)
+
+    async def _discard(self, job: Job) -> None:
+        """Erase an operation whose handle no caller receives."""
+        await self._recorder.record(job, self._lifecycle.discard, job.id)
+
+    def _enqueue(self, job: Job) -> None:
         job.watch = self._lifecycle.watch(job.id)
         self._jobs[job.id] = job
         self._queue.add(job)
