@@ -196,6 +196,39 @@ class TestWatch:
 
         asyncio.run(scenario())
 
+    @pytest.mark.parametrize("how", ["end", "cancel", "close", "roll back", "late"])
+    def test_a_callback_is_called_however_it_is_over(self, how: str) -> None:
+        registry = Registry()
+        id = running(registry)
+        watch = registry.register_watcher(id)
+        called: list[bool] = []
+        if how == "late":
+            watch.cancel()
+        watch.add_done_callback(lambda: called.append(watch.done()))
+        assert called == ([True] if how == "late" else [])
+        match how:
+            case "end":
+                registry.complete_operation(id, result())
+            case "cancel":
+                watch.cancel()
+            case "close":
+                registry.close()
+            case "roll back":
+                registry.rollback_unreturned_operation(id)
+        assert called == [True]
+
+    def test_the_callback_of_a_dropped_watch_is_dropped(self) -> None:
+        registry = Registry()
+        id = running(registry)
+        called: list[None] = []
+        watch = registry.register_watcher(id)
+        watch.add_done_callback(lambda: called.append(None))
+        del watch
+        gc.collect()
+        registry.complete_operation(id, result())
+        assert called == []
+        assert watchers(registry, id) == 0
+
     def test_cancelling_one_watch_leaves_the_others(self) -> None:
         async def scenario() -> None:
             registry = Registry()

@@ -216,6 +216,11 @@ READS = _calls(
     ("broken_invariants", lambda w: w.registry.broken_invariants()),
 )
 
+
+def _do_nothing() -> None:
+    """A callback, of which only the adding is looked at."""
+
+
 WAITS = _calls(
     ("watch", lambda w: w.registry.register_watcher(w.other)),
     ("watch_again", lambda w: w.registry.register_watcher(w.live)),
@@ -226,6 +231,8 @@ WAITS = _calls(
     ("cancel_watch", lambda w: w.waits[0].cancel()),
     ("cancel_barrier", lambda w: w.waits[3].cancel()),
     ("cancel_advance", lambda w: w.waits[5].cancel()),
+    ("add_done_callback", lambda w: w.waits[0].add_done_callback(_do_nothing)),
+    ("add_done_callback_late", lambda w: w.waits[-1].add_done_callback(_do_nothing)),
     ("drop_watch", lambda w: w.registry.register_watcher(w.other) and None),
     ("result_in_time", lambda w: _times_out(w.waits[0])),
     ("await", lambda w: _await_in_time(w.waits[0])),

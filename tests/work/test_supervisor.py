@@ -240,6 +240,69 @@ def test_cancelling_ends_work_and_record_together() -> None:
     assert answer == WorkCancelled(Cancelled("enough"))
 
 
+@pytest.mark.parametrize("timeout", [None, 0.01])
+def test_cleaning_up_is_not_interrupted_by_later_requests(timeout: float | None) -> None:
+    async def main() -> None:
+        cleaning, clean = asyncio.Event(), asyncio.Event()
+
+        async def careful() -> None:
+            try:
+                await sleep_for_ever()
+            finally:
+                cleaning.set()
+                await asyncio.sleep(0.05)
+                clean.set()
+
+        async with AsyncRegistry(store=MemoryStore()) as registry:
+            with pytest.raises(ZeroDivisionError):
+                async with Supervisor(registry) as work:
+                    operation = await work.start(careful, timeout=timeout)
+                    await asyncio.sleep(0.005)
+                    if timeout is None:
+                        requests = [asyncio.create_task(operation.cancel()) for _ in range(2)]
+                    await cleaning.wait()
+                    if timeout is not None:
+                        requests = [asyncio.create_task(operation.cancel()) for _ in range(2)]
+                        await asyncio.sleep(0)
+                    raise ZeroDivisionError
+            assert clean.is_set()
+            outcome = await operation
+            assert isinstance(outcome, Cancelled)
+            assert [await each for each in requests] == [WorkCancelled(outcome)] * 2
+
+    run(main())
+
+
+def test_cancelling_the_block_again_interrupts_work_that_has_ignored_it() -> None:
+    async def main() -> None:
+        ignored = asyncio.Event()
+
+        async def deaf() -> None:
+            try:
+                await sleep_for_ever()
+            except asyncio.CancelledError:
+                ignored.set()
+            await sleep_for_ever()
+
+        async with AsyncRegistry(store=MemoryStore()) as registry:
+
+            async def block() -> None:
+                async with Supervisor(registry, on_exit="cancel") as work:
+                    await work.start(deaf)
+                    await asyncio.sleep(0.01)
+
+            task = asyncio.create_task(block())
+            await ignored.wait()
+            task.cancel()
+            async with asyncio.timeout(30):
+                await asyncio.wait([task])
+            assert task.cancelled()
+            (snapshot,) = registry.list_operations()
+            assert isinstance(snapshot.terminal_outcome, Cancelled)
+
+    run(main())
+
+
 def test_work_that_returns_when_it_is_cancelled_has_completed() -> None:
     async def saves_what_it_has() -> str:
         try:

@@ -126,11 +126,17 @@ class Job:
         if self.phase in (Phase.WORKING, Phase.PAUSING) and self.interrupt is not None:
             self.interrupt()
 
-    def cancel(self, reason: str | None) -> None:
-        """Ask the work to stop; the first reason counts."""
+    def cancel(self, reason: str | None, *, insist: bool = False) -> None:
+        """Ask the work to stop; the first reason counts.
+
+        Work that is asked already is cleaning up, which is not interrupted, unless the caller
+        insists.
+        """
+        was_asked = self.stop_requested
         if not self.cancel_requested:
             self.cancel_requested, self.cancel_reason = True, reason
-        self.stop()
+        if insist or not was_asked or self.phase is Phase.PAUSING:
+            self.stop()
 
     def wait_for_stop(self, timeout: float | None) -> bool:
         """Block a thread until the work is asked to stop; return whether it is."""

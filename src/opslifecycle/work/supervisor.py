@@ -131,7 +131,7 @@ class Supervisor:
                 await self._changed.wait()
             except asyncio.CancelledError:
                 cancelled = True
-                self._cancel_all("the supervisor was cancelled")
+                self._cancel_all("the supervisor was cancelled", insist=True)
         self._is_open = False
         await self._progress.close()
         self._runner.close()
@@ -156,11 +156,11 @@ class Supervisor:
     ) -> None:
         self._threads.close(kind, error, traceback)
 
-    def _cancel_all(self, reason: str) -> None:
+    def _cancel_all(self, reason: str, *, insist: bool = False) -> None:
         self._is_open = False
         self._end_reason = reason
         for job in list(self._jobs.values()):
-            self._cancel_job(job, reason)
+            self._cancel_job(job, reason, insist=insist)
 
     # Starting -----------------------------------------------------------------------------------
 
@@ -334,13 +334,13 @@ class Supervisor:
 
     # Ending -------------------------------------------------------------------------------------
 
-    def _cancel_job(self, job: Job, reason: str | None) -> None:
+    def _cancel_job(self, job: Job, reason: str | None, *, insist: bool = False) -> None:
         if self._queue.remove(job):
             job.cancel_requested, job.cancel_reason = True, reason
             job.phase = Phase.RECORDING
             self._spawn(job, self._runner.record_end(job, Cancel(reason)), has_slot=False)
         else:
-            job.cancel(reason)
+            job.cancel(reason, insist=insist)
 
     def _record_ended(self, job: Job) -> None:
         """Note that a record has ended. Called in any thread."""
