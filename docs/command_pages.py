@@ -23,7 +23,10 @@ def run_page() -> str:
     """Return the page about `opslifecycle`."""
     lines = [_NOTE, "# opslifecycle", "", *_prose(cli.help), ""]
     lines.append("Install it with `pip install 'opslifecycle[cli]'`.")
-    for name, command in sorted(cli.commands.items()):
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
         usage = " ".join([f"opslifecycle {name}", *_usage(command)])
         lines += ["", f"## {name}", "", f"    {usage}", "", *_prose(command.help), "", *_TABLE]
         lines += [_option(each) for each in command.params if isinstance(each, click.Option)]

@@ -19,6 +19,7 @@ from opslifecycle import (
 )
 from opslifecycle.cli.running.job import Phase
 from opslifecycle.cli.running.runner import Runner
+from opslifecycle.cli.tables import print_uncut
 from opslifecycle.cli.text import lines_of, one_line
 from opslifecycle.clock import SYSTEM_CLOCK
 from rich.console import Console, Group, RenderableType
@@ -35,7 +36,6 @@ _COLUMNS_FOR_LATEST, _COLUMNS_FOR_PROGRESS = 90, 60
 #: A longer batch ends with a table of those that did not complete.
 _ROWS_IN_FULL_MAX = 200
 _ROWS_BESIDE = 4
-_COLUMNS_MAX = 100_000
 _STYLES = {"running": "cyan", "completed": "green", "failed": "red", "cancelled": "yellow"}
 
 
@@ -183,15 +183,6 @@ def _finish(console: Console, runner: Runner) -> None:
     console.print(Text(f"\n{len(snapshots)} {noun}: {total}"), soft_wrap=True)
     for name, how in runner.unrecorded():
         console.print(Text(f"not recorded: {one_line(name)}: {one_line(how)}"), soft_wrap=True)
-
-
-def print_uncut(console: Console, grid: Table) -> None:
-    """Print a table: within the width of a terminal, else as wide as its cells are."""
-    if not console.is_terminal:
-        console.width = max(
-            80, console.measure(grid, options=console.options.update(width=_COLUMNS_MAX)).maximum
-        )
-    console.print(grid)
 
 
 def _counted(counts: Counter[Phase]) -> str:

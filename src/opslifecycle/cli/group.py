@@ -1,27 +1,32 @@
-"""The commands of `opslifecycle`, each in a module of its own."""
+"""The commands of `opslifecycle`, each in a module of its own that is imported when it is used."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
 
 import click
-from opslifecycle.cli.cancel import cancel
-from opslifecycle.cli.collect import collect
-from opslifecycle.cli.doctor import doctor
-from opslifecycle.cli.logs import logs
-from opslifecycle.cli.ls import ls
-from opslifecycle.cli.restored import restored
-from opslifecycle.cli.run import run
-from opslifecycle.cli.show import show
-from opslifecycle.cli.tail import tail
-from opslifecycle.cli.wait import wait
+
+#: Each is a function in the module of the same name.
+COMMANDS = (
+    "cancel", "collect", "doctor", "logs", "ls", "restored", "run", "show", "tail", "wait"
+)  # fmt: skip
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """A group that imports a command when it is used: `run` needs much that `ls` does not."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"opslifecycle.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("opslifecycle"))
 def cli() -> None:
     """Run commands as operations, and inspect how they are doing."""
-
-
-for command in (run, ls, show, logs, tail, wait, cancel, collect, doctor, restored):
-    cli.add_command(command)

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 from opslifecycle import OperationKind, OperationStatus
-from opslifecycle.cli.display import print_uncut
 from opslifecycle.cli.records import (
     INTERRUPTED,
     UNRESPONSIVE,
@@ -19,6 +18,7 @@ from opslifecycle.cli.records import (
     shortened,
 )
 from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.tables import print_uncut
 from opslifecycle.cli.text import json_line, one_line
 from rich.console import Console
 from rich.table import Table

@@ -8,19 +8,21 @@ import sys
 
 def main() -> None:
     """Run the command line, or print what to install if a library is missing."""
+    for stream in (sys.stdout, sys.stderr):
+        # What the encoding of a terminal or a pipe lacks is shown as `?`.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         from opslifecycle.cli.group import cli
+
+        # A command is imported when it is used.
+        cli()
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich", "yaml"):
             raise
         sys.exit(
             f"opslifecycle: the command line needs {error.name}; pip install 'opslifecycle[cli]'"
         )
-    for stream in (sys.stdout, sys.stderr):
-        # What the encoding of a terminal or a pipe lacks is shown as `?`.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    cli()
 
 
 if __name__ == "__main__":
