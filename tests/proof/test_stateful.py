@@ -307,7 +307,7 @@ class RegistryAndFile(BothSides):
 
 TestRegistryAndFile = RegistryAndFile.TestCase
 TestRegistryAndFile.settings = settings(
-    max_examples=int(os.environ.get("OPSLIFECYCLE_EXAMPLES", whole_or(150, 50))),
+    max_examples=int(os.environ.get("OPSLIFECYCLE_EXAMPLES", whole_or(150, 75))),
     derandomize="OPSLIFECYCLE_EXAMPLES" not in os.environ,
     stateful_step_count=60,
     deadline=None,
