@@ -11,7 +11,7 @@ from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.listing import check_filter, check_order
 from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.overlaps import analyze_guards
-from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, placed
+from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, placed
 from opslifecycle_codegen.analysis.ranges import find_ranges, with_guards
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.waivers import waive
@@ -143,9 +143,12 @@ class _Analyzer:
         return starts
 
     def _registry_initial(self) -> dict[str, Expression]:
-        scope = Scope(self._symbols, {})
+        scope, feed = Scope(self._symbols, {}), self._machine.feed
+        placed = counters(feed) if feed is not None else {}
         return {
-            str(name): self._compile(field.initial, scope, self._symbols.registry_fields[name])
+            str(name): nodes.number(0)
+            if name in placed
+            else self._compile(field.initial, scope, self._symbols.registry_fields[name])
             for name, field in self._machine.registry.items()
         }
 

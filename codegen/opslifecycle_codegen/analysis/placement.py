@@ -101,7 +101,7 @@ class _Placement:
         if self._machine.feed is None:
             return
         owned = {f"{self._entity}.sequence"}
-        owned |= {f"registry.{name}" for name in _counters(self._machine.feed)}
+        owned |= {f"registry.{name}" for name in counters(self._machine.feed)}
         for target in declared_updates(self._machine):
             if target in owned:
                 message = f"{target} belongs to the feed: the compiler updates it"
@@ -157,7 +157,7 @@ class _Placement:
         feed, fields = self._machine.feed, dict(self._machine.registry)
         if feed is None:
             return fields
-        for name, summary in _counters(feed).items():
+        for name, summary in counters(feed).items():
             declared = fields.get(Name(name, feed.mark))
             if declared is None:
                 fields[Name(name, feed.mark)] = model.RegistryField(
@@ -175,7 +175,7 @@ def effect_names(names: Sequence[str], mark: Location) -> list[Name]:
     return [Name(name, mark) for name in names]
 
 
-def _counters(feed: model.Feed) -> dict[str, str]:
+def counters(feed: model.Feed) -> dict[str, str]:
     """Return the fields of the registry that a feed has, each with its summary."""
     return {
         str(feed.counter): "The last sequence number that was assigned.",

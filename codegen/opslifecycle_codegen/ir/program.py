@@ -169,7 +169,6 @@ class Program:
     create: Command
     create_id: Expression
     initial: dict[str, Expression]
-    #: The names that the start of each field reads, as the machine writes them.
     actions: tuple[Command, ...]
     on_terminal: tuple[EndStep, ...]
     bulk: tuple[Bulk, ...]
