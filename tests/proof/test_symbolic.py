@@ -179,6 +179,22 @@ def test_the_formulas_read_constructors_collections_and_initial_values() -> None
     assert walked(relation(scenario)) == counted(scenario) > 100
 
 
+def test_the_formulas_read_what_guards_bind_in_updates() -> None:
+    text = (ROOT / "tests/codegen/turnstile.yaml").read_text(encoding="utf-8")
+    rich = (
+        "  rich: {let: {more: gate.coins + 1}, when: more < 5, error: {no_such_gate: {id: id}}}\n"
+    )
+    for old, new in (
+        ("  known: {when", rich + "  known: {when"),
+        ("methods: [coin], from", "methods: [coin], guards: [known, rich], from"),
+        ("gate.coins: gate.coins + 1}", "gate.coins: more}"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    scenario = scenarios(program_of(text.encode(), "turnstile.yaml"))[0]
+    assert walked(relation(scenario)) == counted(scenario) > 100
+
+
 @needs_spin
 def test_spin_counts_as_many_states_of_the_shipped_machine() -> None:
     found = search("waiting").found

@@ -18,7 +18,7 @@ from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
+from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of, roots_in
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
     Bulk,
@@ -175,6 +175,10 @@ class _Analyzer:
         elif self._machine.actions[Name(action.name, declared.mark)].guards is not None:
             message = f"{action.name} has guards of its own, so it could be rejected"
             self._diagnostics.add(declared.do.mark, "not-total", message)
+        elif action.outcome is not None and Root.LOCAL in roots_in(action.outcome):
+            message = f"the outcome of {action.name} reads a `let`, and {name} checks no guards"
+            hint = "write the expression of the `let` in the outcome"
+            self._diagnostics.add(declared.do.mark, "not-total", message, hint)
         command = Command(
             str(name), str(name), declared.summary, action.params, to=action.to,
             outcome=action.outcome, effects=action.effects,

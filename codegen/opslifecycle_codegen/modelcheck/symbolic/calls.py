@@ -131,7 +131,7 @@ class Calls:
         return enabled
 
     def _roll_back(self, world: World, place: int, when: Formula) -> None:
-        acted = self._rules.rolled_back(world.registry, world.records[place])
+        acted = self._rules.rolled_back(world.registry, world.records[place], place)
         world.registry = merged(when, acted.registry, world.registry)
         effects = tuple((both(when, always), effect) for always, effect in acted.effects)
         self._effects.carry_out(world, place, acted.record, effects)

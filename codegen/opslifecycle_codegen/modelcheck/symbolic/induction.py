@@ -227,7 +227,7 @@ class _Induction:
     def _rollback(self, world: Boundless) -> Formula:
         record = world.records[0]
         enabled = self._may(self._rules.program.rollback, world)
-        self._put(world, self._rules.rolled_back(world.registry, record))
+        self._put(world, self._rules.rolled_back(world.registry, record, 0))
         return enabled
 
     def _erase(self, world: Boundless) -> Formula:

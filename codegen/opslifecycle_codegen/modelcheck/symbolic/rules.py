@@ -81,6 +81,14 @@ class Rules:
             found.append(self.formulas.truth(check.test, known))
         return both(*found)
 
+    def _with_lets(self, checks: Iterable[Check], names: Environment) -> dict[str, Shape]:
+        """Return names with what guards bind, which updates and outcomes may read."""
+        known = dict(names)
+        for check in checks:
+            for local, tree in check.lets:
+                known[local] = self.formulas.shape(tree, known)
+        return known
+
     def updated(
         self,
         updates: Iterable[Assignment],
@@ -155,11 +163,11 @@ class Rules:
         id: Formula = self.formulas.shape(self.program.create_id, arguments)
         return id
 
-    def rolled_back(self, registry: Fields, record: Maybe) -> Acted:
+    def rolled_back(self, registry: Fields, record: Maybe, id: Formula) -> Acted:
         """Return what rolling back leaves; its effects erase the record."""
         command = self.program.rollback
         assert command is not None
-        names = {"registry": registry, self.entity: record}
+        names = self._with_lets(command.guards, self.names(registry, {}, record, id))
         registry, fields = self.updated(command.updates, names, registry, record.value)
         return Acted(registry, fields, _always(command.effects), terminal=False)
 
@@ -191,6 +199,7 @@ class Rules:
         fields[1] = self.shapes.member(self.symbols.status_enum, command.to)
         self._stamp(fields, "created")
         names = self.names(registry, arguments, Maybe(False, tuple(fields)), id)
+        names = self._with_lets(command.guards, names)
         registry, record = self.updated(command.updates, names, registry, tuple(fields))
         return Acted(registry, record, _always(command.effects), terminal=False)
 
@@ -204,6 +213,7 @@ class Rules:
         """Return what an action leaves of a record that it is legal for."""
         command = self.action(name)
         names = self.names(registry, arguments, Maybe(True, record), record[0])
+        names = self._with_lets(command.guards, names)
         registry, record = self.updated(command.updates, names, registry, record)
         fields = list(record)
         self._stamp(fields, name)
@@ -212,7 +222,7 @@ class Rules:
         outcome: Shape = None
         if terminal and command.outcome is not None:
             # An outcome sees the record as its action has left it.
-            names = self.names(registry, arguments, Maybe(True, tuple(fields)), fields[0])
+            names |= self.names(registry, arguments, Maybe(True, tuple(fields)), fields[0])
             outcome = self.formulas.shape(command.outcome, names)
         if command.to:
             fields[1] = self.shapes.member(self.symbols.status_enum, command.to)
