@@ -102,8 +102,12 @@ class Cancelling:
     def reached(self) -> bool:
         return self.count >= self.step
 
+    async def around(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Return what the coroutine does."""
+        return await self._steps(coroutine)
+
     @types.coroutine
-    def around(self, coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    def _steps(self, coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
         go_on: Callable[[Any], Any] = coroutine.send
         given: Any = None
         while True:

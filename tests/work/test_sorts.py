@@ -203,7 +203,7 @@ def test_functions_run_in_other_processes(processes: ProcessPoolExecutor) -> Non
     error = error_of(outcome_of(ask, 1, executor=processes))
     assert NoCurrentOperationError.__name__ in error
     assert "Error" in error_of(outcome_of(give_a_lock, 1, executor=processes))
-    assert "pickle" in error_of(outcome_of(lambda: 1, executor=processes))
+    assert "local object" in error_of(outcome_of(lambda: 1, executor=processes))
 
 
 def test_an_exception_of_another_process_is_tried_again_by_its_class(
