@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import opslifecycle
 import pytest
 from opslifecycle import (
+    AsyncRegistry,
     CompletionCursorConsumer,
     InvalidSpecError,
     InvalidTransitionError,
@@ -74,6 +76,16 @@ def test_the_interface_refuses_what_is_not_offered() -> None:
         with pytest.raises(UnsupportedError) as caught:
             getattr(interface, name)(*arguments)
         assert str(caught.value) == f"operation not supported: {name}"
+
+
+def test_methods_inherit_the_docstrings_of_the_interface() -> None:
+    for name in dir(OpsLifecycleRegistry):
+        if name.startswith("_"):
+            continue
+        doc = inspect.getdoc(getattr(OpsLifecycleRegistry, name))
+        assert doc, name
+        for kind in (Registry, AsyncRegistry):
+            assert inspect.getdoc(getattr(kind, name)) == doc, (kind, name)
 
 
 def test_everything_public_is_there_and_errors_pickle() -> None:

@@ -510,6 +510,7 @@ def test_a_word_of_python_is_no_name(word: str) -> None:
     [
         "Status",
         "Snapshot",
+        "Reads",
         "RegistryBase",
         "Effect",
         "Watch",

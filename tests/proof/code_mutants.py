@@ -54,6 +54,7 @@ THEN = {
     "clock": [],
     "values.closed_set": [],
     "values.trusted": [],
+    "values.documented": ["tests/test_package.py"],
     "values.not_copyable": [],
     "shell.batch": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],

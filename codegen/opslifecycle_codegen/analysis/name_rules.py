@@ -113,6 +113,7 @@ class _Names:
             (given and getattr(given, key)) or Text(getattr(made, key), machine.entity.mark)
             for key in (*keys, "effect", "record", "authority")
         ]
+        generated.append(Text(made.reads, machine.entity.mark))
         if machine.effects:
             action = (given and given.action) or Text(made.action, machine.entity.mark)
             messages = (made.outbox_message, made.dead_letter)

@@ -22,6 +22,8 @@ class PublicNames:
     registry: str
     async_registry: str
     base: str
+    #: The interface of reads and waits, which registries of both kinds implement.
+    reads: str
     snapshot: str
     watch: str
     status: str
@@ -53,6 +55,7 @@ def public_names(machine: Machine) -> PublicNames:
         registry=name("registry", f"{title}Registry"),
         async_registry=name("async_registry", f"Async{title}Registry"),
         base=name("base", f"{title}RegistryBase"),
+        reads=f"{title}Reads",
         snapshot=name("snapshot", f"{title}Snapshot"),
         watch=name("watch", f"{title}Watch"),
         status=name("status", f"{title}Status"),

@@ -44,7 +44,7 @@ from .handles import (
     WaitAllSatisfied,
 )
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
-from .interface import OpsLifecycleRegistry
+from .interface import OperationReads, OpsLifecycleRegistry
 from .invariants import INVARIANTS, STEPS
 from .registry import Registry
 from .storage import CODEC, DIGEST, VERSION
@@ -105,6 +105,7 @@ __all__ = [
     "OperationPeerHandle",
     "OperationProgressUpdate",
     "OperationPublicResultClass",
+    "OperationReads",
     "OperationRecord",
     "OperationRegistryBase",
     "OperationResult",

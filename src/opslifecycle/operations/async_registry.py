@@ -16,6 +16,7 @@ from .base import OperationRegistryBase
 from .enums import CompletionCursorConsumer, OperationEffect
 from .handles import EpochCursorState
 from .identifiers import OperationId
+from .interface import OpsLifecycleRegistry
 from .values import (
     OperationPeerHandle,
     OperationProgressUpdate,
@@ -37,6 +38,7 @@ _retire_completed = OperationAuthority.retire_completed
 _rollback_unreturned_operation = OperationAuthority.rollback_unreturned_operation
 
 
+@_rt.documented_by(OpsLifecycleRegistry)
 class AsyncRegistry(OperationRegistryBase):
     """The lifecycle of long-running asynchronous operations.
 
@@ -72,13 +74,6 @@ class AsyncRegistry(OperationRegistryBase):
     _open = open
 
     async def register_operation(self, spec: OperationSpec) -> None:
-        """Register an operation.
-
-        The status of the new operation is provisioning.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
-        """
         if type(spec) is not OperationSpec:
             _rt.check_exact("spec", spec, OperationSpec)
         await self._executor.act_async(spec.id, _register, (spec, None))
@@ -88,13 +83,6 @@ class AsyncRegistry(OperationRegistryBase):
         spec: OperationSpec,
         max_concurrent: int | None = None,
     ) -> None:
-        """Register an operation.
-
-        The status of the new operation is provisioning.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
-        """
         if type(spec) is not OperationSpec:
             _rt.check_exact("spec", spec, OperationSpec)
         if max_concurrent is not None:
@@ -102,59 +90,23 @@ class AsyncRegistry(OperationRegistryBase):
         await self._executor.act_async(spec.id, _register, (spec, max_concurrent))
 
     async def provisioning_succeeded(self, id: OperationId) -> None:
-        """Record that an operation is under way.
-
-        Legal in provisioning; leads to running. Rejected as already done in running.
-
-        Deferred: readers see it at once; it is written with the next commit, within one second. A
-        crash before that loses it.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         await self._executor.act_async(id, _start, (id,), deferred=True)
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
-        """End an operation with an error.
-
-        Legal in provisioning or running or retiring; leads to failed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
         await self._executor.act_async(id, _fail, (id, error))
 
     async def fail_operation(self, id: OperationId, error: str) -> None:
-        """End an operation with an error.
-
-        Legal in provisioning or running or retiring; leads to failed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
         await self._executor.act_async(id, _fail, (id, error))
 
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
-        """Record that an operation's peer can be reached.
-
-        Legal in running or retiring. Rejected as already done in completed, failed, aborted,
-        cancelled, retired, terminated.
-
-        Deferred: readers see it at once; it is written with the next commit, within one second. A
-        crash before that loses it.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, PeerNotExpectedError, AlreadyPeerReadyError,
-        InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
@@ -162,17 +114,6 @@ class AsyncRegistry(OperationRegistryBase):
         await self._executor.act_async(id, _peer_ready, (id, handle), deferred=True)
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
-        """Count a report of progress and keep the latest.
-
-        Legal in running or retiring. Rejected as already done in completed, failed, aborted,
-        cancelled, retired, terminated.
-
-        Deferred: readers see it at once; it is written with the next commit, within one second. A
-        crash before that loses it.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
@@ -180,13 +121,6 @@ class AsyncRegistry(OperationRegistryBase):
         await self._executor.act_async(id, _progress_reported, (id, update), deferred=True)
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
-        """End an operation with its result.
-
-        Legal in running or retiring; leads to completed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         if type(result) is not OperationResult:
@@ -194,14 +128,6 @@ class AsyncRegistry(OperationRegistryBase):
         await self._executor.act_async(id, _complete, (id, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
-        """End an operation that has not begun.
-
-        Legal in provisioning; leads to aborted. Rejected as already done in completed, failed,
-        aborted, cancelled, retired, terminated.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         if reason is not None:
@@ -209,13 +135,6 @@ class AsyncRegistry(OperationRegistryBase):
         await self._executor.act_async(id, _abort, (id, reason))
 
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
-        """End an operation on request.
-
-        Legal in provisioning or running or retiring; leads to cancelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         if reason is not None:
@@ -223,70 +142,31 @@ class AsyncRegistry(OperationRegistryBase):
         await self._executor.act_async(id, _cancel, (id, reason))
 
     async def request_retire(self, id: OperationId) -> None:
-        """Ask an operation to wind down.
-
-        Legal in running; leads to retiring. Rejected as already done in retiring, completed,
-        failed, aborted, cancelled, retired, terminated.
-
-        Deferred: readers see it at once; it is written with the next commit, within one second. A
-        crash before that loses it.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         await self._executor.act_async(id, _retire_requested, (id,), deferred=True)
 
     async def mark_retired(self, id: OperationId) -> None:
-        """End an operation in good order.
-
-        Legal in running or retiring; leads to retired. Rejected as already done in completed,
-        failed, aborted, cancelled, retired, terminated.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         await self._executor.act_async(id, _retire_completed, (id,))
 
     async def terminate_owner(self, reason: str) -> None:
-        """End every live operation by force; later registrations are accepted.
-
-        All of it or, if the store fails, none of it; no reader sees a part.
-        """
         _rt.check_text("reason", reason)
         await self._executor.run_async(
             _rt.acting_on_all(OperationAuthority.terminate_owner, reason),
         )
 
     async def retire_owner(self, reason: str) -> None:
-        """End every live operation by force, then refuse every further command.
-
-        All of it or, if the store fails, none of it; no reader sees a part.
-        """
         _rt.check_text("reason", reason)
         await self._executor.run_async(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
 
     async def rollback_unreturned_operation(self, id: OperationId) -> None:
-        """Erase a live operation as if it had never been registered.
-
-        Legal in provisioning or running or retiring.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         await self._executor.act_async(id, _rollback_unreturned_operation, (id,))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
-        """Hand over the operations that have ended, oldest first, and erase them.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError.
-        """
         erased = await self._executor.run_async(
             _rt.collecting(OperationAuthority.collect_completed, (OperationEffect.ERASE,)),
         )
@@ -299,15 +179,6 @@ class AsyncRegistry(OperationRegistryBase):
         cursor: int,
         projection: EpochCursorState | None = None,
     ) -> int:
-        """Move a consumer's cursor forward.
-
-        Returns the resulting cursor: a lower number changes nothing.
-
-        `projection` is updated once the authority has accepted, and never read.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, CursorOutOfRangeError.
-        """
         if type(consumer) is not CompletionCursorConsumer:
             _rt.check_instance("consumer", consumer, CompletionCursorConsumer)
         _rt.check_count("cursor", cursor)

@@ -22,6 +22,7 @@ from .enums import (
 )
 from .handles import OperationCompletionWatch, WaitAll, satisfied
 from .identifiers import OperationId, RunId, RuntimeEpochId, SessionId, WaitRequestId
+from .interface import OperationReads
 from .invariants import INVARIANTS
 from .storage import CODEC
 from .views import (
@@ -66,7 +67,7 @@ DEFINITION = _rt.Definition(
 )
 
 
-class OperationRegistryBase:
+class OperationRegistryBase(OperationReads):
     """Base of both registries: what never blocks."""
 
     _authority: OperationAuthority
@@ -122,22 +123,11 @@ class OperationRegistryBase:
     _restore = restore
 
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
-        """Watch an operation for its end.
-
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OperationNotFoundError.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         return self._engine.watch(id, _register_watcher, OperationCompletionWatch)
 
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
-        """One operation as it was at one instant.
-
-        Returns None if no record has the id.
-        """
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         return self._engine.view(id, _snapshot_of)
@@ -150,10 +140,6 @@ class OperationRegistryBase:
         owner_session_id: SessionId | None = None,
         terminal: bool | None = None,
     ) -> list[OperationLifecycleSnapshot]:
-        """The operations that have the properties asked for, by display_name and then id.
-
-        A filter that is None selects everything.
-        """
         if status is not None:
             _rt.check_instance("status", status, OperationStatus)
         if kind is not None:
@@ -169,27 +155,14 @@ class OperationRegistryBase:
         )
 
     def completion_feed(self) -> _rt.CompletionFeed[CompletionEntry, RuntimeEpochId]:
-        """Every public completion, in order.
-
-        Reading works after the registry is closed.
-        """
         return self._feed
 
     def completion_cursor(self, consumer: CompletionCursorConsumer) -> int:
-        """Return the cursor of a consumer; 0 at first."""
         if type(consumer) is not CompletionCursorConsumer:
             _rt.check_instance("consumer", consumer, CompletionCursorConsumer)
         return self._engine.ask(OperationAuthority.cursor_of, consumer)
 
     def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
-        """Wait until every one of the operations has ended.
-
-        Acts at the call. Errors are raised by the wait, in this order of checking:
-        RegistryClosedError, OwnerRetiredError, DuplicateWaitOperationError, WaitAlreadyActiveError,
-        OperationNotFoundError.
-
-        The outcomes are in the order asked.
-        """
         if type(run_id) is not RunId:
             _rt.check_exact("run_id", run_id, RunId)
         _members = _rt.check_many("ids", ids, OperationId)
@@ -202,7 +175,6 @@ class OperationRegistryBase:
         )
 
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
-        """Whether a status is an end."""
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         if type(status) is not OperationStatus:
@@ -210,7 +182,6 @@ class OperationRegistryBase:
         return self._engine.ask(OperationAuthority.classify_operation_terminality, id, status)
 
     def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
-        """What an operation looks like from outside."""
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         return self._engine.ask(OperationAuthority.classify_operation_public_result, id)
@@ -220,7 +191,6 @@ class OperationRegistryBase:
         id: OperationId,
         kind: OperationKind,
     ) -> OperationCompletionWakeClass:
-        """Whether a completion of this kind wakes the owner."""
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         if type(kind) is not OperationKind:
@@ -232,7 +202,6 @@ class OperationRegistryBase:
         id: OperationId,
         action: OperationLifecycleAction,
     ) -> bool:
-        """Whether rejecting this action on this operation counts as a success."""
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
         if type(action) is not OperationLifecycleAction:

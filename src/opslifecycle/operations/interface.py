@@ -31,10 +31,91 @@ from .values import (
 from .views import CompletionEntry, OperationLifecycleSnapshot
 
 
-class OpsLifecycleRegistry(_abc.ABC):
+class OperationReads(_abc.ABC):
+    """Reads and waits, which never block: the same for every registry, also an async one."""
+
+    @_abc.abstractmethod
+    def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
+        """Watch an operation for its end.
+
+        Over at once if the record is finished.
+
+        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        OperationNotFoundError.
+        """
+
+    @_abc.abstractmethod
+    def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
+        """One operation as it was at one instant.
+
+        Returns None if no record has the id.
+        """
+
+    @_abc.abstractmethod
+    def list_operations(
+        self,
+        *,
+        status: OperationStatus | None = None,
+        kind: OperationKind | None = None,
+        owner_session_id: SessionId | None = None,
+        terminal: bool | None = None,
+    ) -> list[OperationLifecycleSnapshot]:
+        """The operations that have the properties asked for, by display_name and then id.
+
+        A filter that is None selects everything.
+        """
+
+    def completion_feed(self) -> _rt.CompletionFeed[CompletionEntry, RuntimeEpochId] | None:
+        """Every public completion, in order.
+
+        Reading works after the registry is closed.
+        """
+        return None
+
+    def completion_cursor(self, consumer: CompletionCursorConsumer) -> int | None:
+        """Return the cursor of a consumer; 0 at first."""
+        return None
+
+    def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
+        """Wait until every one of the operations has ended.
+
+        Acts at the call. Errors are raised by the wait, in this order of checking:
+        RegistryClosedError, OwnerRetiredError, DuplicateWaitOperationError, WaitAlreadyActiveError,
+        OperationNotFoundError.
+
+        The outcomes are in the order asked.
+        """
+        raise _rt.UnsupportedError("wait_all")
+
+    def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
+        """Whether a status is an end."""
+        raise _rt.UnsupportedError("classify_operation_terminality")
+
+    def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
+        """What an operation looks like from outside."""
+        raise _rt.UnsupportedError("classify_operation_public_result")
+
+    def classify_operation_completion_wake(
+        self,
+        id: OperationId,
+        kind: OperationKind,
+    ) -> OperationCompletionWakeClass:
+        """Whether a completion of this kind wakes the owner."""
+        raise _rt.UnsupportedError("classify_operation_completion_wake")
+
+    def classify_operation_transition_idempotence(
+        self,
+        id: OperationId,
+        action: OperationLifecycleAction,
+    ) -> bool:
+        """Whether rejecting this action on this operation counts as a success."""
+        raise _rt.UnsupportedError("classify_operation_transition_idempotence")
+
+
+class OpsLifecycleRegistry(OperationReads):
     """The lifecycle of long-running asynchronous operations.
 
-    What an implementation does not offer raises UnsupportedError, or gives None where
+    What an implementation does not offer raises UnsupportedError, or returns None where
     that is said.
     """
 
@@ -204,37 +285,6 @@ class OpsLifecycleRegistry(_abc.ABC):
         """
         raise _rt.UnsupportedError("rollback_unreturned_operation")
 
-    @_abc.abstractmethod
-    def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
-        """Watch an operation for its end.
-
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OperationNotFoundError.
-        """
-
-    @_abc.abstractmethod
-    def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
-        """One operation as it was at one instant.
-
-        Returns None if no record has the id.
-        """
-
-    @_abc.abstractmethod
-    def list_operations(
-        self,
-        *,
-        status: OperationStatus | None = None,
-        kind: OperationKind | None = None,
-        owner_session_id: SessionId | None = None,
-        terminal: bool | None = None,
-    ) -> list[OperationLifecycleSnapshot]:
-        """The operations that have the properties asked for, by display_name and then id.
-
-        A filter that is None selects everything.
-        """
-
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.
 
@@ -242,17 +292,6 @@ class OpsLifecycleRegistry(_abc.ABC):
         OwnerRetiredError.
         """
         raise _rt.UnsupportedError("collect_completed")
-
-    def completion_feed(self) -> _rt.CompletionFeed[CompletionEntry, RuntimeEpochId] | None:
-        """Every public completion, in order.
-
-        Reading works after the registry is closed.
-        """
-        return None
-
-    def completion_cursor(self, consumer: CompletionCursorConsumer) -> int | None:
-        """Return the cursor of a consumer; 0 at first."""
-        return None
 
     def advance_completion_cursor(
         self,
@@ -270,38 +309,3 @@ class OpsLifecycleRegistry(_abc.ABC):
         OwnerRetiredError, CursorOutOfRangeError.
         """
         raise _rt.UnsupportedError("advance_completion_cursor")
-
-    def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
-        """Wait until every one of the operations has ended.
-
-        Acts at the call. Errors are raised by the wait, in this order of checking:
-        RegistryClosedError, OwnerRetiredError, DuplicateWaitOperationError, WaitAlreadyActiveError,
-        OperationNotFoundError.
-
-        The outcomes are in the order asked.
-        """
-        raise _rt.UnsupportedError("wait_all")
-
-    def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
-        """Whether a status is an end."""
-        raise _rt.UnsupportedError("classify_operation_terminality")
-
-    def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
-        """What an operation looks like from outside."""
-        raise _rt.UnsupportedError("classify_operation_public_result")
-
-    def classify_operation_completion_wake(
-        self,
-        id: OperationId,
-        kind: OperationKind,
-    ) -> OperationCompletionWakeClass:
-        """Whether a completion of this kind wakes the owner."""
-        raise _rt.UnsupportedError("classify_operation_completion_wake")
-
-    def classify_operation_transition_idempotence(
-        self,
-        id: OperationId,
-        action: OperationLifecycleAction,
-    ) -> bool:
-        """Whether rejecting this action on this operation counts as a success."""
-        raise _rt.UnsupportedError("classify_operation_transition_idempotence")

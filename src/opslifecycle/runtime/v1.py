@@ -74,6 +74,7 @@ from opslifecycle.values.conversion import (
     structure,
     text_of,
 )
+from opslifecycle.values.documented import documented_by
 from opslifecycle.values.identifiers import Identifier
 from opslifecycle.values.token import ObligationToken, mint
 from opslifecycle.values.trusted import freeze, mutable_subclass
@@ -135,6 +136,7 @@ __all__ = [
     "count_from",
     "data_of",
     "declare_union",
+    "documented_by",
     "encoded",
     "export_registry",
     "freeze",

@@ -37,7 +37,7 @@ from .errors import (
 )
 from .handles import BatchDecided, BatchResult, BatchWait, RequestWatch
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
-from .interface import AbstractRequestRegistry
+from .interface import AbstractRequestRegistry, RequestReads
 from .invariants import INVARIANTS, STEPS
 from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
 from .registry import ApprovalRegistry
@@ -89,6 +89,7 @@ __all__ = [
     "RequestKind",
     "RequestNotFoundError",
     "RequestOutboxMessage",
+    "RequestReads",
     "RequestRecord",
     "RequestRegistryBase",
     "RequestSnapshot",

@@ -16,6 +16,7 @@ from .authority import RequestAuthority
 from .base import RequestRegistryBase
 from .enums import DecisionReader, RequestEffect
 from .identifiers import PersonId, RequestId
+from .interface import AbstractRequestRegistry
 from .outbox import RequestOutboxMessage
 from .values import Ask, Decision, Vote
 
@@ -28,6 +29,7 @@ _expire = RequestAuthority.expire
 _withdraw = RequestAuthority.withdraw
 
 
+@_rt.documented_by(AbstractRequestRegistry)
 class AsyncApprovalRegistry(RequestRegistryBase):
     """A request that several people must approve before it expires.
 
@@ -63,38 +65,16 @@ class AsyncApprovalRegistry(RequestRegistryBase):
     _open = open
 
     async def draft(self, ask: Ask) -> None:
-        """Draft a request.
-
-        The status of the new request is drafted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestExistsError, AmountExceededError.
-        """
         if type(ask) is not Ask:
             _rt.check_exact("ask", ask, Ask)
         await self._executor.act_async(ask.id, _register, (ask,))
 
     async def circulate(self, id: RequestId) -> None:
-        """Put it before those who approve.
-
-        Legal in drafted; leads to circulating.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         await self._executor.act_async(id, _circulate, (id,))
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
-        """Approve it; others must follow.
-
-        Legal in circulating.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
-        QuorumReachedError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
@@ -102,14 +82,6 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         await self._executor.act_async(id, _endorse, (id, vote))
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
-        """Approve it as the last one who has to.
-
-        Legal in circulating; leads to granted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
-        QuorumMissingError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
@@ -117,13 +89,6 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         await self._executor.act_async(id, _grant, (id, vote))
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
-        """Say no.
-
-        Legal in circulating; leads to denied.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         if type(by) is not PersonId:
@@ -132,36 +97,17 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         await self._executor.act_async(id, _deny, (id, by, reason))
 
     async def expire(self, id: RequestId, at_ms: int) -> None:
-        """Note that the time is up.
-
-        Legal in drafted or circulating; leads to expired.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, NotExpiredError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         _rt.check_count("at_ms", at_ms)
         await self._executor.act_async(id, _expire, (id, at_ms))
 
     async def withdraw(self, id: RequestId) -> None:
-        """Take it back.
-
-        Legal in drafted or circulating; leads to withdrawn. Rejected as already done in
-        withdrawn.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         await self._executor.act_async(id, _withdraw, (id,))
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:
-        """Hand over what was decided.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError.
-        """
         erased = await self._executor.run_async(
             _rt.collecting(RequestAuthority.collect_decided, (RequestEffect.ERASE,)),
         )
@@ -169,13 +115,6 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         return collected
 
     async def mark_read(self, consumer: DecisionReader, cursor: int) -> int:
-        """Move a consumer's cursor forward.
-
-        Returns the resulting cursor: a lower number changes nothing.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        CursorError.
-        """
         if type(consumer) is not DecisionReader:
             _rt.check_instance("consumer", consumer, DecisionReader)
         _rt.check_count("cursor", cursor)

@@ -23,6 +23,7 @@ from .enums import (
 )
 from .handles import BatchWait, RequestWatch, satisfied
 from .identifiers import BatchId, FeedId, PersonId, RequestId, WaitId
+from .interface import RequestReads
 from .invariants import INVARIANTS
 from .outbox import OUTBOX, RequestDeadLetter, RequestOutboxMessage
 from .storage import CODEC, body_of
@@ -70,7 +71,7 @@ DEFINITION = _rt.Definition(
 )
 
 
-class RequestRegistryBase:
+class RequestRegistryBase(RequestReads):
     """Base of both registries: what never blocks."""
 
     _authority: RequestAuthority
@@ -125,22 +126,11 @@ class RequestRegistryBase:
     _restore = restore
 
     def watch(self, id: RequestId) -> RequestWatch:
-        """Wait for a decision.
-
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         return self._engine.watch(id, _watch, RequestWatch)
 
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
-        """One request as it was at one instant.
-
-        Returns None if no record has the id.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         return self._engine.view(id, _snapshot_of)
@@ -152,10 +142,6 @@ class RequestRegistryBase:
         kind: RequestKind | None = None,
         by: PersonId | None = None,
     ) -> list[RequestSnapshot]:
-        """Requests by the time when they expire.
-
-        A filter that is None selects everything.
-        """
         if status is not None:
             _rt.check_instance("status", status, RequestStatus)
         if kind is not None:
@@ -165,26 +151,14 @@ class RequestRegistryBase:
         return self._engine.views((status, kind, by), _listing_order, _snapshot_of)
 
     def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId]:
-        """Every public decision, in order.
-
-        Reading works after the registry is closed.
-        """
         return self._feed
 
     def read_up_to(self, consumer: DecisionReader) -> int:
-        """Return the cursor of a consumer; 0 at first."""
         if type(consumer) is not DecisionReader:
             _rt.check_instance("consumer", consumer, DecisionReader)
         return self._engine.ask(RequestAuthority.cursor_of, consumer)
 
     def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
-        """Wait until every request of a batch is decided.
-
-        Acts at the call. Errors are raised by the wait, in this order of checking:
-        RegistryClosedError, AskedTwiceError, WaitingAlreadyError, RequestNotFoundError.
-
-        The outcomes are in the order asked.
-        """
         if type(batch_id) is not BatchId:
             _rt.check_exact("batch_id", batch_id, BatchId)
         _members = _rt.check_many("ids", ids, RequestId)
@@ -197,19 +171,16 @@ class RequestRegistryBase:
         )
 
     def standing_of(self, id: RequestId) -> Standing:
-        """How a request looks to the one who made it."""
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         return self._engine.ask(RequestAuthority.standing_of, id)
 
     def urgency_of(self, id: RequestId) -> Urgency:
-        """How soon somebody has to look at it."""
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         return self._engine.ask(RequestAuthority.urgency_of, id)
 
     def is_missing_votes(self, id: RequestId) -> bool:
-        """Whether more than one approval is missing."""
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         return self._engine.ask(RequestAuthority.is_missing_votes, id)

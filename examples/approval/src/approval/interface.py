@@ -18,10 +18,79 @@ from .values import Ask, Decision, Vote
 from .views import DecisionEntry, RequestSnapshot
 
 
-class AbstractRequestRegistry(_abc.ABC):
+class RequestReads(_abc.ABC):
+    """Reads and waits, which never block: the same for every registry, also an async
+    one.
+    """
+
+    @_abc.abstractmethod
+    def watch(self, id: RequestId) -> RequestWatch:
+        """Wait for a decision.
+
+        Over at once if the record is finished.
+
+        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        RequestNotFoundError.
+        """
+
+    @_abc.abstractmethod
+    def snapshot(self, id: RequestId) -> RequestSnapshot | None:
+        """One request as it was at one instant.
+
+        Returns None if no record has the id.
+        """
+
+    @_abc.abstractmethod
+    def requests(
+        self,
+        *,
+        status: RequestStatus | None = None,
+        kind: RequestKind | None = None,
+        by: PersonId | None = None,
+    ) -> list[RequestSnapshot]:
+        """Requests by the time when they expire.
+
+        A filter that is None selects everything.
+        """
+
+    def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId] | None:
+        """Every public decision, in order.
+
+        Reading works after the registry is closed.
+        """
+        return None
+
+    def read_up_to(self, consumer: DecisionReader) -> int | None:
+        """Return the cursor of a consumer; 0 at first."""
+        return None
+
+    def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
+        """Wait until every request of a batch is decided.
+
+        Acts at the call. Errors are raised by the wait, in this order of checking:
+        RegistryClosedError, AskedTwiceError, WaitingAlreadyError, RequestNotFoundError.
+
+        The outcomes are in the order asked.
+        """
+        raise _rt.UnsupportedError("wait_for_batch")
+
+    def standing_of(self, id: RequestId) -> Standing:
+        """How a request looks to the one who made it."""
+        raise _rt.UnsupportedError("standing_of")
+
+    def urgency_of(self, id: RequestId) -> Urgency:
+        """How soon somebody has to look at it."""
+        raise _rt.UnsupportedError("urgency_of")
+
+    def is_missing_votes(self, id: RequestId) -> bool:
+        """Whether more than one approval is missing."""
+        raise _rt.UnsupportedError("is_missing_votes")
+
+
+class AbstractRequestRegistry(RequestReads):
     """A request that several people must approve before it expires.
 
-    What an implementation does not offer raises UnsupportedError, or gives None where
+    What an implementation does not offer raises UnsupportedError, or returns None where
     that is said.
     """
 
@@ -98,53 +167,12 @@ class AbstractRequestRegistry(_abc.ABC):
         RequestNotFoundError, WrongStageError.
         """
 
-    @_abc.abstractmethod
-    def watch(self, id: RequestId) -> RequestWatch:
-        """Wait for a decision.
-
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError.
-        """
-
-    @_abc.abstractmethod
-    def snapshot(self, id: RequestId) -> RequestSnapshot | None:
-        """One request as it was at one instant.
-
-        Returns None if no record has the id.
-        """
-
-    @_abc.abstractmethod
-    def requests(
-        self,
-        *,
-        status: RequestStatus | None = None,
-        kind: RequestKind | None = None,
-        by: PersonId | None = None,
-    ) -> list[RequestSnapshot]:
-        """Requests by the time when they expire.
-
-        A filter that is None selects everything.
-        """
-
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         """Hand over what was decided.
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError.
         """
         raise _rt.UnsupportedError("collect_decided")
-
-    def decisions(self) -> _rt.CompletionFeed[DecisionEntry, FeedId] | None:
-        """Every public decision, in order.
-
-        Reading works after the registry is closed.
-        """
-        return None
-
-    def read_up_to(self, consumer: DecisionReader) -> int | None:
-        """Return the cursor of a consumer; 0 at first."""
-        return None
 
     def mark_read(self, consumer: DecisionReader, cursor: int) -> int:
         """Move a consumer's cursor forward.
@@ -155,25 +183,3 @@ class AbstractRequestRegistry(_abc.ABC):
         CursorError.
         """
         raise _rt.UnsupportedError("mark_read")
-
-    def wait_for_batch(self, batch_id: BatchId, ids: Iterable[RequestId]) -> BatchWait:
-        """Wait until every request of a batch is decided.
-
-        Acts at the call. Errors are raised by the wait, in this order of checking:
-        RegistryClosedError, AskedTwiceError, WaitingAlreadyError, RequestNotFoundError.
-
-        The outcomes are in the order asked.
-        """
-        raise _rt.UnsupportedError("wait_for_batch")
-
-    def standing_of(self, id: RequestId) -> Standing:
-        """How a request looks to the one who made it."""
-        raise _rt.UnsupportedError("standing_of")
-
-    def urgency_of(self, id: RequestId) -> Urgency:
-        """How soon somebody has to look at it."""
-        raise _rt.UnsupportedError("urgency_of")
-
-    def is_missing_votes(self, id: RequestId) -> bool:
-        """Whether more than one approval is missing."""
-        raise _rt.UnsupportedError("is_missing_votes")

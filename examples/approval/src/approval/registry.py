@@ -54,38 +54,16 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
     _open = open
 
     def draft(self, ask: Ask) -> None:
-        """Draft a request.
-
-        The status of the new request is drafted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestExistsError, AmountExceededError.
-        """
         if type(ask) is not Ask:
             _rt.check_exact("ask", ask, Ask)
         self._executor.act(ask.id, _register, (ask,))
 
     def circulate(self, id: RequestId) -> None:
-        """Put it before those who approve.
-
-        Legal in drafted; leads to circulating.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         self._executor.act(id, _circulate, (id,))
 
     def endorse(self, id: RequestId, vote: Vote) -> None:
-        """Approve it; others must follow.
-
-        Legal in circulating.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
-        QuorumReachedError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
@@ -93,14 +71,6 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         self._executor.act(id, _endorse, (id, vote))
 
     def grant(self, id: RequestId, vote: Vote) -> None:
-        """Approve it as the last one who has to.
-
-        Legal in circulating; leads to granted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
-        QuorumMissingError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
@@ -108,13 +78,6 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         self._executor.act(id, _grant, (id, vote))
 
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
-        """Say no.
-
-        Legal in circulating; leads to denied.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         if type(by) is not PersonId:
@@ -123,36 +86,17 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         self._executor.act(id, _deny, (id, by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> None:
-        """Note that the time is up.
-
-        Legal in drafted or circulating; leads to expired.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, NotExpiredError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         _rt.check_count("at_ms", at_ms)
         self._executor.act(id, _expire, (id, at_ms))
 
     def withdraw(self, id: RequestId) -> None:
-        """Take it back.
-
-        Legal in drafted or circulating; leads to withdrawn. Rejected as already done in
-        withdrawn.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
-        """
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
         self._executor.act(id, _withdraw, (id,))
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
-        """Hand over what was decided.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError.
-        """
         erased = self._executor.run(
             _rt.collecting(RequestAuthority.collect_decided, (RequestEffect.ERASE,)),
         )
@@ -160,13 +104,6 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         return collected
 
     def mark_read(self, consumer: DecisionReader, cursor: int) -> int:
-        """Move a consumer's cursor forward.
-
-        Returns the resulting cursor: a lower number changes nothing.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        CursorError.
-        """
         if type(consumer) is not DecisionReader:
             _rt.check_instance("consumer", consumer, DecisionReader)
         _rt.check_count("cursor", cursor)

@@ -16,7 +16,7 @@ from .enums import OrderEffect, OrderStatus
 from .errors import OrderExistsError, OrderNotFoundError, WrongStageError
 from .handles import OrderWatch
 from .identifiers import OrderId
-from .interface import AbstractOrderRegistry
+from .interface import AbstractOrderRegistry, OrderReads
 from .invariants import INVARIANTS
 from .registry import FulfilmentRegistry
 from .storage import CODEC, DIGEST, VERSION
@@ -37,6 +37,7 @@ __all__ = [
     "OrderExistsError",
     "OrderId",
     "OrderNotFoundError",
+    "OrderReads",
     "OrderRecord",
     "OrderRegistryBase",
     "OrderSnapshot",

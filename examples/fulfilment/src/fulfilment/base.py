@@ -14,6 +14,7 @@ from .authority import OrderAuthority, OrderRecord
 from .enums import OrderStatus
 from .handles import OrderWatch
 from .identifiers import OrderId
+from .interface import OrderReads
 from .invariants import INVARIANTS
 from .storage import CODEC
 from .views import OrderSnapshot, listing_keys, listing_order, snapshot_of
@@ -30,7 +31,7 @@ DEFINITION = _rt.Definition(
 )
 
 
-class OrderRegistryBase:
+class OrderRegistryBase(OrderReads):
     """Base of both registries: what never blocks."""
 
     _authority: OrderAuthority
@@ -69,22 +70,11 @@ class OrderRegistryBase:
     _restore = restore
 
     def watch(self, id: OrderId) -> OrderWatch:
-        """Wait for the end of an order.
-
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         return self._engine.watch(id, _watch, OrderWatch)
 
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
-        """One order as it was at one instant.
-
-        Returns None if no record has the id.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         return self._engine.view(id, _snapshot_of)
@@ -95,10 +85,6 @@ class OrderRegistryBase:
         status: OrderStatus | None = None,
         ended: bool | None = None,
     ) -> list[OrderSnapshot]:
-        """The orders by customer.
-
-        A filter that is None selects everything.
-        """
         if status is not None:
             _rt.check_instance("status", status, OrderStatus)
         if ended is not None:

@@ -14,10 +14,45 @@ from .identifiers import OrderId
 from .views import OrderSnapshot
 
 
-class AbstractOrderRegistry(_abc.ABC):
+class OrderReads(_abc.ABC):
+    """Reads and waits, which never block: the same for every registry, also an async
+    one.
+    """
+
+    @_abc.abstractmethod
+    def watch(self, id: OrderId) -> OrderWatch:
+        """Wait for the end of an order.
+
+        Over at once if the record is finished.
+
+        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        OrderNotFoundError.
+        """
+
+    @_abc.abstractmethod
+    def snapshot(self, id: OrderId) -> OrderSnapshot | None:
+        """One order as it was at one instant.
+
+        Returns None if no record has the id.
+        """
+
+    @_abc.abstractmethod
+    def orders(
+        self,
+        *,
+        status: OrderStatus | None = None,
+        ended: bool | None = None,
+    ) -> list[OrderSnapshot]:
+        """The orders by customer.
+
+        A filter that is None selects everything.
+        """
+
+
+class AbstractOrderRegistry(OrderReads):
     """An order from the first click to the doorstep, or back.
 
-    What an implementation does not offer raises UnsupportedError, or gives None where
+    What an implementation does not offer raises UnsupportedError, or returns None where
     that is said.
     """
 
@@ -633,33 +668,4 @@ class AbstractOrderRegistry(_abc.ABC):
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         OrderNotFoundError, WrongStageError.
-        """
-
-    @_abc.abstractmethod
-    def watch(self, id: OrderId) -> OrderWatch:
-        """Wait for the end of an order.
-
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError.
-        """
-
-    @_abc.abstractmethod
-    def snapshot(self, id: OrderId) -> OrderSnapshot | None:
-        """One order as it was at one instant.
-
-        Returns None if no record has the id.
-        """
-
-    @_abc.abstractmethod
-    def orders(
-        self,
-        *,
-        status: OrderStatus | None = None,
-        ended: bool | None = None,
-    ) -> list[OrderSnapshot]:
-        """The orders by customer.
-
-        A filter that is None selects everything.
         """

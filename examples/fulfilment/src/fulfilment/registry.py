@@ -98,738 +98,307 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
     _open = open
 
     def begin(self, id: OrderId, customer: str) -> None:
-        """Begin an order.
-
-        The status of the new order is drafted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderExistsError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         _rt.check_text("customer", customer)
         self._executor.act(id, _register, (id, customer))
 
     def place(self, id: OrderId) -> None:
-        """Order it.
-
-        Legal in drafted; leads to placed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _place, (id,))
 
     def screen(self, id: OrderId) -> None:
-        """Look at it for fraud.
-
-        Legal in placed; leads to screened.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _screen, (id,))
 
     def hold(self, id: OrderId) -> None:
-        """Clarify something.
-
-        Legal in placed or screened or accepted; leads to held.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _hold, (id,))
 
     def release(self, id: OrderId) -> None:
-        """Go on with it.
-
-        Legal in held; leads to screened.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _release, (id,))
 
     def accept(self, id: OrderId) -> None:
-        """Promise to fulfil it.
-
-        Legal in screened; leads to accepted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _accept, (id,))
 
     def reject(self, id: OrderId) -> None:
-        """Refuse it.
-
-        Legal in placed or screened or held; leads to rejected.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _reject, (id,))
 
     def invoice(self, id: OrderId) -> None:
-        """Send the bill.
-
-        Legal in accepted; leads to invoiced.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _invoice, (id,))
 
     def remind(self, id: OrderId) -> None:
-        """Ask for the money again.
-
-        Legal in invoiced.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _remind, (id,))
 
     def pay(self, id: OrderId) -> None:
-        """Note that the money came.
-
-        Legal in invoiced; leads to paid.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _pay, (id,))
 
     def charge_back(self, id: OrderId) -> None:
-        """Note that the money went.
-
-        Legal in paid or allocated or backordered; leads to invoiced.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _charge_back, (id,))
 
     def allocate(self, id: OrderId) -> None:
-        """Set the goods aside.
-
-        Legal in paid or backordered; leads to allocated.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _allocate, (id,))
 
     def backorder(self, id: OrderId) -> None:
-        """Wait for missing goods.
-
-        Legal in paid; leads to backordered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _backorder, (id,))
 
     def restock(self, id: OrderId) -> None:
-        """Note that goods came in.
-
-        Legal in backordered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _restock, (id,))
 
     def deallocate(self, id: OrderId) -> None:
-        """Give the goods free.
-
-        Legal in allocated; leads to paid.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _deallocate, (id,))
 
     def start_picking(self, id: OrderId) -> None:
-        """Fetch the goods.
-
-        Legal in allocated; leads to picking.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _start_picking, (id,))
 
     def pick_line(self, id: OrderId) -> None:
-        """Fetch one line.
-
-        Legal in picking.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _pick_line, (id,))
 
     def short_pick(self, id: OrderId) -> None:
-        """Find that something is missing.
-
-        Legal in picking; leads to backordered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _short_pick, (id,))
 
     def finish_picking(self, id: OrderId) -> None:
-        """Have the goods together.
-
-        Legal in picking; leads to picked.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _finish_picking, (id,))
 
     def repick(self, id: OrderId) -> None:
-        """Fetch them again.
-
-        Legal in picked; leads to picking.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _repick, (id,))
 
     def start_packing(self, id: OrderId) -> None:
-        """Pack the goods.
-
-        Legal in picked; leads to packing.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _start_packing, (id,))
 
     def damage(self, id: OrderId) -> None:
-        """Find something broken.
-
-        Legal in picked or packing; leads to allocated.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _damage, (id,))
 
     def close_parcel(self, id: OrderId) -> None:
-        """Close the parcel.
-
-        Legal in packing; leads to packed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _close_parcel, (id,))
 
     def reopen(self, id: OrderId) -> None:
-        """Open the parcel again.
-
-        Legal in packed or labelled; leads to packing.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _reopen, (id,))
 
     def weigh(self, id: OrderId) -> None:
-        """Weigh the parcel.
-
-        Legal in packed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _weigh, (id,))
 
     def label(self, id: OrderId) -> None:
-        """Put the address on.
-
-        Legal in packed; leads to labelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _label, (id,))
 
     def relabel(self, id: OrderId) -> None:
-        """Put another address on.
-
-        Legal in labelled or staged; leads to labelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _relabel, (id,))
 
     def stage(self, id: OrderId) -> None:
-        """Bring it to the gate.
-
-        Legal in labelled; leads to staged.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _stage, (id,))
 
     def unstage(self, id: OrderId) -> None:
-        """Take it back from the gate.
-
-        Legal in staged; leads to labelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _unstage, (id,))
 
     def hand_over(self, id: OrderId) -> None:
-        """Give it to the carrier.
-
-        Legal in staged; leads to handed_over.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _hand_over, (id,))
 
     def refuse_pickup(self, id: OrderId) -> None:
-        """Note that the carrier did not take it.
-
-        Legal in handed_over; leads to staged.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _refuse_pickup, (id,))
 
     def depart(self, id: OrderId) -> None:
-        """Note that it left.
-
-        Legal in handed_over; leads to travelling.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _depart, (id,))
 
     def scan(self, id: OrderId) -> None:
-        """Note where it is.
-
-        Legal in travelling.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _scan, (id,))
 
     def reroute(self, id: OrderId) -> None:
-        """Send it another way.
-
-        Legal in travelling or at_depot; leads to travelling.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _reroute, (id,))
 
     def enter_customs(self, id: OrderId) -> None:
-        """Give it to customs.
-
-        Legal in travelling; leads to at_customs.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _enter_customs, (id,))
 
     def ask_papers(self, id: OrderId) -> None:
-        """Ask for papers.
-
-        Legal in at_customs.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _ask_papers, (id,))
 
     def clear_customs(self, id: OrderId) -> None:
-        """Take it from customs.
-
-        Legal in at_customs; leads to travelling.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _clear_customs, (id,))
 
     def seize(self, id: OrderId) -> None:
-        """Lose it to customs.
-
-        Legal in at_customs; leads to lost.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _seize, (id,))
 
     def arrive(self, id: OrderId) -> None:
-        """Note that it is in the town.
-
-        Legal in travelling; leads to at_depot.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _arrive, (id,))
 
     def sort(self, id: OrderId) -> None:
-        """Sort it into a tour.
-
-        Legal in at_depot.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _sort, (id,))
 
     def load(self, id: OrderId) -> None:
-        """Put it into the van.
-
-        Legal in at_depot; leads to out_for_delivery.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _load, (id,))
 
     def unload(self, id: OrderId) -> None:
-        """Take it out of the van.
-
-        Legal in out_for_delivery; leads to at_depot.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _unload, (id,))
 
     def attempt(self, id: OrderId) -> None:
-        """Ring in vain.
-
-        Legal in out_for_delivery; leads to attempted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _attempt, (id,))
 
     def retry(self, id: OrderId) -> None:
-        """Try again.
-
-        Legal in attempted or stored; leads to out_for_delivery.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _retry, (id,))
 
     def store(self, id: OrderId) -> None:
-        """Keep it at a shop.
-
-        Legal in at_depot or attempted; leads to stored.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _store, (id,))
 
     def notify_pickup(self, id: OrderId) -> None:
-        """Tell where to fetch it.
-
-        Legal in stored.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _notify_pickup, (id,))
 
     def deliver(self, id: OrderId) -> None:
-        """Hand it over.
-
-        Legal in out_for_delivery; leads to delivered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _deliver, (id,))
 
     def collect_parcel(self, id: OrderId) -> None:
-        """Hand it over at the shop.
-
-        Legal in stored; leads to delivered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _collect_parcel, (id,))
 
     def return_to_sender(self, id: OrderId) -> None:
-        """Send it back.
-
-        Legal in at_customs or at_depot or attempted or stored; leads to returning.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _return_to_sender, (id,))
 
     def scan_return(self, id: OrderId) -> None:
-        """Note where it is on its way back.
-
-        Legal in returning.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _scan_return, (id,))
 
     def receive_return(self, id: OrderId) -> None:
-        """Have it back.
-
-        Legal in returning; leads to returned.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _receive_return, (id,))
 
     def inspect(self, id: OrderId) -> None:
-        """Look at what came back.
-
-        Legal in returned.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _inspect, (id,))
 
     def resend(self, id: OrderId) -> None:
-        """Send it again.
-
-        Legal in returned; leads to packed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _resend, (id,))
 
     def start_refund(self, id: OrderId) -> None:
-        """Send the money back.
-
-        Legal in paid or backordered or returned; leads to refunding.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _start_refund, (id,))
 
     def retry_refund(self, id: OrderId) -> None:
-        """Try to send the money again.
-
-        Legal in refunding.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _retry_refund, (id,))
 
     def refund(self, id: OrderId) -> None:
-        """Note that the money arrived.
-
-        Legal in refunding; leads to refunded.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _refund, (id,))
 
     def lose(self, id: OrderId) -> None:
-        """Give it up.
-
-        Legal in handed_over or travelling or at_depot or out_for_delivery or returning;
-        leads to lost.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _lose, (id,))
 
     def cancel_draft(self, id: OrderId) -> None:
-        """Put it aside.
-
-        Legal in drafted; leads to cancelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _cancel_draft, (id,))
 
     def cancel(self, id: OrderId) -> None:
-        """Call it off.
-
-        Legal in placed or screened or held or accepted or invoiced; leads to cancelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _cancel, (id,))
 
     def write_off(self, id: OrderId) -> None:
-        """Close the books on it.
-
-        Legal in returned; leads to lost.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         self._executor.act(id, _write_off, (id,))
 
     def annotate(self, id: OrderId, note: str) -> None:
-        """Write something about it.
-
-        Legal in drafted or placed or screened or held or accepted or invoiced or paid
-        or allocated or backordered or picking or picked or packing or packed or
-        labelled or staged or handed_over or travelling or at_customs or at_depot or
-        out_for_delivery or attempted or stored or returning or returned or refunding.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
-        """
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         _rt.check_text("note", note)

@@ -16,7 +16,7 @@ from .enums import LampEffect, LampStatus
 from .errors import LampError, LampExistsError, LampNotFoundError
 from .handles import LampWatch
 from .identifiers import LampId
-from .interface import AbstractLampRegistry
+from .interface import AbstractLampRegistry, LampReads
 from .registry import LampRegistry
 from .storage import CODEC, DIGEST, VERSION
 from .views import LampSnapshot
@@ -35,6 +35,7 @@ __all__ = [
     "LampExistsError",
     "LampId",
     "LampNotFoundError",
+    "LampReads",
     "LampRecord",
     "LampRegistry",
     "LampRegistryBase",

@@ -14,6 +14,7 @@ from opslifecycle.runtime import v1 as _rt
 from .authority import LampAuthority
 from .base import LampRegistryBase
 from .identifiers import LampId
+from .interface import AbstractLampRegistry
 
 _register = LampAuthority.register
 _light = LampAuthority.light
@@ -21,6 +22,7 @@ _darken = LampAuthority.darken
 _wear_out = LampAuthority.wear_out
 
 
+@_rt.documented_by(AbstractLampRegistry)
 class AsyncLampRegistry(LampRegistryBase):
     """A lamp that is switched on and off until it breaks.
 
@@ -45,50 +47,22 @@ class AsyncLampRegistry(LampRegistryBase):
     _open = open
 
     async def hang(self, id: LampId, room: str) -> None:
-        """Hang up a lamp.
-
-        The status of the new lamp is dark.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampExistsError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         _rt.check_text("room", room)
         await self._executor.act_async(id, _register, (id, room))
 
     async def light(self, id: LampId) -> None:
-        """Switch it on.
-
-        Legal in dark; leads to lit. Rejected as already done in lit.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         await self._executor.act_async(id, _light, (id,))
 
     async def darken(self, id: LampId) -> None:
-        """Switch it off.
-
-        Legal in lit; leads to dark. Rejected as already done in dark.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         await self._executor.act_async(id, _darken, (id,))
 
     async def note_broken(self, id: LampId) -> None:
-        """Note that it is broken.
-
-        Legal in dark or lit; leads to broken.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         await self._executor.act_async(id, _wear_out, (id,))

@@ -14,6 +14,7 @@ from .authority import LampAuthority, LampRecord
 from .enums import LampStatus
 from .handles import LampWatch
 from .identifiers import LampId
+from .interface import LampReads
 from .storage import CODEC
 from .views import LampSnapshot, listing_keys, listing_order, snapshot_of
 
@@ -29,7 +30,7 @@ DEFINITION = _rt.Definition(
 )
 
 
-class LampRegistryBase:
+class LampRegistryBase(LampReads):
     """Base of both registries: what never blocks."""
 
     _authority: LampAuthority
@@ -68,31 +69,16 @@ class LampRegistryBase:
     _restore = restore
 
     def watch(self, id: LampId) -> LampWatch:
-        """Wait until it is broken.
-
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         return self._engine.watch(id, _watch, LampWatch)
 
     def snapshot(self, id: LampId) -> LampSnapshot | None:
-        """One lamp as it was at one instant.
-
-        Returns None if no record has the id.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         return self._engine.view(id, _snapshot_of)
 
     def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
-        """The lamps of the house, by room.
-
-        A filter that is None selects everything.
-        """
         if status is not None:
             _rt.check_instance("status", status, LampStatus)
         return self._engine.views((status,), _listing_order, _snapshot_of)

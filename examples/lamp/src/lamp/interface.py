@@ -14,10 +14,40 @@ from .identifiers import LampId
 from .views import LampSnapshot
 
 
-class AbstractLampRegistry(_abc.ABC):
+class LampReads(_abc.ABC):
+    """Reads and waits, which never block: the same for every registry, also an async
+    one.
+    """
+
+    @_abc.abstractmethod
+    def watch(self, id: LampId) -> LampWatch:
+        """Wait until it is broken.
+
+        Over at once if the record is finished.
+
+        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        LampNotFoundError.
+        """
+
+    @_abc.abstractmethod
+    def snapshot(self, id: LampId) -> LampSnapshot | None:
+        """One lamp as it was at one instant.
+
+        Returns None if no record has the id.
+        """
+
+    @_abc.abstractmethod
+    def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
+        """The lamps of the house, by room.
+
+        A filter that is None selects everything.
+        """
+
+
+class AbstractLampRegistry(LampReads):
     """A lamp that is switched on and off until it breaks.
 
-    What an implementation does not offer raises UnsupportedError, or gives None where
+    What an implementation does not offer raises UnsupportedError, or returns None where
     that is said.
     """
 
@@ -59,28 +89,4 @@ class AbstractLampRegistry(_abc.ABC):
 
         Raises, in this order of checking: InvalidValueError, RegistryClosedError,
         LampNotFoundError, LampError.
-        """
-
-    @_abc.abstractmethod
-    def watch(self, id: LampId) -> LampWatch:
-        """Wait until it is broken.
-
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError.
-        """
-
-    @_abc.abstractmethod
-    def snapshot(self, id: LampId) -> LampSnapshot | None:
-        """One lamp as it was at one instant.
-
-        Returns None if no record has the id.
-        """
-
-    @_abc.abstractmethod
-    def lamps(self, *, status: LampStatus | None = None) -> list[LampSnapshot]:
-        """The lamps of the house, by room.
-
-        A filter that is None selects everything.
         """

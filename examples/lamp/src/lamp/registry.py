@@ -41,50 +41,22 @@ class LampRegistry(LampRegistryBase, AbstractLampRegistry):
     _open = open
 
     def hang(self, id: LampId, room: str) -> None:
-        """Hang up a lamp.
-
-        The status of the new lamp is dark.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampExistsError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         _rt.check_text("room", room)
         self._executor.act(id, _register, (id, room))
 
     def light(self, id: LampId) -> None:
-        """Switch it on.
-
-        Legal in dark; leads to lit. Rejected as already done in lit.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         self._executor.act(id, _light, (id,))
 
     def darken(self, id: LampId) -> None:
-        """Switch it off.
-
-        Legal in lit; leads to dark. Rejected as already done in dark.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         self._executor.act(id, _darken, (id,))
 
     def note_broken(self, id: LampId) -> None:
-        """Note that it is broken.
-
-        Legal in dark or lit; leads to broken.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
-        """
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         self._executor.act(id, _wear_out, (id,))
