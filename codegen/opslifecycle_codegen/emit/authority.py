@@ -7,12 +7,12 @@ from attrs import frozen
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.constants import Constants
-from opslifecycle_codegen.emit.effects import EffectConstants
+from opslifecycle_codegen.emit.effects import EffectConstants, still_known
 from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
-from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, reads, roots_in
+from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, roots_in
 from opslifecycle_codegen.ir.program import (
     Bulk,
     Command,
@@ -283,8 +283,6 @@ class CommandLowering(MethodLowering):
                 return [*lines, *test, *holds, *fails]
             if step.test is None or known[step.test]:
                 lines += self._assign(step.updates, depth)
-                changed = {update.target.name for update in step.updates}
-                # What an update has changed is tested anew by the steps behind it.
-                known = {test: held for test, held in known.items() if not reads(test, changed)}
+                known = still_known(known, step)
                 effects = (*effects, *step.effects)
         return [*lines, f"{margin}return {self.effects.of_end(effects)}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.expr import Expression, reads
 from opslifecycle_codegen.ir.program import EndStep, Program
 
 Effects = tuple[str, ...]
@@ -52,6 +52,12 @@ class EffectConstants:
         return found
 
 
+def still_known(known: Mapping[Expression, bool], step: EndStep) -> dict[Expression, bool]:
+    """Return the tests whose results a step leaves as they are; the others are tested anew."""
+    changed = {update.target.name for update in step.updates}
+    return {test: held for test, held in known.items() if not reads(test, changed)}
+
+
 def _ends(
     steps: Sequence[EndStep], known: Mapping[Expression, bool], effects: Effects
 ) -> Iterator[Effects]:
@@ -62,5 +68,5 @@ def _ends(
                 yield from _ends(steps[place:], {**known, step.test: holds}, effects)
             return
         if step.test is None or known[step.test]:
-            effects = (*effects, *step.effects)
+            known, effects = still_known(known, step), (*effects, *step.effects)
     yield effects
