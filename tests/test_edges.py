@@ -285,14 +285,18 @@ ERRORS = [
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_every_error_tells_its_facts_and_survives_a_pickle(kind: type[OpsLifecycleError]) -> None:
-    given = [CompletionFeedGap(1, 2, 3) if name == "gap" else f"the {name}" for name in kind.facts]
+    given = [
+        CompletionFeedGap(1, 2, 3) if name == "gap" else f"the {name}" for name in kind.field_names
+    ]
     error = kind(*given).with_guard("a_guard")
-    assert [getattr(error, name) for name in kind.facts] == given
+    assert [getattr(error, name) for name in kind.field_names] == given
     for other in (pickle.loads(pickle.dumps(error)), error.clone()):
         assert other == error
-        assert [getattr(other, name) for name in kind.facts] == given
+        assert [getattr(other, name) for name in kind.field_names] == given
         assert other.guard == "a_guard"
-    assert all(f"the {name}" in str(error) for name in kind.facts if f"{{{name}}}" in kind.template)
+    assert all(
+        f"the {name}" in str(error) for name in kind.field_names if f"{{{name}}}" in kind.template
+    )
 
 
 def test_an_error_is_equal_to_nothing_else_and_made_by_names_too() -> None:
@@ -302,7 +306,7 @@ def test_an_error_is_equal_to_nothing_else_and_made_by_names_too() -> None:
     assert pickle.loads(pickle.dumps(error)).args == ("a", "b")
 
     class Own(OpsLifecycleError):
-        facts = ("one",)
+        field_names = ("one",)
 
     with pytest.raises(ValueError, match="shorter"):
         Own()

@@ -1,7 +1,7 @@
 """Errors that every machine shares. The rejections of a machine are generated from its YAML.
 
-Every error carries its facts as attributes, in the order of the constructor's arguments, and can be
-pickled. Two errors of one class with equal facts are equal, so that tests can compare them.
+Every error has its fields as attributes, in the order of the constructor's arguments, and can be
+pickled. Two errors of one class with equal fields are equal, so that tests can compare them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Self
 class OpsLifecycleError(Exception):
     """Base of every error that this package raises.
 
-    A subclass names its facts in `facts` and its message in `template`; the constructor's arguments
-    fill both. `guard` is the name of the guard that rejected the command, None for other errors.
-    `already_done` says whether the machine calls the rejection an idempotent success.
+    A subclass has the names of its fields in `field_names` and its message in `template`; the
+    constructor's arguments fill both. `guard` is the name of the guard that rejected the command,
+    None for other errors. `already_done` says whether the machine calls the rejection an idempotent
+    success.
     """
 
-    facts: ClassVar[tuple[str, ...]] = ()
+    field_names: ClassVar[tuple[str, ...]] = ()
     template: ClassVar[str] = "operation lifecycle error"
 
     #: The guard of the machine that rejected the command.
@@ -27,7 +28,7 @@ class OpsLifecycleError(Exception):
 
     def __init__(self, *values: Any) -> None:
         super().__init__(*values)
-        for name, value in zip(self.facts, values, strict=True):
+        for name, value in zip(self.field_names, values, strict=True):
             setattr(self, name, value)
 
     def with_guard(self, guard: str, *, already_done: bool = False) -> Self:
@@ -44,7 +45,7 @@ class OpsLifecycleError(Exception):
         return other
 
     def __str__(self) -> str:
-        return self.template.format_map(dict(zip(self.facts, self.args, strict=True)))
+        return self.template.format_map(dict(zip(self.field_names, self.args, strict=True)))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -58,7 +59,7 @@ class OpsLifecycleError(Exception):
 class InvalidValueError(OpsLifecycleError, ValueError):
     """An argument of the wrong type or out of range; `field` is the path to it."""
 
-    facts = ("field", "reason")
+    field_names = ("field", "reason")
     template = "{field}: {reason}"
 
     field: str
@@ -75,7 +76,7 @@ class InvalidSpecError(InvalidValueError):
 class UnsupportedError(OpsLifecycleError):
     """A method that this registry does not implement; `name` is the method's."""
 
-    facts = ("name",)
+    field_names = ("name",)
     template = "operation not supported: {name}"
 
     name: str
@@ -87,7 +88,7 @@ class UnsupportedError(OpsLifecycleError):
 class InternalError(OpsLifecycleError):
     """A broken invariant; `detail` is its name. The registry that raised it has closed itself."""
 
-    facts = ("detail",)
+    field_names = ("detail",)
     template = "internal lifecycle registry error: {detail}"
 
     detail: str
@@ -127,7 +128,7 @@ class CommandBrokenOffError(RegistryClosedError):
 class BarrierMemberRolledBackError(OpsLifecycleError):
     """A barrier that contained a record which was rolled back; `id` is the record's."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "wait_all lost an operation that was rolled back: {id}"
 
     id: Any
@@ -139,7 +140,7 @@ class BarrierMemberRolledBackError(OpsLifecycleError):
 class CompletionFeedGapError(OpsLifecycleError):
     """A reader whose next entries were evicted; `gap` has the positions."""
 
-    facts = ("gap",)
+    field_names = ("gap",)
     template = (
         "completion feed has a gap: entries after {gap.requested_after_seq} up to "
         "{gap.dropped_through} are no longer retained (watermark {gap.watermark})"
@@ -157,7 +158,7 @@ class CursorOutOfRangeError(OpsLifecycleError):
     It comes from another registry, another epoch or another store.
     """
 
-    facts = ("cursor", "watermark")
+    field_names = ("cursor", "watermark")
     template = "completion cursor {cursor} is past the watermark {watermark}"
 
     cursor: int
@@ -173,7 +174,7 @@ class OutOfRangeError(OpsLifecycleError):
     `field` names it as the machine does; `value` is what it would have become.
     """
 
-    facts = ("field", "value")
+    field_names = ("field", "value")
     template = "{field} would be {value}, which is out of its range"
 
     field: str
@@ -186,7 +187,7 @@ class OutOfRangeError(OpsLifecycleError):
 class EpochChangedError(OpsLifecycleError):
     """A position of another epoch: `expected` is its epoch, `actual` the feed's."""
 
-    facts = ("expected", "actual")
+    field_names = ("expected", "actual")
     template = "completion feed epoch changed: position is from {expected}, the feed is {actual}"
 
     expected: Any
@@ -208,7 +209,7 @@ class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
 class PersistenceError(OpsLifecycleError):
     """A store that could not write a commit. Nothing has happened; the call can be repeated."""
 
-    facts: ClassVar[tuple[str, ...]] = ("store", "cause")
+    field_names: ClassVar[tuple[str, ...]] = ("store", "cause")
     template = "{store}: {cause}"
 
     store: str
@@ -221,7 +222,7 @@ class PersistenceError(OpsLifecycleError):
 class RegistryOwnedError(PersistenceError):
     """A stored registry that another process owns; `holder` identifies the owner."""
 
-    facts = ("path", "holder")
+    field_names = ("path", "holder")
     template = "{path} is owned by {holder}"
 
     path: str
@@ -234,7 +235,7 @@ class RegistryOwnedError(PersistenceError):
 class StoreDamagedError(PersistenceError):
     """A store whose contents contradict each other. It is left as it is."""
 
-    facts = ("path", "row", "rule")
+    field_names = ("path", "row", "rule")
     template = "{path} is damaged at row {row}: {rule}"
 
     path: str
@@ -252,7 +253,7 @@ class StoreLostError(PersistenceError):
 class StoreVersionError(OpsLifecycleError):
     """A store of another machine, version or layout."""
 
-    facts = ("found", "known")
+    field_names = ("found", "known")
     template = "the store was written by {found}, and this is {known}"
 
     found: str

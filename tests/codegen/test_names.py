@@ -54,7 +54,7 @@ _ORDINARY = """
     merge copy copy_of snapshot_of list max min len id str dict int sum any all iter
     created_at_ms checks terminal_outcome allowed broken_invariants pending_effects settings
     store stored on_effect lock rt b match case from_live no_effects known end_effects name
-    value wire mro args with_guard facts template status sequence consumer cursor cursors feed
+    value wire mro args with_guard field_names template status sequence consumer cursor cursors feed
     rows text data body time times each live ended effects made outcome seen active ids label
     from_statuses partial satisfied json weakref typing attrs frozen define opslifecycle abc
     trusted_parcel end_all

@@ -54,7 +54,7 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
                 "already_done",
                 "args",
                 "with_guard",
-                "facts",
+                "field_names",
                 "guard",
                 "super",
                 "template",

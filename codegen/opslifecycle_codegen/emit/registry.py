@@ -101,7 +101,7 @@ class RegistryLowering:
             yield self._method(
                 str(method), types, "None", command.summary, more,
                 self._act(self._public_id(), "_register", given),
-                abstract=method not in create.optional_methods,
+                abstract=method not in create.optional_methods, runs=True,
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
@@ -113,13 +113,13 @@ class RegistryLowering:
             more = ["All of it or, if the store fails, none of it; no reader sees a part."]
             yield self._method(
                 each.command.name, each.command.params, "None", each.command.summary, more,
-                self._run("_rt.acting_on_all", arguments), abstract=not each.optional,
+                self._run("_rt.acting_on_all", arguments), abstract=not each.optional, runs=True,
             )  # fmt: skip
         for removing in self._removing():
             more = [self._legal(removing), self._raises(removing.guards)]
             yield self._method(
                 removing.name, self._of_one({}), "None", removing.summary, more,
-                self._act("id", self._alias(removing.name), ["id"]),
+                self._act("id", self._alias(removing.name), ["id"]), runs=True,
             )  # fmt: skip
 
     def _removing(self) -> list[Command]:
@@ -137,7 +137,7 @@ class RegistryLowering:
             yield self._method(
                 str(method), self._of_one(action.params), "None", action.summary, more,
                 self._act("id", self._alias(action.name), ["id", *action.params], *flags),
-                abstract=True,
+                abstract=True, runs=True,
             )  # fmt: skip
 
     def _writes_state(self, each: Bulk) -> bool:
@@ -192,6 +192,7 @@ class RegistryLowering:
                     f"collected: list[tuple[{names.id}, {outcome}]] = erased",
                     "return collected",
                 ],
+                runs=True,
             )  # fmt: skip
         if machine.feed is not None:
             yield self._feed()
@@ -250,6 +251,7 @@ class RegistryLowering:
         more.append(self._raises(command.guards))
         yield self._method(
             str(declared.advance), types, "int", command.summary, more, [*body, "return reached"],
+            runs=True,
         )  # fmt: skip
 
     def _barrier(self) -> PublicMethod:
@@ -346,6 +348,7 @@ class RegistryLowering:
         body: list[str],
         *,
         abstract: bool = False,
+        runs: bool = False,
         keyword_only: bool = False,
         none_without: bool = False,
     ) -> PublicMethod:
@@ -359,7 +362,6 @@ class RegistryLowering:
             default = " = None" if has_default else ""
             parameters.append(f"{param}: {annotation(type.python, self._members)}{default}")
             checks += check_lines(param, param, type, indent=8, hidden="type" in types)
-        runs = any(run in line for line in body for run in (self._run_code, self._act_code))
         if runs and self._program.recovery is not None:
             checks += self._storable_lines(types)
         define = "async def" if runs and self._awaits else "def"

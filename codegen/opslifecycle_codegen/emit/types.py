@@ -290,7 +290,7 @@ class ErrorView:
 
     name: str
     doc: list[str]
-    facts: str
+    field_names: str
     template: list[str]
     fields: list[str]
     init: list[str]

@@ -31,7 +31,7 @@ _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 class UnknownIdError(OpsLifecycleError):
     """A shortened id that no operation has, or several."""
 
-    facts = ("given", "reason")
+    field_names = ("given", "reason")
     template = "{given}: {reason}"
 
     def __init__(self, given: str, reason: str) -> None:

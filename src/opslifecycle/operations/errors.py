@@ -24,7 +24,7 @@ class OwnerRetiredError(_rt.OpsLifecycleError):
 class AlreadyRegisteredError(_rt.OpsLifecycleError):
     """Rejected: operation already registered: {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "operation already registered: {id}"
 
     id: OperationId
@@ -36,7 +36,7 @@ class AlreadyRegisteredError(_rt.OpsLifecycleError):
 class OperationNotFoundError(_rt.OpsLifecycleError):
     """Rejected: operation not found: {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "operation not found: {id}"
 
     id: OperationId
@@ -48,7 +48,7 @@ class OperationNotFoundError(_rt.OpsLifecycleError):
 class InvalidTransitionError(_rt.OpsLifecycleError):
     """Rejected: invalid lifecycle transition for {id}: {status.generated_variant} -> {action}."""
 
-    facts = ("id", "status", "action")
+    field_names = ("id", "status", "action")
     template = "invalid lifecycle transition for {id}: {status.generated_variant} -> {action}"
 
     id: OperationId
@@ -62,7 +62,7 @@ class InvalidTransitionError(_rt.OpsLifecycleError):
 class PeerNotExpectedError(_rt.OpsLifecycleError):
     """Rejected: operation does not expect a peer handoff: {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "operation does not expect a peer handoff: {id}"
 
     id: OperationId
@@ -74,7 +74,7 @@ class PeerNotExpectedError(_rt.OpsLifecycleError):
 class AlreadyPeerReadyError(_rt.OpsLifecycleError):
     """Rejected: operation is already peer-ready: {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "operation is already peer-ready: {id}"
 
     id: OperationId
@@ -86,7 +86,7 @@ class AlreadyPeerReadyError(_rt.OpsLifecycleError):
 class MaxConcurrentExceededError(_rt.OpsLifecycleError):
     """Rejected: max concurrent operations exceeded (limit: {limit}, active: {active})."""
 
-    facts = ("limit", "active")
+    field_names = ("limit", "active")
     template = "max concurrent operations exceeded (limit: {limit}, active: {active})"
 
     limit: int
@@ -108,7 +108,7 @@ class WaitAlreadyActiveError(_rt.OpsLifecycleError):
 class WaitNotActiveError(_rt.OpsLifecycleError):
     """Rejected: wait_all not active for request: {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "wait_all not active for request: {id}"
 
     id: WaitRequestId
@@ -120,7 +120,7 @@ class WaitNotActiveError(_rt.OpsLifecycleError):
 class DuplicateWaitOperationError(_rt.OpsLifecycleError):
     """Rejected: wait_all contains duplicate operation id: {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "wait_all contains duplicate operation id: {id}"
 
     id: OperationId

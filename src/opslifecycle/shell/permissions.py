@@ -10,7 +10,7 @@ from opslifecycle.errors import OpsLifecycleError
 class Permission:
     """Whether one action is legal now.
 
-    `refusal` is the error that the action would raise, with its facts and its `guard`; None if the
+    `refusal` is the error that the action would raise, with its fields and its `guard`; None if the
     state of the record allows the action. Guards that depend on arguments cannot be evaluated
     beforehand: `depends_on` names them.
     """

@@ -29,13 +29,13 @@ class ObligationToken(NotCopyable):
         raise AttributeError(f"{type(self).__name__} is immutable")
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{name}={getattr(self, name)!r}" for name in type(self).__slots__)
-        return f"{type(self).__name__}({facts})"
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in type(self).__slots__)
+        return f"{type(self).__name__}({fields})"
 
 
-def mint(kind: type[TokenT], **facts: Any) -> TokenT:
-    """Return a token with its facts. Only the shell calls this."""
+def mint(kind: type[TokenT], **fields: Any) -> TokenT:
+    """Return a token with its fields. Only the shell calls this."""
     token = object.__new__(kind)
-    for name, value in facts.items():
+    for name, value in fields.items():
         object.__setattr__(token, name, value)
     return token

@@ -30,7 +30,7 @@ class WorkNotRecordedError(OpsLifecycleError):
     theirs, `cause` is the last error of the store.
     """
 
-    facts = ("ids", "cause")
+    field_names = ("ids", "cause")
     template = "the end of {ids} could not be recorded: {cause}"
 
     ids: tuple[str, ...]

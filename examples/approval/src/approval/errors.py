@@ -15,7 +15,7 @@ from .identifiers import RequestId
 class RequestExistsError(_rt.OpsLifecycleError):
     """Rejected: request {id} exists."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "request {id} exists"
 
     id: RequestId
@@ -27,7 +27,7 @@ class RequestExistsError(_rt.OpsLifecycleError):
 class RequestNotFoundError(_rt.OpsLifecycleError):
     """Rejected: there is no request {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "there is no request {id}"
 
     id: RequestId
@@ -39,7 +39,7 @@ class RequestNotFoundError(_rt.OpsLifecycleError):
 class WrongStageError(_rt.OpsLifecycleError):
     """Rejected: request {id} is {status.value}: it cannot {action}."""
 
-    facts = ("id", "status", "action")
+    field_names = ("id", "status", "action")
     template = "request {id} is {status.value}: it cannot {action}"
 
     id: RequestId
@@ -53,7 +53,7 @@ class WrongStageError(_rt.OpsLifecycleError):
 class AmountExceededError(_rt.OpsLifecycleError):
     """Rejected: {amount} is more than the {allowed} that may be asked for."""
 
-    facts = ("amount", "allowed")
+    field_names = ("amount", "allowed")
     template = "{amount} is more than the {allowed} that may be asked for"
 
     amount: int
@@ -66,7 +66,7 @@ class AmountExceededError(_rt.OpsLifecycleError):
 class OwnRequestError(_rt.OpsLifecycleError):
     """Rejected: nobody approves a request of their own: {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "nobody approves a request of their own: {id}"
 
     id: RequestId
@@ -78,7 +78,7 @@ class OwnRequestError(_rt.OpsLifecycleError):
 class ExpiredError(_rt.OpsLifecycleError):
     """Rejected: request {id} expired at {expires_at_ms}."""
 
-    facts = ("id", "expires_at_ms")
+    field_names = ("id", "expires_at_ms")
     template = "request {id} expired at {expires_at_ms}"
 
     id: RequestId
@@ -91,7 +91,7 @@ class ExpiredError(_rt.OpsLifecycleError):
 class NotExpiredError(_rt.OpsLifecycleError):
     """Rejected: request {id} expires at {expires_at_ms}, not before."""
 
-    facts = ("id", "expires_at_ms")
+    field_names = ("id", "expires_at_ms")
     template = "request {id} expires at {expires_at_ms}, not before"
 
     id: RequestId
@@ -104,7 +104,7 @@ class NotExpiredError(_rt.OpsLifecycleError):
 class QuorumMissingError(_rt.OpsLifecycleError):
     """Rejected: request {id} has {approvals} approvals and needs {quorum}."""
 
-    facts = ("id", "approvals", "quorum")
+    field_names = ("id", "approvals", "quorum")
     template = "request {id} has {approvals} approvals and needs {quorum}"
 
     id: RequestId
@@ -118,7 +118,7 @@ class QuorumMissingError(_rt.OpsLifecycleError):
 class QuorumReachedError(_rt.OpsLifecycleError):
     """Rejected: the approval would be the last of {quorum} for {id}: grant it."""
 
-    facts = ("id", "quorum")
+    field_names = ("id", "quorum")
     template = "the approval would be the last of {quorum} for {id}: grant it"
 
     id: RequestId
@@ -131,7 +131,7 @@ class QuorumReachedError(_rt.OpsLifecycleError):
 class CursorError(_rt.OpsLifecycleError):
     """Rejected: there is no decision {cursor} yet, only {watermark}."""
 
-    facts = ("cursor", "watermark")
+    field_names = ("cursor", "watermark")
     template = "there is no decision {cursor} yet, only {watermark}"
 
     cursor: int
@@ -153,7 +153,7 @@ class WaitingAlreadyError(_rt.OpsLifecycleError):
 class AskedTwiceError(_rt.OpsLifecycleError):
     """Rejected: request {id} is named twice."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "request {id} is named twice"
 
     id: RequestId

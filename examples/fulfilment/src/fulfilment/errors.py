@@ -15,7 +15,7 @@ from .identifiers import OrderId
 class OrderExistsError(_rt.OpsLifecycleError):
     """Rejected: order {id} exists already."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "order {id} exists already"
 
     id: OrderId
@@ -27,7 +27,7 @@ class OrderExistsError(_rt.OpsLifecycleError):
 class OrderNotFoundError(_rt.OpsLifecycleError):
     """Rejected: there is no order {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "there is no order {id}"
 
     id: OrderId
@@ -39,7 +39,7 @@ class OrderNotFoundError(_rt.OpsLifecycleError):
 class WrongStageError(_rt.OpsLifecycleError):
     """Rejected: order {id} is {status.value}: it cannot {action}."""
 
-    facts = ("id", "status", "action")
+    field_names = ("id", "status", "action")
     template = "order {id} is {status.value}: it cannot {action}"
 
     id: OrderId

@@ -15,7 +15,7 @@ from .identifiers import LampId
 class LampExistsError(_rt.OpsLifecycleError):
     """Rejected: lamp {id} is there already."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "lamp {id} is there already"
 
     id: LampId
@@ -27,7 +27,7 @@ class LampExistsError(_rt.OpsLifecycleError):
 class LampNotFoundError(_rt.OpsLifecycleError):
     """Rejected: there is no lamp {id}."""
 
-    facts = ("id",)
+    field_names = ("id",)
     template = "there is no lamp {id}"
 
     id: LampId
@@ -39,7 +39,7 @@ class LampNotFoundError(_rt.OpsLifecycleError):
 class LampError(_rt.OpsLifecycleError):
     """Rejected: lamp {id} is {status.value}: it cannot {action}."""
 
-    facts = ("id", "status", "action")
+    field_names = ("id", "status", "action")
     template = "lamp {id} is {status.value}: it cannot {action}"
 
     id: LampId
