@@ -30,7 +30,9 @@ class Batch:
         self._engine.clock.set_time(staged)
         for _, id, decide, arguments, deferred in commands:
             if id is None:
-                self._run(arguments[0])
+                (command,) = arguments
+                assert isinstance(command, Command)
+                self._run(command)
                 continue
             effects = decide(staged, *arguments)
             if effects.__class__ is not tuple:

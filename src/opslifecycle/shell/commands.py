@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
+
+#: A generated function of an authority, which decides a command: its parameters are the machine's.
+Decide: TypeAlias = Callable[..., Any]
+
+#: What a command is called with.
+Arguments: TypeAlias = tuple[object, ...]
 
 #: A record, and the effects that follow for it.
 Change = tuple[Any, tuple[Enum, ...]]
@@ -28,11 +34,11 @@ class Command:
     """
 
     run: Callable[[Any], Decision]
-    decide: Callable[..., Any] | None = None
-    arguments: tuple[Any, ...] = ()
+    decide: Decide | None = None
+    arguments: Arguments = ()
 
 
-def acting_on_all(decide: Callable[..., Any], *payload: Any, writes_state: bool = False) -> Command:
+def acting_on_all(decide: Decide, *payload: Any, writes_state: bool = False) -> Command:
     """Return a command that ends many records, or none.
 
     With `writes_state` it changes stored fields of the registry as well, and so has to be durable
@@ -60,7 +66,7 @@ def collecting(decide: Callable[[Any], Any], erase: tuple[Enum, ...]) -> Command
 
 
 def advancing(
-    decide: Callable[..., Any],
+    decide: Decide,
     consumer: Any,
     cursor: int,
 ) -> Command:

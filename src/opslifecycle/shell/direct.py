@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Hashable
 from typing import Any
 
 from opslifecycle.errors import CommandBrokenOffError, OpsLifecycleError, RegistryClosedError
-from opslifecycle.shell.commands import Command
+from opslifecycle.shell.commands import Arguments, Command, Decide
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.pending import ReadyResult
@@ -23,8 +23,8 @@ class DirectExecutor(Executor):
     def act(
         self,
         id: Hashable,
-        decide: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        decide: Decide,
+        arguments: Arguments,
         deferred: bool = False,
     ) -> None:
         """See `Executor.act`. This is the hot path, with few calls."""
@@ -76,8 +76,8 @@ class DirectExecutor(Executor):
     def act_async(
         self,
         id: Hashable,
-        decide: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        decide: Decide,
+        arguments: Arguments,
         deferred: bool = False,
     ) -> Awaitable[None]:
         """See `Executor.act_async`. The command is executed before this returns."""

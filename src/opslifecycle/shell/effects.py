@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 from opslifecycle.errors import InternalError, RegistryClosedError
-from opslifecycle.shell.commands import Change
+from opslifecycle.shell.commands import Arguments, Change, Decide
 from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.retention import Retention
@@ -139,8 +139,8 @@ class EffectRunner(Generic[IdT, RecordT]):
         authority: Any,
         record: RecordT,
         effects: tuple[Enum, ...],
-        decide: Callable[..., Any] | None,
-        arguments: tuple[Any, ...],
+        decide: Decide | None,
+        arguments: Arguments,
     ) -> None:
         """Apply the effects on one record, in few calls: this is part of every finishing action."""
         plan = self._plans[effects]
@@ -193,8 +193,8 @@ class EffectRunner(Generic[IdT, RecordT]):
         record: RecordT,
         effects: tuple[Enum, ...],
         retention: Retention,
-        decide: Callable[..., Any] | None,
-        arguments: tuple[Any, ...],
+        decide: Decide | None,
+        arguments: Arguments,
     ) -> None:
         """Remove what the effects of a batch remove from its records and rows."""
         plan = self._plans[effects]
@@ -213,8 +213,8 @@ class EffectRunner(Generic[IdT, RecordT]):
         authority: Any,
         record: RecordT,
         plan: _Plan,
-        decide: Callable[..., Any] | None,
-        arguments: tuple[Any, ...],
+        decide: Decide | None,
+        arguments: Arguments,
     ) -> None:
         if self.outbox is None or decide is None:
             raise InternalError("an effect of the machine's own that no action has")

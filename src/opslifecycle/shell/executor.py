@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Hashable
 from typing import Any
 
-from opslifecycle.shell.commands import Command
+from opslifecycle.shell.commands import Arguments, Command, Decide
 from opslifecycle.shell.engine import Engine
 
 
@@ -30,8 +30,8 @@ class Executor(ABC):
     def act(
         self,
         id: Hashable,
-        decide: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        decide: Decide,
+        arguments: Arguments,
         deferred: bool = False,
     ) -> None:
         """Execute a command that creates or changes one record, or raise its rejection.
@@ -44,8 +44,8 @@ class Executor(ABC):
     def act_async(
         self,
         id: Hashable,
-        decide: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        decide: Decide,
+        arguments: Arguments,
         deferred: bool = False,
     ) -> Awaitable[None]:
         """Do what `act` does without blocking the event loop.

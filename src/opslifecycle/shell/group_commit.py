@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Hashable
 from typing import Any
 
 from opslifecycle.errors import RegistryClosedError
-from opslifecycle.shell.commands import Command
+from opslifecycle.shell.commands import Arguments, Command, Decide
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
@@ -33,8 +33,8 @@ class GroupCommit(Executor):
     def act(
         self,
         id: Hashable,
-        decide: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        decide: Decide,
+        arguments: Arguments,
         deferred: bool = False,
     ) -> None:
         """See `Executor.act`."""
@@ -45,8 +45,8 @@ class GroupCommit(Executor):
     def act_async(
         self,
         id: Hashable,
-        decide: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        decide: Decide,
+        arguments: Arguments,
         deferred: bool = False,
     ) -> Awaitable[None]:
         """See `Executor.act_async`."""

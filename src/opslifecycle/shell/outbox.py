@@ -18,7 +18,7 @@ from typing import Any
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
-from opslifecycle.shell.commands import Command, Decision
+from opslifecycle.shell.commands import Arguments, Command, Decide, Decision
 from opslifecycle.shell.delivery import AbandonedError, Caller, running_loop
 from opslifecycle.shell.messages import (
     DeadLetter,
@@ -101,8 +101,8 @@ class Outbox:
         record: Any,
         effects: Iterable[Enum],
         watcher_count: int,
-        decide: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        decide: Decide,
+        arguments: Arguments,
     ) -> None:
         """Add messages for effects of a record as it is now; `publish` or `drop` follows."""
         command = self._rules.commands[decide]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.shell.commands import Command
+from opslifecycle.shell.commands import Arguments, Command, Decide
 
 if TYPE_CHECKING:
     import asyncio
@@ -77,7 +77,7 @@ Waiting: TypeAlias = "ThreadWaiter | asyncio.Future[Any]"
 #: changes, the function that decides it and that function's arguments, and whether its write is
 #: deferred. Without an id the one argument is a `Command`, whose result lists the changes. A flat
 #: tuple, because the garbage collector runs more often the more objects each command allocates.
-PendingCommand: TypeAlias = "tuple[Waiting, Any, Callable[..., Any], tuple[Any, ...], bool]"
+PendingCommand: TypeAlias = "tuple[Waiting, Any, Decide, Arguments, bool]"
 
 
 def pending_of(waiting: Waiting, command: Command) -> PendingCommand:
