@@ -58,6 +58,7 @@ class Audit:
         assert self.running == set()
         assert self.registry.list_operations(terminal=False) == []
         assert self.supervisor._jobs == {}
+        assert self.supervisor._unended == set()
         assert self.supervisor._running == 0
         assert len(self.supervisor._queue) == 0
         assert self.registry.broken_invariants() == []

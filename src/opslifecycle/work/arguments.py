@@ -1,4 +1,4 @@
-"""Checks of what `start` is called with."""
+"""Checks of what a supervisor and its `start` are called with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from typing import Any
 
 from opslifecycle import InvalidValueError
 from opslifecycle.work.job import Process
+
+
+def check_options(max_running: object, on_exit: object) -> None:
+    """Check the options of a supervisor."""
+    if max_running is not None and (type(max_running) is not int or max_running < 1):
+        reason = f"expected an integer of at least 1 or None, got {max_running!r}"
+        raise InvalidValueError("max_running", reason)
+    if on_exit not in ("wait", "cancel"):
+        raise InvalidValueError("on_exit", f"expected 'wait' or 'cancel', got {on_exit!r}")
 
 
 def seconds(field: str, value: float | None) -> float | None:

@@ -20,7 +20,7 @@ from opslifecycle import (
     SessionId,
     WaitAllResult,
 )
-from opslifecycle.work.arguments import name_of, seconds, work_of
+from opslifecycle.work.arguments import check_options, name_of, seconds, work_of
 from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.ends import Cancel, describe
 from opslifecycle.work.errors import SupervisorClosedError, WorkNotRecordedError
@@ -72,11 +72,7 @@ class Supervisor:
         result_characters_max: int = RESULT_CHARACTERS_MAX,
         store_patience_seconds: float = 30.0,
     ) -> None:
-        if max_running is not None and (type(max_running) is not int or max_running < 1):
-            reason = f"expected an integer of at least 1 or None, got {max_running!r}"
-            raise InvalidValueError("max_running", reason)
-        if on_exit not in ("wait", "cancel"):
-            raise InvalidValueError("on_exit", f"expected 'wait' or 'cancel', got {on_exit!r}")
+        check_options(max_running, on_exit)
         self._lifecycle = OperationLifecycle(registry)
         self._max_running = max_running
         self._on_exit = on_exit
@@ -92,7 +88,9 @@ class Supervisor:
         self._runner: Runner
         self._is_open = False
         self._end_reason = _BLOCK_ENDED
-        # Every job that has not ended, which keeps its task from being collected.
+        # Every job whose task has not ended, which keeps the task from being collected.
+        self._unended: set[Job] = set()
+        # The latest job of each id. A collected key may have another while the first one ends.
         self._jobs: dict[OperationId, Job] = {}
         self._queue: FairQueue[Job] = FairQueue()
         self._running = 0
@@ -104,7 +102,7 @@ class Supervisor:
     # The block ----------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._is_open or self._jobs:
+        if self._is_open or self._unended:
             raise SupervisorClosedError
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
@@ -125,7 +123,7 @@ class Supervisor:
         cancelled = False
         if kind is not None or self._on_exit == "cancel":
             self._cancel_all(_BLOCK_ENDED)
-        while self._jobs or self._starting:
+        while self._unended or self._starting:
             self._changed.clear()
             try:
                 await self._changed.wait()
@@ -159,7 +157,7 @@ class Supervisor:
     def _cancel_all(self, reason: str, *, insist: bool = False) -> None:
         self._is_open = False
         self._end_reason = reason
-        for job in list(self._jobs.values()):
+        for job in list(self._unended):
             self._cancel_job(job, reason, insist=insist)
 
     # Starting -----------------------------------------------------------------------------------
@@ -245,8 +243,9 @@ class Supervisor:
 
     def _find(self, id: OperationId) -> Operation | None:
         job = self._jobs.get(id)
-        if job is not None:
+        if job is not None and not job.watch.done():
             return Operation(self, id, job.watch, job)
+        # What has ended may be collected already, while its task is about to end.
         try:
             return Operation(self, id, self._lifecycle.watch(id), None)
         except OperationNotFoundError:
@@ -281,6 +280,7 @@ class Supervisor:
     def _enqueue(self, job: Job) -> None:
         job.watch = self._lifecycle.watch(job.id)
         self._jobs[job.id] = job
+        self._unended.add(job)
         self._queue.add(job)
         job.watch.add_done_callback(lambda: self._record_ended(job))
         if not self._is_open:
@@ -327,7 +327,9 @@ class Supervisor:
             job.phase = Phase.ENDED
         if has_slot:
             self._running -= 1
-        self._jobs.pop(job.id, None)
+        self._unended.discard(job)
+        if self._jobs.get(job.id) is job:
+            del self._jobs[job.id]
         job.wake_listeners()
         self._changed.set()
         self._dispatch()
