@@ -181,7 +181,7 @@ class Resolver:
     def _statuses(self) -> None:
         declared = self._machine.statuses
         properties = {
-            "terminal": PropertyInfo(BOOL, "Whether it is an end."),
+            "terminal": PropertyInfo(BOOL, "Whether it is terminal."),
             **self._properties(declared.properties),
         }
         members = {}

@@ -29,7 +29,10 @@ def explained(program: Program) -> str:
             lines += _command_lines(program, removing)
     guard_analysis = program.guard_analysis
     if guard_analysis is not None:
-        lines += ["", f"Guards and ends: {guard_analysis.decided} decided by trying every case"]
+        lines += [
+            "",
+            f"Guards and terminal effects: {guard_analysis.decided} decided by trying every case",
+        ]
         lines += [f"  undecided: {name}" for name in guard_analysis.undecided]
     return "\n".join(lines)
 
@@ -55,7 +58,7 @@ def _statuses(program: Program) -> list[str]:
 def _status_lines(program: Program, status: str) -> list[str]:
     info = program.symbols.enums[program.symbols.status_enum].members[status]
     terminal = status in program.symbols.status_groups["terminal"]
-    lines = [f"  {status}: {line(info.summary)}{' An end.' if terminal else ''}"]
+    lines = [f"  {status}: {line(info.summary)}{' Terminal.' if terminal else ''}"]
     arrows = [
         f"{action.name} → {action.to or 'stays'}"
         for action in program.actions

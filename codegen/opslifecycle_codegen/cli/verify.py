@@ -106,7 +106,7 @@ def compared_with_spin(scenario: Scenario, found: Found, source: str) -> tuple[s
     states = counted.states - bool(found.beyond)
     told = f"SPIN {counted.version} finds {states} states, the search {found.states}"
     if found.symmetry is NOTHING_SWAPPED:
-        told += " if nothing is taken as one"
+        told += " without symmetry"
     return told, [] if states == found.states else [f"{source}: {scenario.name}: {told}"]
 
 

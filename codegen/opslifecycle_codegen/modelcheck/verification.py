@@ -31,17 +31,19 @@ def searched(scenario: Scenario) -> tuple[Found, list[str]]:
         f"  {found.states} states, {found.edges} steps, {found.refused} refusals, "
         f"depth {found.depth}, {'closed' if found.closed else 'NOT CLOSED'}, {found.seconds:.1f} s"
     )
-    lines.append(f"  of {count} {'id' if count == 1 else 'ids'} and {len(scenario.calls)} calls")
+    lines.append(f"  {count} {'id' if count == 1 else 'ids'}, {len(scenario.calls)} calls")
     for name, _, _, most in scenario.bounds:
         past = found.beyond.get(name, 0)
         if past:
-            lines.append(f"  bound {name} <= {most}: {past} states past it were checked only")
+            lines.append(
+                f"  bound {name} <= {most}: {past} states past it were checked, not continued"
+            )
     if scenario.declared.exclude:
-        lines.append(f"  left out: {', '.join(scenario.declared.exclude)}")
+        lines.append(f"  excluded: {', '.join(scenario.declared.exclude)}")
     for path, words in scenario.declared.params.items():
         lines.append(f"  only {path}: {', '.join(words)}")
-    lines += [f"  taken as one, up to swaps: {name}" for name in symmetry.swapped]
-    lines += [f"  told apart: {reason}" for reason in symmetry.not_swapped]
+    lines += [f"  symmetric: {name}" for name in symmetry.swapped]
+    lines += [f"  not symmetric: {reason}" for reason in symmetry.not_swapped]
     return found, lines
 
 

@@ -179,7 +179,7 @@ class CompletionCursorConsumer(_rt.ClosedSet):
 class OperationStatus(_rt.ClosedSet):
     """Where the lifecycle of one operation stands."""
 
-    #: Whether it is an end.
+    #: Whether it is terminal.
     terminal: bool
 
     #: How it looks from outside.

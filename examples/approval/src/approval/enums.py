@@ -105,7 +105,7 @@ class Standing(_rt.ClosedSet):
 class RequestStatus(_rt.ClosedSet):
     """Where the lifecycle of one request stands."""
 
-    #: Whether it is an end.
+    #: Whether it is terminal.
     terminal: bool
 
     #: How it looks to the one who made it.

@@ -14,7 +14,7 @@ from opslifecycle.runtime import v1 as _rt
 class LampStatus(_rt.ClosedSet):
     """Where the lifecycle of one lamp stands."""
 
-    #: Whether it is an end.
+    #: Whether it is terminal.
     terminal: bool
 
     def __new__(cls, wire: str, *properties: Any) -> Self:
