@@ -145,7 +145,7 @@ class _Reader:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._wrong(key, f"{what}: a key must be a word")
             if key.value in seen:
-                raise self._wrong(key, f"{what}: the key {key.value!r} stands here twice")
+                raise self._wrong(key, f"{what}: the key {key.value!r} occurs twice")
             seen.add(key.value)
         return list(node.value)
 
