@@ -45,6 +45,7 @@ _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looki
 _RACES = ["tests/schedules", "tests/test_hammer.py"]
 _INTERRUPTS = [*_RACES, "tests/interrupts"]
 _EFFECTS = ["tests/codegen/test_effects.py"]
+_WORK = ["tests/work"]
 #: What those meet that live on, by module; the longest run last.
 THEN = {
     "sync.barriers": _INTERRUPTS,
@@ -106,6 +107,27 @@ THEN = {
     "sync.waits": _INTERRUPTS,
     "sync.waking": _INTERRUPTS,
     "sync.watchers": _INTERRUPTS,
+    "work.arguments": _WORK,
+    "work.attempts": _WORK,
+    "work.cancelling": _WORK,
+    "work.consuming": _WORK,
+    "work.context": _WORK,
+    "work.ends": _WORK,
+    "work.errors": _WORK,
+    "work.guardian": _WORK,
+    "work.guarding": _WORK,
+    "work.job": _WORK,
+    "work.lifecycle": _WORK,
+    "work.operation": _WORK,
+    "work.processes": _WORK,
+    "work.progress": _WORK,
+    "work.queue": _WORK,
+    "work.recorder": _WORK,
+    "work.retry": _WORK,
+    "work.runner": _WORK,
+    "work.supervisor": _WORK,
+    "work.threads": _WORK,
+    "work.waiting": _WORK,
 }
 
 #: Mutants that do the same in other ways, each with the reason.
