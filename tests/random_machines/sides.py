@@ -114,8 +114,8 @@ class Side:
     def _same_refusal(self, asked: Asked, wanted: Refusal | None, found: Any) -> None:
         if wanted is None:
             raise FaultError("refused", f"{asked.call}, which is accepted: {found!r}")
-        facts = tuple(self.values.plain(getattr(found, name)) for name in type(found).facts)
-        seen = (type(found).__name__, facts, found.guard or "")
+        fields = tuple(self.values.plain(getattr(found, name)) for name in type(found).field_names)
+        seen = (type(found).__name__, fields, found.guard or "")
         if seen != (wanted.error, wanted.fields, wanted.guard):
             raise FaultError("refused otherwise", f"{asked.call}: {seen}, not {tuple(wanted)}")
 
