@@ -671,6 +671,11 @@ def test_mistakes_of_the_caller_are_errors() -> None:
                         await work.start(give, 1, timeout=timeout)  # type: ignore[arg-type]
                 with pytest.raises(InvalidValueError, match="key"):
                     await work.start(give, 1, key=7)  # type: ignore[arg-type]
+                for priority in ("high", 1.5, None, True):
+                    with pytest.raises(InvalidValueError, match="priority"):
+                        await work.start(give, 1, priority=priority)  # type: ignore[arg-type]
+                with pytest.raises(InvalidValueError, match="retry"):
+                    await work.start(give, 1, retry=3)  # type: ignore[arg-type]
             assert registry.list_operations() == []
 
     with pytest.raises(NoCurrentOperationError):

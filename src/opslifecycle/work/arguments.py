@@ -8,6 +8,7 @@ from typing import Any
 
 from opslifecycle import InvalidValueError
 from opslifecycle.work.job import Process
+from opslifecycle.work.retry import Retry
 
 
 def check_options(max_running: object, on_exit: object) -> None:
@@ -17,6 +18,16 @@ def check_options(max_running: object, on_exit: object) -> None:
         raise InvalidValueError("max_running", reason)
     if on_exit not in ("wait", "cancel"):
         raise InvalidValueError("on_exit", f"expected 'wait' or 'cancel', got {on_exit!r}")
+
+
+def check_start(key: object, priority: object, retry: object) -> None:
+    """Check the options of `start` that no conversion checks."""
+    if key is not None and not isinstance(key, str):
+        raise InvalidValueError("key", f"expected text, got {type(key).__name__}")
+    if type(priority) is not int:
+        raise InvalidValueError("priority", f"expected an integer, got {priority!r:.80}")
+    if retry is not None and not isinstance(retry, Retry):
+        raise InvalidValueError("retry", f"expected a Retry or None, got {type(retry).__name__}")
 
 
 def seconds(field: str, value: float | None) -> float | None:

@@ -11,7 +11,6 @@ from typing import Any, Literal, Self
 from opslifecycle import (
     AsyncRegistry,
     ChannelClosedError,
-    InvalidValueError,
     OperationId,
     OperationKind,
     OperationNotFoundError,
@@ -20,7 +19,7 @@ from opslifecycle import (
     SessionId,
     WaitAllResult,
 )
-from opslifecycle.work.arguments import check_options, name_of, seconds, work_of
+from opslifecycle.work.arguments import check_options, check_start, name_of, seconds, work_of
 from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.ends import Cancel, describe
 from opslifecycle.work.errors import SupervisorClosedError, WorkNotRecordedError
@@ -196,9 +195,8 @@ class Supervisor:
             CancelledError: This call was cancelled; nothing was started or will be.
         """
         self._check_open()
+        check_start(key, priority, retry)
         label = Label(name or name_of(work), owner or self._owner, kind, self._source)
-        if key is not None and not isinstance(key, str):
-            raise InvalidValueError("key", f"expected text, got {type(key).__name__}")
         job = Job(
             id=self._lifecycle.id_of(key),
             label=label,
