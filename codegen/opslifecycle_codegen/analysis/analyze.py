@@ -137,7 +137,7 @@ class _Analyzer:
             type = self._symbols.entity_fields[name]
             if field.initial is not None:
                 starts[str(name)] = self._compile(field.initial, scope, type)
-            elif not type.optional and field.stamped != "created":
+            elif not (type.optional or type == UNKNOWN) and field.stamped != "created":
                 message = f"{name} needs an initial value, or a type with `| None`"
                 self._diagnostics.add(field.mark, "missing-key", message)
         return starts

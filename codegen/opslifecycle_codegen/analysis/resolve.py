@@ -35,7 +35,7 @@ from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, Ty
 #: What newcomers write, with the notation of the language.
 _USUAL_NAMES = {
     "integer": "int", "count": "int", "number": "int or float", "long": "int", "double": "float",
-    "string": "str", "text": "str", "boolean": "bool", "optional": "X | None", "none": "X | None",
+    "string": "str", "text": "str", "boolean": "bool", "none": "X | None",
 }  # fmt: skip
 _COUNT = re.compile("0|[1-9][0-9]{0,17}")
 _ACTION_PROPERTIES = {
@@ -78,6 +78,9 @@ class Resolver:
         if found is None:
             known = [*SCALARS, *self._symbols.type_names()]
             usual = _USUAL_NAMES.get(word.lower())
+            if word.lower().startswith(("optional ", "optional[")):
+                inner = word[9:].strip(" ]")
+                usual = f"{_USUAL_NAMES.get(inner, inner)} | None"
             hint = f"write {usual}" if usual else nearest(word, known)
             self._diagnostics.add(text.mark, "unknown-type", f"there is no type {word!r}", hint)
             return UNKNOWN

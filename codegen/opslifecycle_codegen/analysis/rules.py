@@ -136,7 +136,7 @@ class _Rules:
         machine = self._machine
         for name in machine.guards:
             if name not in self._commands.guards.used:
-                self._add(name, "unused-guard", f"nothing checks {name}")
+                self._add(name, "unused-guard", f"no command uses the guard {name}")
         for name, effect in machine.effects.items():
             if effect.attempts < 1:
                 message = f"{name} needs at least 1 attempt"
