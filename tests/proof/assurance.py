@@ -28,10 +28,10 @@ _NOT_CLAIMED = """\
   found by induction only, which speaks of the properties below, one call at a time; that ending all
   operations is ending one after another is looked at in every state of two.
 * Texts and whatever no rule looks into have one value each in the search, and all times are 0.
-* A crash in the search loses nothing that was answered, and nothing that rides along. That a store
-  keeps what was answered is what the power cuts and the killed processes of `make torture` show.
-* The interpreter and the compiler read the file with the same parser and analyzer: a mistake there,
-  they share.
+* A crash in the search loses nothing that was acknowledged, and no deferred write. That a store
+  keeps what was acknowledged is what the power cuts and the killed processes of `make torture` show.
+* The interpreter and the generator read the same typed trees: they share a mistake of the parser or
+  of the analysis.
 * The generated authority is compared at the states that the search reaches, one command at a time.
   Threads, batches and stores are compared by steps on the whole registry, which are sampled, and
   so are the states of which recovery is compared.
