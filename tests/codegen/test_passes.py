@@ -93,6 +93,7 @@ MISTAKES = [
     ("a is None", "always-false"),
     ("s is not None", "always-true"),
     ("f or true", "always-true"),
+    ("f or c.warm or f", "expression-form"),
     ("f and false", "always-false"),
     ("f or not f", "always-true"),
     ("a < b and a >= b", "always-false"),

@@ -29,7 +29,8 @@ _NOT_CLAIMED = """\
   operations is ending one after another is looked at in every state of two.
 * Texts and whatever no rule looks into have one value each in the search, and all times are 0.
 * A crash in the search loses nothing that was acknowledged, and no deferred write. That a store
-  keeps what was acknowledged is what the power cuts and the killed processes of `make torture` show.
+  keeps what was acknowledged is what the power cuts and the killed processes of `make torture`
+  show.
 * The interpreter and the generator read the same typed trees: they share a mistake of the parser or
   of the analysis.
 * The generated authority is compared at the states that the search reaches, one command at a time.

@@ -193,6 +193,9 @@ class Checker:
         for operand in node.values:
             typed = self.check(operand, scope)
             self.want(operand, typed, BOOL)
+            if typed in operands:
+                message = f"{ast.unparse(operand)} occurs twice in one condition"
+                raise self.refuse(operand, "expression-form", message)
             operands.append(typed)
             scope = self.narrow(operand, scope, truth=is_and)
         decided = nodes.Literal(BOOL, not is_and)
