@@ -149,7 +149,8 @@ def power_cuts(durability: str) -> Layer:
         compact_early(patch)
         images = Path(folder) / "images"
         images.mkdir()
-        count, lost = opened(Recording(Path(folder) / "store.db", durability), images)
+        found = list(opened(Recording(Path(folder) / "store.db", durability), images))
+    count, lost = len(found), found.count(False)
     control = durability != "power"
     told = f"{count:,} images of a store with `{durability}`, {lost:,} of them lost something"
     wrong = [] if (lost > 0) is control and count else [told]
