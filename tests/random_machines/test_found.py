@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from tests.random_machines.building import Tree
+from tests.random_machines.compiling import Refused, compiled
 from tests.random_machines.examining import Examination
+from tests.random_machines.linting import lint
 
 PARCEL = Path(__file__).parents[1] / "codegen/parcel.yaml"
 FEED = {
@@ -21,6 +23,12 @@ FEED = {
         },
     },
 }  # fmt: skip
+
+
+def rules_of(tree: Tree) -> set[str]:
+    """Return the rules by which a machine is refused; none if it is accepted."""
+    with compiled(tree) as found:
+        return {each.rule for each in found.findings} if isinstance(found, Refused) else set()
 
 
 def parcel(*path: str) -> tuple[Tree, Any]:
@@ -167,12 +175,14 @@ def test_a_command_that_creates_never_replaces_a_record() -> None:
     tree["guards"].pop("new")
     tree["errors"].pop("accepted_already")
     assert not Examination().of(tree)
+    assert rules_of(tree) == {"replaced-record"}
 
 
 def test_a_record_can_be_created() -> None:
     tree, create = parcel("create")
     create["methods"] = {}
     assert not Examination().of(tree)
+    assert rules_of(tree) == {"missing-key"}
 
 
 def test_a_step_of_an_end_sees_what_the_steps_before_it_have_changed() -> None:
@@ -190,3 +200,22 @@ def test_a_listing_is_sorted_by_what_can_be_sorted(order: str) -> None:
     fields["note"] = {"type": "str | None"}
     tree["listing"] = {"summary": "All.", "method": "parcels", "order": [order, "parcel.id"]}
     assert not Examination().of(tree)
+    assert rules_of(tree) == {"wrong-type"}
+
+
+def test_an_end_of_many_steps_has_no_branch_for_each_combination() -> None:
+    tree, fields = fed()
+    # A linter sorts the tenth behind the second.
+    for number in (0, 1, 2, 10):
+        fields[f"seen_{number}"] = {"type": "bool", "initial": "false"}
+        step = {"if": f"parcel.stops == {number}", "update": {f"parcel.seen_{number}": "true"}}
+        tree.setdefault("on_terminal", []).append(step)
+    tree["on_terminal"].append({"if": "parcel.seen_1", "update": {"parcel.stops": "3"}})
+    tree["feed"]["when"] = "parcel.stops == 3"
+    tree["snapshot"]["fields"]["seen"] = "parcel.seen_1"
+    assert Examination().of(tree)
+    with compiled(tree) as found:
+        assert not isinstance(found, Refused)
+        lint(found)
+        code = (found.folder / "src" / found.package.__name__ / "authority.py").read_text("utf-8")
+    assert code.count("if parcel.stops == ") == 6

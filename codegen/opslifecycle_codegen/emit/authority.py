@@ -257,7 +257,11 @@ class CommandLowering(MethodLowering):
             f"{entity}.terminal_outcome = terminal_outcome",
             *self._stamps("terminal"),
             f"self.ended[{entity}.id] = {entity}",
-            *self._end_steps(list(self._program.on_terminal), {}, ()),
+            *(
+                self._end_steps(list(self._program.on_terminal), {}, ())
+                if self.effects.branches
+                else self._gathered()
+            ),
         ]
         parameters = [
             f"{entity}: {self._names.record}",
@@ -286,3 +290,18 @@ class CommandLowering(MethodLowering):
                 known = still_known(known, step)
                 effects = (*effects, *step.effects)
         return [*lines, f"{margin}return {self.effects.of_end(effects)}"]
+
+    def _gathered(self) -> list[str]:
+        """Every step with its own test, in order; the effects are gathered on the way."""
+        lines = [f"effects = {self.effects.of_end(())}"]
+        for step in self._program.on_terminal:
+            if not (step.updates or step.effects):
+                continue
+            depth = 0
+            if step.test is not None:
+                lines += self._statement("if ", self._printer.code(step.test), ":")
+                depth = 1
+            lines += self._assign(step.updates, depth)
+            if step.effects:
+                lines.append(f"{'    ' * depth}effects += {self.effects.of_step(step.effects)}")
+        return [*lines, "return effects"]

@@ -9,6 +9,9 @@ from opslifecycle_codegen.ir.program import EndStep, Program
 
 Effects = tuple[str, ...]
 NO_EFFECTS = "_NO_EFFECTS"
+#: With more tests the code of an end has no branch for each combination, of which it would have
+#: twice as many with every test: it gathers its effects one step after another.
+_TESTS_MAX = 3
 
 
 class EffectConstants:
@@ -19,7 +22,10 @@ class EffectConstants:
     """
 
     def __init__(self, program: Program) -> None:
-        self._ends = dict.fromkeys(_ends(list(program.on_terminal), {}, ()))
+        tests = {step.test for step in program.on_terminal if step.test is not None}
+        #: Whether each combination of the tests of an end has a branch and a constant of its own.
+        self.branches = len(tests) <= _TESTS_MAX
+        self._ends = dict.fromkeys(_ends(program.on_terminal, {}, ()) if self.branches else ())
         #: The constants that are used, by their effects.
         self.used: dict[Effects, str] = {}
 
@@ -31,6 +37,10 @@ class EffectConstants:
         """Return the constant of the effects of an end."""
         return self._named(effects, "_".join(["end", *self._distinguishing(effects)]))
 
+    def of_step(self, effects: Effects) -> str:
+        """Return the constant of the effects of one step of an end."""
+        return self._named(effects, f"end_{effects[0]}")
+
     def _named(self, effects: Effects, words: str) -> str:
         if not effects:
             return self.used.setdefault((), NO_EFFECTS)
@@ -41,7 +51,7 @@ class EffectConstants:
         return self.used.setdefault(effects, name)
 
     def _distinguishing(self, effects: Effects) -> list[str]:
-        """Return the effects that some ends do not have, one of those that come together."""
+        """Return the effects that not every end has; one of several that always occur together."""
         seen: set[frozenset[Effects]] = set()
         found = []
         for effect in effects:

@@ -104,7 +104,12 @@ def imports(module: str, names: Iterable[str], *, width: int) -> list[str]:
 
 def sorted_names(names: Iterable[str]) -> list[str]:
     """Sort names in the order of the linter: constants, classes, the rest."""
-    return sorted(set(names), key=lambda name: (_import_rank(name), name))
+    return sorted(set(names), key=lambda name: (_import_rank(name), natural(name)))
+
+
+def natural(name: str) -> list[str | int]:
+    """Return the key by which the linter sorts names: `part_2` comes before `part_10`."""
+    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", name)]
 
 
 def _import_rank(name: str) -> int:

@@ -64,7 +64,7 @@ class StateLowering:
         if self._program.recovery is not None:
             # What of the record never changes, once it has been written as text.
             slots.append("constant_text")
-        return sorted(slots)
+        return sorted(slots, key=layout.natural)
 
     def record_init(self) -> tuple[list[str], list[str]]:
         """Return the constructor of a record: its signature and its body."""
@@ -144,7 +144,7 @@ class StateLowering:
         built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
         cursors = ["cursors"] if self._program.cursors is not None else []
         effects = ["effects_given"] if self._machine.effects else []
-        return sorted([*map(attribute, names), *built_in, *cursors, *effects])
+        return sorted([*map(attribute, names), *built_in, *cursors, *effects], key=layout.natural)
 
     def init(self) -> tuple[list[str], list[str]]:
         """Return the constructor of the authority: its signature and its body."""
