@@ -181,7 +181,7 @@ def mutation() -> Layer:
     result = tried(mutants())
     by = ", ".join(f"{count} by {name}" for name, count in result.killed.most_common())
     figures = [f"{result.killed.total()} of {result.total} killed: {by}"]
-    figures += [f"the same in other words: `{name}`: {EQUIVALENT[name]}" for name in result.same]
+    figures += [f"equivalent mutant: `{name}`: {EQUIVALENT[name]}" for name in result.same]
     figures += [f"**lived**: `{name}`" for name in result.lived]
     return Layer("mutation", figures, time.perf_counter() - started, [*result.lived])
 

@@ -19,7 +19,7 @@ LIVE = ["provisioning", "running", "retiring"]
 TERMINAL = ["completed", "failed", "aborted", "cancelled", "retired", "terminated"]
 GROUPS = {"live": LIVE, "working": LIVE[1:], "terminal": TERMINAL}
 
-#: Mutants that say the same in other words, each with the reason.
+#: Equivalent mutants, each with the reason.
 EQUIVALENT = {
     "swap guards 1 and 2 of peer_ready": "only kinds that expect a peer are ever ready",
     "drop legal_status of rollback.guards": "the compiler places it there",

@@ -43,7 +43,7 @@ def example(path: Path) -> Program:
 
 
 def value(formula: Formula, state: dict[str, int], known: dict[int, int]) -> int:
-    """What a formula comes to in a state."""
+    """The value of a formula in a state."""
     if not isinstance(formula, Term):
         return formula
     if formula.op == "var":

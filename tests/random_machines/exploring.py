@@ -80,7 +80,7 @@ class Exploration:
             yield Reached(state, paths[state], answers)
 
     def acts_in(self, state: State, id: str, action: str) -> list[Answer]:
-        """What an action on a record comes to in a state, with each of its arguments."""
+        """The result of an action on a record in a state, with each of its arguments."""
         if state not in self._acts:
             self._acts[state] = {}
             for asked in self.calls:

@@ -254,7 +254,7 @@ class Side:
                 self._same(f"classifier: {name}", self.values.plain(found), function(names))
 
     def _same_permissions(self, id: Any, state: State) -> None:
-        """What is said beforehand of each action is what asking for it comes to."""
+        """The permission of each action is the result of its call."""
         if self.values.plain(id) not in self._exploration.ids:
             return
         for permission in self.registry._allowed(id):

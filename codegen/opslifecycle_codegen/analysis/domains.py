@@ -108,7 +108,7 @@ class Domains:
     # Trying -------------------------------------------------------------------------------------
 
     def holds(self, tree: Expression, case: Case) -> bool:
-        """Return what an expression comes to in one case."""
+        """Return the value of an expression in one case."""
         match tree:
             case nodes.And(operands=operands):
                 return all(self.holds(each, case) for each in operands)

@@ -1,7 +1,7 @@
 """Stage 3, analyze: what happens at every end, the machine's own steps and those of its features.
 
-In order: the sequence number, the machine's own steps, the feed entry, those who wait, what is
-evicted, what is discarded.
+In order: the sequence number, the machine's own steps, the feed entry, notified waiters, eviction,
+discarded records.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Ends:
             *self._numbered(),
             *map(self._own, self._machine.on_terminal),
             *self._fed(),
-            *self._told(),
+            *self._notified(),
             *self._evicted(),
             *self._discarded(),
         )
@@ -83,7 +83,7 @@ class Ends:
             updates = (Assignment(self._counter("watermark", feed), counter),)
             yield self._placed(["append_to_feed"], feed.mark, feed.when, updates)
 
-    def _told(self) -> Iterator[EndStep]:
+    def _notified(self) -> Iterator[EndStep]:
         machine = self._machine
         names = [
             *(["count_in_barriers"] if machine.barrier is not None else []),

@@ -50,7 +50,7 @@ def _facts(program: Program) -> Iterator[Fact]:
     machine = program.machine
     checks = {check.guard: check for command in _guarded(program) for check in command.guards}
     for name, check in checks.items():
-        # The test of the status is told by the statuses from which an action is legal.
+        # The statuses from which an action is legal stand for the test of the status.
         if name and name != LEGAL_STATUS:
             yield Fact(f"the guard {name}", check.condition, "", "", "guard-changed")
     for name, rejection in machine.errors.items():

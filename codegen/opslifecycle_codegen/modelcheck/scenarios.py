@@ -1,4 +1,4 @@
-"""Scenarios: how much of a machine is looked at. So many ids, these settings, calls with values."""
+"""Scenarios: the bounds of a search. A number of ids, settings, and calls with their values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Scenario:
     bounds: tuple[tuple[str, bool, int, int], ...]
 
     def answer(self, state: State, call: Call) -> Answer:
-        """Return what one of the scenario's calls comes to."""
+        """Return the result of one of the scenario's calls."""
         return self.answers[self.calls.index(call)](state)
 
     def beyond(self, state: State) -> str | None:

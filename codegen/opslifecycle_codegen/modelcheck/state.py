@@ -39,7 +39,7 @@ class Refusal(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a call comes to; a refused one has no state, because it changes nothing."""
+    """The result of a call; a rejected one has no state, because it changes nothing."""
 
     state: State | None
     refusal: Refusal | None = None

@@ -70,7 +70,7 @@ def never(program: Program, found: list[Found]) -> list[str]:
     methods |= dict.fromkeys(
         str(e.methods[0]) for e in program.machine.actions.values() if e.methods
     )
-    # Not those of ranges: a search counts to small numbers, and comes to no end but zero.
+    # Not those of ranges: a search counts to small numbers, so it reaches no limit but zero.
     guards = [*map(str, program.machine.guards), LEGAL_STATUS]
     return [
         *(f"no scenario reaches {s}" for s in (*groups["live"], *groups["terminal"])

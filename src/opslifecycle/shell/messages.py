@@ -277,7 +277,7 @@ class Lanes:
         self._heads: list[tuple[float, int, OutboxEntry]] = []
 
     def add(self, entry: OutboxEntry, now: float) -> None:
-        """RecordWrite a message behind those of its record."""
+        """Add a message behind those of its record."""
         entry.due = now
         lane = self._lanes.setdefault(entry.record_id, deque())
         lane.append(entry)

@@ -107,7 +107,7 @@ def set_results(commands: Iterable[PendingCommand], answers: Iterable[Any]) -> N
         try:
             loop.call_soon_threadsafe(_finish, futures, theirs)
         except RuntimeError:
-            # A closed loop runs nothing any more, so nobody is left to be answered there.
+            # A closed loop runs nothing any more, so no task waits there for an answer.
             if not loop.is_closed():
                 raise
 
@@ -124,7 +124,7 @@ def _finish(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
 def _set_results(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
     for future, answer in zip(futures, answers, strict=True):
         if future.done():
-            # Whoever awaited it was cancelled.
+            # The task that awaited it was cancelled.
             continue
         # Most answers are None, of which asking for the class would take longest.
         if answer is not None and isinstance(answer, OpsLifecycleError):

@@ -1,4 +1,4 @@
-"""Expressions as formulas: what a rule comes to when the values it reads are shapes."""
+"""Expressions as formulas: a rule evaluated over shapes instead of values."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Formulas:
         self._shapes = shapes
 
     def shape(self, tree: Expression, names: Environment) -> Shape:
-        """Return what an expression comes to."""
+        """Return the shape of an expression."""
         match tree:
             case nodes.Literal(value=str() as text):
                 return self._shapes.text(text)
@@ -86,7 +86,7 @@ class Formulas:
         return self._test(tree, names)
 
     def truth(self, tree: Expression, names: Environment) -> Formula:
-        """Return what a condition, or a number that is there, comes to."""
+        """Return the formula of a condition, or of a number that is not None."""
         formula: Formula = _bare(self.shape(tree, names))
         return formula
 

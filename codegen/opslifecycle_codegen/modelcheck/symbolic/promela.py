@@ -86,7 +86,7 @@ def _check(relation: Relation) -> tuple[list[str], int]:
 
 
 def _asserted(printer: Printer, properties: Iterable[tuple[str, Formula]]) -> list[str]:
-    """Properties, each by a variable of its name, which is what SPIN tells if it does not hold."""
+    """Properties, each by a variable of its name, which SPIN prints if it is false."""
     return [
         line
         for name, prop in properties

@@ -20,7 +20,7 @@ Stepping = tuple[Fields, Iterable[Formula]]
 
 @frozen
 class Acted:
-    """What an action comes to: the registry, the record, and effects with when they follow."""
+    """The result of an action: the registry, the record, and each effect with its condition."""
 
     registry: Fields
     record: Fields
