@@ -208,6 +208,34 @@ def test_a_run_that_is_killed_leaves_the_old_files_or_is_finished_by_the_next(
     assert contents(gates).keys() == before.keys()
 
 
+#: Runs the command line, and sends itself signals while the second file is renamed.
+SIGNALLED = """
+import os, signal, sys
+from opslifecycle_codegen.cli.main import main
+real, calls = os.replace, []
+def signalled(*arguments):
+    calls.append(arguments)
+    if len(calls) == 2:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+    return real(*arguments)
+os.replace = signalled
+sys.exit(main(["--project", sys.argv[1], "generate"]))
+"""
+
+
+def test_signals_end_a_run_after_all_files_are_in_place(
+    gates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(gates / "machine/turnstile.yaml", "through for each coin", "in for each coin")
+    before = contents(gates)
+    ended = subprocess.run([sys.executable, "-c", SIGNALLED, str(gates)], check=False)
+    assert ended.returncode < 0
+    assert contents(gates) != before
+    assert contents(gates).keys() == before.keys()
+    assert run(gates, "check") == 0, capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "journal", [b"", b"[", b"3", b'["../kept", "kept", 7, null, "../x.opslifecycle-codegen-fresh"]']
 )

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -115,9 +116,11 @@ def write(
 ) -> None:
     """Write every file and remove those that are gone.
 
-    All texts are on disk beside their places before the first takes its place. A run that ends
-    before that leaves what was there; one that ends later leaves a journal, by which `interrupted`
-    knows, and the next run writes what is missing. Runs in one project wait for each other.
+    All texts are on disk beside their places before the first one is renamed. A run that ends
+    before the renames leaves the old files. Signals wait until the renames are done. Only SIGKILL
+    or a power cut can end a run between two renames; the journal then remains, `interrupted`
+    reports it, and the next run writes what is missing (ADR 0023). Runs in one project wait for
+    each other.
     """
     removed = list(gone)
     if not (files or removed or interrupted(root)):
@@ -134,11 +137,12 @@ def write(
         except BaseException:
             _clear(root)
             raise
-        for path in removed:
-            (root / path).unlink(missing_ok=True)
-        for target, fresh, _ in staged:
-            os.replace(fresh, target)
-        (root / _JOURNAL).unlink()
+        with _undisturbed():
+            for path in removed:
+                (root / path).unlink(missing_ok=True)
+            for target, fresh, _ in staged:
+                os.replace(fresh, target)
+            (root / _JOURNAL).unlink()
 
 
 def interrupted(root: Path) -> bool:
@@ -174,6 +178,16 @@ def _clear(root: Path) -> None:
         if fresh.name.endswith(_FRESH) and fresh.parent.resolve().is_relative_to(inside):
             fresh.unlink(missing_ok=True)
     journal.unlink()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Deliver signals that can be blocked after the block, so that they cannot end it half-way."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextlib.contextmanager
