@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from opslifecycle import AsyncRegistry, OperationId, OperationStatus
 from opslifecycle.work import Supervisor, current
 from opslifecycle.work.job import Phase
+from opslifecycle.work.jobs import Jobs
 
 T = TypeVar("T")
 
@@ -26,9 +27,18 @@ class Audit:
     def __init__(self, registry: AsyncRegistry, supervisor: Supervisor) -> None:
         self.registry = registry
         self.supervisor = supervisor
+        self._jobs: Jobs | None = None
         self.running: set[OperationId] = set()
         self.begun: list[OperationId] = []
         self.ended_outside: set[OperationId] = set()
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of the supervisor's block, also once the block has ended."""
+        if self.supervisor._block is not None:
+            self._jobs = self.supervisor._block.jobs
+        assert self._jobs is not None, "the block never began"
+        return self._jobs
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
@@ -44,12 +54,16 @@ class Audit:
 
     def check(self) -> None:
         """Compare what runs with what the registry and the supervisor have."""
+        if self.supervisor._block is None and self._jobs is None:
+            assert self.running == set()
+            return
+        jobs = self.jobs
         for id in self.running - self.ended_outside:
             snapshot = self.registry.snapshot(id)
             assert snapshot is not None, f"{id} runs and is not registered"
             assert snapshot.status is OperationStatus.RUNNING, f"{id} runs in {snapshot.status}"
         for snapshot in self.registry.list_operations(status=OperationStatus.RUNNING):
-            job = self.supervisor._jobs.get(snapshot.id)
+            job = jobs.find(snapshot.id)
             assert job is not None, f"{snapshot.id} is recorded as running and has no job"
             assert job.phase in UNDER_WAY, f"{snapshot.id} is recorded as running: {job.phase}"
 
@@ -57,10 +71,10 @@ class Audit:
         """Check what holds once the block of the supervisor has ended."""
         assert self.running == set()
         assert self.registry.list_operations(terminal=False) == []
-        assert self.supervisor._jobs == {}
-        assert self.supervisor._unended == set()
-        assert self.supervisor._running == 0
-        assert len(self.supervisor._queue) == 0
+        if self._jobs is not None:
+            assert len(self._jobs) == 0
+            assert self._jobs._latest == {}
+            assert len(self._jobs._admission) == 0
         assert self.registry.broken_invariants() == []
 
 

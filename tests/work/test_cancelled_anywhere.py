@@ -17,6 +17,7 @@ from opslifecycle import (
     Registry,
 )
 from opslifecycle.work import Operation, Process, Retry, Supervisor, current
+from opslifecycle.work.jobs import Jobs
 
 from tests.work.audit import Audit, AuditedLoop, Cancelling, audit, run
 
@@ -155,14 +156,13 @@ def test_work_that_is_cancelled_anywhere_ends_once(how: str, retry: Retry | None
             async with Supervisor(registry, max_running=1) as work:
                 watch = audit(registry, work)
                 works = Works(watch)
-                real, loop = Supervisor._spawn, asyncio.get_running_loop()
-                del loop
+                real = Jobs._spawn
 
-                def spawn(self: Supervisor, job: Any, steps: Any, *, has_slot: bool) -> None:
-                    real(self, job, cancelling.around(steps), has_slot=has_slot)
+                def spawn(self: Jobs, job: Any, steps: Any, *, has_place: bool) -> None:
+                    real(self, job, cancelling.around(steps), has_place=has_place)
 
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(Supervisor, "_spawn", spawn)
+                    patch.setattr(Jobs, "_spawn", spawn)
                     operation = await work.start(getattr(works, how), retry=retry)
                     outcome = await operation
                 assert isinstance(outcome, ENDS)

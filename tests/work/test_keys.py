@@ -108,9 +108,12 @@ def test_two_supervisors_of_one_registry_share_keys() -> None:
                     one.start(gate.wait, key="call-17"), two.start(gate.wait, key="call-17")
                 )
                 assert first.id == second.id
-                assert [len(one._jobs), len(two._jobs)] in ([1, 0], [0, 1])
-                # Through the registry it reaches whoever runs the work.
-                stranger = second if one._jobs else first
+                assert one._block is not None
+                assert two._block is not None
+                mine, other = one._block.jobs, two._block.jobs
+                assert [len(mine), len(other)] in ([1, 0], [0, 1])
+                # Through the registry it reaches the supervisor that runs the work.
+                stranger = second if mine else first
                 assert await stranger.cancel("enough") == WorkCancelled(Cancelled("enough"))
 
     run(main())

@@ -83,8 +83,8 @@ async def main():
         while not os.path.exists(sys.argv[2]):
             await asyncio.sleep(0.01)
         if sys.argv[3] == "guardian first":
-            work._runner._guardian._process.kill()
-            work._runner._guardian._process.wait()
+            work._block._runner._guardian._process.kill()
+            work._block._runner._guardian._process.wait()
             second = await work.start(["sh", "-c", f"echo $$ >> {sys.argv[2]}; sleep 1000"])
             while open(sys.argv[2]).read().count("\\n") < 2:
                 await asyncio.sleep(0.01)

@@ -35,8 +35,10 @@ from opslifecycle.work import (
 )
 from opslifecycle.work.consuming import Consumer
 from opslifecycle.work.job import Job
+from opslifecycle.work.jobs import Jobs
 from opslifecycle.work.lifecycle import OperationLifecycle
 from opslifecycle.work.recorder import Recorder
+from opslifecycle.work.registering import Found, Registering
 from opslifecycle.work.runner import Runner
 
 from tests.scale import whole_or
@@ -294,7 +296,7 @@ def a_cancelled_start_that_leaves_its_record(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_record_that_no_one_watches(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Supervisor, "_record_ended", lambda self, job: None)
+    patch.setattr(Jobs, "_record_ended", lambda self, job: None)
 
 
 def recording_that_gives_in_to_a_failing_store(patch: pytest.MonkeyPatch) -> None:
@@ -308,23 +310,22 @@ def recording_that_gives_in_to_a_failing_store(patch: pytest.MonkeyPatch) -> Non
 
 
 def keys_that_are_looked_up_once(patch: pytest.MonkeyPatch) -> None:
-    async def start_once(self: Supervisor, job: Job) -> Operation:
+    async def register_once(self: Registering, job: Job) -> Found:
         found = self._find(job.id)
-        if found is not None:
-            return found
-        await self._register_key(job)
-        return Operation(self, job.id, job.watch, job)
+        if found is None:
+            await self._try(job)
+        return found or (job.watch, job)
 
-    patch.setattr(Supervisor, "_start_once", start_once)
+    patch.setattr(Registering, "register_once", register_once)
 
 
 def a_job_that_outlives_its_record(patch: pytest.MonkeyPatch) -> None:
-    def find(self: Supervisor, id: Any) -> Operation | None:
-        job = self._jobs.get(id)
-        return real(self, id) if job is None else Operation(self, id, job.watch, job)
+    def find(self: Registering, id: Any) -> Found | None:
+        job = self._jobs.find(id)
+        return real(self, id) if job is None else (job.watch, job)
 
-    real = Supervisor._find
-    patch.setattr(Supervisor, "_find", find)
+    real = Registering._find
+    patch.setattr(Registering, "_find", find)
 
 
 def a_cursor_that_is_moved_first(patch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,10 @@ from opslifecycle import (
 )
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import EventLoopBlockedError
+from opslifecycle.work.answers import CancelAnswer
 from opslifecycle.work.errors import SupervisorClosedError
 from opslifecycle.work.job import Process
-from opslifecycle.work.operation import CancelAnswer, Operation
+from opslifecycle.work.operation import Operation
 from opslifecycle.work.retry import Retry
 
 if TYPE_CHECKING:

@@ -1,0 +1,49 @@
+"""Which jobs have a place to run, and which wait for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opslifecycle.work.job import Job
+from opslifecycle.work.queue import FairQueue
+
+
+class Admission:
+    """A number of places, and the queue for them.
+
+    Args:
+        places_max: How many jobs have a place at once; None for no limit.
+        begin: Called with each job that receives a place.
+    """
+
+    def __init__(self, places_max: int | None, begin: Callable[[Job], None]) -> None:
+        self._places_max = places_max
+        self._begin = begin
+        self._queue: FairQueue[Job] = FairQueue()
+        self._taken = 0
+
+    def __len__(self) -> int:
+        """The number of jobs that wait or have a place."""
+        return self._taken + len(self._queue)
+
+    def add(self, job: Job) -> None:
+        """Let a job wait for a place, which it may receive at once."""
+        self._queue.add(job)
+        self._fill()
+
+    def withdraw(self, job: Job) -> bool:
+        """Remove a job that waits; return whether it did."""
+        return self._queue.remove(job)
+
+    def free(self) -> None:
+        """Pass on the place of a job that has ended."""
+        self._taken -= 1
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._places_max is None or self._taken < self._places_max:
+            job = self._queue.take()
+            if job is None:
+                return
+            self._taken += 1
+            self._begin(job)

@@ -1,0 +1,74 @@
+"""What a supervisor has while its block runs, and how the block ends."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+
+from opslifecycle.work.errors import WorkNotRecordedError
+from opslifecycle.work.jobs import Jobs
+from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.progress import Progress
+from opslifecycle.work.recorder import Recorder
+from opslifecycle.work.registering import Registering
+from opslifecycle.work.runner import Runner
+
+
+class Block:
+    """The block of a supervisor, in the running event loop.
+
+    Attributes:
+        jobs: The jobs that have not ended.
+        registering: The calls of `start` that have not returned.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        executor: Executor | None,
+        running_max: int | None,
+        characters_max: int,
+        patience_seconds: float,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._changed = asyncio.Event()
+        self._recorder = Recorder(lifecycle, patience_seconds)
+        self._progress = Progress(lifecycle)
+        self._runner = Runner(lifecycle, self._recorder, self._progress, executor, characters_max)
+        self.jobs = Jobs(lifecycle, self._recorder, self._runner, running_max, self._changed)
+        self.registering = Registering(lifecycle, self._recorder, self.jobs, self._changed)
+
+    async def end(self, *, cancelling: bool) -> None:
+        """Wait until all jobs have ended, then release what ran them.
+
+        Args:
+            cancelling: Whether to cancel the jobs first.
+
+        Raises:
+            CancelledError: This call was cancelled, and so were the jobs.
+        """
+        cancelled = False
+        if cancelling:
+            self.jobs.cancel_all("the supervisor's block has ended")
+        while self.jobs or self.registering:
+            self._changed.clear()
+            try:
+                await self._changed.wait()
+            except asyncio.CancelledError:
+                cancelled = True
+                self.jobs.cancel_all("the supervisor was cancelled", insist=True)
+        await self._progress.close()
+        self._runner.close()
+        self._lifecycle.close()
+        if cancelled:
+            raise asyncio.CancelledError
+
+    def raise_if_unrecorded(self) -> None:
+        """Check that the end of every job is recorded.
+
+        Raises:
+            WorkNotRecordedError: The store has refused to record some.
+        """
+        given_up = self._recorder.given_up
+        if given_up:
+            raise WorkNotRecordedError(tuple(given_up), list(given_up.values())[-1])

@@ -1,0 +1,169 @@
+"""The jobs of a supervisor that have not ended, each with the task that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from opslifecycle import ChannelClosedError, OperationId
+from opslifecycle.work.admission import Admission
+from opslifecycle.work.answers import CancelAnswer, answer, cancel_record
+from opslifecycle.work.ends import Cancel, describe
+from opslifecycle.work.errors import SupervisorClosedError
+from opslifecycle.work.job import Job, Phase
+from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.recorder import Recorder
+from opslifecycle.work.runner import Runner
+
+_ERASED = "its record was erased, or the registry was closed"
+
+
+class Jobs:
+    """The jobs of one block of a supervisor, from their registration to their end.
+
+    Args:
+        lifecycle: The calls of the registry.
+        recorder: What repeats them.
+        runner: What runs a job.
+        running_max: How many jobs run at once; None for no limit.
+        changed: Set whenever a job has ended.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        recorder: Recorder,
+        runner: Runner,
+        running_max: int | None,
+        changed: asyncio.Event,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lifecycle = lifecycle
+        self._recorder = recorder
+        self._runner = runner
+        self._changed = changed
+        self._admission = Admission(running_max, self._begin)
+        # Every job whose task has not ended, which keeps the task from being collected.
+        self._unended: set[Job] = set()
+        # The latest job of each id. A collected key may have another while the first one ends.
+        self._latest: dict[OperationId, Job] = {}
+        # Why all jobs are cancelled; None as long as they are not.
+        self._closing: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._unended)
+
+    def find(self, id: OperationId) -> Job | None:
+        """Return the job of an id that has not ended."""
+        return self._latest.get(id)
+
+    def check_open(self) -> None:
+        """Check that jobs can be added.
+
+        Raises:
+            SupervisorClosedError: All jobs are being cancelled.
+        """
+        if self._closing is not None:
+            raise SupervisorClosedError
+
+    # Running ------------------------------------------------------------------------------------
+
+    def add(self, job: Job) -> None:
+        """Run a registered job once there is room, unless all jobs are being cancelled."""
+        job.watch = self._lifecycle.watch(job.id)
+        self._latest[job.id] = job
+        self._unended.add(job)
+        job.watch.add_done_callback(lambda: self._record_ended(job))
+        if self._closing is None:
+            self._admission.add(job)
+        else:
+            self._end_unstarted(job, self._closing)
+
+    def _begin(self, job: Job) -> None:
+        job.phase = Phase.STARTING
+        self._spawn(job, self._runner.run(job), has_place=True)
+
+    def _spawn(self, job: Job, steps: Coroutine[Any, Any, None], *, has_place: bool) -> None:
+        if self._loop.is_closed():
+            # Nothing runs there any more; the next process recovers the record as interrupted.
+            steps.close()
+            return
+        task = self._loop.create_task(steps, context=job.context)
+        job.task = task
+        task.add_done_callback(lambda task: self._task_ended(job, task, has_place))
+
+    def _task_ended(self, job: Job, task: asyncio.Task[None], has_place: bool) -> None:
+        error = None if task.cancelled() else task.exception()
+        if job.phase is not Phase.ENDED:
+            if error is None:
+                # Cancelled before its first step, when its loop is shut down for instance.
+                steps = self._runner.record_end(job, Cancel("its task was cancelled"))
+                self._spawn(job, steps, has_place=has_place)
+                return
+            self._recorder.given_up[str(job.id)] = describe(error).partition("\n")[0]
+            job.phase = Phase.ENDED
+        self._unended.discard(job)
+        if self._latest.get(job.id) is job:
+            del self._latest[job.id]
+        job.wake_listeners()
+        self._changed.set()
+        if has_place:
+            self._admission.free()
+
+    # Ending -------------------------------------------------------------------------------------
+
+    async def end(self, id: OperationId, reason: str | None) -> CancelAnswer:
+        """End an operation, and its work if it has a job here; return once both have ended."""
+        job = self._latest.get(id)
+        if job is None or job.phase is Phase.ENDED:
+            return await cancel_record(self._lifecycle, id, reason)
+        return await self.end_job(job, reason)
+
+    async def end_job(self, job: Job, reason: str | None) -> CancelAnswer:
+        """End a job and its record; return once both have ended."""
+        was_done = job.watch.done()
+        if not was_done:
+            self._cancel(job, reason)
+        return await answer(job.watch, was_done)
+
+    def cancel_all(self, reason: str, *, insist: bool = False) -> None:
+        """Ask all jobs to end, also those that are added later."""
+        self._closing = reason
+        for job in list(self._unended):
+            self._cancel(job, reason, insist=insist)
+
+    def _cancel(self, job: Job, reason: str | None, *, insist: bool = False) -> None:
+        if self._admission.withdraw(job):
+            self._end_unstarted(job, reason)
+        else:
+            job.cancel(reason, insist=insist)
+
+    def _end_unstarted(self, job: Job, reason: str | None) -> None:
+        job.cancel_requested, job.cancel_reason = True, reason
+        job.phase = Phase.RECORDING
+        self._spawn(job, self._runner.record_end(job, Cancel(reason)), has_place=False)
+
+    def _record_ended(self, job: Job) -> None:
+        """Note that a record has ended. Called in any thread."""
+        if job.phase in (Phase.RECORDING, Phase.ENDED):
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._stop_without_record, job)
+        except RuntimeError:
+            # A closed loop runs no work any more.
+            if not self._loop.is_closed():
+                raise
+
+    def _stop_without_record(self, job: Job) -> None:
+        """End work whose record another caller has ended, or erased."""
+        if job.phase in (Phase.RECORDING, Phase.ENDED):
+            return
+        try:
+            job.watch.value()
+        except ChannelClosedError:
+            # Erased, or the registry was closed; recording the end shows which.
+            self._cancel(job, _ERASED)
+            return
+        job.record_is_over = True
+        self._cancel(job, None)

@@ -1,0 +1,122 @@
+"""Registers the operations of jobs, those with a key once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeAlias
+
+from opslifecycle import OperationCompletionWatch, OperationId, OperationNotFoundError
+from opslifecycle.work.cancelling import unbroken
+from opslifecycle.work.job import Job
+from opslifecycle.work.jobs import Jobs
+from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.recorder import Recorder
+
+#: What a key has: the watch of its operation, and its job if that has not ended.
+Found: TypeAlias = tuple[OperationCompletionWatch, Job | None]
+
+
+class Registering:
+    """The calls of `start` that have not returned.
+
+    Args:
+        lifecycle: The calls of the registry.
+        recorder: What erases operations whose handle no caller receives.
+        jobs: Where registered jobs run.
+        changed: Set whenever a call returns.
+    """
+
+    def __init__(
+        self, lifecycle: Lifecycle, recorder: Recorder, jobs: Jobs, changed: asyncio.Event
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._recorder = recorder
+        self._jobs = jobs
+        self._changed = changed
+        self._count = 0
+        # Those with a key can be waited for by others of the same key.
+        self._keys: dict[OperationId, asyncio.Future[None]] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    async def register(self, job: Job) -> None:
+        """Register the operation of a job without a key, and add the job.
+
+        Raises:
+            CancelledError: This call was cancelled; the operation is erased.
+        """
+        self._count += 1
+        try:
+            await self._lifecycle.register(job.id, job.label)
+            self._jobs.add(job)
+        except asyncio.CancelledError:
+            # Whether it was registered is unknown; no other caller has its id.
+            await self._discard(job)
+            raise
+        finally:
+            self._count -= 1
+            self._changed.set()
+
+    async def register_once(self, job: Job) -> Found:
+        """Register the operation of a job with a key, or find the one that the key has already.
+
+        Returns:
+            The operation's watch, and its job if that has not ended.
+
+        Raises:
+            SupervisorClosedError: All jobs are being cancelled.
+            CancelledError: This call was cancelled; what it has registered is erased.
+        """
+        self._count += 1
+        try:
+            while True:
+                earlier = self._keys.get(job.id)
+                if earlier is not None:
+                    # Another call is registering it, and may fail or be cancelled.
+                    await asyncio.wait([earlier])
+                    continue
+                found = self._find(job.id)
+                if found is not None:
+                    return found
+                self._jobs.check_open()
+                if await self._try(job):
+                    return job.watch, job
+        finally:
+            self._count -= 1
+            self._changed.set()
+
+    def _find(self, id: OperationId) -> Found | None:
+        job = self._jobs.find(id)
+        if job is not None and not job.watch.done():
+            return job.watch, job
+        # What has ended may be collected already, while its task is about to end.
+        try:
+            return self._lifecycle.watch(id), None
+        except OperationNotFoundError:
+            return None
+
+    async def _try(self, job: Job) -> bool:
+        """Register a job; return False if another supervisor of the registry was faster."""
+        done = self._keys[job.id] = asyncio.get_running_loop().create_future()
+        # To its end, because the id may be of another supervisor: only what this call has
+        # registered may be erased.
+        registering = asyncio.ensure_future(self._lifecycle.register(job.id, job.label))
+        try:
+            await unbroken(registering)
+            self._jobs.add(job)
+        except self._lifecycle.taken:
+            return False
+        except asyncio.CancelledError:
+            # Registering itself is cancelled only when the loop shuts down.
+            if not registering.cancelled() and registering.exception() is None:
+                await self._discard(job)
+            raise
+        finally:
+            del self._keys[job.id]
+            done.set_result(None)
+        return True
+
+    async def _discard(self, job: Job) -> None:
+        """Erase an operation whose handle no caller receives."""
+        await self._recorder.record(job, self._lifecycle.discard, job.id)
