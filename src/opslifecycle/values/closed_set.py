@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 
 class ClosedSet(Enum):
     """Base of a closed set: values are the stored snake_case spelling, the order never changes.
 
-    `generated_variant` is the PascalCase spelling. Members are singletons and hash by identity: the
-    hash of Enum runs Python code at every look-up.
+    A member is declared by its spelling, or by a tuple of its spelling and its properties, in the
+    order of the class's annotations. `generated_variant` is the PascalCase spelling. Members are
+    singletons and hash by identity: the hash of Enum runs Python code at every look-up.
     """
 
     _value_: str
@@ -18,8 +19,17 @@ class ClosedSet(Enum):
     #: The durable spelling: what `value` gives, read without running Python.
     wire: str
 
+    def __new__(cls, wire: str, *properties: Any) -> Self:
+        """Create a member from its stored spelling and its properties."""
+        member = object.__new__(cls)
+        member._value_ = wire
+        return member
+
     def __init__(self, wire: str, *properties: Any) -> None:
         self.wire = wire
+        if properties:
+            for name, value in zip(type(self).__annotations__, properties, strict=True):
+                setattr(self, name, value)
 
     __hash__ = object.__hash__
 
