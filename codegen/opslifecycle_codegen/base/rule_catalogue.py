@@ -1,7 +1,7 @@
-"""The rules of the compiler: what each means, and which can be waived.
+"""The rules of the compiler: the meaning of each, and whether it can be waived.
 
-A waivable finding is a judgement, not a contradiction. A machine waives it under `waivers`, with
-the name of what it is about and the reason.
+A waivable rule finds probable mistakes, not contradictions. A machine waives a finding under
+`waivers`, with the name of its subject and the reason.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A machine in words: what is allowed where, and what each action needs and does."""
+"""Describe a machine: the legal actions by status, and each action's guards and updates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opslifecycle_codegen.ir.program import Check, Command, Program
 
 
 def explained(program: Program) -> str:
-    """Return the whole machine."""
+    """Return the description of the whole machine."""
     machine = program.machine
     lines = [
         f"{machine.machine}, version {machine.version}: {line(machine.summary)}",
@@ -38,7 +38,7 @@ def explained(program: Program) -> str:
 
 
 def explained_status(program: Program, status: str) -> str:
-    """Return one status: what is allowed in it, and what each other action is refused with."""
+    """Describe one status: its legal actions, and the error of each other action."""
     lines = _status_lines(program, status)
     for action in program.actions:
         if status in action.from_statuses:
@@ -99,7 +99,7 @@ def _command_lines(program: Program, command: Command) -> list[str]:
 
 
 def _outcome(outcome: Expression) -> str:
-    """Return an outcome; of the status itself only the word."""
+    """Return an outcome in the machine's notation; a status alone is its word."""
     return outcome.word if isinstance(outcome, Member) else notation(outcome)
 
 
@@ -110,7 +110,7 @@ def _need(check: Check) -> str:
 
 
 def _of_status(action: Command) -> Iterator[str]:
-    """Return the error of the test of the status."""
+    """Return the error of the built-in test of the status."""
     return (check.error for check in action.guards if check.guard == LEGAL_STATUS)
 
 

@@ -1,4 +1,4 @@
-"""The commands `verify` and `export`: search scenarios, ask SPIN, print for other tools."""
+"""The commands `verify` and `export`: search scenarios, compare with SPIN, export models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LANGUAGES = {"promela": promela, "tla": tla}
 
 
 def verify(machines: Sequence[Compiled], options: argparse.Namespace) -> list[str]:
-    """Search the scenarios of machines; print the results, and return and print the faults."""
+    """Search the scenarios of machines; print results and violations, return the violations."""
     wrong = [text for each in machines for text in _verified(each, options)]
     for text in wrong:
         print(text)
@@ -70,7 +70,7 @@ def _verified(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
 
 
 def _shown(program: Program, source: str) -> list[str]:
-    """Prove properties for any number of records and print the result; return the faults."""
+    """Prove properties for any number of records; print the result, return the failures."""
     try:
         shown = induction(program)
     except ImportError:
@@ -86,9 +86,9 @@ def _shown(program: Program, source: str) -> list[str]:
 
 
 def compared_with_spin(scenario: Scenario, found: Found, source: str) -> tuple[str, list[str]]:
-    """Have SPIN count the states of a scenario; return a line to print, and the faults.
+    """Count the states of a scenario with SPIN; return a line to print, and the differences.
 
-    SPIN takes no states as one, so where the search did, it is made again without.
+    SPIN does not merge symmetric states. A search that did is repeated without symmetry.
     """
     programs = spin.find()
     if programs is None:
@@ -102,7 +102,7 @@ def compared_with_spin(scenario: Scenario, found: Found, source: str) -> tuple[s
     if counted.broken is not None:
         told = f"SPIN {counted.version} finds {counted.broken} broken"
         return told, [f"{source}: {scenario.name}: {told}, the search does not"]
-    # One state of the model stands for all that are past a bound.
+    # One state of the model represents all states beyond a bound.
     states = counted.states - bool(found.beyond)
     told = f"SPIN {counted.version} finds {states} states, the search {found.states}"
     if found.symmetry is NOTHING_SWAPPED:

@@ -1,4 +1,4 @@
-"""What a machine does, as facts that two versions of it can be compared by."""
+"""The behaviour of a machine as facts, by which two versions are compared."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from opslifecycle_codegen.ir.program import Assignment, Command, Program
 
 @frozen
 class Fact:
-    """Something that a machine says, and the rules by which its changes are told.
+    """One declaration of a machine, and the rules that report its changes.
 
-    An empty rule stands for a change that another fact tells already.
+    An empty rule means that another fact reports the change.
     """
 
     subject: str
@@ -27,7 +27,7 @@ class Fact:
 
 
 def behaviour_changes(old: Program, new: Program) -> list[Change]:
-    """Return what callers would notice, beside what the locks tell."""
+    """Return the changes that callers notice, except those that the locks show."""
     before = {fact.subject: fact for fact in _facts(old)}
     after = {fact.subject: fact for fact in _facts(new)}
     found = []
@@ -50,7 +50,7 @@ def _facts(program: Program) -> Iterator[Fact]:
     machine = program.machine
     checks = {check.guard: check for command in _guarded(program) for check in command.guards}
     for name, check in checks.items():
-        # The statuses from which an action is legal stand for the test of the status.
+        # The legal statuses of an action represent its test of the status.
         if name and name != LEGAL_STATUS:
             yield Fact(f"the guard {name}", check.condition, "", "", "guard-changed")
     for name, rejection in machine.errors.items():
@@ -117,7 +117,7 @@ def _updates(updates: tuple[Assignment, ...]) -> str:
 
 
 def _methods(program: Program) -> Iterator[Fact]:
-    """Public methods with their parameters."""
+    """Return the public methods with their parameters."""
     machine = program.machine
     signatures: dict[str, str] = {}
     for method, words in machine.create.methods.items():

@@ -1,4 +1,4 @@
-"""What changed between two locks, and whom each change breaks."""
+"""The changes between two locks, and whom each change breaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SOURCE = "breaking-source"
 PERSISTED = "breaking-persisted"
 BEHAVIOUR = "breaking-behaviour"
 
-#: The rules that changes are told by, each with whom such a change breaks.
+#: The rules that report changes, each with whom such a change breaks.
 RULES = {
     "member-added": COMPATIBLE,
     "member-removed": PERSISTED,
@@ -66,7 +66,7 @@ RULES = {
 
 @frozen
 class Change:
-    """One difference, by its rule."""
+    """One difference between two versions, with its rule."""
 
     rule: str
     text: str
@@ -77,7 +77,7 @@ class Change:
 
     @property
     def breaking(self) -> bool:
-        """Whether somebody has to act on the change."""
+        """Whether the change breaks stored data or callers."""
         return self.kind != COMPATIBLE
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ class Change:
 
 
 def changes(old: Lock, new: Lock) -> list[Change]:
-    """Return the differences between two locks, in the order of what was there before."""
+    """Return the differences between two locks, in the order of the older one."""
     found: list[Change] = []
     for name, members in old["closed_sets"].items():
         found += _closed_set(name, members, new["closed_sets"].get(name))
@@ -111,7 +111,7 @@ def changes(old: Lock, new: Lock) -> list[Change]:
 
 
 def _messages(old: Lock, new: Lock) -> list[Change]:
-    """What changed in what outbox messages say; an argument that is new is just not there."""
+    """Return changes of the arguments of outbox messages; stored ones simply lack a new argument."""
     found: list[Change] = []
     for name, members in old["sets"].items():
         found += _closed_set(f"the outbox's {name}", members, new["sets"].get(name, []))

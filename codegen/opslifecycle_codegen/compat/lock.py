@@ -1,4 +1,4 @@
-"""The lock: what is on users' disks, as closed sets, spellings and field types."""
+"""The lock: the closed sets, spellings and field types of data that may be stored."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import Type, optional
 
 FORMAT = 2
-#: How the files of locks end.
+#: The ending of lock file names.
 SUFFIX = ".lock.json"
 
 
-#: A lock as JSON data, of any format that was ever written.
+#: A lock as JSON data, in any format that a release has written.
 Lock = dict[str, Any]
 
 
@@ -62,9 +62,9 @@ def lock_of(program: Program, digest: str) -> Lock:
 
 
 def _stored(program: Program) -> dict[str, dict[str, str]]:
-    """Return the fields that a store keeps of a record and of the registry; none without a store.
+    """Return the stored fields of a record and of the registry; none for a machine without a store.
 
-    What a record can do without, because it begins with something, counts as optional here.
+    A field with an initial value is optional here, because a record can be read without it.
     """
     recovery, machine, symbols = program.recovery, program.machine, program.symbols
     if recovery is None:
@@ -78,7 +78,7 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
     registry = {}
     for name in (*machine.settings, *machine.registry):
         if name not in recovery.fields:
-            # Every one of them has a value to start with.
+            # Every field of the registry has an initial value.
             registry[str(name)] = f"{symbols.registry_fields[name].required} | None"
     return {"fields": fields, "registry": registry}
 
@@ -89,7 +89,7 @@ def dump(lock: Lock) -> str:
 
 
 def load(text: str, path: str) -> Lock:
-    """Return a lock read back; InvalidLockError says what is wrong with it."""
+    """Return the lock in a text; raises InvalidLockError with the reason if it is invalid."""
     try:
         lock = json.loads(text)
     except ValueError as error:
@@ -103,13 +103,13 @@ def load(text: str, path: str) -> Lock:
         raise InvalidLockError(f"{path}: the lock lacks 'terminal_statuses'")
     if not isinstance(lock.get("version"), int):
         raise InvalidLockError(f"{path}: the lock lacks 'version'")
-    # Locks of machines whose messages were not noted yet.
+    # Older locks lack the arguments of messages.
     lock.setdefault("messages", {"sets": {}, "arguments": {}})
     return lock
 
 
 def outputs(lock: Lock, path: str) -> dict[PurePosixPath, str]:
-    """Return what the project's own templates printed last: each file with its digest."""
+    """Return the digests of the files that the project's own templates printed, by path."""
     found = lock.get("outputs", {})
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise InvalidLockError(f"{path}: 'outputs' are no files with their digests")

@@ -1,6 +1,6 @@
-"""Stage 2, parse: the tree of nodes to the classes of `model`, which are the grammar.
+"""Stage 2, parse: a tree of nodes to the classes of `model`, which are the grammar.
 
-Every mistake is reported at its place and parsing goes on, so that one run shows them all.
+Each error is reported at its location and parsing continues, so that one run reports all errors.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def is_name(text: str) -> bool:
 
 
 class _Missing:
-    """Stands where a mistake was reported; it fails no further check."""
+    """The value of a node with a reported error; it passes every further check."""
 
 
 _MISSING: Any = _Missing()
 
 
 def parse(root: Mapping, diagnostics: Diagnostics) -> model.Machine:
-    """Return the machine that a tree declares; raises InvalidMachineError if it declares none."""
+    """Return the machine that a tree declares; raises InvalidMachineError for errors."""
     machine = _Parser(diagnostics).declared(root, model.Machine, "a machine")
     if not isinstance(machine, model.Machine):
         raise InvalidMachineError(diagnostics.findings)
@@ -55,7 +55,7 @@ class _Parser:
         self._diagnostics = diagnostics
 
     def value(self, node: Node, kind: Any, what: str) -> Any:
-        """Return a node read as `kind`, an annotation of a field in `model`."""
+        """Return a node parsed as `kind`, an annotation of a field in `model`."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union) and type(None) in arguments:
             kind = next(each for each in arguments if each is not type(None))
@@ -81,7 +81,7 @@ class _Parser:
         return self._text(node, kind, what)
 
     def declared(self, node: Node, kind: Any, what: str) -> Any:
-        """Return a mapping read as a class of `model`; its fields are the keys."""
+        """Return a mapping parsed as a class of `model`, whose fields are the keys."""
         if kind.shorthand and isinstance(node, Scalar):
             name, annotation = next(
                 (name, annotation)
@@ -184,7 +184,7 @@ class _Parser:
 
 @cache
 def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
-    """Name, annotation and whether it takes the rest, for each field that is a key."""
+    """Yield name and annotation of each field that is a key, and whether it holds all other keys."""
     hints = typing.get_type_hints(kind)
     return [
         (field.name, hints[field.name], bool(field.metadata.get("rest")))

@@ -1,8 +1,8 @@
-"""Stage 1, read: YAML text to a tree of nodes with their places, and nothing YAML would guess.
+"""Stage 1, read: YAML text to a tree of nodes with locations, without implicit conversions.
 
-The tree is built from parser events, without recursion, so that hostile nesting costs nothing. What
-YAML 1.1 would quietly turn into something else (`on`, `010`, `1:30`) is refused, and so are
-anchors, tags and duplicate keys: a machine says what it says.
+The tree is built from parser events, without recursion, so that deep nesting cannot exhaust the
+stack. Values that YAML 1.1 converts implicitly (`on`, `010`, `1:30`) are errors, and so are
+anchors, tags and duplicate keys.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _GUESSED_NULL = re.compile(r"~|Null|NULL")
 
 @frozen
 class Scalar:
-    """A single value; `plain` says that it stood there without quotes."""
+    """A single value; `plain` if it is written without quotes."""
 
     mark: Location
     text: str
@@ -57,7 +57,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def read(source: bytes, path: str) -> Mapping:
-    """Return the tree of one machine file; raises InvalidMachineError with every mistake found."""
+    """Return the tree of one machine file; raises InvalidMachineError with all errors."""
     diagnostics = Diagnostics()
     start = Location(path, 1, 1)
     if len(source) > SOURCE_BYTES_MAX:
@@ -69,7 +69,7 @@ def read(source: bytes, path: str) -> Mapping:
         root = _Builder(path, diagnostics).build(text, _Loader)
     except yaml.MarkedYAMLError as error:
         if "maximum nesting depth" in str(error.problem):
-            # The quick parser reads far ahead before it tells anything; the other one does not.
+            # libyaml reads ahead before it reports an error; the Python parser does not.
             _Builder(path, diagnostics).build(text, yaml.SafeLoader)
             diagnostics.stop_if_any()
         at = error.problem_mark or error.context_mark
@@ -119,7 +119,7 @@ def _syntax_hint(problem: str) -> str:
 
 
 def plain_data(node: Node) -> Any:
-    """Return a tree as JSON data, without places and comments."""
+    """Return a tree as JSON data, without locations."""
     if isinstance(node, Scalar):
         return node.text
     if isinstance(node, Mapping):
@@ -135,7 +135,7 @@ class _Builder:
         self._diagnostics = diagnostics
         self._open: list[Sequence | Mapping] = []
         self._keys: list[Scalar | None] = []
-        #: The keys of each open mapping by their text.
+        #: The keys of each open mapping, by their text.
         self._known: list[dict[str, Scalar]] = []
         self._root: Node | None = None
         self._documents = 0
