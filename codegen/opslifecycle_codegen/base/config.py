@@ -53,7 +53,7 @@ class MachineConfig:
 
 
 def load_config(pyproject: Path) -> list[MachineConfig]:
-    """Return the machines of a project; raises InvalidConfigError for errors, or if none is configured."""
+    """Return the machines of a project; raises InvalidConfigError for errors or if it has none."""
     text = _text(pyproject)
     place = _Place(pyproject, text)
     try:

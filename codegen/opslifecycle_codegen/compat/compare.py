@@ -111,7 +111,7 @@ def changes(old: Lock, new: Lock) -> list[Change]:
 
 
 def _messages(old: Lock, new: Lock) -> list[Change]:
-    """Return changes of the arguments of outbox messages; stored ones simply lack a new argument."""
+    """Return changes of the arguments of outbox messages; stored ones may lack a new argument."""
     found: list[Change] = []
     for name, members in old["sets"].items():
         found += _closed_set(f"the outbox's {name}", members, new["sets"].get(name, []))

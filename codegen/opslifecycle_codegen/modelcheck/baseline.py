@@ -1,4 +1,4 @@
-"""The baseline: committed figures of a verification, so that a review shows a change of them."""
+"""The baseline: committed figures of a verification, so that a review shows when they change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(path: Path) -> Baseline:
 
 
 def printed(known: Baseline, found: list[Found], scenarios: list[str]) -> str:
-    """Return the text of a baseline: new figures, and the known ones of other scenarios."""
+    """Return the text of a baseline: the new figures, and the committed ones of other scenarios."""
     now = {each.scenario.name: each.figures() for each in found}
     figures = {
         name: now.get(name, known.get(name)) for name in scenarios if {**known, **now}.get(name)

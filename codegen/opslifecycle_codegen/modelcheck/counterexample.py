@@ -1,4 +1,4 @@
-"""A counterexample as text, call by call with the changes of each, and as a failing test."""
+"""Print a counterexample: as text, call by call with the changes of each, and as a failing test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_METHODS = {
 
 
 def counterexample(violation: Violation) -> str:
-    """Return a violation in words: the calls, and what each of them changed."""
+    """Return the text of a violation: the calls, and the changes of each."""
     scenario = violation.scenario
     count = len(violation.calls)
     lines = [f"{scenario.name}: {violation.property} does not hold after {count} calls"]
@@ -43,7 +43,7 @@ def counterexample(violation: Violation) -> str:
 
 
 def told(call: Call) -> str:
-    """Return one call, as short as it can be told."""
+    """Return the shortest text of one call."""
     given = [call.id] if call.id is not None else []
     for name, value in call.arguments:
         if isinstance(value, tuple) and name != "ids":
@@ -58,7 +58,7 @@ def told(call: Call) -> str:
 
 
 def _changes(program: Program, before: State, after: State) -> Iterator[str]:
-    """Yield what differs between two states."""
+    """Yield the differences between two states."""
     fields = program.symbols.registry_fields
     for name, old, new in zip(fields, before.registry, after.registry, strict=True):
         if old != new:
@@ -79,9 +79,9 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
 
 
 def source_of_test(violation: Violation, module: str) -> str | None:
-    """Return a test of the generated registry that fails as long as the property is broken.
+    """Return a test of the generated registry that fails while the property is violated.
 
-    None for a property that no single state shows, and for a way on which a wait is given up.
+    None for a property that no single state violates, and for a path on which a wait is dropped.
     """
     scenario = violation.scenario
     program, ids = scenario.interpreter.program, scenario.interpreter.ids
@@ -133,7 +133,7 @@ def _python_call(program: Program, call: Call) -> str:
 
 
 def python_of(program: Program, type: Type, value: Value) -> str:
-    """Return the expression that makes a value."""
+    """Return the Python expression of a value."""
     inner, symbols = type.required, program.symbols
     if value is None or isinstance(value, bool | int | float):
         return repr(value)

@@ -1,4 +1,4 @@
-"""Expressions carried out: the tree of each becomes a function of the names it may use.
+"""Evaluate expressions: each tree becomes a function of the names that it may use.
 
 The values are plain (`state.Value`); a record is a tuple of its fields behind id and status.
 """
@@ -20,7 +20,7 @@ from opslifecycle_codegen.modelcheck.state import Value
 
 Names = dict[str, Value]
 Function = Callable[[Names], Value]
-#: A field that a constructor sets: its place, the names of all fields, and its value by theirs.
+#: A field that a constructor sets: its index, the names of all fields, and its value by theirs.
 _Setting = tuple[int, tuple[str, ...], Function]
 
 _COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
@@ -41,29 +41,29 @@ _FUNCTIONS: dict[str, Callable[[Iterator[Value]], Value]] = {
 
 @frozen
 class Term:
-    """What a tree became: its function, and whether it is read of a record."""
+    """A compiled tree: its function, and whether it reads a record."""
 
     of: Function
     of_record: bool = False
-    #: Where it is read: a name, or a field of a type.
+    #: The source that it reads: a name, or a field of a type.
     source: str | tuple[str, str] = ""
 
 
 class Evaluator:
-    """Turns the expressions of one machine into functions, and notes what they look at."""
+    """Compiles the expressions of one machine to functions, and records which fields they read."""
 
     def __init__(self, program: Program, layouts: Layouts) -> None:
         self._program = program
         self._layouts = layouts
-        #: Fields of values that an expression looks at: (type, field); and where in a record.
+        #: Fields of values that an expression reads: (type, field); and their index in a record.
         self.looked_at: set[tuple[str, str]] = set()
         self.looked_at_in_records: set[tuple[str, str]] = set()
         self._settings: dict[str, list[_Setting]] = {}
-        #: Names that are looked at, and not just handed on whole.
+        #: Names whose values are inspected, not only passed on.
         self.names_looked_at: set[str] = set()
-        #: Names and fields whose texts or identifiers are compared with others.
+        #: Names and fields whose texts or ids are compared with others.
         self.compared: set[str | tuple[str, str]] = set()
-        #: Closed sets of which a member is named, or told from the others by a property.
+        #: Closed sets of which an expression names a member, or reads a property.
         self.told_apart: set[str] = set()
 
     def function(self, tree: Expression, *, whole: bool = False) -> Function:
@@ -71,7 +71,7 @@ class Evaluator:
 
         Args:
             tree: The expression.
-            whole: Whether a name alone is looked at, too, and not just handed on.
+            whole: Whether a name alone counts as inspected, and not only as passed on.
         """
         if whole or not isinstance(tree, nodes.Name | nodes.Construct):
             self._note_names(tree)
@@ -136,7 +136,7 @@ class Evaluator:
     def _field(self, tree: nodes.Field) -> Term:
         layouts, field = self._layouts, tree.name
         if isinstance(tree.base, nodes.Name) and tree.type.kind == "counts":
-            # The cursors before and after a step are no fields of the registry in a state.
+            # In a state, the cursors before and after a step are not fields of the registry.
             path = f"{tree.base.name}.{field}"
             return Term(lambda names: names[path])
         base = self._term(tree.base)
@@ -155,7 +155,7 @@ class Evaluator:
         return Term(lambda names: of(names)[place], base.of_record, source)
 
     def _of_variant(self, union: Type, field: str, base: Term) -> Term:
-        """Return a field of a variant, or the tag: which variant it is shows only now."""
+        """Return a field of a variant, or the tag; the variant is known at evaluation alone."""
         of, tags = base.of, self._layouts.tags(union, field)
         if tags is not None:
             kinds, _ = tags
@@ -196,7 +196,7 @@ class Evaluator:
         raise TypeError(type(tree).__name__)
 
     def _noted(self, *trees: Expression) -> list[Function]:
-        """Return the functions of what is compared, and note which texts and ids are."""
+        """Return the functions of compared operands, and record compared texts and ids."""
         terms = [self._term(tree) for tree in trees]
         for tree, term in zip(trees, terms, strict=True):
             if tree.type.required.kind in ("id", "str", "name"):
@@ -240,9 +240,9 @@ class Evaluator:
         )
 
     def _set_by_constructor(self, record: str) -> list[_Setting]:
-        """Return the fields that a constructor sets, whatever it is given."""
+        """Return the fields that a constructor always sets itself."""
         if record not in self._settings:
-            # Noted before it is complete: such a field may be of the type that it stands in.
+            # Stored before it is complete: such a field may have the type that contains it.
             found = self._settings[record] = []
             fields = tuple(self._layouts.record(record))
             for place, name in enumerate(fields):
@@ -252,7 +252,7 @@ class Evaluator:
         return self._settings[record]
 
     def _values(self, element: Expression, loops: Sequence[nodes.Loop]) -> Function:
-        """Return the values of an element for every turn of loops, one inside another."""
+        """Return the values of an element for every iteration of nested loops."""
         loop, *rest = loops
         variable = loop.variable
         if isinstance(loop.many, str):
@@ -277,7 +277,7 @@ class Evaluator:
 
 
 def _declared(type: Type) -> Type:
-    """Return the type of a value as it is declared: of a variant, its union."""
+    """Return the declared type of a value: the union of a variant."""
     return type.inner if type.kind == "variant" and type.inner is not None else type
 
 

@@ -1,7 +1,7 @@
-"""A machine's rules, carried out as the file says them: slow, and obvious.
+"""The interpreter: applies a machine's rules as the file declares them, slowly and plainly.
 
-What the generated code does is compared with this, state by state. So it shares the reading and the
-checking of machine files with the compiler, and nothing that turns them into code.
+Generated code is compared with it, state by state. It shares parsing and analysis with the
+compiler, and nothing that produces code.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Action:
 
 
 class Interpreter:
-    """Answers calls on states of one machine, with so many ids and barrier keys."""
+    """Applies calls to states of one machine, for a fixed number of ids and barrier keys."""
 
     def __init__(
         self, program: Program, ids: tuple[str, ...], keys: int, settings: Mapping[str, Value]
@@ -95,7 +95,7 @@ class Interpreter:
         recovering = program.recovery.command if program.recovery is not None else None
         given = recovering.given if recovering is not None else {}
         self._recovering_with = tuple((name, function(tree)({})) for name, tree in given.items())
-        #: The guards and updates of the commands that take one record away.
+        #: The guards and updates of the commands that remove one record.
         self._removing = {
             command.name: (clauses.guards(command.guards), clauses.updates(command.updates))
             for command in (program.rollback, program.erase)
@@ -129,11 +129,11 @@ class Interpreter:
         return State(registry, nothing, (), (), cursors, keys, tuple(False for _ in self.ids))
 
     def setting(self, name: str) -> Value:
-        """Return what a setting is in this scenario."""
+        """Return the value of a setting in this scenario."""
         return self._settings[name]
 
     def registry_place(self, name: str) -> int:
-        """Return where a field of the registry stands in a state."""
+        """Return the index of a field of the registry in a state."""
         return list(self.program.symbols.registry_fields).index(name)
 
     # Commands -----------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ class Interpreter:
         return Answer(draft.state(), effects=((id, effects),))
 
     def act(self, state: State, call: Call, name: str) -> Answer:
-        """Compile one action on one record."""
+        """Apply an action to one record."""
         action, id = self._actions[name], call.id
         assert id is not None
         names = self._names(state, id, call.arguments)
@@ -183,7 +183,7 @@ class Interpreter:
     def _acted(
         self, draft: Draft, action: _Action, names: Names, record: Fields
     ) -> tuple[Fields, tuple[str, ...]]:
-        """Return what an action does to a record, and the effects that follow."""
+        """Return the record after an action, and the effects."""
         fields = list(self.ends.update(draft, action.updates, names, list(record)))
         for place in action.stamps:
             fields[place] = 0
@@ -192,7 +192,7 @@ class Interpreter:
                 fields[1] = action.to
             effects = action.effects
         else:
-            # An outcome sees the record as its action has left it.
+            # An outcome reads the record after the action's updates.
             ended = {**names, "registry": tuple(draft.registry), self._entity: tuple(fields)}
             outcome = action.outcome(ended) if action.outcome is not None else action.to
             fields, more = self.ends.end(draft, fields, action.to, outcome)
@@ -202,7 +202,7 @@ class Interpreter:
         return changed, effects
 
     def bulk(self, state: State, call: Call) -> Answer:
-        """Return a command that ends every live record, in the order of their ids."""
+        """Apply a command that ends every live record, in the order of their ids."""
         unless, action, updates = self._bulk[call.method]
         names = {"registry": state.registry, **dict(call.arguments)}
         if unless is not None and unless(names):
@@ -259,7 +259,7 @@ class Interpreter:
         return Answer(draft.state(), value=state.ended)
 
     def advance(self, state: State, call: Call) -> Answer:
-        """Return the advance of a cursor, which never falls."""
+        """Advance a cursor, which never decreases."""
         names = {"registry": state.registry, **dict(call.arguments)}
         refusal = first_refusal(self._cursor_guards, names)
         if refusal is not None:
@@ -274,7 +274,7 @@ class Interpreter:
     # Waits --------------------------------------------------------------------------------------
 
     def watch(self, state: State, call: Call) -> Answer:
-        """Return a watch of one record; of an ended one it is answered at once."""
+        """Watch one record; the watch of a finished one is resolved at once."""
         assert call.id is not None
         names = self._names(state, call.id, ())
         refusal = first_refusal(self._watch_guards, names)
@@ -286,7 +286,7 @@ class Interpreter:
         return Answer(draft.state())
 
     def wait_for_all(self, state: State, call: Call) -> Answer:
-        """Return a barrier over some ids; over ended ones alone it is satisfied at once."""
+        """Create a barrier over some ids; one over finished records alone is satisfied at once."""
         arguments = dict(call.arguments)
         key, asked = arguments["key"], arguments["ids"]
         refusal = first_refusal(self._barrier_guards, {"registry": state.registry})
@@ -301,7 +301,7 @@ class Interpreter:
         return Answer(draft.state())
 
     def _barrier_refusal(self, state: State, key: int, asked: tuple[str, ...]) -> Refusal | None:
-        """Return what a barrier is refused with, its checks in the order of the machine."""
+        """Return the rejection of a barrier, its checks in the order of the machine."""
         declared = self.program.machine.barrier
         assert declared is not None
         for check, refused in self._barrier_refusals:
@@ -326,14 +326,14 @@ class Interpreter:
         return None if place is None else state.records[place]
 
     def drop_watch(self, state: State, call: Call) -> Answer:
-        """Nobody wants a watch any longer."""
+        """Drop a watch: its last handle is gone."""
         assert call.id is not None
         draft = Draft(state)
         draft.watched[self._places[call.id]] = False
         return Answer(draft.state())
 
     def drop_barrier(self, state: State, call: Call) -> Answer:
-        """Nobody wants a barrier any longer."""
+        """Drop a barrier: its last handle is gone."""
         arguments = dict(call.arguments)
         draft, key = Draft(state), arguments["key"]
         draft.barriers[key] = draft.barriers[key][:-1]
@@ -342,7 +342,7 @@ class Interpreter:
     # Recovery -----------------------------------------------------------------------------------
 
     def crash(self, state: State, call: Call) -> Answer:
-        """Return the end of the process, and what the next one makes of what was kept."""
+        """End the process, and recover the stored records in the next one."""
         recovery = self.program.recovery
         assert recovery is not None
         draft = self.ends.recovered(state)

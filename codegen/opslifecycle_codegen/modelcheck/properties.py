@@ -1,4 +1,4 @@
-"""The properties of a machine as functions of plain values, and those that every machine makes."""
+"""The properties of a machine as functions of plain values, and those of every machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opslifecycle_codegen.modelcheck.state import State
 OfState = Callable[[State], bool]
 OfStep = Callable[[State, State], bool]
 
-#: What is claimed of every machine, without being declared.
+#: The properties of every machine, which need no declaration.
 WATCHES_ARE_OF_THE_LIVE = "pending_watches_are_of_live_records"
 ENDS_STAND = "an_ended_record_changes_no_more"
 
@@ -32,7 +32,7 @@ class Properties:
         return [*self._of_states, *self._of_steps, WATCHES_ARE_OF_THE_LIVE, ENDS_STAND]
 
     def broken_by(self, state: State) -> str | None:
-        """Return the first property that does not hold of a state."""
+        """Return the first property that a state violates."""
         names: Names = {
             self._many: [record for record in state.records if record is not None],
             "registry": state.registry,
@@ -50,7 +50,7 @@ class Properties:
         return None
 
     def broken_between(self, before: State, after: State) -> str | None:
-        """Return the first property that does not hold of a step."""
+        """Return the first property that a step violates."""
         names = {
             "before": before.registry, "after": after.registry,
             "before.cursors": before.cursors, "after.cursors": after.cursors,

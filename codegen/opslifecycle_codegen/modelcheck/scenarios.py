@@ -1,4 +1,4 @@
-"""Scenarios: the bounds of a search. A number of ids, settings, and calls with their values."""
+"""Scenarios: the bounds of a search. A number of ids, settings, and calls with their arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
-#: How far counts go where a scenario does not say.
+#: The default bound of counts.
 COUNTS_MAX = 3
 
 Answering = Callable[[State], Answer]
@@ -46,7 +46,7 @@ class Scenario:
         return self.answers[self.calls.index(call)](state)
 
     def beyond(self, state: State) -> str | None:
-        """Return the bound that a state is past, if any: it is checked, and not gone on from."""
+        """Return the bound that a state exceeds, or None. Such a state is checked, not expanded."""
         for name, of_record, place, most in self.bounds:
             if not of_record:
                 if state.registry[place] > most:
@@ -59,7 +59,7 @@ class Scenario:
 
 
 def default_scenario(program: Program) -> property_model.Scenario:
-    """Return what a machine is proved with that declares nothing: two records, everything on."""
+    """Return the scenario of a machine without scenarios: two records, every feature."""
     mark = program.machine.mark
     return property_model.Scenario(
         mark=mark, summary=Text("Two records and everything on, by default.", mark),
@@ -84,7 +84,7 @@ def _scenario(name: str, declared: property_model.Scenario, program: Program) ->
     }  # fmt: skip
     settings |= {str(setting): _number(node) for setting, node in declared.settings.items()}
     interpreter = Interpreter(program, ids, declared.keys, settings)
-    # What properties look at is known before values are chosen.
+    # The fields that properties read are known before values are chosen.
     properties = Properties(interpreter)
     takes = {str(path): [str(w) for w in words] for path, words in declared.params.items()}
     values = Values(program, interpreter.evaluator, ids, declared.counts_max, takes)
@@ -112,7 +112,7 @@ def _number(node: Node) -> int | None:
 def _bounds(
     program: Program, declared: property_model.Scenario
 ) -> tuple[tuple[str, bool, int, int], ...]:
-    """Return how far each count goes: as declared, or as far as by default."""
+    """Return the bound of each count: the declared one, or the default."""
     entity = str(program.machine.entity)
     given = {str(path): most for path, most in declared.bounds.items()}
     bounds = []
@@ -132,7 +132,7 @@ def _bounds(
 def _calls(
     interpreter: Interpreter, values: Values, declared: property_model.Scenario
 ) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
-    """Everything that may be asked for in a scenario, with who answers it."""
+    """Return every call of a scenario, with the function that applies it."""
     program = interpreter.program
     machine, ids = program.machine, interpreter.ids
     for method, words in machine.create.methods.items():

@@ -1,4 +1,4 @@
-"""What every end does, the effects that are carried out then, and what a store keeps of it."""
+"""The effects of every end, and the stored part of a state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opslifecycle_codegen.modelcheck.state import Draft, Fields, State, Value
 
 
 class Ends:
-    """Changes drafts as the machine's steps and effects say."""
+    """Applies the machine's steps and effects to drafts."""
 
     def __init__(
         self,
@@ -65,15 +65,15 @@ class Ends:
             self._rows_max = function(program.retention.max_entries)
 
     def keep_with(self, kept: Callable[[Type, Value], Value]) -> None:
-        """Keep values in records as `kept` makes them."""
+        """Store values in records as `kept` returns them."""
         self._kept = kept
 
     def made(self, fields: Iterable[Value]) -> Fields:
-        """Return a new record of these fields, as it is kept."""
+        """Return a new record with these fields."""
         return tuple(map(self._kept, self._types, fields))
 
     def stamped(self, when: str) -> tuple[int, ...]:
-        """Return the places of the fields that take the time then; in a state all times are 0."""
+        """Return the indexes of the fields that an event stamps; in a state all times are 0."""
         return tuple(
             self._fields.index(str(name))
             for name, field in self._program.machine.fields.items()
@@ -81,13 +81,13 @@ class Ends:
         )
 
     def is_ended(self, record: Sequence[Value]) -> bool:
-        """Return whether a record's status is an end."""
+        """Return whether a record's status is final."""
         return record[1] in self._terminal
 
     def update(
         self, draft: Draft, updates: tuple[Update, ...], names: Names, fields: list[Value]
     ) -> Fields:
-        """Carry out updates, each on what the ones before it have left; return the record."""
+        """Apply updates in order, each on the results of those before it; return the record."""
         for each in updates:
             names = {**names, "registry": tuple(draft.registry)}
             if fields:
@@ -102,7 +102,7 @@ class Ends:
     def end(
         self, draft: Draft, fields: list[Value], status: str, outcome: Value
     ) -> tuple[list[Value], tuple[str, ...]]:
-        """Bring a record to an end; return it, and the effects that follow."""
+        """End a record; return it and its effects."""
         fields[1] = status
         fields[self._fields.index("terminal_outcome")] = outcome
         for place in self.stamped("terminal"):
@@ -119,7 +119,7 @@ class Ends:
     # Effects ------------------------------------------------------------------------------------
 
     def carry_out(self, draft: Draft, id: str, record: Fields, effects: Sequence[str]) -> None:
-        """Carry out the effects of one record; a machine's own are the program's business."""
+        """Apply the effects of one record; the user's program applies declared effects."""
         for effect in effects:
             if effect == "append_to_feed":
                 names = {self._entity: record}
@@ -141,7 +141,7 @@ class Ends:
                 draft.watched[self._places[id]] = False
 
     def evict(self, draft: Draft) -> None:
-        """Evict entries over the limit, up to the first that a cursor holds."""
+        """Evict entries above the limit, up to the first that a cursor has not passed."""
         retention = self._program.retention
         assert retention is not None
         while len(draft.rows) > self._rows_max({"registry": tuple(draft.registry)}):
@@ -158,7 +158,7 @@ class Ends:
                 self.erase(draft, row[-1])
 
     def erase(self, draft: Draft, id: str) -> None:
-        """Let a record go, whole."""
+        """Erase a record."""
         draft.records[self._places[id]] = None
         if id in draft.ended:
             draft.ended.remove(id)
@@ -166,7 +166,7 @@ class Ends:
     # Recovery -----------------------------------------------------------------------------------
 
     def recovered(self, state: State) -> Draft:
-        """Return what a store has kept, before anything is done to what was interrupted."""
+        """Return the stored state, before interrupted records are ended."""
         draft = Draft(state)
         for record in state.records:
             if record is not None and not self._keeps({self._entity: record}):

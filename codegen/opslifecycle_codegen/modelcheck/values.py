@@ -1,4 +1,4 @@
-"""The values that calls are tried with: all that a rule could tell apart, and one of the rest."""
+"""The arguments of calls: every value that rules distinguish, and one representative of others."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from opslifecycle_codegen.ir.types import BOOL, FLOAT, INT, NAME, STR, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
 from opslifecycle_codegen.modelcheck.state import Arguments, Value
 
-#: What stands for any text, identifier or object that no rule looks into.
+#: The representative of texts, ids and objects that no rule inspects.
 OPAQUE = "x"
-#: Another one, where a rule compares them.
+#: A second representative, where a rule compares them.
 OTHER = "y"
 
 
 class Values:
-    """The values of types, as far as rules look at them."""
+    """The values of types, as far as rules distinguish them."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Values:
         self._always = {key: evaluator.function(tree) for key, tree in program.always.items()}
 
     def arguments(self, params: Mapping[str, Type]) -> Iterator[Arguments]:
-        """Yield every combination of what a command may take."""
+        """Yield every combination of a command's arguments."""
         looked_at = self._evaluator.names_looked_at
         domains = [self.of(type, name, looked=name in looked_at) for name, type in params.items()]
         for combination in itertools.product(*domains):
@@ -44,7 +44,7 @@ class Values:
     def of(
         self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None
     ) -> list[Value]:
-        """Return the values of a type at a place; a single one if no rule looks there."""
+        """Return the values of a type for a field; a single one if no rule reads the field."""
         found = self._all(type, path, looked=looked)
         if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
             found.append(OTHER)
@@ -74,7 +74,7 @@ class Values:
         return [tuple(value) for value in self._fields(inner.name, path)]
 
     def _fields(self, record: str, path: str) -> list[list[Value]]:
-        """Return every combination of the fields of a value; what its constructor sets, it sets."""
+        """Return every combination of a value's fields; its constructor derives some of them."""
         infos = self._symbols.records[record].fields
         looked_at = self._evaluator.looked_at
         domains = [
@@ -96,7 +96,7 @@ class Values:
         return made
 
     def kept(self, type: Type, value: Value) -> Value:
-        """A value as a record keeps it: what no rule looks at in records is one and the same."""
+        """Return a value as records hold it: parts that no rule reads have one representative."""
         if value is None or type.required.kind != "record":
             return value
         record = type.required.name
@@ -109,7 +109,7 @@ class Values:
 
 
 def spelled(value: Value) -> str:
-    """Return a value as a scenario names it: a member, a number, a variant by its name, or none."""
+    """Return a value as scenarios spell it: a member, a number, a variant's name, or none."""
     if value is None:
         return "none"
     if isinstance(value, bool):

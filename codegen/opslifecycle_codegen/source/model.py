@@ -331,7 +331,7 @@ class Classifier(Declared):
 
 @frozen(kw_only=True)
 class Recovery(Declared):
-    """Persistence and recovery. Without `do`, live records stay live when a store is opened again."""
+    """Persistence and recovery. Without `do`, live records stay live when a store is reopened."""
 
     persist_if: Expr
     do: Name | None = None

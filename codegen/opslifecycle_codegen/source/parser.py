@@ -184,7 +184,7 @@ class _Parser:
 
 @cache
 def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
-    """Yield name and annotation of each field that is a key, and whether it holds all other keys."""
+    """Yield name and annotation of each field that is a key, and whether it holds other keys."""
     hints = typing.get_type_hints(kind)
     return [
         (field.name, hints[field.name], bool(field.metadata.get("rest")))

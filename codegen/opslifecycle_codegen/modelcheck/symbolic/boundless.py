@@ -1,8 +1,8 @@
-"""A world with any number of records: a few that are named, and counts of the rest.
+"""A world with any number of records: a few named ones, and counts of the others.
 
-A call changes the record that it is about and the writer of the row that is evicted for it; a
-property speaks of a few records, rows and barriers at a time. So it is enough to look at arbitrary
-ones of those: what is not named stays as it was, and only counts of it are known.
+A call changes its own record and the record of an evicted feed entry. A property reads a few
+records, entries and barriers at a time. It is therefore sufficient to model arbitrary ones of
+those: all others stay the same, and only counts of them are known.
 """
 
 from __future__ import annotations
@@ -29,63 +29,63 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     variable,
 )
 
-#: The record that a call is about, the writer of the oldest row, and two that a property speaks of.
+#: The record of the call, the record of the oldest entry, and two that a property reads.
 NAMED = 4
 
 Row = tuple[Formula, Fields, Formula]
 Barrier = tuple[Formula, list[Formula], Formula]
-#: What records are counted by: the variable that stands for each, and the tests of it.
+#: A count of records: the variable of the loop, and its tests.
 Counted = tuple[str, tuple[Expression, ...]]
 
 
 @define
 class Boundless:
-    """Named records, arbitrary rows and barriers, and how many others satisfy what."""
+    """Named records, arbitrary entries and barriers, and counts of other records."""
 
     registry: Fields
     records: list[Maybe]
-    #: Whether each row is retained, its fields and who wrote it; the first is the oldest.
+    #: Whether each entry is retained, its fields and its record; the first is the oldest.
     rows: list[Row]
     rows_count: Formula
     cursors: list[Formula]
-    #: Whether each barrier is active, which of the named it waits for, and how many others.
+    #: Whether each barrier is active, the named records that it waits for, and how many others.
     barriers: list[Barrier]
     watched: list[Formula]
-    #: How many of the rest satisfy what, by the condition.
+    #: The number of other records that satisfy a condition, by the condition.
     counted: dict[Counted, Formula] = field(factory=dict)
-    #: Which of the rest have been erased, and what was counted of them before; None if untouched.
+    #: The condition of erased other records, and the counts before; None if none was erased.
     erased: Callable[[Maybe], Formula] | None = None
     before: Boundless | None = None
 
     def copy(self) -> Boundless:
-        """Return the same, to be changed."""
+        """Return a mutable copy."""
         return Boundless(
             self.registry, list(self.records), list(self.rows), self.rows_count,
             list(self.cursors), list(self.barriers), list(self.watched), self.counted,
         )  # fmt: skip
 
     def without(self, erased: Callable[[Maybe], Formula]) -> Boundless:
-        """Return the same, to be changed, when of the rest those have been erased, too."""
+        """Return a mutable copy in which these other records are erased."""
         world = self.copy()
         world.counted, world.erased, world.before = {}, erased, self
         return world
 
 
 class Unnamed:
-    """Makes such worlds, says what is known of them, and carries out effects."""
+    """Makes such worlds, states their constraints, and applies effects."""
 
     def __init__(self, rules: Rules, valid: Callable[[Formula], bool]) -> None:
         self.rules = rules
-        #: Whether a formula holds whatever its variables are; asks a solver.
+        #: Returns whether a formula is valid; asks a solver.
         self._valid = valid
-        #: What holds of every value that was made: the range of its type.
+        #: Constraints of all values that were made: the ranges of their types.
         self.ranges: list[Formula] = []
         self._has_feed = rules.machine.feed is not None
 
     # Values -------------------------------------------------------------------------------------
 
     def fresh(self, type: Type, name: str) -> Shape:
-        """Any value of a type."""
+        """Return an arbitrary value of a type."""
         return self.rules.shapes.made(type, name, self._leaf)
 
     def _leaf(self, name: str, type: Type) -> Formula:
@@ -102,7 +102,7 @@ class Unnamed:
         return made
 
     def world(self) -> Boundless:
-        """Any world."""
+        """Return an arbitrary world."""
         rules, symbols = self.rules, self.rules.symbols
         registry = tuple(self.fresh(t, f"registry_{n}") for n, t in symbols.registry_fields.items())
         records = [
@@ -128,12 +128,12 @@ class Unnamed:
         return self._leaf(f"{name}_there", BOOL), fields, wrote
 
     def barrier(self, name: str) -> Barrier:
-        """Any barrier."""
+        """Return an arbitrary barrier."""
         members: list[Formula] = [self._leaf(f"{name}_{at}", BOOL) for at in range(NAMED)]
         return self._leaf(f"{name}_there", BOOL), members, self._leaf(f"{name}_rest", INT)
 
     def names(self, world: Boundless) -> dict[str, Shape]:
-        """Return what the names of properties stand for."""
+        """Return the bindings of the names in properties."""
         rules = self.rules
         barriers = tuple(
             (there, (Many(tuple((e, at) for at, e in enumerate(members)), _count(rest)),))
@@ -149,7 +149,7 @@ class Unnamed:
         }
 
     def _rest(self, world: Boundless) -> Callable[[Quantified], Formula]:
-        """Return how many records that are not named satisfy what is counted."""
+        """Return the number of other records that satisfy the tests of a count."""
 
         def count(tree: Quantified) -> Formula:
             (loop,) = tree.loops
@@ -158,7 +158,7 @@ class Unnamed:
         return count
 
     def _counted(self, world: Boundless, counted: Counted) -> Formula:
-        """How many of the rest satisfy tests: after an erasure as many as before, or fewer."""
+        """Return the number of other records that satisfy tests; an erasure cannot increase it."""
         if counted in world.counted:
             return world.counted[counted]
         if world.erased is None or world.before is None:
@@ -180,7 +180,7 @@ class Unnamed:
         return Maybe(True, tuple(self.fresh(type, f"any_{name}") for name, type in types.items()))
 
     def known(self, world: Boundless) -> Iterator[Formula]:
-        """Yield what holds of every world, besides the machine's own properties."""
+        """Yield the constraints of every world, besides the machine's own properties."""
         yield from self.orders(world)
         if world.rows:
             (oldest, _, by), (other, _, _), *_ = world.rows
@@ -189,7 +189,7 @@ class Unnamed:
             yield both(at_most(0, by), below(by, NAMED))
 
     def orders(self, world: Boundless) -> Iterator[Formula]:
-        """Rows are in the order of their sequences, and no more than may be retained."""
+        """Return the constraint that entries are in order of sequence and within the limit."""
         feed = self.rules.machine.feed
         if feed is None:
             return
@@ -208,7 +208,7 @@ class Unnamed:
     def carry_out(
         self, world: Boundless, record: Fields, effects: tuple[tuple[Formula, str], ...]
     ) -> None:
-        """Carry out the effects of the record that a call is about, which is the first named."""
+        """Apply the effects of the call's record, which is the first named one."""
         for when, effect in effects:
             if effect == "append_to_feed":
                 self._append(world, when, record)
@@ -227,9 +227,9 @@ class Unnamed:
         world.rows_count = plus(world.rows_count, ite(when, 1, 0))
 
     def _evict(self, world: Boundless, when: Formula) -> None:
-        """Let the oldest row go if there are too many; that one is enough has to be shown."""
+        """Evict the oldest entry above the limit; that one eviction suffices is proved."""
         full = both(when, below(self.rules.rows_max(world.registry), world.rows_count))
-        # The oldest is the one that was, or the new one where there was none.
+        # The oldest entry is the former oldest, or the new one of an empty feed.
         there, fields, by = world.rows[0]
         for new_there, new_fields, new_by in world.rows[2:]:
             fields = merged(there, fields, new_fields)
@@ -253,7 +253,7 @@ class Unnamed:
             self.erase(world, both(full, same(by, at), own.there, same(own.value, sequence)), at)
 
     def erase(self, world: Boundless, when: Formula, place: int) -> None:
-        """Let a named record go."""
+        """Erase a named record."""
         record = world.records[place]
         world.records[place] = Maybe(both(record.there, negated(when)), record.value)
 
@@ -263,7 +263,7 @@ def _count(rest: Formula) -> Callable[[Quantified], Formula]:
 
 
 def _without(barrier: Barrier, when: Formula, *, whole: bool) -> Barrier:
-    """Return a barrier without the first named; gone if that leaves nothing to wait for."""
+    """Return a barrier without the first named record; inactive if no record remains."""
     there, members, rest = barrier
     held = both(when, there, members[0])
     left = [both(members[0], negated(when)), *members[1:]]

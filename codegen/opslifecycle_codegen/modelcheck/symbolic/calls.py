@@ -1,4 +1,4 @@
-"""What each call makes of a world of formulas, and when it is not refused."""
+"""The calls of a scenario as formulas: the result of each, and its precondition."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Calls:
         self._ways = self._handlers()
 
     def made(self, world: World, call: Call) -> Formula:
-        """Change a world as a call does; return the condition under which it is not refused."""
+        """Apply a call to a world; return the condition under which it is accepted."""
         return self._ways[call.method](world, call)
 
     def _handlers(self) -> dict[str, Callable[[World, Call], Formula]]:
-        """Who makes what of each method."""
+        """Return the function that applies each method."""
         program, machine = self._rules.program, self._rules.machine
         ways: dict[str, Callable[[World, Call], Formula]] = {
             CRASH: self._crash, CRASH_DISCARDING: self._crash,
@@ -66,7 +66,7 @@ class Calls:
         return {n: self._rules.shapes.constant(t, given.get(n)) for n, t in params.items()}
 
     def _settle(self, world: World, place: int, acted: Acted, when: Formula = True) -> None:
-        """Put what an action has left in its place; its effects come afterwards."""
+        """Store the result of an action in a world, then apply its effects."""
         old = world.records[place]
         there = either(old.there, when)
         world.registry = merged(when, acted.registry, world.registry)
@@ -110,7 +110,7 @@ class Calls:
         return negated(unless)
 
     def _end_all(self, world: World, action: str, arguments: dict[str, Shape]) -> None:
-        """End every live record in the order of their ids, then carry all effects out."""
+        """End every live record in the order of their ids, then apply all effects."""
         changed = []
         for place, record in enumerate(list(world.records)):
             live = both(record.there, self._rules.is_in("live", record.value))

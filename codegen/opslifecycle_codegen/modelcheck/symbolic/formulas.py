@@ -1,4 +1,4 @@
-"""Expressions as formulas: a rule evaluated over shapes instead of values."""
+"""Expressions as formulas: rules evaluated over symbolic values."""
 
 from __future__ import annotations
 
@@ -31,22 +31,21 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
 
 @frozen
 class Many:
-    """The members of a collection, each with whether it is there.
+    """The members of a collection, each with the condition that it exists.
 
-    `rest` counts those that are not listed and satisfy what is counted, where there may be any
-    number.
+    `rest` counts unlisted members that satisfy given tests, for a collection of any size.
     """
 
     members: tuple[tuple[Formula, Shape], ...]
     rest: Callable[[nodes.Quantified], Formula] | None = None
 
 
-#: What the names of an expression stand for.
+#: The bindings of an expression's names.
 Environment = Mapping[str, Shape]
 
 
 class Formulas:
-    """Turns the expressions of a program into shapes."""
+    """Compiles the expressions of a program to symbolic values."""
 
     def __init__(self, program: Program, layouts: Layouts, shapes: Shapes) -> None:
         self._entity = str(program.machine.entity)
@@ -55,7 +54,7 @@ class Formulas:
         self._shapes = shapes
 
     def shape(self, tree: Expression, names: Environment) -> Shape:
-        """Return the shape of an expression."""
+        """Return the symbolic value of an expression."""
         match tree:
             case nodes.Literal(value=str() as text):
                 return self._shapes.text(text)
@@ -94,7 +93,7 @@ class Formulas:
 
     def _field(self, tree: nodes.Field, names: Environment) -> Shape:
         if isinstance(tree.base, nodes.Name) and tree.type.kind == "counts":
-            # The cursors before and after a step are no fields of the registry in a state.
+            # In a state, the cursors before and after a step are not fields of the registry.
             return names[f"{tree.base.name}.{tree.name}"]
         type, shape = tree.base.type.required, self.shape(tree.base, names)
         shape = _bare(shape) if shape is not None else self._shapes.zero(type)
@@ -106,7 +105,7 @@ class Formulas:
         return shape[place]
 
     def _property(self, enum: str, name: str, shape: Formula) -> Shape:
-        """Return a property of a member, of which only the number is known."""
+        """Return a property of a member that is known by its number alone."""
         table, _ = self._shapes.table(enum, name)
         *members, last = self._layouts.members(enum)
         found = table[last]
@@ -150,7 +149,7 @@ class Formulas:
         fields = list(self._layouts.record(variant))
         given = [self.shape(each, names) for each in tree.arguments]
         for place, name in enumerate(fields):
-            # The constructor sets such a field, whatever it is given.
+            # The constructor sets such a field itself.
             always = self._always.get((variant, name))
             if always is not None:
                 given[place] = self.shape(always, dict(zip(fields, given, strict=True)))
@@ -224,7 +223,7 @@ class Formulas:
         ))  # fmt: skip
 
     def _rest(self, tree: nodes.Quantified, names: Environment) -> Formula:
-        """Return how many that are not listed satisfy what is counted."""
+        """Return the number of unlisted members that satisfy the tests."""
         many = tree.loops[0].many
         if isinstance(many, str):
             return 0
@@ -234,7 +233,7 @@ class Formulas:
     def _values(
         self, element: Expression, loops: Sequence[nodes.Loop], names: Environment
     ) -> list[tuple[Formula, Shape]]:
-        """Return the values of an element for every turn of loops, each with when there is one."""
+        """Return the values of an element for every iteration of loops, each with its condition."""
         if not loops:
             return [(True, self.shape(element, names))]
         loop, *inner_loops = loops
@@ -266,7 +265,7 @@ def _compared(operator: str, one: Shape, other: Shape) -> Formula:
 
 
 def _counted(counts: Sequence[Formula], key: Formula) -> Formula:
-    """Return the count of a member, of which only the number may be known."""
+    """Return the count of a member, which may be known by its number alone."""
     if not isinstance(key, Term):
         return counts[key]
     *others, found = counts
@@ -276,7 +275,7 @@ def _counted(counts: Sequence[Formula], key: Formula) -> Formula:
 
 
 def _bare(shape: Shape) -> Shape:
-    """Return a value without its None: where there is none, a test beside it has seen to that."""
+    """Return an optional value as required: a test beside it excludes None."""
     if isinstance(shape, Maybe):
         return shape.value
     return 0 if shape is None else shape

@@ -1,8 +1,7 @@
-"""Properties proved for any number of records: they hold at first, and every call preserves them.
+"""Prove properties for any number of records: they hold initially, and every call preserves them.
 
-All properties that the logic can speak of are assumed together before a call and proved one by one
-after it. A call that could never be made would prove anything, so each is proved to be possible as
-well.
+All properties inside the logic are assumed together before a call, and proved one by one after it.
+An impossible call would preserve anything, so each call is proved possible as well.
 """
 
 from __future__ import annotations
@@ -34,26 +33,26 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
 
 IN_ORDER = "rows_are_in_order_and_not_too_many"
 _TOLD_MAX = 20
-#: Why nothing is shown of a machine whose cursors hold entries back.
+#: The reason why a machine whose cursors delay eviction is not covered.
 _HELD = "one call may evict any number of entries that cursors have held"
 
 
 @define
 class Shown:
-    """What was shown, and what was not."""
+    """The result of an induction."""
 
-    #: How many properties hold at first, and after each call.
+    #: The number of proved steps: properties of the initial state, and after each call.
     proved: int = 0
     possible: list[str] = field(factory=list)
-    #: What z3 has found a counterexample to, told with it.
+    #: Failed steps, each with the counterexample of z3.
     failed: list[str] = field(factory=list)
-    #: Properties that the logic cannot speak of, with the reason.
+    #: Properties outside the logic, with the reason.
     outside: dict[str, str] = field(factory=dict)
     properties: list[str] = field(factory=list)
 
 
 def induction(program: Program) -> Shown:
-    """Show the properties of a machine; raises ImportError where z3 is not installed."""
+    """Prove the properties of a machine; raises ImportError if z3 is not installed."""
     if program.retention is not None and program.retention.held_by_cursors:
         machine = program.machine
         properties = [
@@ -138,7 +137,7 @@ class _Induction:
         return self._rules.is_in("live", record.value)
 
     def _initial(self) -> Boundless:
-        """Return a new registry: nothing is there, and settings are anything."""
+        """Return a new registry: it is empty, with arbitrary settings."""
         rules, world = self._rules, self._world.copy()
         initial = rules.program.registry_initial
         world.registry = tuple(
@@ -158,7 +157,7 @@ class _Induction:
     def _calls(
         self,
     ) -> Iterator[tuple[str, Callable[[Boundless], Formula | tuple[Formula, Boundless]]]]:
-        """Yield every call, of the first of the named records, with any arguments."""
+        """Yield every call on the first named record, with arbitrary arguments."""
         program, machine = self._rules.program, self._rules.machine
         yield str(next(iter(machine.create.methods))), self._create
         for action in program.actions:
@@ -263,7 +262,7 @@ class _Induction:
         return advance
 
     def _wait(self, world: Boundless) -> Formula:
-        """Return a barrier over any of the named, all registered, and any number of others."""
+        """Return a barrier over some named records and any number of others."""
         _, asked, rest = self._unnamed.barrier("asked")
         known = [
             either(negated(each), record.there)
@@ -282,7 +281,7 @@ class _Induction:
         return True
 
     def _crash(self, world: Boundless) -> tuple[Formula, Boundless]:
-        """Return what the next process finds; what it ends then are steps of their own."""
+        """Return the recovered world; ending interrupted records is a step of its own."""
         rules = self._rules
 
         def erased(record: Maybe) -> Formula:
@@ -297,14 +296,14 @@ class _Induction:
 
 
 def _told(example: dict[str, str]) -> str:
-    """Return a counterexample: what is not zero in it, and not all of that."""
+    """Return the text of a counterexample: some of its values that are not zero."""
     given = [f"{name}={value}" for name, value in example.items() if value not in ("0", "False")]
     rest = len(given) - _TOLD_MAX
     return ", ".join(given[:_TOLD_MAX]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class _Nothing(dict[Counted, Formula]):
-    """Counts of a rest that is empty."""
+    """Counts of an empty set of other records."""
 
     def __contains__(self, key: object) -> bool:
         return True

@@ -20,13 +20,13 @@ _SPELLING = Spelling(
     "!",
     lambda test, then, otherwise: f"({test} -> {then} : {otherwise})",
     ("false", "true"),
-    # As much as fits into a short.
+    # The maximum of Promela's `short`.
     number_max=2**15 - 1,
 )
 
 
 def promela(scenario: Scenario, relation: Relation, source: str) -> str:
-    """Return the model, as text."""
+    """Return the text of the model."""
     every = [each for _, each in [*relation.properties, *relation.variables]] + [relation.past]
     for transition in relation.transitions:
         every += [transition.enabled, *(formula for _, formula in transition.after)]
@@ -51,11 +51,11 @@ def promela(scenario: Scenario, relation: Relation, source: str) -> str:
 
 
 def _step(transition: Transition) -> tuple[list[str], int]:
-    """Return one call as an alternative, and how many temporary variables it needs."""
+    """Return one call as an alternative, and the number of its temporary variables."""
     after = dict(transition.after)
     asserted = [(name, formula) for name, formula in transition.steps if formula is not True]
     printer = Printer(_SPELLING, [*after.values(), *(formula for _, formula in asserted)])
-    # Nothing may stand before what says whether a step is possible, so it has no shared parts.
+    # The guard of a step must be its first statement, so it has no shared parts.
     enabled = Printer(_SPELLING, []).text(transition.enabled)
     lines = [f"    :: d_step {{ !past && {enabled} -> /* {told(transition.call)} */"]
     lines += [f"      {name} = {text};" for name, text in printer.definitions]
@@ -65,7 +65,7 @@ def _step(transition: Transition) -> tuple[list[str], int]:
     for term, formula in after.items():
         text = printer.text(formula)
         if isinstance(formula, Term) and not text.startswith("t"):
-            # All are worked out before any is changed.
+            # All new values are computed before any variable changes.
             count += 1
             lines.append(f"      t{count} = {text};")
             text = f"t{count}"
@@ -74,7 +74,7 @@ def _step(transition: Transition) -> tuple[list[str], int]:
 
 
 def _check(relation: Relation) -> tuple[list[str], int]:
-    """Return what is asserted of each state, and where a state past a bound goes."""
+    """Return the assertions of each state, and the jump of a state beyond a bound."""
     printer = Printer(_SPELLING, [*(each for _, each in relation.properties), relation.past])
     lines = ["    d_step {"]
     lines += [f"      {name} = {text};" for name, text in printer.definitions]
@@ -86,7 +86,7 @@ def _check(relation: Relation) -> tuple[list[str], int]:
 
 
 def _asserted(printer: Printer, properties: Iterable[tuple[str, Formula]]) -> list[str]:
-    """Properties, each by a variable of its name, which SPIN prints if it is false."""
+    """Return the assertions of properties; SPIN prints the variable's name of a violated one."""
     return [
         line
         for name, prop in properties

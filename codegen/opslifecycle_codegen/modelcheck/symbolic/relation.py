@@ -1,4 +1,4 @@
-"""A scenario as a transition system: variables, how they begin, what each call makes of them."""
+"""A scenario as a transition system: variables, initial values, and a transition for each call."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from opslifecycle_codegen.modelcheck.symbolic.world import Effects, World
 
 @frozen
 class Transition:
-    """One call: when it is not refused, and what each variable that may change becomes."""
+    """One call: its precondition, and the new value of each variable that it may change."""
 
     call: Call
     enabled: Formula
     after: tuple[tuple[Term, Formula], ...]
-    #: What must hold between before and after, by its name.
+    #: Properties of this step, by name.
     steps: tuple[tuple[str, Formula], ...]
 
 
 @frozen
 class Relation:
-    """A transition system over whole numbers and truth values."""
+    """A transition system over integers and booleans."""
 
     variables: tuple[tuple[Term, Formula], ...]
     transitions: tuple[Transition, ...]
     properties: tuple[tuple[str, Formula], ...]
-    #: What must hold of every step, over the variables and, with a stroke behind, those after it.
+    #: Properties of every step, over variables before it and, primed, after it.
     steps: tuple[tuple[str, Formula], ...]
-    #: Holds where a count is past its bound: such a state is checked, and not gone on from.
+    #: True if a count exceeds its bound: such a state is checked, not expanded.
     past: Formula
 
 
@@ -71,7 +71,7 @@ class _Maker:
         self._calls = Calls(rules, self._effects, interpreter.ids)
 
     def _unknown(self, type: Type, name: str, stroke: str) -> Shape:
-        """Return a value of variables; what never changes is nothing, as it began."""
+        """Return a value of variables; a leaf that never changes is zero, its initial value."""
 
         def leaf(name: str, type: Type) -> Formula:
             if name in self._idle:
@@ -81,7 +81,7 @@ class _Maker:
         return self._rules.shapes.made(type, name, leaf)
 
     def _kept(self, type: Type, shape: Shape) -> Shape:
-        """Return a value as a record of a scenario keeps it: zero where no rule looks."""
+        """Return a value as a record of a scenario holds it: zero in parts that no rule reads."""
         if type.required.kind != "record" or shape is None:
             return shape
         if isinstance(shape, Maybe):
@@ -96,7 +96,7 @@ class _Maker:
         )  # fmt: skip
 
     def made(self) -> Relation:
-        """Return the whole of it."""
+        """Return the transition system."""
         initial = self._effects.leaves(self._initial())
         begins = zip(self._leaves, initial, strict=True)
         return Relation(
@@ -108,7 +108,7 @@ class _Maker:
         )
 
     def names(self) -> list[str]:
-        """Return the name of the variable that stands at each leaf, if it begins as nothing."""
+        """Return the name of the variable of each leaf that begins as zero."""
         initial = self._effects.leaves(self._initial())
         return [
             leaf.name if leaf is not None and not isinstance(value, Term) and value == 0 else ""
@@ -116,7 +116,7 @@ class _Maker:
         ]
 
     def changing(self, names: list[str]) -> set[str]:
-        """Return which of these ever become anything but what they are now."""
+        """Return the variables that some transition changes."""
         found = set()
         for call in self._scenario.calls:
             world = self._world.copy()
@@ -175,8 +175,8 @@ class _Maker:
 
 
 def _variable(leaf: Formula) -> Term | None:
-    """Return the variable that a leaf of the world's own is; None where it is known."""
+    """Return the variable of a leaf; None if its value is known."""
     while isinstance(leaf, Term) and leaf.op != "var":
-        # It stands behind the condition that its owner is there.
+        # The leaf of an optional owner is conditional on the owner's existence.
         leaf = leaf.args[-1] if leaf.op == "and" else leaf.args[1]
     return leaf if isinstance(leaf, Term) else None

@@ -1,4 +1,4 @@
-"""SPIN, where it is installed: another program counts the states of our model, and we compare."""
+"""Run SPIN on a model: an independent count of its states."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from attrs import frozen
 
-#: Told where there is nothing to run; never taken for a success.
+#: Printed if SPIN is not installed; it does not count as success.
 SKIPPED = "SKIPPED: needs spin and a C compiler (Debian: apt-get install spin gcc)"
 _DEPTH_MAX = 5_000_000
 _SECONDS_MAX = 600
 
 
 class SpinError(Exception):
-    """SPIN, or the compiler of what it has made, did not come to an end."""
+    """A failure of SPIN or of the C compiler."""
 
 
 @frozen
 class Counted:
-    """What SPIN has found: how many different states, and the first property that was broken."""
+    """The result of SPIN: the number of states, and the first violated property."""
 
     states: int
     broken: str | None
@@ -30,21 +30,21 @@ class Counted:
 
 
 def find() -> tuple[str, str] | None:
-    """Return the programs that are needed; None if one is missing."""
+    """Return the paths of SPIN and a C compiler; None if one is missing."""
     spin = shutil.which("spin")
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     return (spin, compiler) if spin and compiler else None
 
 
 def count(model: str, programs: tuple[str, str]) -> Counted:
-    """Have SPIN look at every state of a model; raises SpinError if it cannot."""
+    """Search every state of a model with SPIN; raises SpinError if it fails."""
     spin, compiler = programs
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "model.pml").write_text(model, encoding="utf-8")
         version = re.search(r"\d+(\.\d+)+", _run([spin, "-V"], folder))
         _run([spin, "-a", "model.pml"], folder)
         _run([compiler, "-O1", "-w", "-DSAFETY", "-DNOREDUCE", "-o", "pan", "pan.c"], folder)
-        # States in which nothing is possible any more are no mistake of a registry.
+        # A state without a possible call is not an error of a registry.
         told = _run(["./pan", "-E", f"-m{_DEPTH_MAX}"], folder)
     states = re.search(r"(\d+) states, stored", told)
     if states is None or "too small" in told or "out of memory" in told:

@@ -22,7 +22,7 @@ _SPELLING = Spelling(
 
 
 def tla(scenario: Scenario, relation: Relation, source: str) -> str:
-    """Return the module, as text."""
+    """Return the text of the module."""
     every: list[Formula] = [each for _, each in [*relation.properties, *relation.steps]]
     every += [relation.past, *(value for _, value in relation.variables)]
     for transition in relation.transitions:
@@ -58,7 +58,7 @@ def _defined(name: str, formula: Formula, form: str = "{}") -> list[str]:
 
 
 def _within(printer: Printer, text: str) -> str:
-    """Return a text behind the definitions that it needs."""
+    """Return a text after the definitions that it needs."""
     if not printer.definitions:
         return text
     defined = " ".join(f"{name} == {each}" for name, each in printer.definitions)
