@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
 
-.PHONY: run test coverage test-all nightly check generate docs format bench torture chaos verify-all mutate clean
+.PHONY: run test coverage test-all nightly check generate docs format bench kill-test chaos verify-all mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -72,8 +72,8 @@ mutate: $(READY)
 	$(BIN)/python -m tests.proof.artifact_mutants
 	$(BIN)/python -m tests.proof.code_mutants
 
-torture: $(READY)
-	$(BIN)/python -m tests.torture
+kill-test: $(READY)
+	$(BIN)/python -m tests.kill_test
 
 # Ten minutes of real faults on running programs, with another seed each time; keeps what was wrong.
 chaos: $(READY)

@@ -46,8 +46,8 @@ def _verified(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
         found.append(result)
         wrong += verification.wrong(result, source, machine.config.module)
         if options.spin and result.closed:
-            told, mistakes = compared_with_spin(scenario, result, str(source))
-            print(f"  {told}", flush=True)
+            comparison, mistakes = compared_with_spin(scenario, result, str(source))
+            print(f"  {comparison}", flush=True)
             wrong += mistakes
     wrong += [f"{source}: {text}" for text in verification.never(machine.program, found)]
     total = sum(result.states for result in found)
@@ -100,14 +100,16 @@ def compared_with_spin(scenario: Scenario, found: Found, source: str) -> tuple[s
     except spin.SpinError as error:
         return "SPIN failed", [f"{source}: {scenario.name}: SPIN: {error}"]
     if counted.broken is not None:
-        told = f"SPIN {counted.version} finds {counted.broken} broken"
-        return told, [f"{source}: {scenario.name}: {told}, the search does not"]
+        comparison = f"SPIN {counted.version} finds {counted.broken} broken"
+        return comparison, [f"{source}: {scenario.name}: {comparison}, the search does not"]
     # One state of the model represents all states beyond a bound.
     states = counted.states - bool(found.beyond)
-    told = f"SPIN {counted.version} finds {states} states, the search {found.states}"
+    comparison = f"SPIN {counted.version} finds {states} states, the search {found.states}"
     if found.symmetry is NOTHING_SWAPPED:
-        told += " without symmetry"
-    return told, [] if states == found.states else [f"{source}: {scenario.name}: {told}"]
+        comparison += " without symmetry"
+    return comparison, [] if states == found.states else [
+        f"{source}: {scenario.name}: {comparison}"
+    ]
 
 
 def exported(machine: Compiled, name: str, language: str) -> str:

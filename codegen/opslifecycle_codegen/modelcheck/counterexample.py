@@ -32,7 +32,7 @@ def counterexample(violation: Violation) -> str:
     lines = [f"{scenario.name}: {violation.property} does not hold after {count} calls"]
     state = scenario.interpreter.initial()
     for number, call in enumerate(violation.calls, 1):
-        lines.append(f"  {number}. {told(call)}")
+        lines.append(f"  {number}. {call_text(call)}")
         after = scenario.answer(state, call).state
         assert after is not None
         lines += [
@@ -42,7 +42,7 @@ def counterexample(violation: Violation) -> str:
     return "\n".join(lines)
 
 
-def told(call: Call) -> str:
+def call_text(call: Call) -> str:
     """Return the shortest text of one call."""
     given = [call.id] if call.id is not None else []
     for name, value in call.arguments:

@@ -25,7 +25,7 @@ from opslifecycle_codegen.modelcheck.state import (
     State,
     Value,
 )
-from opslifecycle_codegen.modelcheck.terminal_effects import Ends
+from opslifecycle_codegen.modelcheck.terminal_effects import TerminalEffects
 
 
 @frozen
@@ -54,7 +54,7 @@ class Interpreter:
         self._places = {id: place for place, id in enumerate(ids)}
         self._entity = str(program.machine.entity)
         self._clauses = clauses = Clauses(program, self.evaluator)
-        self.ends = Ends(program, self.evaluator, clauses, self._places)
+        self.ends = TerminalEffects(program, self.evaluator, clauses, self._places)
         self._fields = list(program.symbols.entity_fields)
         self._actions = {each.name: self._action(each) for each in program.actions}
         self._create()
@@ -161,7 +161,7 @@ class Interpreter:
         record = self.ends.update(draft, self._create_updates, names, made)
         draft.records[self._places[id]] = record
         effects = self.program.create.effects
-        self.ends.carry_out(draft, id, record, effects)
+        self.ends.apply_effects(draft, id, record, effects)
         return Answer(draft.state(), effects=((id, effects),))
 
     def act(self, state: State, call: Call, name: str) -> Answer:
@@ -175,7 +175,7 @@ class Interpreter:
         draft = Draft(state)
         record = names[self._entity]
         record, effects = self._acted(draft, action, names, record)
-        self.ends.carry_out(draft, id, record, effects)
+        self.ends.apply_effects(draft, id, record, effects)
         return Answer(
             draft.state(), effects=((id, effects),), ended=(id,) if action.terminal else ()
         )
@@ -223,7 +223,7 @@ class Interpreter:
             }  # fmt: skip
             changed.append((id, *self._acted(draft, action, names, record)))
         for id, record, effects in changed:
-            self.ends.carry_out(draft, id, record, effects)
+            self.ends.apply_effects(draft, id, record, effects)
         effects_of = tuple((id, effects) for id, _, effects in changed)
         return Answer(draft.state(), effects=effects_of, ended=tuple(live), value=tuple(live))
 
@@ -245,7 +245,7 @@ class Interpreter:
             return Answer(None, refusal)
         draft = Draft(state)
         record = self.ends.update(draft, updates, names, list(names[self._entity]))
-        self.ends.carry_out(draft, call.id, record, command.effects)
+        self.ends.apply_effects(draft, call.id, record, command.effects)
         return Answer(draft.state(), effects=((call.id, command.effects),))
 
     def collect(self, state: State, call: Call) -> Answer:

@@ -11,7 +11,7 @@ from opslifecycle_codegen.modelcheck.state import State
 Pair = tuple[str, int]
 
 
-class Endings:
+class Liveness:
     """The steps between states, as far as the goals that must stay reachable depend on them.
 
     A record that is removed without an end has not reached its goal, also if its id is used again.

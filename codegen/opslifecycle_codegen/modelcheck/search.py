@@ -7,7 +7,7 @@ from collections import Counter
 
 from attrs import define, field
 
-from opslifecycle_codegen.modelcheck.liveness import Endings
+from opslifecycle_codegen.modelcheck.liveness import Liveness
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.symmetry import Symmetry, symmetry_of
@@ -74,7 +74,7 @@ class Search:
         self._outside: set[State] = set()
         #: The predecessor of each state, and the call that led to it.
         self._came: list[tuple[int, int]] = []
-        self._endings = Endings(scenario)
+        self._endings = Liveness(scenario)
 
     def run(self) -> Found:
         """Search every state; stop at the first violation."""

@@ -11,7 +11,7 @@ from opslifecycle_codegen.modelcheck.guards import Clauses, Update
 from opslifecycle_codegen.modelcheck.state import Draft, Fields, State, Value
 
 
-class Ends:
+class TerminalEffects:
     """Applies the machine's steps and effects to drafts."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Ends:
 
     # Effects ------------------------------------------------------------------------------------
 
-    def carry_out(self, draft: Draft, id: str, record: Fields, effects: Sequence[str]) -> None:
+    def apply_effects(self, draft: Draft, id: str, record: Fields, effects: Sequence[str]) -> None:
         """Apply the effects of one record; the user's program applies declared effects."""
         for effect in effects:
             if effect == "append_to_feed":

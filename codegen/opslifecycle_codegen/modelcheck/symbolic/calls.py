@@ -13,7 +13,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
 from opslifecycle_codegen.ir.program import Command
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.state import Call
-from opslifecycle_codegen.modelcheck.symbolic.rules import Acted, Rules
+from opslifecycle_codegen.modelcheck.symbolic.rules import ActionResult, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
@@ -65,7 +65,9 @@ class Calls:
         given = dict(call.arguments)
         return {n: self._rules.shapes.constant(t, given.get(n)) for n, t in params.items()}
 
-    def _settle(self, world: World, place: int, acted: Acted, when: Formula = True) -> None:
+    def _store_result(
+        self, world: World, place: int, acted: ActionResult, when: Formula = True
+    ) -> None:
         """Store the result of an action in a world, then apply its effects."""
         old = world.records[place]
         there = either(old.there, when)
@@ -80,8 +82,8 @@ class Calls:
         assert isinstance(place, int)
         enabled = self._rules.may_create(world.registry, world.records[place], place, arguments)
         acted = self._rules.created(world.registry, place, arguments)
-        self._settle(world, place, acted)
-        self._effects.carry_out(world, place, acted.record, acted.effects)
+        self._store_result(world, place, acted)
+        self._effects.apply_effects(world, place, acted.record, acted.effects)
         return enabled
 
     def _acting(self, name: str) -> Callable[[World, Call], Formula]:
@@ -91,8 +93,8 @@ class Calls:
             arguments = self._arguments(call, self._rules.action(name).params)
             enabled = self._rules.may_act(name, world.registry, record, place, arguments)
             acted = self._rules.acted(name, world.registry, record.value, arguments)
-            self._settle(world, place, acted)
-            self._effects.carry_out(world, place, acted.record, acted.effects)
+            self._store_result(world, place, acted)
+            self._effects.apply_effects(world, place, acted.record, acted.effects)
             return enabled
 
         return act
@@ -115,11 +117,11 @@ class Calls:
         for place, record in enumerate(list(world.records)):
             live = both(record.there, self._rules.is_in("live", record.value))
             acted = self._rules.acted(action, world.registry, record.value, arguments)
-            self._settle(world, place, acted, live)
+            self._store_result(world, place, acted, live)
             changed.append((place, acted, live))
         for place, acted, live in changed:
             effects = tuple((both(live, when), effect) for when, effect in acted.effects)
-            self._effects.carry_out(world, place, acted.record, effects)
+            self._effects.apply_effects(world, place, acted.record, effects)
 
     def _may(self, command: Command | None, world: World, place: int) -> Formula:
         return self._rules.may(command, world.registry, world.records[place], place)
@@ -134,7 +136,7 @@ class Calls:
         acted = self._rules.rolled_back(world.registry, world.records[place], place)
         world.registry = merged(when, acted.registry, world.registry)
         effects = tuple((both(when, always), effect) for always, effect in acted.effects)
-        self._effects.carry_out(world, place, acted.record, effects)
+        self._effects.apply_effects(world, place, acted.record, effects)
 
     def _erase(self, world: World, call: Call) -> Formula:
         place = self._place(call)

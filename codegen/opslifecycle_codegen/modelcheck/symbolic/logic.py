@@ -24,7 +24,7 @@ def outside(tree: Expression) -> str | None:
     if tree.function == "distinct" and not _of_records(tree.loops[0]):
         return "distinct over something else than records"
     if tree.function == "any" and not _is_pinned(tree):
-        return "any over records that are not told by their ids"
+        return "any over records that are not selected by id"
     return _first(_plain(test) for test in tests) or outside(tree.element)
 
 

@@ -113,7 +113,7 @@ def header(scenario: Scenario, source: str) -> list[str]:
     ]
 
 
-def told(call: Call) -> str:
+def call_text(call: Call) -> str:
     """Return the description of a call in a comment."""
     given = [f"{name}={_short(value)}" for name, value in call.arguments if value is not None]
     about = [call.id] if call.id is not None else []

@@ -8,9 +8,9 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.printing import (
     Printer,
     Spelling,
+    call_text,
     header,
     members,
-    told,
 )
 from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, Transition
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term
@@ -57,7 +57,7 @@ def _step(transition: Transition) -> tuple[list[str], int]:
     printer = Printer(_SPELLING, [*after.values(), *(formula for _, formula in asserted)])
     # The guard of a step must be its first statement, so it has no shared parts.
     enabled = Printer(_SPELLING, []).text(transition.enabled)
-    lines = [f"    :: d_step {{ !past && {enabled} -> /* {told(transition.call)} */"]
+    lines = [f"    :: d_step {{ !past && {enabled} -> /* {call_text(transition.call)} */"]
     lines += [f"      {name} = {text};" for name, text in printer.definitions]
     lines += _asserted(printer, asserted)
     count = len(printer.definitions)

@@ -19,7 +19,7 @@ Stepping = tuple[Fields, Iterable[Formula]]
 
 
 @frozen
-class Acted:
+class ActionResult:
     """The result of an action: the registry, the record, and each effect with its condition."""
 
     registry: Fields
@@ -163,13 +163,13 @@ class Rules:
         id: Formula = self.formulas.shape(self.program.create_id, arguments)
         return id
 
-    def rolled_back(self, registry: Fields, record: Maybe, id: Formula) -> Acted:
+    def rolled_back(self, registry: Fields, record: Maybe, id: Formula) -> ActionResult:
         """Return the registry after a rollback; its effects erase the record."""
         command = self.program.rollback
         assert command is not None
         names = self._with_lets(command.guards, self.names(registry, {}, record, id))
         registry, fields = self.updated(command.updates, names, registry, record.value)
-        return Acted(registry, fields, _always(command.effects), terminal=False)
+        return ActionResult(registry, fields, _always(command.effects), terminal=False)
 
     def recovered(self, registry: Fields, names: Environment) -> Fields:
         """Return the recovered registry."""
@@ -185,7 +185,9 @@ class Rules:
         assert self.program.recovery is not None
         return self.formulas.truth(self.program.recovery.persist_if, {self.entity: record})
 
-    def created(self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]) -> Acted:
+    def created(
+        self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]
+    ) -> ActionResult:
         """Return a created record."""
         command, initial = self.program.create, self.program.initial
         given = {**self.names(registry, arguments), "id": id}
@@ -201,7 +203,7 @@ class Rules:
         names = self.names(registry, arguments, Maybe(False, tuple(fields)), id)
         names = self._with_lets(command.guards, names)
         registry, record = self.updated(command.updates, names, registry, tuple(fields))
-        return Acted(registry, record, _always(command.effects), terminal=False)
+        return ActionResult(registry, record, _always(command.effects), terminal=False)
 
     def action(self, name: str) -> Command:
         """Return an action by its name."""
@@ -209,7 +211,7 @@ class Rules:
 
     def acted(
         self, name: str, registry: Fields, record: Fields, arguments: Mapping[str, Shape]
-    ) -> Acted:
+    ) -> ActionResult:
         """Return the result of an action on a record in a legal status."""
         command = self.action(name)
         names = self.names(registry, arguments, Maybe(True, record), record[0])
@@ -231,7 +233,7 @@ class Rules:
             self._stamp(fields, "terminal")
             registry, fields, more = self._ended(registry, fields)
             effects = (*effects, *more)
-        return Acted(registry, tuple(fields), effects, terminal)
+        return ActionResult(registry, tuple(fields), effects, terminal)
 
     def _ended(
         self, registry: Fields, fields: list[Shape]

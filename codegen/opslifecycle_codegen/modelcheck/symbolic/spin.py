@@ -45,11 +45,11 @@ def count(model: str, programs: tuple[str, str]) -> Counted:
         _run([spin, "-a", "model.pml"], folder)
         _run([compiler, "-O1", "-w", "-DSAFETY", "-DNOREDUCE", "-o", "pan", "pan.c"], folder)
         # A state without a possible call is not an error of a registry.
-        told = _run(["./pan", "-E", f"-m{_DEPTH_MAX}"], folder)
-    states = re.search(r"(\d+) states, stored", told)
-    if states is None or "too small" in told or "out of memory" in told:
-        raise SpinError(told.strip())
-    broken = re.search(r"assertion violated (\w+)", told)
+        output = _run(["./pan", "-E", f"-m{_DEPTH_MAX}"], folder)
+    states = re.search(r"(\d+) states, stored", output)
+    if states is None or "too small" in output or "out of memory" in output:
+        raise SpinError(output.strip())
+    broken = re.search(r"assertion violated (\w+)", output)
     return Counted(int(states[1]), broken[1] if broken else None, version[0] if version else "?")
 
 
@@ -60,7 +60,7 @@ def _run(command: list[str], folder: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SpinError(f"{command[0]}: {error}") from error
-    told = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     if done.returncode != 0 and command[0] != "./pan":
-        raise SpinError(f"{' '.join(command)}: {told.strip()}")
-    return told
+        raise SpinError(f"{' '.join(command)}: {output.strip()}")
+    return output

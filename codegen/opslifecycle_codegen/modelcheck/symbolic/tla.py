@@ -6,9 +6,9 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.printing import (
     Printer,
     Spelling,
+    call_text,
     header,
     members,
-    told,
 )
 from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, Transition
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula
@@ -70,7 +70,7 @@ def _action(number: int, transition: Transition, names: list[str]) -> list[str]:
     printer = Printer(_SPELLING, [transition.enabled, *after.values()])
     changed = {term.name for term in after}
     kept = [name for name in names if name not in changed]
-    lines = ["", f"\\* {told(transition.call)}", f"Call{number} =="]
+    lines = ["", f"\\* {call_text(transition.call)}", f"Call{number} =="]
     if printer.definitions:
         defined = [f"{name} == {text}" for name, text in printer.definitions]
         lines += ["  LET " + "\n      ".join(defined), "  IN"]

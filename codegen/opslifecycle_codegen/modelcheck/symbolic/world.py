@@ -197,7 +197,7 @@ class Effects:
 
     # Effects ------------------------------------------------------------------------------------
 
-    def carry_out(
+    def apply_effects(
         self, world: World, place: int, record: Fields, effects: tuple[tuple[Formula, str], ...]
     ) -> None:
         """Apply the effects of the record at an index, each under its condition."""

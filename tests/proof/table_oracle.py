@@ -1,4 +1,4 @@
-"""The contract's tables, written by hand, against the interpreter of a file."""
+"""Check the interpreter of a machine against the contract's tables, which are written by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state of the spec as a generated authority, so that both can be asked the same."""
+"""Map a state of the interpreter to a generated authority, so that both can be compared."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from opslifecycle.operations import authority as generated
 UNKNOWN = "unknown"
 
 
-class Twin:
-    """Real values for the plain ones of a scenario, and authorities in its states."""
+class StateMapper:
+    """Maps plain values of a scenario to real ones, and its states to authorities."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario

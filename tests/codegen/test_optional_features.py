@@ -1,4 +1,4 @@
-"""Machines that declare less than most: nothing that is kept, or nothing that stays as it began."""
+"""Machines without optional features: no store, no fields that change, no effects."""
 
 from __future__ import annotations
 

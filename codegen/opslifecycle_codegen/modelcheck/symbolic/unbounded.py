@@ -39,7 +39,7 @@ Counted = tuple[str, tuple[Expression, ...]]
 
 
 @define
-class Boundless:
+class UnboundedWorld:
     """Named records, arbitrary entries and barriers, and counts of other records."""
 
     registry: Fields
@@ -55,23 +55,23 @@ class Boundless:
     counted: dict[Counted, Formula] = field(factory=dict)
     #: The condition of erased other records, and the counts before; None if none was erased.
     erased: Callable[[Maybe], Formula] | None = None
-    before: Boundless | None = None
+    before: UnboundedWorld | None = None
 
-    def copy(self) -> Boundless:
+    def copy(self) -> UnboundedWorld:
         """Return a mutable copy."""
-        return Boundless(
+        return UnboundedWorld(
             self.registry, list(self.records), list(self.rows), self.rows_count,
             list(self.cursors), list(self.barriers), list(self.watched), self.counted,
         )  # fmt: skip
 
-    def without(self, erased: Callable[[Maybe], Formula]) -> Boundless:
+    def without(self, erased: Callable[[Maybe], Formula]) -> UnboundedWorld:
         """Return a mutable copy in which these other records are erased."""
         world = self.copy()
         world.counted, world.erased, world.before = {}, erased, self
         return world
 
 
-class Unnamed:
+class UnboundedWorlds:
     """Makes such worlds, states their constraints, and applies effects."""
 
     def __init__(self, rules: Rules, valid: Callable[[Formula], bool]) -> None:
@@ -101,7 +101,7 @@ class Unnamed:
             self.ranges.append(at_most(0, made))
         return made
 
-    def world(self) -> Boundless:
+    def world(self) -> UnboundedWorld:
         """Return an arbitrary world."""
         rules, symbols = self.rules, self.rules.symbols
         registry = tuple(self.fresh(t, f"registry_{n}") for n, t in symbols.registry_fields.items())
@@ -119,7 +119,7 @@ class Unnamed:
         names = rules.layouts.members(enum) if enum else ()
         cursors = [self._leaf(f"cursor_{name}", INT) for name in names]
         watched = [self._leaf(f"{at}_watched", BOOL) for at in range(NAMED)]
-        return Boundless(registry, records, rows, count, cursors, barriers, watched)
+        return UnboundedWorld(registry, records, rows, count, cursors, barriers, watched)
 
     def _row(self, name: str) -> Row:
         types = self.rules.symbols.row_fields
@@ -132,7 +132,7 @@ class Unnamed:
         members: list[Formula] = [self._leaf(f"{name}_{at}", BOOL) for at in range(NAMED)]
         return self._leaf(f"{name}_there", BOOL), members, self._leaf(f"{name}_rest", INT)
 
-    def names(self, world: Boundless) -> dict[str, Shape]:
+    def names(self, world: UnboundedWorld) -> dict[str, Shape]:
         """Return the bindings of the names in properties."""
         rules = self.rules
         barriers = tuple(
@@ -148,7 +148,7 @@ class Unnamed:
             "cursors": tuple(world.cursors),
         }
 
-    def _rest(self, world: Boundless) -> Callable[[Quantified], Formula]:
+    def _rest(self, world: UnboundedWorld) -> Callable[[Quantified], Formula]:
         """Return the number of other records that satisfy the tests of a count."""
 
         def count(tree: Quantified) -> Formula:
@@ -157,7 +157,7 @@ class Unnamed:
 
         return count
 
-    def _counted(self, world: Boundless, counted: Counted) -> Formula:
+    def _counted(self, world: UnboundedWorld, counted: Counted) -> Formula:
         """Return the number of other records that satisfy tests; an erasure cannot increase it."""
         if counted in world.counted:
             return world.counted[counted]
@@ -179,7 +179,7 @@ class Unnamed:
         types = self.rules.symbols.entity_fields
         return Maybe(True, tuple(self.fresh(type, f"any_{name}") for name, type in types.items()))
 
-    def known(self, world: Boundless) -> Iterator[Formula]:
+    def known(self, world: UnboundedWorld) -> Iterator[Formula]:
         """Yield the constraints of every world, besides the machine's own properties."""
         yield from self.orders(world)
         if world.rows:
@@ -188,7 +188,7 @@ class Unnamed:
             yield either(negated(other), below(1, world.rows_count))
             yield both(at_most(0, by), below(by, NAMED))
 
-    def orders(self, world: Boundless) -> Iterator[Formula]:
+    def orders(self, world: UnboundedWorld) -> Iterator[Formula]:
         """Return the constraint that entries are in order of sequence and within the limit."""
         feed = self.rules.machine.feed
         if feed is None:
@@ -205,8 +205,8 @@ class Unnamed:
 
     # Effects ------------------------------------------------------------------------------------
 
-    def carry_out(
-        self, world: Boundless, record: Fields, effects: tuple[tuple[Formula, str], ...]
+    def apply_effects(
+        self, world: UnboundedWorld, record: Fields, effects: tuple[tuple[Formula, str], ...]
     ) -> None:
         """Apply the effects of the call's record, which is the first named one."""
         for when, effect in effects:
@@ -222,11 +222,11 @@ class Unnamed:
             elif effect in ("wake_watchers", "close_watchers"):
                 world.watched[0] = both(world.watched[0], negated(when))
 
-    def _append(self, world: Boundless, when: Formula, record: Fields) -> None:
+    def _append(self, world: UnboundedWorld, when: Formula, record: Fields) -> None:
         world.rows.append((when, self.rules.row(record), 0))
         world.rows_count = plus(world.rows_count, ite(when, 1, 0))
 
-    def _evict(self, world: Boundless, when: Formula) -> None:
+    def _evict(self, world: UnboundedWorld, when: Formula) -> None:
         """Evict the oldest entry above the limit; that one eviction suffices is proved."""
         full = both(when, below(self.rules.rows_max(world.registry), world.rows_count))
         # The oldest entry is the former oldest, or the new one of an empty feed.
@@ -252,7 +252,7 @@ class Unnamed:
             own = maybe(record.value[self.rules.fields.index("sequence")])
             self.erase(world, both(full, same(by, at), own.there, same(own.value, sequence)), at)
 
-    def erase(self, world: Boundless, when: Formula, place: int) -> None:
+    def erase(self, world: UnboundedWorld, when: Formula, place: int) -> None:
         """Erase a named record."""
         record = world.records[place]
         world.records[place] = Maybe(both(record.there, negated(when)), record.value)

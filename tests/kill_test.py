@@ -1,6 +1,6 @@
 """Kill a working process again and again: nothing acknowledged is lost, doubled or torn.
 
-make torture        or        python -m tests.torture [ROUNDS]
+make kill-test        or        python -m tests.kill_test [ROUNDS]
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def verify(path: Path, ledger: Ledger) -> None:
             assert id not in ledger.completed, f"acknowledged as completed, and lost: {id}"
 
 
-def torture(
+def kill_repeatedly(
     rounds: int,
     seed: int,
     folder: Path,
@@ -102,7 +102,7 @@ def main() -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
-        kills, acknowledged = torture(rounds, seed, Path(folder))
+        kills, acknowledged = kill_repeatedly(rounds, seed, Path(folder))
     print(f"{kills} kills, {acknowledged} acknowledged transitions: 0 lost, 0 duplicated, 0 torn")
 
 
