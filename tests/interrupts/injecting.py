@@ -21,6 +21,10 @@ from attrs import define
 #: Where the code is that is interrupted.
 OURS = [str(Path(opslifecycle.__file__).parent)]
 
+# Python 3.12 sends events of opcodes only to a trace function that is installed after a frame of
+# the process has asked for them.
+sys._getframe().f_trace_opcodes = True
+
 
 class Interrupt(KeyboardInterrupt):
     """What comes before a bytecode."""
