@@ -160,6 +160,24 @@ class TestTheStoreRefuses:
         assert "Traceback" not in printed
         assert alive("sleep 77") == []
 
+    def test_giving_up_takes_little_longer_than_the_patience(self, store: Path) -> None:
+        path = batch(
+            {"name": "done", "command": "while [ ! -e locked ]; do sleep 0.05; done"},
+            {"name": "long", "command": "sleep 76"},
+            max_concurrent=2,
+        )
+        with started(
+            "--store-patience", "2", path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            until(lambda: store.exists() and statuses().get("long") == "running", "the start")
+            with locked(store):
+                Path("locked").touch()
+                # Waiting five seconds for the lock again and again would take more than forty.
+                printed, _ = process.communicate(timeout=20)
+        assert process.returncode == 3
+        assert "not recorded: done: completed" in printed
+        assert alive("sleep 76") == []
+
 
 def fill(folder: Path) -> None:
     """Fill a file system to its last byte."""

@@ -209,7 +209,7 @@ class TestLost:
 
 
 def test_a_full_disk_and_a_foreign_lock_are_named(path: Path) -> None:
-    with Registry(store=SqliteStore(path)) as registry:
+    with Registry(store=SqliteStore(path, lock_timeout=0.1)) as registry:
         completed(registry)
         database = sqlite3.connect(path, isolation_level=None)
         database.execute("BEGIN IMMEDIATE")
@@ -219,6 +219,13 @@ def test_a_full_disk_and_a_foreign_lock_are_named(path: Path) -> None:
         finally:
             database.close()
         completed(registry)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), 1e9, "5", True])
+def test_a_wait_for_locks_is_a_number_of_seconds(path: Path, seconds: float) -> None:
+    with pytest.raises(InvalidValueError, match="lock_timeout"):
+        SqliteStore(path, lock_timeout=seconds)
+    assert not path.exists()
 
 
 def fill(path: Path) -> None:

@@ -36,6 +36,9 @@ from rich.console import Console
 _REFRESH_SECONDS = 0.1
 _INBOX_SECONDS = 0.3
 _UNREAD_SECONDS = 2.0
+#: Short, because the runner repeats what the store refuses; a call that waits for a lock can be
+#: neither shown nor given up.
+_LOCK_TIMEOUT_SECONDS = 0.5
 _CONCURRENT_MAX = 1000
 EXIT_FAILED, EXIT_NOT_RECORDED = 1, 3
 
@@ -141,7 +144,9 @@ class Session:
         """Run the batch and return the exit status."""
         status = EXIT_NOT_RECORDED
         retained = max(DEFAULT_MAX_COMPLETED, len(self._batch.commands))
-        store = SqliteStore(self._options.store, registry=self._name)
+        store = SqliteStore(
+            self._options.store, registry=self._name, lock_timeout=_LOCK_TIMEOUT_SECONDS
+        )
         registry = AsyncRegistry(max_completed=retained, store=store)
         try:
             runner = Runner(registry, self._batch, self._options)

@@ -306,7 +306,7 @@ class Runner:
             await asyncio.gather(*(self._report_one(job) for job in [*self._running.values()]))
 
     async def _report_one(self, job: Job) -> None:
-        update = job.progress()
+        update = None if self.recorder.given_up.is_set() else job.progress()
         if update is not None:
             try:
                 await self.registry.report_progress(job.id, update)
