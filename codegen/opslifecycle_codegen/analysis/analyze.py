@@ -1,4 +1,4 @@
-"""Stage 3, analyze: a machine to a program, or every mistake in it."""
+"""Stage 3, analyze: a parsed machine to a program, or all its errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from opslifecycle_codegen.ir.types import (
 from opslifecycle_codegen.source import model, property_model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 
-#: What an expression may name, and no field may hold.
+#: Kinds of types that expressions may name and fields may not have.
 _NO_VALUES = frozenset(
     {"none", "entity", "registry", "action", "statuses", "row", "barrier", "collection", "counts"}
 )
@@ -54,7 +54,7 @@ _REGISTRY = nodes.Name(REGISTRY, Root.REGISTRY, "registry")
 
 
 def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
-    """Return the program of a machine; raises InvalidMachineError with every mistake found."""
+    """Return the program of a machine; raises InvalidMachineError with all errors."""
     program = _ranged(machine, diagnostics)
     waive(program.machine, diagnostics)
     diagnostics.stop_if_any()
@@ -62,7 +62,7 @@ def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 
 def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
-    """Return the program, with the guards that its numbers need."""
+    """Return the program with the guards that keep numbers in their ranges."""
     program = _Analyzer(placed(machine, diagnostics), diagnostics).run()
     if _is_contradictory(diagnostics):
         return program
@@ -70,7 +70,7 @@ def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 
 def _is_contradictory(diagnostics: Diagnostics) -> bool:
-    """Return whether something was found that cannot be waived."""
+    """Return whether a finding cannot be waived."""
     return any(finding.rule not in WAIVABLE for finding in diagnostics.findings)
 
 
@@ -120,7 +120,7 @@ class _Analyzer:
         program = evolve(program, migrations=migrations_of(program, self._diagnostics))
         rules.check(program, self._resolver, commands, self._diagnostics)
         if _is_contradictory(self._diagnostics):
-            # Guards that are wrong themselves are not to be judged as well.
+            # Guards with errors are not analysed further.
             return program
         return evolve(program, guard_analysis=analyze_guards(program, self._diagnostics))
 
@@ -129,7 +129,7 @@ class _Analyzer:
         return tree or nodes.Literal(wanted or UNKNOWN, None)
 
     def _starts(self, create: Command) -> dict[str, Expression]:
-        """Return the first values of fields."""
+        """Return the initial values of fields."""
         scope = self._commands.base_scope(create.params)
         id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
         scope, starts = scope.with_names({"id": id}), {}
@@ -196,7 +196,7 @@ class _Analyzer:
     def _interrupted(
         self, declared: model.Recovery, do: Name, actions: tuple[Command, ...]
     ) -> Bulk:
-        """Return the command that ends what was live when its process was gone."""
+        """Return the command that ends interrupted records at recovery."""
         name = Name("recover_interrupted", declared.mark)
         doing = model.Bulk(
             mark=declared.mark, do=do,
@@ -225,7 +225,7 @@ class _Analyzer:
         return evolve(bulk, command=command, given=names)
 
     def _recovered_fields(self) -> dict[str, Expression]:
-        """Registry fields that are not stored, but follow from the records at recovery."""
+        """Return the registry fields that are not stored, because recovery derives them."""
         many = nodes.Name(collection(ENTITY), Root.RECORDS, f"{self._machine.entity}s")
         scope = Scope(self._symbols, {f"{self._machine.entity}s": many})
         return {
@@ -282,7 +282,7 @@ class _Analyzer:
         return ViewInfo(str(name), typed.type, keep), typed
 
     def _entry(self) -> tuple[tuple[tuple[ViewInfo, Expression], ...], tuple[str, ...]]:
-        """Return the feed entry: of an ended record, so what an end gives is there."""
+        """Return the feed entry of a finished record, whose outcome is present."""
         feed = self._machine.feed
         if feed is None:
             return (), ()
@@ -352,7 +352,7 @@ class _Analyzer:
         return Rule(str(name), declared.summary, self._compile(declared.expr, scope, BOOL), {})
 
     def _always(self) -> dict[tuple[str, str], Expression]:
-        """Fields that the constructor sets, whatever the caller wrote; and defaults."""
+        """Return the derived fields of values, which the constructor sets, and defaults."""
         derived = {}
         for record in self._symbols.records.values():
             names: dict[str, Expression] = {

@@ -1,4 +1,4 @@
-"""The calls that an expression may hold: quantifiers, min and max, variants of a union."""
+"""Type checking of calls in expressions: quantifiers, min and max, variants of a union."""
 
 from __future__ import annotations
 

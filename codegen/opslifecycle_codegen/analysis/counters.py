@@ -1,4 +1,4 @@
-"""Two kinds of counters whose ranges follow from how the whole machine updates them.
+"""Two kinds of counters whose ranges follow from all updates of a machine.
 
 *Small steps*: a field that starts at a literal and grows by at most 1,000 for each command. At a
 million commands a second it reaches the end of its range after 290 years.
@@ -25,7 +25,7 @@ _LITERAL_MAX = 2**62
 
 
 def small_steps(program: Program) -> frozenset[str]:
-    """Return the fields that grow in small steps alone, in the notation of the machine."""
+    """Return the fields that only grow in small steps, in the notation of the machine."""
     entity = program.machine.entity
     values: dict[str, list[Expression]] = {
         f"registry.{name}": [program.registry_initial[name]]
@@ -50,7 +50,7 @@ def _stamped(program: Program) -> set[str]:
 
 
 def every_update(program: Program) -> Iterator[Assignment]:
-    """Iterate over every update of a program, wherever it stands."""
+    """Yield every update of a program."""
     for command in (program.create, *program.actions, program.rollback, program.erase):
         yield from command.updates if command is not None else ()
     for step in program.on_terminal:
@@ -65,7 +65,7 @@ def _bulks(program: Program) -> list[Bulk]:
 
 
 def _is_small(value: Expression, small: set[str]) -> bool:
-    """Whether a value is at most 1,000 more than some field in small steps, or than a literal."""
+    """Return whether a value exceeds a field in small steps, or a literal, by at most 1,000."""
     match value:
         case nodes.Literal(value=None):
             return True
@@ -86,7 +86,7 @@ def _is_small(value: Expression, small: set[str]) -> bool:
 
 
 def live_counters(program: Program) -> dict[str, int]:
-    """Return the fields that count live records, each with what one record adds to it."""
+    """Return the fields that count live records, each with the increment of one record."""
     live = set(program.symbols.status_groups["live"])
     found = {}
     for name, type in program.symbols.registry_fields.items():
@@ -114,7 +114,7 @@ def _known(values: Iterable[int | None]) -> list[int]:
 
 
 def _grown(field: str, updates: Iterable[Assignment]) -> int | None:
-    """By how much updates let a field grow; None if that is no constant."""
+    """Return the increment of a field by updates; None if it is not constant."""
     grown = 0
     for each in updates:
         if notation(each.target) == field:
@@ -126,9 +126,9 @@ def _grown(field: str, updates: Iterable[Assignment]) -> int | None:
 
 
 def _is_recovered(program: Program, name: str, added: int) -> bool:
-    """Return whether a field counts the live records again once a store has been opened.
+    """Return whether a field counts live records correctly after recovery.
 
-    A field that is stored does, because records are stored with it in one commit.
+    A stored field does, because records are stored with it in one commit.
     """
     recovery = program.recovery
     if recovery is None or name not in recovery.fields:
@@ -150,6 +150,6 @@ def _is_live_test(test: Expression, variable: str) -> bool:
 
 
 def is_live(command: Command, program: Program) -> bool:
-    """Return whether a command is about a live record."""
+    """Return whether a command applies to a live record."""
     sources = set(command.from_statuses)
     return bool(sources) and sources <= set(program.symbols.status_groups["live"])

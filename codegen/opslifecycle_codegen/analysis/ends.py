@@ -1,4 +1,4 @@
-"""Stage 3, analyze: what happens at every end, the machine's own steps and those of its features.
+"""Stage 3, analyze: the steps of every terminal action, declared ones and those of features.
 
 In order: the sequence number, the machine's own steps, the feed entry, notified waiters, eviction,
 discarded records.
@@ -23,7 +23,7 @@ Compile = Callable[[Expr, Scope, Type], Expression]
 
 
 class Ends:
-    """Compiles the steps of an end."""
+    """Analyses the steps of a terminal action."""
 
     def __init__(
         self, machine: model.Machine, symbols: Symbols, changes: Changes, compiled: Compile
@@ -38,7 +38,7 @@ class Ends:
         self._scope = Scope(symbols, names)
 
     def steps(self) -> tuple[EndStep, ...]:
-        """Return the steps in their order."""
+        """Return the steps in order."""
         return (
             *self._numbered(),
             *map(self._own, self._machine.on_terminal),

@@ -1,8 +1,8 @@
-"""Expressions: a typed subset of Python's grammar, checked and made into typed trees.
+"""Type checking of expressions, a typed subset of Python's grammar, to typed trees.
 
-Nothing is ever evaluated. Every construct that is not named here is refused with its place. Types
-follow tests: after `x is not None`, or where an earlier guard has made sure of it, x is no longer
-optional.
+Expressions are never evaluated. Every construct that is not listed here is an error with its
+location. Tests narrow types: after `x is not None`, in the expression or in an earlier guard, x is
+no longer optional.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _COMPARISONS = {
 
 
 class _RefusedError(Exception):
-    """A mistake was reported; the expression has no type."""
+    """An error was reported; the expression has no type."""
 
 
 def compile_expression(
@@ -49,7 +49,7 @@ def compile_expression(
     diagnostics: Diagnostics,
     wanted: Type | None = None,
 ) -> Expression | None:
-    """Check an expression; None if it is wrong, which is reported."""
+    """Return the typed tree of an expression; None after a reported error."""
     checker = Checker(expr, diagnostics)
     try:
         tree = checker.parse()
@@ -62,7 +62,7 @@ def compile_expression(
 
 
 def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool) -> Scope:
-    """Return the scope that holds once an expression is known to be true, or false."""
+    """Return the scope after an expression is true, or false."""
     checker = Checker(expr, Diagnostics())
     try:
         return checker.narrow(checker.parse(), scope, truth)
@@ -71,14 +71,14 @@ def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool)
 
 
 class Checker:
-    """Checks one expression, and reports its first mistake."""
+    """Checks one expression, and reports its first error."""
 
     def __init__(self, expr: Expr, diagnostics: Diagnostics) -> None:
         self._expr = expr
         self._diagnostics = diagnostics
 
     def parse(self) -> ast.expr:
-        """Return Python's tree of the expression; a text that is none is reported."""
+        """Return Python's syntax tree of the expression; report a syntax error."""
         if len(self._expr) > _CHARACTERS_MAX:
             message = f"an expression has at most {_CHARACTERS_MAX} characters"
             self._diagnostics.add(self._expr.mark, "expression-size", message)
@@ -93,7 +93,7 @@ class Checker:
             raise _RefusedError from None
 
     def refuse(self, node: ast.expr, rule: str, message: str, hint: str = "") -> _RefusedError:
-        """Report a mistake at a node; what it gives is to be raised."""
+        """Report an error at a node; return the exception to raise."""
         self._diagnostics.add(self._mark(node), rule, message, hint)
         return _RefusedError()
 
@@ -245,7 +245,7 @@ class Checker:
         return nodes.Count(INT, base, key)
 
     def want(self, node: ast.expr, typed: Expression, wanted: Type) -> None:
-        """Refuse a node whose type does not fit."""
+        """Report a node whose type does not fit."""
         if not fits(typed.type, wanted):
             raise self.refuse(node, "wrong-type", f"expected {wanted}, found {typed.type}")
 
@@ -321,7 +321,7 @@ class Checker:
     # Narrowing ----------------------------------------------------------------------------------
 
     def narrow(self, node: ast.expr, scope: Scope, truth: bool) -> Scope:
-        """Return what is known once `node` has turned out true, or false."""
+        """Return the narrowed types after `node` is true, or false."""
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self.narrow(node.operand, scope, not truth)
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) is truth:

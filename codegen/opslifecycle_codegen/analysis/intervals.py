@@ -1,4 +1,4 @@
-"""Bounds of integer expressions, under what tests and updates before them have made sure of."""
+"""Bounds of integer expressions, given the tests and updates before them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.types import INT
 
-#: How many cases of alternatives are told apart; what comes beyond is taken as unknown.
+#: The maximum number of alternative cases; further ones are treated as unknown.
 _CASES_MAX = 64
 _STRICT = {"<": 1, "<=": 0}
 
 
 @frozen
 class Interval:
-    """The least and the greatest value of an expression; None where there is no bound."""
+    """The minimum and maximum of an expression; None for no bound."""
 
     least: int | None
     most: int | None
 
     def within(self, other: Interval) -> bool:
-        """Return whether every value is in another interval."""
+        """Return whether another interval contains this one."""
         low = other.least is None or (self.least is not None and self.least >= other.least)
         high = other.most is None or (self.most is not None and self.most <= other.most)
         return low and high
@@ -41,11 +41,11 @@ class Interval:
 
 @frozen
 class State:
-    """What is known at one place of a command: a zone for every case that may be.
+    """The facts at one point of a command: a zone for every possible case.
 
     Attributes:
-        limits: The interval of a variable by its notation, before anything else is known of it.
-        cases: The zones; none if the place is never reached.
+        limits: The initial interval of a variable by its notation.
+        cases: The zones; none if the point is unreachable.
     """
 
     limits: Callable[[str], Interval]
@@ -53,18 +53,18 @@ class State:
 
     @property
     def reached(self) -> bool:
-        """Whether the place can be reached, as far as integers decide it."""
+        """Whether the point is reachable, as far as integers decide."""
         return bool(self.cases)
 
     def assuming(self, test: Expression) -> State:
-        """Return what is known once a test has turned out true."""
+        """Return the facts after a test is true."""
         found: list[Zone] = []
         for zone in self.cases:
             found += self._assumed(zone, test)
         return State(self.limits, tuple(found)) if len(found) <= _CASES_MAX else self
 
     def bounds(self, tree: Expression) -> Interval:
-        """Return the bounds of an integer expression at a place that is reached."""
+        """Return the bounds of an integer expression at a reachable point."""
         intervals = [self._bounds(zone, tree) for zone in self.cases]
         joined = intervals[0]
         for each in intervals[1:]:
@@ -72,7 +72,7 @@ class State:
         return joined
 
     def after(self, target: Expression, value: Expression) -> State:
-        """Return what is known after an integer variable has been set to a value."""
+        """Return the facts after an assignment to an integer variable."""
         name = notation(target)
         found = [after for zone in self.cases for after in self._set(zone, name, value)]
         if len(found) > _CASES_MAX:
@@ -80,7 +80,7 @@ class State:
         return State(self.limits, tuple(found))
 
     def forgetting(self, target: Expression) -> State:
-        """Return what is known after something else than an integer has been set."""
+        """Return the facts after an assignment to a variable of another type."""
         name = notation(target)
         return State(self.limits, tuple(self._forgetting(zone, name) for zone in self.cases))
 
@@ -124,7 +124,7 @@ class State:
     # Tests --------------------------------------------------------------------------------------
 
     def _assumed(self, zone: Zone, test: Expression) -> list[Zone]:
-        """The cases in which a test is true; one that says nothing of integers keeps the zone."""
+        """Return the cases in which a test is true; a test without integers keeps the zone."""
         match test:
             case nodes.Literal(value=bool() as truth):
                 return [zone] if truth else []
@@ -235,12 +235,12 @@ class State:
         return self._opaque_forgotten(zone.without(below), name)
 
     def _opaque_forgotten(self, zone: Zone, name: str) -> Zone:
-        """Without what is counted over the state, which may read what was set."""
+        """Return the facts without counts over the state, which may read the assigned variable."""
         return zone.without(each for each in zone.variables() if "(" in each or "[" in each)
 
 
 def linear(tree: Expression) -> Sum | None:
-    """Return an integer expression as a sum of variables; None if it is none."""
+    """Return an integer expression as a linear sum of variables; None if it is not linear."""
     match tree:
         case nodes.Literal(value=int() as value) if not isinstance(value, bool):
             return Sum(constant=value)
@@ -255,7 +255,7 @@ def linear(tree: Expression) -> Sum | None:
 
 
 def substituted(tree: Expression, values: Mapping[str, Expression]) -> Expression:
-    """Return an expression with the values of what it names, by the notation of each."""
+    """Return an expression with names replaced by values, by their notation."""
 
     def change(node: Expression) -> Expression:
         if isinstance(node, nodes.Name | nodes.Field):
@@ -266,7 +266,7 @@ def substituted(tree: Expression, values: Mapping[str, Expression]) -> Expressio
 
 
 def inlined(checks: Iterable[Check]) -> Iterator[Check]:
-    """Yield checks in their order, each with what they bind with `let` written out."""
+    """Yield checks in order, with `let` names replaced by their values."""
     lets: dict[str, Expression] = {}
     for check in checks:
         for name, tree in check.lets:
@@ -285,7 +285,7 @@ def _taken(one: int | None, other: int | None) -> int | None:
 
 
 def _extreme(function: str, parts: list[Interval]) -> Interval:
-    """Return the bounds of the least, or the greatest, of some numbers."""
+    """Return the bounds of a minimum or maximum."""
     leasts, mosts = [each.least for each in parts], [each.most for each in parts]
     if function == "min":
         known = [each for each in mosts if each is not None]
@@ -295,7 +295,7 @@ def _extreme(function: str, parts: list[Interval]) -> Interval:
 
 
 def _whole(choose: Callable[..., int], values: list[int | None]) -> int | None:
-    """Return what is chosen of values that are all known; None if one is not."""
+    """Return the minimum or maximum of constants; None if one is unknown."""
     known = [each for each in values if each is not None]
     return choose(known) if len(known) == len(values) else None
 

@@ -1,8 +1,8 @@
-"""Stage 3, analyze: what becomes of what older versions have stored.
+"""Stage 3, analyze: migrations of data that older versions have stored.
 
-A migration edits parts by their names: a closed set, a value, a variant or a union, or `fields` (of
-a record) and `registry`. It names things as its own version does: what a later one renames is
-renamed there. `types` renames classes, which no data names.
+A migration edits parts by name: a closed set, a value, a variant or a union, or `fields` (of a
+record) and `registry`. It uses the names of its own version; a later migration applies its own
+renames. `types` renames classes, which stored data does not contain.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from opslifecycle_codegen.source.words import Text
 
 
 def migrations_of(program: Program, diagnostics: Diagnostics) -> Migrations:
-    """Return the declared migrations, checked against what the machine declares today."""
+    """Return the declared migrations, checked against the current declarations."""
     return _Checker(program, diagnostics).run()
 
 
@@ -92,7 +92,7 @@ class _Checker:
         return [*declared, *self._sets, *self._arguments]
 
     def _names(self, part: str) -> Iterable[str]:
-        """Return what a part has today."""
+        """Return the current names of a part."""
         symbols = self._symbols
         if part == TYPES:
             return symbols.type_names()
@@ -114,7 +114,7 @@ class _Checker:
     def _check_names(
         self, version: int, declared: property_model.Migration, every: Migrations
     ) -> None:
-        """What is renamed to is there, and what is renamed or removed is not."""
+        """Report renames to missing names, and renames or removals of existing names."""
         known = [*self._parts(), TYPES]
         for part, edits in declared.renames.items():
             if part not in known:
@@ -135,7 +135,7 @@ class _Checker:
                     self._diagnostics.add(name.mark, "name-collision", message)
 
     def _added(self, part: Text, name: Text, node: Node) -> JsonScalar:
-        """Return the JSON value of a field that older data has not."""
+        """Return the JSON value of a field that older data lacks."""
         type = self._fields(part).get(name)
         if type is None:
             hint = nearest(name, self._fields(part))

@@ -1,8 +1,8 @@
-"""Stage 3, analyze: features put where they belong, before anything is checked or compiled.
+"""Stage 3, analyze: place features, before commands are analysed (ADR 0018).
 
-A machine says that it has a watch, a barrier, a feed, a retention; what follows for its fields and
-its commands is placed here, and what follows for every end in `ends`. So there is no wrong place
-for them, every later stage sees one form, and what a user writes cannot contradict them.
+A machine declares that it has a watch, a barrier, a feed, a retention. This module places the
+resulting fields, guards and effects in its commands; `ends` places those of terminal actions.
+Users cannot put them in a wrong place, and every later stage reads one form.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ EVICT_RECORDS, EVICT_ENTRIES = "records", "entries"
 
 
 def placed(machine: model.Machine, diagnostics: Diagnostics) -> model.Machine:
-    """Return the machine with its features placed, and report what stands in their way."""
+    """Return the machine with its features placed; report declarations that conflict with them."""
     return _Placement(machine, diagnostics).run()
 
 
 def declared_updates(machine: model.Machine) -> Iterator[Text]:
-    """Yield the targets of every update that a machine declares."""
+    """Yield the targets of all declared updates."""
     yield from machine.create.update
     for action in machine.actions.values():
         yield from action.update
@@ -171,12 +171,12 @@ class _Placement:
 
 
 def effect_names(names: Sequence[str], mark: Location) -> list[Name]:
-    """Return the effects that a feature has at its place."""
+    """Return the effects of a feature."""
     return [Name(name, mark) for name in names]
 
 
 def counters(feed: model.Feed) -> dict[str, str]:
-    """Return the fields of the registry that a feed has, each with its summary."""
+    """Return the registry fields of a feed, each with its summary."""
     return {
         str(feed.counter): "The last sequence number that was assigned.",
         "watermark": "The sequence number of the last feed entry.",
@@ -185,5 +185,5 @@ def counters(feed: model.Feed) -> dict[str, str]:
 
 
 def _without_legality(checks: Sequence[Name]) -> list[Name]:
-    """Return the checks without what was refused, so that one mistake is reported once."""
+    """Return the checks without rejected ones, so that an error is reported once."""
     return [check for check in checks if check != LEGAL_STATUS]

@@ -1,9 +1,9 @@
-"""Every number that a machine keeps or shows is in its range, or the command is rejected.
+"""Ranges of numbers: every stored or returned number is in its range, or the command is rejected.
 
-Where the guards and updates of a command prove it, nothing is added. Where they do not, the
-compiler places a guard behind the command's own ones, which rejects with `OutOfRangeError`. What
-cannot be rejected (the updates of an end, of a bulk command or of recovery; what views show) has
-to be proved, and so has everything of which nothing but a mistake can come.
+Where the guards and updates of a command prove it, nothing is added. Elsewhere the compiler
+places a guard after the command's own ones, which rejects with `OutOfRangeError`. A number that no
+command could reject (in the updates of an end, of a bulk command or of recovery; in views) must be
+proved to be in range, and a command that would always be rejected is an error.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, Pr
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX
 
 _RANGE = Interval(0, INT_MAX)
-#: What a field in small steps can come to: far enough from the end for a whole command.
+#: The maximum of a field in small steps: a whole command cannot leave the range from there.
 _SMALL = Interval(0, INT_MAX - 1_000 * STEP_MAX)
 _FLOAT_MAX = sys.float_info.max
 
 
 @frozen
 class Guard:
-    """A guard that a command needs: what has to be in range, and how."""
+    """A guard that a command needs: the number, and the tests of its range."""
 
     made: Made
     test: Expression
@@ -48,7 +48,7 @@ class Guard:
 
 @frozen
 class Ranges:
-    """The guards that the numbers of a program need, by the command that they belong to."""
+    """The guards that a program's numbers need, by command."""
 
     create: list[Guard] = field(factory=list)
     rollback: list[Guard] = field(factory=list)
@@ -56,7 +56,7 @@ class Ranges:
 
 
 class States:
-    """What is known at the places of a program's commands."""
+    """The facts at the points of a program's commands."""
 
     def __init__(self, program: Program) -> None:
         self._small = small_steps(program)
@@ -67,7 +67,7 @@ class States:
         return _SMALL if name in self._small else _RANGE
 
     def fresh(self, *, live: bool = False) -> State:
-        """Return what is known at the beginning of a command, about a live record or another."""
+        """Return the facts at the beginning of a command, on a live record or another."""
         state = State(self._limits)
         for earlier, later in self._times:
             state = state.assuming(nodes.Compare(BOOL, (earlier, later), ("<=",)))
@@ -78,14 +78,14 @@ class States:
         return state
 
     def before(self, checks: Iterable[Check], state: State) -> Iterator[tuple[Check, State]]:
-        """Iterate over checks with what is known before each."""
+        """Yield checks with the facts before each."""
         for check in inlined(checks):
             yield check, state
             state = state.assuming(check.test)
 
 
 def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:
-    """Pairs of a record's times of which the first is never later: the clock never falls."""
+    """Yield pairs of a record's times in order: the clock never goes backwards."""
     stamped: dict[str, list[Expression]] = {}
     record = nodes.Name(ENTITY, nodes.Root.RECORD, str(program.machine.entity))
     for name, declared in program.machine.fields.items():
@@ -101,7 +101,7 @@ def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:
 
 
 def find_ranges(program: Program, diagnostics: Diagnostics) -> Ranges:
-    """Return the guards that a program needs; report what is out of range and cannot be guarded."""
+    """Return the guards that a program needs; report numbers that cannot be guarded."""
     return _Finder(program, diagnostics).run()
 
 
@@ -143,7 +143,7 @@ class _Finder:
         self._updated(create, state, self._found.create)
 
     def _command(self, command: Command, guards: list[Guard] | None) -> None:
-        """Check a command; what it needs goes to the guards, unless it cannot be rejected."""
+        """Check a command; add the guards that it needs if it can be rejected."""
         live = is_live(command, self._program)
         state = self._checked(command, self._states.fresh(live=live))
         state, values = self._updated(command, state, guards)
@@ -155,7 +155,7 @@ class _Finder:
             self._end(state)
 
     def _checked(self, command: Command, state: State) -> State:
-        """Return what is known behind the checks of a command."""
+        """Return the facts after the checks of a command."""
         for check, before in self._states.before(command.guards, state):
             state = before.assuming(check.test)
             refused = before.assuming(negation(check.test))
@@ -167,7 +167,7 @@ class _Finder:
     def _updated(
         self, command: Command, state: State, guards: list[Guard] | None
     ) -> tuple[State, dict[str, Expression]]:
-        """What is known behind the updates of a command, and the new values by their targets."""
+        """Return the facts after the updates of a command, and the new values by target."""
         lets: dict[str, Expression] = {}
         for check in command.guards:
             lets |= {name: substituted(tree, lets) for name, tree in check.lets}
@@ -182,7 +182,7 @@ class _Finder:
         return state, values
 
     def _end(self, state: State) -> None:
-        """Check what every end does, after an action that leads to one."""
+        """Check the steps of every end after a terminal action."""
         for step in self._program.on_terminal:
             reached = state if step.test is None else state.assuming(step.test)
             if not reached.reached:
@@ -217,7 +217,7 @@ class _Finder:
         self, made: Made, mark: Location | None, state: State, values: Mapping[str, Expression],
         guards: list[Guard] | None,
     ) -> State:  # fmt: skip
-        """Have a number in range, by proof or by a guard; return what is known then."""
+        """Ensure that a number is in range, by proof or by a guard; return the facts after it."""
         place = reduce(State.assuming, made.tests, state)
         if not place.reached:
             return state
@@ -262,7 +262,7 @@ class _Finder:
     # What is shown ------------------------------------------------------------------------------
 
     def _shows(self, tree: Expression, place: str, state: State) -> None:
-        """Check the numbers of a value that no command could reject."""
+        """Check the numbers of a value in a view, which no command can reject."""
         for made in numbers_in(tree, tree.type, place, self._symbols):
             self._proved(made, made.value.mark or tree.mark, state)
 
@@ -287,7 +287,7 @@ def _set(state: State, target: Expression, value: Expression) -> State:
 
 
 def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
-    """Return the tests that a number needs to be in range at a place that is reached."""
+    """Return the tests that keep a number in range at a reachable point."""
     if value.type.required == FLOAT:
         most, zero = nodes.Literal(FLOAT, _FLOAT_MAX), nodes.Literal(FLOAT, 0.0)
         least = nodes.Arithmetic(FLOAT, "-", zero, most)
@@ -304,7 +304,7 @@ def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
 
 
 def with_guards(program: Program, found: Ranges) -> Program:
-    """Return the program with the guards that its numbers need, each behind a command's own."""
+    """Return the program with its range guards, after each command's own guards."""
     rollback = program.rollback
     return evolve(
         program,
@@ -317,7 +317,7 @@ def with_guards(program: Program, found: Ranges) -> Program:
 
 
 def _guarded(command: Command, needed: Sequence[Guard], title: str) -> Command:
-    """Return a command with guards, under names that no machine file can give one."""
+    """Return a command with guards whose names no machine can declare."""
     checks: list[Check] = []
     for guard in needed:
         name = f"{RANGE_GUARD}{guard.made.place} in {title}"
@@ -338,5 +338,5 @@ def _guarded(command: Command, needed: Sequence[Guard], title: str) -> Command:
 
 
 def _needs_more(check: Check, command: Command) -> bool:
-    """Return whether a check needs a parameter, or what another check makes sure of that does."""
+    """Return whether a check depends on a parameter, directly or through another check."""
     return bool(command.depends_on) or check.reads(Root.PARAMETER)

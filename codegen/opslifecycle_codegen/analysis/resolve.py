@@ -32,7 +32,7 @@ from opslifecycle_codegen.source.parser import is_name
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, TypeName
 
-#: What newcomers write, with the notation of the language.
+#: Type names of other languages, with the notation of this one.
 _USUAL_NAMES = {
     "integer": "int", "count": "int", "number": "int or float", "long": "int", "double": "float",
     "string": "str", "text": "str", "boolean": "bool", "none": "X | None",
@@ -46,7 +46,7 @@ _ACTION_PROPERTIES = {
 
 
 class Resolver:
-    """Looks up types and statuses by name, and reports those that there are not."""
+    """Resolves types and statuses by name, and reports unknown ones."""
 
     def __init__(self, machine: model.Machine, diagnostics: Diagnostics) -> None:
         self._machine = machine
@@ -54,7 +54,7 @@ class Resolver:
         self._symbols = Symbols()
 
     def run(self) -> Symbols:
-        """Return the symbols of the machine, as far as its declarations make sense."""
+        """Return the symbols of the machine's valid declarations."""
         symbols, machine = self._symbols, self._machine
         entity = pascal(machine.entity)
         names = machine.names
@@ -69,7 +69,7 @@ class Resolver:
         return symbols
 
     def type_of(self, text: TypeExpr) -> Type:
-        """The type that a text names; UNKNOWN, with the mistake reported, if there is none."""
+        """Return the named type; UNKNOWN, with an error reported, if there is none."""
         word = text.strip()
         required, bar, rest = word.partition("|")
         if bar and rest.strip() == "None":
@@ -156,7 +156,7 @@ class Resolver:
         return values
 
     def _literal(self, node: Node, type: Type) -> PropertyValue:
-        """Return the value of a property; what is wrong is reported, and anything is returned."""
+        """Return the value of a property; after a reported error, an arbitrary one."""
         if isinstance(node, Scalar):
             if type == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text == "true"
@@ -208,7 +208,7 @@ class Resolver:
             groups[group] = self.statuses(words)
 
     def statuses(self, words: tuple[Text, ...] | list[Name]) -> tuple[str, ...]:
-        """The statuses that words name, groups spelled out, in the order of the declaration."""
+        """Return the statuses that words name, with groups expanded, in declared order."""
         known = self._symbols.enums[self._symbols.status_enum].members
         declared = self._machine.statuses.members
         found: set[str] = set()
@@ -314,7 +314,7 @@ class Resolver:
 
 
 def action_label(name: str, action: model.Action) -> str:
-    """Return what messages call an action: its label, else its first method, else its name."""
+    """Return the label of an action in messages: declared, else its first method, else its name."""
     return str(action.label or (action.methods[0] if action.methods else name))
 
 

@@ -1,4 +1,4 @@
-"""The numbers inside what an expression makes, and the conditions under which each is made."""
+"""The numbers in the value of an expression, and the conditions under which each is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opslifecycle_codegen.ir.types import FLOAT, INT, Type
 
 @frozen
 class Made:
-    """A number that is kept or shown: where, its expression, and the tests that lead to it."""
+    """A stored or returned number: its place, its expression, and the tests before it."""
 
     place: str
     value: Expression
@@ -22,7 +22,7 @@ class Made:
 
 
 def numbers_in(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Iterator[Made]:
-    """Iterate over the numbers that a value of a wanted type is made of, each with its place."""
+    """Yield the numbers in a value of a type, each with its place."""
     match tree:
         case nodes.Construct(variant=variant, arguments=arguments):
             fields = symbols.records[variant].fields.values()

@@ -1,4 +1,4 @@
-"""The types of the machine language, and how they read in Python."""
+"""The types of the machine language, and their annotations in Python."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from attrs import frozen
 
 @frozen
 class Type:
-    """A type: `kind` says what it is, `name` which one, `inner` of what.
+    """A type: its kind, its name, and its inner type.
 
-    Kinds with a name: id, enum, record, union, variant, foreign, class. With an inner: optional,
-    collection, counts (a count per member of an enum). The rest stand alone.
+    Kinds with a name: id, enum, record, union, variant, foreign, class. With an inner type:
+    optional, collection, counts (a count for each member of an enum). Others have neither.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Type:
 
     @property
     def required(self) -> Type:
-        """The type without its None."""
+        """The type without None."""
         return self.inner if self.kind == "optional" and self.inner is not None else self
 
     @property
@@ -43,7 +43,7 @@ class Type:
 
     @property
     def numeric(self) -> bool:
-        """Whether values can be added and compared."""
+        """Whether values can be added and ordered."""
         return self.kind in ("int", "float", "unknown")
 
 
@@ -63,7 +63,7 @@ ACTION = Type("action")
 STATUSES = Type("statuses")
 ROW = Type("row")
 BARRIER = Type("barrier")
-#: Stands where a mistake was reported, and fits everywhere, so that one mistake is told once.
+#: The type of an expression with a reported error; it fits everywhere, to report an error once.
 UNKNOWN = Type("unknown")
 
 SCALARS = {"bool": BOOL, "int": INT, "float": FLOAT, "str": STR, "name": NAME}
@@ -80,7 +80,7 @@ def collection(inner: Type) -> Type:
 
 
 def fits(given: Type, wanted: Type) -> bool:
-    """Return whether a value of type `given` can stand where `wanted` is asked for."""
+    """Return whether a value of type `given` is valid as a `wanted`."""
     if given == wanted or UNKNOWN in (given.required, wanted.required):
         return True
     if wanted.kind == "optional":
@@ -95,7 +95,7 @@ def fits(given: Type, wanted: Type) -> bool:
 
 
 def join(one: Type, other: Type) -> Type | None:
-    """Return the type that holds both, or None if there is none."""
+    """Return the common type of both, or None."""
     if fits(one, other):
         return other
     if fits(other, one):
