@@ -4,12 +4,13 @@ The lifecycle is declared in `machine/ops_lifecycle.yaml` and compiled to `opsli
 This module is the whole public surface.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
-    CommandBrokenOffError,
+    CommandInterruptedError,
+    CompletionFeedGap,
     CompletionFeedGapError,
     CursorOutOfRangeError,
     EpochChangedError,
@@ -28,7 +29,7 @@ from opslifecycle.errors import (
     StoreVersionError,
     UnsupportedError,
 )
-from opslifecycle.shell.feed import CompletionFeed, CompletionFeedGap
+from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.stores.base import MemoryStore, Store
 from opslifecycle.values.conversion import register_type, structure, unstructure
@@ -100,7 +101,7 @@ __all__ = [
     "BarrierMemberRolledBackError",
     "Cancelled",
     "ChannelClosedError",
-    "CommandBrokenOffError",
+    "CommandInterruptedError",
     "Completed",
     "CompletionBatch",
     "CompletionCursorConsumer",
@@ -174,7 +175,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "type[SqliteStore]":
     # Loaded when it is first used, so that importing the package does not load sqlite3.
     if name == "SqliteStore":
         from opslifecycle.stores.sqlite.store import SqliteStore

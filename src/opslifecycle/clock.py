@@ -8,17 +8,18 @@ from typing import Protocol
 
 
 class Timed(Protocol):
-    """An authority, as the clock sees it: a monotonic time, and the offset to wall-clock time."""
+    """The times of an authority: a monotonic time, and its offset to wall-clock time."""
 
     now_ms: int
     clock_offset_ms: int
 
 
 class Clock:
-    """Two clocks: those of the system, unless others are passed.
+    """A wall clock and a monotonic clock.
 
-    `wall_ns()` returns nanoseconds since the Unix epoch, and jumps when the system's clock is set.
-    `monotonic_ns()` counts from an arbitrary start and never falls.
+    Args:
+        wall_ns: Returns nanoseconds since the Unix epoch; jumps when the system's clock is set.
+        monotonic_ns: Returns nanoseconds since an arbitrary start; never falls.
     """
 
     __slots__ = ("monotonic_ns", "wall_ns")
@@ -43,8 +44,8 @@ class Clock:
         """Set the time of an authority, in whole milliseconds.
 
         Returns:
-            The `monotonic_ns()` until which that time is right, so that a busy caller reads the
-            clock once for each millisecond.
+            The `monotonic_ns()` at which that time is outdated. A busy caller sets the time only
+            then, once for each millisecond.
         """
         now_ms = self.monotonic_ms()
         timed.now_ms = now_ms

@@ -60,6 +60,7 @@ THEN = {
     "shell.batch": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
+    "values.plain": ["tests/test_golden.py"],
     "shell.effects": [*_EFFECTS, *_RACES],
     "errors": ["tests/test_types.py"],
     "shell.feed": [*_RACES],

@@ -13,7 +13,7 @@ from opslifecycle.cli.records import LOOK_SECONDS, reader
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
 from opslifecycle.stores.sqlite.reader import StoredRegistry
-from opslifecycle.values.conversion import data_of
+from opslifecycle.values.plain import data_of
 
 from opslifecycle.operations.storage import deserialize
 from opslifecycle.operations.views import entry_of

@@ -43,13 +43,7 @@ from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, Setting
-from opslifecycle.stores.base import (
-    Data,
-    RecordWrite,
-    SchemaVersion,
-    Store,
-    StoreContents,
-)
+from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.migration import migrated, rename, respell
 from opslifecycle.sync.barriers import Barrier
 from opslifecycle.sync.waits import Wait
@@ -64,18 +58,21 @@ from opslifecycle.values.checks import text as check_text
 from opslifecycle.values.closed_set import ClosedSet
 from opslifecycle.values.conversion import (
     check_storable,
-    count_from,
-    data_of,
     declare_union,
     encoded,
-    json_text,
     omit_none,
-    optional_count_from,
     structure,
-    text_of,
 )
 from opslifecycle.values.documented import documented_by
 from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.plain import (
+    Data,
+    count_from,
+    data_of,
+    json_text,
+    optional_count_from,
+    text_of,
+)
 from opslifecycle.values.token import ObligationToken, mint
 from opslifecycle.values.trusted import freeze, mutable_subclass
 

@@ -25,11 +25,11 @@ from opslifecycle.shell.messages import OutboxRules, restored
 from opslifecycle.shell.opening import Opening
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.settings import Setting, epoch_from
-from opslifecycle.stores.base import EMPTY, Data, Interrupted, RecordWrite, Store, StoreContents
+from opslifecycle.stores.base import EMPTY, Interrupted, RecordWrite, Store, StoreContents
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.values.checks import instance
-from opslifecycle.values.conversion import data_of
 from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.plain import Data, data_of
 
 RegistryT = TypeVar("RegistryT")
 #: A function or a type of generated code, of whatever types the machine declares.

@@ -8,14 +8,8 @@ from typing import Any, Generic, TypeVar
 import attrs
 from opslifecycle.clock import Clock
 from opslifecycle.errors import InvalidValueError
-from opslifecycle.stores.base import (
-    Data,
-    RecordWrite,
-    SchemaVersion,
-    StoreContents,
-    is_outbox_key,
-)
-from opslifecycle.values.conversion import data_of
+from opslifecycle.stores.base import RecordWrite, SchemaVersion, StoreContents, is_outbox_key
+from opslifecycle.values.plain import Data, data_of
 
 AuthorityT = TypeVar("AuthorityT")
 

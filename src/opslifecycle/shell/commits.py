@@ -21,7 +21,7 @@ from typing import Any
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
-    CommandBrokenOffError,
+    CommandInterruptedError,
     InternalError,
     OpsLifecycleError,
     OwnershipLostError,
@@ -112,7 +112,7 @@ class Committer:
     def _work(self) -> None:
         if not self._work_to_do.acquire(blocking=False):
             return
-        reason: type[OpsLifecycleError] = CommandBrokenOffError
+        reason: type[OpsLifecycleError] = CommandInterruptedError
         try:
             reason = self._serve()
             self._finish(reason)

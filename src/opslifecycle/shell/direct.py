@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Hashable
 from typing import Any
 
-from opslifecycle.errors import CommandBrokenOffError, OpsLifecycleError, RegistryClosedError
+from opslifecycle.errors import CommandInterruptedError, OpsLifecycleError, RegistryClosedError
 from opslifecycle.shell.commands import Arguments, Command, Decide
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
@@ -60,7 +60,7 @@ class DirectExecutor(Executor):
         except BaseException:
             if not whole:
                 # As `Engine.fail`, for whose call the stack may have no room.
-                engine.closed = CommandBrokenOffError
+                engine.closed = CommandInterruptedError
                 engine.effects.listing.is_built = False
                 lock.left[engine.effects.end] = True
             try:

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, Timed
 from opslifecycle.errors import (
-    CommandBrokenOffError,
+    CommandInterruptedError,
     OpsLifecycleError,
     RegistryClosedError,
 )
@@ -158,7 +158,7 @@ class Engine(Generic[IdT, RecordT]):
         Without a call into Python, for which the stack may have no room; the waits end when the
         lock is left.
         """
-        self.closed = CommandBrokenOffError
+        self.closed = CommandInterruptedError
         # What the command has changed may not be noted yet.
         self.effects.listing.is_built = False
         self.lock.left[self.effects.end] = True

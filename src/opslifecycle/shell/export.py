@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
-from opslifecycle.stores.base import Commit, Data, RecordWrite, SchemaVersion, Store, StoreContents
-from opslifecycle.values.conversion import data_of, text_of
+from opslifecycle.stores.base import Commit, RecordWrite, SchemaVersion, Store, StoreContents
+from opslifecycle.values.plain import Data, data_of, text_of
 
 _FORMAT = 2
 _WHERE = "the capture"

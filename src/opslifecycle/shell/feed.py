@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
 from opslifecycle.errors import (
+    CompletionFeedGap,
     CompletionFeedGapError,
     CursorOutOfRangeError,
     EpochChangedError,
@@ -17,6 +18,7 @@ from opslifecycle.errors import (
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait, Waiting, ended
 from opslifecycle.values import checks
+from opslifecycle.values.identifiers import Identifier
 
 _SEQUENCE = attrgetter("sequence")
 _PAGE_ROWS = 256
@@ -39,16 +41,7 @@ class Position(Protocol):
 
 
 EntryT = TypeVar("EntryT", bound=Entry)
-EpochT = TypeVar("EpochT")
-
-
-@attrs.frozen
-class CompletionFeedGap:
-    """Entries that a reader asked for and that were evicted."""
-
-    requested_after_seq: int
-    dropped_through: int
-    watermark: int
+EpochT = TypeVar("EpochT", bound=Identifier)
 
 
 @attrs.frozen

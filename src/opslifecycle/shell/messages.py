@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.stores.base import OUTBOX_PREFIX, is_outbox_key
-from opslifecycle.values.conversion import data_of, json_text, structure, text_of
+from opslifecycle.values.conversion import structure
+from opslifecycle.values.plain import data_of, json_text, text_of
 
 EffectT = TypeVar("EffectT", bound=Enum)
 ActionT = TypeVar("ActionT", bound=Enum)

@@ -30,7 +30,8 @@ from opslifecycle.shell.messages import (
 from opslifecycle.stores.base import RecordWrite
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import Gate
-from opslifecycle.values.conversion import encoded, json_text
+from opslifecycle.values.conversion import encoded
+from opslifecycle.values.plain import json_text
 
 #: How long closing waits for the handler that is running; its message then stays pending.
 CLOSE_SECONDS = 10.0

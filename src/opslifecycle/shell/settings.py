@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, final
 
 import attrs
-from opslifecycle.values.conversion import count_from, optional_count_from, structure
+from opslifecycle.values.conversion import structure
 from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.plain import count_from, optional_count_from
 
 EpochT = TypeVar("EpochT", bound=Identifier)
 

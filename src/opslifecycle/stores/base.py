@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 from opslifecycle.errors import OwnershipLostError, RegistryOwnedError, StoreVersionError
 
-Data = dict[str, Any]
 Interrupted = Literal["terminate", "discard"]
 
 #: One record as it now is: its id, the sequence of its feed row if it has one, and its body.
@@ -66,7 +65,7 @@ class SchemaVersion:
     def __str__(self) -> str:
         return f"{self.machine} version {self.version}"
 
-    def refuse_unreadable(self, machine: Any, version: Any, where: str) -> None:
+    def refuse_unreadable(self, machine: object, version: object, where: str) -> None:
         """Raise StoreVersionError for another machine, or for a version without a migration."""
         if (machine, version) == (self.machine, self.version):
             return

@@ -16,8 +16,8 @@ import json
 
 from opslifecycle.stores.sqlite.catalog import RegistryRow
 from opslifecycle.stores.sqlite.lease_file import Note
-from opslifecycle.values.conversion import text_of
 from opslifecycle.values.identifiers import new_uuid
+from opslifecycle.values.plain import text_of
 
 #: The place of a registry that was stored by a layout which had none.
 UNKNOWN = ""
