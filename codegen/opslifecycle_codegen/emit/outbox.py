@@ -1,4 +1,4 @@
-"""Lowering of the outbox: the actions that messages name, and the types of their arguments."""
+"""Lowering of the outbox: the actions in messages, and the types of their arguments."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
 
 @frozen
 class MessageAction:
-    """An action as the outbox module prints it."""
+    """An action in the outbox module."""
 
     constant: str
-    #: Parameters with the Python type of each.
+    #: The parameters, each with its Python type.
     parameters: list[tuple[str, str]]
 
 
@@ -24,11 +24,11 @@ class MessageAction:
 class OutboxView:
     """The outbox module as the template prints it."""
 
-    #: Own effects with how many deliveries each gets.
+    #: Declared effects, each with its number of deliveries.
     attempts: list[tuple[str, int]]
     actions: list[MessageAction]
-    #: Methods of the authority, each with the constant of its action; and those that act on every
-    #: live record.
+    #: Methods of the authority, each with the constant of its action; and the methods that act on
+    #: every live record.
     commands: list[tuple[str, str]]
     bulk_commands: list[tuple[str, str]]
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of machine files, made from the classes that the parser reads."""
+"""The JSON Schema of machine files, derived from the classes of the grammar."""
 
 from __future__ import annotations
 
@@ -99,6 +99,6 @@ def _text(kind: Any) -> dict[str, Any]:
     if kind is TypeName:
         return {"type": "string", "pattern": f"^{TYPE_NAME_PATTERN}$"}
     if kind is Expr or kind is Text:
-        # An editor sees a plain `true` or `1` as what it would be in YAML.
+        # An editor validates a plain `true` or `1` as its YAML type.
         return {"type": ["string", "number", "boolean"]}
     return {"type": "string"}
