@@ -10,6 +10,7 @@ from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
     CommandInterruptedError,
+    CommitInDoubtError,
     CompletionFeedGap,
     CompletionFeedGapError,
     CursorOutOfRangeError,
@@ -26,6 +27,7 @@ from opslifecycle.errors import (
     RegistryOwnedError,
     StoreDamagedError,
     StoreLostError,
+    StoreRolledBackError,
     StoreVersionError,
     UnsupportedError,
 )
@@ -89,6 +91,7 @@ from opslifecycle.operations import (
 )
 
 if TYPE_CHECKING:
+    from opslifecycle.stores.postgres.store import PostgresStore
     from opslifecycle.stores.sqlite.store import SqliteStore
 
 __all__ = [
@@ -102,6 +105,7 @@ __all__ = [
     "Cancelled",
     "ChannelClosedError",
     "CommandInterruptedError",
+    "CommitInDoubtError",
     "Completed",
     "CompletionBatch",
     "CompletionCursorConsumer",
@@ -147,6 +151,7 @@ __all__ = [
     "PeerNotExpectedError",
     "Permission",
     "PersistenceError",
+    "PostgresStore",
     "Registry",
     "RegistryClosedError",
     "RegistryOwnedError",
@@ -159,6 +164,7 @@ __all__ = [
     "Store",
     "StoreDamagedError",
     "StoreLostError",
+    "StoreRolledBackError",
     "StoreVersionError",
     "Terminated",
     "TrustedPeerDescriptor",
@@ -175,10 +181,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> "type[SqliteStore]":
-    # Loaded when it is first used, so that importing the package does not load sqlite3.
+def __getattr__(name: str) -> "type[PostgresStore | SqliteStore]":
+    # Loaded when they are first used, so that importing the package loads neither sqlite3 nor a
+    # driver, which may not be installed.
     if name == "SqliteStore":
         from opslifecycle.stores.sqlite.store import SqliteStore
 
         return SqliteStore
+    if name == "PostgresStore":
+        from opslifecycle.stores.postgres.store import PostgresStore
+
+        return PostgresStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

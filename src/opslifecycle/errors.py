@@ -321,5 +321,39 @@ class OwnershipLostError(OpsLifecycleError):
 
     template = "the registry no longer owns its store"
 
-    def __init__(self) -> None:
-        super().__init__()
+
+class CommitInDoubtError(OwnershipLostError):
+    """A commit that may or may not have been written: the store could not find out in time.
+
+    The registry has closed itself. The next owner of the store reads which of the two happened.
+    """
+
+    field_names = ("store", "cause")
+    template = "{store}: it is unknown whether the commit was written: {cause}"
+
+    store: str
+    cause: str
+
+    def __init__(self, store: str, cause: str) -> None:
+        super().__init__(store, cause)
+
+
+class StoreRolledBackError(OwnershipLostError):
+    """A store that no longer has commits which it had acknowledged; the registry has closed itself.
+
+    The server was replaced by one that is behind: a replica that had not received the last commits,
+    or a backup. `acknowledged` and `found` are the positions in the registry's log.
+    """
+
+    field_names = ("store", "acknowledged", "found")
+    template = (
+        "{store}: the server has lost commits that it had acknowledged: the last one was at"
+        " position {acknowledged}, and the server is at {found}"
+    )
+
+    store: str
+    acknowledged: int
+    found: int
+
+    def __init__(self, store: str, acknowledged: int, found: int) -> None:
+        super().__init__(store, acknowledged, found)

@@ -42,6 +42,7 @@ FIRST = ["tests/test_edges.py", "tests/test_identifiers.py", "tests/test_lease.p
          "tests/stores/test_keeping.py", "tests/generated"]  # fmt: skip
 _SQLITE = ["tests/test_golden.py", "tests/test_faults.py", "tests/cli/test_looking.py",
            "tests/test_sqlite.py"]  # fmt: skip
+_POSTGRES = ["tests/postgres"]
 _RACES = ["tests/schedules", "tests/test_hammer.py"]
 _INTERRUPTS = [*_RACES, "tests/interrupts"]
 _EFFECTS = ["tests/codegen/test_effects.py"]
@@ -98,6 +99,16 @@ THEN = {
     "shell.direct": [*_EFFECTS, *_INTERRUPTS],
     "shell.group_commit": [*_EFFECTS, "tests/test_faults.py", *_INTERRUPTS],
     "stores.sqlite.log_index": _SQLITE,
+    "stores.postgres.claims": _POSTGRES,
+    "stores.postgres.failures": _POSTGRES,
+    "stores.postgres.lease": _POSTGRES,
+    "stores.postgres.link": _POSTGRES,
+    "stores.postgres.log_index": _POSTGRES,
+    "stores.postgres.schema": _POSTGRES,
+    "stores.postgres.session": _POSTGRES,
+    "stores.postgres.statements": _POSTGRES,
+    "stores.postgres.store": _POSTGRES,
+    "stores.postgres.writer": _POSTGRES,
     "stores.sqlite.admin": _SQLITE,
     "stores.sqlite.inbox": ["tests/cli/test_looking.py"],
     "stores.sqlite.schema": _SQLITE,

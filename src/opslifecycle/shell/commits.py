@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from opslifecycle.clock import SYSTEM_CLOCK
@@ -31,7 +32,7 @@ from opslifecycle.errors import (
 from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.engine import Engine
-from opslifecycle.shell.mailbox import Mailbox, commands_of
+from opslifecycle.shell.mailbox import Mailbox, Wake, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
 from opslifecycle.stores.base import Commit, RecordWrite, Store
@@ -88,6 +89,7 @@ class Committer:
     def start(self) -> None:
         """Start the thread."""
         self._plan_heartbeat()
+        self._store.on_ownership_lost(partial(self._mailbox.put, Wake.HEARTBEAT))
         if self._is_stale:
             self._plan_write()
         # A daemon, because a registry that nobody closes must not keep its process from ending.
@@ -152,6 +154,8 @@ class Committer:
             changed = (each for each in arrived if isinstance(each, OutboxEntry))
             self._messages.update((each.id, each) for each in changed)
             self._plan_write()
+            if Wake.HEARTBEAT in arrived:
+                self._heartbeat_at = _now()
         while batch:
             batch = self._commit(batch)
         goes_on = None not in arrived
@@ -260,9 +264,10 @@ class Committer:
             return without(batch, error)
         except BaseException as error:
             # The callers are answered before the registry closes itself for it.
-            lost = isinstance(error, OwnershipLostError)
-            reasons = [OwnershipLostError() if lost else InternalError(repr(error)) for _ in batch]
-            set_results(batch, reasons)
+            reason: OpsLifecycleError = InternalError(repr(error))
+            if isinstance(error, OwnershipLostError):
+                reason = error
+            set_results(batch, [reason.clone() for _ in batch])
             raise
         set_results(batch, decided.answers)
         return []

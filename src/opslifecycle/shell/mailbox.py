@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
@@ -10,8 +11,16 @@ from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
 
+
+class Wake(enum.Enum):
+    """What wakes the committer besides commands and messages."""
+
+    #: The store has something to say; its `heartbeat` says it.
+    HEARTBEAT = enum.auto()
+
+
 #: A command, an outbox message that a delivery has changed, or None when no more will come.
-Item: TypeAlias = "PendingCommand | OutboxEntry | None"
+Item: TypeAlias = "PendingCommand | OutboxEntry | Wake | None"
 _NEVER = object()
 
 

@@ -120,6 +120,8 @@ class Store(ABC):
         Raises:
             PersistenceError: Nothing of the commit was written.
             OwnershipLostError: Another process has taken over the registry.
+            CommitInDoubtError: The store cannot find out whether it was written.
+            StoreRolledBackError: The store no longer has commits that it had acknowledged.
         """
 
     @abstractmethod
@@ -135,6 +137,13 @@ class Store(ABC):
 
         Raises:
             OwnershipLostError: Another process has taken over the registry.
+        """
+
+    def on_ownership_lost(self, tell: Callable[[], None]) -> None:  # noqa: B027 - as above
+        """Call `tell`, in any thread, when ownership is lost between two calls of the owner.
+
+        It is called at once if that has happened already. The owner then calls `heartbeat`, which
+        raises the error.
         """
 
     def maintain(self) -> None:  # noqa: B027 - most stores have nothing to do
