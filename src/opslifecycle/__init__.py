@@ -31,6 +31,7 @@ from opslifecycle.errors import (
     StoreVersionError,
     UnsupportedError,
 )
+from opslifecycle.shell.consuming import Consumed, Consumer, Delivery, ThreadConsumer
 from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.stores.base import MemoryStore, Store
@@ -113,7 +114,10 @@ __all__ = [
     "CompletionFeed",
     "CompletionFeedGap",
     "CompletionFeedGapError",
+    "Consumed",
+    "Consumer",
     "CursorOutOfRangeError",
+    "Delivery",
     "DuplicateWaitOperationError",
     "EpochChangedError",
     "EpochCursorState",
@@ -167,6 +171,7 @@ __all__ = [
     "StoreRolledBackError",
     "StoreVersionError",
     "Terminated",
+    "ThreadConsumer",
     "TrustedPeerDescriptor",
     "UnsupportedError",
     "WaitAll",

@@ -12,6 +12,7 @@ from opslifecycle_codegen.compat import lock
 from opslifecycle_codegen.emit import docs, layout, outbox, ratchet, storage, texts, types, views
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.authority import authority_view
+from opslifecycle_codegen.emit.consuming import consuming
 from opslifecycle_codegen.emit.definition import DefinitionLowering
 from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.environment import Context, environment
@@ -127,11 +128,13 @@ class Renderer:
                 "methods": registry.methods(),
                 "acted": registry.acted(),
                 "own_effects": bool(program.machine.effects),
+                "consume": consuming(program, names, width),
                 **self._opening(),
             },
             "async_registry": {
                 "async_methods": RegistryLowering(program, names, width, awaits=True).methods(),
                 "own_effects": bool(program.machine.effects),
+                "consume": consuming(program, names, width, awaits=True),
                 **self._opening(awaits=True),
                 "acted": registry.acted(),
             },

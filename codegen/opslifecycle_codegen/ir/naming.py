@@ -157,8 +157,8 @@ def _escaped(word: str, taken: frozenset[str]) -> str:
 
 #: The public methods of every registry besides those that the machine declares.
 BUILT_IN_METHODS = (
-    "open", "close", "allowed", "capture", "restore", "broken_invariants", "pending_effects",
-    "dead_letters", "retry_dead_letter", "discard_dead_letter",
+    "open", "close", "allowed", "capture", "restore", "broken_invariants", "consume",
+    "pending_effects", "dead_letters", "retry_dead_letter", "discard_dead_letter",
 )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from opslifecycle.shell.build import (
 )
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.commands import acting_on_all, advancing, collecting
+from opslifecycle.shell.consuming import Consumer, ThreadConsumer
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
@@ -84,6 +85,7 @@ __all__ = [
     "Clock",
     "ClosedSet",
     "CompletionFeed",
+    "Consumer",
     "CursorOutOfRangeError",
     "Data",
     "DeadLetter",
@@ -115,6 +117,7 @@ __all__ = [
     "StoreContents",
     "StoreDamagedError",
     "StoreVersionError",
+    "ThreadConsumer",
     "UnsupportedError",
     "Wait",
     "act_and_die",

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeAlias, overload
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
-from opslifecycle import (
-    AsyncRegistry,
-    CompletionCursorConsumer,
-    CompletionEntry,
-    CompletionFeedGap,
-    InvalidValueError,
-    Registry,
-)
+from opslifecycle.errors import CompletionFeedGap, InvalidValueError
+from opslifecycle.shell.feed import CompletionFeed, Entry
+from opslifecycle.values import checks
+
+EntryT = TypeVar("EntryT", bound=Entry)
 
 
 @attrs.frozen
-class Delivery:
+class Delivery(Generic[EntryT]):
     """A feed entry that a consumer receives.
 
     Attributes:
@@ -28,42 +25,42 @@ class Delivery:
             False is certain, as long as a cursor has one consumer at a time.
     """
 
-    entry: CompletionEntry
+    entry: EntryT
     maybe_redelivered: bool
 
 
 #: What a consumer receives: an entry, or the fact that entries were evicted before it read them.
-Consumed: TypeAlias = Delivery | CompletionFeedGap
+Consumed: TypeAlias = Delivery[EntryT] | CompletionFeedGap
 
 
-class _Position:
-    """Where a consumer stands: what it has received, and what it has succeeded with."""
+class _Position(Generic[EntryT]):
+    """The entries after a cursor: which the consumer has received, and which it has processed."""
 
     def __init__(
-        self, registry: AsyncRegistry | Registry, cursor: CompletionCursorConsumer, wait: bool
+        self, feed: CompletionFeed[EntryT, Any], cursor: Callable[[], int], wait: bool
     ) -> None:
-        self._feed = registry.completion_feed()
-        self._registry_of = registry
+        checks.flag("wait", wait)
+        self._feed = feed
         self._cursor = cursor
         self._wait = wait
         self._restart()
 
     def _restart(self) -> None:
         # The cursor first: what comes between the two reads is called a redelivery, not missed.
-        self._after = self._registry_of.completion_cursor(self._cursor)
+        self._after = self._cursor()
         self._old_until = self._feed.watermark
-        self._page: deque[Consumed] = deque()
+        self._page: deque[Consumed[EntryT]] = deque()
         # The position to which the cursor moves once the body has succeeded; None: nowhere.
         self._succeeded: int | None = None
 
-    def _take(self) -> Consumed | None:
+    def _take(self) -> Consumed[EntryT] | None:
         """Return what comes next, if it has come."""
         if not self._page:
             self._read()
         if not self._page:
             return None
         item = self._page.popleft()
-        self._after = _position_of(item)
+        self._after = item.entry.seq if isinstance(item, Delivery) else item.dropped_through
         return item
 
     def _read(self) -> None:
@@ -74,23 +71,19 @@ class _Position:
         for entry in batch.entries:
             self._page.append(Delivery(entry, entry.seq <= self._old_until))
 
-    def _take_many(self, count: int) -> list[Consumed]:
-        items: list[Consumed] = []
+    def _take_many(self, count: int) -> list[Consumed[EntryT]]:
+        items: list[Consumed[EntryT]] = []
         while len(items) < count and (item := self._take()) is not None:
             items.append(item)
         return items
 
 
-def _position_of(item: Consumed) -> int:
-    return item.entry.seq if isinstance(item, Delivery) else item.dropped_through
-
-
-def _check_count(count: int) -> None:
+def _check_count(count: object) -> None:
     if type(count) is not int or count < 1:
-        raise InvalidValueError("count", f"expected an integer of at least 1, got {count!r}")
+        raise InvalidValueError("count", f"expected an integer of at least 1, got {count!r:.80}")
 
 
-class Consumer(_Position, AsyncIterator[Consumed]):
+class Consumer(_Position[EntryT], AsyncIterator[Consumed[EntryT]]):
     """An iteration over the entries after a cursor, for event loops. `consume` returns it.
 
     The next step of `async for` moves the cursor past the entry before, whose body has succeeded.
@@ -99,16 +92,21 @@ class Consumer(_Position, AsyncIterator[Consumed]):
     """
 
     def __init__(
-        self, registry: AsyncRegistry, cursor: CompletionCursorConsumer, *, wait: bool
+        self,
+        feed: CompletionFeed[EntryT, Any],
+        cursor: Callable[[], int],
+        advance: Callable[[int], Awaitable[int]],
+        *,
+        wait: bool,
     ) -> None:
-        super().__init__(registry, cursor, wait)
-        self._registry = registry
+        super().__init__(feed, cursor, wait)
+        self._advance = advance
 
-    def __aiter__(self) -> Consumer:
+    def __aiter__(self) -> Consumer[EntryT]:
         self._restart()
         return self
 
-    async def __anext__(self) -> Consumed:
+    async def __anext__(self) -> Consumed[EntryT]:
         await self.succeed()
         while (item := self._take()) is None:
             if not self._wait:
@@ -120,17 +118,20 @@ class Consumer(_Position, AsyncIterator[Consumed]):
     async def succeed(self) -> None:
         """Move the cursor past what was received last, for a body that ends with `break`."""
         if self._succeeded is not None:
-            await self._registry.advance_completion_cursor(self._cursor, self._succeeded)
+            await self._advance(self._succeeded)
             self._succeeded = None
 
     @asynccontextmanager
-    async def batch(self, count: int = 100) -> AsyncIterator[list[Consumed]]:
+    async def batch(self, count: int = 100) -> AsyncIterator[list[Consumed[EntryT]]]:
         """Receive several entries; the cursor moves past all of them if the block succeeds.
 
         It waits for the first one. The list is empty only without waiting (`wait=False`).
 
         Args:
             count: How many entries at most.
+
+        Raises:
+            InvalidValueError: `count` is not an integer of at least 1.
         """
         _check_count(count)
         self._restart()
@@ -138,21 +139,28 @@ class Consumer(_Position, AsyncIterator[Consumed]):
             await self._feed.wait_for_advance(self._after)
         yield items
         if items:
-            await self._registry.advance_completion_cursor(self._cursor, self._after)
+            await self._advance(self._after)
 
 
-class ThreadConsumer(_Position, Iterator[Consumed]):
+class ThreadConsumer(_Position[EntryT], Iterator[Consumed[EntryT]]):
     """An iteration over the entries after a cursor, for threads; otherwise as `Consumer`."""
 
-    def __init__(self, registry: Registry, cursor: CompletionCursorConsumer, *, wait: bool) -> None:
-        super().__init__(registry, cursor, wait)
-        self._registry = registry
+    def __init__(
+        self,
+        feed: CompletionFeed[EntryT, Any],
+        cursor: Callable[[], int],
+        advance: Callable[[int], int],
+        *,
+        wait: bool,
+    ) -> None:
+        super().__init__(feed, cursor, wait)
+        self._advance = advance
 
-    def __iter__(self) -> ThreadConsumer:
+    def __iter__(self) -> ThreadConsumer[EntryT]:
         self._restart()
         return self
 
-    def __next__(self) -> Consumed:
+    def __next__(self) -> Consumed[EntryT]:
         self.succeed()
         while (item := self._take()) is None:
             if not self._wait:
@@ -164,11 +172,11 @@ class ThreadConsumer(_Position, Iterator[Consumed]):
     def succeed(self) -> None:
         """Move the cursor past what was received last, for a body that ends with `break`."""
         if self._succeeded is not None:
-            self._registry.advance_completion_cursor(self._cursor, self._succeeded)
+            self._advance(self._succeeded)
             self._succeeded = None
 
     @contextmanager
-    def batch(self, count: int = 100) -> Iterator[list[Consumed]]:
+    def batch(self, count: int = 100) -> Iterator[list[Consumed[EntryT]]]:
         """Receive several entries; the cursor moves past all of them if the block succeeds."""
         _check_count(count)
         self._restart()
@@ -176,38 +184,4 @@ class ThreadConsumer(_Position, Iterator[Consumed]):
             self._feed.wait_for_advance(self._after).result()
         yield items
         if items:
-            self._registry.advance_completion_cursor(self._cursor, self._after)
-
-
-@overload
-def consume(
-    registry: AsyncRegistry, cursor: CompletionCursorConsumer, *, wait: bool = True
-) -> Consumer: ...
-@overload
-def consume(
-    registry: Registry, cursor: CompletionCursorConsumer, *, wait: bool = True
-) -> ThreadConsumer: ...
-def consume(
-    registry: AsyncRegistry | Registry, cursor: CompletionCursorConsumer, *, wait: bool = True
-) -> Consumer | ThreadConsumer:
-    """Receive every entry of the completion feed after a cursor, at least once.
-
-    For an `AsyncRegistry` use `async for` and `async with`, for a `Registry` `for` and `with`. A
-    cursor has one consumer at a time. Entries that were evicted unread are reported as one
-    CompletionFeedGap.
-
-    Args:
-        registry: The registry whose feed is read and whose cursor is moved.
-        cursor: The cursor, which a later process goes on from.
-        wait: Whether to wait for entries; without, the iteration ends at the last one there is.
-
-    Raises:
-        RegistryClosedError: While iterating: the registry was closed.
-        PersistenceError: While iterating: the cursor could not be moved. Nothing is lost.
-    """
-    if isinstance(registry, AsyncRegistry):
-        return Consumer(registry, cursor, wait=wait)
-    if isinstance(registry, Registry):
-        return ThreadConsumer(registry, cursor, wait=wait)
-    reason = f"expected a Registry or an AsyncRegistry, got {type(registry).__name__}"
-    raise InvalidValueError("registry", reason)
+            self._advance(self._after)
