@@ -91,7 +91,7 @@ class Injection:
         return self._step
 
     def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "opcode" and self._armed and self.place is None:
+        if event == "opcode" and self._armed and self.place is None and _has_line(frame):
             self.seen += 1
             if self.seen == self.at:
                 code = frame.f_code
@@ -99,3 +99,13 @@ class Injection:
                 self.place = f"{where}:{frame.f_lineno} {code.co_qualname}+{frame.f_lasti}"
                 raise Interrupt(self.place)
         return self._step
+
+
+def _has_line(frame: FrameType) -> bool:
+    """Return whether an instruction stands for something in the source.
+
+    From 3.12 on the others are the handler around each generator, which a generator that is dropped
+    runs in its finalizer. The interpreter looks for signals at none of them.
+    """
+    lineno: int | None = frame.f_lineno
+    return lineno is not None
