@@ -6,6 +6,7 @@ This module is the whole public surface.
 
 from typing import TYPE_CHECKING
 
+from opslifecycle.clock import Clock, ManualClock
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
@@ -105,6 +106,7 @@ __all__ = [
     "BarrierMemberRolledBackError",
     "Cancelled",
     "ChannelClosedError",
+    "Clock",
     "CommandInterruptedError",
     "CommitInDoubtError",
     "Completed",
@@ -127,6 +129,7 @@ __all__ = [
     "InvalidSpecError",
     "InvalidTransitionError",
     "InvalidValueError",
+    "ManualClock",
     "MaxConcurrentExceededError",
     "MemoryStore",
     "OperationCompletionFeedClass",

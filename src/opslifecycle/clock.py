@@ -40,17 +40,93 @@ class Clock:
         """Return whole milliseconds since the arbitrary start."""
         return self.monotonic_ns() // 1_000_000
 
+
+SYSTEM_CLOCK = Clock()
+
+#: When a manual clock begins: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
+_MANUAL_START_MS = 1_767_225_600_000
+
+
+class ManualClock(Clock):
+    """A clock for tests: it stands still until the test moves it.
+
+    Args:
+        wall_ms: What the wall clock shows first, in milliseconds since the Unix epoch.
+    """
+
+    __slots__ = ("_monotonic_ns", "_wall_ns")
+
+    def __init__(self, wall_ms: int = _MANUAL_START_MS) -> None:
+        super().__init__(lambda: self._wall_ns, lambda: self._monotonic_ns)
+        self._wall_ns = wall_ms * 1_000_000
+        self._monotonic_ns = 0
+
+    def advance(
+        self,
+        *,
+        days: int = 0,
+        hours: int = 0,
+        minutes: int = 0,
+        seconds: int = 0,
+        milliseconds: int = 0,
+    ) -> None:
+        """Let time pass: both clocks go forward.
+
+        Raises:
+            ValueError: The sum is negative; `set_wall` sets the wall clock back.
+        """
+        elapsed_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        elapsed_ms = elapsed_s * 1000 + milliseconds
+        if elapsed_ms < 0:
+            raise ValueError(f"expected a time that passes, got {elapsed_ms} ms")
+        self._pass(elapsed_ms)
+
+    def set_wall(self, wall_ms: int) -> None:
+        """Set the wall clock alone, as an administrator does, in milliseconds since the epoch."""
+        self._wall_ns = wall_ms * 1_000_000
+
+    def _pass(self, elapsed_ms: int) -> None:
+        self._wall_ns += elapsed_ms * 1_000_000
+        self._monotonic_ns += elapsed_ms * 1_000_000
+
+
+class CommandTime:
+    """The time of one registry's commands: that of a clock, which it lets only rise.
+
+    It follows the wall clock forward, also past a suspension of the computer. When the wall clock
+    is set back, it goes on at the pace of the monotonic one.
+
+    Args:
+        clock: The clock to read.
+        latest_ms: The latest time of an earlier process; no command is before it.
+    """
+
+    __slots__ = ("_offset_ms", "clock")
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, latest_ms: int = 0) -> None:
+        self.clock = clock
+        now_ms = clock.monotonic_ms()
+        self._offset_ms = max(clock.wall_ms(), latest_ms) - now_ms
+
+    def now_ms(self) -> int:
+        """Return the time, in milliseconds since the Unix epoch, without a command's having it."""
+        now_ms = self.clock.monotonic_ms()
+        return now_ms + max(self._offset_ms, self.clock.wall_ms() - now_ms)
+
     def set_time(self, timed: Timed) -> int:
         """Set the time of an authority, in whole milliseconds.
+
+        One thread at a time calls this, for it sets what no later time is before.
 
         Returns:
             The `monotonic_ns()` at which that time is outdated. A busy caller sets the time only
             then, once for each millisecond.
         """
-        now_ms = self.monotonic_ms()
+        clock = self.clock
+        now_ms = clock.monotonic_ns() // 1_000_000
+        offset_ms = clock.wall_ns() // 1_000_000 - now_ms
+        if offset_ms > self._offset_ms:
+            self._offset_ms = offset_ms
         timed.now_ms = now_ms
-        timed.clock_offset_ms = self.wall_ms() - now_ms
+        timed.clock_offset_ms = self._offset_ms
         return (now_ms + 1) * 1_000_000
-
-
-SYSTEM_CLOCK = Clock()

@@ -14,8 +14,10 @@ Tree = dict[str, Any]
 class Builder:
     """Builds one machine part by part; `features` says what it has."""
 
-    def __init__(self, pick: Pick) -> None:
+    def __init__(self, pick: Pick, *, timed: bool = False) -> None:
         self.pick = pick
+        #: Whether the rules of commands may read the time.
+        self.timed = timed
         self.words = Words(pick)
         self.shapes = Shapes()
         self.expressions = Expressions(pick, self.shapes)
@@ -231,6 +233,10 @@ class Builder:
                 self.has("registry field")
 
     # Scopes -------------------------------------------------------------------------------------
+
+    def of_command(self) -> Scope:
+        """What can be read of the registry, and of the command itself."""
+        return {**self.of_registry(), **({"now": "int"} if self.timed else {})}
 
     def of_registry(self) -> Scope:
         """What can be read of the registry."""

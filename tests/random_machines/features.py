@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.random_machines.building import Builder, Tree
@@ -42,7 +43,8 @@ class Features:
                     "summary": "Who reads.", "members": {m: {"summary": "One."} for m in members}
                 }  # fmt: skip
         for when in ("created", "terminal"):
-            if pick.chance(30):
+            # In the interpreter, what stamps shows no time, and a command has one.
+            if pick.chance(30) and not b.timed:
                 type = "int" if when == "created" else "int | None"
                 name = b.words.name()
                 b.tree["fields"][name] = {"type": type, "stamped": when}
@@ -339,9 +341,14 @@ class Features:
             b.has("step property")
 
 
+#: Whether a machine reads the time is drawn apart, so that the others stay as they are.
+_TIMED = 1_000_003
+
+
 def build(number: int) -> tuple[Tree, frozenset[str]]:
     """Return the random machine with a number, and what it has."""
-    builder = Builder(Pick(number))
+    timed = Pick(number + _TIMED).chance(20)
+    builder = Builder(Pick(number), timed=timed)
     commands = Commands(builder)
     features = Features(builder, commands)
     details = Details(builder)
@@ -359,6 +366,8 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.replacing()
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
+    if re.search(r"\bnow\b", str(tree)):
+        found.add("time of a command")
     if builder.words.hostile_names:
         found.add("hostile: a name")
     if builder.words.hostile_texts:

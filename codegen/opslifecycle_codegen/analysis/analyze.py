@@ -314,7 +314,7 @@ class _Analyzer:
 
     def _classifier(self, name: Name, declared: model.Classifier) -> Rule:
         params = self._commands.params(declared.params, "id")
-        scope = self._commands.base_scope(params, operation=optional(ENTITY))
+        scope = self._commands.base_scope(params, operation=optional(ENTITY), timed=False)
         return Rule(str(name), declared.summary, self._compile(declared.returns, scope), params)
 
     def _state_names(self) -> dict[str, Expression]:

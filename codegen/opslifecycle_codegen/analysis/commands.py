@@ -15,6 +15,7 @@ from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import BarrierAdmission, Check, Command
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.times import NOW, now
 from opslifecycle_codegen.ir.types import (
     ACTION,
     BOOL,
@@ -47,10 +48,13 @@ class Commands:
 
     # Scopes -------------------------------------------------------------------------------------
 
-    def base_scope(self, params: Mapping[str, Type], *, operation: Type | None = None) -> Scope:
-        """Return the names that a command's expressions may use."""
+    def base_scope(
+        self, params: Mapping[str, Type], *, operation: Type | None = None, timed: bool = True
+    ) -> Scope:
+        """Return the names that a command's expressions may use; a read has no time."""
         entity = self._machine.entity
-        names: dict[str, Expression] = {"registry": nodes.Name(REGISTRY, Root.REGISTRY, "registry")}
+        names: dict[str, Expression] = {NOW: now()} if timed else {}
+        names["registry"] = nodes.Name(REGISTRY, Root.REGISTRY, "registry")
         if operation is not None:
             names["id"] = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
             names[entity] = nodes.Name(operation, Root.RECORD, str(entity))
@@ -174,7 +178,7 @@ class Commands:
 
     def watch(self, declared: model.Watch) -> Command:
         """Return the checks of a new watch. It is a read, so global guards do not apply."""
-        scope = self.base_scope({}, operation=optional(ENTITY))
+        scope = self.base_scope({}, operation=optional(ENTITY), timed=False)
         checks, scope = self.guards.checks(declared.guards, scope, global_guards=False)
         if scope.narrowed.get(self._machine.entity) != ENTITY:
             message = "nothing makes sure that the record exists"
@@ -203,7 +207,7 @@ class Commands:
 
     def barrier(self, declared: model.Barrier) -> BarrierAdmission:
         """Return the checks of a new barrier, in order."""
-        first, scope = self.guards.checks([], self.base_scope({}))
+        first, scope = self.guards.checks([], self.base_scope({}, timed=False))
         id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
         id_scope = scope.with_names({"id": id})
         given = [(name, refusal) for each in declared.guards for name, refusal in each.items()]

@@ -71,6 +71,8 @@ def _is_small(value: Expression, small: set[str]) -> bool:
             return True
         case nodes.Literal(value=int() as number):
             return number <= _LITERAL_MAX
+        case nodes.Name(root=Root.NOW):
+            return True
         case nodes.Name() | nodes.Field():
             return notation(value) in small
         case nodes.Arithmetic(operator="-", left=left):

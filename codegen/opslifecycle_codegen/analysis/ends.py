@@ -15,6 +15,7 @@ from opslifecycle_codegen.ir.expr import Arithmetic, Expression, Field, Name, Ro
 from opslifecycle_codegen.ir.program import Assignment, EndStep
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.times import NOW, now
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, INT, REGISTRY, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr
@@ -34,7 +35,9 @@ class Ends:
         self._compile = compiled
         self._record = Name(ENTITY, Root.RECORD, str(machine.entity))
         self._registry = Name(REGISTRY, Root.REGISTRY, "registry")
-        names: dict[str, Expression] = {machine.entity: self._record, "registry": self._registry}
+        names: dict[str, Expression] = {
+            NOW: now(), "registry": self._registry, str(machine.entity): self._record
+        }  # fmt: skip
         self._scope = Scope(symbols, names)
 
     def steps(self) -> tuple[EndStep, ...]:

@@ -16,7 +16,7 @@ from opslifecycle_codegen.analysis.calls import check_call
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
-from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import (
     ACTION,
@@ -129,6 +129,10 @@ class Checker:
         if node.id in ("true", "false"):
             return nodes.Literal(BOOL, node.id == "true")
         binding = scope.names.get(node.id)
+        if isinstance(binding, nodes.Name) and binding.root is Root.NOW:
+            # A member of that name was there first.
+            is_member = wanted is not None and wanted.required.kind == "enum"
+            binding = None if is_member else binding
         if binding is not None:
             return evolve(binding, type=scope.narrowed.get(node.id, binding.type))
         if wanted is not None and wanted.required.kind == "enum":

@@ -29,11 +29,13 @@ from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS, OUT_OF_RANGE,
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, Program
+from opslifecycle_codegen.ir.times import NOW, TIME_END, reads_now
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX
 
 _RANGE = Interval(0, INT_MAX)
 #: The maximum of a field in small steps: a whole command cannot leave the range from there.
 _SMALL = Interval(0, INT_MAX - 1_000 * STEP_MAX)
+_TIME = Interval(0, TIME_END)
 _FLOAT_MAX = sys.float_info.max
 
 
@@ -62,8 +64,12 @@ class States:
         self._small = small_steps(program)
         self._live = live_counters(program)
         self._times = list(_times(program))
+        #: Nothing else is called so in a machine that reads the time.
+        self._now = NOW if reads_now(program) else None
 
     def _limits(self, name: str) -> Interval:
+        if name == self._now:
+            return _TIME
         return _SMALL if name in self._small else _RANGE
 
     def fresh(self, *, live: bool = False) -> State:

@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.scenario_rules import check_slices
 from opslifecycle_codegen.analysis.stamps import check_stamps
+from opslifecycle_codegen.analysis.times import check_times
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.program import Program
@@ -25,6 +26,7 @@ def check(
     rules.deferred()
     check_slices(program, diagnostics)
     check_stamps(program.machine, program.symbols, diagnostics)
+    check_times(program, diagnostics)
     rules.methods()
     rules.rejections()
     rules.unused()

@@ -16,7 +16,7 @@ from opslifecycle_codegen.modelcheck.search import Found, Search
 from opslifecycle_codegen.modelcheck.symbolic import spin
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.promela import promela
-from opslifecycle_codegen.modelcheck.symbolic.relation import relation
+from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 from opslifecycle_codegen.modelcheck.symbolic.solver import SKIPPED
 from opslifecycle_codegen.modelcheck.symbolic.tla import tla
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
@@ -96,7 +96,11 @@ def compared_with_spin(scenario: Scenario, found: Found, source: str) -> tuple[s
     if found.symmetry.swapped:
         found = Search(scenario, NOTHING_SWAPPED).run()
     try:
-        counted = spin.count(promela(scenario, relation(scenario), source), programs)
+        model = relation(scenario)
+    except NotCoveredError as error:
+        return f"SPIN does not cover this: {error}", []
+    try:
+        counted = spin.count(promela(scenario, model, source), programs)
     except spin.SpinError as error:
         return "SPIN failed", [f"{source}: {scenario.name}: SPIN: {error}"]
     if counted.broken is not None:
@@ -118,4 +122,8 @@ def exported(machine: Compiled, name: str, language: str) -> str:
     if name not in every:
         raise InvalidConfigError(f"there is no scenario {name!r}; {nearest(name, list(every))}")
     scenario = every[name]
-    return _LANGUAGES[language](scenario, relation(scenario), str(machine.config.source))
+    try:
+        model = relation(scenario)
+    except NotCoveredError as error:
+        raise InvalidConfigError(f"{name} cannot be exported: {error}") from None
+    return _LANGUAGES[language](scenario, model, str(machine.config.source))

@@ -12,6 +12,7 @@ from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.times import reads_now
 from opslifecycle_codegen.source.words import Name
 
 
@@ -62,6 +63,7 @@ class DefinitionLowering:
         given = ["self", "DEFINITION"]
         given += [f"{name}={name}" for name in self._machine.settings]
         given += ["store=store"] if self._program.recovery is not None else []
+        given += ["clock=clock"] if reads_now(self._program) else []
         given += ["on_effect=on_effect"] if self._machine.effects else []
         return given
 

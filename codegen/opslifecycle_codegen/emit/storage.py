@@ -19,7 +19,11 @@ from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.times import reads_now
 from opslifecycle_codegen.ir.types import INT, Type
+
+#: The time of the last command, among the registry's fields: no declared name begins so.
+_TIME = "_time_ms"
 
 
 @frozen
@@ -58,6 +62,7 @@ class StorageLowering:
         self._starts = starts_of(program)
         self._texts = JsonTexts(program.symbols, width)
         self._constants = Constants(program, "_KNOWN")
+        self._timed = reads_now(program)
 
     def view(self) -> StorageView | None:
         """Return the storage of a machine; None for one that recovers nothing."""
@@ -75,6 +80,8 @@ class StorageLowering:
         registry = {name: symbols.registry_fields[name] for name in fields}
         counter = "effects_given"
         given = [(counter, counter, _read_state(counter, INT))] if self._machine.effects else []
+        if self._timed:
+            given.append((_TIME, "clock_offset_ms", _read_state(_TIME, INT)))
         return StorageView(
             slots=self.slots(),
             constant=constant,
@@ -215,6 +222,8 @@ class StorageLowering:
         fields = [(name, f"authority.{attribute(name)}", types[name]) for name in names]
         if self._machine.effects:
             fields.append(("effects_given", "authority.effects_given", INT))
+        if self._timed:
+            fields.append((_TIME, "authority.clock_offset_ms + authority.now_ms", INT))
         return [*lines, *self._texts.object(keys, fields, 4, nulls=True)]
 
     # From data ----------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class Root(Enum):
     ID = "id"
     #: A parameter of a command.
     PARAMETER = "parameter"
+    #: The time of a command, in milliseconds since the Unix epoch.
+    NOW = "now"
     #: A `let` name of a guard.
     LOCAL = "local"
     #: The variable of a loop.

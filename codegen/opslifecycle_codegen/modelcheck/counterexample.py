@@ -54,6 +54,8 @@ def call_text(call: Call) -> str:
         elif value != OPAQUE:
             given.append(f"{name}: {spelled(value)}")
     text = f"{call.method}({', '.join(given)})"
+    if call.time is not None:
+        text += f" at time {call.time}"
     return f"{text}: {_NO_METHODS[call.method]}" if call.method in _NO_METHODS else text
 
 
@@ -73,7 +75,7 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
         for name, was, now in zip(program.symbols.entity_fields, old, new, strict=True):
             if was != now:
                 yield f"{old[0]}.{name}: {spelled(was)} → {spelled(now)}"
-    for name in ("rows", "cursors", "barriers", "watched"):
+    for name in ("rows", "cursors", "barriers", "watched", "time"):
         if getattr(before, name) != getattr(after, name):
             yield f"{name}: {getattr(before, name)} → {getattr(after, name)}"
 
@@ -81,13 +83,15 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
 def source_of_test(violation: Violation, module: str) -> str | None:
     """Return a test of the generated registry that fails while the property is violated.
 
-    None for a property that no single state violates, and for a path on which a wait is dropped.
+    None for a property that no single state violates, and for a path on which a wait is dropped or
+    a rule reads the time.
     """
     scenario = violation.scenario
     program, ids = scenario.interpreter.program, scenario.interpreter.ids
     methods = {call.method for call in violation.calls}
     shown = violation.property in {str(name) for name in program.machine.invariants}
-    if not shown or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
+    timed = any(call.time is not None for call in violation.calls)
+    if not shown or timed or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
         return None
     names = public_names(program.machine)
     settings = {str(n): scenario.interpreter.setting(str(n)) for n in program.machine.settings}

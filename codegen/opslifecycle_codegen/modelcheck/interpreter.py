@@ -12,6 +12,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
 from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Guard, Refused, Update, first_refusal
 from opslifecycle_codegen.modelcheck.layouts import Layouts
@@ -141,11 +142,15 @@ class Interpreter:
     def _names(self, state: State, id: str, arguments: Arguments) -> Names:
         place = self._places.get(id)
         record = state.records[place] if place is not None else None
-        return {"registry": state.registry, "id": id, self._entity: record, **dict(arguments)}
+        return {
+            NOW: state.time, "registry": state.registry, "id": id, self._entity: record,
+            **dict(arguments),
+        }  # fmt: skip
 
     def create(self, state: State, call: Call) -> Answer:
         """Create a record."""
-        id = self._create_id(dict(call.arguments))
+        state = _at(state, call)
+        id = self._create_id({NOW: state.time, **dict(call.arguments)})
         names = self._names(state, id, call.arguments)
         refusal = first_refusal(self._create_guards, names)
         if refusal is not None:
@@ -166,6 +171,7 @@ class Interpreter:
 
     def act(self, state: State, call: Call, name: str) -> Answer:
         """Apply an action to one record."""
+        state = _at(state, call)
         action, id = self._actions[name], call.id
         assert id is not None
         names = self._names(state, id, call.arguments)
@@ -203,8 +209,9 @@ class Interpreter:
 
     def bulk(self, state: State, call: Call) -> Answer:
         """Apply a command that ends every live record, in the order of their ids."""
+        state = _at(state, call)
         unless, action, updates = self._bulk[call.method]
-        names = {"registry": state.registry, **dict(call.arguments)}
+        names = {NOW: state.time, "registry": state.registry, **dict(call.arguments)}
         if unless is not None and unless(names):
             return Answer(state, value=())
         draft = Draft(state)
@@ -218,8 +225,8 @@ class Interpreter:
             record = draft.records[self._places[id]]
             assert record is not None
             names = {
-                "registry": tuple(draft.registry), "id": id, self._entity: record,
-                **dict(arguments),
+                NOW: draft.time, "registry": tuple(draft.registry), "id": id,
+                self._entity: record, **dict(arguments),
             }  # fmt: skip
             changed.append((id, *self._acted(draft, action, names, record)))
         for id, record, effects in changed:
@@ -238,6 +245,7 @@ class Interpreter:
     def _remove(self, state: State, call: Call, command: Command | None) -> Answer:
         assert call.id is not None
         assert command is not None
+        state = _at(state, call)
         guards, updates = self._removing[command.name]
         names = self._names(state, call.id, ())
         refusal = first_refusal(guards, names)
@@ -250,7 +258,9 @@ class Interpreter:
 
     def collect(self, state: State, call: Call) -> Answer:
         """Return the outcomes of the finished records, oldest first, and erase them."""
-        refusal = first_refusal(self._collect_guards, {"registry": state.registry})
+        state = _at(state, call)
+        names = {NOW: state.time, "registry": state.registry}
+        refusal = first_refusal(self._collect_guards, names)
         if refusal is not None:
             return Answer(None, refusal)
         draft = Draft(state)
@@ -260,7 +270,8 @@ class Interpreter:
 
     def advance(self, state: State, call: Call) -> Answer:
         """Advance a cursor, which never decreases."""
-        names = {"registry": state.registry, **dict(call.arguments)}
+        state = _at(state, call)
+        names = {NOW: state.time, "registry": state.registry, **dict(call.arguments)}
         refusal = first_refusal(self._cursor_guards, names)
         if refusal is not None:
             return Answer(None, refusal)
@@ -360,6 +371,13 @@ class Interpreter:
             return Answer(draft.state(), value=())
         action = self._actions[recovery.command.action]
         return self._end_all(draft, action, self._recovering_with)
+
+
+def _at(state: State, call: Call) -> State:
+    """Return a state when something is asked for: time only rises."""
+    if call.time is None or call.time <= state.time:
+        return state
+    return state._replace(time=call.time)
 
 
 def _guards_of(clauses: Clauses, command: Command | None) -> tuple[Guard, ...]:

@@ -13,7 +13,8 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Bulk, Command, Program
+from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
 from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, State
@@ -115,6 +116,7 @@ def _bounds(
     """Return the bound of each count: the declared one, or the default."""
     entity = str(program.machine.entity)
     given = {str(path): most for path, most in declared.bounds.items()}
+    given = dict.fromkeys(time_fields(program), 2 * later(program)) | given
     bounds = []
     for owner, fields in (
         ("registry", program.symbols.registry_fields),
@@ -141,29 +143,45 @@ def _calls(
             (name, None) for name in program.create.params if name not in params
         )
         for arguments in values.arguments(params):
-            yield Call(str(method), None, (*arguments, *rest)), interpreter.create
+            for time in _times(program, program.create):
+                call = Call(str(method), None, (*arguments, *rest), time)
+                yield call, interpreter.create
     for action in program.actions:
         methods = next(e.methods for n, e in machine.actions.items() if n == action.name)
         for id in ids if methods else ():
             for arguments in values.arguments(action.params):
-                yield Call(str(methods[0]), id, arguments), _acting(interpreter, action.name)
+                for time in _times(program, action):
+                    call = Call(str(methods[0]), id, arguments, time)
+                    yield call, _acting(interpreter, action.name)
     for each in program.bulk:
         for arguments in values.arguments(each.command.params):
-            yield Call(each.command.name, None, arguments), interpreter.bulk
-    if machine.rollback is not None:
-        for id in ids:
-            yield Call(str(machine.rollback.method), id), interpreter.rollback
-    if machine.erase is not None:
-        for id in ids:
-            yield Call(str(machine.erase.method), id), interpreter.erase
-    if machine.collect is not None:
-        yield Call(str(machine.collect.method), None), interpreter.collect
+            for time in _times(program, each):
+                yield Call(each.command.name, None, arguments, time), interpreter.bulk
+    for removing, way in (
+        (program.rollback, interpreter.rollback), (program.erase, interpreter.erase)
+    ):  # fmt: skip
+        if removing is not None:
+            for id, time in itertools.product(ids, _times(program, removing)):
+                yield Call(removing.name, id, (), time), way
+    if program.collect is not None:
+        for time in _times(program, program.collect):
+            yield Call(program.collect.name, None, (), time), interpreter.collect
     yield from _cursors(interpreter, declared)
     yield from _waits(interpreter)
     if machine.recovery is not None:
         yield Call(CRASH, None), interpreter.crash
         if program.discards():
             yield Call(CRASH_DISCARDING, None), interpreter.crash
+
+
+def later(program: Program) -> int:
+    """Return a time at which whatever was to happen at some time after 0 is due."""
+    return 2 * (1 + max(literals(program), default=0))
+
+
+def _times(program: Program, command: Command | Bulk) -> tuple[int | None, ...]:
+    """Return the times at which a command is tried: none where its answer depends on none."""
+    return (0, later(program)) if command_reads_now(program, command) else (None,)
 
 
 def _acting(interpreter: Interpreter, name: str) -> Callable[[State, Call], Answer]:

@@ -28,6 +28,8 @@ class State(NamedTuple):
     barriers: tuple[tuple[Fields, ...], ...]
     #: Whether a watch of each id is pending.
     watched: tuple[bool, ...]
+    #: The time of the last command that reads it.
+    time: int = 0
 
 
 class Refusal(NamedTuple):
@@ -56,6 +58,8 @@ class Call(NamedTuple):
     method: str
     id: str | None
     arguments: Arguments = ()
+    #: When it is asked for, where the answer depends on that; no earlier than the call before it.
+    time: int | None = None
 
 
 class Draft:
@@ -69,10 +73,11 @@ class Draft:
         self.cursors = list(state.cursors)
         self.barriers = list(state.barriers)
         self.watched = list(state.watched)
+        self.time = state.time
 
     def state(self) -> State:
         """Return the changed state."""
         return State(
             tuple(self.registry), tuple(self.records), tuple(self.ended), tuple(self.rows),
-            tuple(self.cursors), tuple(self.barriers), tuple(self.watched),
+            tuple(self.cursors), tuple(self.barriers), tuple(self.watched), self.time,
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.guards import Clauses, Update
@@ -89,7 +90,7 @@ class TerminalEffects:
     ) -> Fields:
         """Apply updates in order, each on the results of those before it; return the record."""
         for each in updates:
-            names = {**names, "registry": tuple(draft.registry)}
+            names = {NOW: draft.time, **names, "registry": tuple(draft.registry)}
             if fields:
                 names[self._entity] = tuple(fields)
             target = fields if each.of_record else draft.registry
@@ -110,7 +111,9 @@ class TerminalEffects:
         draft.ended.append(fields[0])
         effects: list[str] = []
         for test, updates, named in self._steps:
-            names = {"registry": tuple(draft.registry), self._entity: tuple(fields)}
+            names = {
+                NOW: draft.time, "registry": tuple(draft.registry), self._entity: tuple(fields)
+            }  # fmt: skip
             if test is None or test(names):
                 fields = list(self.update(draft, updates, names, fields))
                 effects += named

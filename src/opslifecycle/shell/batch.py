@@ -27,7 +27,7 @@ class Batch:
         """Decide commands in their order, all at the same time of day."""
         staged, records, apply = self.staged, self.staged.records, self._engine.effects.apply_staged
         answers, changes = self.answers, self.changes
-        self._engine.clock.set_time(staged)
+        self._engine.time.set_time(staged)
         for _, id, decide, arguments, deferred in commands:
             if id is None:
                 (command,) = arguments

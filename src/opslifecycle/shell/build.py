@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 import attrs
-from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.clock import SYSTEM_CLOCK, Clock, CommandTime
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.commands import recovering
 from opslifecycle.shell.commits import Committer
@@ -94,6 +94,7 @@ def open_registry(
     *,
     store: Store | None = None,
     on_effect: Generated | None = None,
+    clock: Clock = SYSTEM_CLOCK,
     **given: Any,
 ) -> None:
     """Build the parts of a registry, and recover what its store holds.
@@ -103,10 +104,11 @@ def open_registry(
         definition: The machine.
         store: A store, which the registry then owns.
         on_effect: The handler of the machine's own effects.
+        clock: What the times of commands are read from.
         **given: The settings that the constructor was given, checked; UNSET for nothing.
 
     Raises:
-        InvalidValueError: The handler or the store is of the wrong type.
+        InvalidValueError: The handler, the store or the clock is of the wrong type.
         RegistryOwnedError: Another registry owns the store.
         StoreDamagedError: The store's contents cannot be read.
         StoreVersionError: They are of another machine, or of a version without a migration.
@@ -114,10 +116,11 @@ def open_registry(
     """
     check_handler(on_effect)
     _check_store(store)
+    instance("clock", clock, Clock)
     opening = Opening(store)
     try:
         contents = EMPTY if store is None else store.open(_codec(definition).schema)
-        _begin(registry, definition, given, store, contents, on_effect)
+        _begin(registry, definition, given, store, contents, on_effect, clock)
         if store is not None and contents.state is not None:
             _recover(registry, definition, store.interrupted)
     except BaseException as error:
@@ -144,7 +147,7 @@ def import_registry(
     try:
         if store is not None:
             fill(store, codec.schema, contents)
-        _begin(registry, definition, {}, store, contents, None)
+        _begin(registry, definition, {}, store, contents, None, SYSTEM_CLOCK)
         _recover(registry, definition, None if store is None else store.interrupted)
     except BaseException as error:
         opening.give_up(error, registry)
@@ -199,9 +202,10 @@ def _begin(
     store: Store | None,
     contents: StoreContents,
     on_effect: Generated | None,
+    clock: Clock,
 ) -> None:
     with reporting_damage(store):
-        parts = _parts(definition, given, store, contents, on_effect)
+        parts = _parts(definition, given, store, contents, on_effect, clock)
         registry._authority = parts.authority
         registry._engine = parts.engine
         if parts.feed is not None:
@@ -223,6 +227,7 @@ def _parts(
     store: Store | None,
     contents: StoreContents,
     on_effect: Generated | None,
+    clock: Clock,
 ) -> _Parts:
     state = data_of(contents.state) if contents.state is not None else {}
     lock = PublicationLock()
@@ -243,8 +248,9 @@ def _parts(
         outbox = Outbox(lock, sent.snapshot_of, sent.body_of, on_effect, sent.rules)
     effects = EffectRunner(Listing(authority.records, definition.listing_keys), parts, outbox)
     if definition.codec is not None:
-        effects.restore(authority, definition.codec.restore(authority, contents, SYSTEM_CLOCK))
-    engine = Engine(authority, lock, effects)
+        effects.restore(authority, definition.codec.restore(authority, contents, clock))
+    time = CommandTime(clock, authority.clock_offset_ms + authority.now_ms)
+    engine = Engine(authority, lock, effects, time)
     executor: Executor
     if store is None:
         executor = DirectExecutor(engine)

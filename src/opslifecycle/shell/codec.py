@@ -49,7 +49,7 @@ class RecordCodec(Generic[AuthorityT]):
     has_outbox: bool = False
 
     def restore(self, authority: Any, contents: StoreContents, clock: Clock) -> list[Any]:
-        """Set an authority's records and fields from store contents.
+        """Set an authority's records and fields from store contents, and its time to the latest.
 
         Returns:
             The records of the feed rows, oldest first.
@@ -67,7 +67,7 @@ class RecordCodec(Generic[AuthorityT]):
                 authority.records[record.id] = record
         self.recover_fields(authority)
         rows = self._rows(contents, by_text) if self.has_feed else []
-        self._set_offset([*authority.records.values(), *rows], clock)
+        self._set_times(authority, [*authority.records.values(), *rows], clock)
         if self.has_sequence:
             finished = [each for each in authority.records.values() if each.sequence is not None]
             finished.sort(key=lambda record: int(record.sequence))
@@ -86,11 +86,13 @@ class RecordCodec(Generic[AuthorityT]):
             rows.append(row)
         return rows
 
-    def _set_offset(self, records: list[Any], clock: Clock) -> None:
+    def _set_times(self, authority: Any, records: list[Any], clock: Clock) -> None:
         """Continue from the latest stored time if the wall clock is behind it."""
         if self.latest_ms_of is None:
             return
-        latest_ms = max(map(self.latest_ms_of, records), default=0)
+        known_ms = authority.clock_offset_ms + authority.now_ms
+        latest_ms = max(map(self.latest_ms_of, records), default=known_ms)
+        authority.clock_offset_ms, authority.now_ms = max(latest_ms, known_ms), 0
         offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
         for record in records:
             record.clock_offset_ms = offset_ms

@@ -42,7 +42,7 @@ class DirectExecutor(Executor):
                 raise engine.closed
             authority, runner = engine.authority, engine.effects
             if now_ns() >= self._time_valid_until_ns:
-                self._time_valid_until_ns = engine.clock.set_time(authority)
+                self._time_valid_until_ns = engine.time.set_time(authority)
             whole = False
             # Spelled out, because handing on any number of arguments takes far longer.
             if len(arguments) == 1:
@@ -97,7 +97,7 @@ class DirectExecutor(Executor):
             raise engine.closed
         authority, effects = engine.authority, engine.effects
         try:
-            engine.clock.set_time(authority)
+            engine.time.set_time(authority)
             value, changes, _ = command.run(authority)
             for record, given in changes:
                 effects.apply(authority, record, given, command.decide, command.arguments)

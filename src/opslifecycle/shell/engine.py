@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from opslifecycle.clock import SYSTEM_CLOCK, Clock, Timed
+from opslifecycle.clock import CommandTime, Timed
 from opslifecycle.errors import (
     CommandInterruptedError,
     OpsLifecycleError,
@@ -38,12 +38,14 @@ class Engine(Generic[IdT, RecordT]):
         authority: Authority[IdT, RecordT],
         lock: PublicationLock,
         effects: EffectRunner[IdT, RecordT],
-        clock: Clock = SYSTEM_CLOCK,
+        time: CommandTime,
     ) -> None:
         self.authority = authority
         self.lock = lock
         self.effects = effects
-        self.clock = clock
+        self.time = time
+        #: What the time is read from.
+        self.clock = time.clock
         #: The error of every later command; None while the registry is open.
         self.closed: type[OpsLifecycleError] | None = None
 
@@ -121,6 +123,15 @@ class Engine(Generic[IdT, RecordT]):
     def ask(self, question: Callable[..., T], *arguments: Any) -> T:
         """Call a method of the authority that changes nothing, at one instant."""
         return self.lock.hold(question, self.authority, *arguments)
+
+    def ask_now(self, question: Callable[..., T], *arguments: Any) -> T:
+        """Call a method of the authority that changes nothing and reads the time."""
+        answer: T = self.lock.hold(self._ask_now, question, arguments)
+        return answer
+
+    def _ask_now(self, question: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        self.time.set_time(self.authority)
+        return question(self.authority, *arguments)
 
     def view(self, id: IdT, view_of: Callable[[RecordT, int], T]) -> T | None:
         """Return a view of one record and its number of watchers; None if no record has the id."""

@@ -12,6 +12,7 @@ from attrs import define, field
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH, DROP_BARRIER, DROP_WATCH
 from opslifecycle_codegen.ir.program import Assignment, Command, Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
@@ -28,6 +29,7 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     ite,
     negated,
     same,
+    variable,
 )
 from opslifecycle_codegen.modelcheck.symbolic.unbounded import (
     Counted,
@@ -74,6 +76,8 @@ class _Induction:
         self._rules = rules = Rules(program, Layouts(program), ("a",))
         self._unnamed = UnboundedWorlds(rules, self._solver.valid)
         self._world = self._unnamed.world()
+        rules.now = variable("now", is_bool=False)
+        self._unnamed.ranges.append(at_most(0, rules.now))
         reasons = {
             rule.name: outside(rule.tree)
             for rule in (*program.invariants, *program.transition_invariants)
@@ -224,7 +228,7 @@ class _Induction:
 
     def _updating(self, updates: tuple[Assignment, ...]) -> Callable[[UnboundedWorld], Formula]:
         def update(world: UnboundedWorld) -> Formula:
-            names = {"registry": world.registry}
+            names = {NOW: self._rules.now, "registry": world.registry}
             world.registry, _ = self._rules.updated(updates, names, world.registry)
             return True
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from opslifecycle_codegen.ir.times import reads_now
 from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
@@ -49,8 +50,18 @@ class Relation:
     past: Formula
 
 
+class NotCoveredError(Exception):
+    """What a machine declares and no transition system here has."""
+
+
 def relation(scenario: Scenario) -> Relation:
-    """Return the transition system of a scenario, without the variables that never change."""
+    """Return the transition system of a scenario, without the variables that never change.
+
+    Raises:
+        NotCoveredError: The rules of the machine read the time.
+    """
+    if reads_now(scenario.interpreter.program):
+        raise NotCoveredError("the rules read `now`, and the model has no time")
     names = _Maker(scenario, frozenset()).names()
     idle = frozenset(name for name in names if name)
     while changing := _Maker(scenario, idle).changing(names) & idle:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from attrs import frozen
 
 from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Environment, Formulas, Many
@@ -41,6 +42,8 @@ class Rules:
         self.formulas = Formulas(program, layouts, self.shapes)
         self.fields = list(program.symbols.entity_fields)
         self.registry_fields = list(program.symbols.registry_fields)
+        #: The time of the command.
+        self.now: Formula = 0
         #: Returns a value as a record's field holds it; a scenario drops parts that no rule reads.
         self.kept: Callable[[Type, Shape], Shape] = lambda type, shape: shape
 
@@ -54,7 +57,7 @@ class Rules:
         id: Formula = 0,
     ) -> dict[str, Shape]:
         """Return the bindings of the names in a command's rules."""
-        names = {"registry": registry, **arguments}
+        names = {NOW: self.now, "registry": registry, **arguments}
         return names if record is None else {**names, "id": id, self.entity: record}
 
     def many(self, records: Iterable[Maybe]) -> dict[str, Shape]:
@@ -160,7 +163,7 @@ class Rules:
 
     def new_id(self, arguments: Mapping[str, Shape]) -> Formula:
         """Return the id of a created record."""
-        id: Formula = self.formulas.shape(self.program.create_id, arguments)
+        id: Formula = self.formulas.shape(self.program.create_id, {NOW: self.now, **arguments})
         return id
 
     def rolled_back(self, registry: Fields, record: Maybe, id: Formula) -> ActionResult:
@@ -241,7 +244,9 @@ class Rules:
         """Return the result of the steps of every end."""
         effects: list[tuple[Formula, str]] = []
         for step in self.program.on_terminal:
-            names = {"registry": registry, self.entity: Maybe(True, tuple(fields))}
+            names = {
+                NOW: self.now, "registry": registry, self.entity: Maybe(True, tuple(fields))
+            }  # fmt: skip
             test = self.formulas.truth(step.test, names) if step.test is not None else True
             after, record = self.updated(step.updates, names, registry, tuple(fields))
             registry = merged(test, after, registry)
