@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
 
-.PHONY: run test coverage test-all nightly check generate docs format bench kill-test chaos verify-all mutate clean
+.PHONY: run test coverage test-all nightly check generate docs format bench kill-test chaos chaos-postgres verify-all mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -78,6 +78,10 @@ kill-test: $(READY)
 # Ten minutes of real faults on running programs, with another seed each time; keeps what was wrong.
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos
+
+# Ten minutes of real faults on several owners and their PostgreSQL server, with a printed seed.
+chaos-postgres: $(READY)
+	$(BIN)/python -m tests.postgres
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
