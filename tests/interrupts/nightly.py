@@ -6,6 +6,7 @@ Each failure is printed with the bytecode; the rest of that call is then left ou
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import os
 import re
@@ -27,6 +28,7 @@ _MEMORY = Path("/dev/shm")
 def examined(step: int, name: str) -> str:
     """Carry one examination out; return what there is to say of it."""
     threading.excepthook = lambda arguments: None
+    logging.getLogger("opslifecycle").disabled = True
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
         try:
             count = dict(examinations(Path(folder), Helper()))[name](step)

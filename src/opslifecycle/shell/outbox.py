@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from queue import Empty, SimpleQueue
@@ -21,6 +22,7 @@ from opslifecycle.errors import InvalidValueError, OpsLifecycleError
 from opslifecycle.shell.commands import Arguments, Command, Decide, Decision
 from opslifecycle.shell.delivery import AbandonedError, Caller, running_loop
 from opslifecycle.shell.messages import (
+    RETRY_SECONDS_MIN,
     DeadLetter,
     Lanes,
     OutboxEntry,
@@ -250,9 +252,39 @@ class Outbox:
 
     def _work(self) -> None:
         try:
-            self._deliver()
-        finally:
+            self._serve()
             self._done.open()
+        except BaseException:
+            # Whatever has interrupted this thread, closing does not wait for it.
+            self._done.open()
+            raise
+
+    def _serve(self) -> None:
+        """Deliver until that is to stop, whatever interrupts a delivery."""
+        while True:
+            try:
+                self._deliver()
+                return
+            except BaseException:
+                _log.exception("the delivery of effects was interrupted, and begins again")
+                with suppress(Empty):
+                    # Not at once: what has failed may fail again. A new message ends the pause.
+                    self._queue.get(timeout=RETRY_SECONDS_MIN)
+                self._lanes = Lanes()
+                self._lock.hold(self._queue_again)
+
+    def _queue_again(self) -> None:
+        """Queue each message once: the interrupted delivery may have lost one, or finished it."""
+        while True:
+            try:
+                self._queue.get_nowait()
+            except Empty:
+                break
+        for entry in list(self._entries.values()):
+            if entry.gone:
+                self._forget(entry)
+            elif not entry.dead:
+                self._queue.put(entry)
 
     def _deliver(self) -> None:
         assert self._caller is not None
@@ -299,10 +331,8 @@ class Outbox:
         stays = self._lock.hold(self._note_delivery, entry, error)
         if stays is None:
             return
-        if not isinstance(error, AbandonedError):
-            self.changed(entry)
-            if error is not None:
-                _log_failure(entry, error, stays=stays)
+        if error is not None and not isinstance(error, AbandonedError):
+            _log_failure(entry, error, stays=stays)
         if stays:
             self._lanes.put_back(entry, self._now())
         else:
@@ -314,11 +344,17 @@ class Outbox:
             return None
         if error is None:
             entry.gone = True
-            self._entries.pop(entry.message.number, None)
+            self._forget(entry)
         elif not isinstance(error, AbandonedError):
             entry.fail(error)
+            self.changed(entry)
         # Read here: as soon as the lock is free, a dead letter may be revived.
         return not (entry.gone or entry.dead)
+
+    def _forget(self, entry: OutboxEntry) -> None:
+        """Erase a message that was delivered; again is harmless."""
+        self.changed(entry)
+        self._entries.pop(entry.message.number, None)
 
     def _now(self) -> float:
         return self._clock.monotonic_ns() / 1e9
