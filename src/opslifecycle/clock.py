@@ -43,15 +43,15 @@ class Clock:
 
 SYSTEM_CLOCK = Clock()
 
-#: When a manual clock begins: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
+#: The first time of a manual clock: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
 _MANUAL_START_MS = 1_767_225_600_000
 
 
 class ManualClock(Clock):
-    """A clock for tests: it stands still until the test moves it.
+    """A clock for tests, whose time changes only when a test calls its methods.
 
     Args:
-        wall_ms: What the wall clock shows first, in milliseconds since the Unix epoch.
+        wall_ms: The first time of the wall clock, in milliseconds since the Unix epoch.
     """
 
     __slots__ = ("_monotonic_ns", "_wall_ns")
@@ -70,19 +70,25 @@ class ManualClock(Clock):
         seconds: int = 0,
         milliseconds: int = 0,
     ) -> None:
-        """Let time pass: both clocks go forward.
+        """Advance both the wall clock and the monotonic clock.
 
         Raises:
-            ValueError: The sum is negative; `set_wall` sets the wall clock back.
+            ValueError: The sum is negative. Use `set_wall` to set the wall clock back.
         """
         elapsed_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
         elapsed_ms = elapsed_s * 1000 + milliseconds
         if elapsed_ms < 0:
-            raise ValueError(f"expected a time that passes, got {elapsed_ms} ms")
+            raise ValueError(
+                f"expected 0 ms or more, got {elapsed_ms}; set_wall sets the clock back"
+            )
         self._pass(elapsed_ms)
 
     def set_wall(self, wall_ms: int) -> None:
-        """Set the wall clock alone, as an administrator does, in milliseconds since the epoch."""
+        """Set the wall clock only, as an administrator does.
+
+        Args:
+            wall_ms: The time in milliseconds since the Unix epoch.
+        """
         self._wall_ns = wall_ms * 1_000_000
 
     def _pass(self, elapsed_ms: int) -> None:
@@ -91,14 +97,15 @@ class ManualClock(Clock):
 
 
 class CommandTime:
-    """The time of one registry's commands: that of a clock, which it lets only rise.
+    """The time of one registry's commands, which never falls.
 
     It follows the wall clock forward, also past a suspension of the computer. When the wall clock
-    is set back, it goes on at the pace of the monotonic one.
+    is set back, it continues at the pace of the monotonic clock.
 
     Args:
         clock: The clock to read.
-        latest_ms: The latest time of an earlier process; no command is before it.
+        latest_ms: The latest time of an earlier process, in milliseconds since the Unix epoch. No
+            later command gets an earlier time.
     """
 
     __slots__ = ("_offset_ms", "clock")
@@ -109,14 +116,14 @@ class CommandTime:
         self._offset_ms = max(clock.wall_ms(), latest_ms) - now_ms
 
     def now_ms(self) -> int:
-        """Return the time, in milliseconds since the Unix epoch, without a command's having it."""
+        """Return the time in milliseconds since the Unix epoch, without an effect on later ones."""
         now_ms = self.clock.monotonic_ms()
         return now_ms + max(self._offset_ms, self.clock.wall_ms() - now_ms)
 
     def set_time(self, timed: Timed) -> int:
         """Set the time of an authority, in whole milliseconds.
 
-        One thread at a time calls this, for it sets what no later time is before.
+        One thread at a time calls this, because it raises the least later time.
 
         Returns:
             The `monotonic_ns()` at which that time is outdated. A busy caller sets the time only

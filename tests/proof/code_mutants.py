@@ -58,6 +58,7 @@ THEN = {
     "values.trusted": [],
     "values.documented": ["tests/test_package.py"],
     "values.not_copyable": [],
+    "shell.authority": [],
     "shell.batch": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],

@@ -1,4 +1,4 @@
-"""The completion feed: entries in order, read by position. Independent of watches and barriers."""
+"""The completion feed: entries in order, read by position; independent of watches and barriers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from opslifecycle.errors import (
     EpochChangedError,
     RegistryClosedError,
 )
+from opslifecycle.shell.authority import Sequenced
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait, Waiting, ended
 from opslifecycle.values import checks
@@ -26,7 +27,7 @@ _DEAD_ROWS_MIN = 64
 
 
 class Entry(Protocol):
-    """What every feed entry has."""
+    """A feed entry."""
 
     @property
     def seq(self) -> int:
@@ -34,7 +35,7 @@ class Entry(Protocol):
 
 
 class Position(Protocol):
-    """The edges of the feed, which the authority owns."""
+    """The edges of the feed: fields of the authority."""
 
     watermark: int
     dropped_through: int
@@ -68,9 +69,9 @@ class FeedAdvance(Wait[int]):
 class CompletionFeed(Generic[EntryT, EpochT]):
     """The completion feed: finished records in order, as far back as retention reaches.
 
-    A position is a sequence number; 0 is before the first. `epoch_id` identifies the numbering:
-    pass it together with a position that you stored, and a position of another epoch raises
-    EpochChangedError. Reading works after the registry is closed; waiting does not.
+    A position is a sequence number; 0 is before the first entry. `epoch_id` identifies the
+    numbering: pass it together with a position that you stored, and a position of another epoch
+    raises EpochChangedError. Reads work after the registry is closed; waits do not.
     """
 
     __slots__ = (
@@ -82,7 +83,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         self,
         lock: PublicationLock,
         position: Position,
-        entry_of: Callable[[Any], EntryT],
+        entry_of: Callable[..., EntryT],
         batch: Callable[[tuple[EntryT, ...], int, int], FeedBatch[EntryT]],
         epoch_id: EpochT,
     ) -> None:
@@ -91,15 +92,15 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         self._lock = lock
         self._position = position
         self._batch = batch
-        # The ended records that entries are made from, as their sequences rise. Whoever publishes
-        # appends to it, without a call that every end would pay for.
+        # The finished records of the machine, in the order of their sequence numbers. The effect
+        # runner appends to it directly, because a call would make every finishing action slower.
         self._rows: list[Any] = []
-        # The entries of the first rows, once somebody has read them: whoever ends a record does not
-        # pay for readers that may never come.
+        # The entries of the first rows. An entry is constructed when it is first read, so that a
+        # finishing action is as fast without readers.
         self._made: list[EntryT | None] = []
-        # The first row that is retained, and how many before it have left the lists.
+        # The index of the oldest retained row, and how many rows before it were deleted.
         self._head = self._gone = 0
-        # The waits for an advance, by the position they stand at.
+        # The waits for an advance, by their position.
         self._waits: Waiting[int] = Waiting()
         self._closed = False
 
@@ -111,17 +112,18 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def list_since(self, after: int, *, epoch_id: EpochT | None = None) -> FeedBatch[EntryT]:
         """Return the entries after a position that are still retained.
 
-        Past the watermark the batch is empty and has the lower watermark.
+        For a position past the watermark the batch is empty, and its watermark is lower than the
+        position.
 
         Args:
             after: A position.
-            epoch_id: The epoch of the position, to be compared with the feed's.
+            epoch_id: The epoch of the position; None to skip its comparison with the feed's.
 
         Returns:
-            A batch, whose `gap_after(after)` tells whether entries are missing.
+            A batch. Its `gap_after(after)` is the gap between the position and the first entry.
 
         Raises:
-            InvalidValueError: `after` is no count, or `epoch_id` no epoch.
+            InvalidValueError: `after` is no count, or `epoch_id` is no epoch.
             EpochChangedError: The position is of another epoch.
         """
         self._check(after, epoch_id)
@@ -130,16 +132,15 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def wait_for_advance(self, after: int) -> FeedAdvance:
         """Wait until the watermark is past a position.
 
-        The position can be past the watermark: the wait is then for the entries after it.
-
         Args:
-            after: A position.
+            after: A position. It can be past the watermark.
 
         Returns:
-            A wait whose result is the watermark. It is over at once if the watermark is past.
+            A wait whose result is the watermark. It is over at once if the watermark is past the
+            position.
 
         Raises:
-            RegistryClosedError: The registry is closed. Waits in progress fail with it, too.
+            RegistryClosedError: The registry is closed. Closing ends waits in progress with it.
         """
         self._check(after, None)
         return self._lock.hold(self._advance_past, after)
@@ -152,11 +153,11 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         return self._waits.add(after, FeedAdvance, self._lock)
 
     def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:
-        """Iterate over every entry after a position, in order, as they come; for `async for`.
+        """Iterate with `async for` over every entry after a position, also over future ones.
 
         Args:
-            after: A position; the entry with this number was read.
-            epoch_id: The epoch of the position, to be compared with the feed's.
+            after: The position of the reader: the sequence number of the last entry that it read.
+            epoch_id: The epoch of the position; None to skip its comparison with the feed's.
 
         Raises:
             CursorOutOfRangeError: At the call, if the position is past the watermark.
@@ -170,16 +171,16 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def iterate(
         self, *, after: int = 0, epoch_id: EpochT | None = None, timeout: float | None = None
     ) -> Iterator[EntryT]:
-        """Iterate over every entry after a position, for threads: a step blocks until there is one.
+        """Iterate in a thread over every entry after a position; a step blocks until there is one.
 
         Args:
-            after: A position; the entry with this number was read.
-            epoch_id: The epoch of the position, to be compared with the feed's.
-            timeout: How many seconds a step waits; None for as long as it takes.
+            after: The position of the reader: the sequence number of the last entry that it read.
+            epoch_id: The epoch of the position; None to skip its comparison with the feed's.
+            timeout: The number of seconds that a step blocks at most; None for no limit.
 
         Raises:
             TimeoutError: A step found no entry in time. The iterator can be used again.
-            CursorOutOfRangeError: As for `subscribe`, like the other errors.
+            CursorOutOfRangeError: See `subscribe`, which raises the same other errors.
         """
         self._check_place(after, epoch_id)
         return _Iteration(self, after, timeout)
@@ -192,7 +193,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         """Return the records of the retained entries. Called with the publication lock held."""
         return self._rows[self._head :]
 
-    def advance(self, record: Any) -> None:
+    def advance(self, record: Sequenced) -> None:
         """End the waits for an entry that was appended. Called with the publication lock held."""
         sequence = record.sequence
         waits = self._waits.cells
@@ -201,19 +202,17 @@ class CompletionFeed(Generic[EntryT, EpochT]):
                 cell.end(sequence)
             del waits[after]
 
-    def drop_oldest(self) -> Any:
-        """Evict the oldest entry in amortised constant time, and return its record.
+    def drop_oldest(self) -> None:
+        """Evict the oldest entry in amortised constant time.
 
         Called with the publication lock held.
         """
-        record = self._rows[self._head]
         self._head += 1
         if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._rows):
             del self._rows[: self._head]
             del self._made[: self._head]
             self._gone += self._head
             self._head = 0
-        return record
 
     def close(self) -> None:
         """Fail every wait with RegistryClosedError. Called with the publication lock held."""
@@ -225,7 +224,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             self._rows_after, after, rows_max
         )
         if records:
-            # Two readers may make them at once; their entries are equal.
+            # Two readers may construct the same entries at once; these are equal.
             entries = self._entries(made, records)
             self._lock.hold(self._keep, place, entries)
         else:
@@ -234,7 +233,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
     def _rows_after(
         self, after: int, rows_max: int | None
-    ) -> tuple[int, list[EntryT | None], Sequence[Any], int, int]:
+    ) -> tuple[int, list[EntryT | None], Sequence[object], int, int]:
         """Return the index of the first row after a position, the rows, and the feed's edges."""
         start = bisect_right(self._rows, after, lo=self._head, key=_SEQUENCE)
         stop = len(self._rows)
@@ -246,11 +245,11 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         return self._gone + start, made, records, position.watermark, position.dropped_through
 
     def _made_in(self, start: int, stop: int) -> list[EntryT | None]:
-        """Return the entries of some rows, with None for those that no reader has asked for."""
+        """Return the entries of some rows, with None for those that are not constructed."""
         made = self._made[start:stop]
         return made + [None] * (stop - start - len(made))
 
-    def _entries(self, made: list[EntryT | None], records: Sequence[Any]) -> list[EntryT]:
+    def _entries(self, made: list[EntryT | None], records: Sequence[object]) -> list[EntryT]:
         entry_of = self._entry_of
         return [
             entry_of(record) if entry is None else entry
@@ -273,7 +272,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
                 raise EpochChangedError(epoch_id, self.epoch_id)
 
     def _check_place(self, after: int, epoch_id: EpochT | None) -> None:
-        """Check the position of a reader, which cannot have read past the watermark."""
+        """Check the position of a reader, which cannot be past the watermark."""
         self._check(after, epoch_id)
         watermark = self.watermark
         if after > watermark:
@@ -281,7 +280,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
 
 class _Reader(Generic[EntryT]):
-    """A position in the feed, and the page read ahead of it."""
+    """A position in the feed, and a page of the entries after it."""
 
     __slots__ = ("_after", "_feed", "_page")
 
