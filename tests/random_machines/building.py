@@ -14,10 +14,12 @@ Tree = dict[str, Any]
 class Builder:
     """Builds one machine part by part; `features` says what it has."""
 
-    def __init__(self, pick: Pick, *, timed: bool = False) -> None:
+    def __init__(self, pick: Pick, later: Pick) -> None:
         self.pick = pick
+        #: Choices of what the language had later, drawn apart: the others stay as they are.
+        self.later = later
         #: Whether the rules of commands may read the time.
-        self.timed = timed
+        self.timed = later.chance(20)
         self.words = Words(pick)
         self.shapes = Shapes()
         self.expressions = Expressions(pick, self.shapes)

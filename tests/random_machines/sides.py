@@ -11,7 +11,7 @@ from opslifecycle import InternalError, ManualClock, OpsLifecycleError, Registry
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.times import reads_now
+from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.evaluate import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
@@ -70,7 +70,7 @@ class Side:
         if program.recovery is not None:
             given["store"] = store
         self._clock = ManualClock(0)
-        if reads_now(program):
+        if tells_time(program):
             given["clock"] = self._clock
         try:
             self.registry = self._opened(package, given)

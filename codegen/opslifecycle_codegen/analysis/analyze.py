@@ -14,11 +14,13 @@ from opslifecycle_codegen.analysis.overlaps import analyze_guards
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, placed
 from opslifecycle_codegen.analysis.ranges import find_ranges, with_guards
 from opslifecycle_codegen.analysis.resolve import Resolver
+from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
 from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of, roots_in
+from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of, roots_in, with_given
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
     Bulk,
@@ -84,8 +86,13 @@ class _Analyzer:
 
     def run(self) -> Program:
         machine, commands = self._machine, self._commands
+        ends = Ends(machine, self._symbols, commands.changes, self._compile)
+        feed = Transitions(machine, self._symbols, ends.of_a_transition())
         create, create_id = commands.create(machine.create)
-        actions = tuple(commands.action(name, each) for name, each in machine.actions.items())
+        create = feed.create(create)
+        actions = tuple(
+            feed.action(commands.action(name, each)) for name, each in machine.actions.items()
+        )
         program = Program(
             machine=machine,
             symbols=self._symbols,
@@ -93,7 +100,7 @@ class _Analyzer:
             create_id=create_id,
             initial=self._starts(create),
             actions=actions,
-            on_terminal=Ends(machine, self._symbols, commands.changes, self._compile).steps(),
+            on_terminal=ends.steps(),
             bulk=tuple(self._bulk(n, e, actions) for n, e in machine.bulk.items()),
             rollback=commands.rollback(machine.rollback) if machine.rollback else None,
             erase=commands.erase(machine.erase) if machine.erase else None,
@@ -181,7 +188,7 @@ class _Analyzer:
             self._diagnostics.add(declared.do.mark, "not-total", message, hint)
         command = Command(
             str(name), str(name), declared.summary, action.params, to=action.to,
-            outcome=action.outcome, effects=action.effects,
+            outcome=action.outcome, effects=action.effects, notes=action.notes,
         )  # fmt: skip
         return Bulk(command, action.name, unless, updates, declared.optional)
 
@@ -221,7 +228,8 @@ class _Analyzer:
         outcome = bulk.command.outcome
         if action is not None and action.outcome is not None:
             outcome = nodes.decided(self._compile(action.outcome, Scope(self._symbols, names)))
-        command = evolve(bulk.command, params={}, outcome=outcome)
+        notes = tuple(evolve(n, value=with_given(n.value, names)) for n in bulk.command.notes)
+        command = evolve(bulk.command, params={}, outcome=outcome, notes=notes)
         return evolve(bulk, command=command, given=names)
 
     def _recovered_fields(self) -> dict[str, Expression]:
@@ -287,9 +295,10 @@ class _Analyzer:
         if feed is None:
             return (), ()
         entity = self._machine.entity
-        given = ["sequence", "terminal_outcome"]
-        given += [str(n) for n, f in self._machine.fields.items() if f.stamped == "terminal"]
-        constants: dict[str, Expression] = {}
+        given, constants = ["sequence"], entry_constants(self._machine, self._symbols)
+        if not feeds_transitions(self._machine):
+            given.append("terminal_outcome")
+            given += [str(n) for n, f in self._machine.fields.items() if f.stamped == "terminal"]
         for name in given:
             type = self._symbols.entity_fields.get(name, UNKNOWN).required
             constants[f"{entity}.{name}"] = nodes.Name(type, Root.ENTRY, name)
@@ -307,7 +316,7 @@ class _Analyzer:
             for node in nodes_of(tree)
             if isinstance(node, nodes.Name) and node.root is Root.ENTRY
         }
-        needs = tuple(name for name in given if name in read)
+        needs = tuple(name for name in dict.fromkeys((*given, *sorted(read))) if name in read)
         return fields, needs
 
     # Rules --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from opslifecycle_codegen.analysis.intervals import linear
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Bulk, Command, Program
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Command, Program, updates_of
 from opslifecycle_codegen.ir.types import INT
 
 STEP_MAX = 1_000
@@ -52,7 +52,7 @@ def _stamped(program: Program) -> set[str]:
 def every_update(program: Program) -> Iterator[Assignment]:
     """Yield every update of a program."""
     for command in (program.create, *program.actions, program.rollback, program.erase):
-        yield from command.updates if command is not None else ()
+        yield from updates_of(command) if command is not None else ()
     for step in program.on_terminal:
         yield from step.updates
     for bulk in _bulks(program):
@@ -71,7 +71,7 @@ def _is_small(value: Expression, small: set[str]) -> bool:
             return True
         case nodes.Literal(value=int() as number):
             return number <= _LITERAL_MAX
-        case nodes.Name(root=Root.NOW):
+        case nodes.Name(root=Root.NOW | Root.STAMP):
             return True
         case nodes.Name() | nodes.Field():
             return notation(value) in small

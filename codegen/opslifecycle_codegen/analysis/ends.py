@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from opslifecycle_codegen.analysis import placement
 from opslifecycle_codegen.analysis.changes import Changes
+from opslifecycle_codegen.analysis.transitions import NEVER, fed_end
 from opslifecycle_codegen.base.diagnostics import Location
-from opslifecycle_codegen.ir.expr import Arithmetic, Expression, Field, Name, Root, number
+from opslifecycle_codegen.ir.expr import And, Arithmetic, Expression, Field, Name, Root, number
 from opslifecycle_codegen.ir.program import Assignment, EndStep
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
@@ -51,6 +52,13 @@ class Ends:
             *self._discarded(),
         )
 
+    def of_a_transition(self) -> tuple[EndStep, ...]:
+        """Return the steps of an action that finishes no record, and enters the feed."""
+        return (*self._numbered(), *self._appended(self._test(self._when())), *self._evicted())
+
+    def _when(self) -> Expr | None:
+        return self._machine.feed.when if self._machine.feed is not None else None
+
     def _own(self, step: model.Step) -> EndStep:
         updates = self._changes.updates(step.update, self._scope)
         return EndStep(self._test(step.if_), updates, self._changes.effects(step.effects))
@@ -80,11 +88,21 @@ class Ends:
         yield self._placed([], feed.mark, updates=updates)
 
     def _fed(self) -> Iterator[EndStep]:
+        """Append a finished record, unless the feed leaves its action out."""
+        action = fed_end(self._machine, self._symbols, self._record)
+        if action is None:
+            yield from self._appended(self._test(self._when()))
+        elif action != NEVER:
+            own = self._test(self._when())
+            yield from self._appended(action if own is None else And(BOOL, (own, action)))
+
+    def _appended(self, test: Expression | None) -> Iterator[EndStep]:
         feed = self._machine.feed
         if feed is not None:
             counter = self._counter(str(feed.counter), feed)
             updates = (Assignment(self._counter("watermark", feed), counter),)
-            yield self._placed(["append_to_feed"], feed.mark, feed.when, updates)
+            effects = self._changes.effects(placement.effect_names(["append_to_feed"], feed.mark))
+            yield EndStep(test, updates, effects)
 
     def _notified(self) -> Iterator[EndStep]:
         machine = self._machine

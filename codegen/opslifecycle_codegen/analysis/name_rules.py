@@ -8,6 +8,7 @@ import attrs
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.reserved_words import RESERVED
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import public_methods
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import snake
@@ -114,10 +115,11 @@ class _Names:
             for key in (*keys, "effect", "record", "authority")
         ]
         generated.append(Text(made.reads, machine.entity.mark))
+        if machine.effects or feeds_transitions(machine):
+            generated.append((given and given.action) or Text(made.action, machine.entity.mark))
         if machine.effects:
-            action = (given and given.action) or Text(made.action, machine.entity.mark)
             messages = (made.outbox_message, made.dead_letter)
-            generated += [action, *(Text(each, machine.entity.mark) for each in messages)]
+            generated += [Text(each, machine.entity.mark) for each in messages]
         declared = self._types()
         self._no_collisions([*generated, *declared], "type")
         values = [*machine.values]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
+from opslifecycle_codegen.analysis.transitions import placed_fields
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.source import model
@@ -44,6 +45,7 @@ class _Placement:
         self._entity = str(machine.entity)
 
     def run(self) -> model.Machine:
+        self._noted = placed_fields(self._machine, self._diagnostics)
         self._refuse_built_in_effects()
         self._refuse_tests_of_legality()
         self._refuse_updates_of_the_feed()
@@ -102,6 +104,7 @@ class _Placement:
             return
         owned = {f"{self._entity}.sequence"}
         owned |= {f"registry.{name}" for name in counters(self._machine.feed)}
+        owned |= {f"{self._entity}.{name}" for name in self._noted}
         for target in declared_updates(self._machine):
             if target in owned:
                 message = f"{target} belongs to the feed: the compiler updates it"
@@ -151,7 +154,7 @@ class _Placement:
         elif declared.type != type or declared.initial is not None:
             message = "sequence belongs to the feed: its type is `int | None`, with no value"
             self._diagnostics.add(declared.mark, "owned-field", message)
-        return fields
+        return {**fields, **self._noted}
 
     def _registry(self) -> dict[Name, model.RegistryField]:
         feed, fields = self._machine.feed, dict(self._machine.registry)

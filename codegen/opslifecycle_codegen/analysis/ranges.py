@@ -28,8 +28,8 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS, OUT_OF_RANGE, RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, Program
-from opslifecycle_codegen.ir.times import NOW, TIME_END, reads_now
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program
+from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX
 
 _RANGE = Interval(0, INT_MAX)
@@ -65,7 +65,7 @@ class States:
         self._live = live_counters(program)
         self._times = list(_times(program))
         #: Nothing else is called so in a machine that reads the time.
-        self._now = NOW if reads_now(program) else None
+        self._now = NOW if tells_time(program) else None
 
     def _limits(self, name: str) -> Interval:
         if name == self._now:
@@ -146,7 +146,8 @@ class _Finder:
             wanted = self._symbols.entity_fields[name]
             for made in numbers_in(tree, wanted, f"{entity}.{name}", self._symbols):
                 state = self._kept(made, tree.mark, state, {}, self._found.create)
-        self._updated(create, state, self._found.create)
+        state, _ = self._updated(create, state, self._found.create)
+        self._followed(create.steps, state)
 
     def _command(self, command: Command, guards: list[Guard] | None) -> None:
         """Check a command; add the guards that it needs if it can be rejected."""
@@ -159,6 +160,8 @@ class _Finder:
                 state = self._kept(made, command.outcome.mark, state, values, guards)
         if command.to in self._symbols.status_groups["terminal"]:
             self._end(state)
+        else:
+            self._followed(command.steps, state)
 
     def _checked(self, command: Command, state: State) -> State:
         """Return the facts after the checks of a command."""
@@ -178,7 +181,7 @@ class _Finder:
         for check in command.guards:
             lets |= {name: substituted(tree, lets) for name, tree in check.lets}
         values = dict(lets)
-        for each in command.updates:
+        for each in (*command.updates, *command.notes):
             value = substituted(each.value, lets)
             place = notation(each.target)
             for made in numbers_in(value, each.target.type, place, self._symbols):
@@ -189,7 +192,11 @@ class _Finder:
 
     def _end(self, state: State) -> None:
         """Check the steps of every end after a terminal action."""
-        for step in self._program.on_terminal:
+        self._followed(self._program.on_terminal, state)
+
+    def _followed(self, steps: Sequence[EndStep], state: State) -> None:
+        """Check steps, which nothing rejects."""
+        for step in steps:
             reached = state if step.test is None else state.assuming(step.test)
             if not reached.reached:
                 continue

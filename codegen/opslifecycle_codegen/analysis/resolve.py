@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
+from opslifecycle_codegen.analysis.transitions import ACTION, field_name
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir.feeds import feeds_transitions
+from opslifecycle_codegen.ir.messages import action_words
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import (
     EnumInfo,
     MemberInfo,
@@ -93,6 +97,16 @@ class Resolver:
             self._symbols.enums[name] = EnumInfo(name, declared.summary, {})
         status = self._symbols.status_enum
         self._symbols.enums[status] = EnumInfo(status, "", {})
+        if self._notes_actions():
+            action = public_names(self._machine).action
+            members = {n: MemberInfo(n, text) for n, text in action_words(self._machine).items()}
+            summary = f"The actions of one {self._machine.entity.replace('_', ' ')}."
+            self._symbols.enums[action] = EnumInfo(action, summary, members)
+
+    def _notes_actions(self) -> bool:
+        """Return whether records keep the action of their last transition."""
+        noted = field_name(ACTION) in self._machine.fields
+        return feeds_transitions(self._machine) and noted
 
     def _enums(self) -> None:
         for name, declared in self._machine.enums.items():

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.times import NOW, reads_now
+from opslifecycle_codegen.ir.times import NOW, tells_time
 from opslifecycle_codegen.source.words import Name
 
 
 def check_times(program: Program, diagnostics: Diagnostics) -> None:
     """Report what has the name of the time, or of the clock that it is read from."""
-    if not reads_now(program):
+    if not tells_time(program):
         return
     for name in _names(program):
         if name == NOW:

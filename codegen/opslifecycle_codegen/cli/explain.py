@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from opslifecycle_codegen.emit.texts import line
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Member
+from opslifecycle_codegen.ir.feeds import CREATE, fed_commands
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check, Command, Program
 
@@ -93,6 +94,9 @@ def _command_lines(program: Program, command: Command) -> list[str]:
     own = [effect for effect in command.effects if effect not in BUILT_IN_EFFECTS]
     if own:
         lines.append(f"    effects {', '.join(own)}")
+    name = CREATE if command is program.create else command.name
+    if name in fed_commands(program.machine):
+        lines.append("    enters the feed")
     if command.deferred:
         lines.append("    deferred: written within one second; a crash may lose it")
     return lines

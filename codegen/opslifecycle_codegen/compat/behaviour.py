@@ -8,6 +8,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.compat.compare import Change
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
+from opslifecycle_codegen.ir.feeds import COMPLETIONS, fed_commands
 from opslifecycle_codegen.ir.notation import notation, update_notation
 from opslifecycle_codegen.ir.program import Assignment, Command, Program
 
@@ -69,6 +70,9 @@ def _facts(program: Program) -> Iterator[Fact]:
     for name, setting in machine.settings.items():
         default = str(setting.default)
         yield Fact(f"the default of {name}", default, "", "setting-removed", "default-changed")
+    if machine.feed is not None:
+        fed = ", ".join(sorted(fed_commands(machine))) or COMPLETIONS
+        yield Fact("what enters the feed", fed, "", "", "feed-changed")
     recovery = program.recovery
     if recovery is not None:
         does = "nothing"

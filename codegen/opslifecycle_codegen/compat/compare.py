@@ -46,6 +46,7 @@ RULES = {
     "outcome-changed": BEHAVIOUR,
     "durability-changed": BEHAVIOUR,
     "end-changed": BEHAVIOUR,
+    "feed-changed": BEHAVIOUR,
     "guard-changed": BEHAVIOUR,
     "default-changed": BEHAVIOUR,
     "recovery-added": COMPATIBLE,

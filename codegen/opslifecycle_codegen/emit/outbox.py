@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.messages import create_word, erasing, parameters
+from opslifecycle_codegen.ir.messages import action_words, create_word, erasing, parameters
 from opslifecycle_codegen.ir.naming import command_method
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
@@ -35,10 +35,8 @@ class OutboxView:
 
 def action_set(program: Program, names: PublicNames) -> EnumInfo:
     """Return the closed set of the actions."""
-    commands = [*program.actions, *erasing(program)]
-    summaries = {create_word(program): program.create.summary}
-    summaries |= {command.name: command.summary for command in commands}
-    members = {name: MemberInfo(name, text) for name, text in summaries.items()}
+    words = action_words(program.machine)
+    members = {name: MemberInfo(name, text) for name, text in words.items()}
     summary = f"The actions of one {names.entity}, as outbox messages name them."
     return EnumInfo(names.action, summary, members)
 
@@ -52,7 +50,7 @@ def outbox_view(program: Program, names: PublicNames) -> OutboxView:
         return f"{names.authority}.{command_method(name, fields)}", members[action].constant
 
     commands = [
-        (f"{names.authority}.register", members[create_word(program)].constant),
+        (f"{names.authority}.register", members[create_word(program.machine)].constant),
         *(command(each.name, each.name) for each in program.actions),
     ]
     bulk = [command(each.command.name, each.action) for each in program.bulk]

@@ -58,7 +58,7 @@ class Printer:
                 return Code(f"{enum.required.name}.{constant}")
             case expr.StatusSet(members=members):
                 return Code(self.symbols.status_constant(members))
-            case expr.Name(root=Root.NOW):
+            case expr.Name(root=Root.NOW | Root.STAMP):
                 parts = [Code("self.clock_offset_ms"), Code("self.now_ms")]
                 return layout.joined("+", parts, SUM)
             case expr.Name():

@@ -15,11 +15,12 @@ from opslifecycle_codegen.emit.migration import (
 )
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.state import first_code, has_stamps
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
-from opslifecycle_codegen.ir.times import reads_now
+from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.ir.types import INT, Type
 
 #: The time of the last command, among the registry's fields: no declared name begins so.
@@ -62,7 +63,7 @@ class StorageLowering:
         self._starts = starts_of(program)
         self._texts = JsonTexts(program.symbols, width)
         self._constants = Constants(program, "_KNOWN")
-        self._timed = reads_now(program)
+        self._timed = tells_time(program)
 
     def view(self) -> StorageView | None:
         """Return the storage of a machine; None for one that recovers nothing."""
@@ -198,7 +199,8 @@ class StorageLowering:
     def _fed(self) -> Code:
         """Return the sequence of a record's feed row, None for a record that has none."""
         step = next((s for s in self._program.on_terminal if "append_to_feed" in s.effects), None)
-        if step is None:
+        # Of a transition, the shell writes a row of its own: the record may change after it.
+        if step is None or feeds_transitions(self._machine):
             return Code("None")
         sequence = Code(f"{self._entity}.sequence")
         if step.test is None:

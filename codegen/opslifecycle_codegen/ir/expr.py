@@ -6,7 +6,7 @@ longer optional. Nodes are independent of generated code; `emit.python` prints t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -33,6 +33,8 @@ class Root(Enum):
     PARAMETER = "parameter"
     #: The time of a command, in milliseconds since the Unix epoch.
     NOW = "now"
+    #: The same where the value is only shown: in the model, it is 0.
+    STAMP = "stamp"
     #: A `let` name of a guard.
     LOCAL = "local"
     #: The variable of a loop.
@@ -299,6 +301,17 @@ def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Ex
         if after is not before:
             changed[attribute.name] = after
     return change(evolve(tree, **changed) if changed else tree)
+
+
+def with_given(tree: Expression, given: Mapping[str, Expression]) -> Expression:
+    """Return the tree with parameters replaced by the expressions that are passed for them."""
+
+    def result(node: Expression) -> Expression:
+        if isinstance(node, Name) and node.root is Root.PARAMETER:
+            return given.get(node.name, node)
+        return node
+
+    return replaced(tree, result)
 
 
 def decided(tree: Expression) -> Expression:

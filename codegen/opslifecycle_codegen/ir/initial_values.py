@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Name, Root, nodes_of, replaced
 from opslifecycle_codegen.ir.naming import parameter
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Program, updates_of
 from opslifecycle_codegen.ir.types import Type
 
 
@@ -98,7 +98,7 @@ def _sources(program: Program) -> dict[str, str]:
 def is_updated(program: Program, name: str) -> bool:
     """Return whether a field is updated after its record is created."""
     commands = [program.create, *program.actions, program.rollback]
-    updates = [u for command in commands if command is not None for u in command.updates]
+    updates = [u for command in commands if command is not None for u in updates_of(command)]
     updates += [update for step in program.on_terminal for update in step.updates]
     stamped = next((f.stamped for n, f in program.machine.fields.items() if n == name), None)
     if stamped not in (None, "created"):

@@ -6,17 +6,25 @@ from collections.abc import Mapping
 
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.source import model
 
 #: The parts of a migration that edit messages: words, and the arguments of an action, by its
 #: current name.
 ACTIONS, EFFECTS, ARGUMENTS = "actions", "effects", "arguments."
 
 
-def create_word(program: Program) -> str:
+def create_word(machine: model.Machine) -> str:
     """Return the member of `create`, with an underscore if an action has the same name."""
-    taken = {command.name for command in program.actions}
-    taken |= {command.name for command in erasing(program)}
-    return "_create" if "create" in taken else "create"
+    removing = {str(each.method) for each in (machine.rollback, machine.erase) if each is not None}
+    return "_create" if "create" in {*machine.actions, *removing} else "create"
+
+
+def action_words(machine: model.Machine) -> dict[str, str]:
+    """Return the words of all commands about one record, each with its summary."""
+    found = {create_word(machine): str(machine.create.summary)}
+    found |= {str(name): str(each.summary) for name, each in machine.actions.items()}
+    removing = (each for each in (machine.rollback, machine.erase) if each is not None)
+    return found | {str(each.method): str(each.summary) for each in removing}
 
 
 def erasing(program: Program) -> list[Command]:
@@ -27,7 +35,7 @@ def erasing(program: Program) -> list[Command]:
 def parameters(program: Program) -> dict[str, Mapping[str, Type]]:
     """Return the parameters of each action, with their types, as messages hold them."""
     id = Type("id", program.symbols.entity_fields["id"].name)
-    found: dict[str, Mapping[str, Type]] = {create_word(program): program.create.params}
+    found: dict[str, Mapping[str, Type]] = {create_word(program.machine): program.create.params}
     for command in program.actions:
         found[command.name] = {"id": id, **command.params}
     found |= {command.name: {"id": id} for command in erasing(program)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import field, frozen
 
 from opslifecycle_codegen.base.diagnostics import Location
@@ -82,6 +84,18 @@ class Command:
     #: The checks that need no parameter of the command, and the names of the guards that do.
     foreseeable: tuple[Check, ...] = ()
     depends_on: tuple[str, ...] = ()
+    #: What features note of the command in its record, after its updates and before its status.
+    notes: tuple[Assignment, ...] = ()
+    #: What follows a command that finishes no record, after its status.
+    steps: tuple[EndStep, ...] = ()
+
+
+def updates_of(command: Command) -> Iterator[Assignment]:
+    """Yield everything that a command itself sets: its updates, and what features add."""
+    yield from command.updates
+    yield from command.notes
+    for step in command.steps:
+        yield from step.updates
 
 
 @frozen

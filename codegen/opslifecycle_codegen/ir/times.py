@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 from opslifecycle_codegen.ir.expr import Expression, Field, Literal, Name, Root, nodes_of, roots_in
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Bulk, Command, Program
+from opslifecycle_codegen.ir.program import (
+    Assignment,
+    Bulk,
+    Command,
+    EndStep,
+    Program,
+    updates_of,
+)
 from opslifecycle_codegen.ir.types import INT
 
 #: What expressions call the time of a command.
@@ -18,6 +25,16 @@ TIME_END = 2**53
 def now() -> Name:
     """Return the expression that is the time of a command."""
     return Name(INT, Root.NOW, NOW)
+
+
+def stamp() -> Name:
+    """Return the time of a command, for a value that no rule is about."""
+    return Name(INT, Root.STAMP, NOW)
+
+
+def tells_time(program: Program) -> bool:
+    """Return whether a registry needs a clock for more than the declared stamps."""
+    return any({Root.NOW, Root.STAMP} & roots_in(tree) for tree in _rules(program))
 
 
 def reads_now(program: Program) -> bool:
@@ -75,7 +92,7 @@ def _fields_in(tree: Expression) -> Iterator[str]:
 
 def _updates(program: Program) -> Iterator[Assignment]:
     for command in (program.create, *program.actions, program.rollback):
-        yield from command.updates if command is not None else ()
+        yield from updates_of(command) if command is not None else ()
     for step in program.on_terminal:
         yield from step.updates
     for bulk in program.bulk:
@@ -97,14 +114,19 @@ def trees_of(command: Command) -> Iterator[Expression]:
         yield from (tree for _, tree in check.lets)
         yield check.test
         yield from check.refusal.fields
-    yield from _values(command.updates)
+    yield from _values((*command.updates, *command.notes))
     if command.outcome is not None:
         yield command.outcome
+    yield from _trees_of_steps(command.steps)
 
 
 def trees_of_end(program: Program) -> Iterator[Expression]:
     """Yield every expression of what an end does."""
-    for step in program.on_terminal:
+    yield from _trees_of_steps(program.on_terminal)
+
+
+def _trees_of_steps(steps: tuple[EndStep, ...]) -> Iterator[Expression]:
+    for step in steps:
         if step.test is not None:
             yield step.test
         yield from _values(step.updates)

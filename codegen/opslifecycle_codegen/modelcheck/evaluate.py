@@ -79,7 +79,7 @@ class Evaluator:
 
     def _note_names(self, tree: Expression) -> None:
         for node in nodes_of(tree):
-            if isinstance(node, nodes.Name) and node.root is not Root.ENTRY:
+            if isinstance(node, nodes.Name) and node.root not in (Root.ENTRY, Root.STAMP):
                 self.names_looked_at.add(node.name)
 
     def _term(self, tree: Expression) -> Term:
@@ -127,6 +127,8 @@ class Evaluator:
 
     def _name(self, tree: nodes.Name) -> Term:
         name = tree.name
+        if tree.root is Root.STAMP:
+            return Term(lambda names: 0)
         if tree.root is Root.ENTRY:
             entity = str(self._program.machine.entity)
             record = nodes.Name(ENTITY, Root.RECORD, entity)

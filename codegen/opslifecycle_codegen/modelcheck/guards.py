@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from attrs import frozen
 
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.program import Assignment, Check, Program
+from opslifecycle_codegen.ir.program import Assignment, Check, EndStep, Program
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.state import Refusal
 
@@ -43,6 +44,10 @@ class Update:
     value: Function
 
 
+#: A step: its test, its updates, and the effects that follow.
+Step: TypeAlias = tuple[Function | None, tuple[Update, ...], tuple[str, ...]]
+
+
 class Clauses:
     """Compiles the guards, rejections and updates of a program to functions."""
 
@@ -72,6 +77,18 @@ class Clauses:
             place = list(fields).index(each.target.name)
             updates.append(Update(each.of_record, place, self._evaluator.function(each.value)))
         return tuple(updates)
+
+    def steps(self, declared: Iterable[EndStep]) -> tuple[Step, ...]:
+        """Return steps in order; each reads the results of those before it."""
+        function = self._evaluator.function
+        return tuple(
+            (
+                function(step.test) if step.test is not None else None,
+                self.updates(step.updates),
+                step.effects,
+            )
+            for step in declared
+        )
 
 
 def first_refusal(guards: Sequence[Guard], names: Names) -> Refusal | None:

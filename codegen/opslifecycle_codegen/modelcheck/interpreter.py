@@ -14,7 +14,14 @@ from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
-from opslifecycle_codegen.modelcheck.guards import Clauses, Guard, Refused, Update, first_refusal
+from opslifecycle_codegen.modelcheck.guards import (
+    Clauses,
+    Guard,
+    Refused,
+    Step,
+    Update,
+    first_refusal,
+)
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.state import (
     Answer,
@@ -33,6 +40,8 @@ from opslifecycle_codegen.modelcheck.terminal_effects import TerminalEffects
 class _Action:
     guards: tuple[Guard, ...]
     updates: tuple[Update, ...]
+    notes: tuple[Update, ...]
+    steps: tuple[Step, ...]
     to: str
     terminal: bool
     outcome: Function | None
@@ -69,6 +78,8 @@ class Interpreter:
         return _Action(
             self._clauses.guards(command.guards),
             self._clauses.updates(command.updates),
+            self._clauses.updates(command.notes),
+            self._clauses.steps(command.steps),
             command.to, terminal,
             self.evaluator.function(outcome) if outcome is not None else None,
             self.ends.stamped(command.name), command.effects,
@@ -78,7 +89,9 @@ class Interpreter:
         program, function = self.program, self.evaluator.function
         self._create_id = function(program.create_id, whole=True)
         self._create_guards = self._clauses.guards(program.create.guards)
-        self._create_updates = self._clauses.updates(program.create.updates)
+        create = program.create
+        self._create_updates = self._clauses.updates((*create.updates, *create.notes))
+        self._create_steps = self._clauses.steps(create.steps)
         self._starts = {
             self._fields.index(name): function(tree) for name, tree in program.initial.items()
         }
@@ -164,8 +177,9 @@ class Interpreter:
             fields[place] = 0
         made = list(self.ends.made(fields))
         record = self.ends.update(draft, self._create_updates, names, made)
-        draft.records[self._places[id]] = record
-        effects = self.program.create.effects
+        fields, more = self.ends.follow(draft, self._create_steps, list(record))
+        record = draft.records[self._places[id]] = tuple(fields)
+        effects = (*self.program.create.effects, *more)
         self.ends.apply_effects(draft, id, record, effects)
         return Answer(draft.state(), effects=((id, effects),))
 
@@ -191,12 +205,14 @@ class Interpreter:
     ) -> tuple[Fields, tuple[str, ...]]:
         """Return the record after an action, and the effects."""
         fields = list(self.ends.update(draft, action.updates, names, list(record)))
+        fields = list(self.ends.update(draft, action.notes, names, fields))
         for place in action.stamps:
             fields[place] = 0
         if not action.terminal:
             if action.to:
                 fields[1] = action.to
-            effects = action.effects
+            fields, more = self.ends.follow(draft, action.steps, fields)
+            effects = (*action.effects, *more)
         else:
             # An outcome reads the record after the action's updates.
             ended = {**names, "registry": tuple(draft.registry), self._entity: tuple(fields)}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
-from opslifecycle_codegen.modelcheck.guards import Clauses, Update
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Names
+from opslifecycle_codegen.modelcheck.guards import Clauses, Step, Update
 from opslifecycle_codegen.modelcheck.state import Draft, Fields, State, Value
 
 
@@ -31,22 +31,9 @@ class TerminalEffects:
         self._terminal = program.symbols.status_groups["terminal"]
         self._types = list(program.symbols.entity_fields.values())
         self._kept: Callable[[Type, Value], Value] = lambda type, value: value
-        self._steps = self._read_steps(clauses)
+        self._steps = clauses.steps(program.on_terminal)
         self._read_feed()
         self._read_recovery()
-
-    def _read_steps(
-        self, clauses: Clauses
-    ) -> list[tuple[Function | None, tuple[Update, ...], tuple[str, ...]]]:
-        function = self._evaluator.function
-        return [
-            (
-                function(step.test) if step.test is not None else None,
-                clauses.updates(step.updates),
-                step.effects,
-            )
-            for step in self._program.on_terminal
-        ]
 
     def _read_recovery(self) -> None:
         recovery, function = self._program.recovery, self._evaluator.function
@@ -109,8 +96,14 @@ class TerminalEffects:
         for place in self.stamped("terminal"):
             fields[place] = 0
         draft.ended.append(fields[0])
+        return self.follow(draft, self._steps, fields)
+
+    def follow(
+        self, draft: Draft, steps: Iterable[Step], fields: list[Value]
+    ) -> tuple[list[Value], tuple[str, ...]]:
+        """Take steps with a record; return it, and the effects that follow."""
         effects: list[str] = []
-        for test, updates, named in self._steps:
+        for test, updates, named in steps:
             names = {
                 NOW: draft.time, "registry": tuple(draft.registry), self._entity: tuple(fields)
             }  # fmt: skip
@@ -156,6 +149,7 @@ class TerminalEffects:
             if (
                 retention.evicts_records
                 and wrote is not None
+                and self.is_ended(wrote)
                 and wrote[self._fields.index("sequence")] == row[self._seq]
             ):
                 self.erase(draft, row[-1])

@@ -252,15 +252,20 @@ class FeedEntry(Declared):
 LAST_SEQUENCE = Name("last_sequence", NOWHERE)
 
 
+#: What enters a feed by default: records that finish.
+COMPLETIONS = NameList((Name("completions", NOWHERE),))
+
+
 @frozen(kw_only=True)
 class Feed(Declared):
-    """The completion feed: finished records in order."""
+    """A feed in order: finished records; or every transition, or those of some actions (`of`)."""
 
     summary: Text
     method: Name
     epoch: TypeName
     batch: TypeName
     entry: FeedEntry
+    of: NameList = COMPLETIONS
     counter: Name = LAST_SEQUENCE
     when: Expr | None = None
 

@@ -51,9 +51,9 @@ class Batch(Generic[IdT, RecordT]):
             if effects.__class__ is tuple:
                 answers.append(None)
                 record = records[id]
-                changes.append((record, effects))
                 if effects:
-                    apply(staged, record, effects, self.retention, decide, arguments)
+                    record = apply(staged, record, effects, self.retention, decide, arguments)
+                changes.append((record, effects))
                 if not deferred:
                     self.durable = True
             else:
@@ -62,15 +62,15 @@ class Batch(Generic[IdT, RecordT]):
     def _run(self, command: Command[object]) -> None:
         value, changes, durable = command.run(self.staged)
         self.answers.append(value)
-        self.changes += changes
         if durable:
             self.durable = True
             self.moved = self.moved or not changes
         for record, effects in changes:
             if effects:
-                self._engine.effects.apply_staged(
+                record = self._engine.effects.apply_staged(
                     self.staged, record, effects, self.retention, command.decide, command.arguments
                 )
+            self.changes.append((record, effects))
         self._engine.effects.evict_passed_staged(self.staged, self.retention)
 
 

@@ -47,6 +47,7 @@ class FeedDefinition(Generic[EntryT, EpochT]):
         epoch: The class of the epoch.
         rows_max: Returns how many entries an authority retains; None to retain all.
         held_by_cursors: Whether an entry that not every cursor has passed is retained in any case.
+        of_transitions: Whether entries are of transitions, so that records change after them.
     """
 
     entry_of: Callable[..., EntryT]
@@ -54,6 +55,7 @@ class FeedDefinition(Generic[EntryT, EpochT]):
     epoch: type[EpochT]
     rows_max: Callable[..., int] | None = None
     held_by_cursors: bool = False
+    of_transitions: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -206,7 +208,7 @@ def _exported(
     records = [codec.serialize(each) for each in engine.authority.records.values()]
     if effects.outbox is not None:
         records += effects.outbox.writes()
-    rows = [] if feed is None else [codec.serialize(each) for each in feed.records()]
+    rows = [] if feed is None else [codec.row(each) for each in feed.records()]
     epoch_id = "" if feed is None else str(feed.epoch_id)
     return records, rows, codec.serialize_state(engine.authority, epoch_id)
 
@@ -281,9 +283,13 @@ def _parts(
     if declared is not None:
         epoch_id = epoch_from(state, declared.epoch)
         feed = CompletionFeed(lock, authority, declared.entry_of, declared.batch, epoch_id)
-        parts = FeedParts(feed)
+        parts = FeedParts(feed, of_transitions=declared.of_transitions)
         if declared.rows_max is not None:
-            parts = FeedParts(feed, declared.rows_max(authority), declared.held_by_cursors)
+            parts = attrs.evolve(
+                parts,
+                rows_max=declared.rows_max(authority),
+                held_by_cursors=declared.held_by_cursors,
+            )
     outbox = None
     if definition.outbox is not None:
         sent = definition.outbox

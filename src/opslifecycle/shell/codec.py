@@ -32,6 +32,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         latest_ms_of: Returns the latest time in a record; None if records have no times.
         has_sequence: Whether finished records have a sequence number.
         has_feed: Whether the machine has a feed.
+        feeds_transitions: Whether records change after their feed entries.
         has_outbox: Whether the stored records include outbox messages.
     """
 
@@ -47,6 +48,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
     latest_ms_of: Callable[[RecordT], int] | None = None
     has_sequence: bool = False
     has_feed: bool = False
+    feeds_transitions: bool = False
     has_outbox: bool = False
 
     def restore(self, authority: Any, contents: StoreContents, clock: Clock) -> list[RecordT]:
@@ -76,17 +78,23 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         rows = self._rows(contents, by_id) if self.has_feed else []
         self._set_times(authority, [*authority.records.values(), *rows], clock)
         if self.has_sequence:
-            finished = [each for each in authority.records.values() if each.sequence is not None]
+            records = authority.records.values()
+            finished = [each for each in records if each.terminal_outcome is not None]
             finished.sort(key=lambda record: int(record.sequence))
             authority.ended.update((record.id, record) for record in finished)
         return rows
+
+    def row(self, record: Any) -> RecordWrite:
+        """Return the write of a record that has a feed entry."""
+        id, _, body = self.serialize(record)
+        return id, record.sequence, body
 
     def _rows(self, contents: StoreContents, by_id: dict[str, RecordT]) -> list[RecordT]:
         rows = []
         for sequence in sorted(contents.rows):
             id, body = contents.rows[sequence]
             # The record of the row may be erased, and a later record may have its id.
-            same = contents.records.get(id) == body
+            same = contents.records.get(id) == body and not self.feeds_transitions
             row: Any = by_id[id] if same else self.deserialize(id, body)
             if row.sequence != sequence:
                 reason = f"expected {sequence} as in the feed, got {row.sequence}"

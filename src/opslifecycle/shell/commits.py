@@ -325,6 +325,7 @@ class Committer(Generic[IdT, RecordT]):
         writes: dict[int, RecordWrite] = {}
         erased: dict[str, None] = {}
         is_persistent, serialize = self._codec.is_persistent, self._codec.serialize
+        feeds_transitions = self._codec.feeds_transitions
         some_left = decided.retention.erased or decided.retention.evicted
         for record, effects in decided.changes:
             persistent = is_persistent(record)
@@ -339,9 +340,13 @@ class Committer(Generic[IdT, RecordT]):
                     continue
             if id(record) not in writes:
                 try:
-                    writes[id(record)] = serialize(record)
+                    is_row = feeds_transitions and self._engine.effects.feeds(effects)
+                    writes[id(record)] = self._codec.row(record) if is_row else serialize(record)
                 except Exception as error:
                     raise NotStorableError(record.id) from error
+            elif feeds_transitions:
+                # The record as it is now comes after its older rows.
+                writes[id(record)] = writes.pop(id(record))
         for evicted in decided.retention.evicted:
             if evicted.id not in staged:
                 erased[str(evicted.id)] = None

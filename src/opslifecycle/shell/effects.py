@@ -10,7 +10,7 @@ import attrs
 from opslifecycle.errors import InternalError, RegistryClosedError
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.commands import Arguments, Change, Decide, Effects
-from opslifecycle.shell.feed import CompletionFeed
+from opslifecycle.shell.feed import CompletionFeed, row_of
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.retention import Retention
 from opslifecycle.sync.barriers import Barriers
@@ -41,11 +41,13 @@ class FeedParts:
         feed: The feed.
         rows_max: How many entries are retained; by default there is no limit.
         held_by_cursors: Whether an entry that not every cursor has passed is retained in any case.
+        of_transitions: Whether records change after their entries.
     """
 
     feed: CompletionFeed[Any, Any]
     rows_max: int = sys.maxsize
     held_by_cursors: bool = False
+    of_transitions: bool = False
 
 
 @attrs.frozen
@@ -56,6 +58,8 @@ class _Plan:
     own: Effects
     #: The rows of the feed, if the record is appended to them.
     rows: list[Any] | None
+    #: Whether the row is a copy of the record, which changes after it.
+    copies: bool
     notifiers: list[Notifier]
     erases: bool
     #: The feed, if its oldest rows may be evicted.
@@ -71,10 +75,11 @@ class _Plans(dict[Effects, _Plan]):
         self,
         watchers: Watchers[Any],
         barriers: Barriers[Any, Any],
-        feed: CompletionFeed[Any, Any] | None,
+        parts: FeedParts | None,
         has_outbox: bool,
     ) -> None:
-        self._feed = feed
+        self._feed = feed = parts.feed if parts is not None else None
+        self._of_transitions = parts is not None and parts.of_transitions
         self._has_outbox = has_outbox
         self._watching = watchers.count
         self._notifiers: dict[str, Notifier] = {
@@ -97,6 +102,7 @@ class _Plans(dict[Effects, _Plan]):
         plan = self[effects] = _Plan(
             own=tuple(own) if self._has_outbox else (),
             rows=self._feed._rows if self._feed is not None and appends else None,
+            copies=appends and self._of_transitions,
             notifiers=[self._notifiers[name] for name in names if name in self._notifiers],
             erases="erase" in names,
             evicts_from=self._feed if "evict_oldest" in names else None,
@@ -135,7 +141,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.feed = parts.feed if parts is not None else None
         self._rows_max = parts.rows_max if parts is not None else 0
         self._held_by_cursors = parts is not None and parts.held_by_cursors
-        self._plans = _Plans(self.watchers, self.barriers, self.feed, outbox is not None)
+        self._plans = _Plans(self.watchers, self.barriers, parts, outbox is not None)
 
     def apply(
         self,
@@ -150,7 +156,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         if plan.own:
             self._note(authority, record, plan, decide, arguments)
         if plan.rows is not None:
-            plan.rows.append(record)
+            plan.rows.append(row_of(record) if plan.copies else record)
         for waits, notify in plan.notifiers:
             if waits:
                 notify(record)
@@ -198,11 +204,17 @@ class EffectRunner(Generic[IdT, RecordT]):
         retention: Retention,
         decide: Decide[object] | None,
         arguments: Arguments,
-    ) -> None:
-        """Apply the effects on one record within a batch: to its records, rows and messages."""
+    ) -> RecordT:
+        """Apply the effects on one record within a batch: to its records, rows and messages.
+
+        Returns:
+            The record to publish: a copy of it if it changes after its feed entry.
+        """
         plan = self._plans[effects]
         if plan.own:
             self._note(authority, record, plan, decide, arguments)
+        if plan.copies:
+            record = row_of(record)
         if plan.rows is not None:
             retention.append(record)
         if plan.evicts_from is not None:
@@ -210,6 +222,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         if plan.erases:
             authority.erase(record.id)
             retention.erased = True
+        return record
 
     def _note(
         self,

@@ -67,6 +67,8 @@ class Formulas:
             case nodes.Name(root=Root.ENTRY, type=type, name=name):
                 record = nodes.Name(ENTITY, Root.RECORD, self._entity)
                 return self._field(nodes.Field(type, record, name), names)
+            case nodes.Name(root=Root.STAMP):
+                return 0
             case nodes.Name(name=name):
                 return names[name]
             case nodes.Field():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
+from opslifecycle_codegen.ir.program import Assignment, Check, Command, EndStep, Program
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
@@ -205,8 +205,11 @@ class Rules:
         self._stamp(fields, "created")
         names = self.names(registry, arguments, Maybe(False, tuple(fields)), id)
         names = self._with_lets(command.guards, names)
-        registry, record = self.updated(command.updates, names, registry, tuple(fields))
-        return ActionResult(registry, record, _always(command.effects), terminal=False)
+        updates = (*command.updates, *command.notes)
+        registry, record = self.updated(updates, names, registry, tuple(fields))
+        registry, fields, more = self._followed(command.steps, registry, list(record))
+        effects = (*_always(command.effects), *more)
+        return ActionResult(registry, tuple(fields), effects, terminal=False)
 
     def action(self, name: str) -> Command:
         """Return an action by its name."""
@@ -219,7 +222,8 @@ class Rules:
         command = self.action(name)
         names = self.names(registry, arguments, Maybe(True, record), record[0])
         names = self._with_lets(command.guards, names)
-        registry, record = self.updated(command.updates, names, registry, record)
+        updates = (*command.updates, *command.notes)
+        registry, record = self.updated(updates, names, registry, record)
         fields = list(record)
         self._stamp(fields, name)
         effects = _always(command.effects)
@@ -234,16 +238,17 @@ class Rules:
         if terminal:
             fields[self.fields.index("terminal_outcome")] = outcome
             self._stamp(fields, "terminal")
-            registry, fields, more = self._ended(registry, fields)
-            effects = (*effects, *more)
+        steps = self.program.on_terminal if terminal else command.steps
+        registry, fields, more = self._followed(steps, registry, fields)
+        effects = (*effects, *more)
         return ActionResult(registry, tuple(fields), effects, terminal)
 
-    def _ended(
-        self, registry: Fields, fields: list[Shape]
+    def _followed(
+        self, steps: Iterable[EndStep], registry: Fields, fields: list[Shape]
     ) -> tuple[Fields, list[Shape], list[tuple[Formula, str]]]:
-        """Return the result of the steps of every end."""
+        """Return the result of steps."""
         effects: list[tuple[Formula, str]] = []
-        for step in self.program.on_terminal:
+        for step in steps:
             names = {
                 NOW: self.now, "registry": registry, self.entity: Maybe(True, tuple(fields))
             }  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from attrs import define, field
 
 from opslifecycle_codegen.ir.expr import Expression, Quantified
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.types import BOOL, INT, Type
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Many
 from opslifecycle_codegen.modelcheck.symbolic.rules import Fields, Rules
@@ -81,6 +82,7 @@ class UnboundedWorlds:
         #: Constraints of all values that were made: the ranges of their types.
         self.ranges: list[Formula] = []
         self._has_feed = rules.machine.feed is not None
+        self._of_transitions = feeds_transitions(rules.machine)
 
     # Values -------------------------------------------------------------------------------------
 
@@ -250,7 +252,10 @@ class UnboundedWorlds:
         assert retention is not None
         for at, record in enumerate(world.records if retention.evicts_records else ()):
             own = maybe(record.value[self.rules.fields.index("sequence")])
-            self.erase(world, both(full, same(by, at), own.there, same(own.value, sequence)), at)
+            wrote = both(full, same(by, at), own.there, same(own.value, sequence))
+            if self._of_transitions:
+                wrote = both(wrote, self.rules.is_in("terminal", record.value))
+            self.erase(world, wrote, at)
 
     def erase(self, world: UnboundedWorld, when: Formula, place: int) -> None:
         """Erase a named record."""

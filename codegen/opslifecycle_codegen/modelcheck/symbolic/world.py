@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import define, frozen
 
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Many
@@ -69,6 +70,7 @@ class Effects:
         retention = rules.program.retention
         self._evicts_records = retention is not None and retention.evicts_records
         self._held_by_cursors = retention is not None and retention.held_by_cursors
+        self._of_transitions = feeds_transitions(rules.machine)
         barrier = rules.machine.barrier
         feed = rules.machine.feed
         counter = str(feed.counter) if feed is not None else ""
@@ -262,6 +264,8 @@ class Effects:
         for place, record in enumerate(world.records):
             own = maybe(record.value[self.rules.fields.index("sequence")])
             wrote = both(full, same(row[-1], place), own.there, same(own.value, sequence))
+            if self._of_transitions:
+                wrote = both(wrote, self.rules.is_in("terminal", record.value))
             if self._evicts_records:
                 self.erase(world, wrote, place)
 
