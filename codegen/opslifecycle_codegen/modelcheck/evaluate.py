@@ -177,8 +177,7 @@ class Evaluator:
             case nodes.And(operands=operands):
                 return Term(_conjunction(self._all(operands)))
             case nodes.Or(operands=operands):
-                parts = self._all(operands)
-                return Term(lambda names: any(part(names) for part in parts))
+                return Term(_disjunction(self._all(operands)))
             case nodes.Not(operand=operand):
                 of = self._of(operand)
                 return Term(lambda names: not of(names))
@@ -262,18 +261,24 @@ class Evaluator:
             many: Function = lambda names: members  # noqa: E731
         else:
             many = self._of(loop.many)
-        tests = self._all(loop.tests)
+        passes = _conjunction(self._all(loop.tests))
         if rest:
             below = self._values(element, rest)
-        else:
-            of = self._of(element)
-            below = lambda names: (of(names),)  # noqa: E731
+
+            def values_of_each(names: Names) -> Iterator[Value]:
+                for value in many(names):
+                    names[variable] = value
+                    if passes(names):
+                        yield from below(names)
+
+            return values_of_each
+        of = self._of(element)
 
         def values(names: Names) -> Iterator[Value]:
             for value in many(names):
                 names[variable] = value
-                if all(test(names) for test in tests):
-                    yield from below(names)
+                if passes(names):
+                    yield of(names)
 
         return values
 
@@ -283,11 +288,25 @@ def _declared(type: Type) -> Type:
     return type.inner if type.kind == "variant" and type.inner is not None else type
 
 
+# A search evaluates these millions of times, and Python's `and` is quicker than `all`.
+
+
 def _conjunction(parts: tuple[Function, ...]) -> Function:
-    if len(parts) == 2:
-        one, other = parts
-        return lambda names: one(names) and other(names)
-    return lambda names: all(part(names) for part in parts)
+    if not parts:
+        return lambda names: True
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    one, other = _conjunction(parts[:half]), _conjunction(parts[half:])
+    return lambda names: one(names) and other(names)
+
+
+def _disjunction(parts: tuple[Function, ...]) -> Function:
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    one, other = _disjunction(parts[:half]), _disjunction(parts[half:])
+    return lambda names: one(names) or other(names)
 
 
 def _constructed(fields: list[Value], set_by_it: list[_Setting]) -> list[Value]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from opslifecycle_codegen.modelcheck.evaluate import Names
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
-from opslifecycle_codegen.modelcheck.state import State
+from opslifecycle_codegen.modelcheck.state import Fields, State
 
 OfState = Callable[[State], bool]
 OfStep = Callable[[State, State], bool]
@@ -26,6 +26,8 @@ class Properties:
         function = interpreter.evaluator.function
         self._of_states = {rule.name: function(rule.tree) for rule in program.invariants}
         self._of_steps = {rule.name: function(rule.tree) for rule in program.transition_invariants}
+        #: What is broken between two registries: a search takes the same steps in many states.
+        self._broken_steps: dict[tuple[Fields, Fields, Fields, Fields], str | None] = {}
 
     def names(self) -> list[str]:
         """Return every property, the machine's own first."""
@@ -51,15 +53,22 @@ class Properties:
 
     def broken_between(self, before: State, after: State) -> str | None:
         """Return the first property that a step violates."""
-        names = {
-            "before": before.registry, "after": after.registry,
-            "before.cursors": before.cursors, "after.cursors": after.cursors,
-        }  # fmt: skip
-        for name, holds in self._of_steps.items():
-            if not holds(names):
-                return name
+        step = before.registry, after.registry, before.cursors, after.cursors
+        if step not in self._broken_steps:
+            self._broken_steps[step] = self._broken_by_step(*step)
+        if (broken := self._broken_steps[step]) is not None:
+            return broken
         is_ended = self._interpreter.ends.is_ended
         for old, new in zip(before.records, after.records, strict=True):
             if old is not None and new is not None and old != new and is_ended(old):
                 return ENDS_STAND
         return None
+
+    def _broken_by_step(
+        self, before: Fields, after: Fields, cursors_before: Fields, cursors_after: Fields
+    ) -> str | None:
+        names: Names = {
+            "before": before, "after": after,
+            "before.cursors": cursors_before, "after.cursors": cursors_after,
+        }  # fmt: skip
+        return next((name for name, holds in self._of_steps.items() if not holds(names)), None)
