@@ -1,8 +1,10 @@
-"""What tests of several folders need: a PostgreSQL server, or the words that there is none."""
+"""What tests of several folders need: a quick collector; a PostgreSQL server, or its absence."""
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
     from tests.postgres.databases import Database
 
 _REASON = "SKIPPED: no PostgreSQL server"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Prepare this process and its children for tests, once every module is imported."""
+    # What was imported and collected stays to the end: the garbage collector may pass over it.
+    gc.collect()
+    gc.freeze()
+    # Tests generate modules again within a second, which is as exact as bytecode knows its source.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 @pytest.fixture(scope="session")
