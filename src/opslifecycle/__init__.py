@@ -93,7 +93,8 @@ from opslifecycle.operations import (
 )
 
 if TYPE_CHECKING:
-    from opslifecycle.stores.postgres.store import PostgresStore
+    # Not in `__all__`: a star import must not need the driver, which an extra installs.
+    from opslifecycle.stores.postgres.store import PostgresStore as PostgresStore
     from opslifecycle.stores.sqlite.store import SqliteStore
 
 __all__ = [
@@ -158,7 +159,6 @@ __all__ = [
     "PeerNotExpectedError",
     "Permission",
     "PersistenceError",
-    "PostgresStore",
     "Registry",
     "RegistryClosedError",
     "RegistryOwnedError",
