@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
-from opslifecycle.stores.base import Commit, RecordWrite, SchemaVersion, Store, StoreContents
-from opslifecycle.values.plain import Data, data_of, text_of
+from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents, commit_of
+from opslifecycle.values.plain import Data, text_of
 
 _FORMAT = 2
 _WHERE = "the capture"
@@ -93,14 +93,7 @@ def fill(store: Store, schema: SchemaVersion, stored: StoreContents) -> None:
         raise InvalidValueError(
             "store", f"{store.name} holds a registry already; pass an empty one"
         )
-    rows = {row: sequence for sequence, row in stored.rows.items()}
-    writes = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
-    # Rows of erased records come first, so that a later record with the same id overwrites them.
-    gone = [(id, sequence, body) for (id, body), sequence in rows.items()]
-    erased = tuple(id for id, _, _ in gone if id not in stored.records)
-    state = stored.state or "{}"
-    dropped_through = int(data_of(state).get("dropped_through", 0))
-    store.append(Commit((*gone, *writes), erased, dropped_through, state))
+    store.append(commit_of(stored))
 
 
 @contextlib.contextmanager

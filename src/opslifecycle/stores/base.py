@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 from opslifecycle.errors import OwnershipLostError, RegistryOwnedError, StoreVersionError
+from opslifecycle.values.plain import data_of
 
 Interrupted = Literal["terminate", "discard"]
 
@@ -46,6 +47,18 @@ class StoreContents:
 
 #: What a new store holds.
 EMPTY = StoreContents({}, {}, None)
+
+
+def commit_of(stored: StoreContents) -> Commit:
+    """Return the commit that writes all contents to an empty store."""
+    rows = {row: sequence for sequence, row in stored.rows.items()}
+    writes = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
+    # Rows of erased records come first, so that a later record with the same id overwrites them.
+    gone = [(id, sequence, body) for (id, body), sequence in rows.items()]
+    erased = tuple(id for id, _, _ in gone if id not in stored.records)
+    state = stored.state or "{}"
+    dropped_through = int(data_of(state).get("dropped_through", 0))
+    return Commit((*gone, *writes), erased, dropped_through, state)
 
 
 @attrs.frozen

@@ -33,8 +33,8 @@ class Target:
 
     dsn: str
     schema: str
-    lease_seconds: float
-    session_lock: bool
+    lease_seconds: float = 10.0
+    session_lock: bool = True
 
     @property
     def name(self) -> str:
@@ -156,6 +156,15 @@ def enter(target: Target) -> Session:
             _SESSIONS[target] = session
         session.users += 1
         return session
+
+
+def existing(target: Target) -> Session | None:
+    """Return the session that this process has in a schema, if it has one."""
+    with _SESSIONS_LOCK:
+        for each in _SESSIONS.values():
+            if (each.target.dsn, each.target.schema) == (target.dsn, target.schema):
+                return each
+    return None
 
 
 def leave(session: Session) -> None:

@@ -22,6 +22,7 @@ from opslifecycle.errors import (
     StoreLostError,
 )
 from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, Store, StoreContents
+from opslifecycle.stores.epochs import with_new_epoch
 from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.catalog import (
     check_schema,
@@ -35,7 +36,6 @@ from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
 from opslifecycle.stores.sqlite.log_reader import LogReader
 from opslifecycle.stores.sqlite.owner import Owner
-from opslifecycle.stores.sqlite.place import with_new_epoch
 from opslifecycle.stores.sqlite.schema import (
     LAYOUT,
     POSITION_BITS,
