@@ -5,8 +5,8 @@ from __future__ import annotations
 import keyword
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from attrs import frozen
 
@@ -132,7 +132,7 @@ class _Place:
         return None if at is None else at + 1
 
 
-def _machine(place: _Place, table: Any, line_length: int) -> MachineConfig:
+def _machine(place: _Place, table: object, line_length: int) -> MachineConfig:
     where = f"[[{_TABLE}.machine]]"
     if not isinstance(table, dict):
         raise place.error(f"{where} is not a table; {_EXAMPLE}")
@@ -164,7 +164,7 @@ def _machine(place: _Place, table: Any, line_length: int) -> MachineConfig:
     )
 
 
-def _path(place: _Place, key: str, value: Any) -> PurePosixPath:
+def _path(place: _Place, key: str, value: object) -> PurePosixPath:
     path = PurePosixPath(value) if isinstance(value, str) and value else None
     if path is None or path.is_absolute() or not path.parts or ".." in path.parts:
         message = f"{key} is a path inside the project, with slashes; got {value!r}"
@@ -177,7 +177,7 @@ def _path(place: _Place, key: str, value: Any) -> PurePosixPath:
     return path
 
 
-def _module(place: _Place, value: Any, default: str) -> str:
+def _module(place: _Place, value: object, default: str) -> str:
     """Return the dotted name under which the package is imported."""
     name, key = (default, "package") if value is None else (value, "module")
     words = name.split(".") if isinstance(name, str) else [""]
@@ -190,7 +190,7 @@ def _module(place: _Place, value: Any, default: str) -> str:
     return str(name)
 
 
-def _known(place: _Place, where: str, table: dict[str, Any], keys: list[str]) -> None:
+def _known(place: _Place, where: str, table: Iterable[str], keys: list[str]) -> None:
     for key in table:
         if key not in keys:
             raise place.error(f"{where} has no {key!r}; {nearest(key, keys)}", key)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypeAlias, TypedDict
 
 from attrs import frozen
 
@@ -23,6 +23,22 @@ OK, DRIFT, MISTAKE, BREAK = 0, 1, 2, 3
 Options = argparse.Namespace
 
 
+class Settings(TypedDict, total=False):
+    """The settings of an option, in the terms of `argparse`."""
+
+    metavar: str
+    help: str
+    nargs: str
+    type: type[Path]
+    action: str
+    choices: Sequence[str]
+    default: str
+
+
+#: The names and the settings of an option.
+Option: TypeAlias = tuple[tuple[str, ...], Settings]
+
+
 @frozen
 class Command:
     """One command of the command line."""
@@ -30,7 +46,7 @@ class Command:
     name: str
     help: str
     run: Callable[[Options], int]
-    options: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = ()
+    options: tuple[Option, ...] = ()
 
 
 def generate(options: Options) -> int:
@@ -240,7 +256,7 @@ def _chosen(options: Options) -> list[Compiled]:
     return chosen
 
 
-_MACHINE = (
+_MACHINE: Option = (
     ("--machine",),
     {"metavar": "NAME", "help": "only this machine (default: all of the project)"},
 )

@@ -10,7 +10,6 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -60,7 +59,7 @@ def sections_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _kinds(kind: Any, seen: set[Any]) -> Iterator[Any]:
+def _kinds(kind: type[Declared], seen: set[type]) -> Iterator[type[Declared]]:
     """Yield a class of the grammar and the classes that it refers to, each once."""
     if kind in seen:
         return
@@ -71,14 +70,14 @@ def _kinds(kind: Any, seen: set[Any]) -> Iterator[Any]:
             yield from _kinds(inner, seen)
 
 
-def _inner(hint: Any) -> Iterator[Any]:
+def _inner(hint: object) -> Iterator[type[Declared]]:
     if isinstance(hint, type) and not typing.get_origin(hint) and issubclass(hint, Declared):
         yield hint
     for argument in typing.get_args(hint):
         yield from _inner(argument)
 
 
-def _words(hint: Any) -> str:
+def _words(hint: object) -> str:
     """Return the description of a type of the grammar."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):

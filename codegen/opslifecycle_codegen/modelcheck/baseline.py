@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from opslifecycle_codegen.compat.lock import InvalidLockError
 from opslifecycle_codegen.modelcheck.search import Found
@@ -22,7 +21,7 @@ def load(path: Path) -> Baseline:
     if not path.exists():
         return {}
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
         return {name: dict(figures) for name, figures in data.items()}
     except (ValueError, AttributeError, TypeError):
         raise InvalidLockError(

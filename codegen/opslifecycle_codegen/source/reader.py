@@ -8,7 +8,7 @@ anchors, tags and duplicate keys.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TypeAlias
 
 import yaml
 from attrs import define, frozen
@@ -18,7 +18,8 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineErr
 SOURCE_BYTES_MAX = 1_000_000
 _DEPTH_MAX = 40
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: The loader in C, where PyYAML has it: it reads a file in a tenth of the time.
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _GUESSED_BOOLEAN = re.compile(r"(?i:yes|no|on|off|y|n)|TRUE|True|FALSE|False")
 _GUESSED_NUMBER = re.compile(
@@ -54,6 +55,8 @@ class Mapping:
 
 
 Node = Scalar | Sequence | Mapping
+#: A tree as JSON data.
+PlainData: TypeAlias = "str | list[PlainData] | dict[str, PlainData]"
 
 
 def read(source: bytes, path: str) -> Mapping:
@@ -118,7 +121,7 @@ def _syntax_hint(problem: str) -> str:
     return ""
 
 
-def plain_data(node: Node) -> Any:
+def plain_data(node: Node) -> PlainData:
     """Return a tree as JSON data, without locations."""
     if isinstance(node, Scalar):
         return node.text
@@ -140,7 +143,7 @@ class _Builder:
         self._root: Node | None = None
         self._documents = 0
 
-    def build(self, text: str, loader: Any) -> Node | None:
+    def build(self, text: str, loader: type[yaml.SafeLoader]) -> Node | None:
         for event in yaml.parse(text, Loader=loader):
             mark = self._mark(event)
             if isinstance(event, yaml.DocumentStartEvent):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from attrs import frozen
 
@@ -15,7 +15,7 @@ class Text(str):
     mark: Location
     precise: bool
 
-    def __new__(cls, text: str, mark: Location, *, precise: bool = True) -> Text:
+    def __new__(cls, text: str, mark: Location, *, precise: bool = True) -> Self:
         """Create a text at `mark`; `precise` if offsets in the text are columns of the file."""
         self = super().__new__(cls, text)
         self.mark = mark
