@@ -31,7 +31,7 @@ from opslifecycle import (
     Store,
     Terminated,
 )
-from opslifecycle.clock import Clock, CommandTime
+from opslifecycle.clock import Clock
 
 from tests.builders import (
     ACTIONS,
@@ -59,8 +59,9 @@ class SetClock:
 
 def with_clock() -> tuple[Registry, SetClock]:
     registry, clock = Registry(), SetClock()
-    read = Clock(lambda: clock.wall * 1_000_000, lambda: clock.monotonic * 1_000_000)
-    registry._engine.clock, registry._engine.time = read, CommandTime(read)
+    registry._engine.clock = Clock(
+        lambda: clock.wall * 1_000_000, lambda: clock.monotonic * 1_000_000
+    )
     return registry, clock
 
 

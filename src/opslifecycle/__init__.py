@@ -4,15 +4,12 @@ The lifecycle is declared in `machine/ops_lifecycle.yaml` and compiled to `opsli
 This module is the whole public surface.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from opslifecycle.clock import Clock, ManualClock
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
-    CommandInterruptedError,
-    CommitInDoubtError,
-    CompletionFeedGap,
+    CommandBrokenOffError,
     CompletionFeedGapError,
     CursorOutOfRangeError,
     EpochChangedError,
@@ -28,12 +25,10 @@ from opslifecycle.errors import (
     RegistryOwnedError,
     StoreDamagedError,
     StoreLostError,
-    StoreRolledBackError,
     StoreVersionError,
     UnsupportedError,
 )
-from opslifecycle.shell.consuming import Consumed, Consumer, Delivery, ThreadConsumer
-from opslifecycle.shell.feed import CompletionFeed
+from opslifecycle.shell.feed import CompletionFeed, CompletionFeedGap
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.stores.base import MemoryStore, Store
 from opslifecycle.values.conversion import register_type, structure, unstructure
@@ -93,8 +88,6 @@ from opslifecycle.operations import (
 )
 
 if TYPE_CHECKING:
-    # Not in `__all__`: a star import must not need the driver, which an extra installs.
-    from opslifecycle.stores.postgres.store import PostgresStore as PostgresStore
     from opslifecycle.stores.sqlite.store import SqliteStore
 
 __all__ = [
@@ -107,9 +100,7 @@ __all__ = [
     "BarrierMemberRolledBackError",
     "Cancelled",
     "ChannelClosedError",
-    "Clock",
-    "CommandInterruptedError",
-    "CommitInDoubtError",
+    "CommandBrokenOffError",
     "Completed",
     "CompletionBatch",
     "CompletionCursorConsumer",
@@ -117,10 +108,7 @@ __all__ = [
     "CompletionFeed",
     "CompletionFeedGap",
     "CompletionFeedGapError",
-    "Consumed",
-    "Consumer",
     "CursorOutOfRangeError",
-    "Delivery",
     "DuplicateWaitOperationError",
     "EpochChangedError",
     "EpochCursorState",
@@ -130,7 +118,6 @@ __all__ = [
     "InvalidSpecError",
     "InvalidTransitionError",
     "InvalidValueError",
-    "ManualClock",
     "MaxConcurrentExceededError",
     "MemoryStore",
     "OperationCompletionFeedClass",
@@ -171,10 +158,8 @@ __all__ = [
     "Store",
     "StoreDamagedError",
     "StoreLostError",
-    "StoreRolledBackError",
     "StoreVersionError",
     "Terminated",
-    "ThreadConsumer",
     "TrustedPeerDescriptor",
     "UnsupportedError",
     "WaitAll",
@@ -189,15 +174,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> "type[PostgresStore | SqliteStore]":
-    # Loaded when they are first used, so that importing the package loads neither sqlite3 nor a
-    # driver, which may not be installed.
+def __getattr__(name: str) -> Any:
+    # Loaded when it is first used, so that importing the package does not load sqlite3.
     if name == "SqliteStore":
         from opslifecycle.stores.sqlite.store import SqliteStore
 
         return SqliteStore
-    if name == "PostgresStore":
-        from opslifecycle.stores.postgres.store import PostgresStore
-
-        return PostgresStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,33 +6,27 @@ pickled. Two errors of one class with equal fields are equal, so that tests can 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import ClassVar, Self
-
-import attrs
+from typing import Any, ClassVar, Self
 
 
 class OpsLifecycleError(Exception):
     """Base of every error that this package raises.
 
-    Args:
-        *values: The value of each field, in the order of `field_names`.
-
-    Attributes:
-        field_names: The names of the fields, which are attributes of the error.
-        template: The message, with the fields in braces.
-        guard: The guard of the machine that rejected the command; None for other errors.
-        already_done: Whether the record's status is in the `idempotent_in` of the action. A caller
-            can treat the rejection as success.
+    A subclass has the names of its fields in `field_names` and its message in `template`; the
+    constructor's arguments fill both. `guard` is the name of the guard that rejected the command,
+    None for other errors. `already_done` says whether the machine calls the rejection an idempotent
+    success.
     """
 
     field_names: ClassVar[tuple[str, ...]] = ()
     template: ClassVar[str] = "operation lifecycle error"
 
+    #: The guard of the machine that rejected the command.
     guard: str | None = None
+    #: Whether the status is in the action's `idempotent_in`. A caller can treat this as success.
     already_done: bool = False
 
-    def __init__(self, *values: object) -> None:
+    def __init__(self, *values: Any) -> None:
         super().__init__(*values)
         for name, value in zip(self.field_names, values, strict=True):
             setattr(self, name, value)
@@ -44,10 +38,7 @@ class OpsLifecycleError(Exception):
         return self
 
     def clone(self) -> Self:
-        """Return an equal error.
-
-        Each raise needs its own: an exception collects the tracebacks of all its raises.
-        """
+        """Return an equal error. A shared one would collect the tracebacks of all that raise it."""
         other = type(self)(*self.args)
         other.guard = self.guard
         other.already_done = self.already_done
@@ -66,11 +57,7 @@ class OpsLifecycleError(Exception):
 
 
 class InvalidValueError(OpsLifecycleError, ValueError):
-    """An argument of the wrong type or out of range.
-
-    `field` is the path to the wrong value, for instance `spec.display_name` or `ids[2]`; `reason`
-    says what was expected.
-    """
+    """An argument of the wrong type or out of range; `field` is the path to it."""
 
     field_names = ("field", "reason")
     template = "{field}: {reason}"
@@ -83,11 +70,11 @@ class InvalidValueError(OpsLifecycleError, ValueError):
 
 
 class InvalidSpecError(InvalidValueError):
-    """An argument of the right type that no record can have; `field` is the path to it."""
+    """A value of the right type that no record can have; `field` names it."""
 
 
 class UnsupportedError(OpsLifecycleError):
-    """A call of a method that this registry does not implement; `name` is the method."""
+    """A method that this registry does not implement; `name` is the method's."""
 
     field_names = ("name",)
     template = "operation not supported: {name}"
@@ -99,10 +86,7 @@ class UnsupportedError(OpsLifecycleError):
 
 
 class InternalError(OpsLifecycleError):
-    """A broken invariant of the package; the registry that raises it has closed itself.
-
-    `detail` is the invariant. Please report it: no use of the public interface should break one.
-    """
+    """A broken invariant; `detail` is its name. The registry that raised it has closed itself."""
 
     field_names = ("detail",)
     template = "internal lifecycle registry error: {detail}"
@@ -131,46 +115,30 @@ class RegistryClosedError(OpsLifecycleError):
         super().__init__()
 
 
-class CommandInterruptedError(RegistryClosedError):
-    """A use of a registry that closed itself because an exception interrupted a command.
+class CommandBrokenOffError(RegistryClosedError):
+    """A use of a registry that an exception has closed.
 
-    The exception, for instance a KeyboardInterrupt, was raised in the middle of the command, whose
-    changes may be incomplete. Reads still work. With a store, a new registry continues from the
-    last commit.
+    The exception, an interrupt for instance, came into the middle of a command, and what the
+    command was about may be half changed. Reading goes on.
     """
 
-    template = "the registry is closed: an exception interrupted a command; open a new registry"
+    template = "the registry is closed: an exception broke off a command half-way"
 
 
 class BarrierMemberRolledBackError(OpsLifecycleError):
-    """The result of a barrier of which a record was rolled back; `id` is the record's id."""
+    """A barrier that contained a record which was rolled back; `id` is the record's."""
 
     field_names = ("id",)
     template = "wait_all lost an operation that was rolled back: {id}"
 
-    id: Hashable
+    id: Any
 
-    def __init__(self, id: Hashable) -> None:
+    def __init__(self, id: Any) -> None:
         super().__init__(id)
 
 
-@attrs.frozen
-class CompletionFeedGap:
-    """Entries that a reader asked for and that were evicted."""
-
-    #: The position of the reader.
-    requested_after_seq: int
-    #: The highest sequence number of an evicted entry.
-    dropped_through: int
-    #: The sequence number of the latest entry.
-    watermark: int
-
-
 class CompletionFeedGapError(OpsLifecycleError):
-    """A reader whose next entries were evicted; `gap` has the positions.
-
-    Continue from `gap.dropped_through`, and take what was missed from the records.
-    """
+    """A reader whose next entries were evicted; `gap` has the positions."""
 
     field_names = ("gap",)
     template = (
@@ -178,17 +146,16 @@ class CompletionFeedGapError(OpsLifecycleError):
         "{gap.dropped_through} are no longer retained (watermark {gap.watermark})"
     )
 
-    gap: CompletionFeedGap
+    gap: Any
 
-    def __init__(self, gap: CompletionFeedGap) -> None:
+    def __init__(self, gap: Any) -> None:
         super().__init__(gap)
 
 
 class CursorOutOfRangeError(OpsLifecycleError):
     """A position past the watermark of the feed: no entry has that sequence number yet.
 
-    A reader cannot have read so far in this feed: the position is from another registry, another
-    epoch or another store.
+    It comes from another registry, another epoch or another store.
     """
 
     field_names = ("cursor", "watermark")
@@ -202,9 +169,9 @@ class CursorOutOfRangeError(OpsLifecycleError):
 
 
 class OutOfRangeError(OpsLifecycleError):
-    """A command that would move a number out of its range; it has changed nothing.
+    """A number that a command would have moved out of its range: nothing has changed.
 
-    `field` is the name of the field in the machine; `value` is the number it would have.
+    `field` names it as the machine does; `value` is what it would have become.
     """
 
     field_names = ("field", "value")
@@ -218,23 +185,20 @@ class OutOfRangeError(OpsLifecycleError):
 
 
 class EpochChangedError(OpsLifecycleError):
-    """A position of another epoch: `expected` is its epoch, `actual` the feed's.
-
-    Its sequence number counts other entries: read from the start, or from the watermark.
-    """
+    """A position of another epoch: `expected` is its epoch, `actual` the feed's."""
 
     field_names = ("expected", "actual")
     template = "completion feed epoch changed: position is from {expected}, the feed is {actual}"
 
-    expected: str
-    actual: str
+    expected: Any
+    actual: Any
 
-    def __init__(self, expected: str, actual: str) -> None:
+    def __init__(self, expected: Any, actual: Any) -> None:
         super().__init__(expected, actual)
 
 
 class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
-    """A call of a blocking `result()` inside a running event loop; use `await` instead."""
+    """A blocking `result()` inside a running event loop. Use `await` instead."""
 
     template = "result() would block the running event loop: await it instead"
 
@@ -243,11 +207,7 @@ class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
 
 
 class PersistenceError(OpsLifecycleError):
-    """A store that could not write a commit.
-
-    Nothing was written or changed; the call can be repeated. `store` names the store, `cause` is
-    what its file system or database reported.
-    """
+    """A store that could not write a commit. Nothing has happened; the call can be repeated."""
 
     field_names: ClassVar[tuple[str, ...]] = ("store", "cause")
     template = "{store}: {cause}"
@@ -260,10 +220,7 @@ class PersistenceError(OpsLifecycleError):
 
 
 class RegistryOwnedError(PersistenceError):
-    """An attempt to open a stored registry that another registry owns.
-
-    `path` names the store, `holder` identifies the process of the owner.
-    """
+    """A stored registry that another process owns; `holder` identifies the owner."""
 
     field_names = ("path", "holder")
     template = "{path} is owned by {holder}"
@@ -276,11 +233,7 @@ class RegistryOwnedError(PersistenceError):
 
 
 class StoreDamagedError(PersistenceError):
-    """A store whose contents contradict each other; nothing in it was changed.
-
-    `path` names the store, `row` is the row with the contradiction (0 for the store as a whole),
-    and `rule` is what the row violates.
-    """
+    """A store whose contents contradict each other. It is left as it is."""
 
     field_names = ("path", "row", "rule")
     template = "{path} is damaged at row {row}: {rule}"
@@ -294,17 +247,11 @@ class StoreDamagedError(PersistenceError):
 
 
 class StoreLostError(PersistenceError):
-    """A store whose file was deleted or replaced while a registry used it.
-
-    The registry writes nothing more: its commits would be in a file that no other process finds.
-    """
+    """A store whose file was deleted or replaced while a registry used it: it writes no more."""
 
 
 class StoreVersionError(OpsLifecycleError):
-    """A store of another machine, of a version without a migration, or of an unknown layout.
-
-    `found` is what wrote the store, `known` is what this program reads.
-    """
+    """A store of another machine, version or layout."""
 
     field_names = ("found", "known")
     template = "the store was written by {found}, and this is {known}"
@@ -321,39 +268,5 @@ class OwnershipLostError(OpsLifecycleError):
 
     template = "the registry no longer owns its store"
 
-
-class CommitInDoubtError(OwnershipLostError):
-    """A commit that may or may not have been written: the store could not find out in time.
-
-    The registry has closed itself. The next owner of the store reads which of the two happened.
-    """
-
-    field_names = ("store", "cause")
-    template = "{store}: it is unknown whether the commit was written: {cause}"
-
-    store: str
-    cause: str
-
-    def __init__(self, store: str, cause: str) -> None:
-        super().__init__(store, cause)
-
-
-class StoreRolledBackError(OwnershipLostError):
-    """A store that no longer has commits which it had acknowledged; the registry has closed itself.
-
-    The server was replaced by one that is behind: a replica that had not received the last commits,
-    or a backup. `acknowledged` and `found` are the positions in the registry's log.
-    """
-
-    field_names = ("store", "acknowledged", "found")
-    template = (
-        "{store}: the server has lost commits that it had acknowledged: the last one was at"
-        " position {acknowledged}, and the server is at {found}"
-    )
-
-    store: str
-    acknowledged: int
-    found: int
-
-    def __init__(self, store: str, acknowledged: int, found: int) -> None:
-        super().__init__(store, acknowledged, found)
+    def __init__(self) -> None:
+        super().__init__()

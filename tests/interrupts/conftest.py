@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 from collections.abc import Iterator
 
@@ -14,7 +13,5 @@ import pytest
 def _tidied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # What ends the committer's thread is printed by nobody.
     monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
-    # Nor what is logged of deliveries that fail.
-    monkeypatch.setattr(logging.getLogger("opslifecycle"), "disabled", True)
     yield
     gc.collect()

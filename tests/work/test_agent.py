@@ -18,15 +18,14 @@ import pytest
 from opslifecycle import (
     AsyncRegistry,
     CompletionCursorConsumer,
-    Delivery,
     MemoryStore,
     OwnershipLostError,
     Registry,
     SqliteStore,
 )
-from opslifecycle.shell.consuming import _Position
 from opslifecycle.stores.base import Commit
-from opslifecycle.work import Supervisor
+from opslifecycle.work import Delivery, Supervisor
+from opslifecycle.work.consuming import _Position
 
 from tests.work.audit import Audit, AuditedLoop, audit
 
@@ -85,9 +84,9 @@ def deliveries(monkeypatch: pytest.MonkeyPatch) -> Deliveries:
     found = Deliveries()
     real = _Position._take
 
-    def take(self: _Position[Any]) -> Any:
+    def take(self: _Position) -> Any:
         item = real(self)
-        found.note(self._cursor.args[0], item)  # type: ignore[attr-defined]
+        found.note(self._cursor, item)
         return item
 
     monkeypatch.setattr(_Position, "_take", take)

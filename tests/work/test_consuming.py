@@ -10,9 +10,7 @@ import pytest
 from opslifecycle import (
     AsyncRegistry,
     CompletionCursorConsumer,
-    CompletionEntry,
     CompletionFeedGap,
-    Delivery,
     InvalidValueError,
     MemoryStore,
     PersistenceError,
@@ -20,7 +18,7 @@ from opslifecycle import (
     RegistryClosedError,
 )
 from opslifecycle.stores.base import Commit
-from opslifecycle.work import Supervisor
+from opslifecycle.work import Delivery, Supervisor, consume
 
 from tests.builders import completed
 from tests.work.audit import Cancelling, run
@@ -38,7 +36,7 @@ async def ended(registry: AsyncRegistry, *names: str) -> None:
 
 def name_of(item: Any) -> str:
     assert isinstance(item, Delivery)
-    return str(item.entry.display_name) + ("?" if item.maybe_redelivered else "")
+    return item.entry.display_name + ("?" if item.maybe_redelivered else "")
 
 
 def test_the_cursor_moves_after_the_body() -> None:
@@ -46,13 +44,13 @@ def test_the_cursor_moves_after_the_body() -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
             await ended(registry, "a", "b", "c")
             seen = []
-            async for item in registry.consume(APPLIED, wait=False):
+            async for item in consume(registry, APPLIED, wait=False):
                 assert isinstance(item, Delivery)
                 assert registry.completion_cursor(APPLIED) == item.entry.seq - 1
                 seen.append(name_of(item))
             assert seen == ["a?", "b?", "c?"]
             assert registry.completion_cursor(APPLIED) == 3
-            assert [each async for each in registry.consume(APPLIED, wait=False)] == []
+            assert [each async for each in consume(registry, APPLIED, wait=False)] == []
 
     run(main())
 
@@ -61,7 +59,7 @@ def test_the_cursor_moves_after_the_body() -> None:
 def test_a_body_that_does_not_succeed_gets_its_entry_again(how: str) -> None:
     async def main() -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
-            consumer = registry.consume(APPLIED)
+            consumer = consume(registry, APPLIED)
             await ended(registry, "a", "b")
             try:
                 async for item in consumer:
@@ -88,7 +86,7 @@ def test_what_comes_later_is_no_redelivery() -> None:
             seen = []
 
             async def follow() -> None:
-                async for item in registry.consume(APPLIED):
+                async for item in consume(registry, APPLIED):
                     seen.append(name_of(item))
 
             following = asyncio.create_task(follow())
@@ -108,7 +106,7 @@ def test_a_gap_is_a_value_and_the_cursor_passes_it() -> None:
     async def main() -> None:
         async with AsyncRegistry(store=MemoryStore(), max_completed=2) as registry:
             await ended(registry, "a", "b", "c", "d")
-            seen = [item async for item in registry.consume(APPLIED, wait=False)]
+            seen = [item async for item in consume(registry, APPLIED, wait=False)]
             assert seen[0] == CompletionFeedGap(0, 2, 4)
             assert [name_of(item) for item in seen[1:]] == ["c?", "d?"]
             assert registry.completion_cursor(APPLIED) == 4
@@ -119,7 +117,7 @@ def test_a_gap_is_a_value_and_the_cursor_passes_it() -> None:
 def test_a_batch_succeeds_as_a_whole() -> None:
     async def main() -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
-            consumer = registry.consume(APPLIED, wait=False)
+            consumer = consume(registry, APPLIED, wait=False)
             await ended(registry, "a", "b", "c")
             with pytest.raises(ZeroDivisionError):
                 async with consumer.batch(2) as items:
@@ -145,7 +143,7 @@ def test_a_batch_waits_for_its_first_entry() -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
 
             async def first() -> list[str]:
-                async with registry.consume(APPLIED).batch() as items:
+                async with consume(registry, APPLIED).batch() as items:
                     return [name_of(item) for item in items]
 
             waiting = asyncio.create_task(first())
@@ -173,11 +171,11 @@ def test_a_cursor_that_cannot_be_moved_loses_nothing() -> None:
             await ended(registry, "a", "b")
             seen = []
             with pytest.raises(PersistenceError):
-                async for item in registry.consume(APPLIED):
+                async for item in consume(registry, APPLIED):
                     seen.append(name_of(item))
                     store.refuses = True
             store.refuses = False
-            seen += [name_of(item) async for item in registry.consume(APPLIED, wait=False)]
+            seen += [name_of(item) async for item in consume(registry, APPLIED, wait=False)]
             assert seen == ["a?", "a?", "b?"]
 
     run(main())
@@ -188,7 +186,7 @@ def test_cancelling_a_consumer_anywhere_loses_nothing(form: str) -> None:
     async def scenario(cancelling: Cancelling) -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
             done: list[int] = []
-            delivered: list[Delivery[CompletionEntry]] = []
+            delivered: list[Delivery] = []
 
             async def body(item: Any) -> None:
                 assert isinstance(item, Delivery)
@@ -199,7 +197,7 @@ def test_cancelling_a_consumer_anywhere_loses_nothing(form: str) -> None:
                 done.append(item.entry.seq)
 
             async def follow(wait: bool) -> None:
-                consumer = registry.consume(APPLIED, wait=wait)
+                consumer = consume(registry, APPLIED, wait=wait)
                 if form == "loop":
                     async for item in consumer:
                         await body(item)
@@ -237,7 +235,7 @@ def test_consumers_in_threads() -> None:
     with Registry(store=MemoryStore()) as registry:
         for name in ("a", "b", "c"):
             completed(registry, name=name)
-        consumer = registry.consume(APPLIED)
+        consumer = consume(registry, APPLIED)
         seen = []
         for item in consumer:
             seen.append(name_of(item))
@@ -253,7 +251,7 @@ def test_consumers_in_threads() -> None:
         next(iter(consumer))
         consumer.succeed()
         assert registry.completion_cursor(APPLIED) == 3
-        assert list(registry.consume(APPLIED, wait=False)) == []
+        assert list(consume(registry, APPLIED, wait=False)) == []
 
         def follow() -> None:
             for item in consumer:
@@ -271,7 +269,5 @@ def test_consumers_in_threads() -> None:
         registry.close()
         thread.join()
         assert seen[-1].startswith("later")
-    with pytest.raises(InvalidValueError, match="consumer"):
-        registry.consume("agent_applied")  # type: ignore[arg-type]
-    with pytest.raises(InvalidValueError, match="wait"):
-        registry.consume(APPLIED, wait=1)  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="registry"):
+        consume("registry", APPLIED)  # type: ignore[call-overload]

@@ -1,9 +1,10 @@
-"""The changes between two locks, and whom each change breaks."""
+"""What changed between two locks, and whom each change breaks."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
+from opslifecycle_codegen.compat.limits import widens
 from opslifecycle_codegen.compat.lock import Lock
 
 COMPATIBLE = "compatible"
@@ -11,7 +12,7 @@ SOURCE = "breaking-source"
 PERSISTED = "breaking-persisted"
 BEHAVIOUR = "breaking-behaviour"
 
-#: The rules that report changes, each with whom such a change breaks.
+#: The rules that changes are told by, each with whom such a change breaks.
 RULES = {
     "member-added": COMPATIBLE,
     "member-removed": PERSISTED,
@@ -28,6 +29,7 @@ RULES = {
     "field-removed": PERSISTED,
     "field-widened": COMPATIBLE,
     "field-type": PERSISTED,
+    "limits-changed": BEHAVIOUR,
     "view-added": COMPATIBLE,
     "view-removed": SOURCE,
     "view-field-added": COMPATIBLE,
@@ -46,7 +48,6 @@ RULES = {
     "outcome-changed": BEHAVIOUR,
     "durability-changed": BEHAVIOUR,
     "end-changed": BEHAVIOUR,
-    "feed-changed": BEHAVIOUR,
     "guard-changed": BEHAVIOUR,
     "default-changed": BEHAVIOUR,
     "recovery-added": COMPATIBLE,
@@ -67,7 +68,7 @@ RULES = {
 
 @frozen
 class Change:
-    """One difference between two versions, with its rule."""
+    """One difference, by its rule."""
 
     rule: str
     text: str
@@ -78,7 +79,7 @@ class Change:
 
     @property
     def breaking(self) -> bool:
-        """Whether the change breaks stored data or callers."""
+        """Whether somebody has to act on the change."""
         return self.kind != COMPATIBLE
 
     def __str__(self) -> str:
@@ -86,7 +87,7 @@ class Change:
 
 
 def changes(old: Lock, new: Lock) -> list[Change]:
-    """Return the differences between two locks, in the order of the older one."""
+    """Return the differences between two locks, in the order of what was there before."""
     found: list[Change] = []
     for name, members in old["closed_sets"].items():
         found += _closed_set(name, members, new["closed_sets"].get(name))
@@ -112,7 +113,7 @@ def changes(old: Lock, new: Lock) -> list[Change]:
 
 
 def _messages(old: Lock, new: Lock) -> list[Change]:
-    """Return changes of the arguments of outbox messages; stored ones may lack a new argument."""
+    """What changed in what outbox messages say; an argument that is new is just not there."""
     found: list[Change] = []
     for name, members in old["sets"].items():
         found += _closed_set(f"the outbox's {name}", members, new["sets"].get(name, []))
@@ -148,7 +149,7 @@ def _fields(
             message = f"{name} loses the field {field} (removed or renamed)"
             found.append(Change(f"{prefix}field-removed", message))
         elif new[field] != type:
-            widened = new[field] == f"{type} | None" and not prefix
+            widened = widens(type, new[field]) and not prefix
             message = f"{name}.{field} was {type} and is {new[field]}"
             found.append(Change("field-widened" if widened else f"{prefix}field-type", message))
     for field, type in new.items():

@@ -1,10 +1,10 @@
-"""The JSON Schema of machine files, derived from the classes of the grammar."""
+"""The JSON Schema of machine files, made from the classes that the parser reads."""
 
 from __future__ import annotations
 
 import types
 import typing
-from typing import TypeAlias
+from typing import Any
 
 import attrs
 
@@ -13,15 +13,12 @@ from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
 from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text, TypeName
 
-#: A JSON Schema, as JSON data.
-Schema: TypeAlias = dict[str, object]
-
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def schema() -> Schema:
+def schema() -> dict[str, Any]:
     """Return the schema of a machine file."""
-    definitions: dict[str, Schema] = {}
+    definitions: dict[str, Any] = {}
     root = _Definitions(definitions).of(model.Machine)
     return {
         "$schema": _DRAFT,
@@ -32,10 +29,10 @@ def schema() -> Schema:
 
 
 class _Definitions:
-    def __init__(self, definitions: dict[str, Schema]) -> None:
+    def __init__(self, definitions: dict[str, Any]) -> None:
         self._definitions = definitions
 
-    def of(self, kind: object) -> Schema:
+    def of(self, kind: Any) -> dict[str, Any]:
         """Return the schema of an annotation of a field in `model`."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if kind == Node:
@@ -60,20 +57,19 @@ class _Definitions:
             facts = {"type": "object", "additionalProperties": self.of(Expr)}
             one = {"type": "object", "minProperties": 1, "maxProperties": 1}
             return {"anyOf": [self.of(Name), {**one, "additionalProperties": facts}]}
-        if isinstance(kind, type) and issubclass(kind, Declared):
+        if issubclass(kind, Declared):
             return self._declared(kind)
         return _text(kind)
 
-    def _declared(self, kind: type[Declared]) -> Schema:
+    def _declared(self, kind: Any) -> dict[str, Any]:
         if kind.__name__ not in self._definitions:
             self._definitions[kind.__name__] = {}
             self._definitions[kind.__name__] = self._object(kind)
         return {"$ref": f"#/$defs/{kind.__name__}"}
 
-    def _object(self, kind: type[Declared]) -> Schema:
+    def _object(self, kind: Any) -> dict[str, Any]:
         hints = typing.get_type_hints(kind)
-        properties: dict[str, Schema] = {}
-        required, rest = [], False
+        properties, required, rest = {}, [], False
         for field in attrs.fields(kind):
             if field.name == "mark":
                 continue
@@ -84,7 +80,7 @@ class _Definitions:
             properties[name] = self.of(hints[field.name])
             if field.default is attrs.NOTHING:
                 required.append(name)
-        found: Schema = {
+        found = {
             "type": "object",
             "properties": properties,
             "required": required,
@@ -97,12 +93,12 @@ class _Definitions:
         return found
 
 
-def _text(kind: object) -> Schema:
+def _text(kind: Any) -> dict[str, Any]:
     if kind is Name:
         return {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
     if kind is TypeName:
         return {"type": "string", "pattern": f"^{TYPE_NAME_PATTERN}$"}
     if kind is Expr or kind is Text:
-        # An editor validates a plain `true` or `1` as its YAML type.
+        # An editor sees a plain `true` or `1` as what it would be in YAML.
         return {"type": ["string", "number", "boolean"]}
     return {"type": "string"}

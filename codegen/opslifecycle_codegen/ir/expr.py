@@ -1,12 +1,12 @@
-"""Typed expression trees, the result of analysing a machine's expressions.
+"""Typed expressions: what analysis makes of the expressions of a machine.
 
-A tree is immutable. Each node has its type at its position: a value after a test for None is no
-longer optional. Nodes are independent of generated code; `emit.python` prints them.
+A tree is immutable, and each node has its type where it stands: a value that a test has made sure
+of is no longer optional there. Nodes know nothing of generated code; `emit.python` prints them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from typing import Any
 
@@ -18,28 +18,24 @@ from opslifecycle_codegen.ir.types import BOOL, INT, NONE, STR, Type
 
 
 class Root(Enum):
-    """The kind of a name's binding."""
+    """What a name stands for."""
 
     #: The fields of the registry.
     REGISTRY = "registry"
-    #: The registry before and after a command, for properties of steps.
+    #: The registry before and after a command, for properties of a step.
     BEFORE = "before"
     AFTER = "after"
-    #: The record of a command.
+    #: The record that a command is about.
     RECORD = "record"
-    #: The id that a command receives or creates.
+    #: The id that a command was given, or has made.
     ID = "id"
     #: A parameter of a command.
     PARAMETER = "parameter"
-    #: The time of a command, in milliseconds since the Unix epoch.
-    NOW = "now"
-    #: The same where the value is only shown: in the model, it is 0.
-    STAMP = "stamp"
-    #: A `let` name of a guard.
+    #: What a guard binds with `let`.
     LOCAL = "local"
     #: The variable of a loop.
     LOOP = "loop"
-    #: Attributes of the action that every guard may read: its label and its legal statuses.
+    #: What every guard of any action may read: its label and the statuses that it starts from.
     ACTION = "action"
     ACTION_LABEL = "action label"
     ACTION_STATUSES = "action statuses"
@@ -50,17 +46,17 @@ class Root(Enum):
     CURSORS = "cursors"
     #: The number of watchers of a record, for its snapshot.
     WATCHERS = "watchers"
-    #: A field of a finished record, in its feed entry.
+    #: A field of a finished record, for its feed entry.
     ENTRY = "entry"
-    #: A field of a value, in the expressions of derived fields.
+    #: A field of a value, for the fields that follow from it.
     OWN = "own"
-    #: The requested position of a cursor, and the last sequence number.
+    #: The cursor that a consumer asks for, and the last sequence number.
     CURSOR = "cursor"
 
 
 @frozen
 class Expression:
-    """A node: its type, and its location in the machine file."""
+    """A node: its type, and where it stands in the machine file."""
 
     type: Type
     mark: Location | None = field(default=None, eq=False, repr=False, kw_only=True)
@@ -68,7 +64,7 @@ class Expression:
 
 @frozen
 class Literal(Expression):
-    """None, a boolean, a number or a text."""
+    """None, a truth value, a number or a text."""
 
     value: object
 
@@ -82,14 +78,14 @@ class Member(Expression):
 
 @frozen
 class StatusSet(Expression):
-    """The legal statuses of an action."""
+    """The statuses that an action starts from."""
 
     members: tuple[str, ...]
 
 
 @frozen
 class Name(Expression):
-    """A bound name."""
+    """A name that is bound where the expression stands."""
 
     root: Root
     name: str
@@ -121,7 +117,7 @@ class Compare(Expression):
 
 @frozen
 class Among(Expression):
-    """`value in many`; `many` is an expression or a list of expressions."""
+    """`value in many`, where many is an expression or a list of them."""
 
     value: Expression
     many: Expression | tuple[Expression, ...]
@@ -138,7 +134,7 @@ class IsNone(Expression):
 
 @frozen
 class IsVariant(Expression):
-    """`value is Variant`, for a value of a union."""
+    """`value is Variant`: which one of a union."""
 
     value: Expression
     variant: str
@@ -156,28 +152,35 @@ class IsMember(Expression):
 
 @frozen
 class And(Expression):
-    """The conjunction of operands, with short-circuit evaluation."""
+    """Every operand is true; each is read only if those before it are."""
 
     operands: tuple[Expression, ...]
 
 
 @frozen
 class Or(Expression):
-    """The disjunction of operands, with short-circuit evaluation."""
+    """An operand is true; each is read only if those before it are not."""
 
     operands: tuple[Expression, ...]
 
 
 @frozen
 class Not(Expression):
-    """The negation of an operand."""
+    """The operand is false."""
+
+    operand: Expression
+
+
+@frozen
+class Negative(Expression):
+    """`-operand`."""
 
     operand: Expression
 
 
 @frozen
 class Arithmetic(Expression):
-    """A sum or a difference."""
+    """A sum, a difference, a product, a quotient or a remainder, rounded as Python does."""
 
     operator: str
     left: Expression
@@ -186,7 +189,7 @@ class Arithmetic(Expression):
 
 @frozen
 class Extreme(Expression):
-    """The minimum or maximum of numbers; `function` is `min` or `max`."""
+    """The least or the greatest of some numbers; `function` is min or max."""
 
     function: str
     operands: tuple[Expression, ...]
@@ -211,7 +214,7 @@ class Construct(Expression):
 
 @frozen
 class Loop:
-    """`for variable in many if tests`; `many` is an expression, or the name of an enum."""
+    """`for variable in many if tests`; many is an expression, or the name of an enum."""
 
     variable: str
     many: Expression | str
@@ -220,7 +223,7 @@ class Loop:
 
 @frozen
 class Quantified(Expression):
-    """`all`, `any`, `count` or `distinct` of an element over the iterations of loops."""
+    """all, any, count or distinct, of an element for every turn of some loops."""
 
     function: str
     element: Expression
@@ -229,7 +232,7 @@ class Quantified(Expression):
 
 @frozen
 class Refusal:
-    """The error of a rejected command: its class and its fields in order."""
+    """The error that a command is refused with: its class and its facts in order."""
 
     error: str
     fields: tuple[Expression, ...]
@@ -241,7 +244,7 @@ _OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"
 
 
 def negation(tree: Expression) -> Expression:
-    """Return the negation of `tree`, with `not` pushed inwards."""
+    """The expression that is true exactly when `tree` is false, with `not` pushed inwards."""
     match tree:
         case Not(operand=operand):
             return operand
@@ -257,7 +260,7 @@ def negation(tree: Expression) -> Expression:
 
 
 def parts_of(tree: Expression) -> Iterator[Expression]:
-    """Yield the children of a node in order."""
+    """Yield the expressions that a node consists of, in their order."""
     for attribute in attrs.fields(type(tree)):
         if attribute.name not in ("type", "mark"):
             yield from _expressions(getattr(tree, attribute.name))
@@ -281,17 +284,17 @@ def nodes_of(tree: Expression) -> Iterator[Expression]:
 
 
 def roots_in(tree: Expression) -> frozenset[Root]:
-    """Return the kinds of names that an expression reads."""
+    """Return what an expression reads."""
     return frozenset(node.root for node in nodes_of(tree) if isinstance(node, Name))
 
 
 def reads(tree: Expression, fields: Collection[str]) -> bool:
-    """Return whether an expression reads a field with one of these names, of any owner."""
+    """Return whether an expression reads a field with one of these names, of whatever."""
     return any(isinstance(node, Field) and node.name in fields for node in nodes_of(tree))
 
 
 def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Expression:
-    """Return the tree with every node replaced, from the leaves up."""
+    """Return the tree with every node changed, from the leaves up."""
     changed: dict[str, Any] = {}
     for attribute in attrs.fields(type(tree)):
         if attribute.name in ("type", "mark"):
@@ -303,19 +306,8 @@ def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Ex
     return change(evolve(tree, **changed) if changed else tree)
 
 
-def with_given(tree: Expression, given: Mapping[str, Expression]) -> Expression:
-    """Return the tree with parameters replaced by the expressions that are passed for them."""
-
-    def result(node: Expression) -> Expression:
-        if isinstance(node, Name) and node.root is Root.PARAMETER:
-            return given.get(node.name, node)
-        return node
-
-    return replaced(tree, result)
-
-
 def decided(tree: Expression) -> Expression:
-    """Return the tree with tests of literals for None evaluated: Python warns of such tests."""
+    """Return the tree with each test of a literal for None decided: Python warns of such tests."""
 
     def result(node: Expression) -> Expression:
         if isinstance(node, IsNone) and isinstance(node.value, Literal):

@@ -1,8 +1,6 @@
-"""The result of analysis: every rule of a machine, checked and typed."""
+"""What analysis gives to everything after it: every rule of the machine, checked and typed."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from attrs import field, frozen
 
@@ -18,7 +16,7 @@ from opslifecycle_codegen.source import model
 
 @frozen
 class GuardAnalysis:
-    """The analysis of guards over finite domains: the number of cases, and undecided guards."""
+    """How much was decided by trying every case, and what could not be."""
 
     decided: int
     undecided: tuple[str, ...]
@@ -26,13 +24,13 @@ class GuardAnalysis:
 
 @frozen
 class Check:
-    """A guard of a command: its `let` bindings, its condition, and the error if it is false."""
+    """One guard in its place: locals to bind, what has to hold, and how it is refused otherwise."""
 
     lets: tuple[tuple[str, Expression], ...]
     test: Expression
     refusal: Refusal
     guard: str = ""
-    #: The location that names the guard.
+    #: Where the guard is named in the machine file.
     mark: Location | None = field(default=None, eq=False, repr=False)
 
     @property
@@ -42,11 +40,11 @@ class Check:
 
     @property
     def condition(self) -> str:
-        """The condition in the notation of the machine."""
+        """What has to hold, in the notation of the machine."""
         return condition_notation(self.lets, self.test)
 
     def reads(self, root: Root) -> bool:
-        """Return whether the guard reads a name of this kind."""
+        """Return whether any of it reads something."""
         trees = (*(tree for _, tree in self.lets), self.test, *self.refusal.fields)
         return any(root in roots_in(tree) for tree in trees)
 
@@ -66,7 +64,7 @@ class Assignment:
 
 @frozen
 class Command:
-    """A command of the authority."""
+    """One command that the authority decides."""
 
     name: str
     label: str
@@ -79,28 +77,16 @@ class Command:
     outcome: Expression | None = None
     from_statuses: tuple[str, ...] = ()
     idempotent_in: tuple[str, ...] = ()
-    #: Whether the write is deferred to the next commit, so that a crash may lose it.
+    #: Whether the write waits for the next commit: a crash may lose it.
     deferred: bool = False
-    #: The checks that need no parameter of the command, and the names of the guards that do.
+    #: The checks that can be made without what the command takes, and the guards that cannot.
     foreseeable: tuple[Check, ...] = ()
     depends_on: tuple[str, ...] = ()
-    #: What features note of the command in its record, after its updates and before its status.
-    notes: tuple[Assignment, ...] = ()
-    #: What follows a command that finishes no record, after its status.
-    steps: tuple[EndStep, ...] = ()
-
-
-def updates_of(command: Command) -> Iterator[Assignment]:
-    """Yield everything that a command itself sets: its updates, and what features add."""
-    yield from command.updates
-    yield from command.notes
-    for step in command.steps:
-        yield from step.updates
 
 
 @frozen
 class BarrierAdmission:
-    """The checks of a new barrier: guards, then (check, error) in order."""
+    """What a barrier is checked for: guards, then (check, refusal) in order."""
 
     first: tuple[Check, ...]
     refusals: tuple[tuple[str, Refusal], ...]
@@ -108,7 +94,7 @@ class BarrierAdmission:
 
 @frozen
 class EndStep:
-    """A step of every terminal action; `test` is None for an unconditional step."""
+    """One step of what every terminal action does; `test` is None when it always happens."""
 
     test: Expression | None
     updates: tuple[Assignment, ...]
@@ -124,13 +110,13 @@ class Bulk:
     unless: Expression | None
     updates: tuple[Assignment, ...]
     optional: bool
-    #: The arguments of its action that callers do not pass.
+    #: What its action is given for parameters that the caller does not pass.
     given: dict[str, Expression] = field(factory=dict)
 
 
 @frozen
 class Recovery:
-    """The stored part, and the command that ends interrupted records, if one is declared."""
+    """What a store keeps, and the command that ends what was interrupted, if anything does."""
 
     persist_if: Expression
     command: Bulk | None
@@ -139,12 +125,12 @@ class Recovery:
 
 @frozen
 class Retention:
-    """The eviction from a feed that has more entries than `max_entries`."""
+    """What leaves a feed that has more entries than `max_entries`."""
 
     max_entries: Expression
-    #: Whether the record of an evicted entry is erased as well.
+    #: Whether the record that wrote an entry leaves with it.
     evicts_records: bool
-    #: Whether entries are retained until every cursor has passed them.
+    #: Whether an entry stays until every cursor has passed it.
     held_by_cursors: bool
 
 
@@ -159,13 +145,13 @@ class Rule:
 
     @property
     def type(self) -> Type:
-        """The type of the result."""
+        """The type of what it gives."""
         return self.tree.type
 
 
 @frozen
 class Views:
-    """The views of a record: their fields in order, and whether they need watcher counts."""
+    """The views of a record: their fields in order, and what reading them needs."""
 
     snapshot: tuple[tuple[ViewInfo, Expression], ...]
     entry: tuple[tuple[ViewInfo, Expression], ...]
@@ -176,7 +162,7 @@ class Views:
 
 @frozen
 class Program:
-    """An analysed machine, ready for lowering."""
+    """A whole machine, ready to be lowered."""
 
     machine: model.Machine
     symbols: Symbols
@@ -205,11 +191,11 @@ class Program:
     guard_analysis: GuardAnalysis | None = None
 
     def outcome_type(self) -> Type:
-        """Return the type of outcomes, which waiters receive."""
+        """Return what an ended record gives to those who wait for it."""
         return self.symbols.entity_fields["terminal_outcome"].required
 
     def discards(self) -> str:
-        """The method that can discard all interrupted records; empty if a guard could reject it."""
+        """The method that can erase whatever was interrupted; empty if some of it could refuse."""
         declared = self.machine.rollback
         if declared is None or self.rollback is None:
             return ""
@@ -224,5 +210,5 @@ class Program:
         return frozenset({LEGAL_STATUS, *names})
 
     def record(self, name: str) -> RecordInfo:
-        """Return the declaration of a value or a variant."""
+        """Return what is known of a value or a variant, by its name."""
         return self.symbols.records[name]

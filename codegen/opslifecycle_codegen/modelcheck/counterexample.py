@@ -1,4 +1,4 @@
-"""Print a counterexample: as text, call by call with the changes of each, and as a failing test."""
+"""A counterexample as text, call by call with the changes of each, and as a failing test."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _NO_METHODS = {
 
 
 def counterexample(violation: Violation) -> str:
-    """Return the text of a violation: the calls, and the changes of each."""
+    """Return a violation in words: the calls, and what each of them changed."""
     scenario = violation.scenario
     count = len(violation.calls)
     lines = [f"{scenario.name}: {violation.property} does not hold after {count} calls"]
     state = scenario.interpreter.initial()
     for number, call in enumerate(violation.calls, 1):
-        lines.append(f"  {number}. {call_text(call)}")
+        lines.append(f"  {number}. {told(call)}")
         after = scenario.answer(state, call).state
         assert after is not None
         lines += [
@@ -42,8 +42,8 @@ def counterexample(violation: Violation) -> str:
     return "\n".join(lines)
 
 
-def call_text(call: Call) -> str:
-    """Return the shortest text of one call."""
+def told(call: Call) -> str:
+    """Return one call, as short as it can be told."""
     given = [call.id] if call.id is not None else []
     for name, value in call.arguments:
         if isinstance(value, tuple) and name != "ids":
@@ -54,13 +54,11 @@ def call_text(call: Call) -> str:
         elif value != OPAQUE:
             given.append(f"{name}: {spelled(value)}")
     text = f"{call.method}({', '.join(given)})"
-    if call.time is not None:
-        text += f" at time {call.time}"
     return f"{text}: {_NO_METHODS[call.method]}" if call.method in _NO_METHODS else text
 
 
 def _changes(program: Program, before: State, after: State) -> Iterator[str]:
-    """Yield the differences between two states."""
+    """Yield what differs between two states."""
     fields = program.symbols.registry_fields
     for name, old, new in zip(fields, before.registry, after.registry, strict=True):
         if old != new:
@@ -75,23 +73,21 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
         for name, was, now in zip(program.symbols.entity_fields, old, new, strict=True):
             if was != now:
                 yield f"{old[0]}.{name}: {spelled(was)} → {spelled(now)}"
-    for name in ("rows", "cursors", "barriers", "watched", "time"):
+    for name in ("rows", "cursors", "barriers", "watched"):
         if getattr(before, name) != getattr(after, name):
             yield f"{name}: {getattr(before, name)} → {getattr(after, name)}"
 
 
 def source_of_test(violation: Violation, module: str) -> str | None:
-    """Return a test of the generated registry that fails while the property is violated.
+    """Return a test of the generated registry that fails as long as the property is broken.
 
-    None for a property that no single state violates, and for a path on which a wait is dropped or
-    a rule reads the time.
+    None for a property that no single state shows, and for a way on which a wait is given up.
     """
     scenario = violation.scenario
     program, ids = scenario.interpreter.program, scenario.interpreter.ids
     methods = {call.method for call in violation.calls}
     shown = violation.property in {str(name) for name in program.machine.invariants}
-    timed = any(call.time is not None for call in violation.calls)
-    if not shown or timed or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
+    if not shown or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
         return None
     names = public_names(program.machine)
     settings = {str(n): scenario.interpreter.setting(str(n)) for n in program.machine.settings}
@@ -137,7 +133,7 @@ def _python_call(program: Program, call: Call) -> str:
 
 
 def python_of(program: Program, type: Type, value: Value) -> str:
-    """Return the Python expression of a value."""
+    """Return the expression that makes a value."""
     inner, symbols = type.required, program.symbols
     if value is None or isinstance(value, bool | int | float):
         return repr(value)

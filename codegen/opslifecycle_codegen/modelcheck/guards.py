@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 from attrs import frozen
 
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.program import Assignment, Check, EndStep, Program
+from opslifecycle_codegen.ir.program import Assignment, Check, Program
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.state import Refusal
 
 
 @frozen
 class Refused:
-    """A possible rejection: its error, and the function of each of its fields."""
+    """A rejection that may be given: its error, and the function of each fact."""
 
     error: str
     fields: tuple[Function, ...]
     guard: str
 
     def given(self, names: Names) -> Refusal:
-        """Return the rejection with the values of its fields."""
+        """Return the rejection, with its facts."""
         return Refusal(self.error, tuple(fact(names) for fact in self.fields), self.guard)
 
 
 @frozen
 class Guard:
-    """A guard of a command."""
+    """One guard in its place."""
 
     lets: tuple[tuple[str, Function], ...]
     holds: Function
@@ -44,12 +43,8 @@ class Update:
     value: Function
 
 
-#: A step: its test, its updates, and the effects that follow.
-Step: TypeAlias = tuple[Function | None, tuple[Update, ...], tuple[str, ...]]
-
-
 class Clauses:
-    """Compiles the guards, rejections and updates of a program to functions."""
+    """Makes functions of the guards, rejections and updates of a program."""
 
     def __init__(self, program: Program, evaluator: Evaluator) -> None:
         self._symbols = program.symbols
@@ -65,11 +60,11 @@ class Clauses:
         return Guard(lets, function(check.test), self.refused(check.refusal, check.guard))
 
     def refused(self, refusal: nodes.Refusal, guard: str = "") -> Refused:
-        """Return a rejection with its fields, in the order of its declaration."""
+        """Return a rejection with its facts, in the order of its declaration."""
         return Refused(refusal.error, tuple(map(self._evaluator.function, refusal.fields)), guard)
 
     def updates(self, declared: Iterable[Assignment]) -> tuple[Update, ...]:
-        """Return the updates in order; each reads the results of those before it."""
+        """Updates in their order; each sees what the ones before it have done."""
         updates = []
         for each in declared:
             symbols = self._symbols
@@ -78,21 +73,9 @@ class Clauses:
             updates.append(Update(each.of_record, place, self._evaluator.function(each.value)))
         return tuple(updates)
 
-    def steps(self, declared: Iterable[EndStep]) -> tuple[Step, ...]:
-        """Return steps in order; each reads the results of those before it."""
-        function = self._evaluator.function
-        return tuple(
-            (
-                function(step.test) if step.test is not None else None,
-                self.updates(step.updates),
-                step.effects,
-            )
-            for step in declared
-        )
-
 
 def first_refusal(guards: Sequence[Guard], names: Names) -> Refusal | None:
-    """Return the rejection of the first guard that is false; None if all are true."""
+    """Return what the guards refuse with, in their order; None if all of them hold."""
     for guard in guards:
         for local, value in guard.lets:
             names[local] = value(names)

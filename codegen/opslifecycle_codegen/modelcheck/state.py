@@ -1,39 +1,37 @@
-"""One state of a registry, as far as a machine's rules read it."""
+"""One state of everything that a machine's rules speak about."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-#: A plain value; the type of its expression determines its form. A member of a closed set is its
-#: word, a value is a tuple of its fields, a variant is a tuple that begins with its name.
+#: A plain value: the type of its expression says what it is. A member of a closed set is its word,
+#: a value a tuple of its fields, a variant a tuple that its name begins.
 Value = Any
 #: The fields of a record, of the registry or of a feed entry.
 Fields = tuple[Value, ...]
-#: The arguments of a command, by parameter.
+#: What a command takes, by the names of its parameters.
 Arguments = tuple[tuple[str, Value], ...]
 
 
 class State(NamedTuple):
-    """The whole state; ids and barrier keys are identified by their index in the scenario."""
+    """Everything at one instant; ids and barrier keys are known by their place in the scenario."""
 
     registry: Fields
     #: The record of each id, or None.
     records: tuple[Fields | None, ...]
-    #: The ids of finished records, oldest first.
+    #: The ids of the ended, the oldest first.
     ended: tuple[str, ...]
-    #: Feed entries, oldest first; after its fields each has the id of its record.
+    #: Feed rows, the oldest first; behind its fields each has the id that wrote it.
     rows: tuple[Fields, ...]
     cursors: tuple[int, ...]
     #: The active barriers of each key, as their unfinished ids.
     barriers: tuple[tuple[Fields, ...], ...]
     #: Whether a watch of each id is pending.
     watched: tuple[bool, ...]
-    #: The time of the last command that reads it.
-    time: int = 0
 
 
 class Refusal(NamedTuple):
-    """The rejection of a call: the error, its fields, and the guard."""
+    """Why a call was refused: the error, its facts, and the guard that gave it."""
 
     error: str
     fields: Fields
@@ -41,29 +39,27 @@ class Refusal(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The result of a call; a rejected call has no state, because it changes nothing."""
+    """The result of a call; a rejected one has no state, because it changes nothing."""
 
     state: State | None
     refusal: Refusal | None = None
-    #: The effects of each changed record, in order.
+    #: The effects of each record that changed, in their order.
     effects: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    #: The ids of records that ended.
+    #: The ids that came to an end.
     ended: tuple[str, ...] = ()
     value: Value = None
 
 
 class Call(NamedTuple):
-    """A call: its method, the id of its record, and its arguments."""
+    """Something that may be asked for: a method, the id it is about, and what it takes."""
 
     method: str
     id: str | None
     arguments: Arguments = ()
-    #: When it is asked for, where the answer depends on that; no earlier than the call before it.
-    time: int | None = None
 
 
 class Draft:
-    """A mutable state, which a call changes."""
+    """A state while a call changes it."""
 
     def __init__(self, state: State) -> None:
         self.registry = list(state.registry)
@@ -73,11 +69,10 @@ class Draft:
         self.cursors = list(state.cursors)
         self.barriers = list(state.barriers)
         self.watched = list(state.watched)
-        self.time = state.time
 
     def state(self) -> State:
-        """Return the changed state."""
+        """Return the state that it has become."""
         return State(
             tuple(self.registry), tuple(self.records), tuple(self.ended), tuple(self.rows),
-            tuple(self.cursors), tuple(self.barriers), tuple(self.watched), self.time,
+            tuple(self.cursors), tuple(self.barriers), tuple(self.watched),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The grammar of properties, scenarios, migrations and waivers."""
+"""What a machine file may say of itself: properties, bounds of a search, versions, waivers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Invariant(Declared):
 
 @frozen(kw_only=True)
 class Eventually(Declared):
-    """A status that must stay reachable from others."""
+    """A status that stays reachable from others."""
 
     summary: Text
     from_: NameList
@@ -32,7 +32,7 @@ class Scenario(Declared):
     summary: Text
     entities: int
     keys: int = 1
-    counts_max: int = 1
+    counts_max: int | None = None
     settings: dict[Name, Node] = Factory(dict)
     bounds: dict[Text, int] = Factory(dict)
     params: dict[Text, list[Text]] = Factory(dict)
@@ -42,7 +42,7 @@ class Scenario(Declared):
 
 @frozen(kw_only=True)
 class Migration(Declared):
-    """The edits of data that an older version has stored."""
+    """What becomes of data that the version before has stored."""
 
     reason: Text
     renames: dict[Text, dict[Text, Text]] = Factory(dict)
@@ -54,7 +54,7 @@ class Migration(Declared):
 
 @frozen(kw_only=True)
 class Waiver(Declared):
-    """A finding of the compiler that is accepted, with the reason."""
+    """A finding of the compiler that is intended, with the reason."""
 
     rule: Text
     of: Text

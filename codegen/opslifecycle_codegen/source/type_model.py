@@ -1,4 +1,4 @@
-"""The grammar of types: identifiers, closed sets, values."""
+"""What a machine file may say of its types: identifiers, closed sets, values."""
 
 from __future__ import annotations
 
@@ -18,8 +18,18 @@ class IdType(Declared):
 
 
 @frozen(kw_only=True)
+class RefinedType(Declared):
+    """A name for a scalar type whose values have limits."""
+
+    type: TypeExpr
+    summary: Text | None = None
+    minimum: Text | None = None
+    maximum: Text | None = None
+
+
+@frozen(kw_only=True)
 class Property(Declared):
-    """A typed property of every member of a closed set."""
+    """A property that every member of a closed set has."""
 
     type: TypeExpr
     summary: Text
@@ -67,7 +77,7 @@ class Variant(Declared):
 
 @frozen(kw_only=True)
 class Value(Declared):
-    """An immutable value: fields, a tagged union, or a class of the user's program."""
+    """An immutable value: fields, a tagged union, or a class of the program."""
 
     summary: Text
     fields: dict[Name, ValueField] = Factory(dict)

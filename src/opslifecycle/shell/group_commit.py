@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from opslifecycle.errors import RegistryClosedError
-from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
+from opslifecycle.shell.commands import Arguments, Command, Decide
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.pending import PendingCommand, ThreadWaiter, new_future, pending_of
 
-if TYPE_CHECKING:
-    import asyncio
-
-T = TypeVar("T")
-
 
 class GroupCommit(Executor):
     """Queues each command for the committer, which sets its result once it is durable."""
 
-    def __init__(self, engine: Engine[Any, Any], committer: Committer[Any, Any]) -> None:
+    def __init__(self, engine: Engine[Any, Any], committer: Committer) -> None:
         super().__init__(engine)
         self._committer = committer
         self._submit = committer.submit
@@ -38,36 +33,36 @@ class GroupCommit(Executor):
     def act(
         self,
         id: Hashable,
-        decide: Decide[Answer],
+        decide: Decide,
         arguments: Arguments,
         deferred: bool = False,
     ) -> None:
         """See `Executor.act`."""
-        waiter: ThreadWaiter[None] = ThreadWaiter()
+        waiter = ThreadWaiter()
         self._submit((waiter, id, decide, arguments, deferred))
         waiter.join()
 
     def act_async(
         self,
         id: Hashable,
-        decide: Decide[Answer],
+        decide: Decide,
         arguments: Arguments,
         deferred: bool = False,
     ) -> Awaitable[None]:
         """See `Executor.act_async`."""
-        future: asyncio.Future[None] = new_future()
+        future = new_future()
         self._submit((future, id, decide, arguments, deferred))
         return future
 
-    def run(self, command: Command[T]) -> T:
+    def run(self, command: Command) -> Any:
         """See `Executor.run`."""
-        waiter: ThreadWaiter[T] = ThreadWaiter()
+        waiter = ThreadWaiter()
         self._submit(pending_of(waiter, command))
         return waiter.join()
 
-    def run_async(self, command: Command[T]) -> Awaitable[T]:
+    def run_async(self, command: Command) -> Awaitable[Any]:
         """See `Executor.run_async`."""
-        future: asyncio.Future[T] = new_future()
+        future = new_future()
         self._submit(pending_of(future, command))
         return future
 

@@ -1,4 +1,4 @@
-"""The permission of an action for a record: whether it is legal, or why it is not."""
+"""Which actions are legal for a record, and why the others are not."""
 
 from __future__ import annotations
 

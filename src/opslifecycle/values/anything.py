@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
+from typing import Any
 
 
 class Anything:
     """A value for which every comparison, truth test and membership test returns `answer`.
 
-    Attributes, calls and arithmetic return the value itself. Generated tests run each guard with
-    both answers, to find the fields on which its result depends.
-
-    Args:
-        answer: What every comparison, truth test and membership test returns.
+    Attributes, calls and arithmetic return the value itself. A test whose result may depend on a
+    field is tried with both answers.
     """
 
     __slots__ = ("_answer",)
@@ -24,12 +21,12 @@ class Anything:
     def __bool__(self) -> bool:
         return self._answer
 
-    def __getattr__(self, name: str) -> Self:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
-    def __iter__(self) -> Iterator[Self]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(())
 
     def __len__(self) -> int:
@@ -41,7 +38,7 @@ class Anything:
     def __contains__(self, item: object) -> bool:
         return self._answer
 
-    def _same(self, *_: object) -> Self:
+    def _same(self, *_: object) -> Any:
         return self
 
     def _answered(self, _: object) -> bool:
