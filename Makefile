@@ -5,17 +5,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
 
-.PHONY: run test coverage test-all nightly check generate docs format bench torture chaos verify-all mutate clean
+.PHONY: run test bytecode coverage test-all nightly check generate docs format bench kill-test chaos chaos-postgres verify-all mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
 
 # One file of tests stays in one process: some of them count what happens in all of it.
-test: check
+test: check bytecode
 	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 # Which lines and branches the tests run, processes that they start included.
-coverage: $(READY)
+coverage: $(READY) bytecode
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
 
 # On every one of Python 3.11 to 3.13 that is found; says which were not.
@@ -28,6 +28,12 @@ nightly: $(READY)
 	OPSLIFECYCLE_TESTS=whole $(BIN)/pytest --numprocesses auto --dist loadfile -m ''
 	$(BIN)/python -m tests.random_machines.nightly
 	$(BIN)/python -m tests.interrupts.nightly
+
+# Tests start hundreds of processes, and each of them would compile the project's modules anew.
+bytecode: $(READY)
+	$(BIN)/python -m compileall -q src codegen
+
+test coverage nightly: export PYTHONDONTWRITEBYTECODE =
 
 check: $(READY)
 	$(BIN)/opslifecycle-codegen check
@@ -72,12 +78,16 @@ mutate: $(READY)
 	$(BIN)/python -m tests.proof.artifact_mutants
 	$(BIN)/python -m tests.proof.code_mutants
 
-torture: $(READY)
-	$(BIN)/python -m tests.torture
+kill-test: $(READY)
+	$(BIN)/python -m tests.kill_test
 
 # Ten minutes of real faults on running programs, with another seed each time; keeps what was wrong.
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos
+
+# Ten minutes of real faults on several owners and their PostgreSQL server, with a printed seed.
+chaos-postgres: $(READY)
+	$(BIN)/python -m tests.postgres
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -24,13 +24,23 @@ def run_page() -> str:
     lines = [_NOTE, "# opslifecycle", "", *_prose(cli.help), ""]
     lines.append("Install it with `pip install 'opslifecycle[cli]'`.")
     context = click.Context(cli)
-    for name in cli.list_commands(context):
-        command = cli.get_command(context, name)
-        assert command is not None
+    for name, command in _commands(cli, context):
         usage = " ".join([f"opslifecycle {name}", *_usage(command)])
         lines += ["", f"## {name}", "", f"    {usage}", "", *_prose(command.help), "", *_TABLE]
         lines += [_option(each) for each in command.params if isinstance(each, click.Option)]
     return "\n".join(lines) + "\n"
+
+
+def _commands(group: click.Group, context: click.Context) -> Iterator[tuple[str, click.Command]]:
+    """Yield the commands of a group, and in place of a group its own, with their whole names."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            for below, each in _commands(command, context):
+                yield f"{name} {below}", each
+        else:
+            yield name, command
 
 
 def _usage(command: click.Command) -> Iterator[str]:

@@ -162,12 +162,9 @@ def test_a_full_disk_is_no_end(files: Files, tmp_path: Path) -> None:
         assert registry.completion_feed().watermark == 1
 
 
-def test_a_locked_database_is_told_and_waited_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_store, "_BUSY_SECONDS", 0.05)
+def test_a_locked_database_is_told_and_waited_for_again(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    with Registry(store=SqliteStore(path)) as registry:
+    with Registry(store=SqliteStore(path, lock_timeout=0.05)) as registry:
         id = running(registry)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -159,7 +159,7 @@ class TestWaiting:
         feed = registry.completion_feed()
         assert feed.wait_for_advance(0).cancel()
         feed.wait_for_advance(5)
-        assert feed.list_since(0).entries == ()
+        assert registry.list_operations() == []
         assert feed._waits.cells == {}
         both = [feed.wait_for_advance(0) for _ in range(2)]
         assert [each.cancel() for each in both] == [True, True]
@@ -320,3 +320,28 @@ class TestBeyondTheWatermark:
         assert not wait.done()
         completed(registry)
         assert wait.result(0) == 3
+
+
+class TestAReaderThatIsUpToDate:
+    def test_gets_the_edges_of_now_and_nothing_twice(self) -> None:
+        registry = Registry(max_completed=2)
+        feed = registry.completion_feed()
+        for seq in range(1, 6):
+            id = completed(registry)
+            assert [entry.operation_id for entry in feed.list_since(seq - 1).entries] == [id]
+            for _ in range(2):
+                batch = feed.list_since(seq)
+                assert batch.entries == ()
+                assert (batch.watermark, batch.dropped_through) == (seq, max(0, seq - 2))
+
+    def test_is_asked_for_a_count_and_the_epoch_of_the_feed(self) -> None:
+        registry = Registry()
+        feed = registry.completion_feed()
+        completed(registry)
+        assert feed.list_since(1).entries == ()
+        for wrong in (True, 1.0):
+            with pytest.raises(InvalidValueError):
+                feed.list_since(wrong)  # type: ignore[arg-type]
+        with pytest.raises(EpochChangedError):
+            feed.list_since(1, epoch_id=RuntimeEpochId.new())
+        assert feed.list_since(1, epoch_id=feed.epoch_id).entries == ()

@@ -134,3 +134,13 @@ def test_code_generated_for_another_runtime_is_told_to_be_generated_again() -> N
     assert newer in str(caught.value)
     with pytest.raises(AttributeError, match="no attribute 'other'"):
         runtime.other  # noqa: B018
+
+
+def test_a_star_import_needs_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.startswith("opslifecycle.stores.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for name in opslifecycle.__all__:
+        assert getattr(opslifecycle, name) is not None
+    with pytest.raises(ImportError, match=r"opslifecycle\[postgres\]"):
+        _ = opslifecycle.PostgresStore

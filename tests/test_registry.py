@@ -31,7 +31,7 @@ from opslifecycle import (
     Store,
     Terminated,
 )
-from opslifecycle.clock import Clock
+from opslifecycle.clock import Clock, CommandTime
 
 from tests.builders import (
     ACTIONS,
@@ -59,9 +59,8 @@ class SetClock:
 
 def with_clock() -> tuple[Registry, SetClock]:
     registry, clock = Registry(), SetClock()
-    registry._engine.clock = Clock(
-        lambda: clock.wall * 1_000_000, lambda: clock.monotonic * 1_000_000
-    )
+    read = Clock(lambda: clock.wall * 1_000_000, lambda: clock.monotonic * 1_000_000)
+    registry._engine.clock, registry._engine.time = read, CommandTime(read)
     return registry, clock
 
 

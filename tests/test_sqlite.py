@@ -29,8 +29,8 @@ from opslifecycle.stores.sqlite import lease as leases
 
 from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, running, spec
+from tests.kill_test import kill_repeatedly
 from tests.scale import whole_or
-from tests.torture import torture
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,13 +57,13 @@ def query(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
 class TestKilled:
     def test_nothing_acknowledged_is_lost(self, tmp_path: Path) -> None:
         rounds = whole_or(20, 5)
-        kills, acknowledged = torture(rounds, 7, tmp_path)
+        kills, acknowledged = kill_repeatedly(rounds, 7, tmp_path)
         assert kills == rounds
         assert acknowledged > 5 * rounds
 
     def test_a_store_that_forgets_is_caught(self, tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match="lost"):
-            torture(10, 7, tmp_path, stores=["forgetful"])
+            kill_repeatedly(10, 7, tmp_path, stores=["forgetful"])
 
 
 class TestOwner:

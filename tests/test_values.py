@@ -38,7 +38,7 @@ from opslifecycle import (
     structure,
     unstructure,
 )
-from opslifecycle.values.conversion import text_of
+from opslifecycle.values.plain import text_of
 
 from tests.builders import CHILD, HANDLE, TOOL, UPDATE, completed, result, running, spec
 

@@ -21,10 +21,11 @@ from opslifecycle import (
     CompletionCursorConsumer,
     CompletionEntry,
     CompletionFeedGap,
+    Delivery,
     SqliteStore,
     Terminated,
 )
-from opslifecycle.work import Delivery, Supervisor, consume, current
+from opslifecycle.work import Supervisor, current
 
 QUESTIONS = ("apples", "pears", "plums")
 OBSERVED = CompletionCursorConsumer.RUNTIME_OBSERVED
@@ -84,13 +85,13 @@ class Agent:
 
     async def note(self, kind: str, cursor: CompletionCursorConsumer, *, wait: bool) -> None:
         """Note every result: what the runtime does before the agent sees it."""
-        async for delivery in consume(self.registry, cursor, wait=wait):
+        async for delivery in self.registry.consume(cursor, wait=wait):
             entry = entry_of(delivery)
             self.memory.note(kind, str(entry.seq), entry.display_name)
 
     async def apply(self, *, wait: bool) -> None:
         """Act on every result."""
-        async for delivery in consume(self.registry, APPLIED, wait=wait):
+        async for delivery in self.registry.consume(APPLIED, wait=wait):
             entry = entry_of(delivery)
             tool, _, question = entry.display_name.partition(" ")
             outcome = entry.terminal_outcome
@@ -125,7 +126,7 @@ class Agent:
         await self.follow(wait=False)
 
 
-def entry_of(delivery: Delivery | CompletionFeedGap) -> CompletionEntry:
+def entry_of(delivery: Delivery[CompletionEntry] | CompletionFeedGap) -> CompletionEntry:
     if isinstance(delivery, CompletionFeedGap):
         sys.exit(f"results were evicted before they were read: {delivery}")
     return delivery.entry

@@ -4,12 +4,15 @@ The lifecycle is declared in `machine/ops_lifecycle.yaml` and compiled to `opsli
 This module is the whole public surface.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from opslifecycle.clock import Clock, ManualClock
 from opslifecycle.errors import (
     BarrierMemberRolledBackError,
     ChannelClosedError,
-    CommandBrokenOffError,
+    CommandInterruptedError,
+    CommitInDoubtError,
+    CompletionFeedGap,
     CompletionFeedGapError,
     CursorOutOfRangeError,
     EpochChangedError,
@@ -25,10 +28,12 @@ from opslifecycle.errors import (
     RegistryOwnedError,
     StoreDamagedError,
     StoreLostError,
+    StoreRolledBackError,
     StoreVersionError,
     UnsupportedError,
 )
-from opslifecycle.shell.feed import CompletionFeed, CompletionFeedGap
+from opslifecycle.shell.consuming import Consumed, Consumer, Delivery, ThreadConsumer
+from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.stores.base import MemoryStore, Store
 from opslifecycle.values.conversion import register_type, structure, unstructure
@@ -88,6 +93,8 @@ from opslifecycle.operations import (
 )
 
 if TYPE_CHECKING:
+    # Not in `__all__`: a star import must not need the driver, which an extra installs.
+    from opslifecycle.stores.postgres.store import PostgresStore as PostgresStore
     from opslifecycle.stores.sqlite.store import SqliteStore
 
 __all__ = [
@@ -100,7 +107,9 @@ __all__ = [
     "BarrierMemberRolledBackError",
     "Cancelled",
     "ChannelClosedError",
-    "CommandBrokenOffError",
+    "Clock",
+    "CommandInterruptedError",
+    "CommitInDoubtError",
     "Completed",
     "CompletionBatch",
     "CompletionCursorConsumer",
@@ -108,7 +117,10 @@ __all__ = [
     "CompletionFeed",
     "CompletionFeedGap",
     "CompletionFeedGapError",
+    "Consumed",
+    "Consumer",
     "CursorOutOfRangeError",
+    "Delivery",
     "DuplicateWaitOperationError",
     "EpochChangedError",
     "EpochCursorState",
@@ -118,6 +130,7 @@ __all__ = [
     "InvalidSpecError",
     "InvalidTransitionError",
     "InvalidValueError",
+    "ManualClock",
     "MaxConcurrentExceededError",
     "MemoryStore",
     "OperationCompletionFeedClass",
@@ -158,8 +171,10 @@ __all__ = [
     "Store",
     "StoreDamagedError",
     "StoreLostError",
+    "StoreRolledBackError",
     "StoreVersionError",
     "Terminated",
+    "ThreadConsumer",
     "TrustedPeerDescriptor",
     "UnsupportedError",
     "WaitAll",
@@ -174,10 +189,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded when it is first used, so that importing the package does not load sqlite3.
+def __getattr__(name: str) -> "type[PostgresStore | SqliteStore]":
+    # Loaded when they are first used, so that importing the package loads neither sqlite3 nor a
+    # driver, which may not be installed.
     if name == "SqliteStore":
         from opslifecycle.stores.sqlite.store import SqliteStore
 
         return SqliteStore
+    if name == "PostgresStore":
+        from opslifecycle.stores.postgres.store import PostgresStore
+
+        return PostgresStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,17 +8,18 @@ from typing import Protocol
 
 
 class Timed(Protocol):
-    """An authority, as the clock sees it: a monotonic time, and the offset to wall-clock time."""
+    """The times of an authority: a monotonic time, and its offset to wall-clock time."""
 
     now_ms: int
     clock_offset_ms: int
 
 
 class Clock:
-    """Two clocks: those of the system, unless others are passed.
+    """A wall clock and a monotonic clock.
 
-    `wall_ns()` returns nanoseconds since the Unix epoch, and jumps when the system's clock is set.
-    `monotonic_ns()` counts from an arbitrary start and never falls.
+    Args:
+        wall_ns: Returns nanoseconds since the Unix epoch; jumps when the system's clock is set.
+        monotonic_ns: Returns nanoseconds since an arbitrary start; never falls.
     """
 
     __slots__ = ("monotonic_ns", "wall_ns")
@@ -39,17 +40,100 @@ class Clock:
         """Return whole milliseconds since the arbitrary start."""
         return self.monotonic_ns() // 1_000_000
 
+
+SYSTEM_CLOCK = Clock()
+
+#: The first time of a manual clock: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
+_MANUAL_START_MS = 1_767_225_600_000
+
+
+class ManualClock(Clock):
+    """A clock for tests, whose time changes only when a test calls its methods.
+
+    Args:
+        wall_ms: The first time of the wall clock, in milliseconds since the Unix epoch.
+    """
+
+    __slots__ = ("_monotonic_ns", "_wall_ns")
+
+    def __init__(self, wall_ms: int = _MANUAL_START_MS) -> None:
+        super().__init__(lambda: self._wall_ns, lambda: self._monotonic_ns)
+        self._wall_ns = wall_ms * 1_000_000
+        self._monotonic_ns = 0
+
+    def advance(
+        self,
+        *,
+        days: int = 0,
+        hours: int = 0,
+        minutes: int = 0,
+        seconds: int = 0,
+        milliseconds: int = 0,
+    ) -> None:
+        """Advance both the wall clock and the monotonic clock.
+
+        Raises:
+            ValueError: The sum is negative. Use `set_wall` to set the wall clock back.
+        """
+        elapsed_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        elapsed_ms = elapsed_s * 1000 + milliseconds
+        if elapsed_ms < 0:
+            raise ValueError(
+                f"expected 0 ms or more, got {elapsed_ms}; set_wall sets the clock back"
+            )
+        self._pass(elapsed_ms)
+
+    def set_wall(self, wall_ms: int) -> None:
+        """Set the wall clock only, as an administrator does.
+
+        Args:
+            wall_ms: The time in milliseconds since the Unix epoch.
+        """
+        self._wall_ns = wall_ms * 1_000_000
+
+    def _pass(self, elapsed_ms: int) -> None:
+        self._wall_ns += elapsed_ms * 1_000_000
+        self._monotonic_ns += elapsed_ms * 1_000_000
+
+
+class CommandTime:
+    """The time of one registry's commands, which never falls.
+
+    It follows the wall clock forward, also past a suspension of the computer. When the wall clock
+    is set back, it continues at the pace of the monotonic clock.
+
+    Args:
+        clock: The clock to read.
+        latest_ms: The latest time of an earlier process, in milliseconds since the Unix epoch. No
+            later command gets an earlier time.
+    """
+
+    __slots__ = ("_offset_ms", "clock")
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, latest_ms: int = 0) -> None:
+        self.clock = clock
+        now_ms = clock.monotonic_ms()
+        self._offset_ms = max(clock.wall_ms(), latest_ms) - now_ms
+
+    def now_ms(self) -> int:
+        """Return the time in milliseconds since the Unix epoch, without an effect on later ones."""
+        now_ms = self.clock.monotonic_ms()
+        return now_ms + max(self._offset_ms, self.clock.wall_ms() - now_ms)
+
     def set_time(self, timed: Timed) -> int:
         """Set the time of an authority, in whole milliseconds.
 
+        One thread at a time calls this, because it raises the least later time.
+
         Returns:
-            The `monotonic_ns()` until which that time is right, so that a busy caller reads the
-            clock once for each millisecond.
+            The `monotonic_ns()` at which that time is outdated. A busy caller sets the time only
+            then, once for each millisecond.
         """
-        now_ms = self.monotonic_ms()
+        clock = self.clock
+        now_ms = clock.monotonic_ns() // 1_000_000
+        offset_ms = clock.wall_ns() // 1_000_000 - now_ms
+        if offset_ms > self._offset_ms:
+            self._offset_ms = offset_ms
         timed.now_ms = now_ms
-        timed.clock_offset_ms = self.wall_ms() - now_ms
+        timed.clock_offset_ms = self._offset_ms
         return (now_ms + 1) * 1_000_000
-
-
-SYSTEM_CLOCK = Clock()

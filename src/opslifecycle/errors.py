@@ -6,27 +6,33 @@ pickled. Two errors of one class with equal fields are equal, so that tests can 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from collections.abc import Hashable
+from typing import ClassVar, Self
+
+import attrs
 
 
 class OpsLifecycleError(Exception):
     """Base of every error that this package raises.
 
-    A subclass has the names of its fields in `field_names` and its message in `template`; the
-    constructor's arguments fill both. `guard` is the name of the guard that rejected the command,
-    None for other errors. `already_done` says whether the machine calls the rejection an idempotent
-    success.
+    Args:
+        *values: The value of each field, in the order of `field_names`.
+
+    Attributes:
+        field_names: The names of the fields, which are attributes of the error.
+        template: The message, with the fields in braces.
+        guard: The guard of the machine that rejected the command; None for other errors.
+        already_done: Whether the record's status is in the `idempotent_in` of the action. A caller
+            can treat the rejection as success.
     """
 
     field_names: ClassVar[tuple[str, ...]] = ()
     template: ClassVar[str] = "operation lifecycle error"
 
-    #: The guard of the machine that rejected the command.
     guard: str | None = None
-    #: Whether the status is in the action's `idempotent_in`. A caller can treat this as success.
     already_done: bool = False
 
-    def __init__(self, *values: Any) -> None:
+    def __init__(self, *values: object) -> None:
         super().__init__(*values)
         for name, value in zip(self.field_names, values, strict=True):
             setattr(self, name, value)
@@ -38,7 +44,10 @@ class OpsLifecycleError(Exception):
         return self
 
     def clone(self) -> Self:
-        """Return an equal error. A shared one would collect the tracebacks of all that raise it."""
+        """Return an equal error.
+
+        Each raise needs its own: an exception collects the tracebacks of all its raises.
+        """
         other = type(self)(*self.args)
         other.guard = self.guard
         other.already_done = self.already_done
@@ -57,7 +66,11 @@ class OpsLifecycleError(Exception):
 
 
 class InvalidValueError(OpsLifecycleError, ValueError):
-    """An argument of the wrong type or out of range; `field` is the path to it."""
+    """An argument of the wrong type or out of range.
+
+    `field` is the path to the wrong value, for instance `spec.display_name` or `ids[2]`; `reason`
+    says what was expected.
+    """
 
     field_names = ("field", "reason")
     template = "{field}: {reason}"
@@ -70,11 +83,11 @@ class InvalidValueError(OpsLifecycleError, ValueError):
 
 
 class InvalidSpecError(InvalidValueError):
-    """A value of the right type that no record can have; `field` names it."""
+    """An argument of the right type that no record can have; `field` is the path to it."""
 
 
 class UnsupportedError(OpsLifecycleError):
-    """A method that this registry does not implement; `name` is the method's."""
+    """A call of a method that this registry does not implement; `name` is the method."""
 
     field_names = ("name",)
     template = "operation not supported: {name}"
@@ -86,7 +99,10 @@ class UnsupportedError(OpsLifecycleError):
 
 
 class InternalError(OpsLifecycleError):
-    """A broken invariant; `detail` is its name. The registry that raised it has closed itself."""
+    """A broken invariant of the package; the registry that raises it has closed itself.
+
+    `detail` is the invariant. Please report it: no use of the public interface should break one.
+    """
 
     field_names = ("detail",)
     template = "internal lifecycle registry error: {detail}"
@@ -115,30 +131,46 @@ class RegistryClosedError(OpsLifecycleError):
         super().__init__()
 
 
-class CommandBrokenOffError(RegistryClosedError):
-    """A use of a registry that an exception has closed.
+class CommandInterruptedError(RegistryClosedError):
+    """A use of a registry that closed itself because an exception interrupted a command.
 
-    The exception, an interrupt for instance, came into the middle of a command, and what the
-    command was about may be half changed. Reading goes on.
+    The exception, for instance a KeyboardInterrupt, was raised in the middle of the command, whose
+    changes may be incomplete. Reads still work. With a store, a new registry continues from the
+    last commit.
     """
 
-    template = "the registry is closed: an exception broke off a command half-way"
+    template = "the registry is closed: an exception interrupted a command; open a new registry"
 
 
 class BarrierMemberRolledBackError(OpsLifecycleError):
-    """A barrier that contained a record which was rolled back; `id` is the record's."""
+    """The result of a barrier of which a record was rolled back; `id` is the record's id."""
 
     field_names = ("id",)
     template = "wait_all lost an operation that was rolled back: {id}"
 
-    id: Any
+    id: Hashable
 
-    def __init__(self, id: Any) -> None:
+    def __init__(self, id: Hashable) -> None:
         super().__init__(id)
 
 
+@attrs.frozen
+class CompletionFeedGap:
+    """Entries that a reader asked for and that were evicted."""
+
+    #: The position of the reader.
+    requested_after_seq: int
+    #: The highest sequence number of an evicted entry.
+    dropped_through: int
+    #: The sequence number of the latest entry.
+    watermark: int
+
+
 class CompletionFeedGapError(OpsLifecycleError):
-    """A reader whose next entries were evicted; `gap` has the positions."""
+    """A reader whose next entries were evicted; `gap` has the positions.
+
+    Continue from `gap.dropped_through`, and take what was missed from the records.
+    """
 
     field_names = ("gap",)
     template = (
@@ -146,16 +178,17 @@ class CompletionFeedGapError(OpsLifecycleError):
         "{gap.dropped_through} are no longer retained (watermark {gap.watermark})"
     )
 
-    gap: Any
+    gap: CompletionFeedGap
 
-    def __init__(self, gap: Any) -> None:
+    def __init__(self, gap: CompletionFeedGap) -> None:
         super().__init__(gap)
 
 
 class CursorOutOfRangeError(OpsLifecycleError):
     """A position past the watermark of the feed: no entry has that sequence number yet.
 
-    It comes from another registry, another epoch or another store.
+    A reader cannot have read so far in this feed: the position is from another registry, another
+    epoch or another store.
     """
 
     field_names = ("cursor", "watermark")
@@ -169,9 +202,9 @@ class CursorOutOfRangeError(OpsLifecycleError):
 
 
 class OutOfRangeError(OpsLifecycleError):
-    """A number that a command would have moved out of its range: nothing has changed.
+    """A command that would move a number out of its range; it has changed nothing.
 
-    `field` names it as the machine does; `value` is what it would have become.
+    `field` is the name of the field in the machine; `value` is the number it would have.
     """
 
     field_names = ("field", "value")
@@ -185,20 +218,23 @@ class OutOfRangeError(OpsLifecycleError):
 
 
 class EpochChangedError(OpsLifecycleError):
-    """A position of another epoch: `expected` is its epoch, `actual` the feed's."""
+    """A position of another epoch: `expected` is its epoch, `actual` the feed's.
+
+    Its sequence number counts other entries: read from the start, or from the watermark.
+    """
 
     field_names = ("expected", "actual")
     template = "completion feed epoch changed: position is from {expected}, the feed is {actual}"
 
-    expected: Any
-    actual: Any
+    expected: str
+    actual: str
 
-    def __init__(self, expected: Any, actual: Any) -> None:
+    def __init__(self, expected: str, actual: str) -> None:
         super().__init__(expected, actual)
 
 
 class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
-    """A blocking `result()` inside a running event loop. Use `await` instead."""
+    """A call of a blocking `result()` inside a running event loop; use `await` instead."""
 
     template = "result() would block the running event loop: await it instead"
 
@@ -207,7 +243,11 @@ class EventLoopBlockedError(OpsLifecycleError, RuntimeError):
 
 
 class PersistenceError(OpsLifecycleError):
-    """A store that could not write a commit. Nothing has happened; the call can be repeated."""
+    """A store that could not write a commit.
+
+    Nothing was written or changed; the call can be repeated. `store` names the store, `cause` is
+    what its file system or database reported.
+    """
 
     field_names: ClassVar[tuple[str, ...]] = ("store", "cause")
     template = "{store}: {cause}"
@@ -220,7 +260,10 @@ class PersistenceError(OpsLifecycleError):
 
 
 class RegistryOwnedError(PersistenceError):
-    """A stored registry that another process owns; `holder` identifies the owner."""
+    """An attempt to open a stored registry that another registry owns.
+
+    `path` names the store, `holder` identifies the process of the owner.
+    """
 
     field_names = ("path", "holder")
     template = "{path} is owned by {holder}"
@@ -233,7 +276,11 @@ class RegistryOwnedError(PersistenceError):
 
 
 class StoreDamagedError(PersistenceError):
-    """A store whose contents contradict each other. It is left as it is."""
+    """A store whose contents contradict each other; nothing in it was changed.
+
+    `path` names the store, `row` is the row with the contradiction (0 for the store as a whole),
+    and `rule` is what the row violates.
+    """
 
     field_names = ("path", "row", "rule")
     template = "{path} is damaged at row {row}: {rule}"
@@ -247,11 +294,17 @@ class StoreDamagedError(PersistenceError):
 
 
 class StoreLostError(PersistenceError):
-    """A store whose file was deleted or replaced while a registry used it: it writes no more."""
+    """A store whose file was deleted or replaced while a registry used it.
+
+    The registry writes nothing more: its commits would be in a file that no other process finds.
+    """
 
 
 class StoreVersionError(OpsLifecycleError):
-    """A store of another machine, version or layout."""
+    """A store of another machine, of a version without a migration, or of an unknown layout.
+
+    `found` is what wrote the store, `known` is what this program reads.
+    """
 
     field_names = ("found", "known")
     template = "the store was written by {found}, and this is {known}"
@@ -268,5 +321,39 @@ class OwnershipLostError(OpsLifecycleError):
 
     template = "the registry no longer owns its store"
 
-    def __init__(self) -> None:
-        super().__init__()
+
+class CommitInDoubtError(OwnershipLostError):
+    """A commit that may or may not have been written: the store could not find out in time.
+
+    The registry has closed itself. The next owner of the store reads which of the two happened.
+    """
+
+    field_names = ("store", "cause")
+    template = "{store}: it is unknown whether the commit was written: {cause}"
+
+    store: str
+    cause: str
+
+    def __init__(self, store: str, cause: str) -> None:
+        super().__init__(store, cause)
+
+
+class StoreRolledBackError(OwnershipLostError):
+    """A store that no longer has commits which it had acknowledged; the registry has closed itself.
+
+    The server was replaced by one that is behind: a replica that had not received the last commits,
+    or a backup. `acknowledged` and `found` are the positions in the registry's log.
+    """
+
+    field_names = ("store", "acknowledged", "found")
+    template = (
+        "{store}: the server has lost commits that it had acknowledged: the last one was at"
+        " position {acknowledged}, and the server is at {found}"
+    )
+
+    store: str
+    acknowledged: int
+    found: int
+
+    def __init__(self, store: str, acknowledged: int, found: int) -> None:
+        super().__init__(store, acknowledged, found)

@@ -1,15 +1,15 @@
 """Locks that no interrupt leaves held (ADR 0019).
 
-Between any two bytecodes an exception may come, also between the end of a `with` block and the
-release. A lock that knows its owner can be released by a handler around all of it, which need not
-know how far the section has come.
+An exception can be raised between any two bytecodes, also between the end of a `with` block and
+the release of its lock. A lock that knows its owner is released by a handler around the whole
+section, whichever bytecode was interrupted.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -18,12 +18,17 @@ class OwnedLock(Protocol):
     """A lock that knows which thread holds it, as `threading.RLock` does."""
 
     def acquire(self, blocking: bool = True) -> bool:
-        """Acquire the lock; return whether this thread holds it now."""
+        """Acquire the lock; return False if `blocking` is false and another thread holds it."""
 
     def release(self) -> None:
-        """Raises RuntimeError if this thread does not hold it."""
+        """Release the lock.
 
-    def _is_owned(self) -> bool: ...
+        Raises:
+            RuntimeError: This thread does not hold it.
+        """
+
+    def _is_owned(self) -> bool:
+        """Return whether this thread holds the lock."""
 
 
 def owned_lock() -> OwnedLock:
@@ -31,8 +36,8 @@ def owned_lock() -> OwnedLock:
     return cast(OwnedLock, threading.RLock())
 
 
-def hold(lock: OwnedLock, work: Callable[..., T], *arguments: Any) -> T:
-    """Return what `work` returns, called with the lock held."""
+def hold(lock: OwnedLock, work: Callable[..., T], *arguments: object) -> T:
+    """Call `work` with the lock held, and return its result."""
     try:
         lock.acquire()
         result = work(*arguments)

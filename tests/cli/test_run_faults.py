@@ -21,6 +21,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from click.testing import CliRunner
+from opslifecycle.cli.running.control_groups import group_of, home_of_groups
 from opslifecycle.cli.wait import wait
 
 from tests.cli.processes import alive
@@ -159,6 +160,24 @@ class TestTheStoreRefuses:
         assert "not recorded: long: cancelled: the store cannot be written" in printed
         assert "Traceback" not in printed
         assert alive("sleep 77") == []
+
+    def test_giving_up_takes_little_longer_than_the_patience(self, store: Path) -> None:
+        path = batch(
+            {"name": "done", "command": "while [ ! -e locked ]; do sleep 0.05; done"},
+            {"name": "long", "command": "sleep 76"},
+            max_concurrent=2,
+        )
+        with started(
+            "--store-patience", "2", path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            until(lambda: store.exists() and statuses().get("long") == "running", "the start")
+            with locked(store):
+                Path("locked").touch()
+                # Waiting five seconds for the lock again and again would take more than forty.
+                printed, _ = process.communicate(timeout=20)
+        assert process.returncode == 3
+        assert "not recorded: done: completed" in printed
+        assert alive("sleep 76") == []
 
 
 def fill(folder: Path) -> None:
@@ -312,13 +331,64 @@ class TestNothingEscapes:
         tag = f"79.{os.getpid()}4"
         with started("--", "sleep", tag, stdout=subprocess.PIPE) as process:
             until(lambda: any(each.startswith("sleep") for each in alive(tag)), "the command")
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            for child in children:
-                os.kill(int(child), signal.SIGKILL)
+            kill_keeper_of(process)
             printed, _ = process.communicate(timeout=_SECONDS_MAX)
         assert process.returncode == 1
         assert "the process that keeps the commands has ended" in printed
         assert alive(tag) == []
+
+
+needs_groups = pytest.mark.skipif(
+    home_of_groups() is None, reason="SKIPPED: this process may not make control groups"
+)
+
+
+@needs_groups
+class TestControlGroups:
+    #: Leaves its session and its process group, and drops the variable that marks it.
+    HIDDEN = "env -i setsid setsid sleep {tag} & while [ ! -e go ]; do sleep 0.05; done"
+
+    def test_a_process_that_hides_ends_with_its_command(self, store: Path) -> None:
+        tag = f"83.{os.getpid()}1"
+        path = batch(
+            {"name": "hides", "command": self.HIDDEN.format(tag=tag)},
+            {"name": "goes on", "command": "while [ ! -e seen ]; do sleep 0.05; done"},
+            max_concurrent=2,
+        )
+        with started(path, stdout=subprocess.DEVNULL) as process:
+            until(lambda: f"sleep {tag} " in alive(tag), "the hidden process")
+            Path("go").touch()
+            until(lambda: statuses().get("hides") == "completed", "the end of the command")
+            assert f"sleep {tag} " not in alive(tag)
+            Path("seen").touch()
+            assert process.wait(_SECONDS_MAX) == 0
+        assert groups_left() == []
+
+    def test_a_process_that_hides_ends_when_the_keeper_is_killed(self, store: Path) -> None:
+        tag = f"83.{os.getpid()}2"
+        command = ["sh", "-c", self.HIDDEN.format(tag=tag)]
+        with started("--", *command, stdout=subprocess.DEVNULL) as process:
+            until(lambda: f"sleep {tag} " in alive(tag), "the hidden process")
+            kill_keeper_of(process)
+            assert process.wait(_SECONDS_MAX) == 1
+        assert alive(tag) == []
+        assert groups_left() == []
+
+
+def groups_left() -> list[str]:
+    """The control groups of commands of this test."""
+    listed = cli("ls", "--json").stdout.splitlines()
+    home = home_of_groups()
+    assert home is not None
+    folders = [group_of(home, json.loads(line)["id"]) for line in listed]
+    assert folders
+    return [str(each) for each in folders if each.exists()]
+
+
+def kill_keeper_of(process: subprocess.Popen[str]) -> None:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
 
 
 class TestSignals:

@@ -20,10 +20,7 @@ ENVIRONMENT = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
 
-CONFIG = """
-[tool.opslifecycle-codegen]
-line_length = {width}
-
+_MACHINE = """
 [[tool.opslifecycle-codegen.machine]]
 source = "machine/{name}.yaml"
 package = "src/{name}"
@@ -32,11 +29,19 @@ docs = "docs"
 """
 
 
-def project(folder: Path, source: Path, *, width: int = 88) -> Path:
+def begin(folder: Path, *sources: Path, width: int = 88) -> None:
+    """Copy machines into a new project, which has generated nothing yet."""
     (folder / "machine").mkdir(parents=True)
-    shutil.copy(source, folder / "machine" / source.name)
-    config = CONFIG.format(name=source.stem, width=width)
+    config = f"[tool.opslifecycle-codegen]\nline_length = {width}\n"
+    for source in sources:
+        shutil.copy(source, folder / "machine" / source.name)
+        config += _MACHINE.format(name=source.stem)
     (folder / "pyproject.toml").write_text(config, encoding="utf-8")
+
+
+def project(folder: Path, source: Path, *, width: int = 88) -> Path:
+    """Make a project of one machine, and generate its code."""
+    begin(folder, source, width=width)
     assert main(["--project", str(folder), "generate"]) == 0
     return folder
 

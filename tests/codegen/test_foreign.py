@@ -76,7 +76,7 @@ def test_they_are_checked_kept_and_given_back(shop: Path) -> None:
     done = subprocess.run(run, cwd=shop / "src", capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        "price: expected Price, got str",
+        "price: expected Price, got 'cheap'",
         "Price(amount=Decimal('1.50'), currency='EUR') 0.1",
     ]
 
@@ -158,7 +158,7 @@ def test_a_class_without_a_conversion_is_refused_by_its_field(shop: Path) -> Non
     first, _, second, _ = done.stdout.splitlines()
     assert first == second
     assert first.startswith("tax: this Decimal cannot be stored as JSON and read back: ")
-    assert first.endswith("; opslifecycle.register_type says how a class is converted")
+    assert first.endswith("; register the conversions of its class with opslifecycle.register_type")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from tests.codegen.projects import edit, project
-from tests.codegen.test_less import SHIPPED, compiled, printed
+from tests.codegen.test_optional_features import SHIPPED, compiled, printed
 
 _START = (
     "from ops_lifecycle import *\n"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from opslifecycle import (
     OperationId,
@@ -22,11 +22,12 @@ from opslifecycle import (
 )
 
 from tests.builders import SLOT, result, spec
-from tests.interrupts.calls import AGENT, Call, World
+from tests.interrupts.calls import AGENT, World
 from tests.interrupts.injecting import Injection, Interrupt
 from tests.stores.gate import committer_of
 
 T = TypeVar("T")
+W = TypeVar("W", contravariant=True)
 
 #: Far more than anything here takes; a call that needs it hangs.
 DEADLINE_SECONDS = 20.0
@@ -64,7 +65,14 @@ def _raise(error: BaseException) -> NoReturn:
     raise error
 
 
-def interrupted(w: World, call: Call, injection: Injection) -> None:
+class Interruptible(Protocol[W]):
+    """A public call, in the world that it is made in."""
+
+    @property
+    def make(self) -> Callable[[W], Any]: ...
+
+
+def interrupted(w: W, call: Interruptible[W], injection: Injection) -> None:
     """Interrupt a call in this thread."""
     # A collection would finalize the worlds before this one, and count their bytecodes.
     gc.disable()
@@ -80,9 +88,11 @@ def interrupted(w: World, call: Call, injection: Injection) -> None:
     assert injection.place is None, f"swallowed: {injection.place}"
 
 
-def interrupted_behind(w: World, call: Call, injection: Injection, helper: Helper) -> bool:
+def interrupted_behind(
+    w: W, registry: Any, call: Interruptible[W], injection: Injection, helper: Helper
+) -> bool:
     """Interrupt the committer's thread while it works for a call; gives whether that returned."""
-    committer = committer_of(w.registry)
+    committer = committer_of(registry)
     assert committer._thread is not None
     returned = False
     with injection.in_thread(committer._thread):
@@ -154,7 +164,8 @@ def check_kept(
         assert again.completion_cursor(AGENT) == registry.completion_cursor(AGENT)
 
 
-def is_free(registry: Registry) -> bool:
+def is_free(registry: Any) -> bool:
+    """Return whether the lock of a registry is free."""
     mutex: Any = registry._engine.lock.mutex
     # The committer's thread may hold it for a moment.
     if mutex._is_owned() or not mutex.acquire(timeout=DEADLINE_SECONDS):

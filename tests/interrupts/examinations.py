@@ -10,9 +10,10 @@ from pathlib import Path
 from opslifecycle import MemoryStore, Registry, SqliteStore, Store
 
 from tests.builders import completed, running
-from tests.interrupts import trying
+from tests.interrupts import trying, trying_effects
 from tests.interrupts.calls import CALLS, COMMANDS
 from tests.interrupts.checking import Helper
+from tests.interrupts.effects import DELIVERED, EFFECT_COMMANDS, EFFECT_READS
 from tests.interrupts.trying import MakeStores
 
 #: Interrupts before every so many-th bytecode; returns how many bytecodes there are.
@@ -54,6 +55,11 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
     """Every examination by its name: where the interrupt comes, and what it interrupts."""
     for call in CALLS:
         yield f"alone {call.name}", partial(trying.without_a_store, call, helper)
+    for each in [*EFFECT_COMMANDS, *EFFECT_READS]:
+        yield f"alone effects {each.name}", partial(trying_effects.alone, each, helper)
+    for each in DELIVERED:
+        delivering = partial(trying_effects.delivering, each, None, helper)
+        yield f"alone delivery {each.name}", delivering
     for where, make in (("memory", in_memory), ("file", in_files(folder))):
         for call in CALLS:
             yield f"{where} {call.name}", partial(trying.with_a_store, call, make, helper)
@@ -63,6 +69,17 @@ def examinations(folder: Path, helper: Helper) -> Iterator[tuple[str, Examinatio
                 partial(trying.with_a_store, call.asynchronous(), make, helper),
             )
             yield f"{where} behind {call.name}", partial(trying.behind, call, make, helper)
+        for each in [*EFFECT_COMMANDS, *EFFECT_READS]:
+            stored = partial(trying_effects.stored, each, make, helper)
+            yield f"{where} effects {each.name}", stored
+        for each in EFFECT_COMMANDS:
+            behind = partial(trying_effects.behind, each, make, helper)
+            yield f"{where} behind effects {each.name}", behind
+        for each in DELIVERED:
+            delivering = partial(trying_effects.delivering, each, make, helper)
+            yield f"{where} delivery {each.name}", delivering
+        left = partial(trying_effects.delivering_left, make, helper)
+        yield f"{where} delivery left", left
         yield f"{where} commit", partial(trying.commit, make)
         yield f"{where} open", partial(trying.opening, opened, make)
         yield f"{where} open new", partial(trying.opening, opened, make, filled=False)

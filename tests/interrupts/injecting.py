@@ -19,7 +19,14 @@ import opslifecycle
 from attrs import define
 
 #: Where the code is that is interrupted.
-OURS = [str(Path(opslifecycle.__file__).parent)]
+OURS = [
+    str(Path(opslifecycle.__file__).parent),
+    str(Path(__file__).parents[2] / "examples" / "approval" / "src"),
+]
+
+# Python 3.12 sends events of opcodes only to a trace function that is installed after a frame of
+# the process has asked for them.
+sys._getframe().f_trace_opcodes = True
 
 
 class Interrupt(KeyboardInterrupt):
@@ -34,18 +41,19 @@ class Injection:
     seen: int = 0
     #: Where it was raised, for messages.
     place: str | None = None
-    _armed: bool = False
+    #: The thread that is interrupted; None while none is.
+    _thread: int | None = None
 
     def during(self, call: Callable[[], Any]) -> Any:
         """Return what a call returns, unless it is interrupted in this thread."""
         before = sys.gettrace()
-        self._armed = True
+        self._thread = threading.get_ident()
         sys.settrace(self._enter)
         try:
             return call()
         finally:
             sys.settrace(before)
-            self._armed = False
+            self._thread = None
 
     @contextlib.contextmanager
     def possible(self) -> Iterator[None]:
@@ -62,7 +70,7 @@ class Injection:
         """Count the bytecodes of such a thread meanwhile, and interrupt it."""
         assert thread.ident is not None
         frame: FrameType | None = sys._current_frames()[thread.ident]
-        self._armed = True
+        self._thread = thread.ident
         while frame is not None:
             if self._is_ours(frame):
                 self._trace(frame)
@@ -70,7 +78,10 @@ class Injection:
         try:
             yield
         finally:
-            self._armed = False
+            self._thread = None
+
+    def _is_due(self) -> bool:
+        return self.place is None and self._thread == threading.get_ident()
 
     def _is_ours(self, frame: FrameType) -> bool:
         return frame.f_code.co_filename.startswith(tuple(OURS))
@@ -81,13 +92,13 @@ class Injection:
         frame.f_trace_opcodes = True
 
     def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not self._armed or self.place is not None or not self._is_ours(frame):
+        if not (self._is_due() and self._is_ours(frame)):
             return None
         self._trace(frame)
         return self._step
 
     def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "opcode" and self._armed and self.place is None:
+        if event == "opcode" and self._is_due() and _has_line(frame):
             self.seen += 1
             if self.seen == self.at:
                 code = frame.f_code
@@ -95,3 +106,13 @@ class Injection:
                 self.place = f"{where}:{frame.f_lineno} {code.co_qualname}+{frame.f_lasti}"
                 raise Interrupt(self.place)
         return self._step
+
+
+def _has_line(frame: FrameType) -> bool:
+    """Return whether an instruction stands for something in the source.
+
+    From 3.12 on the others are the handler around each generator, which a generator that is dropped
+    runs in its finalizer. The interpreter looks for signals at none of them.
+    """
+    lineno: int | None = frame.f_lineno
+    return lineno is not None

@@ -12,12 +12,13 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.mailbox import Mailbox, drain
 from opslifecycle.shell.opening import Opening
+from opslifecycle.shell.outbox import Outbox
 from opslifecycle.stores.base import Commit
 from opslifecycle.sync.barriers import Barriers
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import wake_all
 
-from tests.interrupts import checking, injecting, trying
+from tests.interrupts import checking, effects, injecting, trying
 from tests.interrupts.checking import Helper
 from tests.interrupts.examinations import examinations
 from tests.interrupts.trying import InterruptError
@@ -100,6 +101,16 @@ def an_opening_that_leaves_the_store_owned(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Opening, "give_up", lambda self, error, shell: None)
 
 
+def a_delivery_that_is_not_begun_again(patch: pytest.MonkeyPatch) -> None:
+    """Effects stay pending until the next process opens the store."""
+    patch.setattr(Outbox, "_serve", Outbox._deliver)
+
+
+def a_lane_that_is_not_made_anew(patch: pytest.MonkeyPatch) -> None:
+    """A message that was taken holds up those of its record for ever."""
+    patch.setattr(Outbox, "_queue_again", lambda self: None)
+
+
 #: Each mistake, and an examination that meets it, with how many bytecodes are left out.
 PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
     (a_lock_taken_before_the_try, "alone snapshot", 1),
@@ -110,6 +121,8 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
     (a_command_between_queue_and_list, "memory behind register", 1),
     (a_commit_made_half_way, "memory commit", 1),
     (an_opening_that_leaves_the_store_owned, "memory open new", 11),
+    (a_delivery_that_is_not_begun_again, "alone delivery grant", 11),
+    (a_lane_that_is_not_made_anew, "alone delivery grant", 11),
 ]
 
 
@@ -125,6 +138,7 @@ def test_a_planted_mistake_is_met(
     monkeypatch.setattr(injecting, "OURS", [*injecting.OURS, __file__])
     monkeypatch.setattr(checking, "DEADLINE_SECONDS", 2.0)
     monkeypatch.setattr(trying, "DEADLINE_SECONDS", 2.0)
+    monkeypatch.setattr(effects, "DEADLINE_SECONDS", 2.0)
     examine = dict(examinations(tmp_path, Helper()))[name]
     plant(monkeypatch)
     with pytest.raises(InterruptError):

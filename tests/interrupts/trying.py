@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Protocol
 
 from opslifecycle import (
     OperationId,
@@ -43,10 +44,10 @@ class InterruptError(AssertionError):
 
 def without_a_store(call: Call, helper: Helper, step: int = 1, first: int = 1) -> int:
     """Interrupt a call of a registry without a store; return how many bytecodes it has."""
-    for at in _numbers(first, step):
+    for at in numbers(first, step):
         w = world(None)
         injection = Injection(at)
-        with _told(call, injection):
+        with told(call, injection):
             interrupted(w, call, injection)
             check(w, helper)
         if injection.place is None:
@@ -58,12 +59,12 @@ def with_a_store(
     call: Call, make: MakeStores, helper: Helper, step: int = 1, first: int = 1
 ) -> int:
     """Interrupt the caller of a registry with a store."""
-    for at in _numbers(first, step):
+    for at in numbers(first, step):
         store, again = make()
         w = world(store)
         acknowledged = listed(w.registry)
         injection = Injection(at)
-        with _told(call, injection):
+        with told(call, injection):
             interrupted(w, call, injection)
             check(w, helper)
             check_kept(acknowledged, w.registry, again(), erases=call.erases, whole=True)
@@ -74,14 +75,14 @@ def with_a_store(
 
 def behind(call: Call, make: MakeStores, helper: Helper, step: int = 1, first: int = 1) -> int:
     """Interrupt the committer's thread while it works for a call."""
-    for at in _numbers(first, step):
+    for at in numbers(first, step):
         store, again = make()
         injection = Injection(at)
         with injection.possible():
             w = world(store)
         acknowledged = listed(w.registry)
-        with _told(call, injection):
-            returned = interrupted_behind(w, call, injection, helper)
+        with told(call, injection):
+            returned = interrupted_behind(w, w.registry, call, injection, helper)
             check(w, helper)
             whole = returned or injection.place is None
             check_kept(acknowledged, w.registry, again(), erases=call.erases, whole=whole)
@@ -93,7 +94,7 @@ def behind(call: Call, make: MakeStores, helper: Helper, step: int = 1, first: i
 def commit(make: MakeStores, step: int = 1, first: int = 1) -> int:
     """Interrupt a store while it keeps a commit: that is kept whole or not at all."""
     call = Call("append", lambda w: None)
-    for at in _numbers(first, step):
+    for at in numbers(first, step):
         store, again = make()
         one, two, states = '{"n":1}', '{"n":2}', [f'{{"dropped_through":{n}}}' for n in (0, 1)]
         before = Commit((("a", None, one), ("b", 1, one)), (), 0, states[0])
@@ -110,7 +111,7 @@ def commit(make: MakeStores, step: int = 1, first: int = 1) -> int:
         except Interrupt:
             pass
         store.close()
-        with _told(call, injection):
+        with told(call, injection):
             found = again().open(_MACHINE)
             assert found in kept if injection.place is not None else found == kept[1], found
         if injection.place is None:
@@ -128,7 +129,7 @@ def opening(
 ) -> int:
     """Interrupt the opening of a registry; then its store has to open, with all that it held."""
     call = Call("open", lambda w: None)
-    for at in _numbers(first, step):
+    for at in numbers(first, step):
         store, again = make()
         held: dict[OperationId, OperationLifecycleSnapshot] = {}
         if filled:
@@ -138,7 +139,7 @@ def opening(
                 held = listed(registry)
         injection = Injection(at)
         _interrupt_opening(open_one, again(), injection)
-        with _told(call, injection), _opened_in_time(again) as registry:
+        with told(call, injection), _opened_in_time(again) as registry:
             found = listed(registry)
             # What was restored is there whole or not at all.
             assert set(found) >= set(held) if filled else len(found) in (0, 2)
@@ -176,7 +177,15 @@ def _opened_in_time(make: Callable[[], Store]) -> Registry:
             time.sleep(0.001)
 
 
-def _numbers(first: int, step: int) -> Iterator[int]:
+class Named(Protocol):
+    """What is interrupted."""
+
+    @property
+    def name(self) -> str: ...
+
+
+def numbers(first: int, step: int) -> Iterator[int]:
+    """Count the bytecodes to interrupt at."""
     at = first
     while True:
         yield at
@@ -184,7 +193,8 @@ def _numbers(first: int, step: int) -> Iterator[int]:
 
 
 @contextmanager
-def _told(call: Call, injection: Injection) -> Iterator[None]:
+def told(call: Named, injection: Injection) -> Iterator[None]:
+    """Say of whatever goes wrong meanwhile where the interrupt came."""
     try:
         yield
     except BaseException as error:

@@ -38,7 +38,7 @@ from opslifecycle_codegen.cli.project import compile_all
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.source.parser import parse
-from opslifecycle_codegen.source.reader import Node, read
+from opslifecycle_codegen.source.reader import Mapping, read
 
 from tests.proof import mutants as of_the_machine
 from tests.proof.machines import ROOT
@@ -191,14 +191,14 @@ KINDS = {
 
 
 @cache
-def _project(project: Path) -> tuple[Program, MachineConfig, Node]:
+def _project(project: Path) -> tuple[Program, MachineConfig, Mapping]:
     (config,) = load_config(project / "pyproject.toml")
     tree = read((project / config.source).read_bytes(), str(config.source))
     diagnostics = Diagnostics()
     return analyze(parse(tree, diagnostics), diagnostics), config, tree
 
 
-def _is_drift(project: Path, program: Program, config: MachineConfig, tree: Node) -> bool:
+def _is_drift(project: Path, program: Program, config: MachineConfig, tree: Mapping) -> bool:
     files = Renderer(program, config, tree).files()
     return any((project / path).read_text("utf-8") != text for path, text in files.items())
 

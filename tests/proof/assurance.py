@@ -29,7 +29,7 @@ _NOT_CLAIMED = """\
   operations is ending one after another is looked at in every state of two.
 * Texts and whatever no rule looks into have one value each in the search, and all times are 0.
 * A crash in the search loses nothing that was acknowledged, and no deferred write. That a store
-  keeps what was acknowledged is what the power cuts and the killed processes of `make torture`
+  keeps what was acknowledged is what the power cuts and the killed processes of `make kill-test`
   show.
 * The interpreter and the generator read the same typed trees: they share a mistake of the parser or
   of the analysis.
@@ -40,7 +40,7 @@ _NOT_CLAIMED = """\
   code are tried by `make mutate`, which takes most of an hour; of those that are no equivalents,
   one in ten may live.
 * Schedules are explored where the shell takes a lock, waits, or hands something over, with a store
-  in memory; what happens between two such points, and in SQLite, the torture and hammer tests meet
+  in memory; what happens between two such points, and in SQLite, the kill and hammer tests cover
   by chance only.
 * SPIN looks at a model that we print. What the printing leaves out of the rules and the search
   leaves out alike would go unnoticed.

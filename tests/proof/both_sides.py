@@ -16,7 +16,7 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
 from tests.proof.machines import edited
-from tests.proof.twin import Twin
+from tests.proof.state_mapper import StateMapper
 
 IDS = tuple(f"{number:02}" for number in range(50))
 PROGRAM = edited()
@@ -31,7 +31,7 @@ class BothSides(RuleBasedStateMachine):
     """What is asked of both, and everything that can be seen of them."""
 
     scenario: Scenario
-    twin: Twin
+    mapper: StateMapper
     state: State
     registry: Any
     folder: tempfile.TemporaryDirectory[str]
@@ -55,10 +55,10 @@ class BothSides(RuleBasedStateMachine):
 
     def _given(self, call: Call) -> list[Any]:
         types = {n: t for a in (PROGRAM.create, *PROGRAM.actions) for n, t in a.params.items()}
-        given: list[Any] = [self.twin.ids[call.id]] if call.id is not None else []
+        given: list[Any] = [self.mapper.ids[call.id]] if call.id is not None else []
         for name, value in call.arguments:
             if name != "max_concurrent" or call.method.endswith("limit"):
-                given.append(self.twin.real(types[name], value))
+                given.append(self.mapper.real(types[name], value))
         return given
 
     def _call(self, ask: Callable[[], Any], *, thread: bool = False) -> Any:
@@ -92,7 +92,7 @@ class BothSides(RuleBasedStateMachine):
         assert type(found).__name__ == answer.refusal.error, (call, found, answer)
         assert (found.guard or "") == answer.refusal.guard
         if call.id is not None and hasattr(found, "id"):
-            assert found.id == self.twin.ids[call.id]
+            assert found.id == self.mapper.ids[call.id]
 
     def _count(self, call: Call, answer: Answer | None = None) -> None:
         refusal = answer.refusal if answer is not None else None
@@ -101,10 +101,10 @@ class BothSides(RuleBasedStateMachine):
 
     def _look(self) -> None:
         """Everything that can be seen is what the interpreter says."""
-        state, twin, registry = self.state, self.twin, self.registry
+        state, mapper, registry = self.state, self.mapper, self.registry
         layout = list(PROGRAM.symbols.entity_fields)
         for id, plain in zip(IDS, state.records, strict=True):
-            snapshot = registry.snapshot(twin.ids[id])
+            snapshot = registry.snapshot(mapper.ids[id])
             assert (snapshot is None) is (plain is None), id
             if snapshot is None or plain is None:
                 continue
@@ -132,7 +132,7 @@ class BothSides(RuleBasedStateMachine):
 
     def _expected_feed(self) -> list[Any]:
         seq = list(PROGRAM.symbols.row_fields).index("seq")
-        return [(row[seq], self.twin.ids[row[-1]]) for row in self.state.rows]
+        return [(row[seq], self.mapper.ids[row[-1]]) for row in self.state.rows]
 
     def _look_at_waits(self) -> None:
         for id, watch in list(self.watches.items()):

@@ -27,9 +27,9 @@ from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.source.parser import parse
 
-from tests.proof.hand import broken_cell
 from tests.proof.machines import ROOT
 from tests.proof.mutants import EQUIVALENT, Mutant, mutants, tree
+from tests.proof.table_oracle import broken_cell
 
 KNOWN = baseline.load(ROOT / "machine/ops_lifecycle.baseline.json")
 

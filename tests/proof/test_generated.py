@@ -25,9 +25,9 @@ from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
 from opslifecycle.operations import authority as generated
 from opslifecycle.operations import views
-from tests.proof import twin
+from tests.proof import state_mapper
 from tests.proof.machines import SCENARIOS, edited, scenario_of, search
-from tests.proof.twin import UNKNOWN, Twin
+from tests.proof.state_mapper import UNKNOWN, StateMapper
 from tests.scale import whole_or
 
 COMPARED: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class Comparison:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.program = program = scenario.interpreter.program
-        self.twin = Twin(scenario)
+        self.mapper = StateMapper(scenario)
         self.actions = {
             str(method): action
             for action in program.actions
@@ -56,7 +56,7 @@ class Comparison:
         for call in scenario.calls:
             for name, value in call.arguments:
                 if name in self.params and self.params[name].kind == "record":
-                    self.twin.note_kept(self.params[name], value)
+                    self.mapper.note_kept(self.params[name], value)
         # What of the calls has a method of the authority; waits are the shell's.
         self.asked = [
             (answer, call, *self._method(call))
@@ -102,17 +102,17 @@ class Comparison:
         machine = self.program.machine
         given: list[Any] = []
         if call.id is not None:
-            given.append(self.twin.ids[call.id])
+            given.append(self.mapper.ids[call.id])
         for name, value in call.arguments:
             if name in ("ids", "key"):
-                given.append([self.twin.ids[id] for id in value] if name == "ids" else value)
+                given.append([self.mapper.ids[id] for id in value] if name == "ids" else value)
             elif name == "consumer":
                 assert machine.cursors is not None
-                given.append(self.twin.real(Type("enum", str(machine.cursors.consumer)), value))
+                given.append(self.mapper.real(Type("enum", str(machine.cursors.consumer)), value))
             elif name == "cursor":
                 given.append(value)
             else:
-                given.append(self.twin.real(self.params[name], value))
+                given.append(self.mapper.real(self.params[name], value))
         if call.method in machine.create.methods:
             return "register", tuple(given)
         if call.method in self.actions:
@@ -126,7 +126,7 @@ class Comparison:
 
     def look_at(self, state: State) -> None:
         """Compare everything that may be asked for in a state."""
-        twin, authority = self.twin, self.twin.authority(state)
+        mapper, authority = self.mapper, self.mapper.authority(state)
         for answer_in, call, method, given in self.asked:
             answer = answer_in(state)
             if method == "wait_all":
@@ -142,8 +142,8 @@ class Comparison:
                 continue
             self._same_state(state, call, answer, result, authority)
             if answer.state is not state:
-                authority = twin.authority(state)
-        assert twin.difference(authority, state) is None, "a refusal has changed something"
+                authority = mapper.authority(state)
+        assert mapper.difference(authority, state) is None, "a refusal has changed something"
         self._same_permissions(state, authority)
         self._same_classes(state, authority)
 
@@ -153,7 +153,7 @@ class Comparison:
         error, facts, guard = answer.refusal
         assert type(result).__name__ == error, (call, result, answer)
         types = self.errors[error]
-        wanted = tuple(self.twin.real(t, v) for t, v in zip(types.values(), facts, strict=True))
+        wanted = tuple(self.mapper.real(t, v) for t, v in zip(types.values(), facts, strict=True))
         found = tuple(getattr(result, name) for name in types)
         assert found == wanted, (call, result, answer)
         assert (result.guard or "") == guard, (call, result, answer)
@@ -164,7 +164,7 @@ class Comparison:
         """Carry out the effects on the records, as the shell does, and compare."""
         assert answer.state is not None
         if call.method == "collect_completed":
-            assert [each.id for each in result] == [self.twin.ids[id] for id in answer.value]
+            assert [each.id for each in result] == [self.mapper.ids[id] for id in answer.value]
             for record in result:
                 authority.erase(record.id)
         elif call.method == "advance_completion_cursor":
@@ -172,13 +172,13 @@ class Comparison:
         else:
             if not isinstance(result, list):
                 ((id, _),) = answer.effects
-                result = [(authority.records[self.twin.ids[id]], result)]
+                result = [(authority.records[self.mapper.ids[id]], result)]
             effects = tuple((r.id, tuple(e.value for e in given)) for r, given in result)
-            wanted = tuple((self.twin.ids[id], given) for id, given in answer.effects)
+            wanted = tuple((self.mapper.ids[id], given) for id, given in answer.effects)
             assert effects == wanted, (call, effects, wanted)
-            rows = [(row[self.seq_place], self.twin.ids[row[-1]]) for row in state.rows]
+            rows = [(row[self.seq_place], self.mapper.ids[row[-1]]) for row in state.rows]
             self._carry_out(result, rows, authority, answer.state)
-        difference = self.twin.difference(authority, answer.state)
+        difference = self.mapper.difference(authority, answer.state)
         assert difference is None, (call, difference, state)
 
     def _carry_out(self, changes: list[Any], rows: list[Any], authority: Any, after: State) -> None:
@@ -198,12 +198,12 @@ class Comparison:
 
     def _same_row(self, entry: Any, row: tuple[Any, ...]) -> None:
         for (name, type), value in zip(self.program.symbols.row_fields.items(), row, strict=False):
-            assert getattr(entry, name) == self.twin.real(type, value), (name, entry, row)
+            assert getattr(entry, name) == self.mapper.real(type, value), (name, entry, row)
 
     def _same_permissions(self, state: State, authority: Any) -> None:
         """What `allowed` foresees of every action, the unknown id included."""
         for id in (*self.scenario.interpreter.ids, UNKNOWN):
-            found = authority.allowed(self.twin.ids[id])
+            found = authority.allowed(self.mapper.ids[id])
             for permission, (action, arguments) in zip(found, self.samples, strict=True):
                 call = Call(action, id, arguments)
                 answer = self.scenario.interpreter.act(state, call, action)
@@ -218,7 +218,7 @@ class Comparison:
         """The classifiers, by the tables of the file."""
         records = {plain[0]: plain for plain in state.records if plain is not None}
         for id in (*self.scenario.interpreter.ids, UNKNOWN):
-            plain, real = records.get(id), self.twin.ids[id]
+            plain, real = records.get(id), self.mapper.ids[id]
             status = "absent" if plain is None else plain[1]
             found = authority.classify_operation_public_result(real)
             assert found.value == self.public_results[status]
@@ -297,7 +297,7 @@ def test_every_action_has_a_membership_test() -> None:
 def test_a_final_record_that_moves_again_is_noticed(
     start: int, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(twin, "generated", weakened(start))
+    monkeypatch.setattr(state_mapper, "generated", weakened(start))
     comparison = Comparison(scenario_of(edited(), "alone"))
     with pytest.raises(AssertionError):
         comparison.look_at_all(search("alone").states)

@@ -102,7 +102,7 @@ def one_by_one(scenario: Scenario, state: State, call: Call) -> State:
             continue
         names = {"registry": tuple(now.registry), "id": id, "operation": record, **given}
         after, effects = interpreter._acted(now, action, names, record)
-        interpreter.ends.carry_out(now, id, after, effects)
+        interpreter.ends.apply_effects(now, id, after, effects)
     return now.state()
 
 

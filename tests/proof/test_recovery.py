@@ -22,7 +22,7 @@ from opslifecycle.operations import OperationAuthority, OperationRecord
 from opslifecycle.operations.storage import CODEC, is_persistent, serialize, serialize_state
 from tests.builders import spec
 from tests.proof.machines import edited, scenario_of, search
-from tests.proof.twin import Twin
+from tests.proof.state_mapper import StateMapper
 from tests.scale import whole_or
 
 STATES = whole_or(400, 60)
@@ -46,7 +46,7 @@ class Recovery:
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self._twin = Twin(scenario)
+        self._twin = StateMapper(scenario)
         self._rows = scenario.interpreter.program.symbols.row_fields
 
     def difference(self, state: State, call: str) -> str | None:

@@ -43,7 +43,7 @@ from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.values import Values
 
 from tests.proof.both_sides import HAPPENED, IDS, PROGRAM, Asked, BothSides
-from tests.proof.twin import Twin
+from tests.proof.state_mapper import StateMapper
 from tests.scale import whole_or
 
 STEPS_MIN = 2_000
@@ -84,7 +84,7 @@ class RegistryAndFile(BothSides):
         self.scenario = Scenario(
             "", default_scenario(PROGRAM), interpreter, properties, values, (), (), ()
         )
-        self.twin = Twin(self.scenario)
+        self.mapper = StateMapper(self.scenario)
         self.state: State = interpreter.initial()
         self.folder = tempfile.TemporaryDirectory()
         memory = MemoryStore()
@@ -205,7 +205,7 @@ class RegistryAndFile(BothSides):
     def watch(self, at: int) -> None:
         id = self._known(at)
         answer = self.scenario.interpreter.watch(self.state, Call("register_watcher", id))
-        found = self._call(lambda: self.registry.register_watcher(self.twin.ids[id]))
+        found = self._call(lambda: self.registry.register_watcher(self.mapper.ids[id]))
         self._same(Call("register_watcher", id), answer, found)
         if answer.state is not None:
             self.state = answer.state
@@ -218,13 +218,13 @@ class RegistryAndFile(BothSides):
             asked = tuple(dict.fromkeys(asked))
         call = Call("wait_all", None, (("key", key), ("ids", asked)))
         answer = self.scenario.interpreter.wait_for_all(self.state, call)
-        wait = self.registry.wait_all(self.runs[key], [self.twin.ids[id] for id in asked])
+        wait = self.registry.wait_all(self.runs[key], [self.mapper.ids[id] for id in asked])
         if answer.state is None:
             self._same(call, answer, self._call(lambda: wait.result(0)))
             return
         self._count(call)
         if answer.state.barriers[key] == self.state.barriers[key]:
-            assert [id for id, _ in wait.result(0).outcomes] == [self.twin.ids[i] for i in asked]
+            assert [id for id, _ in wait.result(0).outcomes] == [self.mapper.ids[i] for i in asked]
         else:
             self.waits[key] = wait
         self.state = answer.state

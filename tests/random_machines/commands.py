@@ -58,7 +58,7 @@ class Commands:
     def _own_guards(self, params: dict[str, str], most: int) -> list[str]:
         """Guards that one action alone has, so that they may read what it receives."""
         b = self.b
-        scope = {**b.of_record(), **b.of_registry(), **params}
+        scope = {**b.of_record(), **b.of_command(), **params}
         names = []
         for _ in range(b.pick.integer(0, most)):
             let, known = {}, dict(scope)
@@ -105,7 +105,7 @@ class Commands:
         b = self.b
         pick, words = b.pick, b.words
         checks = ["new"]
-        scope = {**b.of_registry(), **{n: t for n, t in b.params.items() if t != b.id}}
+        scope = {**b.of_command(), **{n: t for n, t in b.params.items() if t != b.id}}
         if pick.chance(30):
             checks.append(b.guard(b.expressions.boolean(scope), scope))
             b.has("guard of create")
@@ -172,7 +172,7 @@ class Commands:
                 [["known", *own], ["known", *own, "legal_status"], ["known", "legal_status", *own]]
             )
             b.has(f"legal status: {'placed' if 'legal_status' in action['guards'] else 'left out'}")
-        scope = {**b.of_record(), **b.of_registry(), **params}
+        scope = {**b.of_record(), **b.of_command(), **params}
         update = b.updates(scope, 2)
         if update:
             action["update"] = update
@@ -206,7 +206,7 @@ class Commands:
         taken: set[str] = set()
         steps = []
         for _ in range(pick.integer(0, 2)):
-            scope = {**b.of_record(), **b.of_registry()}
+            scope = {**b.of_record(), **b.of_command()}
             step: Tree = {}
             if pick.chance(40):
                 step["if"] = b.expressions.boolean(b.of_record())

@@ -69,6 +69,11 @@ def stopped_clocks() -> Iterator[None]:
         SYSTEM_CLOCK.wall_ns, SYSTEM_CLOCK.monotonic_ns = before
 
 
+def _time(answered: tuple[Asked, Answer]) -> int:
+    """When something was asked for: a clock only goes forward."""
+    return answered[0].call.time or 0
+
+
 class _Comparison:
     """One machine with so many records: each state with each call, and reopened."""
 
@@ -131,13 +136,17 @@ class _Comparison:
         side = self._brought(reached.path)
         side.look(reached.state)
         accepted = []
-        for asked, answer in reached.answers:
+        for asked, answer in sorted(reached.answers, key=_time):
             self._tally.calls += 1
             if answer.state is None:
                 side.apply(reached.state, asked, answer)
             else:
                 accepted.append((asked, answer))
         side.look(reached.state)
+        if any(asked.call.time for asked, _ in reached.answers):
+            # Its time has gone on.
+            side.close()
+            side = self._brought(reached.path)
         for asked, answer in accepted:
             side.apply(reached.state, asked, answer)
             assert answer.state is not None
@@ -153,7 +162,7 @@ class _Comparison:
         self._tally.features["async registry"] += 1
         side = self._brought(reached.path, store, AsyncSide)
         side.look(reached.state)
-        for asked, answer in reached.answers:
+        for asked, answer in sorted(reached.answers, key=_time):
             if answer.state is None:
                 self._tally.calls += 1
                 side.apply(reached.state, asked, answer)

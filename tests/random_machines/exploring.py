@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import frozen
 from opslifecycle_codegen.analysis.scenario_rules import CRASH
-from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.ir.program import Bulk, Command, Program
+from opslifecycle_codegen.ir.times import command_reads_now
+from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
@@ -18,6 +19,8 @@ from tests.random_machines.values import Values
 from tests.random_machines.verdicts import FaultError
 
 KEYS = 2
+#: A time that is later than 0, and than what is due soon.
+LATER = 5
 
 
 @frozen(eq=False)
@@ -56,7 +59,7 @@ class Exploration:
         except Exception as error:
             raise FaultError("the interpreter crashes", repr(error)) from error
         self.calls = list(self._calls())
-        self._acts: dict[State, dict[tuple[str | None, str], list[Answer]]] = {}
+        self._acts: dict[State, dict[tuple[str | None, str], list[tuple[int | None, Answer]]]] = {}
 
     def reached(self, most: int) -> Iterator[Reached]:
         """The first states of a search in breadth."""
@@ -79,15 +82,19 @@ class Exploration:
                     queue.append(after)
             yield Reached(state, paths[state], answers)
 
-    def acts_in(self, state: State, id: str, action: str) -> list[Answer]:
-        """The result of an action on a record in a state, with each of its arguments."""
+    def acts_in(self, state: State, id: str, action: str, time: int) -> list[Answer]:
+        """The result of an action on a record in a state at a time, with each of its arguments."""
         if state not in self._acts:
             self._acts[state] = {}
             for asked in self.calls:
                 key = (asked.call.id, asked.action)
                 if asked.kind == "action":
-                    self._acts[state].setdefault(key, []).append(asked.answer(state))
-        return self._acts[state].get((id, action), [])
+                    answered = (asked.call.time, asked.answer(state))
+                    self._acts[state].setdefault(key, []).append(answered)
+        return [
+            answer for at, answer in self._acts[state].get((id, action), [])
+            if at is None or max(at, state.time) == max(time, state.time)
+        ]  # fmt: skip
 
     def crashed(self, state: State) -> Answer:
         """What the next process finds after a state, with the effects of recovery."""
@@ -101,21 +108,28 @@ class Exploration:
         for action in self.program.actions:
             declared = next(a for n, a in machine.actions.items() if n == action.name)
             for method in declared.methods:
-                for id, arguments in itertools.product(ids, self._given(action.params)):
-                    call = Call(str(method), self.values.plain(id), self._plain(arguments))
+                asked = itertools.product(
+                    ids, self._given(action.params), self._times(action)
+                )  # fmt: skip
+                for id, arguments, time in asked:
+                    plain = self._plain(arguments)
+                    call = Call(str(method), self.values.plain(id), plain, time)
                     yield Asked(
                         call, (id, *arguments.values()), self._acting(call, action.name), "action",
                         action.name, declared.deferred,
                     )  # fmt: skip
         for each in self.program.bulk:
-            for arguments in self._given(each.command.params):
-                call = Call(each.command.name, None, self._plain(arguments))
+            for arguments, time in itertools.product(
+                self._given(each.command.params), self._times(each)
+            ):
+                call = Call(each.command.name, None, self._plain(arguments), time)
                 yield self._asked(call, tuple(arguments.values()), "for all")
-        for kind, removal in (("rollback", machine.rollback), ("erase", machine.erase)):
-            for id in ids if removal is not None else ():
-                assert removal is not None
-                call = Call(str(removal.method), self.values.plain(id))
-                yield self._asked(call, (id,), kind)
+        program = self.program
+        for kind, removal in (("rollback", program.rollback), ("erase", program.erase)):
+            if removal is not None:
+                for id, time in itertools.product(ids, self._times(removal)):
+                    call = Call(removal.name, self.values.plain(id), (), time)
+                    yield self._asked(call, (id,), kind)
         if machine.collect is not None:
             yield self._asked(Call(str(machine.collect.method), None), (), "collect")
         yield from self._waits_and_cursors()
@@ -145,10 +159,15 @@ class Exploration:
                     for place, (name, type) in enumerate(taken.items())
                 }  # fmt: skip
                 rest = tuple((name, None) for name in params if name not in taken)
-                call = Call(str(method), None, (*self._plain(arguments), *rest))
-                if call not in seen:
-                    seen.add(call)
-                    yield self._asked(call, tuple(arguments.values()), "create")
+                for time in self._times(self.program.create):
+                    call = Call(str(method), None, (*self._plain(arguments), *rest), time)
+                    if call not in seen:
+                        seen.add(call)
+                        yield self._asked(call, tuple(arguments.values()), "create")
+
+    def _times(self, command: Command | Bulk) -> tuple[int | None, ...]:
+        """When a command is asked for: now and later, if that matters."""
+        return (0, LATER) if command_reads_now(self.program, command) else (None,)
 
     def _is_id(self, type: Type) -> bool:
         return type == self.program.symbols.entity_fields["id"]
@@ -198,27 +217,20 @@ class Exploration:
     # Properties that hold of every state, whatever the machine says -------------------------------
 
     def out_of_range(self, state: State) -> str | None:
-        """The first integer of a state that is out of its range."""
+        """The first integer of a state that is below zero."""
         symbols = self.program.symbols
         for name, type, value in zip(
             symbols.registry_fields, symbols.registry_fields.values(), state.registry, strict=True
         ):
-            if _is_out_of_range(type, value):
+            if type.required == INT and value is not None and value < 0:
                 return f"registry.{name} is {value}"
         for record in state.records:
             for (name, type), value in zip(
                 symbols.entity_fields.items(), record or (), strict=False
             ):
-                if _is_out_of_range(type, value):
+                if type.required == INT and value is not None and value < 0:
                     return f"{name} is {value}"
         return None
-
-
-def _is_out_of_range(type: Type, value: Any) -> bool:
-    if type.required.kind != "int" or value is None:
-        return False
-    least, most = type.required.range
-    return not least <= value <= most
 
 
 def _settings(program: Program) -> dict[str, Any]:

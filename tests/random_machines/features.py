@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.random_machines.building import Builder, Tree
@@ -42,7 +43,8 @@ class Features:
                     "summary": "Who reads.", "members": {m: {"summary": "One."} for m in members}
                 }  # fmt: skip
         for when in ("created", "terminal"):
-            if pick.chance(30):
+            # In the interpreter, what stamps shows no time, and a command has one.
+            if pick.chance(30) and not b.timed:
                 type = "int" if when == "created" else "int | None"
                 name = b.words.name()
                 b.tree["fields"][name] = {"type": type, "stamped": when}
@@ -112,6 +114,8 @@ class Features:
             "entry": {"name": "Entry", "summary": words.text(), "fields": fields},
         }  # fmt: skip
         b.has("feed")
+        if b.later.chance(50):
+            self._transitions(fields)
         if pick.chance(40):
             b.tree["feed"]["when"] = b.expressions.boolean(b.of_record())
             b.has("feed: when")
@@ -137,6 +141,30 @@ class Features:
                 "beyond": {"beyond": {"cursor": "cursor", "watermark": "registry.watermark"}},
             }  # fmt: skip
             b.has("cursors")
+
+    def _transitions(self, fields: dict[str, str]) -> None:
+        """Entries of other commands than those that finish a record, too."""
+        b, later = self.b, self.b.later
+        actions = b.tree["actions"]
+        every = [name for name, action in actions.items() if action.get("to")]
+        of: Any = "transitions"
+        if later.chance(50):
+            of = every = ["create", *later.some(list(actions), len(actions), 1)]
+        b.tree["feed"]["of"] = of
+        b.has("feed: transitions" if of == "transitions" else "feed: some actions")
+        for name in every:
+            actions.get(name, {}).pop("deferred", None)
+        types: dict[str, set[str]] = {}
+        commands = [actions[name] for name in every if name in actions]
+        for command in [*commands, {"params": b.params}]:
+            for param, type in command.get("params", {}).items():
+                types.setdefault(param, set()).add(required(type))
+        params = [param for param, found in types.items() if len(found) == 1]
+        read = ["action", "from_status", *([] if b.timed else ["at_ms"])]
+        for word in [*later.some(read, 3), *later.some(params, 2)]:
+            if word not in ("action", "from_status", "at_ms") or word in read:
+                fields[b.words.name()] = f"transition.{word}"
+                b.has("feed: what an entry says of its transition")
 
     # Waits and commands for all -----------------------------------------------------------------
 
@@ -339,9 +367,12 @@ class Features:
             b.has("step property")
 
 
+_LATER = 1_000_003
+
+
 def build(number: int) -> tuple[Tree, frozenset[str]]:
     """Return the random machine with a number, and what it has."""
-    builder = Builder(Pick(number), Pick(-1 - number))
+    builder = Builder(Pick(number), Pick(number + _LATER))
     commands = Commands(builder)
     features = Features(builder, commands)
     details = Details(builder)
@@ -359,6 +390,8 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.replacing()
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
+    if re.search(r"\bnow\b", str(tree)):
+        found.add("time of a command")
     if builder.words.hostile_names:
         found.add("hostile: a name")
     if builder.words.hostile_texts:

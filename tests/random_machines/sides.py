@@ -7,10 +7,11 @@ import itertools
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from opslifecycle import InternalError, OpsLifecycleError, RegistryClosedError, Store
+from opslifecycle import InternalError, ManualClock, OpsLifecycleError, RegistryClosedError, Store
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
+from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.evaluate import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
@@ -68,6 +69,9 @@ class Side:
         given = dict(exploration.settings)
         if program.recovery is not None:
             given["store"] = store
+        self._clock = ManualClock(0)
+        if tells_time(program):
+            given["clock"] = self._clock
         try:
             self.registry = self._opened(package, given)
         except Exception as error:
@@ -80,6 +84,8 @@ class Side:
 
     def apply(self, before: State, asked: Asked, answer: Answer) -> None:
         """Ask one call; raises FaultError unless its answer is the interpreter's."""
+        time = max(before.time, asked.call.time or 0)
+        self._clock.advance(milliseconds=time - self._clock.wall_ms())
         found = self._found(asked)
         if isinstance(found, InternalError | RegistryClosedError):
             raise FaultError("a registry fails", f"{asked.call}: {found!r}")
@@ -182,7 +188,7 @@ class Side:
     def _look(self, state: State) -> None:
         range_ = self._exploration.out_of_range(state)
         if range_ is not None:
-            raise FaultError("an integer out of its range", range_)
+            raise FaultError("an integer below zero", range_)
         machine, registry = self.program.machine, self.registry
         records = {r[0]: r for r in state.records if r is not None}
         for real in self.values.ids:
@@ -258,7 +264,9 @@ class Side:
         if self.values.plain(id) not in self._exploration.ids:
             return
         for permission in self.registry._allowed(id):
-            answers = self._exploration.acts_in(state, self.values.plain(id), permission.action)
+            answers = self._exploration.acts_in(
+                state, self.values.plain(id), permission.action, self._clock.wall_ms()
+            )
             if permission.refusal is not None:
                 wrong = [a for a in answers if a.refusal is None]
             else:

@@ -64,7 +64,7 @@ def a_change_that_is_seen_before_it_is_kept(patch: pytest.MonkeyPatch) -> None:
     """A batch is decided on what everybody sees."""
     begin = Committer.__init__
 
-    def init(self: Committer, *arguments: Any) -> None:
+    def init(self: Committer[Any, Any], *arguments: Any) -> None:
         begin(self, *arguments)
         self._codec = attrs.evolve(
             self._codec, stage=lambda authority: authority, merge=lambda authority, staged: None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from opslifecycle import (
@@ -15,13 +16,19 @@ from opslifecycle.shell import commits
 
 from tests.stores.gate import Gate, MakeStore
 
+if TYPE_CHECKING:
+    from tests.postgres.databases import Database
 
-@pytest.fixture(params=["memory", "process", "power"])
+
+@pytest.fixture(params=["memory", "process", "power", "postgres"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
     """Makes a store on what the last one has kept."""
     if request.param == "memory":
         store = MemoryStore()
         return lambda: store
+    if request.param == "postgres":
+        database: Database = request.getfixturevalue("postgres")
+        return database.store
     return lambda: SqliteStore(tmp_path / "store.db", durability=request.param)
 
 

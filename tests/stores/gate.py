@@ -18,6 +18,8 @@ from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.group_commit import GroupCommit
 from opslifecycle.stores.base import Commit, SchemaVersion, StoreContents
 
+from opslifecycle.operations.authority import OperationRecord
+
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
 REASON = "the process that owned this operation ended before it did"
 #: Makes a store on what the last one has kept.
@@ -65,7 +67,7 @@ def snapshot(registry: Registry, id: OperationId) -> OperationLifecycleSnapshot:
     return found
 
 
-def committer_of(registry: Registry | AsyncRegistry) -> Committer:
+def committer_of(registry: Registry | AsyncRegistry) -> Committer[OperationId, OperationRecord]:
     """The committer of a registry with a store."""
     executor = registry._executor
     assert isinstance(executor, GroupCommit)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -150,14 +150,3 @@ def as_nobody(work: Callable[[], None]) -> str:
         told = pipe.read()
     assert os.waitpid(child, 0)[1] == 0, told
     return told
-
-
-def command_line(path: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command line on a store."""
-    command: Sequence[str] = [
-        sys.executable, "-m", "opslifecycle.cli.main", *words, "--store", str(path)
-    ]  # fmt: skip
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False,
-        timeout=DEADLINE_SECONDS, **options,
-    )  # fmt: skip

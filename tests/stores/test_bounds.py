@@ -14,7 +14,8 @@ from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC, deserialize
 from tests.builders import completed, running
-from tests.stores.owners import command_line, until
+from tests.stores.owners import until
+from tests.support.command_line import command_line
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_registries_come_in_the_order_in_which_they_were_made(path: Path) -> Non
         with Registry(store=SqliteStore(path, registry=name)) as registry:
             completed(registry, name=name)
     assert StoreReader(path, CODEC.schema).names() == ["run 2", "run 1"]
-    latest = command_line(path, "tail").stdout
+    latest = command_line("tail", "--store", str(path)).stdout
     assert '"display_name": "run 1"' in latest or '"display_name":"run 1"' in latest
 
 

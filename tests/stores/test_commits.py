@@ -34,6 +34,7 @@ from opslifecycle import (
 from opslifecycle.shell import commits
 from opslifecycle.shell.commands import Command, Decision
 
+from opslifecycle.operations.authority import OperationRecord
 from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
 from tests.stores.gate import Gate, MakeStore, committer_of, snapshot, statuses
 
@@ -189,7 +190,7 @@ class TestGroupCommit:
     def test_closing_from_within_does_not_wait_for_itself(self, registry: Registry) -> None:
         committer = committer_of(registry)
 
-        def closing(authority: Any) -> Decision:
+        def closing(authority: object) -> Decision[None, OperationRecord]:
             committer.close()
             return None, (), False
 

@@ -17,12 +17,12 @@ from opslifecycle.stores.sqlite import lease as leases
 from tests.builders import UPDATE, completed, running, spec
 from tests.stores.owners import (
     OwnerProcess,
-    command_line,
     needs,
     owning,
     query,
     until,
 )
+from tests.support.command_line import command_line
 
 HOUR_MS = 3_600_000
 CONTAINER = ("unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -39,7 +39,8 @@ def path(tmp_path: Path) -> Path:
 
 def status(path: Path) -> str:
     """Return the status of the first operation, as a reader sees it."""
-    shown: str = json.loads(command_line(path, "ls", "--json").stdout.splitlines()[0])["status"]
+    listed = command_line("ls", "--json", "--store", str(path)).stdout.splitlines()
+    shown: str = json.loads(listed[0])["status"]
     return shown
 
 
@@ -66,7 +67,7 @@ class TestSuspended:
             expire(path)
             with pytest.raises(RegistryOwnedError, match="which does not respond"):
                 Registry(store=SqliteStore(path))
-            listed = command_line(path, "ls")
+            listed = command_line("ls", "--store", str(path))
             assert "unresponsive" in listed.stdout, listed
             owner.process.send_signal(signal.SIGCONT)
             owner.work()

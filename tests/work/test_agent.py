@@ -18,14 +18,15 @@ import pytest
 from opslifecycle import (
     AsyncRegistry,
     CompletionCursorConsumer,
+    Delivery,
     MemoryStore,
     OwnershipLostError,
     Registry,
     SqliteStore,
 )
+from opslifecycle.shell.consuming import _Position
 from opslifecycle.stores.base import Commit
-from opslifecycle.work import Delivery, Supervisor
-from opslifecycle.work.consuming import _Position
+from opslifecycle.work import Supervisor
 
 from tests.work.audit import Audit, AuditedLoop, audit
 
@@ -84,9 +85,9 @@ def deliveries(monkeypatch: pytest.MonkeyPatch) -> Deliveries:
     found = Deliveries()
     real = _Position._take
 
-    def take(self: _Position) -> Any:
+    def take(self: _Position[Any]) -> Any:
         item = real(self)
-        found.note(self._cursor, item)
+        found.note(self._cursor.args[0], item)  # type: ignore[attr-defined]
         return item
 
     monkeypatch.setattr(_Position, "_take", take)

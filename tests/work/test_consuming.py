@@ -10,7 +10,9 @@ import pytest
 from opslifecycle import (
     AsyncRegistry,
     CompletionCursorConsumer,
+    CompletionEntry,
     CompletionFeedGap,
+    Delivery,
     InvalidValueError,
     MemoryStore,
     PersistenceError,
@@ -18,7 +20,7 @@ from opslifecycle import (
     RegistryClosedError,
 )
 from opslifecycle.stores.base import Commit
-from opslifecycle.work import Delivery, Supervisor, consume
+from opslifecycle.work import Supervisor
 
 from tests.builders import completed
 from tests.work.audit import Cancelling, run
@@ -36,7 +38,7 @@ async def ended(registry: AsyncRegistry, *names: str) -> None:
 
 def name_of(item: Any) -> str:
     assert isinstance(item, Delivery)
-    return item.entry.display_name + ("?" if item.maybe_redelivered else "")
+    return str(item.entry.display_name) + ("?" if item.maybe_redelivered else "")
 
 
 def test_the_cursor_moves_after_the_body() -> None:
@@ -44,13 +46,13 @@ def test_the_cursor_moves_after_the_body() -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
             await ended(registry, "a", "b", "c")
             seen = []
-            async for item in consume(registry, APPLIED, wait=False):
+            async for item in registry.consume(APPLIED, wait=False):
                 assert isinstance(item, Delivery)
                 assert registry.completion_cursor(APPLIED) == item.entry.seq - 1
                 seen.append(name_of(item))
             assert seen == ["a?", "b?", "c?"]
             assert registry.completion_cursor(APPLIED) == 3
-            assert [each async for each in consume(registry, APPLIED, wait=False)] == []
+            assert [each async for each in registry.consume(APPLIED, wait=False)] == []
 
     run(main())
 
@@ -59,7 +61,7 @@ def test_the_cursor_moves_after_the_body() -> None:
 def test_a_body_that_does_not_succeed_gets_its_entry_again(how: str) -> None:
     async def main() -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
-            consumer = consume(registry, APPLIED)
+            consumer = registry.consume(APPLIED)
             await ended(registry, "a", "b")
             try:
                 async for item in consumer:
@@ -86,7 +88,7 @@ def test_what_comes_later_is_no_redelivery() -> None:
             seen = []
 
             async def follow() -> None:
-                async for item in consume(registry, APPLIED):
+                async for item in registry.consume(APPLIED):
                     seen.append(name_of(item))
 
             following = asyncio.create_task(follow())
@@ -106,7 +108,7 @@ def test_a_gap_is_a_value_and_the_cursor_passes_it() -> None:
     async def main() -> None:
         async with AsyncRegistry(store=MemoryStore(), max_completed=2) as registry:
             await ended(registry, "a", "b", "c", "d")
-            seen = [item async for item in consume(registry, APPLIED, wait=False)]
+            seen = [item async for item in registry.consume(APPLIED, wait=False)]
             assert seen[0] == CompletionFeedGap(0, 2, 4)
             assert [name_of(item) for item in seen[1:]] == ["c?", "d?"]
             assert registry.completion_cursor(APPLIED) == 4
@@ -117,7 +119,7 @@ def test_a_gap_is_a_value_and_the_cursor_passes_it() -> None:
 def test_a_batch_succeeds_as_a_whole() -> None:
     async def main() -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
-            consumer = consume(registry, APPLIED, wait=False)
+            consumer = registry.consume(APPLIED, wait=False)
             await ended(registry, "a", "b", "c")
             with pytest.raises(ZeroDivisionError):
                 async with consumer.batch(2) as items:
@@ -143,7 +145,7 @@ def test_a_batch_waits_for_its_first_entry() -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
 
             async def first() -> list[str]:
-                async with consume(registry, APPLIED).batch() as items:
+                async with registry.consume(APPLIED).batch() as items:
                     return [name_of(item) for item in items]
 
             waiting = asyncio.create_task(first())
@@ -171,11 +173,11 @@ def test_a_cursor_that_cannot_be_moved_loses_nothing() -> None:
             await ended(registry, "a", "b")
             seen = []
             with pytest.raises(PersistenceError):
-                async for item in consume(registry, APPLIED):
+                async for item in registry.consume(APPLIED):
                     seen.append(name_of(item))
                     store.refuses = True
             store.refuses = False
-            seen += [name_of(item) async for item in consume(registry, APPLIED, wait=False)]
+            seen += [name_of(item) async for item in registry.consume(APPLIED, wait=False)]
             assert seen == ["a?", "a?", "b?"]
 
     run(main())
@@ -186,7 +188,7 @@ def test_cancelling_a_consumer_anywhere_loses_nothing(form: str) -> None:
     async def scenario(cancelling: Cancelling) -> None:
         async with AsyncRegistry(store=MemoryStore()) as registry:
             done: list[int] = []
-            delivered: list[Delivery] = []
+            delivered: list[Delivery[CompletionEntry]] = []
 
             async def body(item: Any) -> None:
                 assert isinstance(item, Delivery)
@@ -197,7 +199,7 @@ def test_cancelling_a_consumer_anywhere_loses_nothing(form: str) -> None:
                 done.append(item.entry.seq)
 
             async def follow(wait: bool) -> None:
-                consumer = consume(registry, APPLIED, wait=wait)
+                consumer = registry.consume(APPLIED, wait=wait)
                 if form == "loop":
                     async for item in consumer:
                         await body(item)
@@ -235,7 +237,7 @@ def test_consumers_in_threads() -> None:
     with Registry(store=MemoryStore()) as registry:
         for name in ("a", "b", "c"):
             completed(registry, name=name)
-        consumer = consume(registry, APPLIED)
+        consumer = registry.consume(APPLIED)
         seen = []
         for item in consumer:
             seen.append(name_of(item))
@@ -251,7 +253,7 @@ def test_consumers_in_threads() -> None:
         next(iter(consumer))
         consumer.succeed()
         assert registry.completion_cursor(APPLIED) == 3
-        assert list(consume(registry, APPLIED, wait=False)) == []
+        assert list(registry.consume(APPLIED, wait=False)) == []
 
         def follow() -> None:
             for item in consumer:
@@ -269,5 +271,7 @@ def test_consumers_in_threads() -> None:
         registry.close()
         thread.join()
         assert seen[-1].startswith("later")
-    with pytest.raises(InvalidValueError, match="registry"):
-        consume("registry", APPLIED)  # type: ignore[call-overload]
+    with pytest.raises(InvalidValueError, match="consumer"):
+        registry.consume("agent_applied")  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="wait"):
+        registry.consume(APPLIED, wait=1)  # type: ignore[arg-type]

@@ -16,6 +16,8 @@ from opslifecycle import (
     ChannelClosedError,
     Completed,
     CompletionCursorConsumer,
+    Consumer,
+    Delivery,
     InvalidTransitionError,
     OperationTerminalOutcome,
     OpsLifecycleError,
@@ -25,15 +27,12 @@ from opslifecycle import (
 )
 from opslifecycle.work import (
     AlreadyFinished,
-    Delivery,
     Operation,
     Supervisor,
     UnknownOperation,
     WorkCancelled,
     WorkNotRecordedError,
-    consume,
 )
-from opslifecycle.work.consuming import Consumer
 from opslifecycle.work.job import Job
 from opslifecycle.work.jobs import Jobs
 from opslifecycle.work.lifecycle import OperationLifecycle
@@ -239,7 +238,7 @@ async def consuming_what_ends(world: World) -> None:
 
     async def follow() -> None:
         try:
-            async for item in consume(world.registry, cursor):
+            async for item in world.registry.consume(cursor):
                 assert isinstance(item, Delivery)
                 assert not item.maybe_redelivered or not seen
                 seen.append(item.entry.seq)
@@ -329,10 +328,10 @@ def a_job_that_outlives_its_record(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_cursor_that_is_moved_first(patch: pytest.MonkeyPatch) -> None:
-    async def step(self: Consumer) -> Any:
+    async def step(self: Consumer[Any]) -> Any:
         while (item := self._take()) is None:
             await self._feed.wait_for_advance(self._after)
-        await self._registry.advance_completion_cursor(self._cursor, self._after + 1)
+        await self._advance(self._after + 1)
         return item
 
     patch.setattr(Consumer, "__anext__", step)

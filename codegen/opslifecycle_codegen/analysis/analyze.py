@@ -1,4 +1,4 @@
-"""Stage 3, analyze: a machine to a program, or every mistake in it."""
+"""Stage 3, analyze: a parsed machine to a program, or all its errors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from opslifecycle_codegen.analysis.overlaps import analyze_guards
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, placed
 from opslifecycle_codegen.analysis.ranges import find_ranges, with_guards
 from opslifecycle_codegen.analysis.resolve import Resolver
+from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
 from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of, roots_in
+from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of, roots_in, with_given
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
     Bulk,
@@ -46,7 +48,7 @@ from opslifecycle_codegen.ir.types import (
 from opslifecycle_codegen.source import model, property_model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 
-#: What an expression may name, and no field may hold.
+#: Kinds of types that expressions may name and fields may not have.
 _NO_VALUES = frozenset(
     {"none", "entity", "registry", "action", "statuses", "row", "barrier", "collection", "counts"}
 )
@@ -54,7 +56,7 @@ _REGISTRY = nodes.Name(REGISTRY, Root.REGISTRY, "registry")
 
 
 def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
-    """Return the program of a machine; raises InvalidMachineError with every mistake found."""
+    """Return the program of a machine; raises InvalidMachineError with all errors."""
     program = _ranged(machine, diagnostics)
     waive(program.machine, diagnostics)
     diagnostics.stop_if_any()
@@ -62,7 +64,7 @@ def analyze(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 
 def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
-    """Return the program, with the guards that its numbers need."""
+    """Return the program with the guards that keep numbers in their ranges."""
     program = _Analyzer(placed(machine, diagnostics), diagnostics).run()
     if _is_contradictory(diagnostics):
         return program
@@ -70,7 +72,7 @@ def _ranged(machine: model.Machine, diagnostics: Diagnostics) -> Program:
 
 
 def _is_contradictory(diagnostics: Diagnostics) -> bool:
-    """Return whether something was found that cannot be waived."""
+    """Return whether a finding cannot be waived."""
     return any(finding.rule not in WAIVABLE for finding in diagnostics.findings)
 
 
@@ -84,8 +86,13 @@ class _Analyzer:
 
     def run(self) -> Program:
         machine, commands = self._machine, self._commands
+        ends = Ends(machine, self._symbols, commands.changes, self._compile)
+        feed = Transitions(machine, self._symbols, ends.of_a_transition())
         create, create_id = commands.create(machine.create)
-        actions = tuple(commands.action(name, each) for name, each in machine.actions.items())
+        create = feed.create(create)
+        actions = tuple(
+            feed.action(commands.action(name, each)) for name, each in machine.actions.items()
+        )
         program = Program(
             machine=machine,
             symbols=self._symbols,
@@ -93,7 +100,7 @@ class _Analyzer:
             create_id=create_id,
             initial=self._starts(create),
             actions=actions,
-            on_terminal=Ends(machine, self._symbols, commands.changes, self._compile).steps(),
+            on_terminal=ends.steps(),
             bulk=tuple(self._bulk(n, e, actions) for n, e in machine.bulk.items()),
             rollback=commands.rollback(machine.rollback) if machine.rollback else None,
             erase=commands.erase(machine.erase) if machine.erase else None,
@@ -120,7 +127,7 @@ class _Analyzer:
         program = evolve(program, migrations=migrations_of(program, self._diagnostics))
         rules.check(program, self._resolver, commands, self._diagnostics)
         if _is_contradictory(self._diagnostics):
-            # Guards that are wrong themselves are not to be judged as well.
+            # Guards with errors are not analysed further.
             return program
         return evolve(program, guard_analysis=analyze_guards(program, self._diagnostics))
 
@@ -129,7 +136,7 @@ class _Analyzer:
         return tree or nodes.Literal(wanted or UNKNOWN, None)
 
     def _starts(self, create: Command) -> dict[str, Expression]:
-        """Return the first values of fields."""
+        """Return the initial values of fields."""
         scope = self._commands.base_scope(create.params)
         id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
         scope, starts = scope.with_names({"id": id}), {}
@@ -181,7 +188,7 @@ class _Analyzer:
             self._diagnostics.add(declared.do.mark, "not-total", message, hint)
         command = Command(
             str(name), str(name), declared.summary, action.params, to=action.to,
-            outcome=action.outcome, effects=action.effects,
+            outcome=action.outcome, effects=action.effects, notes=action.notes,
         )  # fmt: skip
         return Bulk(command, action.name, unless, updates, declared.optional)
 
@@ -196,7 +203,7 @@ class _Analyzer:
     def _interrupted(
         self, declared: model.Recovery, do: Name, actions: tuple[Command, ...]
     ) -> Bulk:
-        """Return the command that ends what was live when its process was gone."""
+        """Return the command that ends interrupted records at recovery."""
         name = Name("recover_interrupted", declared.mark)
         doing = model.Bulk(
             mark=declared.mark, do=do,
@@ -221,11 +228,12 @@ class _Analyzer:
         outcome = bulk.command.outcome
         if action is not None and action.outcome is not None:
             outcome = nodes.decided(self._compile(action.outcome, Scope(self._symbols, names)))
-        command = evolve(bulk.command, params={}, outcome=outcome)
+        notes = tuple(evolve(n, value=with_given(n.value, names)) for n in bulk.command.notes)
+        command = evolve(bulk.command, params={}, outcome=outcome, notes=notes)
         return evolve(bulk, command=command, given=names)
 
     def _recovered_fields(self) -> dict[str, Expression]:
-        """Registry fields that are not stored, but follow from the records at recovery."""
+        """Return the registry fields that are not stored, because recovery derives them."""
         many = nodes.Name(collection(ENTITY), Root.RECORDS, f"{self._machine.entity}s")
         scope = Scope(self._symbols, {f"{self._machine.entity}s": many})
         return {
@@ -282,14 +290,15 @@ class _Analyzer:
         return ViewInfo(str(name), typed.type, keep), typed
 
     def _entry(self) -> tuple[tuple[tuple[ViewInfo, Expression], ...], tuple[str, ...]]:
-        """Return the feed entry: of an ended record, so what an end gives is there."""
+        """Return the feed entry of a finished record, whose outcome is present."""
         feed = self._machine.feed
         if feed is None:
             return (), ()
         entity = self._machine.entity
-        given = ["sequence", "terminal_outcome"]
-        given += [str(n) for n, f in self._machine.fields.items() if f.stamped == "terminal"]
-        constants: dict[str, Expression] = {}
+        given, constants = ["sequence"], entry_constants(self._machine, self._symbols)
+        if not feeds_transitions(self._machine):
+            given.append("terminal_outcome")
+            given += [str(n) for n, f in self._machine.fields.items() if f.stamped == "terminal"]
         for name in given:
             type = self._symbols.entity_fields.get(name, UNKNOWN).required
             constants[f"{entity}.{name}"] = nodes.Name(type, Root.ENTRY, name)
@@ -307,14 +316,14 @@ class _Analyzer:
             for node in nodes_of(tree)
             if isinstance(node, nodes.Name) and node.root is Root.ENTRY
         }
-        needs = tuple(name for name in given if name in read)
+        needs = tuple(name for name in dict.fromkeys((*given, *sorted(read))) if name in read)
         return fields, needs
 
     # Rules --------------------------------------------------------------------------------------
 
     def _classifier(self, name: Name, declared: model.Classifier) -> Rule:
         params = self._commands.params(declared.params, "id")
-        scope = self._commands.base_scope(params, operation=optional(ENTITY))
+        scope = self._commands.base_scope(params, operation=optional(ENTITY), timed=False)
         return Rule(str(name), declared.summary, self._compile(declared.returns, scope), params)
 
     def _state_names(self) -> dict[str, Expression]:
@@ -352,7 +361,7 @@ class _Analyzer:
         return Rule(str(name), declared.summary, self._compile(declared.expr, scope, BOOL), {})
 
     def _always(self) -> dict[tuple[str, str], Expression]:
-        """Fields that the constructor sets, whatever the caller wrote; and defaults."""
+        """Return the derived fields of values, which the constructor sets, and defaults."""
         derived = {}
         for record in self._symbols.records.values():
             names: dict[str, Expression] = {

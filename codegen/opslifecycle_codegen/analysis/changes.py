@@ -1,4 +1,4 @@
-"""Stage 3, analyze: what a command changes. Updates of fields, and effects by name."""
+"""Stage 3, analyze: the updates and effects of commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opslifecycle_codegen.source.words import Expr, Name, Text
 
 
 class Changes:
-    """Compiles updates and effects, and remembers which effects are used."""
+    """Checks updates and effects, and records which effects are used."""
 
     def __init__(self, machine: model.Machine, symbols: Symbols, found: Diagnostics) -> None:
         self._machine = machine
@@ -28,7 +28,7 @@ class Changes:
         self.used_effects: set[str] = set()
 
     def updates(self, declared: Mapping[Text, Expr], scope: Scope) -> tuple[Assignment, ...]:
-        """Updates in their order, each `registry.field` or `entity.field` to a new value."""
+        """Return updates in order, each of a `registry.field` or `entity.field`."""
         return tuple(
             assignment
             for target, expr in declared.items()
@@ -68,7 +68,7 @@ class Changes:
         return Assignment(place, typed)
 
     def effects(self, names: Sequence[Name]) -> tuple[str, ...]:
-        """Effects by name: the machine's own, and those that the compiler has placed."""
+        """Return effects by name: declared ones, and those that the compiler placed."""
         known = list(self._machine.effects)
         for name in names:
             if name not in known and name not in BUILT_IN_EFFECTS:

@@ -1,4 +1,4 @@
-"""Stage 3, analyze: commands. Each compiles its guards and its changes in a scope of its own."""
+"""Stage 3, analyze: commands, each with guards and updates in its own scope."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import BarrierAdmission, Check, Command
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.times import NOW, now
 from opslifecycle_codegen.ir.types import (
     ACTION,
     BOOL,
@@ -33,7 +34,7 @@ from opslifecycle_codegen.source.words import Expr, Name, NameList, Text, TypeEx
 
 
 class Commands:
-    """Compiles commands."""
+    """Analyses the commands of a machine."""
 
     def __init__(
         self, machine: model.Machine, symbols: Symbols, resolver: Resolver, found: Diagnostics
@@ -47,10 +48,13 @@ class Commands:
 
     # Scopes -------------------------------------------------------------------------------------
 
-    def base_scope(self, params: Mapping[str, Type], *, operation: Type | None = None) -> Scope:
-        """Return the names that a command's expressions may use."""
+    def base_scope(
+        self, params: Mapping[str, Type], *, operation: Type | None = None, timed: bool = True
+    ) -> Scope:
+        """Return the names that a command's expressions may use; a read has no time."""
         entity = self._machine.entity
-        names: dict[str, Expression] = {"registry": nodes.Name(REGISTRY, Root.REGISTRY, "registry")}
+        names: dict[str, Expression] = {NOW: now()} if timed else {}
+        names["registry"] = nodes.Name(REGISTRY, Root.REGISTRY, "registry")
         if operation is not None:
             names["id"] = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
             names[entity] = nodes.Name(operation, Root.RECORD, str(entity))
@@ -63,13 +67,13 @@ class Commands:
         return Scope(scope.symbols, scope.names, constants)
 
     def params(self, takes: Mapping[Name, TypeExpr], *reserved_too: str) -> dict[str, Type]:
-        """Return the types of what a command takes."""
+        """Return the types of a command's parameters."""
         return {str(name): self._resolver.type_of(type) for name, type in takes.items()}
 
     # Commands -----------------------------------------------------------------------------------
 
     def create(self, declared: model.Create) -> tuple[Command, Expression]:
-        """Return the command that makes a record, and its id."""
+        """Return the command that creates a record, and the expression of its id."""
         params = self.params(declared.params)
         scope = self.base_scope(params)
         made = compile_expression(
@@ -98,7 +102,7 @@ class Commands:
         return command, made or nodes.NOTHING
 
     def _require_new_id(self, declared: model.Create, scope: Scope) -> None:
-        """Refuse a command that could replace a record, finished or not, by a new one."""
+        """Report a `create` that could replace an existing record."""
         entity = self._machine.entity
         if scope.narrowed.get(entity) != NONE:
             message = f"nothing makes sure that the id is new: a {entity} that has it is replaced"
@@ -109,14 +113,14 @@ class Commands:
             self._diagnostics.add(declared.mark, "missing-key", message)
 
     def action(self, name: Name, declared: model.Action) -> Command:
-        """Compile one action on a record."""
+        """Return the command of an action."""
         params = self.params(declared.params, "id", "action")
         label = action_label(name, declared)
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
         scope = self.base_scope(params, operation=optional(ENTITY))
         names = declared.guards if declared.guards is not None else self._machine.default_guards
-        # For any action that has these guards: no parameters, and its label and statuses are given.
+        # The scope that all actions share: no parameters, with the action's label and statuses.
         any_action = self._action_scope(
             self.base_scope({}, operation=optional(ENTITY)),
             nodes.Name(STR, Root.ACTION_LABEL, "action.label"),
@@ -173,8 +177,8 @@ class Commands:
         )
 
     def watch(self, declared: model.Watch) -> Command:
-        """The admission of a watcher; a read, so what always comes first does not come here."""
-        scope = self.base_scope({}, operation=optional(ENTITY))
+        """Return the checks of a new watch. It is a read, so global guards do not apply."""
+        scope = self.base_scope({}, operation=optional(ENTITY), timed=False)
         checks, scope = self.guards.checks(declared.guards, scope, global_guards=False)
         if scope.narrowed.get(self._machine.entity) != ENTITY:
             message = "nothing makes sure that the record exists"
@@ -183,7 +187,7 @@ class Commands:
         return Command(name, name, declared.summary, {}, checks)
 
     def collect(self, declared: model.Collect) -> Command:
-        """Return the command that hands over and erases what has ended."""
+        """Return the command that returns and erases finished records."""
         checks, _ = self.guards.checks([], self.base_scope({}))
         name = str(declared.method)
         return Command(name, name, declared.summary, {}, checks)
@@ -202,8 +206,8 @@ class Commands:
         return Command(name, name, "Move a consumer's cursor forward.", params, (*checks, past))
 
     def barrier(self, declared: model.Barrier) -> BarrierAdmission:
-        """Return the admission of a barrier: what it is refused with, in order."""
-        first, scope = self.guards.checks([], self.base_scope({}))
+        """Return the checks of a new barrier, in order."""
+        first, scope = self.guards.checks([], self.base_scope({}, timed=False))
         id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
         id_scope = scope.with_names({"id": id})
         given = [(name, refusal) for each in declared.guards for name, refusal in each.items()]

@@ -1,4 +1,4 @@
-"""Two kinds of counters whose ranges follow from how the whole machine updates them.
+"""Two kinds of counters whose ranges follow from all updates of a machine.
 
 *Small steps*: a field that starts at a literal and grows by at most 1,000 for each command. At a
 million commands a second it reaches the end of its range after 290 years.
@@ -16,7 +16,7 @@ from opslifecycle_codegen.analysis.intervals import linear
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Bulk, Command, Program
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Command, Program, updates_of
 from opslifecycle_codegen.ir.types import INT
 
 STEP_MAX = 1_000
@@ -25,7 +25,7 @@ _LITERAL_MAX = 2**62
 
 
 def small_steps(program: Program) -> frozenset[str]:
-    """Return the fields that grow in small steps alone, in the notation of the machine."""
+    """Return the fields that only grow in small steps, in the notation of the machine."""
     entity = program.machine.entity
     values: dict[str, list[Expression]] = {
         f"registry.{name}": [program.registry_initial[name]]
@@ -50,9 +50,9 @@ def _stamped(program: Program) -> set[str]:
 
 
 def every_update(program: Program) -> Iterator[Assignment]:
-    """Iterate over every update of a program, wherever it stands."""
+    """Yield every update of a program."""
     for command in (program.create, *program.actions, program.rollback, program.erase):
-        yield from command.updates if command is not None else ()
+        yield from updates_of(command) if command is not None else ()
     for step in program.on_terminal:
         yield from step.updates
     for bulk in _bulks(program):
@@ -65,17 +65,19 @@ def _bulks(program: Program) -> list[Bulk]:
 
 
 def _is_small(value: Expression, small: set[str]) -> bool:
-    """Whether a value is at most 1,000 more than some field in small steps, or than a literal."""
+    """Return whether a value exceeds a field in small steps, or a literal, by at most 1,000."""
     match value:
         case nodes.Literal(value=None):
             return True
         case nodes.Literal(value=int() as number):
             return number <= _LITERAL_MAX
+        case nodes.Name(root=Root.NOW | Root.STAMP):
+            return True
         case nodes.Name() | nodes.Field():
             return notation(value) in small
-        case nodes.Arithmetic(operator="-", left=left, right=right):
-            return _is_never_negative(right) and _is_small(left, small)
-        case nodes.Arithmetic(operator="+", left=left, right=nodes.Literal(value=int() as step)):
+        case nodes.Arithmetic(operator="-", left=left):
+            return _is_small(left, small)
+        case nodes.Arithmetic(left=left, right=nodes.Literal(value=int() as step)):
             return step <= STEP_MAX and _is_small(left, small)
         case nodes.Extreme(function=function, operands=operands):
             choose = any if function == "min" else all
@@ -85,24 +87,8 @@ def _is_small(value: Expression, small: set[str]) -> bool:
     return False
 
 
-def _is_never_negative(value: Expression) -> bool:
-    match value:
-        case nodes.Literal(value=int() as number):
-            return number >= 0
-        case nodes.Arithmetic(operator="+" | "*" | "//", left=left, right=right):
-            return _is_never_negative(left) and _is_never_negative(right)
-        case nodes.Extreme(function=function, operands=operands):
-            choose = any if function == "max" else all
-            return choose(map(_is_never_negative, operands))
-        case nodes.Conditional(then=then, otherwise=otherwise):
-            return _is_never_negative(then) and _is_never_negative(otherwise)
-        case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified():
-            return value.type.required.range[0] >= 0
-    return False
-
-
 def live_counters(program: Program) -> dict[str, int]:
-    """Return the fields that count live records, each with what one record adds to it."""
+    """Return the fields that count live records, each with the increment of one record."""
     live = set(program.symbols.status_groups["live"])
     found = {}
     for name, type in program.symbols.registry_fields.items():
@@ -130,7 +116,7 @@ def _known(values: Iterable[int | None]) -> list[int]:
 
 
 def _grown(field: str, updates: Iterable[Assignment]) -> int | None:
-    """By how much updates let a field grow; None if that is no constant."""
+    """Return the increment of a field by updates; None if it is not constant."""
     grown = 0
     for each in updates:
         if notation(each.target) == field:
@@ -142,9 +128,9 @@ def _grown(field: str, updates: Iterable[Assignment]) -> int | None:
 
 
 def _is_recovered(program: Program, name: str, added: int) -> bool:
-    """Return whether a field counts the live records again once a store has been opened.
+    """Return whether a field counts live records correctly after recovery.
 
-    A field that is stored does, because records are stored with it in one commit.
+    A stored field does, because records are stored with it in one commit.
     """
     recovery = program.recovery
     if recovery is None or name not in recovery.fields:
@@ -166,6 +152,6 @@ def _is_live_test(test: Expression, variable: str) -> bool:
 
 
 def is_live(command: Command, program: Program) -> bool:
-    """Return whether a command is about a live record."""
+    """Return whether a command applies to a live record."""
     sources = set(command.from_statuses)
     return bool(sources) and sources <= set(program.symbols.status_groups["live"])

@@ -1,9 +1,9 @@
-"""Expressions over finite domains: what they come to for every value of what they read.
+"""Expressions over finite domains: their values for all values of the names that they read.
 
-Members of closed sets, flags, variants and whether something is there are few, so they are tried
-one by one. Everything else (a count against another, a text) is a test of its own, that may be true
-or false whatever the rest is. So what is found always is so; what depends on such a test is not
-decided, and is said to be undecided.
+Members of closed sets, flags, variants and None-ness have few values, so that all combinations are
+tried. Every other test (of a number, of a text) is independent: it may be true or false in any
+combination. The analysis is sound, not complete: a result that depends on an independent test is
+reported as undecided.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ CASES_MAX = 20_000
 
 
 class _Present(Enum):
-    """Stands for every value of a type whose values are not told apart."""
+    """The representative of all values of a type without a finite domain."""
 
     SOMETHING = "something"
 
 
-#: A value that is tried: a truth value, a member or a variant by its name, a property, None.
+#: A value of a case: a boolean, a member or a variant by its name, a property, None.
 Value = PropertyValue | _Present | None
-#: A value of each path that some expressions read, by its notation.
+#: A combination of values: one for each path that expressions read, by its notation.
 Case = Mapping[str, Value]
 
 
 class UndecidedError(Exception):
-    """There are too many cases to try."""
+    """There are too many cases."""
 
 
 class Domains:
-    """The values of everything that some expressions read."""
+    """The domains of all paths that some expressions read."""
 
     def __init__(self, symbols: Symbols, statuses: Mapping[str, Sequence[str]]) -> None:
         self._symbols = symbols
-        #: The statuses that a path may have, where fewer than all.
+        #: The possible statuses of a path, if not all.
         self._statuses = statuses
         self._values: dict[str, list[Value]] = {}
         self.opaque = False
 
     def cases(self, expressions: Sequence[Expression]) -> Iterator[Case]:
-        """Yield every combination of values of what the expressions read; raises UndecidedError."""
+        """Yield every case; raises UndecidedError if there are too many."""
         for expression in expressions:
             self._collect(expression)
         size = 1
@@ -62,7 +62,7 @@ class Domains:
                 yield case
 
     def _consistent(self, case: Case) -> bool:
-        """Return what is read of something that is not there has one value only."""
+        """Return whether all paths below an absent value have one representative."""
         for path, value in case.items():
             for other, absent in case.items():
                 below = path.startswith(f"{other}.")
@@ -84,7 +84,7 @@ class Domains:
                 self._values.setdefault(notation(tree), [False, True])
 
     def _add(self, read: Expression) -> None:
-        """Give what an expression reads its values; a property of a member has the member's."""
+        """Add the domains of an expression's paths; a property has the domain of its member."""
         if isinstance(read, nodes.Field) and read.base.type.required.kind == "enum":
             self._add(read.base)
             return
@@ -102,13 +102,13 @@ class Domains:
             found += self._symbols.unions[union].variants
         elif inner != NONE:
             found.append(_Present.SOMETHING)
-        # A test before it can have made the type of one occurrence narrower than another's.
+        # A test can have narrowed the type of one occurrence.
         values += [each for each in found if each not in values]
 
     # Trying -------------------------------------------------------------------------------------
 
     def holds(self, tree: Expression, case: Case) -> bool:
-        """Return the value of an expression in one case."""
+        """Return the value of an expression in a case."""
         match tree:
             case nodes.And(operands=operands):
                 return all(self.holds(each, case) for each in operands)
@@ -155,7 +155,7 @@ class Domains:
 
 
 def _tried(tree: Expression) -> Expression | None:
-    """Return what a test reads whose cases can be tried; None for any other test."""
+    """Return the path of a test over a finite domain; None for an independent test."""
     match tree:
         case nodes.IsNone(value=read) | nodes.IsVariant(value=read):
             pass
@@ -173,7 +173,7 @@ def _tried(tree: Expression) -> Expression | None:
 
 
 def _words(many: Expression | tuple[Expression, ...]) -> tuple[str, ...] | None:
-    """Return the members that something is asked to be one of; None for anything else."""
+    """Return the members in a membership test; None for any other expression."""
     if isinstance(many, nodes.StatusSet):
         return many.members
     if isinstance(many, Expression):

@@ -1,4 +1,4 @@
-"""Stage 3, analyze: what happens at every end, the machine's own steps and those of its features.
+"""Stage 3, analyze: the steps of every terminal action, declared ones and those of features.
 
 In order: the sequence number, the machine's own steps, the feed entry, notified waiters, eviction,
 discarded records.
@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from opslifecycle_codegen.analysis import placement
 from opslifecycle_codegen.analysis.changes import Changes
+from opslifecycle_codegen.analysis.transitions import NEVER, fed_end
 from opslifecycle_codegen.base.diagnostics import Location
-from opslifecycle_codegen.ir.expr import Arithmetic, Expression, Field, Name, Root, number
+from opslifecycle_codegen.ir.expr import And, Arithmetic, Expression, Field, Name, Root, number
 from opslifecycle_codegen.ir.program import Assignment, EndStep
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.times import NOW, now
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, INT, REGISTRY, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr
@@ -23,7 +25,7 @@ Compile = Callable[[Expr, Scope, Type], Expression]
 
 
 class Ends:
-    """Compiles the steps of an end."""
+    """Analyses the steps of a terminal action."""
 
     def __init__(
         self, machine: model.Machine, symbols: Symbols, changes: Changes, compiled: Compile
@@ -34,11 +36,13 @@ class Ends:
         self._compile = compiled
         self._record = Name(ENTITY, Root.RECORD, str(machine.entity))
         self._registry = Name(REGISTRY, Root.REGISTRY, "registry")
-        names: dict[str, Expression] = {machine.entity: self._record, "registry": self._registry}
+        names: dict[str, Expression] = {
+            NOW: now(), "registry": self._registry, str(machine.entity): self._record
+        }  # fmt: skip
         self._scope = Scope(symbols, names)
 
     def steps(self) -> tuple[EndStep, ...]:
-        """Return the steps in their order."""
+        """Return the steps in order."""
         return (
             *self._numbered(),
             *map(self._own, self._machine.on_terminal),
@@ -47,6 +51,13 @@ class Ends:
             *self._evicted(),
             *self._discarded(),
         )
+
+    def of_a_transition(self) -> tuple[EndStep, ...]:
+        """Return the steps of an action that finishes no record, and enters the feed."""
+        return (*self._numbered(), *self._appended(self._test(self._when())), *self._evicted())
+
+    def _when(self) -> Expr | None:
+        return self._machine.feed.when if self._machine.feed is not None else None
 
     def _own(self, step: model.Step) -> EndStep:
         updates = self._changes.updates(step.update, self._scope)
@@ -77,11 +88,21 @@ class Ends:
         yield self._placed([], feed.mark, updates=updates)
 
     def _fed(self) -> Iterator[EndStep]:
+        """Append a finished record, unless the feed leaves its action out."""
+        action = fed_end(self._machine, self._symbols, self._record)
+        if action is None:
+            yield from self._appended(self._test(self._when()))
+        elif action != NEVER:
+            own = self._test(self._when())
+            yield from self._appended(action if own is None else And(BOOL, (own, action)))
+
+    def _appended(self, test: Expression | None) -> Iterator[EndStep]:
         feed = self._machine.feed
         if feed is not None:
             counter = self._counter(str(feed.counter), feed)
             updates = (Assignment(self._counter("watermark", feed), counter),)
-            yield self._placed(["append_to_feed"], feed.mark, feed.when, updates)
+            effects = self._changes.effects(placement.effect_names(["append_to_feed"], feed.mark))
+            yield EndStep(test, updates, effects)
 
     def _notified(self) -> Iterator[EndStep]:
         machine = self._machine

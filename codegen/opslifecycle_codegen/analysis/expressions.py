@@ -1,8 +1,8 @@
-"""Expressions: a typed subset of Python's grammar, checked and made into typed trees.
+"""Type checking of expressions, a typed subset of Python's grammar, to typed trees.
 
-Nothing is ever evaluated. Every construct that is not named here is refused with its place. Types
-follow tests: after `x is not None`, or where an earlier guard has made sure of it, x is no longer
-optional.
+Expressions are never evaluated. Every construct that is not listed here is an error with its
+location. Tests narrow types: after `x is not None`, in the expression or in an earlier guard, x is
+no longer optional.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections.abc import Callable
 
 from attrs import evolve
 
-from opslifecycle_codegen.analysis.arithmetic import check_arithmetic, check_negative
 from opslifecycle_codegen.analysis.calls import check_call
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
-from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import (
     ACTION,
@@ -41,7 +40,7 @@ _COMPARISONS = {
 
 
 class _RefusedError(Exception):
-    """A mistake was reported; the expression has no type."""
+    """An error was reported; the expression has no type."""
 
 
 def compile_expression(
@@ -50,7 +49,7 @@ def compile_expression(
     diagnostics: Diagnostics,
     wanted: Type | None = None,
 ) -> Expression | None:
-    """Check an expression; None if it is wrong, which is reported."""
+    """Return the typed tree of an expression; None after a reported error."""
     checker = Checker(expr, diagnostics)
     try:
         tree = checker.parse()
@@ -63,7 +62,7 @@ def compile_expression(
 
 
 def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool) -> Scope:
-    """Return the scope that holds once an expression is known to be true, or false."""
+    """Return the scope after an expression is true, or false."""
     checker = Checker(expr, Diagnostics())
     try:
         return checker.narrow(checker.parse(), scope, truth)
@@ -72,14 +71,14 @@ def narrowed_by(expr: Expr, scope: Scope, diagnostics: Diagnostics, truth: bool)
 
 
 class Checker:
-    """Checks one expression, and reports its first mistake."""
+    """Checks one expression, and reports its first error."""
 
     def __init__(self, expr: Expr, diagnostics: Diagnostics) -> None:
         self._expr = expr
         self._diagnostics = diagnostics
 
     def parse(self) -> ast.expr:
-        """Return Python's tree of the expression; a text that is none is reported."""
+        """Return Python's syntax tree of the expression; report a syntax error."""
         if len(self._expr) > _CHARACTERS_MAX:
             message = f"an expression has at most {_CHARACTERS_MAX} characters"
             self._diagnostics.add(self._expr.mark, "expression-size", message)
@@ -94,7 +93,7 @@ class Checker:
             raise _RefusedError from None
 
     def refuse(self, node: ast.expr, rule: str, message: str, hint: str = "") -> _RefusedError:
-        """Report a mistake at a node; what it gives is to be raised."""
+        """Report an error at a node; return the exception to raise."""
         self._diagnostics.add(self._mark(node), rule, message, hint)
         return _RefusedError()
 
@@ -130,6 +129,10 @@ class Checker:
         if node.id in ("true", "false"):
             return nodes.Literal(BOOL, node.id == "true")
         binding = scope.names.get(node.id)
+        if isinstance(binding, nodes.Name) and binding.root is Root.NOW:
+            # A member of that name was there first.
+            is_member = wanted is not None and wanted.required.kind == "enum"
+            binding = None if is_member else binding
         if binding is not None:
             return evolve(binding, type=scope.narrowed.get(node.id, binding.type))
         if wanted is not None and wanted.required.kind == "enum":
@@ -206,16 +209,22 @@ class Checker:
         return (nodes.And if is_and else nodes.Or)(BOOL, tuple(operands))
 
     def _unary(self, node: ast.UnaryOp, scope: Scope, wanted: Type | None) -> Expression:
-        if isinstance(node.op, ast.USub):
-            return check_negative(self, node, scope)
         if not isinstance(node.op, ast.Not):
-            raise self.refuse(node, "expression-form", "the unary operators are `not` and `-`")
+            raise self.refuse(node, "expression-form", "the only unary operator is `not`")
         typed = self.check(node.operand, scope)
         self.want(node.operand, typed, BOOL)
         return nodes.Not(BOOL, typed)
 
     def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Expression:
-        return check_arithmetic(self, node, scope)
+        operator = {ast.Add: "+", ast.Sub: "-"}.get(type(node.op))
+        if operator is None:
+            raise self.refuse(node, "expression-form", "the only arithmetic operators are + and -")
+        left, right = self.check(node.left, scope), self.check(node.right, scope)
+        for side, typed in ((node.left, left), (node.right, right)):
+            if not typed.type.numeric:
+                raise self.refuse(side, "wrong-type", f"expected a number, found {typed.type}")
+        result = FLOAT if FLOAT in (left.type, right.type) else INT
+        return nodes.Arithmetic(result, operator, left, right)
 
     def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Expression:
         test = self.check(node.test, scope)
@@ -240,7 +249,7 @@ class Checker:
         return nodes.Count(INT, base, key)
 
     def want(self, node: ast.expr, typed: Expression, wanted: Type) -> None:
-        """Refuse a node whose type does not fit."""
+        """Report a node whose type does not fit."""
         if not fits(typed.type, wanted):
             raise self.refuse(node, "wrong-type", f"expected {wanted}, found {typed.type}")
 
@@ -316,7 +325,7 @@ class Checker:
     # Narrowing ----------------------------------------------------------------------------------
 
     def narrow(self, node: ast.expr, scope: Scope, truth: bool) -> Scope:
-        """Return what is known once `node` has turned out true, or false."""
+        """Return the narrowed types after `node` is true, or false."""
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self.narrow(node.operand, scope, not truth)
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) is truth:

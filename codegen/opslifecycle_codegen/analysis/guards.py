@@ -1,4 +1,4 @@
-"""Stage 3, analyze: guards. Tests in their order, and what a command is refused with."""
+"""Stage 3, analyze: guards, the checks of a command in order, and their errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from opslifecycle_codegen.source.words import Name
 
 
 class Guards:
-    """Compiles guards and refusals, and remembers which of them are used."""
+    """Analyses guards and errors, and records which are used."""
 
     def __init__(self, machine: model.Machine, resolver: Resolver, found: Diagnostics) -> None:
         self._machine = machine
@@ -39,13 +39,13 @@ class Guards:
         global_guards: bool = True,
         legal: Expression | None = None,
     ) -> tuple[tuple[Check, ...], Scope]:
-        """Return the checks of guards in their order, and the scope of what follows them.
+        """Return the checks of guards in order, and the scope after them.
 
         Args:
-            names: The guards of a command, without those of every command.
-            scope: What the guards may name.
-            global_guards: Whether those of every command come first.
-            legal: The statuses of which the record of an action has to have one.
+            names: The guards of a command, without global guards.
+            scope: The names that the guards may read.
+            global_guards: Whether global guards come first.
+            legal: The legal statuses of an action.
         """
         first = self._machine.global_guards if global_guards else []
         checks, _, scope = self._in_order([*first, *names], scope, legal, self._diagnostics)
@@ -54,7 +54,7 @@ class Guards:
     def foreseen(
         self, names: Sequence[Name], scope: Scope, legal: Expression
     ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
-        """The checks that this scope suffices for, and the names of the guards that need more."""
+        """Return the checks that this scope suffices for, and the names of the other guards."""
         names = [*self._machine.global_guards, *names]
         checks, later, _ = self._in_order(names, scope, legal, None)
         return checks, later
@@ -66,10 +66,10 @@ class Guards:
         legal: Expression | None,
         diagnostics: Diagnostics | None,
     ) -> tuple[tuple[Check, ...], tuple[str, ...], Scope]:
-        """Return checks, the guards that the scope does not suffice for, and the scope after them.
+        """Return the checks, the guards that need a larger scope, and the scope after the checks.
 
-        The status is tested where `names` says so, else as soon as the record is known to exist.
-        Without diagnostics nothing is reported: a guard with a mistake needs more than the scope.
+        The status is tested at its position in `names`, else as soon as the record exists. Without
+        diagnostics, errors are not reported: a guard with an error needs a larger scope.
         """
         checks, later, waiting = [], [], deque(names)
         placed, mark = legal is None or LEGAL_STATUS in names, self._machine.illegal_transition.mark
@@ -98,9 +98,9 @@ class Guards:
     def _compiled(
         self, name: Name, scope: Scope, legal: Expression | None, diagnostics: Diagnostics
     ) -> tuple[Check, Scope] | None:
-        """Return the check of one guard and the scope after it; None where there is no guard."""
+        """Return the check of one guard and the scope after it; None for an unknown guard."""
         if name == LEGAL_STATUS:
-            # Where it has no meaning it was reported, when features were placed.
+            # A wrong position was reported when features were placed.
             return self._legality(name, scope, legal, diagnostics) if legal is not None else None
         guard = self._machine.guards.get(name)
         if guard is None:
@@ -115,7 +115,7 @@ class Guards:
     def _legality(
         self, name: Name, scope: Scope, legal: Expression, diagnostics: Diagnostics
     ) -> tuple[Check, Scope]:
-        """Return the test of the status, which the compiler makes for every action."""
+        """Return the test of the status, which the compiler places in every action."""
         entity, declared = self._machine.entity, self._machine.illegal_transition
         if not self._exists(scope):
             message = f"{entity} may be None here"
@@ -143,7 +143,7 @@ class Guards:
         return Check(tuple(lets), test or NOTHING, refusal, str(name), name.mark), scope
 
     def refusal(self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics) -> RefusalOf:
-        """Return the error that a refusal gives, with its facts."""
+        """Return the error of a rejection, with its fields."""
         name = refusal.name
         self.used_rejections.add(str(name))
         declared = self._machine.errors.get(name)
@@ -173,5 +173,5 @@ class Guards:
         return RefusalOf(error, tuple(given), built_in=declared is None)
 
     def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
-        """Return the types of the facts that a rejection carries."""
+        """Return the types of a rejection's fields."""
         return {str(name): self._resolver.type_of(type) for name, type in rejection.fields.items()}

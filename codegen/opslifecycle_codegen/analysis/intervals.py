@@ -1,4 +1,4 @@
-"""Bounds of integer expressions, under what tests and updates before them have made sure of."""
+"""Bounds of integer expressions, given the tests and updates before them."""
 
 from __future__ import annotations
 
@@ -7,34 +7,45 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import evolve, frozen
 
-from opslifecycle_codegen.analysis.interval import (
-    ANYTHING,
-    Interval,
-    around,
-    calculated,
-    extreme,
-)
 from opslifecycle_codegen.analysis.zones import ZERO, Sum, Zone
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation, replaced
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check
+from opslifecycle_codegen.ir.types import INT
 
-#: How many cases of alternatives are told apart; what comes beyond is taken as unknown.
+#: The maximum number of alternative cases; further ones are treated as unknown.
 _CASES_MAX = 64
 _STRICT = {"<": 1, "<=": 0}
-#: By how much a variable may be multiplied for its zone to know it.
-_FACTOR_MAX = 4
+
+
+@frozen
+class Interval:
+    """The minimum and maximum of an expression; None for no bound."""
+
+    least: int | None
+    most: int | None
+
+    def within(self, other: Interval) -> bool:
+        """Return whether another interval contains this one."""
+        low = other.least is None or (self.least is not None and self.least >= other.least)
+        high = other.most is None or (self.most is not None and self.most <= other.most)
+        return low and high
+
+    def joined(self, other: Interval) -> Interval:
+        """Return the smallest interval around both."""
+        return Interval(
+            _whole(min, [self.least, other.least]), _whole(max, [self.most, other.most])
+        )
 
 
 @frozen
 class State:
-    """What is known at one place of a command: a zone for every case that may be.
+    """The facts at one point of a command: a zone for every possible case.
 
     Attributes:
-        limits: The interval of a variable by its notation, within the range of its type, before
-            anything else is known of it.
-        cases: The zones; none if the place is never reached.
+        limits: The initial interval of a variable by its notation.
+        cases: The zones; none if the point is unreachable.
     """
 
     limits: Callable[[str], Interval]
@@ -42,22 +53,26 @@ class State:
 
     @property
     def reached(self) -> bool:
-        """Whether the place can be reached, as far as integers decide it."""
+        """Whether the point is reachable, as far as integers decide."""
         return bool(self.cases)
 
     def assuming(self, test: Expression) -> State:
-        """Return what is known once a test has turned out true."""
+        """Return the facts after a test is true."""
         found: list[Zone] = []
         for zone in self.cases:
             found += self._assumed(zone, test)
         return State(self.limits, tuple(found)) if len(found) <= _CASES_MAX else self
 
     def bounds(self, tree: Expression) -> Interval:
-        """Return the bounds of an integer expression at a place that is reached."""
-        return around(self._bounds(zone, tree) for zone in self.cases)
+        """Return the bounds of an integer expression at a reachable point."""
+        intervals = [self._bounds(zone, tree) for zone in self.cases]
+        joined = intervals[0]
+        for each in intervals[1:]:
+            joined = joined.joined(each)
+        return joined
 
     def after(self, target: Expression, value: Expression) -> State:
-        """Return what is known after an integer variable has been set to a value."""
+        """Return the facts after an assignment to an integer variable."""
         name = notation(target)
         found = [after for zone in self.cases for after in self._set(zone, name, value)]
         if len(found) > _CASES_MAX:
@@ -65,37 +80,37 @@ class State:
         return State(self.limits, tuple(found))
 
     def forgetting(self, target: Expression) -> State:
-        """Return what is known after something else than an integer has been set."""
+        """Return the facts after an assignment to a variable of another type."""
         name = notation(target)
         return State(self.limits, tuple(self._forgetting(zone, name) for zone in self.cases))
 
     # Expressions --------------------------------------------------------------------------------
 
-    def _declared(self, zone: Zone, *trees: Expression) -> Zone:
-        """Return the zone with the limits of every variable of some expressions."""
-        for tree in trees:
-            for variable in _variables(tree):
-                name = notation(variable)
-                if not zone.knows(name):
-                    limit = self.limits(name).met(Interval(*variable.type.required.range))
-                    assert limit.least is not None
-                    assert limit.most is not None
+    def _declared(self, zone: Zone, total: Sum) -> Zone:
+        """Return the zone with the limits of every variable of a sum."""
+        for name in total.terms:
+            if not zone.knows(name):
+                limit = self.limits(name)
+                if limit.most is not None:
                     zone = zone.with_bound(name, ZERO, limit.most) or zone
+                if limit.least is not None:
                     zone = zone.with_bound(ZERO, name, -limit.least) or zone
         return zone
 
     def _bounds(self, zone: Zone, tree: Expression) -> Interval:
         total = linear(tree)
         if total is not None:
-            zone = self._declared(zone, tree)
+            zone = self._declared(zone, total)
             return Interval(zone.least(total), zone.most(total))
         match tree:
             case nodes.Arithmetic(operator=operator, left=left, right=right):
-                return calculated(operator, self._bounds(zone, left), self._bounds(zone, right))
-            case nodes.Negative(operand=operand):
-                return calculated("-", Interval(0, 0), self._bounds(zone, operand))
+                one, other = self._bounds(zone, left), self._bounds(zone, right)
+                if operator == "+":
+                    return Interval(_added(one.least, other.least), _added(one.most, other.most))
+                return Interval(_taken(one.least, other.most), _taken(one.most, other.least))
             case nodes.Extreme(function=function, operands=operands):
-                return extreme(function, [self._bounds(zone, each) for each in operands])
+                parts = [self._bounds(zone, each) for each in operands]
+                return _extreme(function, parts)
             case nodes.Conditional(test=test, then=then, otherwise=otherwise):
                 sides = ((test, then), (negation(test), otherwise))
                 found = [
@@ -103,13 +118,13 @@ class State:
                     for condition, side in sides
                     for case in self._assumed(zone, condition)
                 ]
-                return around(found) if found else ANYTHING
-        return ANYTHING
+                return _joined(found) if found else Interval(None, None)
+        return Interval(None, None)
 
     # Tests --------------------------------------------------------------------------------------
 
     def _assumed(self, zone: Zone, test: Expression) -> list[Zone]:
-        """The cases in which a test is true; one that says nothing of integers keeps the zone."""
+        """Return the cases in which a test is true; a test without integers keeps the zone."""
         match test:
             case nodes.Literal(value=bool() as truth):
                 return [zone] if truth else []
@@ -136,7 +151,7 @@ class State:
         return [zone]
 
     def _compared(self, zone: Zone, one: Expression, sign: str, other: Expression) -> list[Zone]:
-        if one.type.required.kind != "int" or other.type.required.kind != "int":
+        if one.type.required != INT or other.type.required != INT:
             return [zone]
         if sign in (">", ">="):
             one, other, sign = other, one, {">": "<", ">=": "<="}[sign]
@@ -173,12 +188,9 @@ class State:
                 return [z for a, b in pairs for z in self._ordered(zone, a, sign, b)]
         left, right = linear(one), linear(other)
         if left is None or right is None:
-            lowest, highest = self._bounds(zone, one).least, self._bounds(zone, other).most
-            if lowest is not None and highest is not None and lowest + _STRICT[sign] > highest:
-                return []
             return [zone]
         difference = left.plus(right, -1)
-        zone = self._declared(zone, one, other)
+        zone = self._declared(zone, difference)
         least = zone.least(difference)
         if least is not None and least + _STRICT[sign] > 0:
             return []
@@ -202,7 +214,7 @@ class State:
             ]
         interval, total = self._bounds(zone, value), linear(value)
         if total is not None:
-            zone = self._declared(zone, value)
+            zone = self._declared(zone, total)
         if total is not None and total.terms == {name: 1}:
             return [self._opaque_forgotten(zone.shifted(name, total.constant), name)]
         after: Zone | None = self._forgetting(zone, name)
@@ -223,50 +235,27 @@ class State:
         return self._opaque_forgotten(zone.without(below), name)
 
     def _opaque_forgotten(self, zone: Zone, name: str) -> Zone:
-        """Without what is counted over the state, which may read what was set."""
+        """Return the facts without counts over the state, which may read the assigned variable."""
         return zone.without(each for each in zone.variables() if "(" in each or "[" in each)
 
 
 def linear(tree: Expression) -> Sum | None:
-    """Return an integer expression as a sum of variables; None if it is none."""
+    """Return an integer expression as a linear sum of variables; None if it is not linear."""
     match tree:
         case nodes.Literal(value=int() as value) if not isinstance(value, bool):
             return Sum(constant=value)
-        case nodes.Negative(operand=operand):
-            return _times(linear(operand), -1)
-        case nodes.Arithmetic(operator="+" | "-" as operator, left=left, right=right):
+        case nodes.Arithmetic(operator=operator, left=left, right=right):
             one, other = linear(left), linear(right)
             if one is None or other is None:
                 return None
             return one.plus(other, 1 if operator == "+" else -1)
-        case nodes.Arithmetic(operator="*", left=left, right=nodes.Literal(value=int() as factor)):
-            return _times(linear(left), factor)
-        case nodes.Arithmetic(operator="*", left=nodes.Literal(value=int() as factor), right=right):
-            return _times(linear(right), factor)
         case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified():
-            return Sum({notation(tree): 1}) if tree.type.required.kind == "int" else None
+            return Sum({notation(tree): 1}) if tree.type.required == INT else None
     return None
 
 
-def _times(total: Sum | None, factor: int) -> Sum | None:
-    """Return a multiple of a sum; None if it has more summands than zones compare."""
-    if total is None or (total.terms and abs(factor) > _FACTOR_MAX):
-        return None
-    return Sum().plus(total, factor)
-
-
-def _variables(tree: Expression) -> Iterator[Expression]:
-    """Iterate over the integers that a linear expression reads."""
-    if isinstance(tree, nodes.Name | nodes.Field | nodes.Count | nodes.Quantified):
-        if tree.type.required.kind == "int":
-            yield tree
-        return
-    for part in nodes.parts_of(tree):
-        yield from _variables(part)
-
-
 def substituted(tree: Expression, values: Mapping[str, Expression]) -> Expression:
-    """Return an expression with the values of what it names, by the notation of each."""
+    """Return an expression with names replaced by values, by their notation."""
 
     def change(node: Expression) -> Expression:
         if isinstance(node, nodes.Name | nodes.Field):
@@ -277,7 +266,7 @@ def substituted(tree: Expression, values: Mapping[str, Expression]) -> Expressio
 
 
 def inlined(checks: Iterable[Check]) -> Iterator[Check]:
-    """Yield checks in their order, each with what they bind with `let` written out."""
+    """Yield checks in order, with `let` names replaced by their values."""
     lets: dict[str, Expression] = {}
     for check in checks:
         for name, tree in check.lets:
@@ -285,3 +274,34 @@ def inlined(checks: Iterable[Check]) -> Iterator[Check]:
         facts = tuple(substituted(fact, lets) for fact in check.refusal.fields)
         refusal = evolve(check.refusal, fields=facts)
         yield evolve(check, lets=(), test=substituted(check.test, lets), refusal=refusal)
+
+
+def _added(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _taken(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one - other
+
+
+def _extreme(function: str, parts: list[Interval]) -> Interval:
+    """Return the bounds of a minimum or maximum."""
+    leasts, mosts = [each.least for each in parts], [each.most for each in parts]
+    if function == "min":
+        known = [each for each in mosts if each is not None]
+        return Interval(_whole(min, leasts), min(known, default=None))
+    known = [each for each in leasts if each is not None]
+    return Interval(max(known, default=None), _whole(max, mosts))
+
+
+def _whole(choose: Callable[..., int], values: list[int | None]) -> int | None:
+    """Return the minimum or maximum of constants; None if one is unknown."""
+    known = [each for each in values if each is not None]
+    return choose(known) if len(known) == len(values) else None
+
+
+def _joined(intervals: Iterable[Interval]) -> Interval:
+    first, *others = intervals
+    for each in others:
+        first = first.joined(each)
+    return first

@@ -1,4 +1,4 @@
-"""Stage 3, analyze: what a listing can be sorted and filtered by."""
+"""Stage 3, analyze: the order and the filters of listings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from opslifecycle_codegen.source.words import Expr
 
 #: Kinds of types whose values Python can sort.
 _SORTABLE = frozenset({"bool", "int", "float", "str", "name", "id", "unknown"})
-#: Kinds of types whose values can be looked up: they have a hash.
+#: Kinds of types whose values are hashable.
 _HASHABLE = _SORTABLE | {"enum", "record", "union", "variant"}
 
 
 def check_order(order: Iterable[tuple[Expr, Expression]], diagnostics: Diagnostics) -> None:
-    """Report expressions that no listing can be sorted by."""
+    """Report an order whose values cannot be sorted."""
     for expr, tree in order:
         if tree.type.kind in _SORTABLE:
             continue
@@ -28,7 +28,7 @@ def check_order(order: Iterable[tuple[Expr, Expression]], diagnostics: Diagnosti
 
 
 def check_filter(expr: Expr, type: Type, diagnostics: Diagnostics) -> None:
-    """Report an expression that no listing can be filtered by."""
+    """Report a filter whose values cannot be looked up."""
     if type.required.kind not in _HASHABLE:
         message = f"a listing cannot be filtered by {type}"
         diagnostics.add(expr.mark, "wrong-type", message)

@@ -1,13 +1,12 @@
-"""Stage 3, analyze: what becomes of what older versions have stored.
+"""Stage 3, analyze: migrations of data that older versions have stored.
 
-A migration edits parts by their names: a closed set, a value, a variant or a union, or `fields` (of
-a record) and `registry`. It names things as its own version does: what a later one renames is
-renamed there. `types` renames classes, which no data names.
+A migration edits parts by name: a closed set, a value, a variant or a union, or `fields` (of a
+record) and `registry`. It uses the names of its own version; a later migration applies its own
+renames. `types` renames classes, which stored data does not contain.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
@@ -22,16 +21,14 @@ from opslifecycle_codegen.ir.migrations import (
     Migrations,
 )
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, STR, Type
+from opslifecycle_codegen.ir.types import BOOL, INT, STR, Type
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
-_INTEGER = re.compile("-?[0-9]{1,19}")
-
 
 def migrations_of(program: Program, diagnostics: Diagnostics) -> Migrations:
-    """Return the declared migrations, checked against what the machine declares today."""
+    """Return the declared migrations, checked against the current declarations."""
     return _Checker(program, diagnostics).run()
 
 
@@ -95,7 +92,7 @@ class _Checker:
         return [*declared, *self._sets, *self._arguments]
 
     def _names(self, part: str) -> Iterable[str]:
-        """Return what a part has today."""
+        """Return the current names of a part."""
         symbols = self._symbols
         if part == TYPES:
             return symbols.type_names()
@@ -117,7 +114,7 @@ class _Checker:
     def _check_names(
         self, version: int, declared: property_model.Migration, every: Migrations
     ) -> None:
-        """What is renamed to is there, and what is renamed or removed is not."""
+        """Report renames to missing names, and renames or removals of existing names."""
         known = [*self._parts(), TYPES]
         for part, edits in declared.renames.items():
             if part not in known:
@@ -138,7 +135,7 @@ class _Checker:
                     self._diagnostics.add(name.mark, "name-collision", message)
 
     def _added(self, part: Text, name: Text, node: Node) -> JsonScalar:
-        """Return the JSON value of a field that older data has not."""
+        """Return the JSON value of a field that older data lacks."""
         type = self._fields(part).get(name)
         if type is None:
             hint = nearest(name, self._fields(part))
@@ -148,10 +145,8 @@ class _Checker:
             inner = type.required
             if inner == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text == "true"
-            if inner.kind == "int" and node.plain and _INTEGER.fullmatch(node.text):
-                least, most = inner.range
-                if least <= int(node.text) <= most:
-                    return int(node.text)
+            if inner == INT and node.plain and node.text.isdecimal():
+                return int(node.text)
             if inner == STR:
                 return node.text
             if inner.kind == "enum" and node.text in self._symbols.enums[inner.name].members:

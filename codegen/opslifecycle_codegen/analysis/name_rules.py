@@ -1,4 +1,4 @@
-"""Stage 3, analyze: what may be called what. Reserved words, and names that two things have."""
+"""Stage 3, analyze: reserved words and duplicate names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import attrs
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.reserved_words import RESERVED
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import public_methods
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import snake
@@ -17,7 +18,7 @@ from opslifecycle_codegen.source.words import Name, Text
 
 
 def check_names(machine: model.Machine, diagnostics: Diagnostics) -> None:
-    """Report reserved words, and names that two things have."""
+    """Report reserved words and duplicate names."""
     rules = _Names(machine, diagnostics)
     rules.reserved()
     rules.types()
@@ -27,7 +28,7 @@ def check_names(machine: model.Machine, diagnostics: Diagnostics) -> None:
 
 
 def check_create(machine: model.Machine, params: dict[str, Type], diagnostics: Diagnostics) -> None:
-    """Report methods of `create` that leave out what every new record needs."""
+    """Report methods of `create` that omit a required parameter."""
     for method, words in machine.create.methods.items():
         for param in words:
             if param not in machine.create.params:
@@ -47,7 +48,7 @@ class _Names:
         self._diagnostics = diagnostics
 
     def reserved(self) -> None:
-        """No name is a word that generated code needs where it stands."""
+        """Report names that generated code reserves at their position."""
         for where, names in self._positions():
             words, reason = RESERVED[where]
             for name in names:
@@ -80,11 +81,10 @@ class _Names:
             yield "the key of a barrier", machine.barrier.key
 
     def _types(self) -> list[Text]:
-        """Return every type that the machine names itself."""
+        """Return every type name that the machine declares."""
         machine = self._machine
         types: list[Text] = [
             *machine.ids,
-            *machine.types,
             *machine.enums,
             *machine.values,
             *(name for value in machine.values.values() for name in value.variants),
@@ -99,13 +99,13 @@ class _Names:
         return types
 
     def _given_names(self) -> list[Text]:
-        """Return the names that the machine gives to classes which every machine has."""
+        """Return the declared names of classes that every machine has."""
         given = self._machine.names
         keys = (field.name for field in attrs.fields(model.Names) if field.name != "mark")
         return [name for key in keys if given and (name := getattr(given, key)) is not None]
 
     def types(self) -> None:
-        """Every class has a name of its own, also those that are named after the entity."""
+        """Report classes with one name, including those named after the entity."""
         machine = self._machine
         made = public_names(machine)
         given = machine.names
@@ -115,10 +115,11 @@ class _Names:
             for key in (*keys, "effect", "record", "authority")
         ]
         generated.append(Text(made.reads, machine.entity.mark))
+        if machine.effects or feeds_transitions(machine):
+            generated.append((given and given.action) or Text(made.action, machine.entity.mark))
         if machine.effects:
-            action = (given and given.action) or Text(made.action, machine.entity.mark)
             messages = (made.outbox_message, made.dead_letter)
-            generated += [action, *(Text(each, machine.entity.mark) for each in messages)]
+            generated += [Text(each, machine.entity.mark) for each in messages]
         declared = self._types()
         self._no_collisions([*generated, *declared], "type")
         values = [*machine.values]
@@ -132,7 +133,7 @@ class _Names:
                 self._diagnostics.add(name.mark, "name-collision", message, hint)
 
     def methods(self) -> None:
-        """Every public method has a name of its own, and so has every command of the authority."""
+        """Report public methods with one name, and commands of the authority with one name."""
         machine = self._machine
         public = list(public_methods(machine))
         self._no_collisions(public, "method")
@@ -142,7 +143,7 @@ class _Names:
         self._no_collisions([*machine.actions, *others], "command of the authority")
 
     def lets(self) -> None:
-        """A `let` hides no parameter of a command that its guard is asked of."""
+        """Report a `let` that hides a parameter of a command with its guard."""
         machine = self._machine
         commands: list[tuple[dict[Name, object], list[Name]]] = [
             ({**machine.create.params}, [*machine.global_guards, *machine.create.guards])
@@ -169,7 +170,7 @@ class _Names:
                 self._diagnostics.add(name.mark, "name-collision", message, hint)
 
     def others(self) -> None:
-        """Invariants and steps are functions of one module; `terminal` is a property already."""
+        """Report duplicate names of invariants and step properties; `terminal` is built in."""
         machine = self._machine
         self._no_collisions(
             [*machine.invariants, *machine.transition_invariants], "invariant and each step"

@@ -1,4 +1,4 @@
-"""Stage 3, analyze: guards that decide nothing, and steps that get in each other's way."""
+"""Stage 3, analyze: guards without effect, and conflicting steps of an end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opslifecycle_codegen.ir.program import Check, Command, GuardAnalysis, Progr
 
 
 def analyze_guards(program: Program, diagnostics: Diagnostics) -> GuardAnalysis:
-    """Report dead guards and overlapping steps; return how much could be decided."""
+    """Report guards without effect and conflicting steps; return how much was decided."""
     overlaps = _Overlaps(program, diagnostics)
     overlaps.run()
     return GuardAnalysis(overlaps.decided, tuple(overlaps.undecided))
@@ -66,9 +66,9 @@ class _Overlaps:
                 yield command
 
     def _tried(self, command: Command, before: Sequence[Check], check: Check) -> tuple[bool, bool]:
-        """Return whether a guard ever refuses and ever passes, behind some others.
+        """Return whether a guard can reject and can pass, after some other guards.
 
-        What cannot be decided may do both, so that nothing is taken as proved.
+        An undecided guard counts as both, so that it proves nothing.
         """
         domains = Domains(self._program.symbols, {f"{self._machine.entity}.status": self._statuses})
         try:
@@ -79,14 +79,14 @@ class _Overlaps:
         reached = [c for c in cases if all(domains.holds(each.test, c) for each in before)]
         results = {domains.holds(check.test, case) for case in reached}
         if domains.opaque and len(results) == 2:
-            # It depends on something that was not tried, so nothing is proved either way.
+            # It depends on an independent test, so neither result is proved.
             self.undecided.append(f"{check.guard} in {command.name}")
         else:
             self.decided += 1
         return False in results, True in results
 
     def _by_numbers(self, command: Command, guard: str) -> tuple[bool, bool]:
-        """Return the same, as far as the numbers that are compared decide it."""
+        """Return the same by intervals of the compared numbers."""
         state = self._states.fresh(live=is_live(command, self._program))
         for check, before in self._states.before(command.guards, state):
             if check.guard == guard and before.reached:
@@ -95,7 +95,7 @@ class _Overlaps:
         return True, True
 
     def _steps(self) -> None:
-        """Steps of an end that set one field, where both may happen."""
+        """Report steps of an end that set one field and can both apply."""
         steps = self._program.on_terminal
         for place, step in enumerate(steps):
             own = {notation(update.target) for update in step.updates}

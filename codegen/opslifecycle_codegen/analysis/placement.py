@@ -1,8 +1,8 @@
-"""Stage 3, analyze: features put where they belong, before anything is checked or compiled.
+"""Stage 3, analyze: place features, before commands are analysed (ADR 0018).
 
-A machine says that it has a watch, a barrier, a feed, a retention; what follows for its fields and
-its commands is placed here, and what follows for every end in `ends`. So there is no wrong place
-for them, every later stage sees one form, and what a user writes cannot contradict them.
+A machine declares that it has a watch, a barrier, a feed, a retention. This module places the
+resulting fields, guards and effects in its commands; `ends` places those of terminal actions.
+Users cannot put them in a wrong place, and every later stage reads one form.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
+from opslifecycle_codegen.analysis.transitions import placed_fields
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.source import model
@@ -20,12 +21,12 @@ EVICT_RECORDS, EVICT_ENTRIES = "records", "entries"
 
 
 def placed(machine: model.Machine, diagnostics: Diagnostics) -> model.Machine:
-    """Return the machine with its features placed, and report what stands in their way."""
+    """Return the machine with its features placed; report declarations that conflict with them."""
     return _Placement(machine, diagnostics).run()
 
 
 def declared_updates(machine: model.Machine) -> Iterator[Text]:
-    """Yield the targets of every update that a machine declares."""
+    """Yield the targets of all declared updates."""
     yield from machine.create.update
     for action in machine.actions.values():
         yield from action.update
@@ -44,6 +45,7 @@ class _Placement:
         self._entity = str(machine.entity)
 
     def run(self) -> model.Machine:
+        self._noted = placed_fields(self._machine, self._diagnostics)
         self._refuse_built_in_effects()
         self._refuse_tests_of_legality()
         self._refuse_updates_of_the_feed()
@@ -102,6 +104,7 @@ class _Placement:
             return
         owned = {f"{self._entity}.sequence"}
         owned |= {f"registry.{name}" for name in counters(self._machine.feed)}
+        owned |= {f"{self._entity}.{name}" for name in self._noted}
         for target in declared_updates(self._machine):
             if target in owned:
                 message = f"{target} belongs to the feed: the compiler updates it"
@@ -151,7 +154,7 @@ class _Placement:
         elif declared.type != type or declared.initial is not None:
             message = "sequence belongs to the feed: its type is `int | None`, with no value"
             self._diagnostics.add(declared.mark, "owned-field", message)
-        return fields
+        return {**fields, **self._noted}
 
     def _registry(self) -> dict[Name, model.RegistryField]:
         feed, fields = self._machine.feed, dict(self._machine.registry)
@@ -171,12 +174,12 @@ class _Placement:
 
 
 def effect_names(names: Sequence[str], mark: Location) -> list[Name]:
-    """Return the effects that a feature has at its place."""
+    """Return the effects of a feature."""
     return [Name(name, mark) for name in names]
 
 
 def counters(feed: model.Feed) -> dict[str, str]:
-    """Return the fields of the registry that a feed has, each with its summary."""
+    """Return the registry fields of a feed, each with its summary."""
     return {
         str(feed.counter): "The last sequence number that was assigned.",
         "watermark": "The sequence number of the last feed entry.",
@@ -185,5 +188,5 @@ def counters(feed: model.Feed) -> dict[str, str]:
 
 
 def _without_legality(checks: Sequence[Name]) -> list[Name]:
-    """Return the checks without what was refused, so that one mistake is reported once."""
+    """Return the checks without rejected ones, so that an error is reported once."""
     return [check for check in checks if check != LEGAL_STATUS]

@@ -1,9 +1,9 @@
-"""Every number that a machine keeps or shows is in its range, or the command is rejected.
+"""Ranges of numbers: every stored or returned number is in its range, or the command is rejected.
 
-Where the guards and updates of a command prove it, nothing is added. Where they do not, the
-compiler places a guard behind the command's own ones, which rejects with `OutOfRangeError`. What
-cannot be rejected (the updates of an end, of a bulk command or of recovery; what views show) has
-to be proved, and so has everything of which nothing but a mistake can come.
+Where the guards and updates of a command prove it, nothing is added. Elsewhere the compiler
+places a guard after the command's own ones, which rejects with `OutOfRangeError`. A number that no
+command could reject (in the updates of an end, of a bulk command or of recovery; in views) must be
+proved to be in range, and a command that would always be rejected is an error.
 """
 
 from __future__ import annotations
@@ -21,25 +21,27 @@ from opslifecycle_codegen.analysis.counters import (
     live_counters,
     small_steps,
 )
-from opslifecycle_codegen.analysis.interval import ANYTHING, Interval
-from opslifecycle_codegen.analysis.intervals import State, inlined, substituted
-from opslifecycle_codegen.analysis.stored_numbers import Made, divisors_in, numbers_in
+from opslifecycle_codegen.analysis.intervals import Interval, State, inlined, substituted
+from opslifecycle_codegen.analysis.stored_numbers import Made, numbers_in
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS, OUT_OF_RANGE, RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, Program
-from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX, Type
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program
+from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
+from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX
 
-#: What a field in small steps can come to: far enough from the end for a whole command.
+_RANGE = Interval(0, INT_MAX)
+#: The maximum of a field in small steps: a whole command cannot leave the range from there.
 _SMALL = Interval(0, INT_MAX - 1_000 * STEP_MAX)
+_TIME = Interval(0, TIME_END)
 _FLOAT_MAX = sys.float_info.max
 
 
 @frozen
 class Guard:
-    """A guard that a command needs: what has to be in range, and how."""
+    """A guard that a command needs: the number, and the tests of its range."""
 
     made: Made
     test: Expression
@@ -48,7 +50,7 @@ class Guard:
 
 @frozen
 class Ranges:
-    """The guards that the numbers of a program need, by the command that they belong to."""
+    """The guards that a program's numbers need, by command."""
 
     create: list[Guard] = field(factory=list)
     rollback: list[Guard] = field(factory=list)
@@ -56,18 +58,22 @@ class Ranges:
 
 
 class States:
-    """What is known at the places of a program's commands."""
+    """The facts at the points of a program's commands."""
 
     def __init__(self, program: Program) -> None:
         self._small = small_steps(program)
         self._live = live_counters(program)
         self._times = list(_times(program))
+        #: Nothing else is called so in a machine that reads the time.
+        self._now = NOW if tells_time(program) else None
 
     def _limits(self, name: str) -> Interval:
-        return _SMALL if name in self._small else ANYTHING
+        if name == self._now:
+            return _TIME
+        return _SMALL if name in self._small else _RANGE
 
     def fresh(self, *, live: bool = False) -> State:
-        """Return what is known at the beginning of a command, about a live record or another."""
+        """Return the facts at the beginning of a command, on a live record or another."""
         state = State(self._limits)
         for earlier, later in self._times:
             state = state.assuming(nodes.Compare(BOOL, (earlier, later), ("<=",)))
@@ -78,14 +84,14 @@ class States:
         return state
 
     def before(self, checks: Iterable[Check], state: State) -> Iterator[tuple[Check, State]]:
-        """Iterate over checks with what is known before each."""
+        """Yield checks with the facts before each."""
         for check in inlined(checks):
             yield check, state
             state = state.assuming(check.test)
 
 
 def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:
-    """Pairs of a record's times of which the first is never later: the clock never falls."""
+    """Yield pairs of a record's times in order: the clock never goes backwards."""
     stamped: dict[str, list[Expression]] = {}
     record = nodes.Name(ENTITY, nodes.Root.RECORD, str(program.machine.entity))
     for name, declared in program.machine.fields.items():
@@ -101,7 +107,7 @@ def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:
 
 
 def find_ranges(program: Program, diagnostics: Diagnostics) -> Ranges:
-    """Return the guards that a program needs; report what is out of range and cannot be guarded."""
+    """Return the guards that a program needs; report numbers that cannot be guarded."""
     return _Finder(program, diagnostics).run()
 
 
@@ -112,11 +118,6 @@ class _Finder:
         self._diagnostics = diagnostics
         self._states = States(program)
         self._found = Ranges()
-        #: The types of an error's fields, by its class.
-        self._facts = {
-            str(each.class_): list(program.error_fields[str(name)].values())
-            for name, each in program.machine.errors.items()
-        }
 
     def run(self) -> Ranges:
         program = self._program
@@ -145,10 +146,11 @@ class _Finder:
             wanted = self._symbols.entity_fields[name]
             for made in numbers_in(tree, wanted, f"{entity}.{name}", self._symbols):
                 state = self._kept(made, tree.mark, state, {}, self._found.create)
-        self._updated(create, state, self._found.create)
+        state, _ = self._updated(create, state, self._found.create)
+        self._followed(create.steps, state)
 
     def _command(self, command: Command, guards: list[Guard] | None) -> None:
-        """Check a command; what it needs goes to the guards, unless it cannot be rejected."""
+        """Check a command; add the guards that it needs if it can be rejected."""
         live = is_live(command, self._program)
         state = self._checked(command, self._states.fresh(live=live))
         state, values = self._updated(command, state, guards)
@@ -158,38 +160,28 @@ class _Finder:
                 state = self._kept(made, command.outcome.mark, state, values, guards)
         if command.to in self._symbols.status_groups["terminal"]:
             self._end(state)
+        else:
+            self._followed(command.steps, state)
 
     def _checked(self, command: Command, state: State) -> State:
-        """Return what is known behind the checks of a command."""
-        lets: dict[str, Expression] = {}
-        given = self._states.before(command.guards, state)
-        for declared, (check, before) in zip(command.guards, given, strict=True):
-            for name, tree in declared.lets:
-                self._divides(substituted(tree, lets), before)
-                lets[name] = substituted(tree, lets)
-            self._divides(check.test, before)
+        """Return the facts after the checks of a command."""
+        for check, before in self._states.before(command.guards, state):
             state = before.assuming(check.test)
             refused = before.assuming(negation(check.test))
             if refused.reached:
-                self._refused(check, refused)
+                for tree in check.refusal.fields:
+                    self._shows(tree, f"a field of {check.error}", refused)
         return state
-
-    def _refused(self, check: Check, state: State) -> None:
-        """Check the facts of an error against the types that it declares."""
-        types = self._facts.get(check.error, [])
-        for place, tree in enumerate(check.refusal.fields):
-            wanted = types[place] if place < len(types) else tree.type
-            self._shows(tree, f"a field of {check.error}", state, wanted)
 
     def _updated(
         self, command: Command, state: State, guards: list[Guard] | None
     ) -> tuple[State, dict[str, Expression]]:
-        """What is known behind the updates of a command, and the new values by their targets."""
+        """Return the facts after the updates of a command, and the new values by target."""
         lets: dict[str, Expression] = {}
         for check in command.guards:
             lets |= {name: substituted(tree, lets) for name, tree in check.lets}
         values = dict(lets)
-        for each in command.updates:
+        for each in (*command.updates, *command.notes):
             value = substituted(each.value, lets)
             place = notation(each.target)
             for made in numbers_in(value, each.target.type, place, self._symbols):
@@ -199,10 +191,12 @@ class _Finder:
         return state, values
 
     def _end(self, state: State) -> None:
-        """Check what every end does, after an action that leads to one."""
-        for step in self._program.on_terminal:
-            if step.test is not None:
-                self._divides(step.test, state)
+        """Check the steps of every end after a terminal action."""
+        self._followed(self._program.on_terminal, state)
+
+    def _followed(self, steps: Sequence[EndStep], state: State) -> None:
+        """Check steps, which nothing rejects."""
+        for step in steps:
             reached = state if step.test is None else state.assuming(step.test)
             if not reached.reached:
                 continue
@@ -215,7 +209,6 @@ class _Finder:
     def _bulk(self, bulk: Bulk) -> None:
         state = self._states.fresh()
         if bulk.unless is not None:
-            self._divides(bulk.unless, state)
             state = state.assuming(negation(bulk.unless))
         self._without_rejection(bulk.updates, state)
         state = self._states.fresh(live=True)
@@ -237,11 +230,11 @@ class _Finder:
         self, made: Made, mark: Location | None, state: State, values: Mapping[str, Expression],
         guards: list[Guard] | None,
     ) -> State:  # fmt: skip
-        """Have a number in range, by proof or by a guard; return what is known then."""
+        """Ensure that a number is in range, by proof or by a guard; return the facts after it."""
         place = reduce(State.assuming, made.tests, state)
         if not place.reached:
             return state
-        tests = _needed(made, place)
+        tests = _needed(made.value, place)
         if not tests:
             return state
         if guards is None or all(not place.assuming(test).reached for test in tests):
@@ -257,7 +250,7 @@ class _Finder:
 
     def _proved(self, made: Made, mark: Location | None, state: State) -> None:
         place = reduce(State.assuming, made.tests, state)
-        if place.reached and _needed(made, place):
+        if place.reached and _needed(made.value, place):
             self._report(made, mark, place)
 
     def _report(self, made: Made, mark: Location | None, state: State) -> None:
@@ -266,18 +259,13 @@ class _Finder:
             message = f"{made.place} may be infinite or NaN here, and nothing rejects that"
             self._diagnostics.add(mark, "out-of-range", message, "test it in a guard before")
             return
-        bounds, text = state.bounds(made.value), notation(made.value)
-        if made.wanted is None:
-            how = "is always" if bounds == Interval(0, 0) else "may be"
-            hint = f"test {text} != 0 before it"
-            self._diagnostics.add(mark, "out-of-range", f"{made.place} {how} 0 here", hint)
-            return
-        least, most = _range(made)
-        low = bounds.least is None or bounds.least < least
-        where = f"below {least}" if low else f"above {most}"
-        fix = f"max({text}, {least})" if low else f"min({text}, {most})"
-        gone = bounds.most is not None and bounds.most < least
-        gone = gone or (bounds.least is not None and bounds.least > most)
+        bounds = state.bounds(made.value)
+        low = bounds.least is None or bounds.least < 0
+        where = "below 0" if low else f"above {INT_MAX}"
+        text = notation(made.value)
+        fix = f"max({text}, 0)" if low else f"min({text}, {INT_MAX})"
+        gone = bounds.most is not None and bounds.most < 0
+        gone = gone or (bounds.least is not None and bounds.least > INT_MAX)
         how = "is always" if gone else "may be"
         why = "" if gone else ", and nothing rejects that"
         message = f"{made.place} {how} {where} here{why}"
@@ -286,16 +274,9 @@ class _Finder:
 
     # What is shown ------------------------------------------------------------------------------
 
-    def _shows(
-        self, tree: Expression, place: str, state: State, wanted: Type | None = None
-    ) -> None:
-        """Check the numbers of a value that no command could reject."""
-        for made in numbers_in(tree, wanted or tree.type, place, self._symbols):
-            self._proved(made, made.value.mark or tree.mark, state)
-
-    def _divides(self, tree: Expression, state: State) -> None:
-        """Check the divisors of an expression whose result is not kept."""
-        for made in divisors_in(tree):
+    def _shows(self, tree: Expression, place: str, state: State) -> None:
+        """Check the numbers of a value in a view, which no command can reject."""
+        for made in numbers_in(tree, tree.type, place, self._symbols):
             self._proved(made, made.value.mark or tree.mark, state)
 
     def _shown(self) -> None:
@@ -304,13 +285,9 @@ class _Finder:
         for view, fields in (("snapshot", program.views.snapshot), ("entry", program.views.entry)):
             trees += [(f"{view}.{info.name}", tree) for info, tree in fields]
         trees += [(f"registry.{name}", tree) for name, tree in program.registry_initial.items()]
-        rules = (*program.classifiers, *program.invariants, *program.transition_invariants)
-        trees += [(rule.name, rule.tree) for rule in rules]
-        trees += [("the order of a listing", tree) for tree in program.views.order]
-        trees += [(f"the filter {name}", tree) for name, _, tree in program.views.filters]
+        trees += [(rule.name, rule.tree) for rule in program.classifiers]
         trees += [(f"{name}.{of}", tree) for (name, of), tree in program.always.items()]
         if program.recovery is not None:
-            trees.append(("persist_if", program.recovery.persist_if))
             trees += [(f"registry.{n}", tree) for n, tree in program.recovery.fields.items()]
         if program.retention is not None:
             trees.append(("max_entries", program.retention.max_entries))
@@ -319,22 +296,11 @@ class _Finder:
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
-    return (
-        state.after(target, value)
-        if target.type.required.kind == "int"
-        else state.forgetting(target)
-    )
+    return state.after(target, value) if target.type.required == INT else state.forgetting(target)
 
 
-def _range(made: Made) -> tuple[int, int]:
-    """Return the least and the greatest integer that a number may be."""
-    wanted = made.wanted
-    return wanted.range if wanted is not None and wanted.kind == "int" else made.value.type.range
-
-
-def _needed(made: Made, state: State) -> tuple[Expression, ...]:
-    """Return the tests that a number needs to be in range at a place that is reached."""
-    value = made.value
+def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
+    """Return the tests that keep a number in range at a reachable point."""
     if value.type.required == FLOAT:
         most, zero = nodes.Literal(FLOAT, _FLOAT_MAX), nodes.Literal(FLOAT, 0.0)
         least = nodes.Arithmetic(FLOAT, "-", zero, most)
@@ -343,19 +309,15 @@ def _needed(made: Made, state: State) -> tuple[Expression, ...]:
             nodes.Compare(BOOL, (value, most), ("<=",)),
         )
     bounds, tests = state.bounds(value), []
-    if made.wanted is None:
-        is_zero = nodes.Compare(BOOL, (value, nodes.number(0)), ("==",))
-        return (negation(is_zero),) if state.assuming(is_zero).reached else ()
-    low, high = _range(made)
-    if bounds.least is None or bounds.least < low:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(low)), (">=",)))
-    if bounds.most is None or bounds.most > high:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(high)), ("<=",)))
+    if bounds.least is None or bounds.least < 0:
+        tests.append(nodes.Compare(BOOL, (value, nodes.number(0)), (">=",)))
+    if bounds.most is None or bounds.most > INT_MAX:
+        tests.append(nodes.Compare(BOOL, (value, nodes.number(INT_MAX)), ("<=",)))
     return tuple(tests)
 
 
 def with_guards(program: Program, found: Ranges) -> Program:
-    """Return the program with the guards that its numbers need, each behind a command's own."""
+    """Return the program with its range guards, after each command's own guards."""
     rollback = program.rollback
     return evolve(
         program,
@@ -368,7 +330,7 @@ def with_guards(program: Program, found: Ranges) -> Program:
 
 
 def _guarded(command: Command, needed: Sequence[Guard], title: str) -> Command:
-    """Return a command with guards, under names that no machine file can give one."""
+    """Return a command with guards whose names no machine can declare."""
     checks: list[Check] = []
     for guard in needed:
         name = f"{RANGE_GUARD}{guard.made.place} in {title}"
@@ -389,5 +351,5 @@ def _guarded(command: Command, needed: Sequence[Guard], title: str) -> Command:
 
 
 def _needs_more(check: Check, command: Command) -> bool:
-    """Return whether a check needs a parameter, or what another check makes sure of that does."""
+    """Return whether a check depends on a parameter, directly or through another check."""
     return bool(command.depends_on) or check.reads(Root.PARAMETER)

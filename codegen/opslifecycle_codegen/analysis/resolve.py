@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
-from opslifecycle_codegen.analysis.refined import refined_types
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
+from opslifecycle_codegen.analysis.transitions import ACTION, field_name
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir.feeds import feeds_transitions
+from opslifecycle_codegen.ir.messages import action_words
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import (
     EnumInfo,
     MemberInfo,
@@ -33,12 +36,12 @@ from opslifecycle_codegen.source.parser import is_name
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, TypeName
 
-#: What newcomers write, with the notation of the language.
+#: Type names of other languages, with the notation of this one.
 _USUAL_NAMES = {
     "integer": "int", "count": "int", "number": "int or float", "long": "int", "double": "float",
     "string": "str", "text": "str", "boolean": "bool", "none": "X | None",
 }  # fmt: skip
-_INTEGER = re.compile("0|-?[1-9][0-9]{0,18}")
+_COUNT = re.compile("0|[1-9][0-9]{0,17}")
 _ACTION_PROPERTIES = {
     "label": PropertyInfo(STR, "What messages call it."),
     "from_statuses": PropertyInfo(STATUSES, "The statuses it is legal from."),
@@ -47,7 +50,7 @@ _ACTION_PROPERTIES = {
 
 
 class Resolver:
-    """Looks up types and statuses by name, and reports those that there are not."""
+    """Resolves types and statuses by name, and reports unknown ones."""
 
     def __init__(self, machine: model.Machine, diagnostics: Diagnostics) -> None:
         self._machine = machine
@@ -55,13 +58,12 @@ class Resolver:
         self._symbols = Symbols()
 
     def run(self) -> Symbols:
-        """Return the symbols of the machine, as far as its declarations make sense."""
+        """Return the symbols of the machine's valid declarations."""
         symbols, machine = self._symbols, self._machine
         entity = pascal(machine.entity)
         names = machine.names
         symbols.status_enum = (names and names.status) or f"{entity}Status"
         symbols.ids = {name: declared.summary for name, declared in machine.ids.items()}
-        symbols.refined = refined_types(machine.types, self._diagnostics)
         self._declare_enum_names()
         resolve_values(self._machine, symbols, self.type_of, self._diagnostics)
         self._enums()
@@ -71,7 +73,7 @@ class Resolver:
         return symbols
 
     def type_of(self, text: TypeExpr) -> Type:
-        """The type that a text names; UNKNOWN, with the mistake reported, if there is none."""
+        """Return the named type; UNKNOWN, with an error reported, if there is none."""
         word = text.strip()
         required, bar, rest = word.partition("|")
         if bar and rest.strip() == "None":
@@ -95,6 +97,16 @@ class Resolver:
             self._symbols.enums[name] = EnumInfo(name, declared.summary, {})
         status = self._symbols.status_enum
         self._symbols.enums[status] = EnumInfo(status, "", {})
+        if self._notes_actions():
+            action = public_names(self._machine).action
+            members = {n: MemberInfo(n, text) for n, text in action_words(self._machine).items()}
+            summary = f"The actions of one {self._machine.entity.replace('_', ' ')}."
+            self._symbols.enums[action] = EnumInfo(action, summary, members)
+
+    def _notes_actions(self) -> bool:
+        """Return whether records keep the action of their last transition."""
+        noted = field_name(ACTION) in self._machine.fields
+        return feeds_transitions(self._machine) and noted
 
     def _enums(self) -> None:
         for name, declared in self._machine.enums.items():
@@ -158,14 +170,12 @@ class Resolver:
         return values
 
     def _literal(self, node: Node, type: Type) -> PropertyValue:
-        """Return the value of a property; what is wrong is reported, and anything is returned."""
+        """Return the value of a property; after a reported error, an arbitrary one."""
         if isinstance(node, Scalar):
             if type == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text == "true"
-            if type.kind == "int" and node.plain and _INTEGER.fullmatch(node.text):
-                least, most = type.range
-                if least <= int(node.text) <= most:
-                    return int(node.text)
+            if type == INT and node.plain and _COUNT.fullmatch(node.text):
+                return int(node.text)
             if type == STR or (type == NAME and is_name(node.text)):
                 return node.text
             if type.kind == "enum":
@@ -212,7 +222,7 @@ class Resolver:
             groups[group] = self.statuses(words)
 
     def statuses(self, words: tuple[Text, ...] | list[Name]) -> tuple[str, ...]:
-        """The statuses that words name, groups spelled out, in the order of the declaration."""
+        """Return the statuses that words name, with groups expanded, in declared order."""
         known = self._symbols.enums[self._symbols.status_enum].members
         declared = self._machine.statuses.members
         found: set[str] = set()
@@ -269,8 +279,7 @@ class Resolver:
         if outcome is None:
             symbols.entity_fields["terminal_outcome"] = optional(symbols.status_type)
         for name, setting in machine.settings.items():
-            symbols.registry_fields[str(name)] = type = self.type_of(setting.type)
-            self._default_of(name, setting, type)
+            symbols.registry_fields[str(name)] = self.type_of(setting.type)
         for name, registry_field in machine.registry.items():
             if name in symbols.registry_fields:
                 message = f"{name} is a setting already"
@@ -278,16 +287,6 @@ class Resolver:
             symbols.registry_fields[str(name)] = self.type_of(registry_field.type)
         self._require_feature_fields()
         self._require_identifiers()
-
-    def _default_of(self, name: Name, setting: model.Setting, type: Type) -> None:
-        """Report a default that the setting does not take itself."""
-        if setting.default is None or type.required.kind != "int":
-            return
-        least, most = type.required.range
-        least = max(least, setting.at_least)
-        if not least <= setting.default <= most:
-            message = f"the default of {name} is {setting.default}, not from {least} to {most}"
-            self._diagnostics.add(setting.mark, "out-of-range", message)
 
     def _require_identifiers(self) -> None:
         machine = self._machine
@@ -329,7 +328,7 @@ class Resolver:
 
 
 def action_label(name: str, action: model.Action) -> str:
-    """Return what messages call an action: its label, else its first method, else its name."""
+    """Return the label of an action in messages: declared, else its first method, else its name."""
     return str(action.label or (action.methods[0] if action.methods else name))
 
 

@@ -1,4 +1,4 @@
-"""Stage 3, analyze, first half: value types, unions, and classes of the program's own."""
+"""Stage 3, analyze, first half: value types, unions, and classes of the user's program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def resolve_values(
     type_of: Callable[[TypeExpr], Type],
     diagnostics: Diagnostics,
 ) -> None:
-    """Put the machine's values into the symbols, and report what makes no sense."""
+    """Add the machine's values to the symbols; report errors in them."""
     _Values(machine, symbols, type_of, diagnostics).run()
 
 
@@ -54,7 +54,7 @@ class _Values:
                 self._record(name, declared)
 
     def _foreign(self, name: TypeName, path: Text, declared: type_model.Value) -> None:
-        """A class of the program's own; the machine knows its name and nothing else."""
+        """Resolve a class of the user's program, of which the machine has only the name."""
         module, _, last = path.rpartition(".")
         parts = module.split(".")
         if last != name or not all(each.isidentifier() for each in parts):

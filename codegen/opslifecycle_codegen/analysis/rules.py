@@ -1,4 +1,4 @@
-"""Stage 3, analyze: what must hold of the machine as a whole."""
+"""Stage 3, analyze: rules about the machine as a whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.scenario_rules import check_slices
 from opslifecycle_codegen.analysis.stamps import check_stamps
+from opslifecycle_codegen.analysis.times import check_times
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.program import Program
@@ -19,12 +20,13 @@ from opslifecycle_codegen.source.words import Declared, Expr, Text, TypeExpr, Ty
 def check(
     program: Program, resolver: Resolver, commands: Commands, diagnostics: Diagnostics
 ) -> None:
-    """Report what is unreachable, unused, endless or named twice."""
+    """Report unreachable statuses, unused declarations, endless cycles and missing methods."""
     rules = _Rules(program, resolver, commands, diagnostics)
     rules.statuses()
     rules.deferred()
     check_slices(program, diagnostics)
     check_stamps(program.machine, program.symbols, diagnostics)
+    check_times(program, diagnostics)
     rules.methods()
     rules.rejections()
     rules.unused()
@@ -44,11 +46,11 @@ class _Rules:
         self._diagnostics = found
 
     def _add(self, name: Text, rule: str, message: str, hint: str = "") -> None:
-        """Report what is found of a name."""
+        """Report a finding about a name."""
         self._diagnostics.add(name.mark, rule, message, hint, of=str(name))
 
     def statuses(self) -> None:
-        """Every real status can be reached, and an end can be reached from each."""
+        """Report statuses that are unreachable, or from which no final status is reachable."""
         machine, groups = self._machine, self._program.symbols.status_groups
         real = [*groups["live"], *groups["terminal"]]
         edges = {
@@ -85,7 +87,7 @@ class _Rules:
                     self._diagnostics.add(name.mark, "dead-idempotence", message)
 
     def deferred(self) -> None:
-        """A write is deferred only where a crash may lose it, and only where there is a store."""
+        """Report `deferred` on commands that a crash must not lose, or without a store."""
         terminal = self._program.symbols.status_groups["terminal"]
         hint = "remove `deferred`: the action is then durable when its call returns"
         for name, action in self._machine.actions.items():
@@ -102,7 +104,7 @@ class _Rules:
             self._add(name, "deferred-write", message, hint)
 
     def methods(self) -> None:
-        """Every action can be asked for."""
+        """Report actions without a method."""
         machine = self._machine
         done = {str(each.do) for each in machine.bulk.values()}
         for name, action in machine.actions.items():
@@ -116,7 +118,7 @@ class _Rules:
                 self._diagnostics.add(method.mark, "unknown-name", message, hint)
 
     def rejections(self) -> None:
-        """What a rejection says names its own facts only."""
+        """Report messages of rejections that name unknown fields."""
         for name, rejection in self._machine.errors.items():
             try:
                 fields = [field for _, field, _, _ in string.Formatter().parse(rejection.message)]
@@ -132,7 +134,7 @@ class _Rules:
                     self._diagnostics.add(rejection.message.mark, "unknown-name", message, hint)
 
     def unused(self) -> None:
-        """Whatever is declared is used, or waived with a reason."""
+        """Report unused declarations."""
         machine = self._machine
         for name in machine.guards:
             if name not in self._commands.guards.used:
@@ -159,12 +161,12 @@ class _Rules:
                     message = f"{field_name} of {type_name} names an unknown guard"
                     self._diagnostics.add(field.checked_by.mark, "unknown-guard", message, hint)
         mentioned = self._mentions()
-        for declared in (*machine.ids, *machine.types, *machine.values):
+        for declared in (*machine.ids, *machine.values):
             if declared not in mentioned:
                 self._add(declared, "unused-type", f"nothing uses {declared}")
 
     def _mentions(self) -> set[str]:
-        """Return every word in the machine's expressions and types."""
+        """Return all words in the machine's expressions and types."""
         words: set[str] = set()
 
         def walk(value: object) -> None:
@@ -172,7 +174,7 @@ class _Rules:
                 words.update(re.findall(r"\w+", value))
             elif isinstance(value, dict):
                 for key, each in value.items():
-                    # The key of a declaration names it; that alone is no use of it.
+                    # The key of a declaration is not a use.
                     walk(each)
                     if isinstance(key, Expr):
                         walk(key)
@@ -190,7 +192,7 @@ class _Rules:
         return words
 
     def cycles(self) -> None:
-        """No value needs itself, and no closed set is typed by itself."""
+        """Report values that contain themselves, and closed sets typed by themselves."""
         symbols = self._program.symbols
         edges: set[tuple[str, str]] = set()
         for record in symbols.records.values():

@@ -1,4 +1,4 @@
-"""What a scenario may say: things that the machine has, and sizes that can be searched."""
+"""Stage 3, analyze: rules about scenarios: known names, and searchable sizes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Name, Text
 
 ENTITIES_MAX = 5
-#: What a scenario can leave out beside methods: what ends a wait or a process.
+#: Events that a scenario can exclude besides methods: the end of a wait or of the process.
 DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING = "drop_watch", "drop_barrier", "crash", "discard"
 HAPPENINGS = (DROP_WATCH, DROP_BARRIER, CRASH, CRASH_DISCARDING)
 
 
 def check_slices(program: Program, diagnostics: Diagnostics) -> None:
-    """Report what the scenarios of a machine name that there is not."""
+    """Report unknown names in scenarios."""
     machine = program.machine
     for each in machine.scenarios.values():
         if not 1 <= each.entities <= ENTITIES_MAX or not 1 <= each.keys <= ENTITIES_MAX:
@@ -39,7 +39,7 @@ def check_slices(program: Program, diagnostics: Diagnostics) -> None:
 def _check_settings(
     settings: Mapping[Name, Node], machine: Machine, diagnostics: Diagnostics
 ) -> None:
-    """Each is a number that the registry would take as it is, or null."""
+    """Report settings that are neither valid numbers nor null."""
     floors = {str(name): setting.at_least for name, setting in machine.settings.items()}
     for name, node in settings.items():
         text = node.text if isinstance(node, Scalar) else ""
@@ -51,7 +51,7 @@ def _check_settings(
 
 
 def methods(program: Program) -> list[str]:
-    """Return every method that changes something or waits."""
+    """Return every method that changes a registry or waits."""
     machine = program.machine
     found = [*machine.create.methods, *machine.bulk]
     found += [method for action in machine.actions.values() for method in action.methods]

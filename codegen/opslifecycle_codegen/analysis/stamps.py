@@ -1,4 +1,4 @@
-"""Stage 3, analyze: fields that the clock sets. What stamps them, their types, nothing else."""
+"""Stage 3, analyze: rules about fields that the clock stamps."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from opslifecycle_codegen.source.words import Name
 
 
 def check_stamps(machine: model.Machine, symbols: Symbols, diagnostics: Diagnostics) -> None:
-    """Report stamped fields that no clock could set, or that something else sets as well."""
+    """Report stamped fields with a wrong type or with another initial value or update."""
     for name, field in machine.fields.items():
         if field.stamped is not None:
             _check_field(name, field, machine, symbols, diagnostics)
-    # Recovered times go on from the latest stamp of all: another value would shift the clock.
+    # A recovered clock continues from the latest stamp: another value would shift it.
     stamped = {f"{machine.entity}.{name}" for name, f in machine.fields.items() if f.stamped}
     for target in declared_updates(machine):
         if target in stamped:

@@ -1,4 +1,4 @@
-"""Stage 3, analyze: findings that the machine says are meant."""
+"""Stage 3, analyze: waivers of findings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from opslifecycle_codegen.source import model
 
 
 def waive(machine: model.Machine, diagnostics: Diagnostics) -> None:
-    """Take back the findings that are waived, and report waivers that waive nothing."""
+    """Remove waived findings, and report waivers without a finding."""
     for waiver in machine.waivers:
         if waiver.rule not in WAIVABLE:
             hint = nearest(waiver.rule, WAIVABLE)

@@ -1,7 +1,7 @@
-"""Zones: what is known of integers, as bounds of the difference of any two of them.
+"""Zones: facts about integers as bounds of the differences of any two.
 
 A zone is a difference-bound matrix (Miné, "A new numerical abstract domain based on
-difference-bound matrices", 2001). Zero stands in it as a variable, so that `x - 0 <= 9` bounds x.
+difference-bound matrices", 2001). It includes zero as a variable, so that `x - 0 <= 9` bounds x.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from attrs import Factory, frozen
 
 #: The variable that is always 0.
 ZERO = ""
-#: How many summands of one sign a sum may have for its bounds to use differences.
+#: The maximum number of summands of one sign in a sum whose bounds use differences.
 _SUMMANDS_MAX = 4
 
 
@@ -32,7 +32,7 @@ class Sum:
         return Sum(left, self.constant + factor * other.constant)
 
     def summands(self, sign: int) -> list[str]:
-        """Return the variables that are added, or subtracted, each as often as it is."""
+        """Return the added, or subtracted, variables, each with its multiplicity."""
         return [n for n, factor in self.terms.items() for _ in range(max(0, sign * factor))]
 
 
@@ -43,19 +43,19 @@ class Zone:
     bounds: Mapping[tuple[str, str], int] = Factory(dict)
 
     def variables(self) -> Iterator[str]:
-        """Iterate over the variables that something is known of."""
+        """Yield the variables with known bounds."""
         return iter(dict.fromkeys(name for pair in self.bounds for name in pair))
 
     def knows(self, name: str) -> bool:
-        """Return whether anything is known of a variable."""
+        """Return whether a variable has a known bound."""
         return any(name in pair for pair in self.bounds)
 
     def difference_max(self, one: str, other: str) -> int | None:
-        """Return the greatest value of `one - other`; None if there is no bound."""
+        """Return the maximum of `one - other`; None if unbounded."""
         return 0 if one == other else self.bounds.get((one, other))
 
     def with_bound(self, one: str, other: str, most: int) -> Zone | None:
-        """Return the zone in which also `one - other <= most`; None if no integers are left."""
+        """Return the zone with the bound `one - other <= most`; None if it is empty."""
         if one == other:
             return self if most >= 0 else None
         known = self.difference_max(one, other)
@@ -77,19 +77,19 @@ class Zone:
         return Zone(bounds)
 
     def without(self, names: Iterable[str]) -> Zone:
-        """Return the zone that knows nothing of some variables."""
+        """Return the zone without the bounds of some variables."""
         gone = set(names)
         return Zone({pair: most for pair, most in self.bounds.items() if not gone & {*pair}})
 
     def shifted(self, name: str, by: int) -> Zone:
-        """Return the zone after a variable has grown by a constant."""
+        """Return the zone after a variable has increased by a constant."""
         bounds = {}
         for (one, other), most in self.bounds.items():
             bounds[one, other] = most + by * ((one == name) - (other == name))
         return Zone(bounds)
 
     def most(self, total: Sum) -> int | None:
-        """Return the greatest value of a linear expression; None if there is no bound."""
+        """Return the maximum of a linear expression; None if unbounded."""
         added, taken = total.summands(1), total.summands(-1)
         size = max(len(added), len(taken))
         added += [ZERO] * (size - len(added))
@@ -100,7 +100,7 @@ class Zone:
         return min(reached) + total.constant if reached else None
 
     def least(self, total: Sum) -> int | None:
-        """Return the smallest value of a linear expression; None if there is no bound."""
+        """Return the minimum of a linear expression; None if unbounded."""
         most = self.most(Sum().plus(total, -1))
         return None if most is None else -most
 

@@ -1,12 +1,12 @@
-"""The table in `pyproject.toml` that says what is generated where."""
+"""The configuration in `pyproject.toml`: the machines, and the folders of their outputs."""
 
 from __future__ import annotations
 
 import keyword
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from attrs import frozen
 
@@ -25,12 +25,12 @@ _EXAMPLE = (
 
 
 class InvalidConfigError(Exception):
-    """A configuration that cannot be used; the text says where and what to do."""
+    """An invalid configuration; the message has the place and the fix."""
 
 
 @frozen
 class MachineConfig:
-    """One machine: where it is declared and where its files go, relative to the project."""
+    """The configuration of one machine: its source and its outputs, relative to the project."""
 
     source: PurePosixPath
     package: PurePosixPath
@@ -39,12 +39,12 @@ class MachineConfig:
     tests: PurePosixPath | None
     docs: PurePosixPath | None
     line_length: int
-    #: A folder of templates of the project's own, and where what they print goes.
+    #: The folder of the project's own templates, and the folder of their output.
     templates: PurePosixPath | None = None
     output: PurePosixPath | None = None
 
     def outputs(self) -> list[PurePosixPath]:
-        """Return the folders that generated files stand in."""
+        """Return the folders that contain generated files."""
         return [
             folder
             for folder in (self.package, self.tests, self.docs, self.output)
@@ -53,7 +53,7 @@ class MachineConfig:
 
 
 def load_config(pyproject: Path) -> list[MachineConfig]:
-    """The machines of a project; raises InvalidConfigError if there are none or it is wrong."""
+    """Return the machines of a project; raises InvalidConfigError for errors or if it has none."""
     text = _text(pyproject)
     place = _Place(pyproject, text)
     try:
@@ -61,7 +61,7 @@ def load_config(pyproject: Path) -> list[MachineConfig]:
     except RecursionError:
         raise place.error("tables and lists are nested too deeply; flatten them") from None
     except ValueError as error:
-        # Not TOML, or a number of more digits than Python reads.
+        # Invalid TOML, or an integer with more digits than Python parses.
         raise place.error(str(error)) from None
     tool = data.get("tool", {})
     table = tool.get("opslifecycle-codegen", {}) if isinstance(tool, dict) else {}
@@ -103,14 +103,14 @@ def _text(pyproject: Path) -> str:
 
 @frozen
 class _Place:
-    """Where in the configuration a mistake is: in the whole of it, or in one of its machines."""
+    """The place of an error in the configuration: the whole table, or the table of one machine."""
 
     pyproject: Path
     text: str
     number: int | None = None
 
     def error(self, message: str, key: str = "") -> InvalidConfigError:
-        """Return the mistake, with its line, where the table is written as the example is."""
+        """Return the error, with its line if the table is written in the documented form."""
         line = self._line(key)
         at = "" if line is None else f":{line}"
         return InvalidConfigError(f"{self.pyproject}{at}: {message}")
@@ -132,7 +132,7 @@ class _Place:
         return None if at is None else at + 1
 
 
-def _machine(place: _Place, table: Any, line_length: int) -> MachineConfig:
+def _machine(place: _Place, table: object, line_length: int) -> MachineConfig:
     where = f"[[{_TABLE}.machine]]"
     if not isinstance(table, dict):
         raise place.error(f"{where} is not a table; {_EXAMPLE}")
@@ -164,20 +164,20 @@ def _machine(place: _Place, table: Any, line_length: int) -> MachineConfig:
     )
 
 
-def _path(place: _Place, key: str, value: Any) -> PurePosixPath:
+def _path(place: _Place, key: str, value: object) -> PurePosixPath:
     path = PurePosixPath(value) if isinstance(value, str) and value else None
     if path is None or path.is_absolute() or not path.parts or ".." in path.parts:
         message = f"{key} is a path inside the project, with slashes; got {value!r}"
         raise place.error(message, key)
     wrong = next((c for c in str(path) if c in _NOT_IN_PATHS or not c.isprintable()), None)
     if wrong is not None:
-        # Windows has no such files, and the path stands in a comment of every generated file.
+        # Windows has no such file names, and each generated file has the path in a comment.
         message = f"{key} is a path inside the project without {wrong!r}; got {value!r}"
         raise place.error(message, key)
     return path
 
 
-def _module(place: _Place, value: Any, default: str) -> str:
+def _module(place: _Place, value: object, default: str) -> str:
     """Return the dotted name under which the package is imported."""
     name, key = (default, "package") if value is None else (value, "module")
     words = name.split(".") if isinstance(name, str) else [""]
@@ -190,7 +190,7 @@ def _module(place: _Place, value: Any, default: str) -> str:
     return str(name)
 
 
-def _known(place: _Place, where: str, table: dict[str, Any], keys: list[str]) -> None:
+def _known(place: _Place, where: str, table: Iterable[str], keys: list[str]) -> None:
     for key in table:
         if key not in keys:
             raise place.error(f"{where} has no {key!r}; {nearest(key, keys)}", key)

@@ -1,4 +1,4 @@
-"""Findings with a place, collected so that one run reports all of them."""
+"""Findings with their locations, collected so that one run reports all of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from attrs import field, frozen
 
 from opslifecycle_codegen.base.rule_catalogue import RULES
 
-#: How many mistakes one file is searched for.
+#: The number of findings after which analysis of a file stops.
 _FINDINGS_MAX = 500
 
 
 @frozen(order=True)
 class Location:
-    """A place in a source file; line and column count from 1."""
+    """A location in a source file; line and column count from 1."""
 
     path: str
     line: int
@@ -25,19 +25,19 @@ class Location:
         return f"{self.path}:{self.line}:{self.column}"
 
     def shifted(self, columns: int) -> Location:
-        """Return the place so many columns further on the same line."""
+        """Return the location some columns further on the same line."""
         return Location(self.path, self.line, self.column + columns)
 
 
 @frozen(order=True)
 class Finding:
-    """One mistake: where it is, what it is, which rule it breaks, and what to do."""
+    """One error in a machine: its location, the rule, the message and a hint with the fix."""
 
     mark: Location
     message: str
     rule: str
     hint: str = ""
-    #: What it is about, by the name that a waiver would give.
+    #: The subject, by the name that a waiver uses.
     of: str = ""
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Finding:
 
 
 class InvalidMachineError(Exception):
-    """A machine with mistakes; `findings` has them all, in the order of the file."""
+    """A machine with errors; `findings` has all of them, in the order of the file."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = sorted(set(findings))
@@ -55,14 +55,14 @@ class InvalidMachineError(Exception):
 
 @frozen
 class Diagnostics:
-    """What has been found so far."""
+    """The findings so far."""
 
     findings: list[Finding] = field(factory=list)
 
     def add(self, mark: Location, rule: str, message: str, hint: str = "", of: str = "") -> None:
-        """Report a mistake and go on; `of` is what it is about, if it may be waived.
+        """Add a finding; `of` names its subject if it may be waived.
 
-        Raises InvalidMachineError where so much is wrong that going on helps nobody.
+        Raises InvalidMachineError at the maximum number of findings.
         """
         assert rule in RULES, rule
         self.findings.append(Finding(mark, message, rule, hint, of))
@@ -70,13 +70,13 @@ class Diagnostics:
             raise InvalidMachineError(self.findings)
 
     def stop_if_any(self) -> None:
-        """Raise InvalidMachineError if anything was found."""
+        """Raise InvalidMachineError if there are findings."""
         if self.findings:
             raise InvalidMachineError(self.findings)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the known word closest to `name`, or all of them if none is close."""
+    """Return a hint with the known word closest to `name`, or with all of them if none is close."""
     words = list(known)
     close = difflib.get_close_matches(name, words, n=1)
     if close:

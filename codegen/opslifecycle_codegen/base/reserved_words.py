@@ -1,17 +1,17 @@
-"""The words that a machine cannot use, by where they would stand. The reference prints this table.
+"""Reserved words, by the position that they are reserved in. The reference prints this table.
 
-Every other word is free: what generated code calls its own begins with an underscore, or is written
-differently where it meets a declared word (ADR 0017).
+Every other word is free: private names of generated code begin with an underscore, or change their
+spelling if a machine declares the same word (ADR 0017).
 """
 
 from __future__ import annotations
 
 import keyword
 
-#: No declared name is a word of Python's grammar; `self` is the first parameter of every method.
+#: Keywords of Python cannot be names; `self` is the first parameter of every method.
 ANYWHERE = frozenset({*keyword.kwlist, "self"})
 
-#: What generated modules import from the standard library, or define, in capital letters.
+#: Names in capital letters that generated modules import from the standard library, or define.
 TYPES = frozenset(
     {
         "Any", "AssertionError", "BaseException", "Callable", "ClassVar", "Hashable",
@@ -21,7 +21,7 @@ TYPES = frozenset(
     }
 )  # fmt: skip
 
-#: Words by position, and why.
+#: Words by position, each with the reason.
 RESERVED: dict[str, tuple[frozenset[str], str]] = {
     "a type": (TYPES, "generated modules import or define it"),
     "the entity": (

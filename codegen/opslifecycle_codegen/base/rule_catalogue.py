@@ -1,7 +1,7 @@
-"""The rules of the compiler: what each means, and which can be waived.
+"""The rules of the compiler: the meaning of each, and whether it can be waived.
 
-A waivable finding is a judgement, not a contradiction. A machine waives it under `waivers`, with
-the name of what it is about and the reason.
+A waivable rule finds probable mistakes, not contradictions. A machine waives a finding under
+`waivers`, with the name of its subject and the reason.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ RULES = {
     "missing-parameter": "A method of `create` leaves out what every new record needs.",
     "field-order": "A field without a default follows one with a default.",
     "empty-set": "A closed set has no members.",
-    "empty-range": "A type with limits has no value.",
     "cycle": "A value contains itself, so none could be constructed.",
     "wrong-type": "An expression has the wrong type.",
     "may-be-none": "An attribute of a value that may be None is read; test it for None first.",

@@ -1,12 +1,12 @@
-"""The commands of the command line: name, options and function of each."""
+"""The commands of the command line, each with its name, options and function."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypeAlias, TypedDict
 
 from attrs import frozen
 
@@ -23,6 +23,22 @@ OK, DRIFT, MISTAKE, BREAK = 0, 1, 2, 3
 Options = argparse.Namespace
 
 
+class Settings(TypedDict, total=False):
+    """The settings of an option, in the terms of `argparse`."""
+
+    metavar: str
+    help: str
+    nargs: str
+    type: type[Path]
+    action: str
+    choices: Sequence[str]
+    default: str
+
+
+#: The names and the settings of an option.
+Option: TypeAlias = tuple[tuple[str, ...], Settings]
+
+
 @frozen
 class Command:
     """One command of the command line."""
@@ -30,11 +46,11 @@ class Command:
     name: str
     help: str
     run: Callable[[Options], int]
-    options: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = ()
+    options: tuple[Option, ...] = ()
 
 
 def generate(options: Options) -> int:
-    """Write every file that differs from what its machine says, remove what none claims."""
+    """Write every file that is out of date, and remove generated files of no machine."""
     return _generate(options.project)
 
 
@@ -56,7 +72,7 @@ def _generate(project: Path) -> int:
 
 
 def check(options: Options) -> int:
-    """Compare every file with what its machine says; writes nothing."""
+    """Compare every file with the output of its machine; writes nothing."""
     compiled = compile_all(options.project)
     files = _files(compiled)
     stale = write.stale(options.project, files)
@@ -81,7 +97,7 @@ def check(options: Options) -> int:
 
 
 def watch(options: Options) -> int:
-    """Generate again whenever a machine or the configuration changes, until interrupted."""
+    """Generate each time a machine or the configuration changes, until interrupted."""
     seen: dict[Path, int] = {}
     try:
         while True:
@@ -115,7 +131,7 @@ def _times(project: Path) -> dict[Path, int]:
 
 
 def explain(options: Options) -> int:
-    """Describe a machine: as a whole, or one status."""
+    """Print the description of a machine or of one status."""
     from opslifecycle_codegen.cli.explain import explained, explained_status
 
     for each in _chosen(options):
@@ -134,7 +150,7 @@ def explain(options: Options) -> int:
 
 
 def diagram(options: Options) -> int:
-    """Print a machine's picture as Mermaid, or draw it with Graphviz."""
+    """Print a machine's diagram as Mermaid text, or draw it with Graphviz."""
     from opslifecycle_codegen.emit.diagram import draw, mermaid
 
     chosen = _chosen(options)
@@ -150,7 +166,7 @@ def diagram(options: Options) -> int:
 
 
 def verify(options: Options) -> int:
-    """Search every state of a machine's scenarios for one in which a property is false."""
+    """Search all states of a machine's scenarios for a violated property."""
     from opslifecycle_codegen.cli import verify as verifying
 
     return DRIFT if verifying.verify(_chosen(options), options) else OK
@@ -168,7 +184,7 @@ def export(options: Options) -> int:
 
 
 def diff(options: Options) -> int:
-    """Print the changes between two machines, and what each breaks."""
+    """Print the changes between two versions of a machine, and whom each breaks."""
     from opslifecycle_codegen.cli.versions import machine_at, report
     from opslifecycle_codegen.compat.versions import compared
 
@@ -189,7 +205,7 @@ def schema(options: Options) -> int:
 
 
 def format_machines(options: Options) -> int:
-    """Lay machine files out evenly; nothing that they say changes."""
+    """Format machine files; their content stays the same."""
     from opslifecycle_codegen.source.format import format_yaml
 
     late: list[PurePosixPath] = []
@@ -208,7 +224,7 @@ def format_machines(options: Options) -> int:
 
 
 def init(options: Options) -> int:
-    """Begin a machine: a small one with comments, its configuration and its first test."""
+    """Write a new project: a small machine with comments, its configuration and a first test."""
     from opslifecycle_codegen.cli.scaffold import begin
 
     for path in begin(options.project, options.name):
@@ -227,7 +243,7 @@ def _report_changes(compiled: list[Compiled]) -> None:
 
 
 def _chosen(options: Options) -> list[Compiled]:
-    """Return the machine that is named, or all of them."""
+    """Return the named machine, or all machines."""
     compiled = compile_all(options.project)
     if options.machine is None:
         return compiled
@@ -240,7 +256,7 @@ def _chosen(options: Options) -> list[Compiled]:
     return chosen
 
 
-_MACHINE = (
+_MACHINE: Option = (
     ("--machine",),
     {"metavar": "NAME", "help": "only this machine (default: all of the project)"},
 )

@@ -1,4 +1,4 @@
-"""A machine in words: what is allowed where, and what each action needs and does."""
+"""Describe a machine: the legal actions by status, and each action's guards and updates."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from opslifecycle_codegen.emit.texts import line
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Member
+from opslifecycle_codegen.ir.feeds import CREATE, fed_commands
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check, Command, Program
 
 
 def explained(program: Program) -> str:
-    """Return the whole machine."""
+    """Return the description of the whole machine."""
     machine = program.machine
     lines = [
         f"{machine.machine}, version {machine.version}: {line(machine.summary)}",
@@ -21,9 +22,6 @@ def explained(program: Program) -> str:
     ]
     for status in _statuses(program):
         lines += _status_lines(program, status)
-    refined = program.symbols.refined
-    if refined:
-        lines += ["", "Types", *(f"  {name}: {type.described}" for name, type in refined.items())]
     lines += ["", "Actions"]
     for command in (program.create, *program.actions):
         lines += _command_lines(program, command)
@@ -41,7 +39,7 @@ def explained(program: Program) -> str:
 
 
 def explained_status(program: Program, status: str) -> str:
-    """Return one status: what is allowed in it, and what each other action is refused with."""
+    """Describe one status: its legal actions, and the error of each other action."""
     lines = _status_lines(program, status)
     for action in program.actions:
         if status in action.from_statuses:
@@ -96,13 +94,16 @@ def _command_lines(program: Program, command: Command) -> list[str]:
     own = [effect for effect in command.effects if effect not in BUILT_IN_EFFECTS]
     if own:
         lines.append(f"    effects {', '.join(own)}")
+    name = CREATE if command is program.create else command.name
+    if name in fed_commands(program.machine):
+        lines.append("    enters the feed")
     if command.deferred:
         lines.append("    deferred: written within one second; a crash may lose it")
     return lines
 
 
 def _outcome(outcome: Expression) -> str:
-    """Return an outcome; of the status itself only the word."""
+    """Return an outcome in the machine's notation; a status alone is its word."""
     return outcome.word if isinstance(outcome, Member) else notation(outcome)
 
 
@@ -113,7 +114,7 @@ def _need(check: Check) -> str:
 
 
 def _of_status(action: Command) -> Iterator[str]:
-    """Return the error of the test of the status."""
+    """Return the error of the built-in test of the status."""
     return (check.error for check in action.guards if check.guard == LEGAL_STATUS)
 
 

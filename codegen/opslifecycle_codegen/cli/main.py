@@ -1,4 +1,4 @@
-"""The command line: `opslifecycle-codegen`. Each command is a function of its options."""
+"""The command line `opslifecycle-codegen`. Each command is a function of its options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from opslifecycle_codegen.compat.lock import InvalidLockError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0: done. 1: something is out of date. 2: an error in the input. 3: a breaking change.
+    0: success. 1: a file is out of date, or a property is violated. 2: invalid input. 3: a breaking
+    change.
     """
     options = parser().parse_args(arguments)
     try:

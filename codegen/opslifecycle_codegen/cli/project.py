@@ -1,4 +1,4 @@
-"""The machines of a project, compiled: what every command begins with. Writes nothing."""
+"""Compile the machines of a project, the first step of every command. Writes nothing."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from opslifecycle_codegen.source.reader import read
 
 @frozen
 class Compiled:
-    """One machine, compiled: its program, its files, and what changed since its lock."""
+    """A compiled machine: its program, its output files, and the changes since its lock."""
 
     config: MachineConfig
     program: Program
     files: dict[PurePosixPath, str]
     changes: list[Change]
-    #: The digests of files without our marker as they were generated last, by their paths.
+    #: Digests of generated files that have no marker, by path, as of the last run.
     owned: dict[PurePosixPath, str]
 
 
 def program_of(source: bytes, path: str) -> Program:
-    """The program of one machine file; raises InvalidMachineError with every mistake in it."""
+    """Return the program of a machine file; raises InvalidMachineError with all its errors."""
     diagnostics = Diagnostics()
     return analyze(parse(read(source, path), diagnostics), diagnostics)
 
 
 def compile_all(project: Path) -> list[Compiled]:
-    """Every machine of a project; raises InvalidMachineError with the mistakes of all of them."""
+    """Compile every machine of a project; raises InvalidMachineError with all errors in them."""
     compiled, findings = [], []
     for config in load_config(project / "pyproject.toml"):
         try:
@@ -102,7 +102,7 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
 
 
 def _refuse_moved_lock(project: Path, config: MachineConfig, machine: str) -> None:
-    """Raise InvalidConfigError if the lock of a machine without one stands somewhere else."""
+    """Raise InvalidConfigError if a machine has no lock, and its lock is in another folder."""
     for path in write.own_files(project):
         if not path.name.endswith(lock.SUFFIX):
             continue
@@ -127,7 +127,7 @@ def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]
 
 
 def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, str]]:
-    """Return the breaking changes that no migration answers for, each with what to do."""
+    """Return the breaking changes that no migration covers, each with the fix."""
     version = program.machine.version
     steps = program.migrations.steps
     if version <= old["version"] or not any(step.version > old["version"] for step in steps):
@@ -138,7 +138,7 @@ def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, s
         return [(change, hint) for change in compare.changes(old, new) if change.breaking]
     hint = f"say so in the migration to version {version}: renames, removes, adds or refuses"
     left = compare.changes(applied(program.migrations, old, new), new)
-    # What breaks source alone is accepted with the migration's reason.
+    # A migration's reason accepts changes that break source code alone.
     return [
         (change, hint)
         for change in left

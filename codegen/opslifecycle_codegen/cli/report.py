@@ -1,4 +1,4 @@
-"""How findings and changes are told: as text for people, as JSON, or as annotations for GitHub."""
+"""Print findings and changes: as text, as JSON, or as annotations for GitHub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMATS = ("text", "json", "github")
 def report_findings(
     findings: Sequence[Finding], root: Path, style: str, out: TextIO | None = None
 ) -> None:
-    """Print findings, all in one format; `root` is the folder that their paths start from."""
+    """Print findings in one format; their paths are relative to `root`."""
     out = out or sys.stderr
     if style == "json":
         print(json.dumps([_data(each) for each in findings], indent=2), file=sys.stdout)
@@ -41,7 +41,7 @@ def _data(finding: Finding) -> dict[str, str | int]:
 
 
 def _annotation(finding: Finding) -> str:
-    """Return a workflow command; what it gives a meaning to is escaped as it asks."""
+    """Return a workflow command of GitHub, with its special characters escaped."""
     mark, hint = finding.mark, f" ({finding.hint})" if finding.hint else ""
     message = f"{finding.message}{hint}"
     for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
@@ -52,13 +52,13 @@ def _annotation(finding: Finding) -> str:
 
 
 def _text(finding: Finding, line_of: Callable[[str, int], str]) -> str:
-    """Return the finding, the line it is in, and a caret under its place."""
+    """Return the finding, its source line, and a caret under its location."""
     mark = finding.mark
     parts = [f"{mark}: error: {finding.message} [{finding.rule}]"]
     line = line_of(mark.path, mark.line)
     if line.strip():
         margin = " " * len(str(mark.line))
-        # Tabs stay tabs, so that the caret stands under its place however wide they are shown.
+        # Tabs are kept, so that the caret is aligned for any tab width.
         before = "".join(c if c == "\t" else " " for c in line[: mark.column - 1])
         parts += [f"  {mark.line} | {line}", f"  {margin} | {before}^"]
     if finding.hint:
@@ -67,7 +67,7 @@ def _text(finding: Finding, line_of: Callable[[str, int], str]) -> str:
 
 
 def _lines(root: Path) -> Callable[[str, int], str]:
-    """Gives a line of a file, without its end; empty if there is none."""
+    """Return a line of a file without its line ending; empty if the file has no such line."""
     files: dict[str, list[str]] = {}
 
     def line_of(path: str, line: int) -> str:

@@ -1,4 +1,4 @@
-"""The beginning of a machine: a small one that generates and passes its tests at once."""
+"""The project that `init` writes: a small machine whose generated tests pass."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _TABLE = "tool.opslifecycle-codegen"
 
 
 def begin(project: Path, name: str) -> list[PurePosixPath]:
-    """Write a machine, its test and its configuration; return what was written.
+    """Write a machine, its test and its configuration; return the paths.
 
-    Raises InvalidConfigError if something of it is there already, and then writes nothing.
+    Raises InvalidConfigError, and writes nothing, if one of the files exists already.
     """
     if not is_name(name):
         raise InvalidConfigError(f"{name!r} is no name for a machine; use snake_case: order_line")
@@ -50,7 +50,7 @@ def begin(project: Path, name: str) -> list[PurePosixPath]:
 
 
 def _configured(project: Path, fresh: str, name: str) -> str:
-    """Return the configuration with a table for the machine, added to what is there."""
+    """Return the existing configuration with a table for the machine added."""
     path = project / "pyproject.toml"
     if not path.exists():
         return fresh

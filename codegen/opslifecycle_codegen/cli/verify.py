@@ -1,4 +1,4 @@
-"""The commands `verify` and `export`: search scenarios, ask SPIN, print for other tools."""
+"""The commands `verify` and `export`: search scenarios, compare with SPIN, export models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
 from opslifecycle_codegen.modelcheck.search import Found, Search
 from opslifecycle_codegen.modelcheck.symbolic import spin
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
-from opslifecycle_codegen.modelcheck.symbolic.promela import UncoveredError, promela
-from opslifecycle_codegen.modelcheck.symbolic.relation import relation
+from opslifecycle_codegen.modelcheck.symbolic.promela import promela
+from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 from opslifecycle_codegen.modelcheck.symbolic.solver import SKIPPED
 from opslifecycle_codegen.modelcheck.symbolic.tla import tla
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
@@ -26,7 +26,7 @@ _LANGUAGES = {"promela": promela, "tla": tla}
 
 
 def verify(machines: Sequence[Compiled], options: argparse.Namespace) -> list[str]:
-    """Search the scenarios of machines; print the results, and return and print the faults."""
+    """Search the scenarios of machines; print results and violations, return the violations."""
     wrong = [text for each in machines for text in _verified(each, options)]
     for text in wrong:
         print(text)
@@ -46,8 +46,8 @@ def _verified(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
         found.append(result)
         wrong += verification.wrong(result, source, machine.config.module)
         if options.spin and result.closed:
-            told, mistakes = compared_with_spin(scenario, result, str(source))
-            print(f"  {told}", flush=True)
+            comparison, mistakes = compared_with_spin(scenario, result, str(source))
+            print(f"  {comparison}", flush=True)
             wrong += mistakes
     wrong += [f"{source}: {text}" for text in verification.never(machine.program, found)]
     total = sum(result.states for result in found)
@@ -70,7 +70,7 @@ def _verified(machine: Compiled, options: argparse.Namespace) -> Iterator[str]:
 
 
 def _shown(program: Program, source: str) -> list[str]:
-    """Prove properties for any number of records and print the result; return the faults."""
+    """Prove properties for any number of records; print the result, return the failures."""
     try:
         shown = induction(program)
     except ImportError:
@@ -86,9 +86,9 @@ def _shown(program: Program, source: str) -> list[str]:
 
 
 def compared_with_spin(scenario: Scenario, found: Found, source: str) -> tuple[str, list[str]]:
-    """Have SPIN count the states of a scenario; return a line to print, and the faults.
+    """Count the states of a scenario with SPIN; return a line to print, and the differences.
 
-    SPIN takes no states as one, so where the search did, it is made again without.
+    SPIN does not merge symmetric states. A search that did is repeated without symmetry.
     """
     programs = spin.find()
     if programs is None:
@@ -96,22 +96,24 @@ def compared_with_spin(scenario: Scenario, found: Found, source: str) -> tuple[s
     if found.symmetry.swapped:
         found = Search(scenario, NOTHING_SWAPPED).run()
     try:
-        model = promela(scenario, relation(scenario), source)
-    except UncoveredError as error:
-        return f"SPIN not covered: {error}", []
+        model = relation(scenario)
+    except NotCoveredError as error:
+        return f"SPIN does not cover this: {error}", []
     try:
-        counted = spin.count(model, programs)
+        counted = spin.count(promela(scenario, model, source), programs)
     except spin.SpinError as error:
         return "SPIN failed", [f"{source}: {scenario.name}: SPIN: {error}"]
     if counted.broken is not None:
-        told = f"SPIN {counted.version} finds {counted.broken} broken"
-        return told, [f"{source}: {scenario.name}: {told}, the search does not"]
-    # One state of the model stands for all that are past a bound.
+        comparison = f"SPIN {counted.version} finds {counted.broken} broken"
+        return comparison, [f"{source}: {scenario.name}: {comparison}, the search does not"]
+    # One state of the model represents all states beyond a bound.
     states = counted.states - bool(found.beyond)
-    told = f"SPIN {counted.version} finds {states} states, the search {found.states}"
+    comparison = f"SPIN {counted.version} finds {states} states, the search {found.states}"
     if found.symmetry is NOTHING_SWAPPED:
-        told += " without symmetry"
-    return told, [] if states == found.states else [f"{source}: {scenario.name}: {told}"]
+        comparison += " without symmetry"
+    return comparison, [] if states == found.states else [
+        f"{source}: {scenario.name}: {comparison}"
+    ]
 
 
 def exported(machine: Compiled, name: str, language: str) -> str:
@@ -121,6 +123,7 @@ def exported(machine: Compiled, name: str, language: str) -> str:
         raise InvalidConfigError(f"there is no scenario {name!r}; {nearest(name, list(every))}")
     scenario = every[name]
     try:
-        return _LANGUAGES[language](scenario, relation(scenario), str(machine.config.source))
-    except UncoveredError as error:
-        raise InvalidConfigError(f"{name} cannot be exported to {language}: {error}") from None
+        model = relation(scenario)
+    except NotCoveredError as error:
+        raise InvalidConfigError(f"{name} cannot be exported: {error}") from None
+    return _LANGUAGES[language](scenario, model, str(machine.config.source))

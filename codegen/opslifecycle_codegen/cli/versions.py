@@ -14,9 +14,9 @@ from opslifecycle_codegen.ir.program import Program
 
 
 def machine_at(project: Path, place: str) -> Program:
-    """Return the machine in a file, or in a file of a git revision written as REVISION:PATH.
+    """Return the machine in a file, or in a file of a git revision given as REVISION:PATH.
 
-    Raises InvalidConfigError if there is none, InvalidMachineError for mistakes in it.
+    Raises InvalidConfigError if the file does not exist, InvalidMachineError for errors in it.
     """
     path = project / place
     if path.is_file():
@@ -40,7 +40,7 @@ def machine_at(project: Path, place: str) -> Program:
 
 
 def report(verdict: Verdict, style: str) -> None:
-    """Print the changes, the worst first."""
+    """Print the changes, the most severe first."""
     order = [compare.PERSISTED, compare.SOURCE, compare.BEHAVIOUR, compare.COMPATIBLE]
     ordered = sorted(verdict.changes, key=lambda each: order.index(each[0].kind))
     if style == "json":

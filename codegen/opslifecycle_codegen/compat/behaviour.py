@@ -1,4 +1,4 @@
-"""What a machine does, as facts that two versions of it can be compared by."""
+"""The behaviour of a machine as facts, by which two versions are compared."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from opslifecycle_codegen.compat.compare import Change
-from opslifecycle_codegen.compat.limits import bare, spelled
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
+from opslifecycle_codegen.ir.feeds import COMPLETIONS, fed_commands
 from opslifecycle_codegen.ir.notation import notation, update_notation
 from opslifecycle_codegen.ir.program import Assignment, Command, Program
 
 
 @frozen
 class Fact:
-    """Something that a machine says, and the rules by which its changes are told.
+    """One declaration of a machine, and the rules that report its changes.
 
-    An empty rule stands for a change that another fact tells already.
+    An empty rule means that another fact reports the change.
     """
 
     subject: str
@@ -28,7 +28,7 @@ class Fact:
 
 
 def behaviour_changes(old: Program, new: Program) -> list[Change]:
-    """Return what callers would notice, beside what the locks tell."""
+    """Return the changes that callers notice, except those that the locks show."""
     before = {fact.subject: fact for fact in _facts(old)}
     after = {fact.subject: fact for fact in _facts(new)}
     found = []
@@ -51,11 +51,11 @@ def _facts(program: Program) -> Iterator[Fact]:
     machine = program.machine
     checks = {check.guard: check for command in _guarded(program) for check in command.guards}
     for name, check in checks.items():
-        # The statuses from which an action is legal stand for the test of the status.
+        # The legal statuses of an action represent its test of the status.
         if name and name != LEGAL_STATUS:
             yield Fact(f"the guard {name}", check.condition, "", "", "guard-changed")
     for name, rejection in machine.errors.items():
-        facts = ", ".join(f"{n}: {bare(t)}" for n, t in program.error_fields[name].items())
+        facts = ", ".join(f"{n}: {t}" for n, t in program.error_fields[name].items())
         signature = f"{rejection.class_}({facts})"
         yield Fact(
             f"the rejection {name}", signature, "rejection-added", "rejection-removed",
@@ -70,6 +70,9 @@ def _facts(program: Program) -> Iterator[Fact]:
     for name, setting in machine.settings.items():
         default = str(setting.default)
         yield Fact(f"the default of {name}", default, "", "setting-removed", "default-changed")
+    if machine.feed is not None:
+        fed = ", ".join(sorted(fed_commands(machine))) or COMPLETIONS
+        yield Fact("what enters the feed", fed, "", "", "feed-changed")
     recovery = program.recovery
     if recovery is not None:
         does = "nothing"
@@ -118,32 +121,26 @@ def _updates(updates: tuple[Assignment, ...]) -> str:
 
 
 def _methods(program: Program) -> Iterator[Fact]:
-    """Public methods with their parameters."""
+    """Return the public methods with their parameters."""
     machine = program.machine
     signatures: dict[str, str] = {}
     for method, words in machine.create.methods.items():
         params = program.create.params
-        signatures[str(method)] = ", ".join(f"{w}: {bare(params[str(w)])}" for w in words)
+        signatures[str(method)] = ", ".join(f"{w}: {params[str(w)]}" for w in words)
     for action in program.actions:
         declared = next(a for n, a in machine.actions.items() if n == action.name)
-        parameters = ", ".join(["id", *(f"{n}: {bare(t)}" for n, t in action.params.items())])
+        parameters = ", ".join(["id", *(f"{n}: {t}" for n, t in action.params.items())])
         signatures.update(dict.fromkeys(map(str, declared.methods), parameters))
     for each in program.bulk:
-        parameters = ", ".join(f"{n}: {bare(t)}" for n, t in each.command.params.items())
+        parameters = ", ".join(f"{n}: {t}" for n, t in each.command.params.items())
         signatures[each.command.name] = parameters
     for rule in program.classifiers:
-        parameters = ", ".join(["id", *(f"{n}: {bare(t)}" for n, t in rule.params.items())])
-        signatures[rule.name] = f"{parameters}) -> ({bare(rule.type)}"
+        parameters = ", ".join(["id", *(f"{n}: {t}" for n, t in rule.params.items())])
+        signatures[rule.name] = f"{parameters}) -> ({rule.type}"
     for feature in (machine.rollback, machine.erase, machine.collect, machine.watch,
                     machine.feed, machine.barrier, machine.snapshot, machine.listing):  # fmt: skip
         if feature is not None:
             signatures[str(feature.method)] = ""
-    commands = {"create": program.create, **{each.name: each for each in program.actions}}
-    for name, command in commands.items():
-        for parameter, type in command.params.items():
-            if type.required.limits is not None:
-                subject = f"the limits of {parameter} in {name}"
-                yield Fact(subject, spelled(type), "", "", "limits-changed")
     for name, signature in signatures.items():
         yield Fact(
             f"the method {name}", f"({signature})", "method-added", "method-removed",

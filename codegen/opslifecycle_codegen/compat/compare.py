@@ -1,10 +1,9 @@
-"""What changed between two locks, and whom each change breaks."""
+"""The changes between two locks, and whom each change breaks."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.compat.limits import widens
 from opslifecycle_codegen.compat.lock import Lock
 
 COMPATIBLE = "compatible"
@@ -12,7 +11,7 @@ SOURCE = "breaking-source"
 PERSISTED = "breaking-persisted"
 BEHAVIOUR = "breaking-behaviour"
 
-#: The rules that changes are told by, each with whom such a change breaks.
+#: The rules that report changes, each with whom such a change breaks.
 RULES = {
     "member-added": COMPATIBLE,
     "member-removed": PERSISTED,
@@ -29,7 +28,6 @@ RULES = {
     "field-removed": PERSISTED,
     "field-widened": COMPATIBLE,
     "field-type": PERSISTED,
-    "limits-changed": BEHAVIOUR,
     "view-added": COMPATIBLE,
     "view-removed": SOURCE,
     "view-field-added": COMPATIBLE,
@@ -48,6 +46,7 @@ RULES = {
     "outcome-changed": BEHAVIOUR,
     "durability-changed": BEHAVIOUR,
     "end-changed": BEHAVIOUR,
+    "feed-changed": BEHAVIOUR,
     "guard-changed": BEHAVIOUR,
     "default-changed": BEHAVIOUR,
     "recovery-added": COMPATIBLE,
@@ -68,7 +67,7 @@ RULES = {
 
 @frozen
 class Change:
-    """One difference, by its rule."""
+    """One difference between two versions, with its rule."""
 
     rule: str
     text: str
@@ -79,7 +78,7 @@ class Change:
 
     @property
     def breaking(self) -> bool:
-        """Whether somebody has to act on the change."""
+        """Whether the change breaks stored data or callers."""
         return self.kind != COMPATIBLE
 
     def __str__(self) -> str:
@@ -87,7 +86,7 @@ class Change:
 
 
 def changes(old: Lock, new: Lock) -> list[Change]:
-    """Return the differences between two locks, in the order of what was there before."""
+    """Return the differences between two locks, in the order of the older one."""
     found: list[Change] = []
     for name, members in old["closed_sets"].items():
         found += _closed_set(name, members, new["closed_sets"].get(name))
@@ -113,7 +112,7 @@ def changes(old: Lock, new: Lock) -> list[Change]:
 
 
 def _messages(old: Lock, new: Lock) -> list[Change]:
-    """What changed in what outbox messages say; an argument that is new is just not there."""
+    """Return changes of the arguments of outbox messages; stored ones may lack a new argument."""
     found: list[Change] = []
     for name, members in old["sets"].items():
         found += _closed_set(f"the outbox's {name}", members, new["sets"].get(name, []))
@@ -149,7 +148,7 @@ def _fields(
             message = f"{name} loses the field {field} (removed or renamed)"
             found.append(Change(f"{prefix}field-removed", message))
         elif new[field] != type:
-            widened = widens(type, new[field]) and not prefix
+            widened = new[field] == f"{type} | None" and not prefix
             message = f"{name}.{field} was {type} and is {new[field]}"
             found.append(Change("field-widened" if widened else f"{prefix}field-type", message))
     for field, type in new.items():

@@ -1,4 +1,4 @@
-"""The lock: what is on users' disks, as closed sets, spellings and field types."""
+"""The lock: the closed sets, spellings and field types of data that may be stored."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
-from opslifecycle_codegen.compat.limits import bare, spelled
 from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import optional
+from opslifecycle_codegen.ir.types import Type, optional
 
 FORMAT = 2
-#: How the files of locks end.
+#: The ending of lock file names.
 SUFFIX = ".lock.json"
 
 
-#: A lock as JSON data, of any format that was ever written.
+#: A lock as JSON data, in any format that a release has written.
 Lock = dict[str, Any]
 
 
@@ -29,7 +28,7 @@ def lock_of(program: Program, digest: str) -> Lock:
     """Return the lock of a machine, as JSON data."""
     symbols = program.symbols
     values = {
-        name: {info.name: spelled(info.type) for info in record.fields.values()}
+        name: {info.name: _spelled(info.type) for info in record.fields.values()}
         for name, record in symbols.records.items()
     }
     values.update({name: {"python": module} for name, module in symbols.foreign.items()})
@@ -37,9 +36,9 @@ def lock_of(program: Program, digest: str) -> Lock:
         name: {variant.tag_value: variant.name for variant in union.variants.values()}
         for name, union in symbols.unions.items()
     }
-    views = {"snapshot": {info.name: bare(info.type) for info, _ in program.views.snapshot}}
+    views = {"snapshot": {info.name: _spelled(info.type) for info, _ in program.views.snapshot}}
     if program.views.entry:
-        views["feed_entry"] = {info.name: bare(info.type) for info, _ in program.views.entry}
+        views["feed_entry"] = {info.name: _spelled(info.type) for info, _ in program.views.entry}
     return {
         "format": FORMAT,
         "machine": str(program.machine.machine),
@@ -55,7 +54,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         "messages": {
             "sets": message_sets(program),
             "arguments": {
-                part: {name: spelled(optional(type)) for name, type in types.items()}
+                part: {name: _spelled(optional(type)) for name, type in types.items()}
                 for part, types in message_arguments(program).items()
             },
         },
@@ -63,9 +62,9 @@ def lock_of(program: Program, digest: str) -> Lock:
 
 
 def _stored(program: Program) -> dict[str, dict[str, str]]:
-    """Return the fields that a store keeps of a record and of the registry; none without a store.
+    """Return the stored fields of a record and of the registry; none for a machine without a store.
 
-    What a record can do without, because it begins with something, counts as optional here.
+    A field with an initial value is optional here, because a record can be read without it.
     """
     recovery, machine, symbols = program.recovery, program.machine, program.symbols
     if recovery is None:
@@ -74,12 +73,12 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
     fields = {}
     for name, field in machine.fields.items():
         optional = origins[str(name)] in (Origin.LITERAL, Origin.DERIVED)
-        type = spelled(symbols.entity_fields[name])
+        type = _spelled(symbols.entity_fields[name])
         fields[str(name)] = f"{type} | None" if optional and field.initial else type
     registry = {}
     for name in (*machine.settings, *machine.registry):
         if name not in recovery.fields:
-            # Every one of them has a value to start with.
+            # Every field of the registry has an initial value.
             registry[str(name)] = f"{symbols.registry_fields[name].required} | None"
     return {"fields": fields, "registry": registry}
 
@@ -90,7 +89,7 @@ def dump(lock: Lock) -> str:
 
 
 def load(text: str, path: str) -> Lock:
-    """Return a lock read back; InvalidLockError says what is wrong with it."""
+    """Return the lock in a text; raises InvalidLockError with the reason if it is invalid."""
     try:
         lock = json.loads(text)
     except ValueError as error:
@@ -104,13 +103,13 @@ def load(text: str, path: str) -> Lock:
         raise InvalidLockError(f"{path}: the lock lacks 'terminal_statuses'")
     if not isinstance(lock.get("version"), int):
         raise InvalidLockError(f"{path}: the lock lacks 'version'")
-    # Locks of machines whose messages were not noted yet.
+    # Older locks lack the arguments of messages.
     lock.setdefault("messages", {"sets": {}, "arguments": {}})
     return lock
 
 
 def outputs(lock: Lock, path: str) -> dict[PurePosixPath, str]:
-    """Return what the project's own templates printed last: each file with its digest."""
+    """Return the digests of the files that the project's own templates printed, by path."""
     found = lock.get("outputs", {})
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise InvalidLockError(f"{path}: 'outputs' are no files with their digests")
@@ -119,3 +118,7 @@ def outputs(lock: Lock, path: str) -> dict[PurePosixPath, str]:
         if each.is_absolute() or ".." in each.parts:
             raise InvalidLockError(f"{path}: {str(each)!r} is no file of this project")
     return files
+
+
+def _spelled(type: Type) -> str:
+    return str(type)

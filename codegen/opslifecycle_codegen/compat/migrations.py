@@ -1,4 +1,4 @@
-"""Apply declared migrations to a lock: what they explain no longer differs."""
+"""Apply declared migrations to a lock, so that the changes that they cover no longer differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opslifecycle_codegen.ir.migrations import TYPES, Migration, Migrations
 
 
 def applied(migrations: Migrations, lock: Lock, new: Lock) -> Lock:
-    """Return a lock of an older version after the migrations since: what they explain is as now."""
+    """Return the lock of an older version after all migrations since that version."""
     result: Lock = _copied(lock)
     arguments = result["messages"]["arguments"]
     for step in migrations.steps:
@@ -20,7 +20,7 @@ def applied(migrations: Migrations, lock: Lock, new: Lock) -> Lock:
     for step in migrations.steps:
         if step.version > lock["version"]:
             if step.refuses:
-                # Nothing older is read, so nothing that was stored can break.
+                # Older data is not read, so no stored data can break.
                 return {**_copied(new), "views": result["views"]}
             _apply(migrations, step, result, new)
     return result
@@ -64,7 +64,7 @@ def _rename_variants(
     lock: Lock, union: str, renames: dict[str, str], removes: list[str],
     today: dict[str, str],
 ) -> None:  # fmt: skip
-    """A variant's class is called by its tag, and goes with it."""
+    """Rename the class of a variant with its tag."""
     tags = {}
     for tag, name in lock["unions"][union].items():
         fields = lock["values"].pop(name, {})
@@ -76,7 +76,7 @@ def _rename_variants(
 
 
 def _rename_type(lock: Lock, old: str, new: str) -> None:
-    """Call a type otherwise, wherever a lock names it; what is stored names no types."""
+    """Rename a type wherever a lock names it; stored data contains no names of types."""
     for section in ("closed_sets", "values", "unions"):
         if old in lock[section]:
             lock[section][new] = lock[section].pop(old)
@@ -89,6 +89,6 @@ def _rename_type(lock: Lock, old: str, new: str) -> None:
 
 
 def _copied(lock: Lock) -> Lock:
-    """Return a lock as it would be read back, of plain texts."""
+    """Return a copy of a lock, as parsing its text would return it."""
     copied: Lock = json.loads(json.dumps(lock))
     return copied

@@ -1,4 +1,4 @@
-"""Two versions of a machine side by side: what changed, whom it breaks, what was accepted."""
+"""Compare two versions of a machine: the changes, whom each breaks, and which are accepted."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from opslifecycle_codegen.ir.program import Program
 
 @frozen
 class Verdict:
-    """Every change, with the reason for which a break was accepted; empty if it was not."""
+    """All changes, each with the reason that accepts it; empty if no reason is declared."""
 
     changes: list[tuple[Change, str]]
 
     @property
     def broken(self) -> bool:
-        """Whether something breaks that nobody has accepted."""
+        """Whether a breaking change has no declared reason."""
         return any(change.breaking and not reason for change, reason in self.changes)
 
 
 def compared(old: Program, new: Program) -> Verdict:
-    """Return what changed between two machines."""
+    """Return the changes between two machines."""
     before, after = lock_of(old, ""), lock_of(new, "")
     steps = [s for s in new.migrations.steps if s.version > before["version"]]
     persisted = compare.changes(before, after)
@@ -36,7 +36,7 @@ def compared(old: Program, new: Program) -> Verdict:
     for change in [*persisted, *behaviour_changes(old, new)]:
         reason = accepts.get(change.rule, "") if change.breaking else ""
         if change.kind == compare.PERSISTED and str(change) not in left:
-            # A migration says what becomes of it.
+            # A migration covers it.
             reason = reason or explained
         changes.append((change, reason))
     return Verdict(changes)

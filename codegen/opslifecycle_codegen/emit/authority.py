@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.code import SUM, Code
+from opslifecycle_codegen.emit.code import AND, SUM, Code
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.effects import EffectConstants, still_known
 from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
@@ -13,6 +15,7 @@ from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, roots_in
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import (
     Bulk,
     Command,
@@ -108,14 +111,14 @@ class CommandLowering(MethodLowering):
         record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
-        body.append(f"return {self._effects(command)}")
+        body += [*self._assign(command.notes), *self._followed(command)]
         doc = self._doc(command.summary, f"The status of the new {entity} is {command.to}.")
         return self._method("register", self._params(command), DECISION, doc, body)
 
     def _action(self, command: Command) -> Method:
         entity = self._entity
         checks = self._checks(command.guards, done_in=self._done_in(command))
-        body = [*checks, *self._assign(command.updates)]
+        body = [*checks, *self._assign(command.updates), *self._assign(command.notes)]
         terminal = command.to in self._program.symbols.status_groups["terminal"]
         body += self._stamps(command.name)
         if terminal:
@@ -126,12 +129,19 @@ class CommandLowering(MethodLowering):
             if command.to:
                 status = Code(f"{self._names.status}.{command.to.upper()}")
                 body += self._statement(f"{entity}.status = ", status)
-            body.append(f"return {self._effects(command)}")
+            body += self._followed(command)
         sources = " or ".join(command.from_statuses)
         target = f", leads to {command.to}" if command.to else ", changes no status"
         doc = self._doc(command.summary, f"Legal in {sources}{target}.")
         parameters = [f"id: {self._names.id}", *self._params(command)]
         return self._method(self._command(command.name), parameters, DECISION, doc, body)
+
+    def _followed(self, command: Command) -> list[str]:
+        """Return the steps of an action that finishes no record, and its effects."""
+        return self._steps(
+            list(command.steps), {}, command.effects,
+            lambda effects: self.effects.of_command(command.name, effects),
+        )  # fmt: skip
 
     def _ending(self, command: Command, status: Code, outcome: Code) -> Code:
         """Return the call that ends a record; what the action itself causes comes first."""
@@ -152,14 +162,16 @@ class CommandLowering(MethodLowering):
         outcome = self.outcomes.of(command)
         doc = self._doc(command.summary, "Returns the finished records, in the order of their ids.")
         name = name or self._command(command.name)
-        if not roots_in(command.outcome or NOTHING) & _CHANGING:
+        if not (command.notes or roots_in(command.outcome or NOTHING) & _CHANGING):
             given = [status, outcome, *([Code(self._effects(command))] if command.effects else [])]
             body += self._assign(each.updates)
             body += self._statement("return ", layout.called("self._end_all", given))
             self._ends_all = True
             return self._method(name, self._params(command), returns, doc, body)
         # Each record has an outcome of its own.
-        body += self._loop(self._ending(command, status, outcome), self._assign(each.updates))
+        ending = self._ending(command, status, outcome)
+        notes = self._assign(command.notes, depth=1)
+        body += self._loop(ending, self._assign(each.updates), notes)
         return self._method(name, self._params(command), returns, doc, body)
 
     def _end_all(self) -> Method:
@@ -186,7 +198,7 @@ class CommandLowering(MethodLowering):
     def _ended_type(self) -> str:
         return f"list[tuple[{self._names.record}, Effects]]"
 
-    def _loop(self, ending: Code, updates: list[str]) -> list[str]:
+    def _loop(self, ending: Code, updates: list[str], notes: Sequence[str] = ()) -> list[str]:
         """Return lines that end every live record, after some updates."""
         return [
             "live = [each.id for each in self.records.values() if not each.status.terminal]",
@@ -195,6 +207,7 @@ class CommandLowering(MethodLowering):
             f"ended: {self._ended_type} = []",
             "for id in live:",
             f"    {self._entity} = self.records[id]",
+            *notes,
             *self._statement("effects = ", ending, depth=1),
             f"    ended.append(({self._entity}, effects))",
             "return ended",
@@ -239,11 +252,13 @@ class CommandLowering(MethodLowering):
         if not retention.evicts_records:
             doc = self._doc("Evict the oldest feed entry; its record stays.")
             return self._method("evict", parameters, "None", doc, body)
-        body += [
-            f"{entity} = self.records.get(id)",
-            f"if {entity} is not None and {entity}.sequence == sequence:",
-            "    self.erase(id)",
-        ]
+        tests = [f"{entity} is not None", f"{entity}.sequence == sequence"]
+        if feeds_transitions(self._machine):
+            # The oldest entry may be the latest of a live record.
+            tests.append(f"{entity}.status.terminal")
+        test = layout.joined("and", [Code(each) for each in tests], AND)
+        body += [f"{entity} = self.records.get(id)", *self._statement("if ", test, ":")]
+        body.append("    self.erase(id)")
         doc = self._doc(
             "Evict the oldest feed entry together with its record.",
             f"A later {entity} with the same id has another sequence number, and stays.",
@@ -258,7 +273,7 @@ class CommandLowering(MethodLowering):
             *self._stamps("terminal"),
             f"self.ended[{entity}.id] = {entity}",
             *(
-                self._end_steps(list(self._program.on_terminal), {}, ())
+                self._steps(list(self._program.on_terminal), {}, (), self.effects.of_end)
                 if self.effects.branches
                 else self._gathered()
             ),
@@ -271,9 +286,9 @@ class CommandLowering(MethodLowering):
         doc = self._doc("Do what every action that leads to a terminal status does.")
         return self._method("_end", parameters, "Effects", doc, body)
 
-    def _end_steps(
+    def _steps(
         self, steps: list[EndStep], known: dict[Expression, bool], effects: tuple[str, ...],
-        depth: int = 0,
+        named: Callable[[tuple[str, ...]], str], depth: int = 0,
     ) -> list[str]:  # fmt: skip
         """Straight lines, then one branch for each test that is not decided yet."""
         margin = "    " * depth
@@ -281,15 +296,16 @@ class CommandLowering(MethodLowering):
         for place, step in enumerate(steps):
             if step.test is not None and step.test not in known:
                 rest = steps[place:]
-                holds = self._end_steps(rest, {**known, step.test: True}, effects, depth + 1)
-                fails = self._end_steps(rest, {**known, step.test: False}, effects, depth)
+                yes, no = {**known, step.test: True}, {**known, step.test: False}
+                holds = self._steps(rest, yes, effects, named, depth + 1)
+                fails = self._steps(rest, no, effects, named, depth)
                 test = self._statement("if ", self._printer.code(step.test), ":", depth=depth)
                 return [*lines, *test, *holds, *fails]
             if step.test is None or known[step.test]:
                 lines += self._assign(step.updates, depth)
                 known = still_known(known, step)
                 effects = (*effects, *step.effects)
-        return [*lines, f"{margin}return {self.effects.of_end(effects)}"]
+        return [*lines, f"{margin}return {named(effects)}"]
 
     def _gathered(self) -> list[str]:
         """Every step with its own test, in order; the effects are gathered on the way."""

@@ -1,12 +1,12 @@
-"""Expressions of Python with the places where a formatter breaks them.
+"""Python expressions, with the points at which a formatter breaks lines.
 
-The rules are those of `ruff format`, as far as generated code meets them:
+The rules are those of `ruff format`, as far as generated code needs them:
 
-* What fits on a line stands on one line.
-* A call, a tuple or a pair of brackets is broken behind its opening bracket.
+* Code that fits on a line is on one line.
+* A call, a tuple or a pair of brackets is broken after its opening bracket.
 * Operators are broken only inside brackets: then every operator of one precedence begins a line.
-* A statement gets brackets of its own unless the brackets that it has already make it fit, which is
-  tried where one operator has brackets before or behind it.
+* A statement gets its own brackets unless existing brackets make it fit, which is tried if an
+operand begins or ends with brackets.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from attrs import define, evolve, frozen
 
 from opslifecycle_codegen.emit import texts
 
-# How tightly a piece of code binds; parts that bind less tightly than their place need brackets.
-CONDITIONAL, OR, AND, NOT, COMPARE, SUM, PRODUCT, SIGN, ATOM = range(9)
-#: Where several operators stand side by side without brackets, these count as one precedence.
-_PRECEDENCE = {CONDITIONAL: 5, OR: 4, AND: 4, COMPARE: 3, SUM: 2, PRODUCT: 1}
+# The precedence of code; an operand of lower precedence than its position needs brackets.
+CONDITIONAL, OR, AND, NOT, COMPARE, SUM, ATOM = range(7)
+#: Operators that count as one precedence in a chain without brackets.
+_PRECEDENCE = {CONDITIONAL: 4, OR: 3, AND: 3, COMPARE: 2, SUM: 1}
 
 
 @frozen
 class Code:
-    """An expression: its text, how tightly it binds, and its parts.
+    """An expression: its text, its precedence, and its parts.
 
-    With a `lead`, the parts stand between that and a closing bracket. Without one they stand side
-    by side, each behind its `prefix`, which is mostly an operator.
+    With a `lead`, the parts are between it and a closing bracket. Without one, they form a chain,
+    each after its `prefix`, usually an operator.
     """
 
     text: str
@@ -40,11 +40,11 @@ class Code:
     commas: bool = False
 
     def at(self, binds: int) -> Code:
-        """Return the same for a place that needs something which binds at least as tightly."""
+        """Return the code for a position of this precedence, in brackets if necessary."""
         return bracketed(self) if self.binds < binds else self
 
     def renamed(self, pattern: re.Pattern[str], names: Mapping[str, str]) -> Code:
-        """Return the same with some names replaced."""
+        """Return the code with some names replaced."""
 
         def replaced(text: str) -> str:
             return pattern.sub(lambda match: names[match.group()], text)
@@ -64,35 +64,35 @@ def bracketed(code: Code) -> Code:
 
 
 def chain(binds: int, parts: tuple[Code, ...]) -> Code:
-    """Return parts side by side, each behind its prefix."""
+    """Return a chain of parts, each after its prefix."""
     return Code("".join(part.prefix + part.text + " " for part in parts).rstrip(), binds,
                 parts=parts)  # fmt: skip
 
 
 @frozen
 class Place:
-    """Where a line may begin, and where it has to end."""
+    """The first and the last column of a line."""
 
     indent: int
     width: int
 
     @property
     def margin(self) -> str:
-        """Return the spaces before a line."""
+        """Return the indentation."""
         return " " * self.indent
 
     @property
     def inner(self) -> Place:
-        """Return a place one step further inside."""
+        """Return the place one level deeper."""
         return evolve(self, indent=self.indent + 4)
 
     def fits(self, line: str) -> bool:
-        """Return whether a line is short enough."""
+        """Return whether a line fits."""
         return texts.columns(line) <= self.width
 
 
 def statement(before: str, code: Code, after: str, place: Place) -> list[str]:
-    """Return the lines of `before` + code + `after`, which stand in no brackets."""
+    """Return the lines of `before` + code + `after`, outside of brackets."""
     before = place.margin + before
     whole = before + code.text + after
     if place.fits(whole) or not code.parts:
@@ -104,20 +104,20 @@ def statement(before: str, code: Code, after: str, place: Place) -> list[str]:
         if all(map(place.fits, _by_brackets(before, pieces, after, place, everything=True))):
             return _by_brackets(before, pieces, after, place)
     if _is_whole(code) and not place.inner.fits(place.inner.margin + code.text):
-        # What does not fit in brackets either stands without them.
+        # Code that does not fit in brackets either has none.
         return [whole]
     return _split(before, bracketed(code), after, place)
 
 
 def _is_whole(code: Code) -> bool:
-    """Return whether it has nothing to be split at, and may only be put in brackets."""
+    """Return whether the code has no point to break at, so that only brackets remain."""
     return len(code.parts) == 1 and not (code.lead or code.parts[0].prefix or code.parts[0].parts)
 
 
 def _broken(
     before: str, code: Code, after: str, place: Place, *, everything: bool = False
 ) -> list[str]:
-    """Return the lines of code inside brackets: one if it fits, unless all is to be broken."""
+    """Return the lines of code inside brackets: one if it fits and need not be broken."""
     whole = before + code.text + after
     if not code.parts or _is_whole(code) or (place.fits(whole) and not everything):
         return [whole]
@@ -127,7 +127,7 @@ def _broken(
 def _split(
     before: str, code: Code, after: str, place: Place, *, everything: bool = False
 ) -> list[str]:
-    """Return the lines of code that is broken in its brackets, or else before its operators."""
+    """Return the lines of code, broken in its brackets, or else before its operators."""
     if not code.lead:
         lines: list[str] = []
         for number, part in enumerate(code.parts):
@@ -149,7 +149,7 @@ def _split(
 
 
 def _argument(code: Code, place: Place, *, everything: bool) -> list[str]:
-    """Return an argument on lines of its own; operators that are broken stand in brackets."""
+    """Return the lines of an argument; a broken chain of operators is in brackets."""
     fits = place.fits(f"{place.margin}{code.text},")
     helps = not _is_whole(code) or place.inner.fits(place.inner.margin + code.text)
     if not fits and code.parts and not code.lead and helps:
@@ -157,27 +157,27 @@ def _argument(code: Code, place: Place, *, everything: bool) -> list[str]:
     return _broken(place.margin, code, ",", place, everything=everything)
 
 
-# Statements that are split by the brackets which they have ----------------------------------------
+# Statements that are broken at their own brackets ----------------------------------------
 
 
 @define
 class _Shape:
-    """What decides whether a statement is split by its own brackets."""
+    """The properties that decide whether a statement is broken at its own brackets."""
 
     precedence: int = 0
     count: int = 0
-    #: Whether it begins, and whether it ends, with something in brackets.
+    #: Whether it begins and whether it ends with brackets.
     first: bool | None = None
     last: bool = False
 
     def see(self, code: Code) -> None:
-        """Look at a piece of code, from the left to the right."""
+        """Visit code from left to right."""
         if code.lead or not code.parts:
             if self.first is None:
                 self.first = code.lead == "("
             self.last = bool(code.lead)
             return
-        if code.binds in (NOT, SIGN):
+        if code.binds == NOT:
             self.first = bool(self.first)
         operators = 2 if code.binds == CONDITIONAL else len(code.parts) - 1
         precedence = _PRECEDENCE.get(code.binds, 0)
@@ -196,7 +196,7 @@ def _is_split_by_brackets(code: Code) -> bool:
 
 
 def _pieces(code: Code) -> Iterator[Code]:
-    """Yield what stands side by side in a statement, from the left to the right."""
+    """Yield the parts of a statement from left to right."""
     if code.lead or not code.parts:
         yield evolve(code, prefix="")
         return
@@ -210,7 +210,7 @@ def _pieces(code: Code) -> Iterator[Code]:
 def _by_brackets(
     before: str, pieces: list[Code], after: str, place: Place, *, everything: bool = False
 ) -> list[str]:
-    """Return lines that are broken in brackets only, no earlier than they have to be."""
+    """Return lines that are broken in brackets only, as late as possible."""
     lines, line = [], before
     for number, piece in enumerate(pieces):
         line += piece.prefix
@@ -218,7 +218,7 @@ def _by_brackets(
         for other in pieces[number + 1 :]:
             rest += other.prefix + (other.lead or other.text)
             if other.lead:
-                # The line may end behind this bracket.
+                # The line may end after this bracket.
                 break
         else:
             rest += after

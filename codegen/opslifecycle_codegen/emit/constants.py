@@ -9,16 +9,16 @@ from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import snake
 
-#: What other constants of these modules begin with; those of effects end with `_EFFECTS`.
+#: Prefixes of other constants in these modules; names of effects end with `_EFFECTS`.
 _PREFIXES = ("_FROM_", "_DONE_IN_")
 
 
 class Constants:
-    """Members that a module names, and the constants that stand for them.
+    """The members that a module uses, and their constants.
 
-    They are far quicker to read than a member of its class, which goes through a class of classes.
-    What they are called decides where lines are broken, so lines are made twice: first to see which
-    members they name. `taken` are names that the module has otherwise.
+    A constant is much faster to read than an attribute of an enum class, which its metaclass looks
+    up. Names determine line breaks, so lines are printed twice, the first time to collect the
+    members. `taken` are the module's other names.
     """
 
     def __init__(self, program: Program, *taken: str) -> None:
@@ -28,7 +28,7 @@ class Constants:
         self._named: re.Pattern[str] | None = None
 
     def choose(self, lines: Iterable[str]) -> list[str]:
-        """Choose constants for what some lines name; return their definitions."""
+        """Choose constants for the members in some lines; return their definitions."""
         members = [
             (info.name, member.constant)
             for info in self._program.symbols.enums.values()
@@ -39,7 +39,7 @@ class Constants:
         plain = [member for _, member in used]
         long = [f"_{snake(enum).upper()}_{member}" for enum, member in used]
         for (enum, member), qualified in zip(used, long, strict=True):
-            # Where neither is free, the member is written as it is.
+            # If neither is free, the member itself is printed.
             if plain.count(member) == 1 and self._free(f"_{member}") and f"_{member}" not in long:
                 self._constants[f"{enum}.{member}"] = f"_{member}"
             elif self._free(qualified) and long.count(qualified) == 1:
@@ -50,7 +50,7 @@ class Constants:
         return [f"{constant} = {member}" for member, constant in self._constants.items()]
 
     def short(self, code: Code) -> Code:
-        """Code with constants for members, once they are chosen."""
+        """Return code with the chosen constants."""
         return code.renamed(self._named, self._constants) if self._named is not None else code
 
     def _free(self, constant: str) -> bool:

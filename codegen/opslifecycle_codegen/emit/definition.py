@@ -9,9 +9,11 @@ from attrs import frozen
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.source.words import Name
 
 
@@ -62,6 +64,7 @@ class DefinitionLowering:
         given = ["self", "DEFINITION"]
         given += [f"{name}={name}" for name in self._machine.settings]
         given += ["store=store"] if self._program.recovery is not None else []
+        given += ["clock=clock"] if tells_time(self._program) else []
         given += ["on_effect=on_effect"] if self._machine.effects else []
         return given
 
@@ -89,6 +92,8 @@ class DefinitionLowering:
         if feed is None:
             return []
         arguments = ["entry_of=entry_of", f"batch={feed.batch}", f"epoch={feed.epoch}"]
+        if feeds_transitions(self._machine):
+            arguments.append("of_transitions=True")
         if retention is not None:
             arguments += ["rows_max=_rows_max", f"held_by_cursors={retention.held_by_cursors}"]
         return [layout.called("feed=_rt.FeedDefinition", [Code(each) for each in arguments])]

@@ -1,4 +1,4 @@
-"""Pictures of a machine: Mermaid as text, and SVG drawn by Graphviz."""
+"""Diagrams of a machine: Mermaid as text, and SVG drawn by Graphviz."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _mermaid_lines(program: Program) -> list[str]:
 
 
 def _state(status: str) -> str:
-    """The id of a status: words of Mermaid, such as `default` and `note`, are statuses, too."""
+    """Return the id of a status: it may be a keyword of Mermaid, such as `default` or `note`."""
     return f"s_{status}"
 
 
@@ -55,7 +55,7 @@ def _statuses(program: Program) -> list[str]:
 
 
 def _properties(program: Program, status: str) -> list[str]:
-    """Return the declared properties of a status, as words."""
+    """Return the declared properties of a status as text."""
     info = program.symbols.enums[program.symbols.status_enum]
     return [
         f"{name} {member_word(info, info.members[status], name)}"
@@ -65,7 +65,7 @@ def _properties(program: Program, status: str) -> list[str]:
 
 
 def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
-    """Return what leads from one status to another."""
+    """Return the transitions between statuses."""
     edges: dict[tuple[str, str], list[str]] = {}
     for action in program.actions:
         for status in action.from_statuses:
@@ -74,7 +74,7 @@ def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
 
 
 def _label(program: Program, command: Command) -> str:
-    """Return the name of a command, with the guards that not every command has, and its effects."""
+    """Return the label of a command: its name, its own guards, and its effects."""
     usual = program.usual_guards()
     guards = [
         check.guard
@@ -92,7 +92,7 @@ def _label(program: Program, command: Command) -> str:
 
 
 def _ends(program: Program) -> list[str]:
-    """Return what every end does besides, a line for each step."""
+    """Return the steps of every end, one per line."""
     lines = []
     for step in program.on_terminal:
         if step.effects:

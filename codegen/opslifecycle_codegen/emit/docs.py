@@ -10,7 +10,7 @@ from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo, MemberOf
 
 @frozen
 class MemberRow:
-    """One member of a closed set, with its properties as words."""
+    """One member of a closed set, with its properties as text."""
 
     wire: str
     summary: str
@@ -28,7 +28,7 @@ class EnumTable:
 
 
 def table(program: Program) -> list[tuple[str, list[str]]]:
-    """Return what every action does from every status."""
+    """Return the table of actions by status."""
     groups = program.symbols.status_groups
     return [
         (status, [_cell(action, status) for action in program.actions])
@@ -44,7 +44,7 @@ def _cell(action: Command, status: str) -> str:
 
 
 def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
-    """Return each action with its methods, what it is for, and what it is refused with."""
+    """Return each action with its methods, its summary and its errors."""
     rows = []
     for command in program.actions:
         declared = next(a for n, a in program.machine.actions.items() if n == command.name)
@@ -66,14 +66,6 @@ def _errors(command: Command) -> str:
     return ", ".join(dict.fromkeys(f"`{check.error}`" for check in command.guards))
 
 
-def type_rows(program: Program) -> list[tuple[str, str, str]]:
-    """Return each declared scalar type: its name, its values, and what it is for."""
-    return [
-        (str(name), program.symbols.refined[name].described, str(declared.summary or ""))
-        for name, declared in program.machine.types.items()
-    ]
-
-
 def enum_tables(program: Program) -> list[EnumTable]:
     """Return the closed sets in the order of the machine, the statuses last."""
     return [_enum_table(info) for info in program.symbols.enums.values()]
@@ -89,7 +81,7 @@ def _enum_table(info: EnumInfo) -> EnumTable:
 
 
 def member_word(info: EnumInfo, member: MemberInfo, name: str) -> str:
-    """The value of a member's property: a text as it is, a member of a closed set by its name."""
+    """Return the text of a property's value: a text itself, a member by its name."""
     value = member.values[name]
     if isinstance(value, bool):
         return "yes" if value else "no"

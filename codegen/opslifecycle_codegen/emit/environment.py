@@ -1,4 +1,4 @@
-"""The templates, compiled once in a process."""
+"""The template environment, which compiles each template once per process."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import jinja2.bccache
 
 from opslifecycle_codegen.emit import texts
 
-#: What a template prints, by the names that it uses.
+#: The variables of a template.
 Context = dict[str, object]
 
 
 class _CompiledTemplates(jinja2.BytecodeCache):
-    """Templates that this process has compiled: each once, however many machines there are."""
+    """The compiled templates of this process, shared by all machines."""
 
     def __init__(self) -> None:
         self._found: dict[str, bytes] = {}
 
     def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Take a template over from an earlier machine."""
+        """Load the bytecode of a template that another machine has compiled."""
         if bucket.key in self._found:
             bucket.bytecode_from_string(self._found[bucket.key])
 
     def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Keep a template for the next machine."""
+        """Keep the bytecode of a template for other machines."""
         self._found[bucket.key] = bucket.bytecode_to_string()
 
 
@@ -31,7 +31,7 @@ _COMPILED = _CompiledTemplates()
 
 
 def environment() -> jinja2.Environment:
-    """Return what loads and renders templates."""
+    """Return the environment that loads and renders templates."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("opslifecycle_codegen", "emit/templates"),
         undefined=jinja2.StrictUndefined,

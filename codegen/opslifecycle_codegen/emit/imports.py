@@ -1,4 +1,4 @@
-"""The imports of a generated module, found from the names that its code uses."""
+"""The imports of a generated module, derived from the names that its code uses."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _STANDARD = {
 }  # fmt: skip
 _THIRD_PARTY = {"define": "attrs", "frozen": "attrs", "pytest": ""}
 
-#: Stands in a body where its imports will: no text of a machine has this character.
+#: The placeholder of imports in a body: no text of a machine has this character.
 IMPORTS_PLACE = "\0imports\0"
 
-#: What generated code calls the surface of the runtime: no declared name begins with an underscore.
+#: The alias of the runtime in generated code: no declared name begins with an underscore.
 RUNTIME = "_rt"
-#: Modules that a member of a class may hide by their own names.
+#: Modules whose names a member of a class may hide.
 _MODULES = {"_abc": "import abc as _abc", BUILTINS: f"import builtins as {BUILTINS}"}
 _RUNTIME_IMPORT = f"from opslifecycle.runtime import v1 as {RUNTIME}"
 
@@ -38,8 +38,8 @@ def import_blocks(
 ) -> str:
     """Return the import section of a module.
 
-    `local` says which generated module defines which name, `foreign` in which modules the program's
-    own classes stand: in sections where a linter would put them.
+    `local` has the generated module that defines a name, `foreign` the modules of the user's
+    classes. Sections are in the linter's order.
     """
     defined = _definitions(body)
     used = _used_names(body) - defined
@@ -79,7 +79,7 @@ def _definitions(body: str) -> frozenset[str]:
 
 
 def public_definitions(body: str) -> list[str]:
-    """Return what other modules may import from a module that the templates name themselves."""
+    """Return the public names of a module that only templates define."""
     return sorted(name for name in _definitions(body) if not name.startswith("_"))
 
 
@@ -88,13 +88,13 @@ def _joined(*blocks: str) -> str:
 
 
 def _used_names(body: str) -> set[str]:
-    """Return the names that a module reads and no function around them binds."""
+    """Return the free names of a module."""
     used: set[str] = set()
     tables = [symtable.symtable(body.replace(IMPORTS_PLACE, ""), "generated", "exec")]
     while tables:
         table = tables.pop()
         tables += table.get_children()
-        # A module and a class may read a name before they bind it themselves.
+        # A module and a class may read a name before they bind it.
         binds = table.get_type() not in ("module", "class")
         used.update(
             symbol.get_name()

@@ -1,7 +1,7 @@
-"""Lowering of values to JSON texts: straight code for each type, for what is written often.
+"""Lowering of values to JSON text: straight-line code for each type, because it is hot.
 
-An f-string is kept as a list of fragments. Where the whole does not fit on a line, each key stands
-on one of its own. What is None is left out: whoever reads the text back has None for it.
+An f-string is a list of fragments. If it does not fit on a line, each key is on its own line. A
+field with None is omitted: a reader of the text uses None for it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.ir.symbols import FieldInfo, RecordInfo, Symbols, UnionInfo, snake
 from opslifecycle_codegen.ir.types import Type
 
-#: Pieces of one f-string in single quotes, braces of the text doubled.
+#: Pieces of one f-string in single quotes, with braces doubled.
 Fragments = list[str]
 
 
 @frozen
 class TextFunction:
-    """A function that gives a value as JSON text."""
+    """A function that returns a value as JSON text."""
 
     name: str
     type: str
@@ -32,7 +32,7 @@ def fragments(name: str, value: Fragments) -> Fragments:
 
 
 class JsonTexts:
-    """The functions that the values of a machine need, made as they are asked for."""
+    """The functions for a machine's values, created on demand."""
 
     def __init__(self, symbols: Symbols, width: int) -> None:
         self._symbols = symbols
@@ -40,11 +40,11 @@ class JsonTexts:
         self._functions: dict[str, TextFunction] = {}
 
     def functions(self) -> list[TextFunction]:
-        """Return the functions, each after those that it calls."""
+        """Return the functions, each after its callees."""
         return list(self._functions.values())
 
     def of(self, code: str, type: Type) -> Fragments:
-        """Return the text of the value at `code`, which is not None."""
+        """Return the text of the value of `code`, which is not None."""
         if type.kind == "bool":
             return [f'{{"true" if {code} else "false"}}']
         if type.kind in ("int", "float"):
@@ -95,16 +95,16 @@ class JsonTexts:
         *,
         nulls: bool = False,
     ) -> list[str]:
-        """Lines that return an object: keys that are there already, then fields by name and path.
+        """Return lines that return an object: given keys, then fields by name and path.
 
-        Optional fields come last; with `nulls` they are written when they are None, too.
+        Optional fields are last; with `nulls`, fields with None are written, too.
         """
         keys = keys + [fragments(n, self.of(path, t)) for n, path, t in fields if not t.optional]
         sometimes = [each for each in fields if each[2].optional]
         if not sometimes:
             return self.assignment("", keys, "{{", indent=indent, end="}}")
         margin = " " * indent
-        # Without anything that is always there, the first comma is cut off in the end.
+        # Without a required field, the leading comma is cut off at the end.
         lines = (
             self.assignment("text", keys, "{{", indent=indent) if keys else [f'{margin}text = ""']
         )
@@ -121,7 +121,7 @@ class JsonTexts:
         return [*lines, f'{margin}return f"{text}}}}}"']
 
     def _fields(self, record: RecordInfo, code: str) -> list[tuple[FieldInfo, str]]:
-        """The fields as they stand in the JSON, each with its path; a flat one gives its own."""
+        """Return the fields in JSON order, each with its path; a flat field yields its own."""
         found = []
         for info in record.fields.values():
             path = f"{code}.{info.name}"
@@ -136,7 +136,7 @@ class JsonTexts:
     def assignment(
         self, target: str, keys: list[Fragments], start: str, *, indent: int, end: str = ""
     ) -> list[str]:
-        """`target = f'…'`, or the return of it without a target."""
+        """Return `target = f'…'`, or a return statement without a target."""
         before = f"{target} = " if target else "return "
         margin = " " * indent
         texts = [
@@ -155,7 +155,7 @@ class JsonTexts:
         return [f"{margin}{before}(", *(f"{margin}    {piece}" for piece in pieces), f"{margin})"]
 
     def addition(self, target: str, key: Fragments, *, indent: int) -> list[str]:
-        """`target += f',…'`, or the key and the value one after the other."""
+        """Return `target += f',…'`, or two statements for the key and the value."""
         margin = " " * indent
         whole = f"{margin}{target} += {_literal(',' + ''.join(key))}"
         name, value = key[0], "".join(key[1:])
@@ -174,7 +174,7 @@ def _tag(union: UnionInfo, variant: RecordInfo) -> Fragments:
 
 
 def _literal(text: str) -> str:
-    """Return a piece as a string literal: an f-string where something is filled in."""
+    """Return a piece as a string literal, an f-string if it has replacement fields."""
     if "{" not in text.replace("{{", ""):
         return layout.quoted(text.replace("{{", "{").replace("}}", "}"))
     return f"f'{text}'"

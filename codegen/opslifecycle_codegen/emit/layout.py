@@ -1,4 +1,4 @@
-"""Lines of Python as a formatter would leave them: flat if they fit, else broken by one rule."""
+"""Lines of Python in the formatter's layout: flat if they fit, else broken."""
 
 from __future__ import annotations
 
@@ -9,22 +9,11 @@ from attrs import evolve
 
 from opslifecycle_codegen.emit import code as breaking
 from opslifecycle_codegen.emit import texts
-from opslifecycle_codegen.emit.code import (
-    ATOM,
-    COMPARE,
-    CONDITIONAL,
-    NOT,
-    OR,
-    PRODUCT,
-    SIGN,
-    SUM,
-    Code,
-    chain,
-)
+from opslifecycle_codegen.emit.code import ATOM, COMPARE, CONDITIONAL, NOT, OR, SUM, Code, chain
 
 
 def literal(text: str) -> Code:
-    """Return a literal, which is put in brackets where it fits only then."""
+    """Return a literal, in brackets if it fits only then."""
     return Code(text, parts=(Code(text),))
 
 
@@ -45,23 +34,16 @@ def joined(operator: str, operands: Sequence[Code], binds: int) -> Code:
 
 
 def compared(operands: Sequence[Code], operators: Sequence[str]) -> Code:
-    """Return operands with comparing operators between them."""
+    """Return operands with comparison operators between them."""
     first, *others = (operand.at(SUM) for operand in operands)
     compared = zip(operators, others, strict=True)
     return chain(COMPARE, (first, *(evolve(each, prefix=f"{op} ") for op, each in compared)))
 
 
 def calculated(left: Code, operator: str, right: Code) -> Code:
-    """Return `left + right`, or the same with another arithmetic operator."""
-    binds = SUM if operator in ("+", "-") else PRODUCT
-    terms = left.parts if left.binds == binds else (left.at(binds),)
-    return chain(binds, (*terms, evolve(right.at(binds + 1), prefix=f"{operator} ")))
-
-
-def negative(operand: Code) -> Code:
-    """Return `-operand`."""
-    inner = operand.at(ATOM)
-    return Code(f"-{inner.text}", SIGN, parts=(evolve(inner, prefix="-"),))
+    """Return `left + right` or `left - right`."""
+    terms = left.parts if left.binds == SUM else (left.at(SUM),)
+    return chain(SUM, (*terms, evolve(right.at(ATOM), prefix=f"{operator} ")))
 
 
 def negated(operand: Code) -> Code:
@@ -80,18 +62,18 @@ def conditional(then: Code, test: Code, otherwise: Code) -> Code:
 
 
 def comprehension(function: str, element: Code, clauses: Sequence[Code]) -> Code:
-    """Return `function(element for … in … if …)`; each clause has its word as prefix."""
+    """Return `function(element for … in … if …)`; each clause has its keyword as prefix."""
     inside = chain(CONDITIONAL, (element, *clauses))
     return Code(f"{function}({inside.text})", lead=f"{function}(", parts=(inside,))
 
 
 def statement(before: str, code: Code, after: str, *, indent: int, width: int) -> list[str]:
-    """Return `before` + code + `after` on one line if it fits, else broken as a formatter would."""
+    """Return `before` + code + `after` on one line if it fits, else broken."""
     return breaking.statement(before, code, after, breaking.Place(indent, width))
 
 
 def call(before: str, items: Sequence[str], after: str, *, indent: int, width: int) -> list[str]:
-    """A call or signature: items on one line if it fits, else one a line with a trailing comma."""
+    """Return a call or signature: on one line if it fits, else one item per line."""
     margin = " " * indent
     whole = f"{margin}{before}({', '.join(items)}){after}"
     if len(whole) <= width:
@@ -101,7 +83,7 @@ def call(before: str, items: Sequence[str], after: str, *, indent: int, width: i
 
 
 def _item(item: str, indent: int, width: int) -> list[str]:
-    """A parameter or argument on a line of its own, broken in its subscript if it is too long."""
+    """Return a parameter or argument on its own line, broken in its subscript if it is too long."""
     margin = " " * indent
     lead, bracket, inner = item.partition("[")
     if len(margin + item) < width or not bracket or not inner.endswith("]"):
@@ -110,7 +92,7 @@ def _item(item: str, indent: int, width: int) -> list[str]:
 
 
 def imports(module: str, names: Iterable[str], *, width: int) -> list[str]:
-    """`from module import names`, sorted as the linter sorts them."""
+    """Return `from module import names`, in the linter's order."""
     ordered = sorted_names(names)
     if not ordered:
         return []
@@ -143,7 +125,7 @@ def docstring(summary: str, more: Sequence[str] = (), *, indent: int, width: int
 
 
 def _docstring(paragraphs: Sequence[str], *, indent: int, width: int) -> list[str]:
-    """Return a docstring of paragraphs that are escaped already."""
+    """Return a docstring of escaped paragraphs."""
     margin = " " * indent
     whole = _closed(docstring_start(paragraphs[0]))
     if len(paragraphs) == 1 and len(margin) + texts.columns(whole) + 6 <= width:
@@ -153,7 +135,7 @@ def _docstring(paragraphs: Sequence[str], *, indent: int, width: int) -> list[st
         room = width - indent - (3 if number == 0 else 0)
         wrapped = wrap(paragraph, room)
         if len(paragraphs) == 1 and len(wrapped) == 1:
-            # On one line there is no room for the quotes, and a formatter would put them there.
+            # The closing quotes do not fit on the line, and a formatter would move them there.
             wrapped = wrap(paragraph, room - 10)
         lines.extend(([""] if number else []) + wrapped)
     lines[0] = f'"""{docstring_start(lines[0])}'
@@ -161,7 +143,7 @@ def _docstring(paragraphs: Sequence[str], *, indent: int, width: int) -> list[st
 
 
 def docstring_start(text: str) -> str:
-    """Return what follows the opening quotes: a formatter keeps a quote apart from them."""
+    """Return the text after the opening quotes: a formatter separates a quote from them."""
     return f" {text}" if text.startswith('"') else text
 
 
@@ -170,7 +152,7 @@ def _closed(text: str) -> str:
 
 
 def wrap(text: str, room: int) -> list[str]:
-    """Return the lines of a paragraph; a word stays whole however long it is."""
+    """Return the lines of a paragraph; long words are never broken."""
     lines: list[str] = []
     left = 0
     for word in text.split(" "):
@@ -185,13 +167,13 @@ def wrap(text: str, room: int) -> list[str]:
 
 
 def quoted(text: str) -> str:
-    """A string literal in the quotes that need fewer escapes, as a formatter would write it."""
+    """Return a string literal in the quotes that need fewer escapes."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     return f"{quote}{texts.python(text, quote)}{quote}"
 
 
 def string_code(text: str, room: int) -> Code:
-    """Return a string literal, in several pieces where it is longer than a line has room for."""
+    """Return a string literal, in several pieces if it is too long for a line."""
     whole = quoted(text)
     if texts.columns(whole) <= room:
         return literal(whole)
@@ -204,9 +186,9 @@ def string_code(text: str, room: int) -> Code:
 
 
 def fitted(text: str, width: int) -> str:
-    """Return the text of a template, with docstrings and signatures that are too long broken anew.
+    """Return the text of a template with long docstrings and signatures broken.
 
-    A template prints names of any length into them, and has no means to count.
+    A template prints names of any length into them, and cannot measure lines.
     """
     lines: list[str] = []
     doc: list[str] | None = None
@@ -232,7 +214,7 @@ def _fitted_docstring(lines: list[str], width: int) -> list[str]:
     indent = len(lines[0]) - len(lines[0].lstrip())
     inner = "\n".join(line.strip() for line in lines).removeprefix('"""').removesuffix('"""')
     paragraphs = [" ".join(part.split()) for part in inner.split("\n\n")]
-    # The text is Python already: what is escaped in it is not to be escaped again.
+    # The text is Python already, so it is not escaped again.
     return _docstring(paragraphs, indent=indent, width=width)
 
 

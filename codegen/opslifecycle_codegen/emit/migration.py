@@ -1,4 +1,4 @@
-"""Lowering of migrations: what each does to the data of each part, as straight code."""
+"""Lowering of migrations: straight-line code that edits the data of each part."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MigrationStep:
 
 
 class MigrationLowering:
-    """Turns the migrations of a program into functions."""
+    """Lowers the migrations of a program to functions."""
 
     def __init__(self, program: Program, width: int) -> None:
         self._program = program
@@ -41,11 +41,11 @@ class MigrationLowering:
         self._functions: dict[str, EditFunction] = {}
 
     def functions(self) -> list[EditFunction]:
-        """Return the functions, each after those that it calls."""
+        """Return the functions, each after its callees."""
         return list(self._functions.values())
 
     def steps(self) -> list[MigrationStep]:
-        """Return the steps in their order."""
+        """Return the steps in order."""
         return [self._step(step) for step in self._program.migrations.steps]
 
     def _step(self, step: Migration) -> MigrationStep:
@@ -69,7 +69,7 @@ class MigrationLowering:
         return MigrationStep(version, lines)
 
     def _message(self, step: Migration) -> str:
-        """Return the function for outbox messages; empty if nothing of them changes."""
+        """Return the function for outbox messages; empty without a change."""
         body: list[str] = []
         for part, key in ((ACTIONS, "action"), (EFFECTS, "effect")):
             if step.edits(part):
@@ -102,7 +102,7 @@ class MigrationLowering:
     def _edit(
         self, step: Migration, part: str, fields: Mapping[str, Type], name: str, what: str
     ) -> str:
-        """Return the name of the function that edits a part; empty if nothing of it changes."""
+        """Return the name of the function that edits a part; empty without a change."""
         if name in self._functions:
             return name
         body = [*self._own_edits(step, part), *self._inner_edits(step, part, fields)]
@@ -150,7 +150,7 @@ class MigrationLowering:
         return [line[4:] for line in lines]
 
     def _type(self, step: Migration, type: Type) -> str:
-        """Return the function for the values of a type; empty if nothing of them changes."""
+        """Return the function for the values of a type; empty without a change."""
         name = f"_{snake(type.name)}_{step.version}"
         if type.name in self._symbols.unions:
             return self._union(step, type.name, name)
@@ -168,7 +168,7 @@ class MigrationLowering:
             function = self._type(step, Type("record", variant.name))
             flat = ""
             if variant.flatten:
-                # A flat record lies among the variant's own fields.
+                # The fields of a flat record are among the variant's own fields.
                 flat = self._type(step, variant.fields[variant.flatten].type.required)
             if function or flat:
                 value = self._program.migrations.spelled(union, variant.tag_value, step.version)
@@ -181,7 +181,7 @@ class MigrationLowering:
         return name
 
     def _cursors(self, step: Migration) -> list[str]:
-        """Cursors are told by the members of a closed set, as keys."""
+        """Edit cursors, whose keys are the members of a closed set."""
         enum = self._symbols.cursor_enum
         lines = [
             f'_rt.rename(data["cursors"], {layout.quoted(old)}, {layout.quoted(new)})'

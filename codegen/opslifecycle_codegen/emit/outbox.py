@@ -1,10 +1,10 @@
-"""Lowering of the outbox: the actions that messages name, and the types of their arguments."""
+"""Lowering of the outbox: the actions in messages, and the types of their arguments."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.messages import create_word, erasing, parameters
+from opslifecycle_codegen.ir.messages import action_words, create_word, erasing, parameters
 from opslifecycle_codegen.ir.naming import command_method
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
@@ -13,10 +13,10 @@ from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
 
 @frozen
 class MessageAction:
-    """An action as the outbox module prints it."""
+    """An action in the outbox module."""
 
     constant: str
-    #: Parameters with the Python type of each.
+    #: The parameters, each with its Python type.
     parameters: list[tuple[str, str]]
 
 
@@ -24,21 +24,19 @@ class MessageAction:
 class OutboxView:
     """The outbox module as the template prints it."""
 
-    #: Own effects with how many deliveries each gets.
+    #: Declared effects, each with its number of deliveries.
     attempts: list[tuple[str, int]]
     actions: list[MessageAction]
-    #: Methods of the authority, each with the constant of its action; and those that act on every
-    #: live record.
+    #: Methods of the authority, each with the constant of its action; and the methods that act on
+    #: every live record.
     commands: list[tuple[str, str]]
     bulk_commands: list[tuple[str, str]]
 
 
 def action_set(program: Program, names: PublicNames) -> EnumInfo:
     """Return the closed set of the actions."""
-    commands = [*program.actions, *erasing(program)]
-    summaries = {create_word(program): program.create.summary}
-    summaries |= {command.name: command.summary for command in commands}
-    members = {name: MemberInfo(name, text) for name, text in summaries.items()}
+    words = action_words(program.machine)
+    members = {name: MemberInfo(name, text) for name, text in words.items()}
     summary = f"The actions of one {names.entity}, as outbox messages name them."
     return EnumInfo(names.action, summary, members)
 
@@ -52,7 +50,7 @@ def outbox_view(program: Program, names: PublicNames) -> OutboxView:
         return f"{names.authority}.{command_method(name, fields)}", members[action].constant
 
     commands = [
-        (f"{names.authority}.register", members[create_word(program)].constant),
+        (f"{names.authority}.register", members[create_word(program.machine)].constant),
         *(command(each.name, each.name) for each in program.actions),
     ]
     bulk = [command(each.command.name, each.action) for each in program.bulk]

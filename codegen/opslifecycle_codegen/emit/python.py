@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.code import AND, ATOM, OR, Code
+from opslifecycle_codegen.emit.code import AND, ATOM, OR, SUM, Code
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, variable
@@ -58,6 +58,9 @@ class Printer:
                 return Code(f"{enum.required.name}.{constant}")
             case expr.StatusSet(members=members):
                 return Code(self.symbols.status_constant(members))
+            case expr.Name(root=Root.NOW | Root.STAMP):
+                parts = [Code("self.clock_offset_ms"), Code("self.now_ms")]
+                return layout.joined("+", parts, SUM)
             case expr.Name():
                 return Code(self._name(tree))
             case expr.Field():
@@ -72,8 +75,6 @@ class Printer:
                 return self._not(operand)
             case expr.Arithmetic(operator=operator, left=left, right=right):
                 return layout.calculated(self.code(left), operator, self.code(right))
-            case expr.Negative(operand=operand):
-                return layout.negative(self.code(operand))
             case expr.Extreme(function=function, operands=operands):
                 return layout.called(function, [self.code(each) for each in operands])
             case expr.Conditional(test=test, then=then, otherwise=otherwise):

@@ -1,4 +1,4 @@
-"""The pages of the language reference, printed from the tables of the compiler.
+"""Print pages of the language reference from the tables of the compiler.
 
 python -m opslifecycle_codegen.emit.reference docs/reference
 """
@@ -10,7 +10,6 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -26,7 +25,7 @@ _NOTE = "<!-- Printed by opslifecycle_codegen.emit.reference; make generate writ
 
 
 def rules_page() -> str:
-    """Return the page about the rules for errors and for changes."""
+    """Return the page of rules for errors and for changes."""
     lines = [_NOTE, "# Rules", "", "## Errors", "", "| rule | meaning | waivable |"]
     lines.append("|---|---|---|")
     for rule, meaning in RULES.items():
@@ -37,7 +36,7 @@ def rules_page() -> str:
 
 
 def sections_page() -> str:
-    """Return the page about the sections of a machine, with their keys."""
+    """Return the page of sections, with their keys."""
     lines = [_NOTE, "# Sections and keys", ""]
     lines.append("A key in bold is mandatory. [The language](language/index.md) explains each.")
     for kind in _kinds(model.Machine, set()):
@@ -60,8 +59,8 @@ def sections_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _kinds(kind: Any, seen: set[Any]) -> Iterator[Any]:
-    """Yield a class of the grammar and those that it refers to, each once."""
+def _kinds(kind: type[Declared], seen: set[type]) -> Iterator[type[Declared]]:
+    """Yield a class of the grammar and the classes that it refers to, each once."""
     if kind in seen:
         return
     seen.add(kind)
@@ -71,15 +70,15 @@ def _kinds(kind: Any, seen: set[Any]) -> Iterator[Any]:
             yield from _kinds(inner, seen)
 
 
-def _inner(hint: Any) -> Iterator[Any]:
+def _inner(hint: object) -> Iterator[type[Declared]]:
     if isinstance(hint, type) and not typing.get_origin(hint) and issubclass(hint, Declared):
         yield hint
     for argument in typing.get_args(hint):
         yield from _inner(argument)
 
 
-def _words(hint: Any) -> str:
-    """Return a type of the grammar in words."""
+def _words(hint: object) -> str:
+    """Return the description of a type of the grammar."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         parts = [each for each in arguments if each is not type(None)]
@@ -99,7 +98,7 @@ def _words(hint: Any) -> str:
 
 
 def reserved_page() -> str:
-    """Return the page about the words that a machine cannot use, by place."""
+    """Return the page of reserved words, by position."""
     lines = [_NOTE, "# Reserved words", ""]
     lines.append("Every other word is free, in every place. `reserved-name` refuses these.")
     lines += ["", "| where | words | why |", "|---|---|---|"]
@@ -120,7 +119,7 @@ def reserved_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-#: The pages by their file names.
+#: The pages by file name.
 PAGES: dict[str, Callable[[], str]] = {
     "rules.md": rules_page,
     "sections.md": sections_page,

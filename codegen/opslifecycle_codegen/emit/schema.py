@@ -1,10 +1,10 @@
-"""The JSON Schema of machine files, made from the classes that the parser reads."""
+"""The JSON Schema of machine files, derived from the classes of the grammar."""
 
 from __future__ import annotations
 
 import types
 import typing
-from typing import Any
+from typing import TypeAlias
 
 import attrs
 
@@ -13,12 +13,15 @@ from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
 from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text, TypeName
 
+#: A JSON Schema, as JSON data.
+Schema: TypeAlias = dict[str, object]
+
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def schema() -> dict[str, Any]:
+def schema() -> Schema:
     """Return the schema of a machine file."""
-    definitions: dict[str, Any] = {}
+    definitions: dict[str, Schema] = {}
     root = _Definitions(definitions).of(model.Machine)
     return {
         "$schema": _DRAFT,
@@ -29,10 +32,10 @@ def schema() -> dict[str, Any]:
 
 
 class _Definitions:
-    def __init__(self, definitions: dict[str, Any]) -> None:
+    def __init__(self, definitions: dict[str, Schema]) -> None:
         self._definitions = definitions
 
-    def of(self, kind: Any) -> dict[str, Any]:
+    def of(self, kind: object) -> Schema:
         """Return the schema of an annotation of a field in `model`."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if kind == Node:
@@ -57,19 +60,20 @@ class _Definitions:
             facts = {"type": "object", "additionalProperties": self.of(Expr)}
             one = {"type": "object", "minProperties": 1, "maxProperties": 1}
             return {"anyOf": [self.of(Name), {**one, "additionalProperties": facts}]}
-        if issubclass(kind, Declared):
+        if isinstance(kind, type) and issubclass(kind, Declared):
             return self._declared(kind)
         return _text(kind)
 
-    def _declared(self, kind: Any) -> dict[str, Any]:
+    def _declared(self, kind: type[Declared]) -> Schema:
         if kind.__name__ not in self._definitions:
             self._definitions[kind.__name__] = {}
             self._definitions[kind.__name__] = self._object(kind)
         return {"$ref": f"#/$defs/{kind.__name__}"}
 
-    def _object(self, kind: Any) -> dict[str, Any]:
+    def _object(self, kind: type[Declared]) -> Schema:
         hints = typing.get_type_hints(kind)
-        properties, required, rest = {}, [], False
+        properties: dict[str, Schema] = {}
+        required, rest = [], False
         for field in attrs.fields(kind):
             if field.name == "mark":
                 continue
@@ -80,7 +84,7 @@ class _Definitions:
             properties[name] = self.of(hints[field.name])
             if field.default is attrs.NOTHING:
                 required.append(name)
-        found = {
+        found: Schema = {
             "type": "object",
             "properties": properties,
             "required": required,
@@ -93,12 +97,12 @@ class _Definitions:
         return found
 
 
-def _text(kind: Any) -> dict[str, Any]:
+def _text(kind: object) -> Schema:
     if kind is Name:
         return {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
     if kind is TypeName:
         return {"type": "string", "pattern": f"^{TYPE_NAME_PATTERN}$"}
     if kind is Expr or kind is Text:
-        # An editor sees a plain `true` or `1` as what it would be in YAML.
+        # An editor validates a plain `true` or `1` as its YAML type.
         return {"type": ["string", "number", "boolean"]}
     return {"type": "string"}

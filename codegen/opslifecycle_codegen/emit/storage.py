@@ -15,11 +15,16 @@ from opslifecycle_codegen.emit.migration import (
 )
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.state import first_code, has_stamps
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.ir.types import INT, Type
+
+#: The time of the last command, among the registry's fields: no declared name begins so.
+_TIME = "_time_ms"
 
 
 @frozen
@@ -58,6 +63,7 @@ class StorageLowering:
         self._starts = starts_of(program)
         self._texts = JsonTexts(program.symbols, width)
         self._constants = Constants(program, "_KNOWN")
+        self._timed = tells_time(program)
 
     def view(self) -> StorageView | None:
         """Return the storage of a machine; None for one that recovers nothing."""
@@ -75,6 +81,8 @@ class StorageLowering:
         registry = {name: symbols.registry_fields[name] for name in fields}
         counter = "effects_given"
         given = [(counter, counter, _read_state(counter, INT))] if self._machine.effects else []
+        if self._timed:
+            given.append((_TIME, "clock_offset_ms", _read_state(_TIME, INT)))
         return StorageView(
             slots=self.slots(),
             constant=constant,
@@ -191,7 +199,8 @@ class StorageLowering:
     def _fed(self) -> Code:
         """Return the sequence of a record's feed row, None for a record that has none."""
         step = next((s for s in self._program.on_terminal if "append_to_feed" in s.effects), None)
-        if step is None:
+        # Of a transition, the shell writes a row of its own: the record may change after it.
+        if step is None or feeds_transitions(self._machine):
             return Code("None")
         sequence = Code(f"{self._entity}.sequence")
         if step.test is None:
@@ -215,6 +224,8 @@ class StorageLowering:
         fields = [(name, f"authority.{attribute(name)}", types[name]) for name in names]
         if self._machine.effects:
             fields.append(("effects_given", "authority.effects_given", INT))
+        if self._timed:
+            fields.append((_TIME, "authority.clock_offset_ms + authority.now_ms", INT))
         return [*lines, *self._texts.object(keys, fields, 4, nulls=True)]
 
     # From data ----------------------------------------------------------------------------------
@@ -281,11 +292,7 @@ def _read_state(name: str, type: Type) -> str:
 
 
 def _read(data: str, type: Type) -> Code:
-    """Return what reads a stored value; an integer is tested for its range, too."""
-    if type.required.kind == "int" and type.required.limits is not None:
-        least, most = type.required.range
-        arguments = [Code(data), Code(str(least)), Code(str(most))]
-        return layout.called(f"_rt.{'optional_' * type.optional}int_from", arguments)
+    """Return what reads a stored value; a count is tested for its range, too."""
     if type.required == INT:
         return layout.called(f"_rt.{'optional_' * type.optional}count_from", [Code(data)])
     return layout.called("_rt.structure", [Code(data), Code(type.python)])

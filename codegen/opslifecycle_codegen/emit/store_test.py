@@ -1,4 +1,4 @@
-"""Lowering of the test that acts with a store, is killed, and reads what is stored."""
+"""Lowering of the test that runs every action with a store, is killed, and reads the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opslifecycle_codegen.ir.program import Command, Program
 
 @frozen
 class StoreTest:
-    """The test as the template prints it."""
+    """The variables of the test's template."""
 
     begin: list[str]
     calls: list[tuple[str, list[str]]]
@@ -20,7 +20,7 @@ class StoreTest:
 
 
 def store_test(program: Program, width: int) -> StoreTest | None:
-    """The test of what a store holds; None without a store, or a sample that it could hold."""
+    """Return the test; None without a store, or if no sample can be stored."""
     symbols, create = program.symbols, program.create
     if program.recovery is None or _holds_foreign(program, create):
         return None
@@ -47,12 +47,12 @@ def store_test(program: Program, width: int) -> StoreTest | None:
 
 
 def _holds_foreign(program: Program, command: Command) -> bool:
-    """Return whether a command takes a class of the program's own, which no sample stands for."""
+    """Return whether a parameter has a class of the user's program, which has no sample."""
     return any(program.symbols.holds_foreign(type) for type in command.params.values())
 
 
 def _before(program: Program, actions: list[Command]) -> list[tuple[str, str]]:
-    """Each action with the one that leads to where it is legal, empty for what begins there."""
+    """Return each action with the action before it; empty for actions on a new record."""
     leading = {program.create.to: ""}
     waiting = [program.create.to]
     before: dict[str, str] = {}

@@ -1,9 +1,8 @@
-"""Texts of a machine inside other languages: one escaping function for each output format.
+"""Escape texts of a machine: one function for each output format.
 
-A summary or property may hold any character. Each function returns text that its format shows as
-the machine's author wrote it, with white space folded to single spaces. A character that cannot be
-seen stands as an escape: it neither ends the text early nor, as a bidirectional mark would, shows a
-reader an order that is not there.
+A summary or property may contain any character. Each function returns text that its format shows as
+the author wrote it, with white space folded to single spaces. Invisible characters become escapes:
+they cannot end the text early, and bidirectional marks cannot change the order that a reader sees.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ _TAB_NAMES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def folded(text: str) -> str:
-    """Return a text on one line, its white space single spaces."""
+    """Return a text on one line, with white space folded to single spaces."""
     return " ".join(text.split())
 
 
 def escaped(text: str) -> str:
-    """Return a text with Python's escape for each character that cannot be seen."""
+    """Return a text with Python's escapes for invisible characters."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _escape(each) for each in text)
@@ -44,7 +43,7 @@ def _escape(character: str) -> str:
 
 
 def columns(text: str) -> int:
-    """Return how many columns a text takes, as formatters count them: an ideograph takes two."""
+    """Return the width of a text in columns, as formatters count: an ideograph has two."""
     if text.isascii():
         return len(text)
     return sum(_columns(each) for each in text)
@@ -57,7 +56,7 @@ def _columns(character: str) -> int:
 
 
 def python(text: str, quote: str) -> str:
-    """Return the inside of a Python string literal in this quote."""
+    """Return the content of a Python string literal in this quote."""
     return escaped(text.replace("\\", "\\\\")).replace(quote, f"\\{quote}")
 
 
@@ -72,7 +71,7 @@ def line(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Return a Python comment without its mark: no word in it is a directive to a tool."""
+    """Return the content of a Python comment, without words that are directives to tools."""
     return _DIRECTIVE.sub("(#)", line(text))
 
 
@@ -85,7 +84,7 @@ def block_comment(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Markdown for a paragraph, a list item or a cell of a table."""
+    """Return Markdown for a paragraph, a list item or a table cell."""
     text = _ENTITY.sub("&amp;", folded(text))
     shown = "".join(_markdown_character(text, place) for place in range(len(text)))
     if shown[:1] in _LINE_MARKS:
@@ -104,7 +103,7 @@ def _markdown_character(text: str, place: int) -> str:
         return f"\\{character}"
     if character.isprintable():
         return character
-    # Markdown replaces NUL, and a browser other control characters, even where they are entities.
+    # Markdown replaces NUL, and browsers other control characters, even as entities.
     code = ord(character)
     unseen = code < 0xA0 or 0xD800 <= code < 0xE000
     return f"\\{_escape(character)}" if unseen else f"&#x{code:x};"
@@ -116,7 +115,7 @@ def mermaid(text: str) -> str:
 
 
 def mermaid_note(text: str) -> str:
-    """A line of a note in a Mermaid diagram; the note ends at its words wherever they stand."""
+    """Return a line of a note in a Mermaid diagram, without the words that end notes."""
     shown = _mermaid(text, _MERMAID_PLAIN | {":"})
     return re.sub(r"(?i)\bend note", lambda match: match[0].replace(" ", "#32;"), shown)
 
@@ -127,10 +126,10 @@ def _mermaid(text: str, plain: frozenset[str]) -> str:
 
 
 def dot(text: str) -> str:
-    """Return the inside of a quoted label of Graphviz."""
+    """Return the content of a quoted label of Graphviz."""
     return line(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def dot_html(text: str) -> str:
-    """Return a text in an HTML-like label of Graphviz."""
+    """Return the content of an HTML-like label of Graphviz."""
     return html.escape(line(text))

@@ -29,11 +29,8 @@ class EnumView:
 
     name: str
     doc: list[str]
-    #: The annotation of a text, which a property may hide.
-    text: str
     properties: list[tuple[str, str, list[str]]]
     members: list[tuple[list[str], list[str]]]
-    unpack: list[str]
 
 
 def enum_views(program: Program, width: int) -> list[EnumView]:
@@ -73,19 +70,12 @@ def enum_view(info: EnumInfo, program: Program, width: int) -> EnumView:
     members = []
     for member in info.members.values():
         values = [member.wire, *(member.values[name] for name in info.properties)]
-        if info.properties:
-            lines = [f"    {member.constant} = ("]
-            for value in values:
-                code = _property_code(value, width - 12)
-                lines += layout.statement("", code, ",", indent=8, width=width)
-            lines.append("    )")
-        else:
-            lines = [f"    {member.constant} = {layout.quoted(member.wire)}"]
+        given = [_property_code(value, width - 12) for value in values]
+        code = layout.called("", given) if info.properties else given[0]
+        lines = layout.statement(f"{member.constant} = ", code, "", indent=4, width=width)
         members.append((comment(member.summary, width), lines))
     doc = layout.docstring(info.summary, indent=4, width=width)
-    text = annotation("str", info.properties)
-    unpack = _unpack(list(info.properties), width)
-    return EnumView(info.name, doc, text, properties, members, unpack)
+    return EnumView(info.name, doc, properties, members)
 
 
 def _property_code(value: PropertyValue, room: int) -> Code:
@@ -96,16 +86,6 @@ def _property_code(value: PropertyValue, room: int) -> Code:
     if isinstance(value, tuple):
         return layout.called("", [_property_code(each, room) for each in value])
     return Code(str(value))
-
-
-def _unpack(names: list[str], width: int) -> list[str]:
-    """Return lines that give a member its properties."""
-    targets = [f"_member.{name}" for name in names]
-    flat = f"        {', '.join(targets)} = properties"
-    if len(targets) > 1 and len(flat) <= width:
-        return [flat]
-    code = layout.called("", [Code(target) for target in targets])
-    return layout.statement("", code, " = properties", indent=8, width=width)
 
 
 def _property_type(type: Type, status: str) -> str:
@@ -274,9 +254,6 @@ def check_lines(
 def _check(name: str, code: str, type: Type) -> str:
     """Return the call that raises InvalidValueError for a value of another type."""
     label = layout.quoted(name)
-    if type.kind == "int" and type.limits is not None:
-        least, most = type.range
-        return f"_rt.check_int({label}, {code}, {least}, {most})"
     scalar = {"str": "text", "name": "text", "int": "count", "bool": "flag", "float": "finite"}
     if type.kind in scalar:
         return f"_rt.check_{scalar[type.kind]}({label}, {code})"

@@ -1,6 +1,6 @@
-"""Templates of the project's own: outputs beside ours, printed from the same machine.
+"""Templates of the user's project: additional outputs of the same machine.
 
-They run in a sandbox, and see plain data: names, texts, lists and mappings.
+They run in a sandbox on plain data: names, texts, lists and mappings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUFFIX = ".j2"
 def rendered(
     sources: Mapping[PurePosixPath, str], output: PurePosixPath, program: Program, digest: str
 ) -> dict[PurePosixPath, str]:
-    """Return what the templates print, each into a file of its name; raises InvalidMachineError."""
+    """Return the outputs of templates by path; raises InvalidMachineError for template errors."""
     environment = jinja2.sandbox.SandboxedEnvironment(
         loader=jinja2.DictLoader({path.name: text for path, text in sources.items()}),
         undefined=jinja2.StrictUndefined,
@@ -53,7 +53,7 @@ def _finding(path: PurePosixPath, line: int, message: str) -> Finding:
 
 
 def _line_of(error: BaseException) -> int:
-    """Return where in a template something failed: the innermost of its lines."""
+    """Return the line of a failure in a template, the innermost one."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)

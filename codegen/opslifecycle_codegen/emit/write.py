@@ -1,4 +1,4 @@
-"""Stage 6, write: files onto disk, each whole or not at all; or a comparison with it."""
+"""Stage 6, write: write files atomically, or compare them with the files on disk."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from opslifecycle_codegen.base.config import InvalidConfigError
 from opslifecycle_codegen.emit.render import MARKER
 
 _DIFF_LINES_MAX = 60
-#: What carries the marker, and how far from its beginning.
+#: Endings of files with the marker, and its maximum offset.
 _MARKED, _MARKER_WITHIN = (".py", ".md"), 400
-#: What a run that is writing leaves in the project, and how its files end until they are in place.
+#: The journal of a run that writes, and the ending of staged files.
 _JOURNAL, _FRESH = ".opslifecycle-codegen.journal", ".opslifecycle-codegen-fresh"
-#: Folders that hold no files of a project's own.
+#: Folders that contain no files of the project itself.
 _FOREIGN_FOLDERS = frozenset({"node_modules", "build", "dist", "__pycache__"})
 
 
 def stale(root: Path, files: Mapping[PurePosixPath, str]) -> dict[PurePosixPath, str]:
-    """Return the files that differ from what is on disk, each with its difference."""
+    """Return the files that differ from those on disk, each with its difference."""
     differences = {}
     for path, text in files.items():
         found = _read(root / path)
@@ -37,9 +37,9 @@ def stale(root: Path, files: Mapping[PurePosixPath, str]) -> dict[PurePosixPath,
 def orphans(
     root: Path, files: Iterable[PurePosixPath], owned: Mapping[PurePosixPath, str]
 ) -> list[PurePosixPath]:
-    """Files that were generated and that no machine claims any longer, wherever in the project.
+    """Return generated files that no machine produces any longer, anywhere in the project.
 
-    `owned` has the digests of files without our marker as they were generated last.
+    `owned` has the digests of generated files without the marker, as of the last run.
     """
     claimed = set(files)
     found = set()
@@ -76,12 +76,12 @@ def own_files(root: Path) -> Iterator[Path]:
 def refuse_to_overwrite(
     root: Path, files: Mapping[PurePosixPath, str], owned: Mapping[PurePosixPath, str]
 ) -> None:
-    """Raise InvalidConfigError if a target is not ours: hand-written, a link, or outside.
+    """Raise InvalidConfigError if a target is hand-written, a link, or outside of the project.
 
     Args:
         root: The folder of the project.
         files: The fresh text of each target.
-        owned: The digests of files without our marker as they were generated last.
+        owned: The digests of generated files without the marker, as of the last run.
     """
     inside = root.resolve()
     for path, fresh in files.items():
@@ -107,14 +107,14 @@ def _is_ours(path: PurePosixPath, found: str, owned: Mapping[PurePosixPath, str]
 
 
 def digest(text: str) -> str:
-    """Return what a file without our marker is recognised by, whatever its line endings."""
+    """Return the digest that identifies a file without the marker, independent of line endings."""
     return hashlib.sha256(text.replace("\r\n", "\n").encode("utf-8", "replace")).hexdigest()
 
 
 def write(
     root: Path, files: Mapping[PurePosixPath, str], gone: Iterable[PurePosixPath] = ()
 ) -> None:
-    """Write every file and remove those that are gone.
+    """Write every file, and remove those in `gone`.
 
     All texts are on disk beside their places before the first one is renamed. A run that ends
     before the renames leaves the old files. Signals wait until the renames are done. Only SIGKILL
@@ -146,7 +146,7 @@ def write(
 
 
 def interrupted(root: Path) -> bool:
-    """Return whether a run ended before all of its files were in their places."""
+    """Return whether a run ended before it had renamed all its files."""
     return (root / _JOURNAL).exists()
 
 
@@ -156,21 +156,21 @@ def _beside(target: Path) -> Path:
 
 def _stage(target: Path, fresh: Path, text: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # An exclusive creation follows no link.
+    # Exclusive creation does not follow links.
     with fresh.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
     fresh.chmod((target.stat().st_mode if target.exists() else 0o644) & 0o777)
 
 
 def _clear(root: Path) -> None:
-    """Remove what an interrupted run has staged, and its journal."""
+    """Remove the staged files of an interrupted run, and its journal."""
     journal = root / _JOURNAL
     try:
         names = json.loads(journal.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
     except ValueError:
-        # The run ended while it wrote the journal, before it staged anything.
+        # The run ended while it wrote the journal, before it staged a file.
         names = []
     inside = root.resolve()
     for name in names if isinstance(names, list) else []:
@@ -192,7 +192,7 @@ def _undisturbed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Let one run at a time write into a project; a run that is killed gives its turn up."""
+    """Let one run at a time write into a project; a killed run releases the lock."""
     folder = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -203,7 +203,7 @@ def _alone(root: Path) -> Iterator[None]:
 
 def _read(path: Path) -> str | None:
     try:
-        # Read as bytes, so that a changed line end is a difference too.
+        # Read as bytes, so that a changed line ending is a difference, too.
         return path.read_bytes().decode("utf-8", "replace")
     except (FileNotFoundError, IsADirectoryError):
         return None

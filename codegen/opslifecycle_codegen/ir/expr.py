@@ -1,12 +1,12 @@
-"""Typed expressions: what analysis makes of the expressions of a machine.
+"""Typed expression trees, the result of analysing a machine's expressions.
 
-A tree is immutable, and each node has its type where it stands: a value that a test has made sure
-of is no longer optional there. Nodes know nothing of generated code; `emit.python` prints them.
+A tree is immutable. Each node has its type at its position: a value after a test for None is no
+longer optional. Nodes are independent of generated code; `emit.python` prints them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -18,24 +18,28 @@ from opslifecycle_codegen.ir.types import BOOL, INT, NONE, STR, Type
 
 
 class Root(Enum):
-    """What a name stands for."""
+    """The kind of a name's binding."""
 
     #: The fields of the registry.
     REGISTRY = "registry"
-    #: The registry before and after a command, for properties of a step.
+    #: The registry before and after a command, for properties of steps.
     BEFORE = "before"
     AFTER = "after"
-    #: The record that a command is about.
+    #: The record of a command.
     RECORD = "record"
-    #: The id that a command was given, or has made.
+    #: The id that a command receives or creates.
     ID = "id"
     #: A parameter of a command.
     PARAMETER = "parameter"
-    #: What a guard binds with `let`.
+    #: The time of a command, in milliseconds since the Unix epoch.
+    NOW = "now"
+    #: The same where the value is only shown: in the model, it is 0.
+    STAMP = "stamp"
+    #: A `let` name of a guard.
     LOCAL = "local"
     #: The variable of a loop.
     LOOP = "loop"
-    #: What every guard of any action may read: its label and the statuses that it starts from.
+    #: Attributes of the action that every guard may read: its label and its legal statuses.
     ACTION = "action"
     ACTION_LABEL = "action label"
     ACTION_STATUSES = "action statuses"
@@ -46,17 +50,17 @@ class Root(Enum):
     CURSORS = "cursors"
     #: The number of watchers of a record, for its snapshot.
     WATCHERS = "watchers"
-    #: A field of a finished record, for its feed entry.
+    #: A field of a finished record, in its feed entry.
     ENTRY = "entry"
-    #: A field of a value, for the fields that follow from it.
+    #: A field of a value, in the expressions of derived fields.
     OWN = "own"
-    #: The cursor that a consumer asks for, and the last sequence number.
+    #: The requested position of a cursor, and the last sequence number.
     CURSOR = "cursor"
 
 
 @frozen
 class Expression:
-    """A node: its type, and where it stands in the machine file."""
+    """A node: its type, and its location in the machine file."""
 
     type: Type
     mark: Location | None = field(default=None, eq=False, repr=False, kw_only=True)
@@ -64,7 +68,7 @@ class Expression:
 
 @frozen
 class Literal(Expression):
-    """None, a truth value, a number or a text."""
+    """None, a boolean, a number or a text."""
 
     value: object
 
@@ -78,14 +82,14 @@ class Member(Expression):
 
 @frozen
 class StatusSet(Expression):
-    """The statuses that an action starts from."""
+    """The legal statuses of an action."""
 
     members: tuple[str, ...]
 
 
 @frozen
 class Name(Expression):
-    """A name that is bound where the expression stands."""
+    """A bound name."""
 
     root: Root
     name: str
@@ -117,7 +121,7 @@ class Compare(Expression):
 
 @frozen
 class Among(Expression):
-    """`value in many`, where many is an expression or a list of them."""
+    """`value in many`; `many` is an expression or a list of expressions."""
 
     value: Expression
     many: Expression | tuple[Expression, ...]
@@ -134,7 +138,7 @@ class IsNone(Expression):
 
 @frozen
 class IsVariant(Expression):
-    """`value is Variant`: which one of a union."""
+    """`value is Variant`, for a value of a union."""
 
     value: Expression
     variant: str
@@ -152,35 +156,28 @@ class IsMember(Expression):
 
 @frozen
 class And(Expression):
-    """Every operand is true; each is read only if those before it are."""
+    """The conjunction of operands, with short-circuit evaluation."""
 
     operands: tuple[Expression, ...]
 
 
 @frozen
 class Or(Expression):
-    """An operand is true; each is read only if those before it are not."""
+    """The disjunction of operands, with short-circuit evaluation."""
 
     operands: tuple[Expression, ...]
 
 
 @frozen
 class Not(Expression):
-    """The operand is false."""
-
-    operand: Expression
-
-
-@frozen
-class Negative(Expression):
-    """`-operand`."""
+    """The negation of an operand."""
 
     operand: Expression
 
 
 @frozen
 class Arithmetic(Expression):
-    """A sum, a difference, a product, a quotient or a remainder, rounded as Python does."""
+    """A sum or a difference."""
 
     operator: str
     left: Expression
@@ -189,7 +186,7 @@ class Arithmetic(Expression):
 
 @frozen
 class Extreme(Expression):
-    """The least or the greatest of some numbers; `function` is min or max."""
+    """The minimum or maximum of numbers; `function` is `min` or `max`."""
 
     function: str
     operands: tuple[Expression, ...]
@@ -214,7 +211,7 @@ class Construct(Expression):
 
 @frozen
 class Loop:
-    """`for variable in many if tests`; many is an expression, or the name of an enum."""
+    """`for variable in many if tests`; `many` is an expression, or the name of an enum."""
 
     variable: str
     many: Expression | str
@@ -223,7 +220,7 @@ class Loop:
 
 @frozen
 class Quantified(Expression):
-    """all, any, count or distinct, of an element for every turn of some loops."""
+    """`all`, `any`, `count` or `distinct` of an element over the iterations of loops."""
 
     function: str
     element: Expression
@@ -232,7 +229,7 @@ class Quantified(Expression):
 
 @frozen
 class Refusal:
-    """The error that a command is refused with: its class and its facts in order."""
+    """The error of a rejected command: its class and its fields in order."""
 
     error: str
     fields: tuple[Expression, ...]
@@ -244,7 +241,7 @@ _OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"
 
 
 def negation(tree: Expression) -> Expression:
-    """The expression that is true exactly when `tree` is false, with `not` pushed inwards."""
+    """Return the negation of `tree`, with `not` pushed inwards."""
     match tree:
         case Not(operand=operand):
             return operand
@@ -260,7 +257,7 @@ def negation(tree: Expression) -> Expression:
 
 
 def parts_of(tree: Expression) -> Iterator[Expression]:
-    """Yield the expressions that a node consists of, in their order."""
+    """Yield the children of a node in order."""
     for attribute in attrs.fields(type(tree)):
         if attribute.name not in ("type", "mark"):
             yield from _expressions(getattr(tree, attribute.name))
@@ -284,17 +281,17 @@ def nodes_of(tree: Expression) -> Iterator[Expression]:
 
 
 def roots_in(tree: Expression) -> frozenset[Root]:
-    """Return what an expression reads."""
+    """Return the kinds of names that an expression reads."""
     return frozenset(node.root for node in nodes_of(tree) if isinstance(node, Name))
 
 
 def reads(tree: Expression, fields: Collection[str]) -> bool:
-    """Return whether an expression reads a field with one of these names, of whatever."""
+    """Return whether an expression reads a field with one of these names, of any owner."""
     return any(isinstance(node, Field) and node.name in fields for node in nodes_of(tree))
 
 
 def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Expression:
-    """Return the tree with every node changed, from the leaves up."""
+    """Return the tree with every node replaced, from the leaves up."""
     changed: dict[str, Any] = {}
     for attribute in attrs.fields(type(tree)):
         if attribute.name in ("type", "mark"):
@@ -306,8 +303,19 @@ def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Ex
     return change(evolve(tree, **changed) if changed else tree)
 
 
+def with_given(tree: Expression, given: Mapping[str, Expression]) -> Expression:
+    """Return the tree with parameters replaced by the expressions that are passed for them."""
+
+    def result(node: Expression) -> Expression:
+        if isinstance(node, Name) and node.root is Root.PARAMETER:
+            return given.get(node.name, node)
+        return node
+
+    return replaced(tree, result)
+
+
 def decided(tree: Expression) -> Expression:
-    """Return the tree with each test of a literal for None decided: Python warns of such tests."""
+    """Return the tree with tests of literals for None evaluated: Python warns of such tests."""
 
     def result(node: Expression) -> Expression:
         if isinstance(node, IsNone) and isinstance(node.value, Literal):

@@ -1,4 +1,4 @@
-"""Where the first value of each field of a record comes from, and how a store keeps the field."""
+"""The origin of each field's initial value, and whether a store holds the field."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from attrs import evolve, frozen
 
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Name, Root, nodes_of, replaced
 from opslifecycle_codegen.ir.naming import parameter
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Program, updates_of
 from opslifecycle_codegen.ir.types import Type
 
 
 class Origin(Enum):
-    """Where a first value comes from."""
+    """The origin of an initial value."""
 
-    #: It is None until something sets it.
+    #: None until an update sets it.
     NONE = "none"
-    #: An expression that reads nothing: the same for every record.
+    #: A constant expression, the same for every record.
     LITERAL = "literal"
-    #: An expression of given fields that never change: the constructor computes it anew.
+    #: An expression of given fields that never change, which the constructor recomputes.
     DERIVED = "derived"
-    #: Handed to the constructor, and written to a store.
+    #: An argument of the constructor, which a store holds.
     GIVEN = "given"
 
 
 @frozen
 class Start:
-    """The start of one field."""
+    """The initial value of one field."""
 
     name: str
     type: Type
     origin: Origin
-    #: Whether an action or an end ever sets it again.
+    #: Whether an action or an end updates it.
     updated: bool
-    #: The first value: for the authority where it is given, for the constructor otherwise. What
-    #: the clock gives has none.
+    #: The initial value: in terms of the authority for a given field, else of the constructor.
+    #: A stamped field has none.
     first: Expression
     stamp: bool = False
 
@@ -46,7 +46,7 @@ class Start:
 
 
 def starts_of(program: Program) -> list[Start]:
-    """The start of every field, in the order of the machine; the outcome last, unless declared."""
+    """Return the initial values of all fields in order; an undeclared outcome is last."""
     sources = _sources(program)
     starts = [_start(program, str(name), sources) for name in program.machine.fields]
     if "terminal_outcome" not in program.machine.fields:
@@ -56,7 +56,7 @@ def starts_of(program: Program) -> list[Start]:
 
 
 def given(program: Program) -> list[Start]:
-    """Return what the constructor of a record takes beside its id: stamps first."""
+    """Return the fields that the constructor of a record takes besides the id: stamps first."""
     found = [start for start in starts_of(program) if start.origin is Origin.GIVEN]
     return [each for each in found if each.stamp] + [each for each in found if not each.stamp]
 
@@ -84,7 +84,7 @@ def _start(program: Program, name: str, sources: dict[str, str]) -> Start:
 
 
 def _sources(program: Program) -> dict[str, str]:
-    """Parameters that a field keeps as they are, each with the first such field."""
+    """Return the parameters that fields hold unchanged, each with the first such field."""
     found: dict[str, str] = {}
     for name, first in program.initial.items():
         if not isinstance(first, Name) or first.root is not Root.PARAMETER:
@@ -96,9 +96,9 @@ def _sources(program: Program) -> dict[str, str]:
 
 
 def is_updated(program: Program, name: str) -> bool:
-    """Return whether anything sets a field once its record is made."""
+    """Return whether a field is updated after its record is created."""
     commands = [program.create, *program.actions, program.rollback]
-    updates = [u for command in commands if command is not None for u in command.updates]
+    updates = [u for command in commands if command is not None for u in updates_of(command)]
     updates += [update for step in program.on_terminal for update in step.updates]
     stamped = next((f.stamped for n, f in program.machine.fields.items() if n == name), None)
     if stamped not in (None, "created"):

@@ -1,4 +1,4 @@
-"""What outbox messages say: the actions that they name, and the arguments of each."""
+"""The contents of outbox messages: the actions that they name, and the arguments of each."""
 
 from __future__ import annotations
 
@@ -6,28 +6,36 @@ from collections.abc import Mapping
 
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.source import model
 
-#: The parts of a migration that edit messages: words, and the arguments of an action, by the name
-#: that the action has today.
+#: The parts of a migration that edit messages: words, and the arguments of an action, by its
+#: current name.
 ACTIONS, EFFECTS, ARGUMENTS = "actions", "effects", "arguments."
 
 
-def create_word(program: Program) -> str:
-    """The member that stands for `create`: with an underscore where an action has the word."""
-    taken = {command.name for command in program.actions}
-    taken |= {command.name for command in erasing(program)}
-    return "_create" if "create" in taken else "create"
+def create_word(machine: model.Machine) -> str:
+    """Return the member of `create`, with an underscore if an action has the same name."""
+    removing = {str(each.method) for each in (machine.rollback, machine.erase) if each is not None}
+    return "_create" if "create" in {*machine.actions, *removing} else "create"
+
+
+def action_words(machine: model.Machine) -> dict[str, str]:
+    """Return the words of all commands about one record, each with its summary."""
+    found = {create_word(machine): str(machine.create.summary)}
+    found |= {str(name): str(each.summary) for name, each in machine.actions.items()}
+    removing = (each for each in (machine.rollback, machine.erase) if each is not None)
+    return found | {str(each.method): str(each.summary) for each in removing}
 
 
 def erasing(program: Program) -> list[Command]:
-    """Return the commands that take a record away, which may have effects as well."""
+    """Return the commands that remove a record, which may have effects as well."""
     return [each for each in (program.rollback, program.erase) if each is not None]
 
 
 def parameters(program: Program) -> dict[str, Mapping[str, Type]]:
-    """Return what a message says of each action: its parameters with their types."""
+    """Return the parameters of each action, with their types, as messages hold them."""
     id = Type("id", program.symbols.entity_fields["id"].name)
-    found: dict[str, Mapping[str, Type]] = {create_word(program): program.create.params}
+    found: dict[str, Mapping[str, Type]] = {create_word(program.machine): program.create.params}
     for command in program.actions:
         found[command.name] = {"id": id, **command.params}
     found |= {command.name: {"id": id} for command in erasing(program)}
@@ -35,7 +43,7 @@ def parameters(program: Program) -> dict[str, Mapping[str, Type]]:
 
 
 def message_sets(program: Program) -> dict[str, list[str]]:
-    """The words that stored messages hold: the actions, and the effects of the machine's own."""
+    """Return the words in stored messages: the actions and the declared effects."""
     if not program.machine.effects or program.recovery is None:
         return {}
     effects = sorted(str(name) for name in program.machine.effects)

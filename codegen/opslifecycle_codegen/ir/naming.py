@@ -1,8 +1,8 @@
-"""How a declared word is written in the private part of generated code. ADR 0017 says why.
+"""The spelling of declared words in the private part of generated code (ADR 0017).
 
-Public names (methods, parameters, fields, classes) are what the machine says. Inside, where a word
-of the machine would hide a builtin or a name of the compiler's, it is written with an underscore on
-both sides. No declared word begins with an underscore, so nothing can meet it there.
+Public names (methods, parameters, fields, classes) are the words of the machine. A word that
+would hide a builtin or a name of the compiler in private code gets an underscore on both sides. No
+declared word begins with an underscore, so the result is unique.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Text
 
 _BUILTINS = frozenset(name for name in dir(builtins) if name[0].islower()) - {"id"}
-#: Locals of the authority's methods, where parameters, `let` names and loop variables stand too.
+#: Locals of the authority's methods, beside parameters, `let` names and loop variables.
 _IN_COMMANDS = frozenset(
     {
         "active",
@@ -33,7 +33,7 @@ _IN_COMMANDS = frozenset(
         "seen",
     }
 )
-#: What the authority has, beside the fields and commands of the machine.
+#: Attributes of the authority besides the fields and commands of the machine.
 _IN_AUTHORITY = frozenset(
     {
         "allowed",
@@ -50,7 +50,7 @@ _IN_AUTHORITY = frozenset(
         "register",
     }
 )
-#: What any function calls otherwise that has a record.
+#: Names of other locals in functions with a record.
 _WITH_RECORD = frozenset(
     {
         "merge",
@@ -99,12 +99,12 @@ _WITH_RECORD = frozenset(
 
 
 def parameter(word: str) -> str:
-    """Return a parameter, a `let` name or a loop variable, inside."""
+    """Return the private spelling of a parameter, a `let` name or a loop variable."""
     return _escaped(word, _BUILTINS | _IN_COMMANDS)
 
 
 def variable(word: str) -> str:
-    """Return what holds a record, by the name of the entity."""
+    """Return the local variable of a record, by the name of the entity."""
     return _escaped(word, _BUILTINS | _IN_COMMANDS | _WITH_RECORD)
 
 
@@ -114,7 +114,7 @@ def attribute(word: str) -> str:
 
 
 def entry_local(word: str) -> str:
-    """Return a field of a record, as a local of what makes its feed entry."""
+    """Return the local of a record's field in the function that makes its feed entry."""
     return _escaped(word, _BUILTINS | {"entry"})
 
 
@@ -129,12 +129,12 @@ def rule_function(word: str) -> str:
 
 
 def command_method(word: str, fields: Collection[str]) -> str:
-    """Return the authority's method for a command, where the registry has these fields."""
+    """Return the authority's method of a command, given the fields of the registry."""
     return f"_do_{word}" if word in _IN_AUTHORITY or word in fields else str(word)
 
 
 def alias(command: str, method: str) -> str:
-    """Return what the module of a registry calls a method of the authority."""
+    """Return the alias of an authority's method in the module of a registry."""
     taken = method.startswith("_do_") or command in _ALIASES
     return f"_do_{command}" if taken else f"_{command}"
 
@@ -144,9 +144,9 @@ def trusted(record: str) -> str:
     return f"{_TRUSTED}{snake(record)}"
 
 
-#: What the names of trusted constructors begin with.
+#: The prefix of trusted constructors.
 _TRUSTED = "trusted_"
-#: Modules and functions that generated modules know by these words with an underscore before them.
+#: Modules and functions that generated modules import under these words with a leading underscore.
 _ALIASES = frozenset({"b", "rt", "register", "snapshot_of", "listing_order", "satisfied"})
 
 
@@ -155,15 +155,15 @@ def _escaped(word: str, taken: frozenset[str]) -> str:
     return f"_{word}_" if is_taken else str(word)
 
 
-#: What every registry offers beside what the machine declares.
+#: The public methods of every registry besides those that the machine declares.
 BUILT_IN_METHODS = (
-    "open", "close", "allowed", "capture", "restore", "broken_invariants", "pending_effects",
-    "dead_letters", "retry_dead_letter", "discard_dead_letter",
+    "open", "close", "allowed", "capture", "restore", "broken_invariants", "consume",
+    "pending_effects", "dead_letters", "retry_dead_letter", "discard_dead_letter",
 )  # fmt: skip
 
 
 def public_methods(machine: model.Machine) -> Iterator[Text]:
-    """Yield the methods of the registry that a machine declares, at their places."""
+    """Yield the methods that a machine declares, each at its location."""
     yield from machine.create.methods
     for action in machine.actions.values():
         yield from action.methods
@@ -186,6 +186,6 @@ def public_methods(machine: model.Machine) -> Iterator[Text]:
 
 
 def built_in_methods(machine: model.Machine) -> dict[str, str]:
-    """Each built-in method with its name: one with an underscore where the machine has the word."""
+    """Return the name of each built-in method, with an underscore if a machine has the word."""
     declared = {str(name) for name in public_methods(machine)}
     return {name: f"_{name}" if name in declared else name for name in BUILT_IN_METHODS}

@@ -7,17 +7,17 @@ import itertools
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Loop
 
-#: How firmly a kind of expression holds together; anything else as firmly as `_ATOM`.
-_CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _PRODUCT, _SIGN, _ATOM = range(9)
+#: The precedence of each kind of expression; `_ATOM` for all others.
+_CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _ATOM = range(7)
 _FIRMNESS: dict[type[Expression], int] = {
     expr.Conditional: _CHOICE, expr.Or: _OR, expr.And: _AND, expr.Not: _NOT, expr.Compare: _TEST,
     expr.Among: _TEST, expr.IsNone: _TEST, expr.IsVariant: _TEST, expr.IsMember: _TEST,
-    expr.Negative: _SIGN,
+    expr.Arithmetic: _SUM,
 }  # fmt: skip
 
 
 def notation(tree: Expression) -> str:
-    """Return an expression, in brackets nowhere but where it needs them."""
+    """Return an expression with the necessary brackets only."""
     match tree:
         case expr.Literal(value=value):
             return _literal(value)
@@ -38,10 +38,7 @@ def notation(tree: Expression) -> str:
         case expr.Not(operand=operand):
             return f"not {_within(operand, _NOT)}"
         case expr.Arithmetic(operator=operator, left=left, right=right):
-            own = _firmness(tree)
-            return f"{_within(left, own)} {operator} {_within(right, own + 1)}"
-        case expr.Negative(operand=operand):
-            return f"-{_within(operand)}"
+            return f"{_within(left, _SUM)} {operator} {_within(right)}"
         case expr.Extreme(function=function, operands=operands):
             return f"{function}({_listed(operands)})"
         case expr.Conditional(test=test, then=then, otherwise=otherwise):
@@ -87,22 +84,16 @@ def _literal(value: object) -> str:
 
 
 def _beside(value: Expression, other: Expression) -> str:
-    """Return an operand behind another, whose type says of which closed set a member is."""
+    """Return an operand; the type of the operand before it names the closed set of a member."""
     if isinstance(other, expr.Member) and not isinstance(value, expr.Member):
         return other.word
     return _within(other, _SUM)
 
 
 def _within(tree: Expression, firmness: int = _ATOM) -> str:
-    """Return a part of another expression, in brackets if it holds together less firmly."""
+    """Return an operand, in brackets if its precedence is lower."""
     text = notation(tree)
-    return text if _firmness(tree) >= firmness else f"({text})"
-
-
-def _firmness(tree: Expression) -> int:
-    if isinstance(tree, expr.Arithmetic):
-        return _SUM if tree.operator in ("+", "-") else _PRODUCT
-    return _FIRMNESS.get(type(tree), _ATOM)
+    return text if _FIRMNESS.get(type(tree), _ATOM) >= firmness else f"({text})"
 
 
 def _listed(trees: tuple[Expression, ...]) -> str:
@@ -116,13 +107,13 @@ def _loop(loop: Loop) -> str:
 
 
 def update_notation(target: expr.Field, value: Expression) -> str:
-    """Return an update, short where the new value is the old one and something more or less."""
+    """Return an update, as `+=` or `-=` where possible."""
     if isinstance(value, expr.Arithmetic) and notation(value.left) == notation(target):
         return f"{notation(target)} {value.operator}= {notation(value.right)}"
     return f"{notation(target)} = {notation(value)}"
 
 
 def condition_notation(lets: tuple[tuple[str, Expression], ...], test: Expression) -> str:
-    """Return the condition of a guard, behind it what its names stand for."""
+    """Return the condition of a guard, followed by its `let` bindings."""
     bound = ", ".join(f"{name} = {notation(tree)}" for name, tree in lets)
     return f"{notation(test)} where {bound}" if bound else notation(test)

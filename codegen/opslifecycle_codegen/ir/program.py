@@ -1,6 +1,8 @@
-"""What analysis gives to everything after it: every rule of the machine, checked and typed."""
+"""The result of analysis: every rule of a machine, checked and typed."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from attrs import field, frozen
 
@@ -16,7 +18,7 @@ from opslifecycle_codegen.source import model
 
 @frozen
 class GuardAnalysis:
-    """How much was decided by trying every case, and what could not be."""
+    """The analysis of guards over finite domains: the number of cases, and undecided guards."""
 
     decided: int
     undecided: tuple[str, ...]
@@ -24,13 +26,13 @@ class GuardAnalysis:
 
 @frozen
 class Check:
-    """One guard in its place: locals to bind, what has to hold, and how it is refused otherwise."""
+    """A guard of a command: its `let` bindings, its condition, and the error if it is false."""
 
     lets: tuple[tuple[str, Expression], ...]
     test: Expression
     refusal: Refusal
     guard: str = ""
-    #: Where the guard is named in the machine file.
+    #: The location that names the guard.
     mark: Location | None = field(default=None, eq=False, repr=False)
 
     @property
@@ -40,11 +42,11 @@ class Check:
 
     @property
     def condition(self) -> str:
-        """What has to hold, in the notation of the machine."""
+        """The condition in the notation of the machine."""
         return condition_notation(self.lets, self.test)
 
     def reads(self, root: Root) -> bool:
-        """Return whether any of it reads something."""
+        """Return whether the guard reads a name of this kind."""
         trees = (*(tree for _, tree in self.lets), self.test, *self.refusal.fields)
         return any(root in roots_in(tree) for tree in trees)
 
@@ -64,7 +66,7 @@ class Assignment:
 
 @frozen
 class Command:
-    """One command that the authority decides."""
+    """A command of the authority."""
 
     name: str
     label: str
@@ -77,16 +79,28 @@ class Command:
     outcome: Expression | None = None
     from_statuses: tuple[str, ...] = ()
     idempotent_in: tuple[str, ...] = ()
-    #: Whether the write waits for the next commit: a crash may lose it.
+    #: Whether the write is deferred to the next commit, so that a crash may lose it.
     deferred: bool = False
-    #: The checks that can be made without what the command takes, and the guards that cannot.
+    #: The checks that need no parameter of the command, and the names of the guards that do.
     foreseeable: tuple[Check, ...] = ()
     depends_on: tuple[str, ...] = ()
+    #: What features note of the command in its record, after its updates and before its status.
+    notes: tuple[Assignment, ...] = ()
+    #: What follows a command that finishes no record, after its status.
+    steps: tuple[EndStep, ...] = ()
+
+
+def updates_of(command: Command) -> Iterator[Assignment]:
+    """Yield everything that a command itself sets: its updates, and what features add."""
+    yield from command.updates
+    yield from command.notes
+    for step in command.steps:
+        yield from step.updates
 
 
 @frozen
 class BarrierAdmission:
-    """What a barrier is checked for: guards, then (check, refusal) in order."""
+    """The checks of a new barrier: guards, then (check, error) in order."""
 
     first: tuple[Check, ...]
     refusals: tuple[tuple[str, Refusal], ...]
@@ -94,7 +108,7 @@ class BarrierAdmission:
 
 @frozen
 class EndStep:
-    """One step of what every terminal action does; `test` is None when it always happens."""
+    """A step of every terminal action; `test` is None for an unconditional step."""
 
     test: Expression | None
     updates: tuple[Assignment, ...]
@@ -110,13 +124,13 @@ class Bulk:
     unless: Expression | None
     updates: tuple[Assignment, ...]
     optional: bool
-    #: What its action is given for parameters that the caller does not pass.
+    #: The arguments of its action that callers do not pass.
     given: dict[str, Expression] = field(factory=dict)
 
 
 @frozen
 class Recovery:
-    """What a store keeps, and the command that ends what was interrupted, if anything does."""
+    """The stored part, and the command that ends interrupted records, if one is declared."""
 
     persist_if: Expression
     command: Bulk | None
@@ -125,12 +139,12 @@ class Recovery:
 
 @frozen
 class Retention:
-    """What leaves a feed that has more entries than `max_entries`."""
+    """The eviction from a feed that has more entries than `max_entries`."""
 
     max_entries: Expression
-    #: Whether the record that wrote an entry leaves with it.
+    #: Whether the record of an evicted entry is erased as well.
     evicts_records: bool
-    #: Whether an entry stays until every cursor has passed it.
+    #: Whether entries are retained until every cursor has passed them.
     held_by_cursors: bool
 
 
@@ -145,13 +159,13 @@ class Rule:
 
     @property
     def type(self) -> Type:
-        """The type of what it gives."""
+        """The type of the result."""
         return self.tree.type
 
 
 @frozen
 class Views:
-    """The views of a record: their fields in order, and what reading them needs."""
+    """The views of a record: their fields in order, and whether they need watcher counts."""
 
     snapshot: tuple[tuple[ViewInfo, Expression], ...]
     entry: tuple[tuple[ViewInfo, Expression], ...]
@@ -162,7 +176,7 @@ class Views:
 
 @frozen
 class Program:
-    """A whole machine, ready to be lowered."""
+    """An analysed machine, ready for lowering."""
 
     machine: model.Machine
     symbols: Symbols
@@ -191,11 +205,11 @@ class Program:
     guard_analysis: GuardAnalysis | None = None
 
     def outcome_type(self) -> Type:
-        """Return what an ended record gives to those who wait for it."""
+        """Return the type of outcomes, which waiters receive."""
         return self.symbols.entity_fields["terminal_outcome"].required
 
     def discards(self) -> str:
-        """The method that can erase whatever was interrupted; empty if some of it could refuse."""
+        """The method that can discard all interrupted records; empty if a guard could reject it."""
         declared = self.machine.rollback
         if declared is None or self.rollback is None:
             return ""
@@ -210,5 +224,5 @@ class Program:
         return frozenset({LEGAL_STATUS, *names})
 
     def record(self, name: str) -> RecordInfo:
-        """Return what is known of a value or a variant, by its name."""
+        """Return the declaration of a value or a variant."""
         return self.symbols.records[name]

@@ -1,4 +1,4 @@
-"""Public names of what is generated, declared or made from the entity's name."""
+"""Public class names of generated code: declared, or derived from the entity's name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PublicNames:
     """The class names of one machine."""
 
     entity: str
-    #: What generated code calls one record.
+    #: The name of a record in generated code.
     variable: str
     entities: str
     id: str
@@ -34,12 +34,12 @@ class PublicNames:
     dead_letter: str
     record: str
     authority: str
-    #: The methods that every registry has, each with the name that the machine leaves for it.
+    #: The built-in methods, each with its name in this machine.
     own: dict[str, str]
 
 
 def public_names(machine: Machine) -> PublicNames:
-    """Return the declared names, and for those left out the ones made from the entity's name."""
+    """Return the declared names; omitted ones are derived from the entity's name."""
     title = pascal(machine.entity)
     given = machine.names
 

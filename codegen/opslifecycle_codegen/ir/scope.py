@@ -1,4 +1,4 @@
-"""What names stand for while an expression is checked."""
+"""The bindings of names while an expression is checked."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from opslifecycle_codegen.ir.types import (
 
 @frozen
 class Scope:
-    """The names that an expression may use, and what tests have made sure of."""
+    """The names that an expression may use, with types narrowed by tests."""
 
     symbols: Symbols
     names: dict[str, Expression]
-    #: Paths that stand for something else, such as `action.label`.
+    #: Bound paths, such as `action.label`.
     constants: dict[str, Expression] = Factory(dict)
     narrowed: dict[str, Type] = Factory(dict)
 
     def attributes_of(self, base: Type) -> dict[str, Type]:
-        """Return what can be read of a value of a type."""
+        """Return the attributes of a type's values."""
         symbols = self.symbols
         if base == ENTITY:
             return symbols.entity_fields
@@ -58,7 +58,7 @@ class Scope:
         return {info.tag: Type("enum", info.tag_enum) if info.tag_enum else STR}
 
     def with_names(self, names: Mapping[str, Expression]) -> Scope:
-        """Return the scope with further names."""
+        """Return the scope with additional names."""
         return evolve(self, names={**self.names, **names})
 
     def with_narrowed(self, path: str, type: Type) -> Scope:

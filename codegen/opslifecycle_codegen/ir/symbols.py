@@ -1,4 +1,4 @@
-"""What a machine declares, resolved to types: the table that names are looked up in."""
+"""The symbol table: the declarations of a machine, resolved to types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import Factory, define, frozen
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source.type_model import ValueField
 
-# A longer name for some statuses says less than a short one and the list it stands for.
+# A longer name of a list of statuses is less readable than a short one beside the list.
 _CONSTANT_CHARACTERS_MAX = 40
 
 
@@ -30,7 +30,7 @@ class MemberOf:
     wire: str
 
 
-#: What a property of a member can be: a flag, a count, a text, a member, or several members.
+#: The value of a member's property: a flag, a number, a text, a member, or several members.
 PropertyValue = bool | int | str | MemberOf | tuple[MemberOf, ...]
 
 
@@ -44,18 +44,18 @@ class MemberInfo:
 
     @property
     def constant(self) -> str:
-        """The name of the member in generated code."""
+        """The member's name in generated code."""
         return self.wire.upper()
 
     @property
     def variant(self) -> str:
-        """The PascalCase spelling of the member."""
+        """The member's PascalCase spelling."""
         return pascal(self.wire)
 
 
 @frozen
 class EnumInfo:
-    """A closed set; what each member is used for says `summary`."""
+    """A closed set and its members."""
 
     name: str
     summary: str
@@ -66,7 +66,7 @@ class EnumInfo:
 
 @frozen
 class FieldInfo:
-    """A field of a value: its type, its source, and where it stands in JSON."""
+    """A field of a value: its type, its source, and its position in JSON."""
 
     name: str
     type: Type
@@ -98,7 +98,7 @@ class UnionInfo:
 
 @frozen
 class ViewInfo:
-    """A field of a view (snapshot, feed entry): its type, and whether its JSON keeps a None."""
+    """A field of a view (snapshot, feed entry): its type, and whether its JSON includes None."""
 
     name: str
     type: Type
@@ -113,9 +113,7 @@ class Symbols:
     enums: dict[str, EnumInfo] = Factory(dict)
     records: dict[str, RecordInfo] = Factory(dict)
     unions: dict[str, UnionInfo] = Factory(dict)
-    #: Scalar types with a name and limits.
-    refined: dict[str, Type] = Factory(dict)
-    #: Classes of the program's own, by name: the module that each stands in.
+    #: Classes of the user's program by name, each with its module.
     foreign: dict[str, str] = Factory(dict)
     entity_fields: dict[str, Type] = Factory(dict)
     registry_fields: dict[str, Type] = Factory(dict)
@@ -126,9 +124,7 @@ class Symbols:
     _constants: dict[str, tuple[str, ...]] = Factory(dict)
 
     def type_named(self, name: str) -> Type | None:
-        """Return the type that a declared name stands for."""
-        if name in self.refined:
-            return self.refined[name]
+        """Return the type with a declared name."""
         if name in self.ids:
             return Type("id", name)
         if name in self.enums:
@@ -145,7 +141,7 @@ class Symbols:
         return None
 
     def holds_foreign(self, type: Type, seen: frozenset[str] = frozenset()) -> bool:
-        """Return whether a value of a type is, or holds, one of a class of the program's own."""
+        """Return whether values of a type are, or contain, instances of the program's classes."""
         type = type.required
         if type.kind == "foreign":
             return True
@@ -161,10 +157,8 @@ class Symbols:
         return any(self.holds_foreign(each, seen) for each in inner)
 
     def type_names(self) -> list[str]:
-        """Return every name that stands for a type."""
-        return [
-            *self.refined, *self.ids, *self.enums, *self.unions, *self.records, *self.foreign
-        ]  # fmt: skip
+        """Return the names of all types."""
+        return [*self.ids, *self.enums, *self.unions, *self.records, *self.foreign]
 
     def status_constant(self, members: tuple[str, ...], prefix: str = "_FROM") -> str:
         """Return the name of the generated constant that holds these statuses."""
@@ -172,7 +166,7 @@ class Symbols:
         name = f"{prefix}_" + (named.upper() or "_OR_".join(member.upper() for member in members))
         groups = {f"{prefix}_{group.upper()}" for group in self.status_groups}
         short = bool(named) or (len(name) <= _CONSTANT_CHARACTERS_MAX and name not in groups)
-        # Statuses may be called so that two lists of them read alike.
+        # Names of statuses may make two lists read alike.
         if short and self._constants.setdefault(name, members) == members:
             return name
         for number in itertools.count(1):
@@ -182,7 +176,7 @@ class Symbols:
         raise AssertionError("the numbers do not end")
 
     def done_constant(self, members: tuple[str, ...]) -> str:
-        """Return the same for the statuses in which an action counts as done already."""
+        """Return the name of the constant of the statuses in which an action is done already."""
         return self.status_constant(members, "_DONE_IN")
 
     @property

@@ -1,4 +1,4 @@
-"""The types of the machine language, and how they read in Python."""
+"""The types of the machine language, and their annotations in Python."""
 
 from __future__ import annotations
 
@@ -6,26 +6,16 @@ from attrs import frozen
 
 
 @frozen
-class Limits:
-    """What a declared type allows of the values of its kind; None where it says nothing."""
-
-    minimum: int | None = None
-    maximum: int | None = None
-
-
-@frozen
 class Type:
-    """A type: `kind` says what it is, `name` which one, `inner` of what.
+    """A type: its kind, its name, and its inner type.
 
-    Kinds with a name: id, enum, record, union, variant, foreign, class. With an inner: optional,
-    collection, counts (a count per member of an enum). The rest stand alone; a declared type gives
-    one of them a name and limits.
+    Kinds with a name: id, enum, record, union, variant, foreign, class. With an inner type:
+    optional, collection, counts (a count for each member of an enum). Others have neither.
     """
 
     kind: str
     name: str = ""
     inner: Type | None = None
-    limits: Limits | None = None
 
     def __str__(self) -> str:
         if self.kind == "optional":
@@ -35,21 +25,13 @@ class Type:
         return self.name or self.kind
 
     @property
-    def described(self) -> str:
-        """What the values are, in words: `int from 1 to 9`."""
-        if self.limits is None:
-            return str(self)
-        least, most = self.range
-        return f"{self.kind} from {least} to {most}"
-
-    @property
     def optional(self) -> bool:
         """Whether None is a value."""
         return self.kind == "optional"
 
     @property
     def required(self) -> Type:
-        """The type without its None."""
+        """The type without None."""
         return self.inner if self.kind == "optional" and self.inner is not None else self
 
     @property
@@ -61,26 +43,16 @@ class Type:
 
     @property
     def numeric(self) -> bool:
-        """Whether values can be added and compared."""
+        """Whether values can be added and ordered."""
         return self.kind in ("int", "float", "unknown")
-
-    @property
-    def range(self) -> tuple[int, int]:
-        """The least and the greatest integer of the type."""
-        limits = self.limits or Limits()
-        least = 0 if limits.minimum is None else limits.minimum
-        return least, INT_MAX if limits.maximum is None else limits.maximum
 
 
 _PYTHON = {"bool": "bool", "int": "int", "float": "float", "str": "str", "name": "str"}
 
 BOOL = Type("bool")
 INT = Type("int")
-#: The least and the greatest integer that a machine can declare: 64 bits with a sign, which every
-#: store holds. Without a declared range, an int begins at 0.
-INT_MIN, INT_MAX = -(2**63), 2**63 - 1
-#: An integer of which no declaration says that it is not negative.
-SIGNED = Type("int", limits=Limits(INT_MIN, INT_MAX))
+#: The greatest int, from 0: what a signed integer of 64 bits holds, in every store.
+INT_MAX = 2**63 - 1
 FLOAT = Type("float")
 STR = Type("str")
 NAME = Type("name")
@@ -91,7 +63,7 @@ ACTION = Type("action")
 STATUSES = Type("statuses")
 ROW = Type("row")
 BARRIER = Type("barrier")
-#: Stands where a mistake was reported, and fits everywhere, so that one mistake is told once.
+#: The type of an expression with a reported error; it fits everywhere, to report an error once.
 UNKNOWN = Type("unknown")
 
 SCALARS = {"bool": BOOL, "int": INT, "float": FLOAT, "str": STR, "name": NAME}
@@ -108,29 +80,22 @@ def collection(inner: Type) -> Type:
 
 
 def fits(given: Type, wanted: Type) -> bool:
-    """Return whether a value of type `given` can stand where `wanted` is asked for."""
+    """Return whether a value of type `given` is valid as a `wanted`."""
     if given == wanted or UNKNOWN in (given.required, wanted.required):
         return True
     if wanted.kind == "optional":
         return given == NONE or fits(given.required, wanted.required)
     if given.kind == "variant" and wanted.kind == "union":
         return given.inner == wanted
-    if given.kind == wanted.kind == "int":
-        # That the value is in the range is shown by its bounds, or by a guard.
-        return True
     if wanted == FLOAT:
-        return given.kind == "int"
+        return given == INT
     if wanted == STR:
         return given == NAME
     return False
 
 
 def join(one: Type, other: Type) -> Type | None:
-    """Return the type that holds both, or None if there is none."""
-    bare, others = one.required, other.required
-    if bare.kind == others.kind == "int" and bare != others:
-        number = SIGNED if min(bare.range[0], others.range[0]) < 0 else INT
-        return optional(number) if one.optional or other.optional else number
+    """Return the common type of both, or None."""
     if fits(one, other):
         return other
     if fits(other, one):

@@ -1,5 +1,5 @@
-"""Proof: a machine's rules carried out as they are written, and every state of them looked at.
+"""The model checker: an interpreter of machines, and searches of all states that it reaches.
 
-Shares the reading of machine files with the compiler, and nothing with lowering or the templates,
-so that what it finds speaks about the generated code as well.
+It shares parsing and analysis with the compiler, and nothing with lowering or the templates.
+Generated code is compared with it, so an error of the lowering shows as a difference.
 """

@@ -1,10 +1,9 @@
-"""The baseline: committed figures of a verification, so that a review shows a change of them."""
+"""The baseline: committed figures of a verification, so that a review shows when they change."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from opslifecycle_codegen.compat.lock import InvalidLockError
 from opslifecycle_codegen.modelcheck.search import Found
@@ -22,7 +21,7 @@ def load(path: Path) -> Baseline:
     if not path.exists():
         return {}
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
         return {name: dict(figures) for name, figures in data.items()}
     except (ValueError, AttributeError, TypeError):
         raise InvalidLockError(
@@ -31,7 +30,7 @@ def load(path: Path) -> Baseline:
 
 
 def printed(known: Baseline, found: list[Found], scenarios: list[str]) -> str:
-    """Return the text of a baseline: new figures, and the known ones of other scenarios."""
+    """Return the text of a baseline: the new figures, and the committed ones of other scenarios."""
     now = {each.scenario.name: each.figures() for each in found}
     figures = {
         name: now.get(name, known.get(name)) for name in scenarios if {**known, **now}.get(name)

@@ -1,4 +1,4 @@
-"""A counterexample as text, call by call with the changes of each, and as a failing test."""
+"""Print a counterexample: as text, call by call with the changes of each, and as a failing test."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _NO_METHODS = {
 
 
 def counterexample(violation: Violation) -> str:
-    """Return a violation in words: the calls, and what each of them changed."""
+    """Return the text of a violation: the calls, and the changes of each."""
     scenario = violation.scenario
     count = len(violation.calls)
     lines = [f"{scenario.name}: {violation.property} does not hold after {count} calls"]
     state = scenario.interpreter.initial()
     for number, call in enumerate(violation.calls, 1):
-        lines.append(f"  {number}. {told(call)}")
+        lines.append(f"  {number}. {call_text(call)}")
         after = scenario.answer(state, call).state
         assert after is not None
         lines += [
@@ -42,8 +42,8 @@ def counterexample(violation: Violation) -> str:
     return "\n".join(lines)
 
 
-def told(call: Call) -> str:
-    """Return one call, as short as it can be told."""
+def call_text(call: Call) -> str:
+    """Return the shortest text of one call."""
     given = [call.id] if call.id is not None else []
     for name, value in call.arguments:
         if isinstance(value, tuple) and name != "ids":
@@ -54,11 +54,13 @@ def told(call: Call) -> str:
         elif value != OPAQUE:
             given.append(f"{name}: {spelled(value)}")
     text = f"{call.method}({', '.join(given)})"
+    if call.time is not None:
+        text += f" at time {call.time}"
     return f"{text}: {_NO_METHODS[call.method]}" if call.method in _NO_METHODS else text
 
 
 def _changes(program: Program, before: State, after: State) -> Iterator[str]:
-    """Yield what differs between two states."""
+    """Yield the differences between two states."""
     fields = program.symbols.registry_fields
     for name, old, new in zip(fields, before.registry, after.registry, strict=True):
         if old != new:
@@ -73,21 +75,23 @@ def _changes(program: Program, before: State, after: State) -> Iterator[str]:
         for name, was, now in zip(program.symbols.entity_fields, old, new, strict=True):
             if was != now:
                 yield f"{old[0]}.{name}: {spelled(was)} → {spelled(now)}"
-    for name in ("rows", "cursors", "barriers", "watched"):
+    for name in ("rows", "cursors", "barriers", "watched", "time"):
         if getattr(before, name) != getattr(after, name):
             yield f"{name}: {getattr(before, name)} → {getattr(after, name)}"
 
 
 def source_of_test(violation: Violation, module: str) -> str | None:
-    """Return a test of the generated registry that fails as long as the property is broken.
+    """Return a test of the generated registry that fails while the property is violated.
 
-    None for a property that no single state shows, and for a way on which a wait is given up.
+    None for a property that no single state violates, and for a path on which a wait is dropped or
+    a rule reads the time.
     """
     scenario = violation.scenario
     program, ids = scenario.interpreter.program, scenario.interpreter.ids
     methods = {call.method for call in violation.calls}
     shown = violation.property in {str(name) for name in program.machine.invariants}
-    if not shown or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
+    timed = any(call.time is not None for call in violation.calls)
+    if not shown or timed or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
         return None
     names = public_names(program.machine)
     settings = {str(n): scenario.interpreter.setting(str(n)) for n in program.machine.settings}
@@ -133,7 +137,7 @@ def _python_call(program: Program, call: Call) -> str:
 
 
 def python_of(program: Program, type: Type, value: Value) -> str:
-    """Return the expression that makes a value."""
+    """Return the Python expression of a value."""
     inner, symbols = type.required, program.symbols
     if value is None or isinstance(value, bool | int | float):
         return repr(value)

@@ -1,4 +1,4 @@
-"""Expressions carried out: the tree of each becomes a function of the names it may use.
+"""Evaluate expressions: each tree becomes a function of the names that it may use.
 
 The values are plain (`state.Value`); a record is a tuple of its fields behind id and status.
 """
@@ -20,7 +20,7 @@ from opslifecycle_codegen.modelcheck.state import Value
 
 Names = dict[str, Value]
 Function = Callable[[Names], Value]
-#: A field that a constructor sets: its place, the names of all fields, and its value by theirs.
+#: A field that a constructor sets: its index, the names of all fields, and its value by theirs.
 _Setting = tuple[int, tuple[str, ...], Function]
 
 _COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
@@ -30,13 +30,6 @@ _COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
-}
-_ARITHMETIC: dict[str, Callable[[Value, Value], Value]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "//": operator.floordiv,
-    "%": operator.mod,
 }
 _FUNCTIONS: dict[str, Callable[[Iterator[Value]], Value]] = {
     "all": all,
@@ -48,29 +41,29 @@ _FUNCTIONS: dict[str, Callable[[Iterator[Value]], Value]] = {
 
 @frozen
 class Term:
-    """What a tree became: its function, and whether it is read of a record."""
+    """A compiled tree: its function, and whether it reads a record."""
 
     of: Function
     of_record: bool = False
-    #: Where it is read: a name, or a field of a type.
+    #: The source that it reads: a name, or a field of a type.
     source: str | tuple[str, str] = ""
 
 
 class Evaluator:
-    """Turns the expressions of one machine into functions, and notes what they look at."""
+    """Compiles the expressions of one machine to functions, and records which fields they read."""
 
     def __init__(self, program: Program, layouts: Layouts) -> None:
         self._program = program
         self._layouts = layouts
-        #: Fields of values that an expression looks at: (type, field); and where in a record.
+        #: Fields of values that an expression reads: (type, field); and their index in a record.
         self.looked_at: set[tuple[str, str]] = set()
         self.looked_at_in_records: set[tuple[str, str]] = set()
         self._settings: dict[str, list[_Setting]] = {}
-        #: Names that are looked at, and not just handed on whole.
+        #: Names whose values are inspected, not only passed on.
         self.names_looked_at: set[str] = set()
-        #: Names and fields whose texts or identifiers are compared with others.
+        #: Names and fields whose texts or ids are compared with others.
         self.compared: set[str | tuple[str, str]] = set()
-        #: Closed sets of which a member is named, or told from the others by a property.
+        #: Closed sets of which an expression names a member, or reads a property.
         self.told_apart: set[str] = set()
 
     def function(self, tree: Expression, *, whole: bool = False) -> Function:
@@ -78,7 +71,7 @@ class Evaluator:
 
         Args:
             tree: The expression.
-            whole: Whether a name alone is looked at, too, and not just handed on.
+            whole: Whether a name alone counts as inspected, and not only as passed on.
         """
         if whole or not isinstance(tree, nodes.Name | nodes.Construct):
             self._note_names(tree)
@@ -86,7 +79,7 @@ class Evaluator:
 
     def _note_names(self, tree: Expression) -> None:
         for node in nodes_of(tree):
-            if isinstance(node, nodes.Name) and node.root is not Root.ENTRY:
+            if isinstance(node, nodes.Name) and node.root not in (Root.ENTRY, Root.STAMP):
                 self.names_looked_at.add(node.name)
 
     def _term(self, tree: Expression) -> Term:
@@ -114,11 +107,9 @@ class Evaluator:
                 return Term(lambda names: choose(part(names) for part in parts))
             case nodes.Arithmetic(operator=sign, left=left, right=right):
                 one, other = self._of(left), self._of(right)
-                apply = _ARITHMETIC[sign]
-                return Term(lambda names: apply(one(names), other(names)))
-            case nodes.Negative(operand=operand):
-                of = self._of(operand)
-                return Term(lambda names: -of(names))
+                if sign == "+":
+                    return Term(lambda names: one(names) + other(names))
+                return Term(lambda names: one(names) - other(names))
             case nodes.Construct():
                 return self._construct(tree)
             case nodes.Quantified(function=function, element=element, loops=loops):
@@ -136,6 +127,8 @@ class Evaluator:
 
     def _name(self, tree: nodes.Name) -> Term:
         name = tree.name
+        if tree.root is Root.STAMP:
+            return Term(lambda names: 0)
         if tree.root is Root.ENTRY:
             entity = str(self._program.machine.entity)
             record = nodes.Name(ENTITY, Root.RECORD, entity)
@@ -145,7 +138,7 @@ class Evaluator:
     def _field(self, tree: nodes.Field) -> Term:
         layouts, field = self._layouts, tree.name
         if isinstance(tree.base, nodes.Name) and tree.type.kind == "counts":
-            # The cursors before and after a step are no fields of the registry in a state.
+            # In a state, the cursors before and after a step are not fields of the registry.
             path = f"{tree.base.name}.{field}"
             return Term(lambda names: names[path])
         base = self._term(tree.base)
@@ -164,7 +157,7 @@ class Evaluator:
         return Term(lambda names: of(names)[place], base.of_record, source)
 
     def _of_variant(self, union: Type, field: str, base: Term) -> Term:
-        """Return a field of a variant, or the tag: which variant it is shows only now."""
+        """Return a field of a variant, or the tag; the variant is known at evaluation alone."""
         of, tags = base.of, self._layouts.tags(union, field)
         if tags is not None:
             kinds, _ = tags
@@ -184,8 +177,7 @@ class Evaluator:
             case nodes.And(operands=operands):
                 return Term(_conjunction(self._all(operands)))
             case nodes.Or(operands=operands):
-                parts = self._all(operands)
-                return Term(lambda names: any(part(names) for part in parts))
+                return Term(_disjunction(self._all(operands)))
             case nodes.Not(operand=operand):
                 of = self._of(operand)
                 return Term(lambda names: not of(names))
@@ -205,7 +197,7 @@ class Evaluator:
         raise TypeError(type(tree).__name__)
 
     def _noted(self, *trees: Expression) -> list[Function]:
-        """Return the functions of what is compared, and note which texts and ids are."""
+        """Return the functions of compared operands, and record compared texts and ids."""
         terms = [self._term(tree) for tree in trees]
         for tree, term in zip(trees, terms, strict=True):
             if tree.type.required.kind in ("id", "str", "name"):
@@ -249,9 +241,9 @@ class Evaluator:
         )
 
     def _set_by_constructor(self, record: str) -> list[_Setting]:
-        """Return the fields that a constructor sets, whatever it is given."""
+        """Return the fields that a constructor always sets itself."""
         if record not in self._settings:
-            # Noted before it is complete: such a field may be of the type that it stands in.
+            # Stored before it is complete: such a field may have the type that contains it.
             found = self._settings[record] = []
             fields = tuple(self._layouts.record(record))
             for place, name in enumerate(fields):
@@ -261,7 +253,7 @@ class Evaluator:
         return self._settings[record]
 
     def _values(self, element: Expression, loops: Sequence[nodes.Loop]) -> Function:
-        """Return the values of an element for every turn of loops, one inside another."""
+        """Return the values of an element for every iteration of nested loops."""
         loop, *rest = loops
         variable = loop.variable
         if isinstance(loop.many, str):
@@ -269,32 +261,52 @@ class Evaluator:
             many: Function = lambda names: members  # noqa: E731
         else:
             many = self._of(loop.many)
-        tests = self._all(loop.tests)
+        passes = _conjunction(self._all(loop.tests))
         if rest:
             below = self._values(element, rest)
-        else:
-            of = self._of(element)
-            below = lambda names: (of(names),)  # noqa: E731
+
+            def values_of_each(names: Names) -> Iterator[Value]:
+                for value in many(names):
+                    names[variable] = value
+                    if passes(names):
+                        yield from below(names)
+
+            return values_of_each
+        of = self._of(element)
 
         def values(names: Names) -> Iterator[Value]:
             for value in many(names):
                 names[variable] = value
-                if all(test(names) for test in tests):
-                    yield from below(names)
+                if passes(names):
+                    yield of(names)
 
         return values
 
 
 def _declared(type: Type) -> Type:
-    """Return the type of a value as it is declared: of a variant, its union."""
+    """Return the declared type of a value: the union of a variant."""
     return type.inner if type.kind == "variant" and type.inner is not None else type
 
 
+# A search evaluates these millions of times, and Python's `and` is quicker than `all`.
+
+
 def _conjunction(parts: tuple[Function, ...]) -> Function:
-    if len(parts) == 2:
-        one, other = parts
-        return lambda names: one(names) and other(names)
-    return lambda names: all(part(names) for part in parts)
+    if not parts:
+        return lambda names: True
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    one, other = _conjunction(parts[:half]), _conjunction(parts[half:])
+    return lambda names: one(names) and other(names)
+
+
+def _disjunction(parts: tuple[Function, ...]) -> Function:
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    one, other = _disjunction(parts[:half]), _disjunction(parts[half:])
+    return lambda names: one(names) or other(names)
 
 
 def _constructed(fields: list[Value], set_by_it: list[_Setting]) -> list[Value]:

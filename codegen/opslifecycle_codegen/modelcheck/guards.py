@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from attrs import frozen
 
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.program import Assignment, Check, Program
+from opslifecycle_codegen.ir.program import Assignment, Check, EndStep, Program
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
 from opslifecycle_codegen.modelcheck.state import Refusal
 
 
 @frozen
 class Refused:
-    """A rejection that may be given: its error, and the function of each fact."""
+    """A possible rejection: its error, and the function of each of its fields."""
 
     error: str
     fields: tuple[Function, ...]
     guard: str
 
     def given(self, names: Names) -> Refusal:
-        """Return the rejection, with its facts."""
+        """Return the rejection with the values of its fields."""
         return Refusal(self.error, tuple(fact(names) for fact in self.fields), self.guard)
 
 
 @frozen
 class Guard:
-    """One guard in its place."""
+    """A guard of a command."""
 
     lets: tuple[tuple[str, Function], ...]
     holds: Function
@@ -43,8 +44,12 @@ class Update:
     value: Function
 
 
+#: A step: its test, its updates, and the effects that follow.
+Step: TypeAlias = tuple[Function | None, tuple[Update, ...], tuple[str, ...]]
+
+
 class Clauses:
-    """Makes functions of the guards, rejections and updates of a program."""
+    """Compiles the guards, rejections and updates of a program to functions."""
 
     def __init__(self, program: Program, evaluator: Evaluator) -> None:
         self._symbols = program.symbols
@@ -60,11 +65,11 @@ class Clauses:
         return Guard(lets, function(check.test), self.refused(check.refusal, check.guard))
 
     def refused(self, refusal: nodes.Refusal, guard: str = "") -> Refused:
-        """Return a rejection with its facts, in the order of its declaration."""
+        """Return a rejection with its fields, in the order of its declaration."""
         return Refused(refusal.error, tuple(map(self._evaluator.function, refusal.fields)), guard)
 
     def updates(self, declared: Iterable[Assignment]) -> tuple[Update, ...]:
-        """Updates in their order; each sees what the ones before it have done."""
+        """Return the updates in order; each reads the results of those before it."""
         updates = []
         for each in declared:
             symbols = self._symbols
@@ -73,9 +78,21 @@ class Clauses:
             updates.append(Update(each.of_record, place, self._evaluator.function(each.value)))
         return tuple(updates)
 
+    def steps(self, declared: Iterable[EndStep]) -> tuple[Step, ...]:
+        """Return steps in order; each reads the results of those before it."""
+        function = self._evaluator.function
+        return tuple(
+            (
+                function(step.test) if step.test is not None else None,
+                self.updates(step.updates),
+                step.effects,
+            )
+            for step in declared
+        )
+
 
 def first_refusal(guards: Sequence[Guard], names: Names) -> Refusal | None:
-    """Return what the guards refuse with, in their order; None if all of them hold."""
+    """Return the rejection of the first guard that is false; None if all are true."""
     for guard in guards:
         for local, value in guard.lets:
             names[local] = value(names)

@@ -1,7 +1,7 @@
-"""A machine's rules, carried out as the file says them: slow, and obvious.
+"""The interpreter: applies a machine's rules as the file declares them, slowly and plainly.
 
-What the generated code does is compared with this, state by state. So it shares the reading and the
-checking of machine files with the compiler, and nothing that turns them into code.
+Generated code is compared with it, state by state. It shares parsing and analysis with the
+compiler, and nothing that produces code.
 """
 
 from __future__ import annotations
@@ -12,8 +12,16 @@ from attrs import frozen
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
 from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
-from opslifecycle_codegen.modelcheck.guards import Clauses, Guard, Refused, Update, first_refusal
+from opslifecycle_codegen.modelcheck.guards import (
+    Clauses,
+    Guard,
+    Refused,
+    Step,
+    Update,
+    first_refusal,
+)
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.state import (
     Answer,
@@ -25,13 +33,15 @@ from opslifecycle_codegen.modelcheck.state import (
     State,
     Value,
 )
-from opslifecycle_codegen.modelcheck.terminal_effects import Ends
+from opslifecycle_codegen.modelcheck.terminal_effects import TerminalEffects
 
 
 @frozen
 class _Action:
     guards: tuple[Guard, ...]
     updates: tuple[Update, ...]
+    notes: tuple[Update, ...]
+    steps: tuple[Step, ...]
     to: str
     terminal: bool
     outcome: Function | None
@@ -40,7 +50,7 @@ class _Action:
 
 
 class Interpreter:
-    """Answers calls on states of one machine, with so many ids and barrier keys."""
+    """Applies calls to states of one machine, for a fixed number of ids and barrier keys."""
 
     def __init__(
         self, program: Program, ids: tuple[str, ...], keys: int, settings: Mapping[str, Value]
@@ -54,7 +64,7 @@ class Interpreter:
         self._places = {id: place for place, id in enumerate(ids)}
         self._entity = str(program.machine.entity)
         self._clauses = clauses = Clauses(program, self.evaluator)
-        self.ends = Ends(program, self.evaluator, clauses, self._places)
+        self.ends = TerminalEffects(program, self.evaluator, clauses, self._places)
         self._fields = list(program.symbols.entity_fields)
         self._actions = {each.name: self._action(each) for each in program.actions}
         self._create()
@@ -68,6 +78,8 @@ class Interpreter:
         return _Action(
             self._clauses.guards(command.guards),
             self._clauses.updates(command.updates),
+            self._clauses.updates(command.notes),
+            self._clauses.steps(command.steps),
             command.to, terminal,
             self.evaluator.function(outcome) if outcome is not None else None,
             self.ends.stamped(command.name), command.effects,
@@ -77,7 +89,9 @@ class Interpreter:
         program, function = self.program, self.evaluator.function
         self._create_id = function(program.create_id, whole=True)
         self._create_guards = self._clauses.guards(program.create.guards)
-        self._create_updates = self._clauses.updates(program.create.updates)
+        create = program.create
+        self._create_updates = self._clauses.updates((*create.updates, *create.notes))
+        self._create_steps = self._clauses.steps(create.steps)
         self._starts = {
             self._fields.index(name): function(tree) for name, tree in program.initial.items()
         }
@@ -95,7 +109,7 @@ class Interpreter:
         recovering = program.recovery.command if program.recovery is not None else None
         given = recovering.given if recovering is not None else {}
         self._recovering_with = tuple((name, function(tree)({})) for name, tree in given.items())
-        #: The guards and updates of the commands that take one record away.
+        #: The guards and updates of the commands that remove one record.
         self._removing = {
             command.name: (clauses.guards(command.guards), clauses.updates(command.updates))
             for command in (program.rollback, program.erase)
@@ -129,11 +143,11 @@ class Interpreter:
         return State(registry, nothing, (), (), cursors, keys, tuple(False for _ in self.ids))
 
     def setting(self, name: str) -> Value:
-        """Return what a setting is in this scenario."""
+        """Return the value of a setting in this scenario."""
         return self._settings[name]
 
     def registry_place(self, name: str) -> int:
-        """Return where a field of the registry stands in a state."""
+        """Return the index of a field of the registry in a state."""
         return list(self.program.symbols.registry_fields).index(name)
 
     # Commands -----------------------------------------------------------------------------------
@@ -141,11 +155,15 @@ class Interpreter:
     def _names(self, state: State, id: str, arguments: Arguments) -> Names:
         place = self._places.get(id)
         record = state.records[place] if place is not None else None
-        return {"registry": state.registry, "id": id, self._entity: record, **dict(arguments)}
+        return {
+            NOW: state.time, "registry": state.registry, "id": id, self._entity: record,
+            **dict(arguments),
+        }  # fmt: skip
 
     def create(self, state: State, call: Call) -> Answer:
         """Create a record."""
-        id = self._create_id(dict(call.arguments))
+        state = _at(state, call)
+        id = self._create_id({NOW: state.time, **dict(call.arguments)})
         names = self._names(state, id, call.arguments)
         refusal = first_refusal(self._create_guards, names)
         if refusal is not None:
@@ -159,13 +177,15 @@ class Interpreter:
             fields[place] = 0
         made = list(self.ends.made(fields))
         record = self.ends.update(draft, self._create_updates, names, made)
-        draft.records[self._places[id]] = record
-        effects = self.program.create.effects
-        self.ends.carry_out(draft, id, record, effects)
+        fields, more = self.ends.follow(draft, self._create_steps, list(record))
+        record = draft.records[self._places[id]] = tuple(fields)
+        effects = (*self.program.create.effects, *more)
+        self.ends.apply_effects(draft, id, record, effects)
         return Answer(draft.state(), effects=((id, effects),))
 
     def act(self, state: State, call: Call, name: str) -> Answer:
-        """Compile one action on one record."""
+        """Apply an action to one record."""
+        state = _at(state, call)
         action, id = self._actions[name], call.id
         assert id is not None
         names = self._names(state, id, call.arguments)
@@ -175,7 +195,7 @@ class Interpreter:
         draft = Draft(state)
         record = names[self._entity]
         record, effects = self._acted(draft, action, names, record)
-        self.ends.carry_out(draft, id, record, effects)
+        self.ends.apply_effects(draft, id, record, effects)
         return Answer(
             draft.state(), effects=((id, effects),), ended=(id,) if action.terminal else ()
         )
@@ -183,16 +203,18 @@ class Interpreter:
     def _acted(
         self, draft: Draft, action: _Action, names: Names, record: Fields
     ) -> tuple[Fields, tuple[str, ...]]:
-        """Return what an action does to a record, and the effects that follow."""
+        """Return the record after an action, and the effects."""
         fields = list(self.ends.update(draft, action.updates, names, list(record)))
+        fields = list(self.ends.update(draft, action.notes, names, fields))
         for place in action.stamps:
             fields[place] = 0
         if not action.terminal:
             if action.to:
                 fields[1] = action.to
-            effects = action.effects
+            fields, more = self.ends.follow(draft, action.steps, fields)
+            effects = (*action.effects, *more)
         else:
-            # An outcome sees the record as its action has left it.
+            # An outcome reads the record after the action's updates.
             ended = {**names, "registry": tuple(draft.registry), self._entity: tuple(fields)}
             outcome = action.outcome(ended) if action.outcome is not None else action.to
             fields, more = self.ends.end(draft, fields, action.to, outcome)
@@ -202,9 +224,10 @@ class Interpreter:
         return changed, effects
 
     def bulk(self, state: State, call: Call) -> Answer:
-        """Return a command that ends every live record, in the order of their ids."""
+        """Apply a command that ends every live record, in the order of their ids."""
+        state = _at(state, call)
         unless, action, updates = self._bulk[call.method]
-        names = {"registry": state.registry, **dict(call.arguments)}
+        names = {NOW: state.time, "registry": state.registry, **dict(call.arguments)}
         if unless is not None and unless(names):
             return Answer(state, value=())
         draft = Draft(state)
@@ -218,12 +241,12 @@ class Interpreter:
             record = draft.records[self._places[id]]
             assert record is not None
             names = {
-                "registry": tuple(draft.registry), "id": id, self._entity: record,
-                **dict(arguments),
+                NOW: draft.time, "registry": tuple(draft.registry), "id": id,
+                self._entity: record, **dict(arguments),
             }  # fmt: skip
             changed.append((id, *self._acted(draft, action, names, record)))
         for id, record, effects in changed:
-            self.ends.carry_out(draft, id, record, effects)
+            self.ends.apply_effects(draft, id, record, effects)
         effects_of = tuple((id, effects) for id, _, effects in changed)
         return Answer(draft.state(), effects=effects_of, ended=tuple(live), value=tuple(live))
 
@@ -238,6 +261,7 @@ class Interpreter:
     def _remove(self, state: State, call: Call, command: Command | None) -> Answer:
         assert call.id is not None
         assert command is not None
+        state = _at(state, call)
         guards, updates = self._removing[command.name]
         names = self._names(state, call.id, ())
         refusal = first_refusal(guards, names)
@@ -245,12 +269,14 @@ class Interpreter:
             return Answer(None, refusal)
         draft = Draft(state)
         record = self.ends.update(draft, updates, names, list(names[self._entity]))
-        self.ends.carry_out(draft, call.id, record, command.effects)
+        self.ends.apply_effects(draft, call.id, record, command.effects)
         return Answer(draft.state(), effects=((call.id, command.effects),))
 
     def collect(self, state: State, call: Call) -> Answer:
         """Return the outcomes of the finished records, oldest first, and erase them."""
-        refusal = first_refusal(self._collect_guards, {"registry": state.registry})
+        state = _at(state, call)
+        names = {NOW: state.time, "registry": state.registry}
+        refusal = first_refusal(self._collect_guards, names)
         if refusal is not None:
             return Answer(None, refusal)
         draft = Draft(state)
@@ -259,8 +285,9 @@ class Interpreter:
         return Answer(draft.state(), value=state.ended)
 
     def advance(self, state: State, call: Call) -> Answer:
-        """Return the advance of a cursor, which never falls."""
-        names = {"registry": state.registry, **dict(call.arguments)}
+        """Advance a cursor, which never decreases."""
+        state = _at(state, call)
+        names = {NOW: state.time, "registry": state.registry, **dict(call.arguments)}
         refusal = first_refusal(self._cursor_guards, names)
         if refusal is not None:
             return Answer(None, refusal)
@@ -274,7 +301,7 @@ class Interpreter:
     # Waits --------------------------------------------------------------------------------------
 
     def watch(self, state: State, call: Call) -> Answer:
-        """Return a watch of one record; of an ended one it is answered at once."""
+        """Watch one record; the watch of a finished one is resolved at once."""
         assert call.id is not None
         names = self._names(state, call.id, ())
         refusal = first_refusal(self._watch_guards, names)
@@ -286,7 +313,7 @@ class Interpreter:
         return Answer(draft.state())
 
     def wait_for_all(self, state: State, call: Call) -> Answer:
-        """Return a barrier over some ids; over ended ones alone it is satisfied at once."""
+        """Create a barrier over some ids; one over finished records alone is satisfied at once."""
         arguments = dict(call.arguments)
         key, asked = arguments["key"], arguments["ids"]
         refusal = first_refusal(self._barrier_guards, {"registry": state.registry})
@@ -301,7 +328,7 @@ class Interpreter:
         return Answer(draft.state())
 
     def _barrier_refusal(self, state: State, key: int, asked: tuple[str, ...]) -> Refusal | None:
-        """Return what a barrier is refused with, its checks in the order of the machine."""
+        """Return the rejection of a barrier, its checks in the order of the machine."""
         declared = self.program.machine.barrier
         assert declared is not None
         for check, refused in self._barrier_refusals:
@@ -326,14 +353,14 @@ class Interpreter:
         return None if place is None else state.records[place]
 
     def drop_watch(self, state: State, call: Call) -> Answer:
-        """Nobody wants a watch any longer."""
+        """Drop a watch: its last handle is gone."""
         assert call.id is not None
         draft = Draft(state)
         draft.watched[self._places[call.id]] = False
         return Answer(draft.state())
 
     def drop_barrier(self, state: State, call: Call) -> Answer:
-        """Nobody wants a barrier any longer."""
+        """Drop a barrier: its last handle is gone."""
         arguments = dict(call.arguments)
         draft, key = Draft(state), arguments["key"]
         draft.barriers[key] = draft.barriers[key][:-1]
@@ -342,7 +369,7 @@ class Interpreter:
     # Recovery -----------------------------------------------------------------------------------
 
     def crash(self, state: State, call: Call) -> Answer:
-        """Return the end of the process, and what the next one makes of what was kept."""
+        """End the process, and recover the stored records in the next one."""
         recovery = self.program.recovery
         assert recovery is not None
         draft = self.ends.recovered(state)
@@ -360,6 +387,13 @@ class Interpreter:
             return Answer(draft.state(), value=())
         action = self._actions[recovery.command.action]
         return self._end_all(draft, action, self._recovering_with)
+
+
+def _at(state: State, call: Call) -> State:
+    """Return a state when something is asked for: time only rises."""
+    if call.time is None or call.time <= state.time:
+        return state
+    return state._replace(time=call.time)
 
 
 def _guards_of(clauses: Clauses, command: Command | None) -> tuple[Guard, ...]:

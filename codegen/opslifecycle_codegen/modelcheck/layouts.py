@@ -1,4 +1,4 @@
-"""Where the parts of plain values stand: fields by place, properties of members by table."""
+"""The layout of plain values: fields by index, properties of members by table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from opslifecycle_codegen.modelcheck.state import Value
 
 
 class Layouts:
-    """The shapes of one machine's values."""
+    """The layouts of one machine's values."""
 
     def __init__(self, program: Program) -> None:
         self._symbols = symbols = program.symbols
@@ -48,7 +48,7 @@ class Layouts:
         return table, info.properties[name].type
 
     def places(self, counts: Type) -> dict[str, int]:
-        """Return where each member's count stands."""
+        """Return the index of each member's count."""
         assert counts.inner is not None
         return {member: at for at, member in enumerate(self.members(counts.inner.name))}
 
@@ -62,7 +62,7 @@ class Layouts:
         return self._fields[type.kind]
 
     def field(self, type: Type, name: str) -> tuple[int, Type]:
-        """Return where a field stands, and its type."""
+        """Return the index of a field, and its type."""
         fields = self.fields(type)
         return list(fields).index(name), fields[name]
 
@@ -73,12 +73,12 @@ class Layouts:
     # Unions -------------------------------------------------------------------------------------
 
     def variants(self, name: str) -> frozenset[str]:
-        """Return the variants that a union or variant stands for."""
+        """Return the variants of a union, or a variant alone."""
         union = self._symbols.unions.get(name)
         return frozenset({name} if union is None else union.variants)
 
     def tags(self, type: Type, field: str) -> tuple[dict[str, str], Type] | None:
-        """Return what the tag is for each variant, if the field is the tag of a union."""
+        """Return the tag of each variant, if the field is the tag of a union."""
         union = type.inner if type.kind == "variant" and type.inner is not None else type
         info = self._symbols.unions[self._union_name(union)]
         if info.tag != field:
@@ -87,7 +87,7 @@ class Layouts:
         return tags, Type("enum", info.tag_enum) if info.tag_enum else STR
 
     def variant_field(self, type: Type, field: str) -> tuple[dict[str, int], Type]:
-        """Return where a field stands in each variant that has it, behind the name."""
+        """Return the index of a field in each variant that has it; index 0 holds the name."""
         info = self._symbols.unions[self._union_name(type)]
         places, found = {}, UNKNOWN
         for name, record in info.variants.items():
@@ -101,7 +101,7 @@ class Layouts:
 
 
 def _plain(value: PropertyValue) -> Value:
-    """Return the value of a property as expressions have it."""
+    """Return the value of a property as expressions read it."""
     if isinstance(value, MemberOf):
         return value.wire
     return tuple(map(_plain, value)) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Liveness: whether the goals of `eventually` stay reachable from where the machine says so."""
+"""Liveness: whether the goals of `eventually` stay reachable from the declared statuses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import State
 
-#: A property, and the place of the id that it is looked at for.
+#: A property, and the index of the id that it is checked for.
 Pair = tuple[str, int]
 
 
-class Endings:
-    """The steps between states, as far as they matter for what is claimed to stay in reach.
+class Liveness:
+    """The steps between states, as far as the goals that must stay reachable depend on them.
 
-    A record that leaves without an end has not reached it, whatever is made under its id later.
+    A record that is removed without an end has not reached its goal, also if its id is used again.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -25,13 +25,13 @@ class Endings:
         ]
         self._terminal = frozenset(program.symbols.status_groups["terminal"])
         self._ids = scenario.interpreter.ids
-        #: For a state from which not every record has an end next to it: where it leads, and what
-        #: is next to it. Of the others nothing needs to be kept.
+        #: For each state in which a record is more than one step from a goal: its successors, and
+        #: the goals within one step. Other states need no entry.
         self._followers: dict[int, tuple[list[int], frozenset[Pair]]] = {}
         self._waiting: dict[Pair, list[int]] = {}
 
     def note(self, index: int, state: State, ended: set[str], followers: list[int]) -> None:
-        """What one state leads to; `ended` are the ids that some call brings to an end."""
+        """Add the successors of a state; `ended` are the ids that a call ends."""
         near, far = set(), False
         for prop, start, reaches in self._properties:
             for place, record in enumerate(state.records):

@@ -1,4 +1,4 @@
-"""The properties of a machine as functions of plain values, and those that every machine makes."""
+"""The properties of a machine as functions of plain values, and those of every machine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from opslifecycle_codegen.modelcheck.evaluate import Names
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
-from opslifecycle_codegen.modelcheck.state import State
+from opslifecycle_codegen.modelcheck.state import Fields, State
 
 OfState = Callable[[State], bool]
 OfStep = Callable[[State, State], bool]
 
-#: What is claimed of every machine, without being declared.
+#: The properties of every machine, which need no declaration.
 WATCHES_ARE_OF_THE_LIVE = "pending_watches_are_of_live_records"
 ENDS_STAND = "an_ended_record_changes_no_more"
 
@@ -26,13 +26,15 @@ class Properties:
         function = interpreter.evaluator.function
         self._of_states = {rule.name: function(rule.tree) for rule in program.invariants}
         self._of_steps = {rule.name: function(rule.tree) for rule in program.transition_invariants}
+        #: What is broken between two registries: a search takes the same steps in many states.
+        self._broken_steps: dict[tuple[Fields, Fields, Fields, Fields], str | None] = {}
 
     def names(self) -> list[str]:
         """Return every property, the machine's own first."""
         return [*self._of_states, *self._of_steps, WATCHES_ARE_OF_THE_LIVE, ENDS_STAND]
 
     def broken_by(self, state: State) -> str | None:
-        """Return the first property that does not hold of a state."""
+        """Return the first property that a state violates."""
         names: Names = {
             self._many: [record for record in state.records if record is not None],
             "registry": state.registry,
@@ -50,16 +52,23 @@ class Properties:
         return None
 
     def broken_between(self, before: State, after: State) -> str | None:
-        """Return the first property that does not hold of a step."""
-        names = {
-            "before": before.registry, "after": after.registry,
-            "before.cursors": before.cursors, "after.cursors": after.cursors,
-        }  # fmt: skip
-        for name, holds in self._of_steps.items():
-            if not holds(names):
-                return name
+        """Return the first property that a step violates."""
+        step = before.registry, after.registry, before.cursors, after.cursors
+        if step not in self._broken_steps:
+            self._broken_steps[step] = self._broken_by_step(*step)
+        if (broken := self._broken_steps[step]) is not None:
+            return broken
         is_ended = self._interpreter.ends.is_ended
         for old, new in zip(before.records, after.records, strict=True):
             if old is not None and new is not None and old != new and is_ended(old):
                 return ENDS_STAND
         return None
+
+    def _broken_by_step(
+        self, before: Fields, after: Fields, cursors_before: Fields, cursors_after: Fields
+    ) -> str | None:
+        names: Names = {
+            "before": before, "after": after,
+            "before.cursors": cursors_before, "after.cursors": cursors_after,
+        }  # fmt: skip
+        return next((name for name, holds in self._of_steps.items() if not holds(names)), None)

@@ -1,4 +1,4 @@
-"""Scenarios: the bounds of a search. A number of ids, settings, and calls with their values."""
+"""Scenarios: the bounds of a search. A number of ids, settings, and calls with their arguments."""
 
 from __future__ import annotations
 
@@ -13,38 +13,20 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
-from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import ENTITY
+from opslifecycle_codegen.ir.program import Bulk, Command, Program
+from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
-from opslifecycle_codegen.modelcheck.representatives import Representatives
-from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, State, Value
+from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, State
 from opslifecycle_codegen.modelcheck.values import Values
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
 
-#: How far counts go where a scenario does not say.
+#: The default bound of counts.
 COUNTS_MAX = 3
 
 Answering = Callable[[State], Answer]
-
-
-@frozen
-class Bound:
-    """How far a number of the registry or of a record goes; a count has no least value."""
-
-    name: str
-    of_record: bool
-    place: int
-    least: int | None
-    most: int
-
-    def is_past(self, value: Value) -> bool:
-        """Return whether a value is past the bound; None is not."""
-        if value is None:
-            return False
-        return bool(value > self.most or (self.least is not None and value < self.least))
 
 
 @frozen
@@ -58,27 +40,27 @@ class Scenario:
     values: Values
     calls: tuple[Call, ...]
     answers: tuple[Answering, ...]
-    bounds: tuple[Bound, ...]
+    bounds: tuple[tuple[str, bool, int, int], ...]
 
     def answer(self, state: State, call: Call) -> Answer:
         """Return the result of one of the scenario's calls."""
         return self.answers[self.calls.index(call)](state)
 
     def beyond(self, state: State) -> str | None:
-        """Return the bound that a state is past, if any: it is checked, and not gone on from."""
-        for bound in self.bounds:
-            if not bound.of_record:
-                if bound.is_past(state.registry[bound.place]):
-                    return bound.name
+        """Return the bound that a state exceeds, or None. Such a state is checked, not expanded."""
+        for name, of_record, place, most in self.bounds:
+            if not of_record:
+                if state.registry[place] > most:
+                    return name
                 continue
             for record in state.records:
-                if record is not None and bound.is_past(record[bound.place]):
-                    return bound.name
+                if record is not None and (record[place] or 0) > most:
+                    return name
         return None
 
 
 def default_scenario(program: Program) -> property_model.Scenario:
-    """Return what a machine is proved with that declares nothing: two records, everything on."""
+    """Return the scenario of a machine without scenarios: two records, every feature."""
     mark = program.machine.mark
     return property_model.Scenario(
         mark=mark, summary=Text("Two records and everything on, by default.", mark),
@@ -103,7 +85,7 @@ def _scenario(name: str, declared: property_model.Scenario, program: Program) ->
     }  # fmt: skip
     settings |= {str(setting): _number(node) for setting, node in declared.settings.items()}
     interpreter = Interpreter(program, ids, declared.keys, settings)
-    # What properties look at is known before values are chosen.
+    # The fields that properties read are known before values are chosen.
     properties = Properties(interpreter)
     takes = {str(path): [str(w) for w in words] for path, words in declared.params.items()}
     values = Values(program, interpreter.evaluator, ids, declared.counts_max, takes)
@@ -115,8 +97,7 @@ def _scenario(name: str, declared: property_model.Scenario, program: Program) ->
     ]
     return Scenario(
         name, declared, interpreter, properties, values, tuple(call for call, _ in pairs),
-        tuple(_bound(answer, call) for call, answer in pairs),
-        _bounds(program, declared, values.representatives),
+        tuple(_bound(answer, call) for call, answer in pairs), _bounds(program, declared),
     )  # fmt: skip
 
 
@@ -130,11 +111,12 @@ def _number(node: Node) -> int | None:
 
 
 def _bounds(
-    program: Program, declared: property_model.Scenario, representatives: Representatives
-) -> tuple[Bound, ...]:
-    """Return how far each number goes: as declared, or as far as by default."""
+    program: Program, declared: property_model.Scenario
+) -> tuple[tuple[str, bool, int, int], ...]:
+    """Return the bound of each count: the declared one, or the default."""
     entity = str(program.machine.entity)
     given = {str(path): most for path, most in declared.bounds.items()}
+    given = dict.fromkeys(time_fields(program), 2 * later(program)) | given
     bounds = []
     for owner, fields in (
         ("registry", program.symbols.registry_fields),
@@ -143,19 +125,16 @@ def _bounds(
         for place, (name, type) in enumerate(fields.items()):
             setting = owner == "registry" and name in program.machine.settings
             if type.required.kind == "int" and not setting:
-                path, of_record = f"{owner}.{name}", owner == entity
-                source = (ENTITY.kind if of_record else owner, name)
-                furthest = representatives.furthest(type.required, source)
-                most = given.get(path, max(COUNTS_MAX, furthest))
-                least = -most if type.required.range[0] < 0 else None
-                bounds.append(Bound(path, of_record, place, least, most))
+                path = f"{owner}.{name}"
+                most = given.get(path, COUNTS_MAX)
+                bounds.append((path, owner == entity, place, most))
     return tuple(bounds)
 
 
 def _calls(
     interpreter: Interpreter, values: Values, declared: property_model.Scenario
 ) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
-    """Everything that may be asked for in a scenario, with who answers it."""
+    """Return every call of a scenario, with the function that applies it."""
     program = interpreter.program
     machine, ids = program.machine, interpreter.ids
     for method, words in machine.create.methods.items():
@@ -164,29 +143,45 @@ def _calls(
             (name, None) for name in program.create.params if name not in params
         )
         for arguments in values.arguments(params):
-            yield Call(str(method), None, (*arguments, *rest)), interpreter.create
+            for time in _times(program, program.create):
+                call = Call(str(method), None, (*arguments, *rest), time)
+                yield call, interpreter.create
     for action in program.actions:
         methods = next(e.methods for n, e in machine.actions.items() if n == action.name)
         for id in ids if methods else ():
             for arguments in values.arguments(action.params):
-                yield Call(str(methods[0]), id, arguments), _acting(interpreter, action.name)
+                for time in _times(program, action):
+                    call = Call(str(methods[0]), id, arguments, time)
+                    yield call, _acting(interpreter, action.name)
     for each in program.bulk:
         for arguments in values.arguments(each.command.params):
-            yield Call(each.command.name, None, arguments), interpreter.bulk
-    if machine.rollback is not None:
-        for id in ids:
-            yield Call(str(machine.rollback.method), id), interpreter.rollback
-    if machine.erase is not None:
-        for id in ids:
-            yield Call(str(machine.erase.method), id), interpreter.erase
-    if machine.collect is not None:
-        yield Call(str(machine.collect.method), None), interpreter.collect
+            for time in _times(program, each):
+                yield Call(each.command.name, None, arguments, time), interpreter.bulk
+    for removing, way in (
+        (program.rollback, interpreter.rollback), (program.erase, interpreter.erase)
+    ):  # fmt: skip
+        if removing is not None:
+            for id, time in itertools.product(ids, _times(program, removing)):
+                yield Call(removing.name, id, (), time), way
+    if program.collect is not None:
+        for time in _times(program, program.collect):
+            yield Call(program.collect.name, None, (), time), interpreter.collect
     yield from _cursors(interpreter, declared)
     yield from _waits(interpreter)
     if machine.recovery is not None:
         yield Call(CRASH, None), interpreter.crash
         if program.discards():
             yield Call(CRASH_DISCARDING, None), interpreter.crash
+
+
+def later(program: Program) -> int:
+    """Return a time at which whatever was to happen at some time after 0 is due."""
+    return 2 * (1 + max(literals(program), default=0))
+
+
+def _times(program: Program, command: Command | Bulk) -> tuple[int | None, ...]:
+    """Return the times at which a command is tried: none where its answer depends on none."""
+    return (0, later(program)) if command_reads_now(program, command) else (None,)
 
 
 def _acting(interpreter: Interpreter, name: str) -> Callable[[State, Call], Answer]:

@@ -7,20 +7,20 @@ from collections import Counter
 
 from attrs import define, field
 
-from opslifecycle_codegen.modelcheck.liveness import Endings
+from opslifecycle_codegen.modelcheck.liveness import Liveness
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 from opslifecycle_codegen.modelcheck.symmetry import Symmetry, symmetry_of
 
-#: On so many states the symmetry that was derived is tried as well.
+#: The number of states on which the derived symmetry is tested as well.
 _TRIED_STATES = 200
-#: So many states are looked at; a machine that has more of them needs a smaller scenario.
+#: The number of states after which a search stops; a larger machine needs a smaller scenario.
 STATES_MAX = 1_000_000
 
 
 @define
 class Violation:
-    """A property that does not hold, and the shortest way there."""
+    """A violated property, and the shortest path to it."""
 
     scenario: Scenario
     property: str
@@ -29,7 +29,7 @@ class Violation:
 
 @define
 class Found:
-    """What the search of one scenario came to."""
+    """The result of the search of one scenario."""
 
     scenario: Scenario
     symmetry: Symmetry
@@ -38,17 +38,17 @@ class Found:
     refused: int = 0
     depth: int = 0
     seconds: float = 0.0
-    #: States past a bound, which were checked and not gone on from, by the bound.
+    #: States beyond a bound, which were checked but not expanded, by the bound.
     beyond: Counter[str] = field(factory=Counter)
     fired: Counter[str] = field(factory=Counter)
     refusals: Counter[str] = field(factory=Counter)
     statuses: set[str] = field(factory=set)
     violation: Violation | None = None
-    #: Whether every state was looked at; not so if there were more than allowed.
+    #: Whether every state was searched; false if there were more than the maximum.
     closed: bool = False
 
     def figures(self) -> dict[str, int]:
-        """Return what is compared with what was committed."""
+        """Return the figures that are compared with the baseline."""
         figures = {
             "states": self.states, "steps": self.edges, "refused": self.refused,
             "past_bounds": sum(self.beyond.values()), "depth": self.depth,
@@ -59,7 +59,7 @@ class Found:
 
 
 class Search:
-    """The search of one scenario; states that differ by swaps only are taken as one."""
+    """The search of one scenario; states that differ by symmetry only count as one."""
 
     def __init__(
         self, scenario: Scenario, symmetry: Symmetry | None = None, *, states_max: int = STATES_MAX
@@ -72,12 +72,12 @@ class Search:
         self.states: list[State] = []
         self._seen: dict[State, int] = {}
         self._outside: set[State] = set()
-        #: How each state was found: from which, by which call.
+        #: The predecessor of each state, and the call that led to it.
         self._came: list[tuple[int, int]] = []
-        self._endings = Endings(scenario)
+        self._endings = Liveness(scenario)
 
     def run(self) -> Found:
-        """Look at everything; stops at the first property that is broken."""
+        """Search every state; stop at the first violation."""
         started = time.perf_counter()
         found = self.found
         self._add(self._symmetry.canonical(self._scenario.interpreter.initial()), -1, -1)
@@ -132,7 +132,7 @@ class Search:
             followers.append(known)
 
     def _add(self, state: State, parent: int, number: int) -> int:
-        """Return a state that was not seen before; -1 if it is past a bound."""
+        """Return the number of a new state; -1 if it exceeds a bound."""
         past = self._scenario.beyond(state)
         if past is not None and state in self._outside:
             return -1
@@ -161,14 +161,14 @@ class Search:
         self.found.violation = Violation(self._scenario, prop, calls)
 
     def _way_to(self, index: int) -> tuple[list[Call], State]:
-        """Return the calls that lead to a state, or to one that differs from it by swaps only."""
+        """Return the calls that lead to a state, or to a symmetric one."""
         indexes = [index]
         while indexes[-1] > 0:
             indexes.append(self._came[indexes[-1]][0])
         calls: list[Call] = []
         state = self._scenario.interpreter.initial()
         for wanted in reversed(indexes[:-1]):
-            # After a swap the same call may have to be made of another id.
+            # After a swap, the call may have to name another id.
             first = self._scenario.calls[self._came[wanted][1]]
             for call in (first, *self._scenario.calls):
                 after = self._scenario.answer(state, call).state
@@ -179,7 +179,7 @@ class Search:
         return calls, state
 
     def _breaking(self, prop: str, state: State, first: Call) -> Call:
-        """Return the call that breaks a property in a state."""
+        """Return the call that violates a property in a state."""
         for call in (first, *self._scenario.calls):
             after = self._scenario.answer(state, call).state
             if after is not None and prop in (
@@ -196,7 +196,7 @@ class Search:
             self.found.violation = Violation(self._scenario, prop, self._way_to(index)[0])
 
     def _try_symmetry(self, state: State) -> None:
-        """What may be swapped leads to the same states, or it may not be swapped."""
+        """Test on a state that the derived swaps lead to the same states."""
         followers = self._followers(state)
         for swapped in self._symmetry.swaps(state):
             if self._followers(swapped) != followers:

@@ -1,37 +1,39 @@
-"""One state of everything that a machine's rules speak about."""
+"""One state of a registry, as far as a machine's rules read it."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-#: A plain value: the type of its expression says what it is. A member of a closed set is its word,
-#: a value a tuple of its fields, a variant a tuple that its name begins.
+#: A plain value; the type of its expression determines its form. A member of a closed set is its
+#: word, a value is a tuple of its fields, a variant is a tuple that begins with its name.
 Value = Any
 #: The fields of a record, of the registry or of a feed entry.
 Fields = tuple[Value, ...]
-#: What a command takes, by the names of its parameters.
+#: The arguments of a command, by parameter.
 Arguments = tuple[tuple[str, Value], ...]
 
 
 class State(NamedTuple):
-    """Everything at one instant; ids and barrier keys are known by their place in the scenario."""
+    """The whole state; ids and barrier keys are identified by their index in the scenario."""
 
     registry: Fields
     #: The record of each id, or None.
     records: tuple[Fields | None, ...]
-    #: The ids of the ended, the oldest first.
+    #: The ids of finished records, oldest first.
     ended: tuple[str, ...]
-    #: Feed rows, the oldest first; behind its fields each has the id that wrote it.
+    #: Feed entries, oldest first; after its fields each has the id of its record.
     rows: tuple[Fields, ...]
     cursors: tuple[int, ...]
     #: The active barriers of each key, as their unfinished ids.
     barriers: tuple[tuple[Fields, ...], ...]
     #: Whether a watch of each id is pending.
     watched: tuple[bool, ...]
+    #: The time of the last command that reads it.
+    time: int = 0
 
 
 class Refusal(NamedTuple):
-    """Why a call was refused: the error, its facts, and the guard that gave it."""
+    """The rejection of a call: the error, its fields, and the guard."""
 
     error: str
     fields: Fields
@@ -39,27 +41,29 @@ class Refusal(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The result of a call; a rejected one has no state, because it changes nothing."""
+    """The result of a call; a rejected call has no state, because it changes nothing."""
 
     state: State | None
     refusal: Refusal | None = None
-    #: The effects of each record that changed, in their order.
+    #: The effects of each changed record, in order.
     effects: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    #: The ids that came to an end.
+    #: The ids of records that ended.
     ended: tuple[str, ...] = ()
     value: Value = None
 
 
 class Call(NamedTuple):
-    """Something that may be asked for: a method, the id it is about, and what it takes."""
+    """A call: its method, the id of its record, and its arguments."""
 
     method: str
     id: str | None
     arguments: Arguments = ()
+    #: When it is asked for, where the answer depends on that; no earlier than the call before it.
+    time: int | None = None
 
 
 class Draft:
-    """A state while a call changes it."""
+    """A mutable state, which a call changes."""
 
     def __init__(self, state: State) -> None:
         self.registry = list(state.registry)
@@ -69,10 +73,11 @@ class Draft:
         self.cursors = list(state.cursors)
         self.barriers = list(state.barriers)
         self.watched = list(state.watched)
+        self.time = state.time
 
     def state(self) -> State:
-        """Return the state that it has become."""
+        """Return the changed state."""
         return State(
             tuple(self.registry), tuple(self.records), tuple(self.ended), tuple(self.rows),
-            tuple(self.cursors), tuple(self.barriers), tuple(self.watched),
+            tuple(self.cursors), tuple(self.barriers), tuple(self.watched), self.time,
         )  # fmt: skip

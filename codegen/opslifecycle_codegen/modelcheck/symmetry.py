@@ -1,8 +1,8 @@
-"""Which parts of a state may be swapped without a rule noticing: derived, and then tried.
+"""Symmetry: the parts of a state that can be swapped without effect on any rule.
 
-What cannot be told apart need not be looked at twice. Ids may be swapped unless a command goes
-through them in their order; barrier keys are nowhere named; the readers of cursors may be swapped
-unless a rule names one of them, or reads a property.
+Symmetric states need to be searched once. Ids can be swapped unless a command iterates over them in
+order. No rule names barrier keys. Consumers of cursors can be swapped unless a rule names one or
+reads a property. The search tests the derived symmetry on many states.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Swap = Callable[[State], State]
 
 @frozen
 class Symmetry:
-    """What may be swapped, why the rest may not, and the swaps themselves."""
+    """The parts that can be swapped, the reasons why others cannot, and the swaps."""
 
     swapped: tuple[str, ...]
     not_swapped: tuple[str, ...]
@@ -31,7 +31,7 @@ class Symmetry:
     _ids: tuple[Swap, ...]
 
     def canonical(self, state: State) -> State:
-        """Return the one state that stands for all that differ by swaps only."""
+        """Return the representative of all states that differ by swaps only."""
         if self._keys:
             barriers = tuple(sorted(state.barriers))
             if barriers != state.barriers:
@@ -43,7 +43,7 @@ class Symmetry:
         return state
 
     def swaps(self, state: State) -> Iterable[State]:
-        """Yield some states that should be told apart by nothing from this one."""
+        """Yield some states that must be equivalent to this one."""
         if self._keys and len(state.barriers) > 1:
             yield state._replace(barriers=tuple(reversed(state.barriers)))
         if self._consumers:
@@ -52,12 +52,12 @@ class Symmetry:
             yield swap(state)
 
 
-#: Tells every state from every other.
+#: No symmetry: every state is its own representative.
 NOTHING_SWAPPED = Symmetry((), (), keys=False, consumers=False, ids=(lambda state: state,))
 
 
 def symmetry_of(scenario: Scenario) -> Symmetry:
-    """Return what the rules of a scenario leave indistinguishable."""
+    """Return the symmetry of a scenario's rules."""
     interpreter = scenario.interpreter
     program = interpreter.program
     swapped, kept = [], []
@@ -92,7 +92,7 @@ def symmetry_of(scenario: Scenario) -> Symmetry:
 
 
 def _in_order(scenario: Scenario) -> set[str]:
-    """Return the commands that go through records in the order of their ids."""
+    """Return the commands that iterate over records in the order of their ids."""
     program = scenario.interpreter.program
     found = {each.command.name for each in program.bulk}
     if program.recovery is not None and program.recovery.command is not None:
@@ -101,7 +101,7 @@ def _in_order(scenario: Scenario) -> set[str]:
 
 
 def _swapping(scenario: Scenario, to: dict[str, str]) -> Swap:
-    """Return the swap of ids, carried out wherever a value has one."""
+    """Return a function that swaps ids in a state."""
     symbols = scenario.interpreter.program.symbols
     id_type = symbols.entity_fields["id"]
     back = {new: scenario.interpreter.ids.index(old) for old, new in to.items()}

@@ -1,18 +1,19 @@
-"""What every end does, the effects that are carried out then, and what a store keeps of it."""
+"""The effects of every end, and the stored part of a state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
-from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
-from opslifecycle_codegen.modelcheck.guards import Clauses, Update
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Names
+from opslifecycle_codegen.modelcheck.guards import Clauses, Step, Update
 from opslifecycle_codegen.modelcheck.state import Draft, Fields, State, Value
 
 
-class Ends:
-    """Changes drafts as the machine's steps and effects say."""
+class TerminalEffects:
+    """Applies the machine's steps and effects to drafts."""
 
     def __init__(
         self,
@@ -30,22 +31,9 @@ class Ends:
         self._terminal = program.symbols.status_groups["terminal"]
         self._types = list(program.symbols.entity_fields.values())
         self._kept: Callable[[Type, Value], Value] = lambda type, value: value
-        self._steps = self._read_steps(clauses)
+        self._steps = clauses.steps(program.on_terminal)
         self._read_feed()
         self._read_recovery()
-
-    def _read_steps(
-        self, clauses: Clauses
-    ) -> list[tuple[Function | None, tuple[Update, ...], tuple[str, ...]]]:
-        function = self._evaluator.function
-        return [
-            (
-                function(step.test) if step.test is not None else None,
-                clauses.updates(step.updates),
-                step.effects,
-            )
-            for step in self._program.on_terminal
-        ]
 
     def _read_recovery(self) -> None:
         recovery, function = self._program.recovery, self._evaluator.function
@@ -65,15 +53,15 @@ class Ends:
             self._rows_max = function(program.retention.max_entries)
 
     def keep_with(self, kept: Callable[[Type, Value], Value]) -> None:
-        """Keep values in records as `kept` makes them."""
+        """Store values in records as `kept` returns them."""
         self._kept = kept
 
     def made(self, fields: Iterable[Value]) -> Fields:
-        """Return a new record of these fields, as it is kept."""
+        """Return a new record with these fields."""
         return tuple(map(self._kept, self._types, fields))
 
     def stamped(self, when: str) -> tuple[int, ...]:
-        """Return the places of the fields that take the time then; in a state all times are 0."""
+        """Return the indexes of the fields that an event stamps; in a state all times are 0."""
         return tuple(
             self._fields.index(str(name))
             for name, field in self._program.machine.fields.items()
@@ -81,15 +69,15 @@ class Ends:
         )
 
     def is_ended(self, record: Sequence[Value]) -> bool:
-        """Return whether a record's status is an end."""
+        """Return whether a record's status is final."""
         return record[1] in self._terminal
 
     def update(
         self, draft: Draft, updates: tuple[Update, ...], names: Names, fields: list[Value]
     ) -> Fields:
-        """Carry out updates, each on what the ones before it have left; return the record."""
+        """Apply updates in order, each on the results of those before it; return the record."""
         for each in updates:
-            names = {**names, "registry": tuple(draft.registry)}
+            names = {NOW: draft.time, **names, "registry": tuple(draft.registry)}
             if fields:
                 names[self._entity] = tuple(fields)
             target = fields if each.of_record else draft.registry
@@ -102,15 +90,23 @@ class Ends:
     def end(
         self, draft: Draft, fields: list[Value], status: str, outcome: Value
     ) -> tuple[list[Value], tuple[str, ...]]:
-        """Bring a record to an end; return it, and the effects that follow."""
+        """End a record; return it and its effects."""
         fields[1] = status
         fields[self._fields.index("terminal_outcome")] = outcome
         for place in self.stamped("terminal"):
             fields[place] = 0
         draft.ended.append(fields[0])
+        return self.follow(draft, self._steps, fields)
+
+    def follow(
+        self, draft: Draft, steps: Iterable[Step], fields: list[Value]
+    ) -> tuple[list[Value], tuple[str, ...]]:
+        """Take steps with a record; return it, and the effects that follow."""
         effects: list[str] = []
-        for test, updates, named in self._steps:
-            names = {"registry": tuple(draft.registry), self._entity: tuple(fields)}
+        for test, updates, named in steps:
+            names = {
+                NOW: draft.time, "registry": tuple(draft.registry), self._entity: tuple(fields)
+            }  # fmt: skip
             if test is None or test(names):
                 fields = list(self.update(draft, updates, names, fields))
                 effects += named
@@ -118,8 +114,8 @@ class Ends:
 
     # Effects ------------------------------------------------------------------------------------
 
-    def carry_out(self, draft: Draft, id: str, record: Fields, effects: Sequence[str]) -> None:
-        """Carry out the effects of one record; a machine's own are the program's business."""
+    def apply_effects(self, draft: Draft, id: str, record: Fields, effects: Sequence[str]) -> None:
+        """Apply the effects of one record; the user's program applies declared effects."""
         for effect in effects:
             if effect == "append_to_feed":
                 names = {self._entity: record}
@@ -141,7 +137,7 @@ class Ends:
                 draft.watched[self._places[id]] = False
 
     def evict(self, draft: Draft) -> None:
-        """Evict entries over the limit, up to the first that a cursor holds."""
+        """Evict entries above the limit, up to the first that a cursor has not passed."""
         retention = self._program.retention
         assert retention is not None
         while len(draft.rows) > self._rows_max({"registry": tuple(draft.registry)}):
@@ -153,12 +149,13 @@ class Ends:
             if (
                 retention.evicts_records
                 and wrote is not None
+                and self.is_ended(wrote)
                 and wrote[self._fields.index("sequence")] == row[self._seq]
             ):
                 self.erase(draft, row[-1])
 
     def erase(self, draft: Draft, id: str) -> None:
-        """Let a record go, whole."""
+        """Erase a record."""
         draft.records[self._places[id]] = None
         if id in draft.ended:
             draft.ended.remove(id)
@@ -166,7 +163,7 @@ class Ends:
     # Recovery -----------------------------------------------------------------------------------
 
     def recovered(self, state: State) -> Draft:
-        """Return what a store has kept, before anything is done to what was interrupted."""
+        """Return the stored state, before interrupted records are ended."""
         draft = Draft(state)
         for record in state.records:
             if record is not None and not self._keeps({self._entity: record}):

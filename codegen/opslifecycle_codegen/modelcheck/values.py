@@ -1,4 +1,4 @@
-"""The values that calls are tried with: all that a rule could tell apart, and one of the rest."""
+"""The arguments of calls: every value that rules distinguish, and one representative of others."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, FLOAT, NAME, STR, Type
+from opslifecycle_codegen.ir.types import BOOL, FLOAT, INT, NAME, STR, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
-from opslifecycle_codegen.modelcheck.representatives import Representatives, Source
 from opslifecycle_codegen.modelcheck.state import Arguments, Value
 
-#: What stands for any text, identifier or object that no rule looks into.
+#: The representative of texts, ids and objects that no rule inspects.
 OPAQUE = "x"
-#: Another one, where a rule compares them.
+#: A second representative, where a rule compares them.
 OTHER = "y"
 
 
 class Values:
-    """The values of types, as far as rules look at them."""
+    """The values of types, as far as rules distinguish them."""
 
     def __init__(
         self,
         program: Program,
         evaluator: Evaluator,
         ids: Sequence[str],
-        counts_max: int | None,
+        counts_max: int,
         takes: Mapping[str, Sequence[str]],
     ) -> None:
         self._symbols = program.symbols
@@ -33,13 +32,10 @@ class Values:
         self._ids = tuple(ids)
         self._counts_max = counts_max
         self._takes = takes
-        self.representatives = Representatives(program)
-        #: The integers that were chosen for a parameter, or a field of one, by its path.
-        self.chosen: dict[str, list[int]] = {}
         self._always = {key: evaluator.function(tree) for key, tree in program.always.items()}
 
     def arguments(self, params: Mapping[str, Type]) -> Iterator[Arguments]:
-        """Yield every combination of what a command may take."""
+        """Yield every combination of a command's arguments."""
         looked_at = self._evaluator.names_looked_at
         domains = [self.of(type, name, looked=name in looked_at) for name, type in params.items()]
         for combination in itertools.product(*domains):
@@ -48,28 +44,26 @@ class Values:
     def of(
         self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None
     ) -> list[Value]:
-        """Return the values of a type at a place; a single one if no rule looks there."""
-        found = self._all(type, path, looked=looked, source=source or path)
+        """Return the values of a type for a field; a single one if no rule reads the field."""
+        found = self._all(type, path, looked=looked)
         if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
             found.append(OTHER)
         if path in self._takes:
-            known = {spelled(each): each for each in found}
-            named = (known.get(word, _number(word, type)) for word in self._takes[path])
-            return [each for each in named if each is not None or "none" in self._takes[path]]
+            return [each for each in found if spelled(each) in self._takes[path]]
         return found if looked or type.kind == "record" else found[:1]
 
-    def _all(self, type: Type, path: str, *, looked: bool, source: Source = "") -> list[Value]:
+    def _all(self, type: Type, path: str, *, looked: bool) -> list[Value]:
         inner = type.required
         if type.optional:
-            return [None, *self._all(inner, path, looked=looked, source=source)]
+            return [None, *self._all(inner, path, looked=looked)]
         if inner == self._symbols.entity_fields["id"]:
             return list(self._ids) if looked else [OPAQUE]
         if inner == BOOL:
             return [False, True]
         if inner.kind == "enum":
             return list(self._symbols.enums[inner.name].members)
-        if inner.kind == "int":
-            return self._integers(inner, path, source, looked=looked)
+        if inner == INT:
+            return list(range(self._counts_max + 1))
         if inner == FLOAT:
             return [0.0]
         if inner in (STR, NAME) or inner.kind in ("id", "foreign"):
@@ -79,18 +73,8 @@ class Values:
             return [(name, *value) for name in variants for value in self._fields(name, path)[:1]]
         return [tuple(value) for value in self._fields(inner.name, path)]
 
-    def _integers(self, type: Type, path: str, source: Source, *, looked: bool) -> list[Value]:
-        if self._counts_max is not None:
-            least, most = type.range
-            start = max(least, 0)
-            return list(range(start, min(start + self._counts_max, most) + 1))
-        found = self.representatives.values(type, source)
-        if looked and path not in self._takes and found != [0, 1]:
-            self.chosen[path] = found
-        return list(found)
-
     def _fields(self, record: str, path: str) -> list[list[Value]]:
-        """Return every combination of the fields of a value; what its constructor sets, it sets."""
+        """Return every combination of a value's fields; its constructor derives some of them."""
         infos = self._symbols.records[record].fields
         looked_at = self._evaluator.looked_at
         domains = [
@@ -112,7 +96,7 @@ class Values:
         return made
 
     def kept(self, type: Type, value: Value) -> Value:
-        """A value as a record keeps it: what no rule looks at in records is one and the same."""
+        """Return a value as records hold it: parts that no rule reads have one representative."""
         if value is None or type.required.kind != "record":
             return value
         record = type.required.name
@@ -124,16 +108,8 @@ class Values:
         )
 
 
-def _number(word: str, type: Type) -> int | None:
-    """Return an integer that a scenario names; None for what is none of the type."""
-    if type.required.kind != "int" or not word.removeprefix("-").isdecimal():
-        return None
-    least, most = type.required.range
-    return int(word) if least <= int(word) <= most else None
-
-
 def spelled(value: Value) -> str:
-    """Return a value as a scenario names it: a member, a number, a variant by its name, or none."""
+    """Return a value as scenarios spell it: a member, a number, a variant's name, or none."""
     if value is None:
         return "none"
     if isinstance(value, bool):

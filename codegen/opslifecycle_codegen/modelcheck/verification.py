@@ -1,4 +1,4 @@
-"""Bounded verification: searches the scenarios of a machine and formats the results."""
+"""Bounded verification: search the scenarios of a machine, and format the results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opslifecycle_codegen.modelcheck.search import STATES_MAX, Found, Search
 
 
 def chosen(program: Program, *, large: bool) -> tuple[list[Scenario], list[str]]:
-    """Return the scenarios to search, and the names of large ones that are not searched."""
+    """Return the scenarios to search, and the names of large ones that are skipped."""
     every = scenarios(program)
     return (
         [each for each in every if large or not each.declared.large],
@@ -22,7 +22,7 @@ def chosen(program: Program, *, large: bool) -> tuple[list[Scenario], list[str]]
 
 
 def searched(scenario: Scenario) -> tuple[Found, list[str]]:
-    """Search one scenario; return the result, and the lines that describe it."""
+    """Search one scenario; return the result and its description."""
     found = Search(scenario).run()
     symmetry = found.symmetry
     lines = [f"{scenario.name}: {scenario.declared.summary}"]
@@ -32,15 +32,11 @@ def searched(scenario: Scenario) -> tuple[Found, list[str]]:
         f"depth {found.depth}, {'closed' if found.closed else 'NOT CLOSED'}, {found.seconds:.1f} s"
     )
     lines.append(f"  {count} {'id' if count == 1 else 'ids'}, {len(scenario.calls)} calls")
-    for path, values in scenario.values.chosen.items():
-        lines.append(f"  tried {path}: {', '.join(map(str, values))}")
-    for bound in scenario.bounds:
-        past = found.beyond.get(bound.name, 0)
+    for name, _, _, most in scenario.bounds:
+        past = found.beyond.get(name, 0)
         if past:
-            low = f"{bound.least} <= " if bound.least is not None else ""
             lines.append(
-                f"  bound {low}{bound.name} <= {bound.most}: "
-                f"{past} states past it were checked, not continued"
+                f"  bound {name} <= {most}: {past} states past it were checked, not continued"
             )
     if scenario.declared.exclude:
         lines.append(f"  excluded: {', '.join(scenario.declared.exclude)}")
@@ -52,7 +48,7 @@ def searched(scenario: Scenario) -> tuple[Found, list[str]]:
 
 
 def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
-    """Yield the faults of a search: a property that is false, or too many states."""
+    """Yield the failures of a search: a violated property, or too many states."""
     if found.violation is not None:
         yield f"{source}: {counterexample(found.violation)}"
         test = source_of_test(found.violation, module)
@@ -63,7 +59,7 @@ def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
 
 
 def never(program: Program, found: list[Found]) -> list[str]:
-    """Return what no scenario has shown: statuses, commands and guards that nothing was seen of."""
+    """Return the statuses, commands and guards that no scenario has reached."""
     if not found:
         return []
     groups = program.symbols.status_groups
@@ -74,7 +70,7 @@ def never(program: Program, found: list[Found]) -> list[str]:
     methods |= dict.fromkeys(
         str(e.methods[0]) for e in program.machine.actions.values() if e.methods
     )
-    # Not those of ranges: a search counts to small numbers, so it reaches no limit but zero.
+    # Except guards of ranges: a search uses small numbers, so it reaches no limit but zero.
     guards = [*map(str, program.machine.guards), LEGAL_STATUS]
     return [
         *(f"no scenario reaches {s}" for s in (*groups["live"], *groups["terminal"])
@@ -85,6 +81,6 @@ def never(program: Program, found: list[Found]) -> list[str]:
 
 
 def properties_of(scenario: Scenario) -> list[str]:
-    """Return every property that is checked, those that every machine makes included."""
+    """Return every checked property, including those of every machine."""
     eventually = [str(name) for name in scenario.interpreter.program.machine.eventually]
     return [*scenario.properties.names(), *eventually]

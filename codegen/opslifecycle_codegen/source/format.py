@@ -1,4 +1,4 @@
-"""Machine files laid out evenly, with their comments; what they say stays the same."""
+"""Format machine files; content and comments stay the same."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _COMMENT = re.compile(r"(?:^|\s)#.*$", re.MULTILINE)
 def format_yaml(source: bytes, path: str) -> bytes:
     """Return the file with even indentation and line breaks.
 
-    Raises InvalidMachineError for what is no machine file, and InvalidConfigError where laying it
-    out would change or lose something.
+    Raises InvalidMachineError for invalid YAML, and InvalidConfigError if formatting would change
+    or lose content.
     """
     before = read(source, path)
     try:

@@ -1,4 +1,4 @@
-"""What a machine file may say, section by section: these classes are the grammar."""
+"""The grammar of machine files: one class for each section."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opslifecycle_codegen.source.property_model import (
     Waiver,
 )
 from opslifecycle_codegen.source.reader import Node
-from opslifecycle_codegen.source.type_model import Enum, IdType, Property, RefinedType, Value
+from opslifecycle_codegen.source.type_model import Enum, IdType, Property, Value
 from opslifecycle_codegen.source.words import (
     NOWHERE,
     REST,
@@ -30,7 +30,7 @@ from opslifecycle_codegen.source.words import (
 
 @frozen(kw_only=True)
 class Names(Declared):
-    """Public class names. A name that is left out is made from the entity's name."""
+    """Public class names. An omitted name is derived from the entity's name."""
 
     interface: TypeName | None = None
     registry: TypeName | None = None
@@ -47,7 +47,7 @@ class Names(Declared):
 
 @frozen(kw_only=True)
 class Status(Declared):
-    """A status of a record. `pseudo` statuses are for classifiers: no record has one."""
+    """A status of a record. No record has a `pseudo` status; classifiers return them."""
 
     summary: Text
     terminal: bool = False
@@ -66,7 +66,7 @@ class Statuses(Declared):
 
 @frozen(kw_only=True)
 class EntityField(Declared):
-    """A field of a record: its type, and its initial value or what stamps it."""
+    """A field of a record: its type, and its initial value or the event that stamps it."""
 
     shorthand: ClassVar[str] = "type"
 
@@ -87,7 +87,7 @@ class Setting(Declared):
 
 @frozen(kw_only=True)
 class RegistryField(Declared):
-    """A field of the registry as a whole."""
+    """A field of the registry."""
 
     type: TypeExpr
     initial: Expr
@@ -106,7 +106,7 @@ class Rejection(Declared):
 
 @frozen(kw_only=True)
 class Refusal(Declared):
-    """The rejection that a check raises: its name, and an expression for each of its facts."""
+    """The rejection of a failed check: its name, and an expression for each of its fields."""
 
     name: Name
     fields: dict[Name, Expr] = Factory(dict)
@@ -114,7 +114,7 @@ class Refusal(Declared):
 
 @frozen(kw_only=True)
 class Guard(Declared):
-    """A condition of a command, and the rejection that follows if it is false."""
+    """A condition of a command, and the rejection if it is false."""
 
     when: Expr
     error: Refusal
@@ -123,9 +123,9 @@ class Guard(Declared):
 
 @frozen(kw_only=True)
 class Effect(Declared):
-    """Something that the program does once an action is kept.
+    """An effect that the user's program applies after the commit of an action.
 
-    `attempts` says how many deliveries of a message may fail before it is a dead letter.
+    `attempts` is the number of failed deliveries after which a message is a dead letter.
     """
 
     summary: Text
@@ -149,7 +149,7 @@ class Create(Declared):
 
 @frozen(kw_only=True)
 class Action(Declared):
-    """A command on one record: where it is legal, and what it changes."""
+    """A command on one record: its legal statuses, and its updates."""
 
     summary: Text
     from_: NameList
@@ -176,7 +176,7 @@ class Step(Declared):
 
 @frozen(kw_only=True)
 class Bulk(Declared):
-    """A command that applies one action to every live record, to all or none."""
+    """A command that applies one action to every live record, or to none."""
 
     summary: Text
     do: Name
@@ -205,7 +205,7 @@ class Collect(Declared):
     method: Name
 
 
-#: Where a record is erased from, unless the machine says otherwise.
+#: The statuses that a record is erased in by default.
 TERMINAL = NameList((Name("terminal", NOWHERE),))
 
 
@@ -231,7 +231,7 @@ class Watch(Declared):
 
 @frozen(kw_only=True)
 class ViewField(Declared):
-    """A field of a snapshot or a feed entry: an expression, and how JSON shows it."""
+    """A field of a snapshot or a feed entry: an expression, and its form in JSON."""
 
     shorthand: ClassVar[str] = "expr"
 
@@ -248,26 +248,31 @@ class FeedEntry(Declared):
     fields: dict[Name, ViewField]
 
 
-#: What the registry's counter of sequence numbers is called, unless the machine says otherwise.
+#: The default name of the registry's counter of sequence numbers.
 LAST_SEQUENCE = Name("last_sequence", NOWHERE)
+
+
+#: What enters a feed by default: records that finish.
+COMPLETIONS = NameList((Name("completions", NOWHERE),))
 
 
 @frozen(kw_only=True)
 class Feed(Declared):
-    """The completion feed: finished records in order."""
+    """A feed in order: finished records; or every transition, or those of some actions (`of`)."""
 
     summary: Text
     method: Name
     epoch: TypeName
     batch: TypeName
     entry: FeedEntry
+    of: NameList = COMPLETIONS
     counter: Name = LAST_SEQUENCE
     when: Expr | None = None
 
 
 @frozen(kw_only=True)
 class Retention(Declared):
-    """What is evicted, oldest first, when the feed has more than `max_entries` entries."""
+    """The eviction of the oldest entries of a feed that has more than `max_entries` entries."""
 
     evict: Name
     max_entries: Expr
@@ -331,7 +336,7 @@ class Classifier(Declared):
 
 @frozen(kw_only=True)
 class Recovery(Declared):
-    """What a store holds. Without `do`, records that were live when the process ended stay live."""
+    """Persistence and recovery. Without `do`, live records stay live when a store is reopened."""
 
     persist_if: Expr
     do: Name | None = None
@@ -355,7 +360,6 @@ class Machine(Declared):
     guards: dict[Name, Guard]
     illegal_transition: Refusal
     names: Names | None = None
-    types: dict[TypeName, RefinedType] = Factory(dict)
     enums: dict[TypeName, Enum] = Factory(dict)
     values: dict[TypeName, Value] = Factory(dict)
     fields: dict[Name, EntityField] = Factory(dict)

@@ -1,6 +1,6 @@
-"""Stage 2, parse: the tree of nodes to the classes of `model`, which are the grammar.
+"""Stage 2, parse: a tree of nodes to the classes of `model`, which are the grammar.
 
-Every mistake is reported at its place and parsing goes on, so that one run shows them all.
+Each error is reported at its location and parsing continues, so that one run reports all errors.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import types
 import typing
-from functools import cache
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
 
@@ -22,7 +22,9 @@ from opslifecycle_codegen.base.diagnostics import (
 from opslifecycle_codegen.base.reserved_words import ANYWHERE
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
-from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, TypeName
+from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text, TypeName
+
+TextT = TypeVar("TextT", bound=Text)
 
 NAME_PATTERN = "[a-z][a-z0-9_]*"
 TYPE_NAME_PATTERN = "[A-Z][A-Za-z0-9]*"
@@ -36,14 +38,14 @@ def is_name(text: str) -> bool:
 
 
 class _Missing:
-    """Stands where a mistake was reported; it fails no further check."""
+    """The value of a node with a reported error; it passes every further check."""
 
 
-_MISSING: Any = _Missing()
+_MISSING = _Missing()
 
 
 def parse(root: Mapping, diagnostics: Diagnostics) -> model.Machine:
-    """Return the machine that a tree declares; raises InvalidMachineError if it declares none."""
+    """Return the machine that a tree declares; raises InvalidMachineError for errors."""
     machine = _Parser(diagnostics).declared(root, model.Machine, "a machine")
     if not isinstance(machine, model.Machine):
         raise InvalidMachineError(diagnostics.findings)
@@ -54,8 +56,8 @@ class _Parser:
     def __init__(self, diagnostics: Diagnostics) -> None:
         self._diagnostics = diagnostics
 
-    def value(self, node: Node, kind: Any, what: str) -> Any:
-        """Return a node read as `kind`, an annotation of a field in `model`."""
+    def value(self, node: Node, kind: object, what: str) -> object:
+        """Return a node parsed as `kind`, an annotation of a field in `model`."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union) and type(None) in arguments:
             kind = next(each for each in arguments if each is not type(None))
@@ -63,25 +65,26 @@ class _Parser:
         if kind == Node:
             return node
         if origin is dict:
-            return self._dict(node, arguments, what)
+            key_kind, value_kind = arguments
+            return self._dict(node, key_kind, value_kind, what)
         if origin is list:
             return self._list(node, arguments[0], what)
         if kind is NameList:
-            items = Sequence(node.mark, [node]) if isinstance(node, Scalar) else node
-            words = self._list(items, Name, what)
-            return words if words is _MISSING else NameList(words)
+            return self._name_list(node, what)
         if kind is model.Refusal:
             return self._refusal(node, what)
         if kind is bool:
             return self._literal(node, what, "true or false", {"true": True, "false": False})
         if kind is int:
             return self._whole_number(node, what)
+        assert isinstance(kind, type), "the grammar has no other annotations"
         if issubclass(kind, Declared):
             return self.declared(node, kind, what)
+        assert issubclass(kind, Text)
         return self._text(node, kind, what)
 
-    def declared(self, node: Node, kind: Any, what: str) -> Any:
-        """Return a mapping read as a class of `model`; its fields are the keys."""
+    def declared(self, node: Node, kind: type[Declared], what: str) -> object:
+        """Return a mapping parsed as a class of `model`, whose fields are the keys."""
         if kind.shorthand and isinstance(node, Scalar):
             name, annotation = next(
                 (name, annotation)
@@ -91,7 +94,8 @@ class _Parser:
             return self._made(kind, node.mark, {name: self.value(node, annotation, what)})
         if not isinstance(node, Mapping):
             return self._wrong(node, f"{what}: expected a mapping")
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
+        others: dict[str, Node] = {}
         spelled = {name.rstrip("_"): (name, hint) for name, hint, rest in _fields(kind) if not rest}
         rest = next((name for name, _, is_rest in _fields(kind) if is_rest), None)
         for key, child in node.items:
@@ -100,9 +104,10 @@ class _Parser:
                 values[name] = self.value(child, annotation, key.text)
             elif rest is not None:
                 word = self._text(key, Name, "a property")
-                if word is _MISSING:
-                    return _MISSING
-                values.setdefault(rest, {})[word] = child
+                if isinstance(word, _Missing):
+                    return word
+                others[word] = child
+                values[rest] = others
             else:
                 hint = nearest(key.text, spelled)
                 message = f"{what} has no key {key.text!r}"
@@ -115,16 +120,19 @@ class _Parser:
                 values[field.name] = _MISSING
         return self._made(kind, node.mark, values)
 
-    def _made(self, kind: Any, mark: Location, values: dict[str, Any]) -> Any:
+    def _made(
+        self, kind: Callable[..., object], mark: Location, values: dict[str, object]
+    ) -> object:
         if any(value is _MISSING for value in values.values()):
             return _MISSING
         return kind(mark=mark, **values)
 
-    def _dict(self, node: Node, arguments: tuple[Any, ...], what: str) -> Any:
-        key_kind, value_kind = arguments
+    def _dict(
+        self, node: Node, key_kind: type[TextT], value_kind: object, what: str
+    ) -> dict[TextT | _Missing, object] | _Missing:
         if not isinstance(node, Mapping):
             return self._wrong(node, f"{what}: expected a mapping")
-        result = {}
+        result: dict[TextT | _Missing, object] = {}
         for key, child in node.items:
             word = self._text(key, key_kind, f"a key of {what}")
             result[word] = self.value(child, value_kind, f"{key.text}" if key.text else what)
@@ -132,26 +140,32 @@ class _Parser:
             return _MISSING
         return result
 
-    def _list(self, node: Node, kind: Any, what: str) -> Any:
+    def _list(self, node: Node, kind: object, what: str) -> list[object] | _Missing:
         if not isinstance(node, Sequence):
             return self._wrong(node, f"{what}: expected a list")
         result = [self.value(item, kind, what) for item in node.items]
         return _MISSING if any(value is _MISSING for value in result) else result
 
-    def _refusal(self, node: Node, what: str) -> Any:
+    def _name_list(self, node: Node, what: str) -> NameList | _Missing:
+        if isinstance(node, Mapping):
+            return self._wrong(node, f"{what}: expected a list")
+        items = node.items if isinstance(node, Sequence) else [node]
+        words = [self._text(item, Name, what) for item in items]
+        names = [word for word in words if not isinstance(word, _Missing)]
+        return NameList(names) if len(names) == len(words) else _MISSING
+
+    def _refusal(self, node: Node, what: str) -> object:
         if isinstance(node, Scalar):
             name = self._text(node, Name, what)
-            return _MISSING if name is _MISSING else model.Refusal(mark=node.mark, name=name)
+            return self._made(model.Refusal, node.mark, {"name": name})
         if not isinstance(node, Mapping) or len(node.items) != 1:
             return self._wrong(node, f"{what}: expected an error, or an error with its fields")
         key, child = node.items[0]
         name = self._text(key, Name, what)
-        facts = self._dict(child, (Name, Expr), key.text)
-        if name is _MISSING or facts is _MISSING:
-            return _MISSING
-        return model.Refusal(mark=key.mark, name=name, fields=facts)
+        fields = self._dict(child, Name, Expr, key.text)
+        return self._made(model.Refusal, key.mark, {"name": name, "fields": fields})
 
-    def _text(self, node: Node, kind: Any, what: str) -> Any:
+    def _text(self, node: Node, kind: type[TextT], what: str) -> TextT | _Missing:
         if not isinstance(node, Scalar):
             return self._wrong(node, f"{what}: expected a single value")
         text = node.text
@@ -167,27 +181,34 @@ class _Parser:
             return self._wrong(node, f"{what}: expected a value")
         return kind(text, node.mark, precise=node.plain and node.one_line)
 
-    def _literal(self, node: Node, what: str, expected: str, values: dict[str, Any]) -> Any:
+    def _literal(
+        self, node: Node, what: str, expected: str, values: dict[str, bool]
+    ) -> bool | _Missing:
         if isinstance(node, Scalar) and node.plain and node.text in values:
             return values[node.text]
         return self._wrong(node, f"{what}: expected {expected}")
 
-    def _whole_number(self, node: Node, what: str) -> Any:
+    def _whole_number(self, node: Node, what: str) -> int | _Missing:
         if isinstance(node, Scalar) and node.plain and re.fullmatch(r"[0-9]{1,18}", node.text):
             return int(node.text)
         return self._wrong(node, f"{what}: expected a whole number")
 
-    def _wrong(self, node: Node, message: str) -> Any:
+    def _wrong(self, node: Node, message: str) -> _Missing:
         self._diagnostics.add(node.mark, "wrong-shape", message)
         return _MISSING
 
 
-@cache
-def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
-    """Name, annotation and whether it takes the rest, for each field that is a key."""
-    hints = typing.get_type_hints(kind)
-    return [
-        (field.name, hints[field.name], bool(field.metadata.get("rest")))
-        for field in attrs.fields(kind)
-        if field.name != "mark"
-    ]
+#: The fields of each class of the grammar that are keys.
+_FIELDS: dict[type, list[tuple[str, object, bool]]] = {}
+
+
+def _fields(kind: type[Declared]) -> list[tuple[str, object, bool]]:
+    """Return name and annotation of each field that is a key, and whether it holds other keys."""
+    if kind not in _FIELDS:
+        hints = typing.get_type_hints(kind)
+        _FIELDS[kind] = [
+            (field.name, hints[field.name], bool(field.metadata.get("rest")))
+            for field in attrs.fields(kind)
+            if field.name != "mark"
+        ]
+    return _FIELDS[kind]

@@ -1,4 +1,4 @@
-"""What a machine file may say of itself: properties, bounds of a search, versions, waivers."""
+"""The grammar of properties, scenarios, migrations and waivers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Invariant(Declared):
 
 @frozen(kw_only=True)
 class Eventually(Declared):
-    """A status that stays reachable from others."""
+    """A status that must stay reachable from others."""
 
     summary: Text
     from_: NameList
@@ -32,7 +32,7 @@ class Scenario(Declared):
     summary: Text
     entities: int
     keys: int = 1
-    counts_max: int | None = None
+    counts_max: int = 1
     settings: dict[Name, Node] = Factory(dict)
     bounds: dict[Text, int] = Factory(dict)
     params: dict[Text, list[Text]] = Factory(dict)
@@ -42,7 +42,7 @@ class Scenario(Declared):
 
 @frozen(kw_only=True)
 class Migration(Declared):
-    """What becomes of data that the version before has stored."""
+    """The edits of data that an older version has stored."""
 
     reason: Text
     renames: dict[Text, dict[Text, Text]] = Factory(dict)
@@ -54,7 +54,7 @@ class Migration(Declared):
 
 @frozen(kw_only=True)
 class Waiver(Declared):
-    """A finding of the compiler that is intended, with the reason."""
+    """A finding of the compiler that is accepted, with the reason."""
 
     rule: Text
     of: Text

@@ -1,4 +1,4 @@
-"""What a machine file may say of its types: identifiers, closed sets, values."""
+"""The grammar of types: identifiers, closed sets, values."""
 
 from __future__ import annotations
 
@@ -18,18 +18,8 @@ class IdType(Declared):
 
 
 @frozen(kw_only=True)
-class RefinedType(Declared):
-    """A name for a scalar type whose values have limits."""
-
-    type: TypeExpr
-    summary: Text | None = None
-    minimum: Text | None = None
-    maximum: Text | None = None
-
-
-@frozen(kw_only=True)
 class Property(Declared):
-    """A property that every member of a closed set has."""
+    """A typed property of every member of a closed set."""
 
     type: TypeExpr
     summary: Text
@@ -77,7 +67,7 @@ class Variant(Declared):
 
 @frozen(kw_only=True)
 class Value(Declared):
-    """An immutable value: fields, a tagged union, or a class of the program."""
+    """An immutable value: fields, a tagged union, or a class of the user's program."""
 
     summary: Text
     fields: dict[Name, ValueField] = Factory(dict)

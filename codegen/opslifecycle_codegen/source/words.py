@@ -1,8 +1,8 @@
-"""The words of a machine file: texts with their places, and what every declaration has."""
+"""Scalars of a machine file with their locations, and the base of all declarations."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from attrs import frozen
 
@@ -10,13 +10,13 @@ from opslifecycle_codegen.base.diagnostics import Location
 
 
 class Text(str):
-    """A text of the file, with its place."""
+    """A text of the file with its location."""
 
     mark: Location
     precise: bool
 
-    def __new__(cls, text: str, mark: Location, *, precise: bool = True) -> Text:
-        """Create a text that begins at `mark`; `precise` if columns count from there."""
+    def __new__(cls, text: str, mark: Location, *, precise: bool = True) -> Self:
+        """Create a text at `mark`; `precise` if offsets in the text are columns of the file."""
         self = super().__new__(cls, text)
         self.mark = mark
         self.precise = precise
@@ -45,16 +45,16 @@ class NameList(tuple[Text, ...]):
     __slots__ = ()
 
 
-#: The place of a word that no file has.
+#: The location of a word that the compiler made.
 NOWHERE = Location("", 1, 1)
 
-#: Marks a field that takes every key which no other field names.
+#: Marks the field that holds every key that no other field names.
 REST = {"rest": True}
 
 
 @frozen(kw_only=True)
 class Declared:
-    """A base for what is declared: it has a place."""
+    """The base of all declarations, with a location."""
 
     mark: Location
     shorthand: ClassVar[str] = ""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import INTERRUPTED, operations, reader, resolve
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
-from opslifecycle.stores.sqlite.inbox import Inbox
 
 
 @click.command()
 @store_option
 @click.argument("ids", nargs=-1, required=True)
 @click.pass_context
-def cancel(ctx: click.Context, store: Path, ids: tuple[str, ...]) -> None:
+def cancel(ctx: click.Context, store: Location, ids: tuple[str, ...]) -> None:
     """Ask the owners of operations to cancel them. Repeating the request is harmless."""
     with told_errors():
         found = operations(reader(store).all())
@@ -27,7 +26,7 @@ def cancel(ctx: click.Context, store: Path, ids: tuple[str, ...]) -> None:
             if each.ended:
                 print_line(f"{name}: {each.status} already")
             elif each not in gone:
-                Inbox(store).ask(each.registry, each.id, "cancelled on request")
+                store.ask(each.registry, each.id, "cancelled on request")
                 silent = "" if each.responds else ", which does not respond"
                 print_line(f"{name}: asked {one_line(str(each.holder))}{silent}")
         for each in gone:

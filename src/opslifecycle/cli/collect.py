@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
-from opslifecycle import Registry, SqliteStore
+from opslifecycle import Registry
 from opslifecycle import unstructure as to_json
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import reader
 from opslifecycle.cli.running import logs
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
-from opslifecycle.stores.sqlite.admin import forget
-from opslifecycle.stores.sqlite.inbox import Inbox
 
 
 @click.command()
 @store_option
 @click.option("--forget", "forgets", is_flag=True, help="Erase the runs, too, with their feeds.")
-def collect(store: Path, forgets: bool) -> None:
+def collect(store: Location, forgets: bool) -> None:
     """Print the finished operations of runs without an owner, then erase them.
 
     A run is erased only after everything of it was written: a closed pipe or a full disk loses
@@ -31,8 +29,8 @@ def collect(store: Path, forgets: bool) -> None:
             if reader(store).registry(name).holder is not None:
                 continue
             # What was asked of a run that ended first is of no use to anyone.
-            Inbox(store).take(name)
-            with Registry(store=SqliteStore(store, registry=name)) as registry:
+            store.take(name)
+            with Registry(store=store.store(name)) as registry:
                 ended = registry.list_operations(terminal=True)
                 ended.sort(key=lambda each: (each.completed_at_ms or 0, each.id))
                 for each in ended:
@@ -42,8 +40,8 @@ def collect(store: Path, forgets: bool) -> None:
                 # This process owns the registry, and nothing in it is live: these are the same.
                 registry.collect_completed()
             if forgets:
-                forget(store, name)
-            logs.remove(store, [str(each.id) for each in ended])
+                store.forget(name)
+            logs.remove(store.beside, [str(each.id) for each in ended])
 
 
 def _written() -> None:

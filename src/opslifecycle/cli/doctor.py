@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 from opslifecycle import Registry
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import reader
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.base import Commit, SchemaVersion, Store, StoreContents
-from opslifecycle.stores.sqlite.reader import StoredRegistry
+from opslifecycle.stores.reading import StoredRegistry
 
 from opslifecycle.operations import INVARIANTS, OperationAuthority
 from opslifecycle.operations.storage import CODEC
@@ -22,7 +22,7 @@ from opslifecycle.operations.views import entry_of
 @click.command()
 @store_option
 @click.pass_context
-def doctor(ctx: click.Context, store: Path) -> None:
+def doctor(ctx: click.Context, store: Location) -> None:
     """Check the checksums of a store and every invariant of the machine."""
     with told_errors():
         source, broken = reader(store), 0
@@ -50,13 +50,13 @@ def _count(number: int, one: str, many: str) -> str:
 class _DryRun(Store):
     """What a reader has found, opened as a registry opens it; nothing is written."""
 
-    def __init__(self, path: Path, stored: StoreContents) -> None:
-        self._path = path
+    def __init__(self, location: Location, stored: StoreContents) -> None:
+        self._location = location
         self._stored = stored
 
     @property
     def name(self) -> str:
-        return str(self._path)
+        return str(self._location)
 
     def open(self, schema: SchemaVersion) -> StoreContents:
         return self._stored
@@ -68,7 +68,7 @@ class _DryRun(Store):
         """Nothing was opened."""
 
 
-def _broken_invariants(store: Path, registry: StoredRegistry) -> list[str]:
+def _broken_invariants(store: Location, registry: StoredRegistry) -> list[str]:
     """Return the invariants that do not hold.
 
     Raises:

@@ -9,7 +9,7 @@ import click
 
 #: Each is a function in the module of the same name.
 COMMANDS = (
-    "cancel", "collect", "doctor", "logs", "ls", "restored", "run", "show", "tail", "wait"
+    "cancel", "collect", "db", "doctor", "logs", "ls", "restored", "run", "show", "tail", "wait"
 )  # fmt: skip
 
 

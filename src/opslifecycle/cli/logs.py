@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import BinaryIO
 
 import click
 from opslifecycle import PersistenceError
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import INTERRUPTED, LOOK_SECONDS, Found, operations, reader, resolve
 from opslifecycle.cli.running.logs import LogReader
 from opslifecycle.cli.stores import store_option, told_errors
 from opslifecycle.cli.text import lines_of
-from opslifecycle.stores.sqlite.reader import StoreReader
+from opslifecycle.stores.reading import Reader
 
 
 @click.command()
@@ -27,7 +27,7 @@ from opslifecycle.stores.sqlite.reader import StoreReader
     show_default=True,
     help="Only this output.",
 )
-def logs(store: Path, id: str, follow: bool, stream: str) -> None:
+def logs(store: Location, id: str, follow: bool, stream: str) -> None:
     """Print the output of an operation's command. ID may be shortened.
 
     Its standard output goes to standard output, its standard error to standard error. On a
@@ -37,7 +37,7 @@ def logs(store: Path, id: str, follow: bool, stream: str) -> None:
         source = reader(store)
         found = resolve(operations(source.all()), id)
         pairs = [
-            (LogReader(store, found.id, name), file)
+            (LogReader(store.beside, found.id, name), file)
             for name, file in (("stdout", sys.stdout.buffer), ("stderr", sys.stderr.buffer))
             if stream in (name, "both")
         ]
@@ -52,7 +52,7 @@ def logs(store: Path, id: str, follow: bool, stream: str) -> None:
             time.sleep(LOOK_SECONDS)
 
 
-def _is_live(source: StoreReader, found: Found) -> bool:
+def _is_live(source: Reader, found: Found) -> bool:
     try:
         current = operations([source.registry(found.registry)])
     except PersistenceError:

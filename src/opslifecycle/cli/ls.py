@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 from opslifecycle import OperationKind, OperationStatus
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import (
     INTERRUPTED,
     UNRESPONSIVE,
@@ -54,7 +54,7 @@ class _Age(click.ParamType[int]):
 @click.option("--older-than", type=_Age(), help="Registered before: 30s, 10m, 2h, 1d.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def ls(
-    store: Path,
+    store: Location,
     status: tuple[str, ...],
     kind: str | None,
     younger_than: int | None,

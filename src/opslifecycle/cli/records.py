@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import attrs
 from opslifecycle import OperationLifecycleSnapshot, OpsLifecycleError
 from opslifecycle import unstructure as to_json
+from opslifecycle.cli.locations import Location
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.stores.sqlite.reader import StoredRegistry, StoreReader
+from opslifecycle.stores.reading import Reader, StoredRegistry
 
 from opslifecycle.operations.storage import CODEC, deserialize
 from opslifecycle.operations.views import snapshot_of
@@ -88,9 +88,9 @@ class Found:
         return {**data, "status": self.status, "registry": self.registry, "holder": self.holder}
 
 
-def reader(store: Path) -> StoreReader:
+def reader(store: Location) -> Reader:
     """Return a reader of the operations in a store."""
-    return StoreReader(store, CODEC.schema)
+    return store.reader(CODEC.schema)
 
 
 def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False) -> list[Found]:

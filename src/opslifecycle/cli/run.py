@@ -18,19 +18,18 @@ from opslifecycle import (
     OperationStatus,
     PersistenceError,
     RunId,
-    SqliteStore,
 )
 from opslifecycle import unstructure as to_json
 from opslifecycle.cli.batch import Batch, InvalidBatchError, command_of, read_batch
 from opslifecycle.cli.display import Display, Lines, LiveTable, Silence
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.logs import DEFAULT_LOG_BYTES_MAX
 from opslifecycle.cli.running.recorder import NotRecordedError
 from opslifecycle.cli.running.runner import Runner, RunOptions
 from opslifecycle.cli.running.signals import Signals
-from opslifecycle.cli.stores import prepared, store_option, told_errors
+from opslifecycle.cli.stores import store_option, told_errors
 from opslifecycle.cli.text import json_line
-from opslifecycle.stores.sqlite.inbox import Inbox
 from rich.console import Console
 
 _REFRESH_SECONDS = 0.1
@@ -89,7 +88,7 @@ def run(
     grace_seconds: float,
     store_patience: float,
     log_bytes_max: int,
-    store: Path,
+    store: Location,
     as_json: bool,
 ) -> None:
     """Run the commands of a batch file, or one command, and show their progress.
@@ -119,7 +118,7 @@ def run(
         store, min(at_once, len(asked.commands)), grace_seconds, store_patience, log_bytes_max
     )
     with told_errors():
-        prepared(store)
+        store.prepare()
         session = Session(asked, options, as_json)
         status = asyncio.run(session.run())
         ctx.exit(session.leave(status))
@@ -141,7 +140,7 @@ class Session:
         """Run the batch and return the exit status."""
         status = EXIT_NOT_RECORDED
         retained = max(DEFAULT_MAX_COMPLETED, len(self._batch.commands))
-        store = SqliteStore(self._options.store, registry=self._name)
+        store = self._options.store.store(self._name, impatient=True)
         registry = AsyncRegistry(max_completed=retained, store=store)
         try:
             runner = Runner(registry, self._batch, self._options)
@@ -223,10 +222,10 @@ class Session:
 
     async def _take_requests(self, runner: Runner) -> None:
         """Carry out what other processes have asked for."""
-        inbox = Inbox(self._options.store)
+        take = self._options.store.take
         while True:
             with contextlib.suppress(PersistenceError):
-                for id, reason in await asyncio.to_thread(inbox.take, self._name):
+                for id, reason in await asyncio.to_thread(take, self._name):
                     runner.cancel(OperationId(id), reason)
             await asyncio.sleep(_INBOX_SECONDS)
 

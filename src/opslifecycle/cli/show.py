@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import operations, reader, resolve
 from opslifecycle.cli.running.logs import STREAMS, segments
 from opslifecycle.cli.stores import print_line, store_option, told_errors
@@ -16,12 +16,12 @@ from opslifecycle.cli.text import json_line, lines_of
 @store_option
 @click.argument("id")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(store: Path, id: str, as_json: bool) -> None:
+def show(store: Location, id: str, as_json: bool) -> None:
     """Print everything about one operation. ID may be shortened."""
     with told_errors():
         found = resolve(operations(reader(store).all()), id)
         logs = {
-            stream: [str(each.path) for each in segments(store, found.id, stream)]
+            stream: [str(each.path) for each in segments(store.beside, found.id, stream)]
             for stream in STREAMS
         }
         shown = {**found.shown(), "logs": logs}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 from opslifecycle import unstructure as to_json
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import LOOK_SECONDS, reader
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
-from opslifecycle.stores.sqlite.reader import StoredRegistry
-from opslifecycle.values.conversion import data_of
+from opslifecycle.stores.reading import StoredRegistry
+from opslifecycle.values.plain import data_of
 
 from opslifecycle.operations.storage import deserialize
 from opslifecycle.operations.views import entry_of
@@ -26,7 +26,7 @@ from opslifecycle.operations.views import entry_of
     "--after", type=click.IntRange(0), default=0, help="Only entries after this sequence number."
 )
 @click.option("-f", "--follow", is_flag=True, help="Follow until the run has ended.")
-def tail(store: Path, name: str | None, after: int, follow: bool) -> None:
+def tail(store: Location, name: str | None, after: int, follow: bool) -> None:
     """Print the completion feed of a run, one JSON object a line."""
     with told_errors():
         source = reader(store)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 from opslifecycle import OperationStatus, PersistenceError
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import (
     INTERRUPTED,
     LOOK_SECONDS,
@@ -20,7 +20,7 @@ from opslifecycle.cli.records import (
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import one_line
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.stores.sqlite.reader import StoreReader
+from opslifecycle.stores.reading import Reader
 
 EXIT_FAILED, EXIT_UNKNOWN, EXIT_TIMED_OUT = 1, 3, 124
 
@@ -32,7 +32,7 @@ EXIT_FAILED, EXIT_UNKNOWN, EXIT_TIMED_OUT = 1, 3, 124
     "--timeout", type=click.FloatRange(0), help="Seconds to wait; the exit status is then 124."
 )
 @click.pass_context
-def wait(ctx: click.Context, store: Path, ids: tuple[str, ...], timeout: float | None) -> None:
+def wait(ctx: click.Context, store: Location, ids: tuple[str, ...], timeout: float | None) -> None:
     """Wait until operations have ended.
 
     \b
@@ -66,7 +66,7 @@ def wait(ctx: click.Context, store: Path, ids: tuple[str, ...], timeout: float |
         ctx.exit(_told(wanted, ended))
 
 
-def _current(source: StoreReader, registries: set[str]) -> dict[str, Found]:
+def _current(source: Reader, registries: set[str]) -> dict[str, Found]:
     """Every operation in some registries, and the collected ones that their feeds still have."""
     found: dict[str, Found] = {}
     for name in registries:

@@ -24,6 +24,7 @@ from .values import (
     OperationSpec,
     OperationTerminalOutcome,
 )
+from .views import CompletionEntry
 
 _register = OperationAuthority.register
 _start = OperationAuthority.start
@@ -190,6 +191,30 @@ class AsyncRegistry(OperationRegistryBase):
         if projection is not None:
             projection.record(consumer, reached)
         return reached
+
+    def consume(
+        self,
+        consumer: CompletionCursorConsumer,
+        *,
+        wait: bool = True,
+    ) -> _rt.Consumer[CompletionEntry]:
+        """Receive every entry of the feed after a cursor, at least once.
+
+        Use it in `async for` and `async with`. The cursor moves after the body has succeeded. A
+        cursor has one consumer at a time. Entries that were evicted unread are one gap. Without
+        `wait`, the iteration ends at the last entry there is.
+
+        Raises InvalidValueError; while iterating RegistryClosedError, and PersistenceError if the
+        cursor cannot be moved.
+        """
+        return _rt.Consumer(
+            self._feed,
+            _rt.partial(self.completion_cursor, consumer),
+            _rt.partial(self.advance_completion_cursor, consumer),
+            wait=wait,
+        )
+
+    _consume = consume
 
     async def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is harmless.

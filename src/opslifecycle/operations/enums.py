@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 from opslifecycle.runtime import v1 as _rt
 
 
@@ -16,16 +14,12 @@ class OperationPublicResultClass(_rt.ClosedSet):
 
     #: No operation has this id.
     MISSING_AUTHORITY = "missing_authority"
-
     #: It has not ended yet.
     RUNNING = "running"
-
     #: It ended with a result.
     COMPLETED = "completed"
-
     #: It ended by an error or by force.
     FAILED = "failed"
-
     #: It ended because it was no longer wanted.
     CANCELLED = "cancelled"
 
@@ -35,7 +29,6 @@ class OperationCompletionWakeClass(_rt.ClosedSet):
 
     #: The owner is woken.
     WAKE = "wake"
-
     #: The owner finds it when it looks.
     IGNORE = "ignore"
 
@@ -45,7 +38,6 @@ class OperationCompletionFeedClass(_rt.ClosedSet):
 
     #: It gets a feed entry.
     EMIT = "emit"
-
     #: It gets a sequence number but no entry.
     SUPPRESS = "suppress"
 
@@ -55,7 +47,6 @@ class OperationDurabilityClass(_rt.ClosedSet):
 
     #: It is kept until it is collected or evicted.
     RETAIN = "retain"
-
     #: It is erased at once.
     DISCARD = "discard"
 
@@ -65,31 +56,14 @@ class OperationKind(_rt.ClosedSet):
 
     #: Whether the operation hands over a peer.
     expects_peer_channel: bool
-
     #: Whether it may say where it comes from.
     may_have_source: bool
-
     #: Whether it is fed.
     completion_feed_class: OperationCompletionFeedClass
-
     #: Whether it wakes.
     completion_wake_class: OperationCompletionWakeClass
-
     #: Whether it is kept.
     durability_class: OperationDurabilityClass
-
-    def __new__(cls, wire: str, *properties: Any) -> Self:
-        """Create a member from its stored spelling and its properties."""
-        _member = object.__new__(cls)
-        _member._value_ = wire
-        (
-            _member.expects_peer_channel,
-            _member.may_have_source,
-            _member.completion_feed_class,
-            _member.completion_wake_class,
-            _member.durability_class,
-        ) = properties
-        return _member
 
     #: A child agent of a mob; it hands over a peer once it is ready.
     MOB_MEMBER_CHILD = (
@@ -100,7 +74,6 @@ class OperationKind(_rt.ClosedSet):
         OperationCompletionWakeClass.IGNORE,
         OperationDurabilityClass.RETAIN,
     )
-
     #: A tool call that goes on after the turn that made it.
     BACKGROUND_TOOL_OP = (
         "background_tool_op",
@@ -110,7 +83,6 @@ class OperationKind(_rt.ClosedSet):
         OperationCompletionWakeClass.WAKE,
         OperationDurabilityClass.RETAIN,
     )
-
     #: A slot that is held while a tool runs in the foreground.
     BACKGROUND_TOOL_CAPACITY_SLOT = (
         "background_tool_capacity_slot",
@@ -127,19 +99,14 @@ class OperationTerminalOutcomeKind(_rt.ClosedSet):
 
     #: It gave a result.
     COMPLETED = "completed"
-
     #: It ended with an error.
     FAILED = "failed"
-
     #: It ended before it began.
     ABORTED = "aborted"
-
     #: It ended on request.
     CANCELLED = "cancelled"
-
     #: It ended in good order.
     RETIRED = "retired"
-
     #: It ended by force.
     TERMINATED = "terminated"
 
@@ -150,30 +117,12 @@ class CompletionCursorConsumer(_rt.ClosedSet):
     #: Its field in EpochCursorState.
     cache_field: str
 
-    def __new__(cls, wire: str, *properties: Any) -> Self:
-        """Create a member from its stored spelling and its properties."""
-        _member = object.__new__(cls)
-        _member._value_ = wire
-        (_member.cache_field,) = properties
-        return _member
-
     #: The agent boundary has applied the notices up to here.
-    AGENT_APPLIED = (
-        "agent_applied",
-        "agent_applied_cursor",
-    )
-
+    AGENT_APPLIED = ("agent_applied", "agent_applied_cursor")
     #: The runtime has seen the entries up to here.
-    RUNTIME_OBSERVED = (
-        "runtime_observed",
-        "runtime_observed_seq",
-    )
-
+    RUNTIME_OBSERVED = ("runtime_observed", "runtime_observed_seq")
     #: The runtime has acted on the entries up to here.
-    RUNTIME_INJECTED = (
-        "runtime_injected",
-        "runtime_last_injected_seq",
-    )
+    RUNTIME_INJECTED = ("runtime_injected", "runtime_last_injected_seq")
 
 
 class OperationStatus(_rt.ClosedSet):
@@ -181,86 +130,29 @@ class OperationStatus(_rt.ClosedSet):
 
     #: Whether it is terminal.
     terminal: bool
-
     #: How it looks from outside.
     public_result_class: OperationPublicResultClass
 
-    def __new__(cls, wire: str, *properties: Any) -> Self:
-        """Create a member from its stored spelling and its properties."""
-        _member = object.__new__(cls)
-        _member._value_ = wire
-        _member.terminal, _member.public_result_class = properties
-        return _member
-
     #: Nothing is registered under the id.
-    ABSENT = (
-        "absent",
-        False,
-        OperationPublicResultClass.MISSING_AUTHORITY,
-    )
-
+    ABSENT = ("absent", False, OperationPublicResultClass.MISSING_AUTHORITY)
     #: Registered and being set up.
-    PROVISIONING = (
-        "provisioning",
-        False,
-        OperationPublicResultClass.RUNNING,
-    )
-
+    PROVISIONING = ("provisioning", False, OperationPublicResultClass.RUNNING)
     #: The work is under way.
-    RUNNING = (
-        "running",
-        False,
-        OperationPublicResultClass.RUNNING,
-    )
-
+    RUNNING = ("running", False, OperationPublicResultClass.RUNNING)
     #: Asked to wind down.
-    RETIRING = (
-        "retiring",
-        False,
-        OperationPublicResultClass.RUNNING,
-    )
-
+    RETIRING = ("retiring", False, OperationPublicResultClass.RUNNING)
     #: Ended with a result.
-    COMPLETED = (
-        "completed",
-        True,
-        OperationPublicResultClass.COMPLETED,
-    )
-
+    COMPLETED = ("completed", True, OperationPublicResultClass.COMPLETED)
     #: Ended with an error.
-    FAILED = (
-        "failed",
-        True,
-        OperationPublicResultClass.FAILED,
-    )
-
+    FAILED = ("failed", True, OperationPublicResultClass.FAILED)
     #: Ended before it began.
-    ABORTED = (
-        "aborted",
-        True,
-        OperationPublicResultClass.CANCELLED,
-    )
-
+    ABORTED = ("aborted", True, OperationPublicResultClass.CANCELLED)
     #: Ended on request.
-    CANCELLED = (
-        "cancelled",
-        True,
-        OperationPublicResultClass.CANCELLED,
-    )
-
+    CANCELLED = ("cancelled", True, OperationPublicResultClass.CANCELLED)
     #: Ended in good order.
-    RETIRED = (
-        "retired",
-        True,
-        OperationPublicResultClass.CANCELLED,
-    )
-
+    RETIRED = ("retired", True, OperationPublicResultClass.CANCELLED)
     #: Ended by force.
-    TERMINATED = (
-        "terminated",
-        True,
-        OperationPublicResultClass.FAILED,
-    )
+    TERMINATED = ("terminated", True, OperationPublicResultClass.FAILED)
 
 
 class OperationLifecycleAction(_rt.ClosedSet):
@@ -268,19 +160,10 @@ class OperationLifecycleAction(_rt.ClosedSet):
 
     #: What messages call it.
     label: str
-
     #: The statuses it is legal from.
     from_statuses: tuple[OperationStatus, ...]
-
     #: Where rejecting it counts as a success.
     idempotent_in: tuple[OperationStatus, ...]
-
-    def __new__(cls, wire: str, *properties: Any) -> Self:
-        """Create a member from its stored spelling and its properties."""
-        _member = object.__new__(cls)
-        _member._value_ = wire
-        _member.label, _member.from_statuses, _member.idempotent_in = properties
-        return _member
 
     #: Record that an operation is under way.
     START = (
@@ -289,7 +172,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
         (OperationStatus.PROVISIONING,),
         (OperationStatus.RUNNING,),
     )
-
     #: End an operation with an error.
     FAIL = (
         "fail",
@@ -297,7 +179,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
         (OperationStatus.PROVISIONING, OperationStatus.RUNNING, OperationStatus.RETIRING),
         (),
     )
-
     #: Record that an operation's peer can be reached.
     PEER_READY = (
         "peer_ready",
@@ -312,7 +193,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
             OperationStatus.TERMINATED,
         ),
     )
-
     #: Count a report of progress and keep the latest.
     PROGRESS_REPORTED = (
         "progress_reported",
@@ -327,7 +207,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
             OperationStatus.TERMINATED,
         ),
     )
-
     #: End an operation with its result.
     COMPLETE = (
         "complete",
@@ -335,7 +214,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
         (OperationStatus.RUNNING, OperationStatus.RETIRING),
         (),
     )
-
     #: End an operation that has not begun.
     ABORT = (
         "abort",
@@ -350,7 +228,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
             OperationStatus.TERMINATED,
         ),
     )
-
     #: End an operation on request.
     CANCEL = (
         "cancel",
@@ -358,7 +235,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
         (OperationStatus.PROVISIONING, OperationStatus.RUNNING, OperationStatus.RETIRING),
         (),
     )
-
     #: Ask an operation to wind down.
     RETIRE_REQUESTED = (
         "retire_requested",
@@ -374,7 +250,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
             OperationStatus.TERMINATED,
         ),
     )
-
     #: End an operation in good order.
     RETIRE_COMPLETED = (
         "retire_completed",
@@ -389,7 +264,6 @@ class OperationLifecycleAction(_rt.ClosedSet):
             OperationStatus.TERMINATED,
         ),
     )
-
     #: End an operation by force.
     TERMINATE = (
         "terminate",
@@ -404,21 +278,15 @@ class OperationEffect(_rt.ClosedSet):
 
     #: Show the end in the feed.
     APPEND_TO_FEED = "append_to_feed"
-
     #: Count the end in the barriers that hold the record.
     COUNT_IN_BARRIERS = "count_in_barriers"
-
     #: Give the outcome to everybody who watches.
     WAKE_WATCHERS = "wake_watchers"
-
     #: Let go of the feed rows that are over the limit.
     EVICT_OLDEST = "evict_oldest"
-
     #: End the watches without an outcome.
     CLOSE_WATCHERS = "close_watchers"
-
     #: Fail the barriers that hold the record.
     FAIL_BARRIERS = "fail_barriers"
-
     #: Let the record go.
     ERASE = "erase"

@@ -24,6 +24,7 @@ from .values import (
     OperationSpec,
     OperationTerminalOutcome,
 )
+from .views import CompletionEntry
 
 _register = OperationAuthority.register
 _start = OperationAuthority.start
@@ -175,6 +176,30 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         if projection is not None:
             projection.record(consumer, reached)
         return reached
+
+    def consume(
+        self,
+        consumer: CompletionCursorConsumer,
+        *,
+        wait: bool = True,
+    ) -> _rt.ThreadConsumer[CompletionEntry]:
+        """Receive every entry of the feed after a cursor, at least once.
+
+        Use it in `for` and `with`. The cursor moves after the body has succeeded. A cursor has one
+        consumer at a time. Entries that were evicted unread are one gap. Without `wait`, the
+        iteration ends at the last entry there is.
+
+        Raises InvalidValueError; while iterating RegistryClosedError, and PersistenceError if the
+        cursor cannot be moved.
+        """
+        return _rt.ThreadConsumer(
+            self._feed,
+            _rt.partial(self.completion_cursor, consumer),
+            _rt.partial(self.advance_completion_cursor, consumer),
+            wait=wait,
+        )
+
+    _consume = consume
 
     def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is harmless.

@@ -28,6 +28,7 @@ from opslifecycle.shell.build import (
 )
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.commands import acting_on_all, advancing, collecting
+from opslifecycle.shell.consuming import Consumer, ThreadConsumer
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
@@ -43,13 +44,7 @@ from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, Setting
-from opslifecycle.stores.base import (
-    Data,
-    RecordWrite,
-    SchemaVersion,
-    Store,
-    StoreContents,
-)
+from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.migration import migrated, rename, respell
 from opslifecycle.sync.barriers import Barrier
 from opslifecycle.sync.waits import Wait
@@ -59,26 +54,26 @@ from opslifecycle.values.checks import exact as check_exact
 from opslifecycle.values.checks import finite as check_finite
 from opslifecycle.values.checks import flag as check_flag
 from opslifecycle.values.checks import instance as check_instance
-from opslifecycle.values.checks import integer as check_int
 from opslifecycle.values.checks import many as check_many
 from opslifecycle.values.checks import text as check_text
 from opslifecycle.values.closed_set import ClosedSet
 from opslifecycle.values.conversion import (
     check_storable,
-    count_from,
-    data_of,
     declare_union,
     encoded,
-    int_from,
-    json_text,
     omit_none,
-    optional_count_from,
-    optional_int_from,
     structure,
-    text_of,
 )
 from opslifecycle.values.documented import documented_by
 from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.plain import (
+    Data,
+    count_from,
+    data_of,
+    json_text,
+    optional_count_from,
+    text_of,
+)
 from opslifecycle.values.token import ObligationToken, mint
 from opslifecycle.values.trusted import freeze, mutable_subclass
 
@@ -90,6 +85,7 @@ __all__ = [
     "Clock",
     "ClosedSet",
     "CompletionFeed",
+    "Consumer",
     "CursorOutOfRangeError",
     "Data",
     "DeadLetter",
@@ -121,6 +117,7 @@ __all__ = [
     "StoreContents",
     "StoreDamagedError",
     "StoreVersionError",
+    "ThreadConsumer",
     "UnsupportedError",
     "Wait",
     "act_and_die",
@@ -132,7 +129,6 @@ __all__ = [
     "check_finite",
     "check_flag",
     "check_instance",
-    "check_int",
     "check_many",
     "check_storable",
     "check_text",
@@ -145,7 +141,6 @@ __all__ = [
     "export_registry",
     "freeze",
     "import_registry",
-    "int_from",
     "json_text",
     "killed",
     "merge",
@@ -156,7 +151,6 @@ __all__ = [
     "open_in_thread",
     "open_registry",
     "optional_count_from",
-    "optional_int_from",
     "partial",
     "rename",
     "respell",

@@ -1,134 +1,177 @@
-"""The construction of a registry from the definition that its generated package prints."""
+"""The construction of a registry from the definition in its generated package."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
-from opslifecycle.clock import SYSTEM_CLOCK
+from opslifecycle.clock import SYSTEM_CLOCK, Clock, CommandTime
+from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.codec import RecordCodec
-from opslifecycle.shell.commands import recovering
+from opslifecycle.shell.commands import Answer, Change, Decide, recovering
 from opslifecycle.shell.commits import Committer
-from opslifecycle.shell.delivery import check_handler
+from opslifecycle.shell.delivery import Handler, check_handler
 from opslifecycle.shell.direct import DirectExecutor
 from opslifecycle.shell.effects import EffectRunner, FeedParts
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.export import decode, encode, fill, reporting_damage
-from opslifecycle.shell.feed import CompletionFeed, FeedBatch
+from opslifecycle.shell.feed import CompletionFeed, EntryT, EpochT, FeedBatch
 from opslifecycle.shell.group_commit import GroupCommit
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.messages import OutboxRules, restored
 from opslifecycle.shell.opening import Opening
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.settings import Setting, epoch_from
-from opslifecycle.stores.base import EMPTY, Data, Interrupted, RecordWrite, Store, StoreContents
+from opslifecycle.stores.base import EMPTY, Interrupted, RecordWrite, Store, StoreContents
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.values.checks import instance
-from opslifecycle.values.conversion import data_of
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.plain import Data, data_of
 
 RegistryT = TypeVar("RegistryT")
-#: A function or a type of generated code, of whatever types the machine declares.
-Generated = Callable[..., Any]
+#: Constructs the authority of a machine from its settings. An authority has only the members of
+#: `Authority` that the features of its machine need.
+NewAuthority: TypeAlias = Callable[..., Any]
 
 
 @attrs.frozen(kw_only=True)
-class FeedDefinition:
-    """The feed of a machine. Without `rows_max`, every entry is retained."""
+class FeedDefinition(Generic[EntryT, EpochT]):
+    """The feed of a machine; generated.
 
-    entry_of: Generated
-    batch: type[FeedBatch[Any]]
-    epoch: type[Identifier]
-    rows_max: Callable[[Any], int] | None = None
+    Attributes:
+        entry_of: Returns the entry of a finished record.
+        batch: The class of the batches that readers get.
+        epoch: The class of the epoch.
+        rows_max: Returns how many entries an authority retains; None to retain all.
+        held_by_cursors: Whether an entry that not every cursor has passed is retained in any case.
+        of_transitions: Whether entries are of transitions, so that records change after them.
+    """
+
+    entry_of: Callable[..., EntryT]
+    batch: type[FeedBatch[EntryT]]
+    epoch: type[EpochT]
+    rows_max: Callable[..., int] | None = None
     held_by_cursors: bool = False
+    of_transitions: bool = False
 
 
 @attrs.frozen(kw_only=True)
 class OutboxDefinition:
-    """The outbox of a machine: its rules, its closed sets, and the contents of a message."""
+    """The outbox of a machine; generated.
+
+    Attributes:
+        rules: The attempts of each effect, and the action of each function of the authority.
+        effects: The machine's effects.
+        actions: The machine's actions.
+        snapshot_of: Returns the snapshot of a record with its number of watches.
+        body_of: Returns the stored text of a record; None for a machine without a store.
+    """
 
     rules: OutboxRules
     effects: type[Enum]
     actions: type[Enum]
-    snapshot_of: Generated
-    body_of: Callable[[Any], str] | None = None
+    snapshot_of: Callable[..., object]
+    body_of: Callable[..., str] | None = None
 
 
 @attrs.frozen(kw_only=True)
-class Definition:
+class Definition(Generic[RecordT]):
     """The parts of a machine that its registries are built from; generated.
 
-    `terminate` and `discard` are the commands by which live records are recovered, and `codec` is
-    None for a machine without recovery, which has no store.
+    Attributes:
+        authority: Constructs the authority.
+        listing_keys: Returns the filter properties of a record.
+        settings: The settings of the constructor.
+        feed: The feed; None if the machine has none.
+        outbox: The outbox; None if the machine has no effects of its own.
+        codec: The conversion of records; None for a machine without recovery, which has no store.
+        terminate: The function of the authority that finishes all live records at recovery.
+        discard: The function of the authority that rolls one live record back at recovery.
     """
 
-    authority: Generated
-    listing_keys: Generated
+    authority: NewAuthority
+    listing_keys: Callable[[RecordT], tuple[Hashable, ...]]
     settings: tuple[Setting, ...] = ()
-    feed: FeedDefinition | None = None
+    feed: FeedDefinition[Any, Any] | None = None
     outbox: OutboxDefinition | None = None
-    codec: RecordCodec[Any] | None = None
-    terminate: Generated | None = None
-    discard: Generated | None = None
+    codec: RecordCodec[Any, RecordT] | None = None
+    terminate: Decide[Sequence[Change[RecordT]]] | None = None
+    discard: Decide[Answer] | None = None
 
 
 @attrs.frozen
-class _Parts:
-    """The parts of a registry, before they work."""
+class _Parts(Generic[RecordT]):
+    """The parts of a registry before it is opened."""
 
-    authority: Any
-    engine: Engine[Any, Any]
+    authority: Authority[Hashable, RecordT]
+    engine: Engine[Hashable, RecordT]
     executor: Executor
     feed: CompletionFeed[Any, Any] | None
     outbox: Outbox | None
 
+    def attributes(self) -> dict[str, object]:
+        """Return the attributes of the registry. One without a feed or an outbox has none."""
+        parts = {"_authority": self.authority, "_engine": self.engine}
+        optional = {"_feed": self.feed, "_outbox": self.outbox}
+        present = {name: part for name, part in optional.items() if part is not None}
+        # Last: from then on, closing the executor closes the store.
+        return {**parts, **present, "_executor": self.executor}
+
 
 def open_registry(
     registry: object,
-    definition: Definition,
+    definition: Definition[RecordT],
     /,
     *,
     store: Store | None = None,
-    on_effect: Generated | None = None,
-    **given: Any,
+    on_effect: Handler | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    **given: object,
 ) -> None:
-    """Build the parts of a registry, and recover what its store holds.
+    """Build the parts of a registry, and recover the contents of its store.
 
     Args:
         registry: The new registry, which gets its parts as attributes.
         definition: The machine.
         store: A store, which the registry then owns.
-        on_effect: The handler of the machine's own effects.
-        **given: The settings that the constructor was given, checked; UNSET for nothing.
+        on_effect: The handler of outbox messages.
+        clock: The clock of commands.
+        **given: The checked arguments of the constructor; UNSET for one that was not passed.
 
     Raises:
-        InvalidValueError: The handler or the store is of the wrong type.
+        InvalidValueError: The handler, the store or the clock is of the wrong type.
         RegistryOwnedError: Another registry owns the store.
         StoreDamagedError: The store's contents cannot be read.
-        StoreVersionError: They are of another machine, or of a version without a migration.
+        StoreVersionError: The contents are of another machine, or of a version without a migration.
         PersistenceError: The store cannot be read or written.
     """
     check_handler(on_effect)
     _check_store(store)
+    instance("clock", clock, Clock)
     opening = Opening(store)
     try:
         contents = EMPTY if store is None else store.open(_codec(definition).schema)
-        _begin(registry, definition, given, store, contents, on_effect)
+        executor = _begin(registry, definition, given, store, contents, on_effect, clock)
         if store is not None and contents.state is not None:
-            _recover(registry, definition, store.interrupted)
+            _recover(executor, definition, store.interrupted)
     except BaseException as error:
         opening.give_up(error, registry)
         raise
 
 
 def import_registry(
-    kind: type[RegistryT], definition: Definition, document: object, *, store: Store | None
+    kind: type[RegistryT], definition: Definition[RecordT], document: object, *, store: Store | None
 ) -> RegistryT:
     """Return a registry with the state of a document from `export_registry`.
+
+    Args:
+        kind: The class of the registry.
+        definition: The machine.
+        document: The document.
+        store: An empty store, which then has the state; None for a registry without a store.
 
     Raises:
         StoreVersionError: The document is of another machine or version.
@@ -144,45 +187,54 @@ def import_registry(
     try:
         if store is not None:
             fill(store, codec.schema, contents)
-        _begin(registry, definition, {}, store, contents, None)
-        _recover(registry, definition, None if store is None else store.interrupted)
+        executor = _begin(registry, definition, {}, store, contents, None, SYSTEM_CLOCK)
+        _recover(executor, definition, None if store is None else store.interrupted)
     except BaseException as error:
         opening.give_up(error, registry)
         raise
     return registry
 
 
-def export_registry(engine: Engine[Any, Any], definition: Definition) -> Data:
-    """Return the state of this instant as a JSON-ready document."""
+def export_registry(engine: Engine[IdT, RecordT], definition: Definition[RecordT]) -> Data:
+    """Return the state of a registry at this instant as a JSON-ready document."""
     codec = _codec(definition)
     return encode(codec.schema, *engine.lock.hold(_exported, engine, codec))
 
 
 def _exported(
-    engine: Engine[Any, Any], codec: RecordCodec[Any]
+    engine: Engine[IdT, RecordT], codec: RecordCodec[Any, RecordT]
 ) -> tuple[list[RecordWrite], list[RecordWrite], str]:
     effects, feed = engine.effects, engine.effects.feed
     records = [codec.serialize(each) for each in engine.authority.records.values()]
     if effects.outbox is not None:
         records += effects.outbox.writes()
-    rows = [] if feed is None else [codec.serialize(each) for each in feed.records()]
+    rows = [] if feed is None else [codec.row(each) for each in feed.records()]
     epoch_id = "" if feed is None else str(feed.epoch_id)
     return records, rows, codec.serialize_state(engine.authority, epoch_id)
 
 
-def broken_invariants(engine: Engine[Any, Any], invariants: Mapping[str, Generated]) -> list[str]:
-    """Return the names of the invariants that are false, at one instant."""
+def broken_invariants(
+    engine: Engine[IdT, RecordT], invariants: Mapping[str, Callable[..., bool]]
+) -> list[str]:
+    """Return the names of the invariants that are false at this instant.
+
+    Args:
+        engine: The engine of the registry.
+        invariants: By name, functions of the authority, the feed entries and the barriers.
+    """
     return engine.lock.hold(_broken, engine, invariants)
 
 
-def _broken(engine: Engine[Any, Any], invariants: Mapping[str, Generated]) -> list[str]:
+def _broken(
+    engine: Engine[IdT, RecordT], invariants: Mapping[str, Callable[..., bool]]
+) -> list[str]:
     feed = engine.effects.feed
     entries = () if feed is None else feed.entries()
     state = (engine.authority, entries, engine.effects.barriers.all())
     return [name for name, is_true in invariants.items() if not is_true(*state)]
 
 
-def _codec(definition: Definition) -> RecordCodec[Any]:
+def _codec(definition: Definition[RecordT]) -> RecordCodec[Any, RecordT]:
     assert definition.codec is not None, "a machine without recovery has no store"
     return definition.codec
 
@@ -193,40 +245,37 @@ def _check_store(store: Store | None) -> None:
 
 
 def _begin(
-    registry: Any,
-    definition: Definition,
-    given: Mapping[str, Any],
+    registry: object,
+    definition: Definition[RecordT],
+    given: Mapping[str, object],
     store: Store | None,
     contents: StoreContents,
-    on_effect: Generated | None,
-) -> None:
+    on_effect: Handler | None,
+    clock: Clock,
+) -> Executor:
     with reporting_damage(store):
-        parts = _parts(definition, given, store, contents, on_effect)
-        registry._authority = parts.authority
-        registry._engine = parts.engine
-        if parts.feed is not None:
-            registry._feed = parts.feed
-        if parts.outbox is not None:
-            registry._outbox = parts.outbox
-        # From here on, closing the executor closes the store.
-        registry._executor = parts.executor
+        parts = _parts(definition, given, store, contents, on_effect, clock)
+        for name, part in parts.attributes().items():
+            setattr(registry, name, part)
         parts.executor.start()
         if parts.outbox is not None:
             _restore_outbox(definition, contents, parts.outbox)
-    # A registry that is dropped without being closed leaves no waiter asleep.
+    # A registry that is dropped without being closed ends its waits.
     weakref.finalize(registry, parts.executor.abandon).atexit = False
+    return parts.executor
 
 
 def _parts(
-    definition: Definition,
-    given: Mapping[str, Any],
+    definition: Definition[RecordT],
+    given: Mapping[str, object],
     store: Store | None,
     contents: StoreContents,
-    on_effect: Generated | None,
-) -> _Parts:
+    on_effect: Handler | None,
+    clock: Clock,
+) -> _Parts[RecordT]:
     state = data_of(contents.state) if contents.state is not None else {}
     lock = PublicationLock()
-    authority = definition.authority(
+    authority: Authority[Hashable, RecordT] = definition.authority(
         **{each.argument: each.value(given, state) for each in definition.settings}
     )
     feed = parts = None
@@ -234,17 +283,22 @@ def _parts(
     if declared is not None:
         epoch_id = epoch_from(state, declared.epoch)
         feed = CompletionFeed(lock, authority, declared.entry_of, declared.batch, epoch_id)
-        parts = FeedParts(feed)
+        parts = FeedParts(feed, of_transitions=declared.of_transitions)
         if declared.rows_max is not None:
-            parts = FeedParts(feed, declared.rows_max(authority), declared.held_by_cursors)
+            parts = attrs.evolve(
+                parts,
+                rows_max=declared.rows_max(authority),
+                held_by_cursors=declared.held_by_cursors,
+            )
     outbox = None
     if definition.outbox is not None:
         sent = definition.outbox
         outbox = Outbox(lock, sent.snapshot_of, sent.body_of, on_effect, sent.rules)
     effects = EffectRunner(Listing(authority.records, definition.listing_keys), parts, outbox)
     if definition.codec is not None:
-        effects.restore(authority, definition.codec.restore(authority, contents, SYSTEM_CLOCK))
-    engine = Engine(authority, lock, effects)
+        effects.restore(authority, definition.codec.restore(authority, contents, clock))
+    time = CommandTime(clock, authority.clock_offset_ms + authority.now_ms)
+    engine = Engine(authority, lock, effects, time)
     executor: Executor
     if store is None:
         executor = DirectExecutor(engine)
@@ -255,17 +309,21 @@ def _parts(
     return _Parts(authority, engine, executor, feed, outbox)
 
 
-def _restore_outbox(definition: Definition, contents: StoreContents, outbox: Outbox) -> None:
+def _restore_outbox(
+    definition: Definition[RecordT], contents: StoreContents, outbox: Outbox
+) -> None:
     sent = definition.outbox
     assert sent is not None
 
-    def snapshot(id: str, body: str) -> Any:
+    def snapshot(id: str, body: str) -> object:
         return sent.snapshot_of(_codec(definition).deserialize(id, body), 0)
 
     outbox.restore(restored(contents.records, sent.effects, sent.actions, sent.rules, snapshot))
 
 
-def _recover(registry: Any, definition: Definition, interrupted: Interrupted | None) -> None:
+def _recover(
+    executor: Executor, definition: Definition[RecordT], interrupted: Interrupted | None
+) -> None:
     command = recovering(interrupted, definition.terminate, definition.discard)
     if command is not None:
-        registry._executor.run(command)
+        executor.run(command)

@@ -8,27 +8,22 @@ from typing import Any, Generic, TypeVar
 import attrs
 from opslifecycle.clock import Clock
 from opslifecycle.errors import InvalidValueError
-from opslifecycle.stores.base import (
-    Data,
-    RecordWrite,
-    SchemaVersion,
-    StoreContents,
-    is_outbox_key,
-)
-from opslifecycle.values.conversion import data_of
+from opslifecycle.shell.authority import RecordT
+from opslifecycle.stores.base import RecordWrite, SchemaVersion, StoreContents, is_outbox_key
+from opslifecycle.values.plain import Data, data_of
 
 AuthorityT = TypeVar("AuthorityT")
 
 
 @attrs.frozen(kw_only=True)
-class RecordCodec(Generic[AuthorityT]):
+class RecordCodec(Generic[AuthorityT, RecordT]):
     """The generated functions that convert one machine's state.
 
     Attributes:
         schema: The machine and its version, with the migration of older data.
-        stage: Returns an authority that decides on top of another.
-        merge: Merges what a staged authority has decided.
-        is_persistent: Whether a store holds a record.
+        stage: Returns an authority on top of another one, for the decisions of a batch.
+        merge: Writes the changes of a staged authority into the one below it.
+        is_persistent: Returns whether a store holds a record.
         serialize: Returns the write of a record.
         deserialize: Returns a record from its id and body.
         serialize_state: Returns the registry's fields as JSON text.
@@ -37,66 +32,83 @@ class RecordCodec(Generic[AuthorityT]):
         latest_ms_of: Returns the latest time in a record; None if records have no times.
         has_sequence: Whether finished records have a sequence number.
         has_feed: Whether the machine has a feed.
-        has_outbox: Whether outbox messages stand among the stored records.
+        feeds_transitions: Whether records change after their feed entries.
+        has_outbox: Whether the stored records include outbox messages.
     """
 
     schema: SchemaVersion
     stage: Callable[[AuthorityT], AuthorityT]
     merge: Callable[[AuthorityT, AuthorityT], None]
-    is_persistent: Callable[[Any], bool]
-    serialize: Callable[[Any], RecordWrite]
-    deserialize: Callable[[str, str], Any]
+    is_persistent: Callable[[RecordT], bool]
+    serialize: Callable[[RecordT], RecordWrite]
+    deserialize: Callable[[str, str], RecordT]
     serialize_state: Callable[[AuthorityT, str], str]
     restore_state: Callable[[AuthorityT, Data], None]
     recover_fields: Callable[[AuthorityT], None]
-    latest_ms_of: Callable[[Any], int] | None = None
+    latest_ms_of: Callable[[RecordT], int] | None = None
     has_sequence: bool = False
     has_feed: bool = False
+    feeds_transitions: bool = False
     has_outbox: bool = False
 
-    def restore(self, authority: Any, contents: StoreContents, clock: Clock) -> list[Any]:
-        """Set an authority's records and fields from store contents.
+    def restore(self, authority: Any, contents: StoreContents, clock: Clock) -> list[RecordT]:
+        """Set an authority's records and fields from store contents, and its time to the latest.
+
+        Args:
+            authority: A new authority of the machine. Which members it has depends on `has_feed`
+                and `has_sequence`.
+            contents: The contents of a store; those of a new store change nothing.
+            clock: The clock of the registry.
 
         Returns:
             The records of the feed rows, oldest first.
 
         Raises:
-            InvalidValueError: The contents are none that a registry has written.
+            InvalidValueError: No registry has written such contents.
         """
         if contents.state is None:
             return []
         self.restore_state(authority, data_of(contents.state))
-        by_text: dict[str, Any] = {}
+        by_id: dict[str, RecordT] = {}
         for id, body in contents.records.items():
             if not (self.has_outbox and is_outbox_key(id)):
-                record = by_text[id] = self.deserialize(id, body)
+                record = by_id[id] = self.deserialize(id, body)
                 authority.records[record.id] = record
         self.recover_fields(authority)
-        rows = self._rows(contents, by_text) if self.has_feed else []
-        self._set_offset([*authority.records.values(), *rows], clock)
+        rows = self._rows(contents, by_id) if self.has_feed else []
+        self._set_times(authority, [*authority.records.values(), *rows], clock)
         if self.has_sequence:
-            finished = [each for each in authority.records.values() if each.sequence is not None]
+            records = authority.records.values()
+            finished = [each for each in records if each.terminal_outcome is not None]
             finished.sort(key=lambda record: int(record.sequence))
             authority.ended.update((record.id, record) for record in finished)
         return rows
 
-    def _rows(self, contents: StoreContents, by_text: dict[str, Any]) -> list[Any]:
+    def row(self, record: Any) -> RecordWrite:
+        """Return the write of a record that has a feed entry."""
+        id, _, body = self.serialize(record)
+        return id, record.sequence, body
+
+    def _rows(self, contents: StoreContents, by_id: dict[str, RecordT]) -> list[RecordT]:
         rows = []
         for sequence in sorted(contents.rows):
             id, body = contents.rows[sequence]
-            # If the record has gone, another may have its id: the row has the body of the first.
-            same = contents.records.get(id) == body
-            row = by_text[id] if same else self.deserialize(id, body)
+            # The record of the row may be erased, and a later record may have its id.
+            same = contents.records.get(id) == body and not self.feeds_transitions
+            row: Any = by_id[id] if same else self.deserialize(id, body)
             if row.sequence != sequence:
-                raise InvalidValueError("sequence", f"the feed has it as {sequence}")
+                reason = f"expected {sequence} as in the feed, got {row.sequence}"
+                raise InvalidValueError("sequence", reason)
             rows.append(row)
         return rows
 
-    def _set_offset(self, records: list[Any], clock: Clock) -> None:
-        """Continue from the latest stored time if the wall clock is behind it."""
+    def _set_times(self, authority: Any, records: list[Any], clock: Clock) -> None:
+        """Set the times of the authority and its records, so that none is before a stored one."""
         if self.latest_ms_of is None:
             return
-        latest_ms = max(map(self.latest_ms_of, records), default=0)
+        known_ms = authority.clock_offset_ms + authority.now_ms
+        latest_ms = max(map(self.latest_ms_of, records), default=known_ms)
+        authority.clock_offset_ms, authority.now_ms = max(latest_ms, known_ms), 0
         offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
         for record in records:
             record.clock_offset_ms = offset_ms

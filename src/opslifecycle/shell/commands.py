@@ -1,110 +1,148 @@
-"""Commands: what each asks of an authority, whichever authority it is run on."""
+"""Commands: the question that each asks of an authority, published or staged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
+from opslifecycle.shell.authority import Authority, IdT, RecordT
+from opslifecycle.sync.waits import Ended
 
-#: A generated function of an authority, which decides a command: its parameters are the machine's.
-Decide: TypeAlias = Callable[..., Any]
+T = TypeVar("T")
 
-#: What a command is called with.
+#: The effects on one record that follow from an accepted command.
+Effects: TypeAlias = tuple[Enum, ...]
+
+#: A function of a generated authority that decides a command. Its parameters are the authority and
+#: those that the machine declares; its result is a T.
+Decide: TypeAlias = Callable[..., T]
+
+#: The arguments of such a function, without the authority.
 Arguments: TypeAlias = tuple[object, ...]
 
-#: A record, and the effects that follow for it.
-Change = tuple[Any, tuple[Enum, ...]]
+#: The result of a function that decides a command on one record.
+Answer: TypeAlias = Effects | OpsLifecycleError
 
-#: The result of a command: its value or its rejection, its changes, and whether these are durable
-#: before it is returned, which a rejection need not.
-Decision = tuple[Any, tuple[Change, ...] | list[Change], bool]
+#: A record that a command has changed, and the effects on it.
+Change: TypeAlias = tuple[RecordT, Effects]
 
-_NOTHING: tuple[Change, ...] = ()
+#: The result of a command: its value or its rejection, its changes, and whether they must be
+#: durable before the caller gets the result.
+Decision: TypeAlias = tuple[T | OpsLifecycleError, Sequence[Change[RecordT]], bool]
 
 
 @attrs.frozen
-class Command:
+class Command(Generic[T]):
     """A command that changes any number of records, or none.
 
-    `decide` and `arguments` are the function of the authority that it stands for, and what that is
-    called with: the outbox says of each message which action it follows.
+    Attributes:
+        run: Decides the command on an authority. The records are of the authority's machine.
+        decide: The function of the authority that `run` calls. The outbox finds the action of a
+            message by it; None for a command of the shell itself.
+        arguments: The arguments of that function.
     """
 
-    run: Callable[[Any], Decision]
-    decide: Decide | None = None
+    run: Callable[..., Decision[T, Any]]
+    decide: Decide[object] | None = None
     arguments: Arguments = ()
 
 
-def acting_on_all(decide: Decide, *payload: Any, writes_state: bool = False) -> Command:
-    """Return a command that ends many records, or none.
+def acting_on_all(
+    decide: Decide[Sequence[Change[RecordT]]], *payload: object, writes_state: bool = False
+) -> Command[None]:
+    """Return a command that changes any number of records.
 
-    With `writes_state` it changes stored fields of the registry as well, and so has to be durable
-    even where it finds no record to end.
+    Args:
+        decide: The function of the authority, which returns its changes.
+        *payload: The arguments of the function.
+        writes_state: Whether the function also changes stored fields of the registry. The command
+            must then be durable even if it changes no record.
     """
 
-    def run(authority: Any) -> Decision:
+    def run(authority: object) -> Decision[None, RecordT]:
         changes = decide(authority, *payload)
         return None, changes, writes_state or bool(changes)
 
     return Command(run, decide, payload)
 
 
-def collecting(decide: Callable[[Any], Any], erase: tuple[Enum, ...]) -> Command:
-    """Return the command that collects finished records; `erase` is the effect on each."""
+def collecting(
+    decide: Decide[Sequence[Ended[IdT, Any]] | OpsLifecycleError], erase: Effects
+) -> Command[list[tuple[IdT, Any]]]:
+    """Return the command that collects finished records: its value is their ids and outcomes.
 
-    def run(authority: Any) -> Decision:
+    Args:
+        decide: The function of the authority, which returns the records.
+        erase: The effects on each record.
+    """
+
+    def run(authority: object) -> Decision[list[tuple[IdT, Any]], Ended[IdT, Any]]:
         records = decide(authority)
         if isinstance(records, OpsLifecycleError):
-            return records, _NOTHING, False
+            return records, (), False
         collected = [(record.id, record.terminal_outcome) for record in records]
         return collected, [(record, erase) for record in records], bool(records)
 
     return Command(run, decide)
 
 
-def advancing(
-    decide: Decide,
-    consumer: Any,
-    cursor: int,
-) -> Command:
-    """Return the advance of a cursor."""
+def advancing(decide: Decide[int | OpsLifecycleError], consumer: Enum, cursor: int) -> Command[int]:
+    """Return the command that moves the cursor of a consumer: its value is the new position.
 
-    def run(authority: Any) -> Decision:
+    Args:
+        decide: The function of the authority, which returns the new position.
+        consumer: The consumer.
+        cursor: The position to which the consumer has read.
+    """
+
+    def run(authority: Authority[IdT, RecordT]) -> Decision[int, RecordT]:
         before = authority.cursors[consumer]
         result = decide(authority, consumer, cursor)
         moved = not isinstance(result, OpsLifecycleError) and result != before
-        return result, _NOTHING, moved
+        return result, (), moved
 
     return Command(run, decide, (consumer, cursor))
 
 
 def recovering(
     interrupted: str | None,
-    terminate: Callable[..., Any] | None,
-    discard: Callable[..., Any] | None,
-) -> Command | None:
-    """Return what becomes of what was live when its process was gone; None if it stays as it is.
+    terminate: Decide[Sequence[Change[RecordT]]] | None,
+    discard: Decide[Answer] | None,
+) -> Command[None] | None:
+    """Return the command that recovers the live records of a registry whose process has ended.
 
-    Raises InvalidValueError for something else than the machine has.
+    Args:
+        interrupted: `terminate` or `discard`, as the store requests; None as the machine declares.
+        terminate: The function of the authority that finishes all live records, if there is one.
+        discard: The function that rolls one record back, if there is one.
+
+    Returns:
+        The command; None if live records stay live.
+
+    Raises:
+        InvalidValueError: The machine does not declare what the store requests.
     """
     if interrupted is None and terminate is None:
         return None
-    chosen = discard if interrupted == "discard" else terminate
-    if chosen is None:
-        reason = f"this machine does not say how to {interrupted} what was interrupted"
-        raise InvalidValueError("interrupted", reason)
-    decide = chosen
+    if interrupted == "discard" and discard is not None:
+        return _discarding(discard)
+    if interrupted != "discard" and terminate is not None:
+        return acting_on_all(terminate)
+    reason = f"this machine declares no {interrupted!r}; open the store with interrupted=None"
+    raise InvalidValueError("interrupted", reason)
 
-    def terminating(authority: Any) -> Decision:
-        changes = decide(authority)
-        return None, changes, bool(changes)
 
-    def discarding(authority: Any) -> Decision:
+def _discarding(discard: Decide[Answer]) -> Command[None]:
+    def run(authority: Authority[IdT, RecordT]) -> Decision[None, RecordT]:
         live = [each for each in authority.records.values() if each.terminal_outcome is None]
-        changes = [(record, decide(authority, record.id)) for record in live]
+        changes = []
+        for record in live:
+            effects = discard(authority, record.id)
+            assert not isinstance(effects, OpsLifecycleError), "a live record can be discarded"
+            changes.append((record, effects))
         return None, changes, bool(changes)
 
-    return Command(discarding if interrupted == "discard" else terminating, decide)
+    return Command(run, discard)

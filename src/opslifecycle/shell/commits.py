@@ -1,15 +1,14 @@
 """Group commit: commands that arrive during a commit are decided together.
 
-A batch is decided on top of the published state; each command sees the changes of those before it.
-The record writes of a batch go to the store in one commit. Only after the commit is anything
-published and any result set. If the store fails, the batch is dropped: the published state has not
-changed, so there is nothing to undo.
+A batch is decided on a staged authority; each command sees the changes of the earlier ones. The
+record writes of a batch go to the store in one commit. Changes are published and results are set
+only after the commit. If the store fails, the batch is dropped. The published state has not
+changed, so nothing must be undone.
 
 A machine can declare that the write of an action is deferred. A batch of such commands alone is
-published without a commit. Its writes go with the next commit, or with one of their own when a
-deadline passes. It is a deadline and not an idle timer, so that commands which keep arriving cannot
-postpone it. Every commit includes all deferred writes, so the store always holds the state of one
-instant.
+published without a commit. Its writes are part of the next commit, or of a commit of their own when
+a deadline passes. It is a deadline and not an idle timer, so that new commands cannot postpone it.
+Every commit includes all deferred writes, so the store always holds the state of one instant.
 """
 
 from __future__ import annotations
@@ -17,21 +16,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import partial
+from typing import Generic
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
-    CommandBrokenOffError,
+    CommandInterruptedError,
     InternalError,
     OpsLifecycleError,
     OwnershipLostError,
     PersistenceError,
     RegistryClosedError,
 )
+from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.engine import Engine
-from opslifecycle.shell.mailbox import Mailbox, commands_of
+from opslifecycle.shell.mailbox import Mailbox, Wake, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
 from opslifecycle.stores.base import Commit, RecordWrite, Store
@@ -39,45 +40,54 @@ from opslifecycle.sync.waking import Gate
 
 _log = logging.getLogger("opslifecycle")
 
-#: How long a deferred write waits for another commit before it gets one of its own. The contract
-#: has it on the disk within one second; the other half is for the commit itself.
+#: How many seconds a deferred write waits for another commit before it gets one of its own. The
+#: contract allows one second; the other half is for the commit itself.
 DEFERRED_SECONDS = 0.5
-#: How long after a deferred write has failed it is tried again.
+#: How many seconds after a failure a deferred write is repeated.
 RETRY_SECONDS = 0.5
 
 
-class Committer:
-    """The thread that decides, commits and publishes for a registry with a store."""
+class Committer(Generic[IdT, RecordT]):
+    """The thread that decides, commits and publishes for a registry with a store.
+
+    Args:
+        engine: The engine of the registry.
+        store: The open store.
+        codec: The conversion of records.
+        epoch_id: The epoch of the feed; empty for a machine without a feed.
+        state: The registry's fields in the store; None for a new store.
+    """
 
     def __init__(
         self,
-        engine: Engine[Any, Any],
+        engine: Engine[IdT, RecordT],
         store: Store,
-        codec: RecordCodec[Any],
+        codec: RecordCodec[Authority[IdT, RecordT], RecordT],
         epoch_id: str,
         state: str | None,
     ) -> None:
         self._engine = engine
-        self._authority: Any = engine.authority
+        self._authority = engine.authority
         self._store = store
         self._codec = codec
         self._epoch_id = epoch_id
-        # Whether the store has another state of the registry: other limits, or none yet.
+        # Whether the store has other fields of the registry, such as other limits, or none yet.
         self._is_stale = codec.serialize_state(engine.authority, epoch_id) != state
-        # The records that were published with a change which no commit has written yet.
-        self._deferred: dict[Any, None] = {}
-        # Records that are no longer to be kept, by their stored ids, and outbox messages that a
-        # delivery has changed: to be erased and written with the next commit.
+        # The records with a published change that no commit has written yet.
+        self._deferred: dict[IdT, None] = {}
+        # The stored ids of records that are no longer persistent, which the next commit erases, and
+        # the outbox messages that a delivery has changed, which it writes.
         self._leaving: dict[str, None] = {}
         self._messages: dict[str, OutboxEntry] = {}
-        # When the deferred writes are due; None while there are none.
+        # The time at which the deferred writes are due; None while there are none.
         self._write_at: float | None = None
         self._heartbeat_at: float | None = None
         self._mailbox = Mailbox()
-        #: Queues a command behind all that came before it.
+        #: Queues a command behind the earlier ones.
         self.submit = self._mailbox.submit
         self._thread: threading.Thread | None = None
-        # Taken by whoever does the work: the thread, or `close` if it has not begun.
+        # Acquired once, for good, by the thread that does the work: this object's own, or the
+        # caller of `close` if that thread has not started.
         self._work_to_do = threading.Lock()
         self._done = Gate()
 
@@ -88,15 +98,16 @@ class Committer:
     def start(self) -> None:
         """Start the thread."""
         self._plan_heartbeat()
+        self._store.on_ownership_lost(partial(self._mailbox.put, Wake.HEARTBEAT))
         if self._is_stale:
             self._plan_write()
-        # A daemon, because a registry that nobody closes must not keep its process from ending.
+        # A daemon, because a registry that is not closed must not keep its process alive.
         name = f"opslifecycle-{self._codec.schema.machine}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the thread to finish the queue and close the store; does not wait."""
+        """Make the thread finish the queue and close the store, without waiting for it."""
         self._mailbox.put(None)
 
     def close(self) -> None:
@@ -112,17 +123,17 @@ class Committer:
     def _work(self) -> None:
         if not self._work_to_do.acquire(blocking=False):
             return
-        reason: type[OpsLifecycleError] = CommandBrokenOffError
+        reason: type[OpsLifecycleError] = CommandInterruptedError
         try:
             reason = self._serve()
             self._finish(reason)
         except BaseException:
-            # Whatever has interrupted this thread, nobody is left waiting for it.
+            # No caller may wait for a thread that was interrupted.
             self._finish(reason)
             raise
 
     def _serve(self) -> type[OpsLifecycleError]:
-        """Do what comes until no more will come; returns why the registry is closed."""
+        """Commit batches until the end of the queue; return the error of later commands."""
         try:
             while self._next_batch():
                 self._meet_deadlines()
@@ -132,7 +143,7 @@ class Committer:
         return RegistryClosedError
 
     def _finish(self, reason: type[OpsLifecycleError]) -> None:
-        """End every wait, refuse what was not answered, and give the store up; again is fine."""
+        """End every wait, fail every unanswered command, and close the store; twice is harmless."""
         try:
             try:
                 self._engine.end(reason)
@@ -145,13 +156,15 @@ class Committer:
                 self._done.open()
 
     def _next_batch(self) -> bool:
-        """Wait for commands or the next deadline, and commit what has arrived; False at the end."""
+        """Wait for commands or the next deadline, and commit them; return False at the end."""
         arrived = self._mailbox.take(self._seconds_left())
         batch = commands_of(arrived)
         if len(batch) < len(arrived):
             changed = (each for each in arrived if isinstance(each, OutboxEntry))
             self._messages.update((each.id, each) for each in changed)
             self._plan_write()
+            if Wake.HEARTBEAT in arrived:
+                self._heartbeat_at = _now()
         while batch:
             batch = self._commit(batch)
         goes_on = None not in arrived
@@ -166,19 +179,19 @@ class Committer:
         return max(0.0, min(deadlines) - _now()) if deadlines else None
 
     def _meet_deadlines(self) -> None:
-        """Do what is due, whether or not commands are waiting."""
+        """Do the work that is due, whether or not commands are queued."""
         now = _now()
         if self._heartbeat_at is not None and now >= self._heartbeat_at:
             self._store.heartbeat()
             self._plan_heartbeat()
         if self._write_at is not None and now >= self._write_at:
-            # A failure leaves the writes pending: they are tried again, alone or with a command.
+            # After a failure the writes are still pending, for the next commit or deadline.
             self._write_deferred()
-        # The callers of the last commit have been answered.
+        # Now, because the callers of the last commit have their results.
         self._store.maintain()
 
     def _plan_write(self) -> None:
-        """Set the deadline of a deferred write, unless an older one has set it."""
+        """Set the deadline of deferred writes, unless an older write has set it."""
         if self._write_at is None:
             self._write_at = _now() + DEFERRED_SECONDS
 
@@ -187,12 +200,13 @@ class Committer:
         self._heartbeat_at = None if seconds is None else _now() + seconds
 
     def _write_deferred(self) -> PersistenceError | None:
-        """Write what is deferred in a commit of its own; return the error if that fails."""
+        """Commit the deferred writes; return the error if that fails."""
         held = (self._authority.records.get(id) for id in self._deferred)
-        writes = [self._codec.serialize(record) for record in held if self._is_persistent(record)]
+        persistent = (each for each in held if each is not None and self._is_persistent(each))
+        writes = [self._codec.serialize(record) for record in persistent]
         try:
             if writes or self._leaving or self._messages or self._is_stale:
-                written = {put[0] for put in writes}
+                written = {write[0] for write in writes}
                 erased = [id for id in self._leaving if id not in written]
                 messages = {id: entry.written() for id, entry in self._messages.items()}
                 self._store.append(self._commit_on(self._authority, writes, erased, messages))
@@ -203,7 +217,7 @@ class Committer:
         return None
 
     def _write_last(self) -> None:
-        """Write what is deferred when the registry is closed. A failure is logged and loses it."""
+        """Commit the deferred writes of a closing registry. A failure is logged and loses them."""
         error = self._write_deferred()
         if error is not None:
             count = len(self._deferred)
@@ -220,25 +234,32 @@ class Committer:
 
     def _commit_on(
         self,
-        authority: Any,
+        authority: Authority[IdT, RecordT],
         writes: Iterable[RecordWrite],
         erased: Iterable[str],
         messages: Mapping[str, str | None],
     ) -> Commit:
-        """Return a commit of records and outbox messages: texts by id, None for what is erased."""
+        """Return a commit.
+
+        Args:
+            authority: The authority with the registry's fields.
+            writes: The record writes.
+            erased: The stored ids of the erased records.
+            messages: The texts of outbox messages by id; None for those to erase.
+        """
         state = self._codec.serialize_state(authority, self._epoch_id)
         texts: list[RecordWrite] = [
             (id, None, text) for id, text in messages.items() if text is not None
         ]
         gone = [id for id, text in messages.items() if text is None]
-        # A machine without a feed drops nothing.
+        # The authority of a machine without a feed has no such field.
         dropped_through = getattr(authority, "dropped_through", 0)
         return Commit((*writes, *texts), (*erased, *gone), dropped_through, state)
 
-    def _is_persistent(self, record: Any) -> bool:
+    def _is_persistent(self, record: RecordT | None) -> bool:
         return record is not None and self._codec.is_persistent(record)
 
-    def _may_be_stored(self, id: Any) -> bool:
+    def _may_be_stored(self, id: IdT) -> bool:
         """Return whether the store may hold a record that is no longer persistent."""
         return self._is_persistent(self._authority.records.get(id)) or str(id) in self._leaving
 
@@ -259,10 +280,11 @@ class Committer:
             self._drop_messages()
             return without(batch, error)
         except BaseException as error:
-            # The callers are answered before the registry closes itself for it.
-            lost = isinstance(error, OwnershipLostError)
-            reasons = [OwnershipLostError() if lost else InternalError(repr(error)) for _ in batch]
-            set_results(batch, reasons)
+            # Set the results first, because the error then closes the registry.
+            reason: OpsLifecycleError = InternalError(repr(error))
+            if isinstance(error, OwnershipLostError):
+                reason = error
+            set_results(batch, [reason.clone() for _ in batch])
             raise
         set_results(batch, decided.answers)
         return []
@@ -271,8 +293,8 @@ class Committer:
         if self._engine.effects.outbox is not None:
             self._engine.effects.outbox.drop()
 
-    def _publish(self, decided: Batch, commit: Commit | None) -> None:
-        """Publish a batch that is committed or deferred."""
+    def _publish(self, decided: Batch[IdT, RecordT], commit: Commit | None) -> None:
+        """Publish a batch whose writes are committed or deferred."""
         if commit is None:
             if decided.changes:
                 self._deferred.update((record.id, None) for record, _ in decided.changes)
@@ -286,7 +308,7 @@ class Committer:
             self._nothing_is_deferred()
         self._engine.lock.hold(self._merge, decided)
 
-    def _merge(self, decided: Batch) -> None:
+    def _merge(self, decided: Batch[IdT, RecordT]) -> None:
         try:
             self._codec.merge(self._authority, decided.staged)
             self._engine.effects.publish(decided.changes, decided.retention.evicted)
@@ -294,32 +316,37 @@ class Committer:
             self._engine.fail()
             raise
 
-    def _commit_of(self, decided: Batch) -> Commit | None:
+    def _commit_of(self, decided: Batch[IdT, RecordT]) -> Commit | None:
         """Return the commit of a batch; None if nothing of it must be durable now."""
         if not decided.durable:
             return None
         staged = decided.staged.records
-        # By the record itself: a later record of the same id is another one.
+        # By the object, because a batch may have two records with one id: an erased and a new one.
         writes: dict[int, RecordWrite] = {}
         erased: dict[str, None] = {}
         is_persistent, serialize = self._codec.is_persistent, self._codec.serialize
+        feeds_transitions = self._codec.feeds_transitions
         some_left = decided.retention.erased or decided.retention.evicted
         for record, effects in decided.changes:
-            kept = is_persistent(record)
-            if not kept or (some_left and record.id not in staged):
-                # A record that is not kept, or ended and left within the batch, is written for its
-                # feed entry alone.
+            persistent = is_persistent(record)
+            if not persistent or (some_left and record.id not in staged):
+                # A record that is not persistent, or was removed within the batch, is written for
+                # its feed entry only.
                 feeds = self._engine.effects.feeds(effects)
-                stored = kept or feeds or self._may_be_stored(record.id)
+                stored = persistent or feeds or self._may_be_stored(record.id)
                 if stored and not self._is_persistent(staged.get(record.id)):
                     erased[str(record.id)] = None
                 if not feeds:
                     continue
             if id(record) not in writes:
                 try:
-                    writes[id(record)] = serialize(record)
+                    is_row = feeds_transitions and self._engine.effects.feeds(effects)
+                    writes[id(record)] = self._codec.row(record) if is_row else serialize(record)
                 except Exception as error:
                     raise NotStorableError(record.id) from error
+            elif feeds_transitions:
+                # The record as it is now comes after its older rows.
+                writes[id(record)] = writes.pop(id(record))
         for evicted in decided.retention.evicted:
             if evicted.id not in staged:
                 erased[str(evicted.id)] = None
@@ -329,12 +356,12 @@ class Committer:
             return None
         for deferred in self._deferred:
             current = staged.get(deferred)
-            if id(current) not in writes and self._is_persistent(current):
-                writes[id(current)] = self._codec.serialize(current)
+            if current is not None and id(current) not in writes and is_persistent(current):
+                writes[id(current)] = serialize(current)
         if self._leaving:
-            written = {put[0] for put in writes.values()}
+            written = {write[0] for write in writes.values()}
             erased.update((id, None) for id in self._leaving if id not in written)
-        # What a command of the batch decides about a message comes after what a delivery did.
+        # A change of a message by a command of the batch comes after those of earlier deliveries.
         changed = {id: entry.written() for id, entry in self._messages.items()}
         return self._commit_on(decided.staged, writes.values(), erased, {**changed, **noted})
 

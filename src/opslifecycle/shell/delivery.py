@@ -1,4 +1,4 @@
-"""One delivery of an outbox message: a call of the handler, in this thread or in its event loop."""
+"""The delivery of an outbox message: a call of the handler, in this thread or an event loop."""
 
 from __future__ import annotations
 
@@ -8,34 +8,40 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from opslifecycle.errors import InvalidValueError
 
 if TYPE_CHECKING:
     import asyncio
 
-#: The loop that opens a registry in a worker thread, where no loop runs.
+#: A handler of outbox messages: a function or a coroutine function of one message, whose type the
+#: machine declares.
+Handler: TypeAlias = Callable[[Any], object]
+
+#: The event loop for which a worker thread opens a registry; no loop runs in the thread itself.
 opening_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar(
     "opening_loop", default=None
 )
-#: How often a delivery looks, once it is to stop, whether its loop still runs.
+#: How often a delivery that must stop checks whether its loop still runs.
 _LOOK_SECONDS = 0.1
 
 
 class AbandonedError(Exception):
-    """A delivery with an unknown result: its loop has stopped, or cancelled it from outside."""
+    """A delivery whose result is unknown, because its event loop was stopped.
+
+    `for_ever` says whether the loop is closed, so that no other delivery can follow.
+    """
 
     def __init__(self, *, for_ever: bool = False) -> None:
         super().__init__()
-        #: Whether no other delivery can follow, because the loop is closed.
         self.for_ever = for_ever
 
 
 class Caller:
-    """The caller of a handler: a function in this thread, a coroutine function in its own loop."""
+    """The calls of a handler: a function in this thread, a coroutine function in its event loop."""
 
-    def __init__(self, handler: Callable[[Any], object]) -> None:
+    def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._loop = loop_for(handler)
         self._stopped = False
@@ -52,7 +58,7 @@ class Caller:
         if delivery is not None:
             delivery.wake()
 
-    def call(self, message: Any) -> BaseException | None:
+    def call(self, message: object) -> BaseException | None:
         """Deliver a message; return the exception that the handler raised, or None."""
         if self._loop is not None:
             return self._await(self._loop, message)
@@ -62,13 +68,13 @@ class Caller:
                 close = getattr(result, "close", None)
                 if close is not None:
                     close()
-                raise TypeError("the handler returned an awaitable, and is no coroutine function")
+                raise TypeError("the handler returned an awaitable; declare it with `async def`")
         except BaseException as error:
-            # Also SystemExit and KeyboardInterrupt: in this thread they end no program.
+            # Including SystemExit and KeyboardInterrupt, which end no program in this thread.
             return error
         return None
 
-    def _await(self, loop: asyncio.AbstractEventLoop, message: Any) -> BaseException | None:
+    def _await(self, loop: asyncio.AbstractEventLoop, message: object) -> BaseException | None:
         delivery = self._delivery = _Delivery(loop, self._handler, message)
         try:
             loop.call_soon_threadsafe(delivery.begin)
@@ -87,21 +93,19 @@ class Caller:
 class _Delivery:
     """One call of a coroutine function, which runs in its loop while the thread waits for it."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, handler: Callable[[Any], Any], message: Any
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, message: object) -> None:
         self._loop = loop
         self._handler = handler
         self._message = message
         self._task: asyncio.Task[BaseException | None] | None = None
-        # No lock or semaphore: a finalizer may wake the thread, at any moment of any thread.
+        # No lock or semaphore, because a finalizer may wake the thread at any moment of any thread.
         self._woken: SimpleQueue[None] = SimpleQueue()
         self._done = False
         self.abandoned = False
         self.result: BaseException | None = AbandonedError()
 
     def wake(self) -> None:
-        """Let `wait` return."""
+        """Make `wait` return."""
         self._woken.put(None)
 
     def wait(self, seconds: float | None) -> bool:
@@ -120,18 +124,20 @@ class _Delivery:
         import asyncio
 
         try:
-            await self._handler(self._message)
+            result = self._handler(self._message)
+            assert inspect.isawaitable(result), "the handler is a coroutine function"
+            await result
         except GeneratorExit:
             raise
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                # The loop is being shut down: that says nothing about the message.
+                # The loop is being shut down, so the result of the delivery is unknown.
                 raise
             return error
         except (KeyboardInterrupt, SystemExit) as error:
-            # They go to whoever runs the loop, as from any task; the delivery has failed. The loop
-            # may stop before it would call `_end`.
+            # The caller that runs the loop gets it, as from any task, and the delivery has failed.
+            # The loop may stop before it calls `_end`.
             self.result = error
             self._finish()
             raise
@@ -145,7 +151,7 @@ class _Delivery:
                 self.result = task.result()
             self._finish()
         elif not task.cancelled():
-            # The loop need not report what it was given.
+            # Retrieve the exception, so that the loop does not report it a second time.
             task.exception()
 
     def _finish(self) -> None:
@@ -153,22 +159,30 @@ class _Delivery:
         self._woken.put(None)
 
 
-def check_handler(handler: Callable[[Any], object] | None) -> None:
-    """Raise InvalidValueError for what is not callable, or not callable from here."""
+def check_handler(handler: Handler | None) -> None:
+    """Check a handler.
+
+    Raises:
+        InvalidValueError: It is not callable, or it is a coroutine function and no loop runs.
+    """
     if handler is not None and not callable(handler):
         reason = f"expected a function of one message, got {type(handler).__name__}"
         raise InvalidValueError("on_effect", reason)
     loop_for(handler)
 
 
-def loop_for(handler: Callable[[Any], object] | None) -> asyncio.AbstractEventLoop | None:
-    """Return the running loop for a handler that is a coroutine function, else None."""
-    called = getattr(handler, "__call__", None)  # noqa: B004 - its own, not whether it has one
+def loop_for(handler: Handler | None) -> asyncio.AbstractEventLoop | None:
+    """Return the running loop for a handler that is a coroutine function, else None.
+
+    Raises:
+        InvalidValueError: The handler is a coroutine function, and no loop runs.
+    """
+    called = getattr(handler, "__call__", None)  # noqa: B004 - the method itself is examined
     if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called)):
         return None
     loop = running_loop() or opening_loop.get()
     if loop is None:
-        reason = "a coroutine function needs a running event loop when the registry is made"
+        reason = "a coroutine function needs a running event loop: open the registry in a task"
         raise InvalidValueError("on_effect", reason)
     return loop
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Hashable
-from typing import Any
+from typing import Any, TypeVar
 
-from opslifecycle.errors import CommandBrokenOffError, OpsLifecycleError, RegistryClosedError
-from opslifecycle.shell.commands import Arguments, Command, Decide
+from opslifecycle.errors import CommandInterruptedError, OpsLifecycleError, RegistryClosedError
+from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.pending import ReadyResult
+
+T = TypeVar("T")
 
 
 class DirectExecutor(Executor):
@@ -17,22 +19,22 @@ class DirectExecutor(Executor):
 
     def __init__(self, engine: Engine[Any, Any]) -> None:
         super().__init__(engine)
-        # Until when the authority's time is right.
+        # The time of the monotonic clock at which the authority's time is outdated.
         self._time_valid_until_ns = 0
 
     def act(
         self,
         id: Hashable,
-        decide: Decide,
+        decide: Decide[Answer],
         arguments: Arguments,
         deferred: bool = False,
     ) -> None:
-        """See `Executor.act`. This is the hot path, with few calls."""
+        """See `Executor.act`. This is the hot path: it makes as few calls as possible."""
         engine = self._engine
         lock, now_ns = engine.lock, engine.clock.monotonic_ns
         mutex = lock.mutex
-        # As `lock.hold`, whose calls would be paid for by every command. No `try` inside the `try`:
-        # one bytecode between the two would have no handler.
+        # `lock.hold`, spelled out, because its calls would make every command slower. No second
+        # `try` inside: the bytecodes between the two would have no handler.
         whole = True
         try:
             mutex.acquire()
@@ -42,9 +44,9 @@ class DirectExecutor(Executor):
                 raise engine.closed
             authority, runner = engine.authority, engine.effects
             if now_ns() >= self._time_valid_until_ns:
-                self._time_valid_until_ns = engine.clock.set_time(authority)
+                self._time_valid_until_ns = engine.time.set_time(authority)
             whole = False
-            # Spelled out, because handing on any number of arguments takes far longer.
+            # Spelled out, because `*arguments` takes far longer.
             if len(arguments) == 1:
                 effects = decide(authority, arguments[0])
             elif len(arguments) == 2:
@@ -59,8 +61,8 @@ class DirectExecutor(Executor):
                 lock.drain()
         except BaseException:
             if not whole:
-                # As `Engine.fail`, for whose call the stack may have no room.
-                engine.closed = CommandBrokenOffError
+                # `Engine.fail`, spelled out, because the stack may have no room for its call.
+                engine.closed = CommandInterruptedError
                 engine.effects.listing.is_built = False
                 lock.left[engine.effects.end] = True
             try:
@@ -70,34 +72,36 @@ class DirectExecutor(Executor):
             if lock.left:
                 lock.drain()
             raise
-        if effects.__class__ is not tuple:
-            raise effects
+        if effects.__class__ is tuple:
+            return
+        assert isinstance(effects, OpsLifecycleError)
+        raise effects
 
     def act_async(
         self,
         id: Hashable,
-        decide: Decide,
+        decide: Decide[Answer],
         arguments: Arguments,
         deferred: bool = False,
     ) -> Awaitable[None]:
-        """See `Executor.act_async`. The command is executed before this returns."""
+        """See `Executor.act_async`. This executes the command before it returns."""
         self.act(id, decide, arguments, deferred)
         return ReadyResult(None)
 
-    def run(self, command: Command) -> Any:
+    def run(self, command: Command[T]) -> T:
         """See `Executor.run`."""
-        value = self._engine.lock.hold(self._run, command)
+        value: T | OpsLifecycleError = self._engine.lock.hold(self._run, command)
         if isinstance(value, OpsLifecycleError):
             raise value
         return value
 
-    def _run(self, command: Command) -> Any:
+    def _run(self, command: Command[T]) -> T | OpsLifecycleError:
         engine = self._engine
         if engine.closed is not None:
             raise engine.closed
         authority, effects = engine.authority, engine.effects
         try:
-            engine.clock.set_time(authority)
+            engine.time.set_time(authority)
             value, changes, _ = command.run(authority)
             for record, given in changes:
                 effects.apply(authority, record, given, command.decide, command.arguments)
@@ -109,8 +113,8 @@ class DirectExecutor(Executor):
             raise
         return value
 
-    def run_async(self, command: Command) -> Awaitable[Any]:
-        """See `Executor.run_async`. The command is executed before this returns."""
+    def run_async(self, command: Command[T]) -> Awaitable[T]:
+        """See `Executor.run_async`. This executes the command before it returns."""
         return ReadyResult(self.run(command))
 
     def close(self) -> None:

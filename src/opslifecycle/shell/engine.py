@@ -1,61 +1,77 @@
 """The engine: the state around one authority, which commands change and readers see.
 
-It decides nothing: it asks the authority, and raises the authority's rejections. Executors
-(`shell/executor.py`) run commands on it; waits and reads take its lock themselves.
+The engine decides nothing: it calls the authority, and raises the authority's rejections. Executors
+(`shell/executor.py`) run commands on it. Waits and reads acquire its lock themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from opslifecycle.clock import SYSTEM_CLOCK, Clock, Timed
+from opslifecycle.clock import CommandTime
 from opslifecycle.errors import (
-    CommandBrokenOffError,
+    CommandInterruptedError,
     OpsLifecycleError,
     RegistryClosedError,
 )
-from opslifecycle.shell.effects import EffectRunner, RecordT
+from opslifecycle.shell.authority import Authority, IdT, RecordT
+from opslifecycle.shell.effects import EffectRunner
 from opslifecycle.sync.barriers import Satisfy
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import WaitT, ended, failed
 
-IdT = TypeVar("IdT", bound=Hashable)
 T = TypeVar("T")
 
-
-class Authority(Timed, Protocol[IdT, RecordT]):
-    """What the engine needs of a generated authority, besides its commands."""
-
-    records: dict[IdT, RecordT]
+#: A function of the authority that rejects a watch of a record, or returns None.
+AdmitWatch: TypeAlias = Callable[[Any, IdT], OpsLifecycleError | None]
+#: A function of the authority that rejects a barrier, or returns None. Its parameters are the
+#: members and the number of active barriers with the same key.
+AdmitBarrier: TypeAlias = Callable[[Any, Sequence[IdT], int], OpsLifecycleError | None]
 
 
 class Engine(Generic[IdT, RecordT]):
-    """The published state of one registry, behind one lock."""
+    """The published state of one registry, behind one lock.
+
+    Args:
+        authority: The generated authority.
+        lock: The lock of the published state.
+        effects: The application of effects, with the waits and the feed.
+        time: The time of commands.
+    """
 
     def __init__(
         self,
         authority: Authority[IdT, RecordT],
         lock: PublicationLock,
         effects: EffectRunner[IdT, RecordT],
-        clock: Clock = SYSTEM_CLOCK,
+        time: CommandTime,
     ) -> None:
         self.authority = authority
         self.lock = lock
         self.effects = effects
-        self.clock = clock
+        self.time = time
+        #: The clock of `time`.
+        self.clock = time.clock
         #: The error of every later command; None while the registry is open.
         self.closed: type[OpsLifecycleError] | None = None
 
     # Waits --------------------------------------------------------------------------------------
 
-    def watch(
-        self, id: IdT, admit: Callable[[Any, IdT], OpsLifecycleError | None], kind: type[WaitT]
-    ) -> WaitT:
-        """Return a watch of one record. It is over at once if the record is finished."""
+    def watch(self, id: IdT, admit: AdmitWatch[IdT], kind: type[WaitT]) -> WaitT:
+        """Return a watch of one record. It is over at once if the record is finished.
+
+        Args:
+            id: The id of the record.
+            admit: The function of the authority that rejects the watch.
+            kind: The class of the watch.
+
+        Raises:
+            OpsLifecycleError: The rejection, or why the registry is closed.
+        """
         lock = self.lock
         mutex = lock.mutex
-        # As `lock.hold`, whose calls would be paid for by every watch.
+        # `lock.hold`, spelled out, because its calls would make every watch slower.
         try:
             mutex.acquire()
             if lock.dropped:
@@ -88,11 +104,19 @@ class Engine(Generic[IdT, RecordT]):
         self,
         key: Hashable,
         ids: Sequence[IdT],
-        admit: Callable[[Any, Sequence[IdT], int], OpsLifecycleError | None],
+        admit: AdmitBarrier[IdT],
         satisfy: Satisfy[IdT, Any],
         kind: type[WaitT],
     ) -> WaitT:
-        """Return a barrier over `ids`. Its rejections are raised by the wait."""
+        """Return a barrier. The wait, not this call, raises a rejection.
+
+        Args:
+            key: The key of the request, by which the machine limits its barriers.
+            ids: The members.
+            admit: The function of the authority that rejects the barrier.
+            satisfy: Returns the result of the wait.
+            kind: The class of the wait.
+        """
         wait: WaitT = self.lock.hold(self._wait_for_all, key, ids, admit, satisfy, kind)
         return wait
 
@@ -100,7 +124,7 @@ class Engine(Generic[IdT, RecordT]):
         self,
         key: Hashable,
         ids: Sequence[IdT],
-        admit: Callable[[Any, Sequence[IdT], int], OpsLifecycleError | None],
+        admit: AdmitBarrier[IdT],
         satisfy: Satisfy[IdT, Any],
         kind: type[WaitT],
     ) -> WaitT:
@@ -118,12 +142,26 @@ class Engine(Generic[IdT, RecordT]):
 
     # Reads --------------------------------------------------------------------------------------
 
-    def ask(self, question: Callable[..., T], *arguments: Any) -> T:
-        """Call a method of the authority that changes nothing, at one instant."""
+    def ask(self, question: Callable[..., T], *arguments: object) -> T:
+        """Call a function of the authority that changes nothing, with the lock held."""
         return self.lock.hold(question, self.authority, *arguments)
 
+    def ask_now(self, question: Callable[..., T], *arguments: object) -> T:
+        """Call a function of the authority that changes nothing and reads the time."""
+        answer: T = self.lock.hold(self._ask_now, question, arguments)
+        return answer
+
+    def _ask_now(self, question: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        self.time.set_time(self.authority)
+        return question(self.authority, *arguments)
+
     def view(self, id: IdT, view_of: Callable[[RecordT, int], T]) -> T | None:
-        """Return a view of one record and its number of watchers; None if no record has the id."""
+        """Return the view of one record; None if no record has the id.
+
+        Args:
+            id: The id.
+            view_of: Returns the view of a record with its number of watches.
+        """
         return self.lock.hold(self._view, id, view_of)
 
     def _view(self, id: IdT, view_of: Callable[[RecordT, int], T]) -> T | None:
@@ -132,16 +170,22 @@ class Engine(Generic[IdT, RecordT]):
 
     def views(
         self,
-        wanted: tuple[Any, ...],
+        wanted: tuple[Hashable, ...],
         order: Callable[[RecordT], Any],
         view_of: Callable[[RecordT, int], T],
     ) -> list[T]:
-        """Return views of the records with the wanted listing keys, at one instant, in order."""
+        """Return views of some records, in order, all at the same instant.
+
+        Args:
+            wanted: The value of each listing key; None for any value.
+            order: Returns the sort key of a record.
+            view_of: Returns the view of a record with its number of watches.
+        """
         return self.lock.hold(self._views, wanted, order, view_of)
 
     def _views(
         self,
-        wanted: tuple[Any, ...],
+        wanted: tuple[Hashable, ...],
         order: Callable[[RecordT], Any],
         view_of: Callable[[RecordT, int], T],
     ) -> list[T]:
@@ -153,13 +197,13 @@ class Engine(Generic[IdT, RecordT]):
     # Closing ------------------------------------------------------------------------------------
 
     def fail(self) -> None:
-        """Close: whatever interrupted a command half-way broke the state. The lock is held.
+        """Close, because an exception interrupted a command whose changes may be incomplete.
 
-        Without a call into Python, for which the stack may have no room; the waits end when the
-        lock is left.
+        Called with the lock held. It calls no Python function, because the stack may have no room
+        for one. The waits end when the lock is released.
         """
-        self.closed = CommandBrokenOffError
-        # What the command has changed may not be noted yet.
+        self.closed = CommandInterruptedError
+        # The listing may lack the changes of the command.
         self.effects.listing.is_built = False
         self.lock.left[self.effects.end] = True
 
@@ -169,11 +213,15 @@ class Engine(Generic[IdT, RecordT]):
             self.effects.outbox.stop(wait=wait)
 
     def end(self, reason: type[OpsLifecycleError]) -> None:
-        """Close for a reason, which every later command raises; twice is harmless."""
+        """Close and end every wait; twice is harmless.
+
+        Args:
+            reason: The error of every later command, unless the registry is closed already.
+        """
         try:
             self.lock.hold(self.end_locked, reason)
         except BaseException:
-            # No waiter stays asleep if this is interrupted.
+            # Every wait must end, also if the first call was interrupted.
             self.lock.hold(self.end_locked, reason)
             raise
 
@@ -184,7 +232,7 @@ class Engine(Generic[IdT, RecordT]):
         self.effects.end()
 
     def detach_after_fork(self) -> None:
-        """Close in a forked child, whose copies of locks and threads are of no use."""
+        """Close in a forked child, which has copies of the locks and none of the threads."""
         self.lock.renew()
         self.closed = RegistryClosedError
         if self.effects.outbox is not None:

@@ -1,7 +1,8 @@
-"""The interface between a registry's commands and the two ways to execute them.
+"""The interface between a registry's commands and the two executors.
 
-Without a store, `shell/direct.py` decides and publishes a command in the calling thread. With one,
-`shell/group_commit.py` queues it for a thread that decides, commits and publishes several together.
+Without a store, `shell/direct.py` decides and publishes a command in the calling thread. With a
+store, `shell/group_commit.py` queues it for a thread that decides, commits and publishes several
+together.
 """
 
 from __future__ import annotations
@@ -10,41 +11,53 @@ import os
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Hashable
-from typing import Any
+from typing import Any, TypeVar
 
-from opslifecycle.shell.commands import Arguments, Command, Decide
+from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
 from opslifecycle.shell.engine import Engine
+
+T = TypeVar("T")
 
 
 class Executor(ABC):
-    """What executes the commands of one registry."""
+    """The executor of one registry's commands."""
 
     def __init__(self, engine: Engine[Any, Any]) -> None:
         self._engine = engine
         _EXECUTORS.add(self)
 
     def start(self) -> None:  # noqa: B027 - the direct one has nothing to start
-        """Begin to work. `close` may be called before."""
+        """Start to execute commands. `close` may be called before."""
 
     @abstractmethod
     def act(
         self,
         id: Hashable,
-        decide: Decide,
+        decide: Decide[Answer],
         arguments: Arguments,
         deferred: bool = False,
     ) -> None:
         """Execute a command that creates or changes one record, or raise its rejection.
 
-        With a store this blocks until the command is durable, also in an event loop, unless its
-        write is `deferred`: such a command is written with the next commit, at most a second later.
+        With a store this blocks until the command is durable, also in an event loop.
+
+        Args:
+            id: The id of the record.
+            decide: The function of the authority that decides.
+            arguments: Its arguments.
+            deferred: Whether a store writes the change with the next commit, at most one second
+                later. The call then returns as soon as the change is published.
+
+        Raises:
+            OpsLifecycleError: The rejection, or why the executor is closed.
+            PersistenceError: The store could not write the commit; nothing has changed.
         """
 
     @abstractmethod
     def act_async(
         self,
         id: Hashable,
-        decide: Decide,
+        decide: Decide[Answer],
         arguments: Arguments,
         deferred: bool = False,
     ) -> Awaitable[None]:
@@ -54,11 +67,11 @@ class Executor(ABC):
         """
 
     @abstractmethod
-    def run(self, command: Command) -> Any:
+    def run(self, command: Command[T]) -> T:
         """Execute any other command and return its value, or raise its rejection."""
 
     @abstractmethod
-    def run_async(self, command: Command) -> Awaitable[Any]:
+    def run_async(self, command: Command[T]) -> Awaitable[T]:
         """Do what `run` does without blocking the event loop."""
 
     @abstractmethod
@@ -70,20 +83,20 @@ class Executor(ABC):
         """Do what `close` does, without blocking the event loop."""
 
     def abandon(self) -> None:
-        """Close what its owner has dropped; called by a finalizer, so it waits for nothing."""
+        """Close the executor of a registry that was dropped, in a finalizer, without waiting."""
         try:
             self._abandon()
         except BaseException:
-            # The interpreter swallows the exception, and there is no other caller to try again.
+            # The interpreter swallows the exception, and no other caller tries again.
             self._abandon()
             raise
 
     @abstractmethod
     def _abandon(self) -> None:
-        """Close without waiting; again is harmless."""
+        """Close without waiting; twice is harmless."""
 
     def detach_after_fork(self) -> None:
-        """Refuse to work in a forked child: the parent still owns what is shared."""
+        """Close in a forked child, because the parent owns the store and the threads."""
         self._engine.detach_after_fork()
 
 

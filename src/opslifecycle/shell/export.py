@@ -1,19 +1,18 @@
-"""The state of a registry as one JSON document, and the opening of stores."""
+"""The state of a registry as one JSON document, and its way into a store."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from opslifecycle.errors import InvalidValueError, StoreDamagedError, StoreVersionError
-from opslifecycle.stores.base import Commit, Data, RecordWrite, SchemaVersion, Store, StoreContents
-from opslifecycle.values.conversion import data_of, text_of
+from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents, commit_of
+from opslifecycle.values.plain import Data, text_of
 
 _FORMAT = 2
 _WHERE = "the capture"
-#: What decoding raises for data that no registry has written.
+#: The errors of decoding data that no registry has written.
 _UNREADABLE = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
 )  # fmt: skip
@@ -24,7 +23,13 @@ def encode(
 ) -> Data:
     """Return the document, with the machine, its version and a checksum.
 
-    A feed entry whose record still exists is written as its sequence number and id.
+    A feed row is written without its body if that is the body of its record.
+
+    Args:
+        schema: The machine and its version.
+        records: The writes of the records.
+        rows: The writes of the feed rows, oldest first.
+        state: The fields of the registry, as JSON.
     """
     held = {id: text for id, _, text in records}
     body = {
@@ -44,8 +49,13 @@ def encode(
     return {**body, "checksum": _checksum(body)}
 
 
-def decode(document: Any, schema: SchemaVersion, **replaced: str) -> StoreContents:
-    """Return the contents of a document, with some fields of the registry replaced.
+def decode(document: object, schema: SchemaVersion, **replaced: str) -> StoreContents:
+    """Return the contents of a document, migrated to the current version.
+
+    Args:
+        document: A document from `encode`.
+        schema: The machine and its version.
+        **replaced: Fields of the registry that get another value.
 
     Raises:
         StoreVersionError: The document is of another machine or version.
@@ -73,27 +83,22 @@ def decode(document: Any, schema: SchemaVersion, **replaced: str) -> StoreConten
 
 
 def fill(store: Store, schema: SchemaVersion, stored: StoreContents) -> None:
-    """Open an empty store and write everything to it. The caller closes it if this fails.
+    """Open an empty store and write all contents to it. If this fails, the caller closes the store.
 
     Raises:
         InvalidValueError: The store is not empty.
     """
     found = store.open(schema)
     if found.state is not None or found.records:
-        raise InvalidValueError("store", f"{store.name} holds a registry already")
-    rows = {row: sequence for sequence, row in stored.rows.items()}
-    writes = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
-    # Rows whose record has gone come first, so that a later record of the same id stands.
-    gone = [(id, sequence, body) for (id, body), sequence in rows.items()]
-    erased = tuple(id for id, _, _ in gone if id not in stored.records)
-    state = stored.state or "{}"
-    dropped_through = int(data_of(state).get("dropped_through", 0))
-    store.append(Commit((*gone, *writes), erased, dropped_through, state))
+        raise InvalidValueError(
+            "store", f"{store.name} holds a registry already; pass an empty one"
+        )
+    store.append(commit_of(stored))
 
 
 @contextlib.contextmanager
 def reporting_damage(store: Store | None) -> Iterator[None]:
-    """Report damage if the contents of the store cannot be read."""
+    """Raise StoreDamagedError for an exception that only contents of no registry can cause."""
     try:
         yield
     except _UNREADABLE as error:
@@ -102,7 +107,7 @@ def reporting_damage(store: Store | None) -> Iterator[None]:
 
 
 def _checksum(body: Data) -> str:
-    import hashlib  # here, because few captures are made, and every program imports this module
+    import hashlib  # here, because few programs export a registry, and all import this module
 
     text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

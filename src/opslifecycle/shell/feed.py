@@ -1,4 +1,4 @@
-"""The completion feed: entries in order, read by position. Independent of watches and barriers."""
+"""The completion feed: entries in order, read by position; independent of watches and barriers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
 from opslifecycle.errors import (
+    CompletionFeedGap,
     CompletionFeedGapError,
     CursorOutOfRangeError,
     EpochChangedError,
     RegistryClosedError,
 )
+from opslifecycle.shell.authority import Sequenced
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait, Waiting, ended
 from opslifecycle.values import checks
+from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.trusted import freeze, mutable_subclass
 
 _SEQUENCE = attrgetter("sequence")
 _PAGE_ROWS = 256
+#: So many new entries are constructed with the lock held, which saves a section.
+_SHORT_PAGE = 16
 _DEAD_ROWS_MIN = 64
 
 
 class Entry(Protocol):
-    """What every feed entry has."""
+    """A feed entry."""
 
     @property
     def seq(self) -> int:
@@ -32,23 +38,14 @@ class Entry(Protocol):
 
 
 class Position(Protocol):
-    """The edges of the feed, which the authority owns."""
+    """The edges of the feed: fields of the authority."""
 
     watermark: int
     dropped_through: int
 
 
 EntryT = TypeVar("EntryT", bound=Entry)
-EpochT = TypeVar("EpochT")
-
-
-@attrs.frozen
-class CompletionFeedGap:
-    """Entries that a reader asked for and that were evicted."""
-
-    requested_after_seq: int
-    dropped_through: int
-    watermark: int
+EpochT = TypeVar("EpochT", bound=Identifier)
 
 
 @attrs.frozen
@@ -66,6 +63,14 @@ class FeedBatch(Generic[EntryT]):
         return CompletionFeedGap(seq, self.dropped_through, self.watermark)
 
 
+def row_of(record: Any) -> Any:
+    """Return a record as it is now, for an entry of a transition: the record goes on."""
+    row = object.__new__(type(record))
+    for name in record.__slots__:
+        setattr(row, name, getattr(record, name))
+    return row
+
+
 class FeedAdvance(Wait[int]):
     """A wait until the watermark is past a position. Its result is the watermark."""
 
@@ -75,22 +80,22 @@ class FeedAdvance(Wait[int]):
 class CompletionFeed(Generic[EntryT, EpochT]):
     """The completion feed: finished records in order, as far back as retention reaches.
 
-    A position is a sequence number; 0 is before the first. `epoch_id` identifies the numbering:
-    pass it together with a position that you stored, and a position of another epoch raises
-    EpochChangedError. Reading works after the registry is closed; waiting does not.
+    A position is a sequence number; 0 is before the first entry. `epoch_id` identifies the
+    numbering: pass it together with a position that you stored, and a position of another epoch
+    raises EpochChangedError. Reads work after the registry is closed; waits do not.
     """
 
     __slots__ = (
-        "__weakref__", "_batch", "_closed", "_entry_of", "_gone", "_head", "_lock", "_made",
-        "_position", "_rows", "_waits", "epoch_id",
+        "__weakref__", "_batch", "_closed", "_end", "_entry_of", "_gone", "_head", "_lock", "_made",
+        "_mutable_batch", "_position", "_rows", "_waits", "epoch_id",
     )  # fmt: skip
 
     def __init__(
         self,
         lock: PublicationLock,
         position: Position,
-        entry_of: Callable[[Any], EntryT],
-        batch: Callable[[tuple[EntryT, ...], int, int], FeedBatch[EntryT]],
+        entry_of: Callable[..., EntryT],
+        batch: type[FeedBatch[EntryT]],
         epoch_id: EpochT,
     ) -> None:
         self.epoch_id = epoch_id
@@ -98,15 +103,18 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         self._lock = lock
         self._position = position
         self._batch = batch
-        # The ended records that entries are made from, as their sequences rise. Whoever publishes
-        # appends to it, without a call that every end would pay for.
+        self._mutable_batch = mutable_subclass(batch)
+        # The finished records of the machine, in the order of their sequence numbers. The effect
+        # runner appends to it directly, because a call would make every finishing action slower.
         self._rows: list[Any] = []
-        # The entries of the first rows, once somebody has read them: whoever ends a record does not
-        # pay for readers that may never come.
+        # The entries of the first rows. An entry is constructed when it is first read, so that a
+        # finishing action is as fast without readers.
         self._made: list[EntryT | None] = []
-        # The first row that is retained, and how many before it have left the lists.
+        # The index of the oldest retained row, and how many rows before it were deleted.
         self._head = self._gone = 0
-        # The waits for an advance, by the position they stand at.
+        # The batch of a reader that is up to date, as of the last such read.
+        self._end = batch((), position.watermark, position.dropped_through)
+        # The waits for an advance, by their position.
         self._waits: Waiting[int] = Waiting()
         self._closed = False
 
@@ -118,35 +126,48 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def list_since(self, after: int, *, epoch_id: EpochT | None = None) -> FeedBatch[EntryT]:
         """Return the entries after a position that are still retained.
 
-        Past the watermark the batch is empty and has the lower watermark.
+        For a position past the watermark the batch is empty, and its watermark is lower than the
+        position.
 
         Args:
             after: A position.
-            epoch_id: The epoch of the position, to be compared with the feed's.
+            epoch_id: The epoch of the position; None to skip its comparison with the feed's.
 
         Returns:
-            A batch, whose `gap_after(after)` tells whether entries are missing.
+            A batch. Its `gap_after(after)` is the gap between the position and the first entry.
 
         Raises:
-            InvalidValueError: `after` is no count, or `epoch_id` no epoch.
+            InvalidValueError: `after` is no count, or `epoch_id` is no epoch.
             EpochChangedError: The position is of another epoch.
         """
+        end, position = self._end, self._position
+        # Both edges of the feed only increase. If they are those of `end`, they have been since
+        # `end` was read, so a reader that is up to date needs no lock.
+        if (
+            after == end.watermark == position.watermark
+            and end.dropped_through == position.dropped_through
+            and epoch_id is None
+            and type(after) is int
+        ):
+            return end
         self._check(after, epoch_id)
-        return self._page(after, None)
+        batch = self._page(after, None)
+        if after == batch.watermark:
+            self._end = batch
+        return batch
 
     def wait_for_advance(self, after: int) -> FeedAdvance:
         """Wait until the watermark is past a position.
 
-        The position can be past the watermark: the wait is then for the entries after it.
-
         Args:
-            after: A position.
+            after: A position. It can be past the watermark.
 
         Returns:
-            A wait whose result is the watermark. It is over at once if the watermark is past.
+            A wait whose result is the watermark. It is over at once if the watermark is past the
+            position.
 
         Raises:
-            RegistryClosedError: The registry is closed. Waits in progress fail with it, too.
+            RegistryClosedError: The registry is closed. Closing ends waits in progress with it.
         """
         self._check(after, None)
         return self._lock.hold(self._advance_past, after)
@@ -159,11 +180,11 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         return self._waits.add(after, FeedAdvance, self._lock)
 
     def subscribe(self, *, after: int = 0, epoch_id: EpochT | None = None) -> AsyncIterator[EntryT]:
-        """Iterate over every entry after a position, in order, as they come; for `async for`.
+        """Iterate with `async for` over every entry after a position, also over future ones.
 
         Args:
-            after: A position; the entry with this number was read.
-            epoch_id: The epoch of the position, to be compared with the feed's.
+            after: The position of the reader: the sequence number of the last entry that it read.
+            epoch_id: The epoch of the position; None to skip its comparison with the feed's.
 
         Raises:
             CursorOutOfRangeError: At the call, if the position is past the watermark.
@@ -177,16 +198,16 @@ class CompletionFeed(Generic[EntryT, EpochT]):
     def iterate(
         self, *, after: int = 0, epoch_id: EpochT | None = None, timeout: float | None = None
     ) -> Iterator[EntryT]:
-        """Iterate over every entry after a position, for threads: a step blocks until there is one.
+        """Iterate in a thread over every entry after a position; a step blocks until there is one.
 
         Args:
-            after: A position; the entry with this number was read.
-            epoch_id: The epoch of the position, to be compared with the feed's.
-            timeout: How many seconds a step waits; None for as long as it takes.
+            after: The position of the reader: the sequence number of the last entry that it read.
+            epoch_id: The epoch of the position; None to skip its comparison with the feed's.
+            timeout: The number of seconds that a step blocks at most; None for no limit.
 
         Raises:
             TimeoutError: A step found no entry in time. The iterator can be used again.
-            CursorOutOfRangeError: As for `subscribe`, like the other errors.
+            CursorOutOfRangeError: See `subscribe`, which raises the same other errors.
         """
         self._check_place(after, epoch_id)
         return _Iteration(self, after, timeout)
@@ -199,7 +220,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         """Return the records of the retained entries. Called with the publication lock held."""
         return self._rows[self._head :]
 
-    def advance(self, record: Any) -> None:
+    def advance(self, record: Sequenced) -> None:
         """End the waits for an entry that was appended. Called with the publication lock held."""
         sequence = record.sequence
         waits = self._waits.cells
@@ -208,19 +229,17 @@ class CompletionFeed(Generic[EntryT, EpochT]):
                 cell.end(sequence)
             del waits[after]
 
-    def drop_oldest(self) -> Any:
-        """Evict the oldest entry in amortised constant time, and return its record.
+    def drop_oldest(self) -> None:
+        """Evict the oldest entry in amortised constant time.
 
         Called with the publication lock held.
         """
-        record = self._rows[self._head]
         self._head += 1
         if self._head >= _DEAD_ROWS_MIN and self._head * 2 >= len(self._rows):
             del self._rows[: self._head]
             del self._made[: self._head]
             self._gone += self._head
             self._head = 0
-        return record
 
     def close(self) -> None:
         """Fail every wait with RegistryClosedError. Called with the publication lock held."""
@@ -232,32 +251,51 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             self._rows_after, after, rows_max
         )
         if records:
-            # Two readers may make them at once; their entries are equal.
+            # Two readers may construct the same entries at once; these are equal.
             entries = self._entries(made, records)
             self._lock.hold(self._keep, place, entries)
         else:
             entries = cast("list[EntryT]", made)
-        return self._batch(tuple(entries), watermark, dropped_through)
+        batch = self._mutable_batch()
+        batch.entries = tuple(entries)
+        batch.watermark = watermark
+        batch.dropped_through = dropped_through
+        return freeze(batch, self._batch)
 
     def _rows_after(
         self, after: int, rows_max: int | None
-    ) -> tuple[int, list[EntryT | None], Sequence[Any], int, int]:
+    ) -> tuple[int, list[EntryT | None], Sequence[object], int, int]:
         """Return the index of the first row after a position, the rows, and the feed's edges."""
-        start = bisect_right(self._rows, after, lo=self._head, key=_SEQUENCE)
+        position, start = self._position, self._row_after(after)
         stop = len(self._rows)
         if rows_max is not None:
             stop = min(stop, start + rows_max)
-        made = self._made_in(start, stop)
-        records = () if all(made) else self._rows[start:stop]
-        position = self._position
+        made: list[EntryT | None]
+        records: Sequence[object]
+        if len(self._made) == start and stop - start <= _SHORT_PAGE:
+            entry_of = self._entry_of
+            made, records = [entry_of(record) for record in self._rows[start:stop]], ()
+            self._made += made
+        else:
+            made = self._made_in(start, stop)
+            records = () if all(made) else self._rows[start:stop]
         return self._gone + start, made, records, position.watermark, position.dropped_through
 
+    def _row_after(self, after: int) -> int:
+        """Return the index of the first row after a position."""
+        rows, head = self._rows, self._head
+        # Most readers are near the end, where sequence numbers have no gaps.
+        near = len(rows) - (self._position.watermark - after)
+        if head <= near < len(rows) and rows[near].sequence == after + 1:
+            return near
+        return bisect_right(rows, after, lo=head, key=_SEQUENCE)
+
     def _made_in(self, start: int, stop: int) -> list[EntryT | None]:
-        """Return the entries of some rows, with None for those that no reader has asked for."""
+        """Return the entries of some rows, with None for those that are not constructed."""
         made = self._made[start:stop]
         return made + [None] * (stop - start - len(made))
 
-    def _entries(self, made: list[EntryT | None], records: Sequence[Any]) -> list[EntryT]:
+    def _entries(self, made: list[EntryT | None], records: Sequence[object]) -> list[EntryT]:
         entry_of = self._entry_of
         return [
             entry_of(record) if entry is None else entry
@@ -280,7 +318,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
                 raise EpochChangedError(epoch_id, self.epoch_id)
 
     def _check_place(self, after: int, epoch_id: EpochT | None) -> None:
-        """Check the position of a reader, which cannot have read past the watermark."""
+        """Check the position of a reader, which cannot be past the watermark."""
         self._check(after, epoch_id)
         watermark = self.watermark
         if after > watermark:
@@ -288,7 +326,7 @@ class CompletionFeed(Generic[EntryT, EpochT]):
 
 
 class _Reader(Generic[EntryT]):
-    """A position in the feed, and the page read ahead of it."""
+    """A position in the feed, and a page of the entries after it."""
 
     __slots__ = ("_after", "_feed", "_page")
 

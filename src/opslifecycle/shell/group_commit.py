@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opslifecycle.errors import RegistryClosedError
-from opslifecycle.shell.commands import Arguments, Command, Decide
+from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.pending import PendingCommand, ThreadWaiter, new_future, pending_of
 
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+
 
 class GroupCommit(Executor):
     """Queues each command for the committer, which sets its result once it is durable."""
 
-    def __init__(self, engine: Engine[Any, Any], committer: Committer) -> None:
+    def __init__(self, engine: Engine[Any, Any], committer: Committer[Any, Any]) -> None:
         super().__init__(engine)
         self._committer = committer
         self._submit = committer.submit
@@ -33,36 +38,36 @@ class GroupCommit(Executor):
     def act(
         self,
         id: Hashable,
-        decide: Decide,
+        decide: Decide[Answer],
         arguments: Arguments,
         deferred: bool = False,
     ) -> None:
         """See `Executor.act`."""
-        waiter = ThreadWaiter()
+        waiter: ThreadWaiter[None] = ThreadWaiter()
         self._submit((waiter, id, decide, arguments, deferred))
         waiter.join()
 
     def act_async(
         self,
         id: Hashable,
-        decide: Decide,
+        decide: Decide[Answer],
         arguments: Arguments,
         deferred: bool = False,
     ) -> Awaitable[None]:
         """See `Executor.act_async`."""
-        future = new_future()
+        future: asyncio.Future[None] = new_future()
         self._submit((future, id, decide, arguments, deferred))
         return future
 
-    def run(self, command: Command) -> Any:
+    def run(self, command: Command[T]) -> T:
         """See `Executor.run`."""
-        waiter = ThreadWaiter()
+        waiter: ThreadWaiter[T] = ThreadWaiter()
         self._submit(pending_of(waiter, command))
         return waiter.join()
 
-    def run_async(self, command: Command) -> Awaitable[Any]:
+    def run_async(self, command: Command[T]) -> Awaitable[T]:
         """See `Executor.run_async`."""
-        future = new_future()
+        future: asyncio.Future[T] = new_future()
         self._submit(pending_of(future, command))
         return future
 

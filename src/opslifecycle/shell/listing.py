@@ -1,21 +1,27 @@
 """An index that finds records by their properties.
 
 It is derived data: only the listing depends on it, and it can be rebuilt from the records. The
-first filtered listing builds it. From then on a command only notes the id of its record, and the
-next listing updates the noted ids. An index whose update was interrupted is built again.
+first filtered listing builds it. From then on, each command notes the id of its record, and the
+next listing updates the entries of the noted ids. An index whose update was interrupted is built
+again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 IdT = TypeVar("IdT", bound=Hashable)
 RecordT = TypeVar("RecordT")
 
 
 class Listing(Generic[IdT, RecordT]):
-    """Records by the values of their filter properties. Called with the publication lock held."""
+    """An index of records by their filter properties. Called with the publication lock held.
+
+    Args:
+        records: The records of the authority.
+        keys_of: Returns the filter properties of a record.
+    """
 
     __slots__ = ("_buckets", "_keys", "_keys_of", "_noted", "_records", "is_built")
 
@@ -26,8 +32,8 @@ class Listing(Generic[IdT, RecordT]):
     ) -> None:
         self._records = records
         self._keys_of = keys_of
-        #: Whether there is an index, so that changes have to be noted. Whoever breaks off a command
-        #: sets it to False: what the command has changed may not be noted yet.
+        #: Whether there is an index, so that commands must note their changes. The handler of an
+        #: interrupted command sets it to False, because its change may not be noted.
         self.is_built = False
         self._buckets: dict[tuple[int, Hashable], dict[IdT, None]] = {}
         self._keys: dict[IdT, tuple[Hashable, ...]] = {}
@@ -37,8 +43,12 @@ class Listing(Generic[IdT, RecordT]):
         """Note that the record with an id was created, changed or erased."""
         self._noted[id] = None
 
-    def select(self, wanted: tuple[Any, ...]) -> list[RecordT]:
-        """Return the records with the wanted properties, in no order. None matches any value."""
+    def select(self, wanted: tuple[Hashable, ...]) -> list[RecordT]:
+        """Return the records with the wanted properties, in no order.
+
+        Args:
+            wanted: The value of each property, in the order of `keys_of`; None for any value.
+        """
         filters = [(place, value) for place, value in enumerate(wanted) if value is not None]
         if not filters:
             return list(self._records.values())
@@ -60,7 +70,7 @@ class Listing(Generic[IdT, RecordT]):
                 self._update(id)
                 self._noted.pop(id, None)
         except BaseException:
-            # No call, for which the stack may have no room.
+            # Without a call, because the stack may have no room for one.
             self.is_built = False
             raise
         self.is_built = True

@@ -1,6 +1,6 @@
-"""Outbox messages: what each holds, how a store keeps it, and when each is due.
+"""Outbox messages: their contents, their stored form, and when each is due.
 
-No thread and no clock: callers say what time it is.
+This module has no thread and reads no clock: callers pass the time.
 """
 
 from __future__ import annotations
@@ -10,37 +10,39 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from heapq import heappop, heappush
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.errors import InvalidValueError
+from opslifecycle.shell.commands import Decide
 from opslifecycle.stores.base import OUTBOX_PREFIX, is_outbox_key
-from opslifecycle.values.conversion import data_of, json_text, structure, text_of
+from opslifecycle.values.conversion import structure
+from opslifecycle.values.plain import data_of, json_text, text_of
 
 EffectT = TypeVar("EffectT", bound=Enum)
 ActionT = TypeVar("ActionT", bound=Enum)
 SnapshotT = TypeVar("SnapshotT")
 MessageT = TypeVar("MessageT")
-#: The waits between deliveries that fail: the first, and the longest. Each is twice the one before.
+#: The first and the longest wait after a failed delivery. Each wait is twice the one before.
 RETRY_SECONDS_MIN, RETRY_SECONDS_MAX = 0.1, 300.0
-#: How much of an error's text a message keeps.
+#: How much of an error's text is stored.
 _ERROR_CHARACTERS_MAX = 2_000
 
 
 @attrs.frozen
 class OutboxMessage(Generic[EffectT, ActionT, SnapshotT]):
-    """One effect to carry out, with the action that it follows and the record right after it.
+    """One effect to apply, with the action that it follows and the record right after that.
 
-    Numbers rise by one within a registry and are never used again. A message may be delivered more
-    than once: always with the same number, and with `attempt` one higher after each failure.
+    Numbers rise by one within a registry and are never reused. A message may be delivered more than
+    once: with the same number each time, and with a higher `attempt` after each failure.
 
     Attributes:
-        number: The number of the message, for instance as an idempotency key.
-        effect: What is to be done.
+        number: The number of the message. It can serve as an idempotency key.
+        effect: The effect.
         action: The action that was accepted.
-        arguments: What the action was called with, by parameter.
-        snapshot: The record as the action left it.
-        attempt: Which delivery this is: 1, and one more after each delivery that failed.
+        arguments: The arguments of the action, by parameter.
+        snapshot: The record right after the action.
+        attempt: The number of this delivery: 1, and one more after each delivery that failed.
     """
 
     number: int
@@ -49,6 +51,10 @@ class OutboxMessage(Generic[EffectT, ActionT, SnapshotT]):
     arguments: Mapping[str, Any] = attrs.field(hash=False)
     snapshot: SnapshotT
     attempt: int = 1
+
+
+#: A message of a machine. The shell does not know the machine's effects, actions and snapshots.
+AnyMessage: TypeAlias = OutboxMessage[Any, Any, Any]
 
 
 @attrs.frozen
@@ -68,15 +74,25 @@ class DeadLetter(Generic[MessageT]):
 
 @attrs.frozen
 class OutboxCommand:
-    """What messages say of a function of the authority: its action, and its parameters' types."""
+    """The action of a function of the authority, for its messages.
+
+    Attributes:
+        action: The action.
+        parameters: The type of each parameter.
+        of_all: Whether the function acts on every live record, so that its arguments have no id.
+    """
 
     action: Enum
-    parameters: Mapping[str, Any]
-    #: Whether it acts on every live record: its arguments name none of them.
+    parameters: Mapping[str, object]
     of_all: bool = False
 
-    def named(self, arguments: Iterable[Any], id: Any) -> Mapping[str, Any]:
-        """Arguments by their parameters, for the record with an id; recovery hands on none."""
+    def named(self, arguments: Iterable[object], id: object) -> Mapping[str, object]:
+        """Return the arguments by their parameters.
+
+        Args:
+            arguments: The arguments of the function. Recovery calls it without any.
+            id: The id of the record.
+        """
         if self.of_all:
             arguments = (id, *arguments)
         return MappingProxyType(dict(zip(self.parameters, arguments, strict=False)))
@@ -84,21 +100,24 @@ class OutboxCommand:
 
 @attrs.frozen
 class OutboxRules:
-    """What a machine declares for its outbox; generated.
+    """The declarations of a machine for its outbox; generated.
 
-    `attempts` says how many deliveries each effect gets. `commands` holds every function of the
-    authority that changes records, and `actions` the parameters of each action, to read arguments.
+    Attributes:
+        attempts: How many deliveries each effect gets.
+        actions: The type of each parameter of each action, by which stored arguments are read.
+        commands: Every function of the authority that changes records.
     """
 
-    # The keys are members of closed sets of the machine's own; a mapping's keys are invariant.
+    # The keys are members of the machine's enums. `Mapping[Enum, …]` would accept none of these
+    # mappings, because the type of a mapping's keys is invariant.
     attempts: Mapping[Any, int]
-    actions: Mapping[Any, Mapping[str, Any]]
-    commands: Mapping[Callable[..., Any], OutboxCommand]
+    actions: Mapping[Any, Mapping[str, object]]
+    commands: Mapping[Decide[object], OutboxCommand]
 
 
 @attrs.frozen
 class _State:
-    """What became of the deliveries of a message."""
+    """The results of a message's deliveries."""
 
     attempts: int = 0
     error: str = ""
@@ -107,28 +126,28 @@ class _State:
 
 @attrs.define(eq=False)
 class OutboxEntry:
-    """A message that is not delivered yet, and what became of its deliveries so far.
+    """A message that is not delivered yet, with the results of its deliveries.
 
-    Changed with the publication lock held. Another thread writes its text to the store; so what
-    deliveries change is one attribute, which is replaced whole.
+    Deliveries change only `state`, by one assignment with the publication lock held, because
+    another thread writes the text of the entry to the store.
     """
 
-    message: OutboxMessage[Any, Any, Any]
+    message: AnyMessage
     record_id: str
     attempts_max: int
-    #: The stored text up to what deliveries change; empty without a store.
+    #: The stored text before the part that deliveries change; empty without a store.
     head: str
     state: _State = _State()
-    #: Whether an earlier process left it, which may have ended while it delivered it.
+    #: Whether an earlier process stored it. That process may have died of its delivery.
     left: bool = False
-    #: Whether it was delivered or discarded, and has to be erased.
+    #: Whether it was delivered or discarded, so that the store must erase it.
     gone: bool = False
     #: When it was first due.
     due: float = 0.0
 
     @property
     def id(self) -> str:
-        """The id under which a store keeps the message."""
+        """The id of the message in a store."""
         return f"{OUTBOX_PREFIX}{self.message.number}"
 
     @property
@@ -142,15 +161,15 @@ class OutboxEntry:
         return self.state.dead
 
     def text(self) -> str:
-        """Return what a store keeps of the message."""
+        """Return the stored text of the message."""
         return self._text(self.state)
 
     def revived_text(self) -> str:
-        """Return what a store keeps of the message once it is revived."""
+        """Return the stored text of the message once it is revived."""
         return self._text(_State())
 
     def begun_text(self) -> str:
-        """What a store keeps of the message while it is delivered: its process may not return."""
+        """Return the stored text of the message during a delivery, which may end the process."""
         return self._text(self._failed("the process ended while the message was delivered"))
 
     def _text(self, state: _State) -> str:
@@ -158,11 +177,11 @@ class OutboxEntry:
         return f'{self.head},"attempts":{state.attempts},"error":{error},"dead":{dead}}}'
 
     def written(self) -> str | None:
-        """Return what a store has to write now; None to erase it."""
+        """Return the text that the store must write; None to erase the message."""
         return None if self.gone else self.text()
 
     def fail(self, error: BaseException) -> None:
-        """Count a delivery that failed; the last one that is allowed makes a dead letter."""
+        """Count a delivery that failed. The last allowed one makes the message a dead letter."""
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         # Lone surrogates cannot be stored.
         said = said.encode(errors="backslashreplace").decode()
@@ -173,14 +192,14 @@ class OutboxEntry:
         return _State(attempts, error, attempts >= self.attempts_max)
 
     def revive(self) -> None:
-        """Give a dead letter all its deliveries again."""
+        """Reset the deliveries of a dead letter, so that it is delivered again."""
         self._replace(_State())
 
     def _replace(self, state: _State) -> None:
         self.state = state
         self.message = attrs.evolve(self.message, attempt=state.attempts + 1)
 
-    def letter(self) -> DeadLetter[Any]:
+    def letter(self) -> DeadLetter[AnyMessage]:
         """Return the dead letter of the message."""
         return DeadLetter(self.message, self.state.attempts, self.state.error)
 
@@ -190,12 +209,19 @@ def restored(
     effects: type[Enum],
     actions: type[Enum],
     rules: OutboxRules,
-    snapshot_of: Callable[[str, str], Any],
+    snapshot_of: Callable[[str, str], object],
 ) -> list[OutboxEntry]:
-    """Return the outbox messages among what a store holds, by their numbers.
+    """Return the outbox messages among stored records, in the order of their numbers.
 
-    `snapshot_of` makes the snapshot of a record from its id and body. Raises InvalidValueError for
-    what no outbox has written.
+    Args:
+        records: The bodies of a store by id.
+        effects: The machine's effects.
+        actions: The machine's actions.
+        rules: The machine's outbox.
+        snapshot_of: Returns the snapshot of a record from its id and body.
+
+    Raises:
+        InvalidValueError: No outbox has written such a message.
     """
     entries = [
         _entry(id, text, effects, actions, rules, snapshot_of)
@@ -211,7 +237,7 @@ def _entry(
     effects: type[Enum],
     actions: type[Enum],
     rules: OutboxRules,
-    snapshot_of: Callable[[str, str], Any],
+    snapshot_of: Callable[[str, str], object],
 ) -> OutboxEntry:
     data = data_of(text, _KNOWN)
     for key in _KNOWN:
@@ -224,11 +250,13 @@ def _entry(
         raise InvalidValueError("id", f"expected the number of an outbox message, got {id!r}")
     effect, action = structure(data["effect"], effects), structure(data["action"], actions)
     if effect not in rules.attempts:
-        raise InvalidValueError("effect", f"{effect.value} is no effect of the machine's own")
+        raise InvalidValueError(
+            "effect", f"expected an effect that is delivered, got {effect.value!r}"
+        )
     record_id, attempts = structure(data["record_id"], str), structure(data["attempts"], int)
     if attempts < 0:
         raise InvalidValueError("attempts", f"expected no less than 0, got {attempts}")
-    message: OutboxMessage[Any, Any, Any] = OutboxMessage(
+    message: AnyMessage = OutboxMessage(
         int(number),
         effect,
         action,
@@ -238,7 +266,7 @@ def _entry(
     )
     head, found, _ = text.rpartition(',"attempts":')
     if not found:
-        raise InvalidValueError("attempts", "stands where no outbox has written it")
+        raise InvalidValueError("attempts", "is not where an outbox writes it")
     error, dead = structure(data["error"], str), structure(data["dead"], bool)
     state = _State(attempts, error, dead)
     return OutboxEntry(message, record_id, rules.attempts[effect], head, state, left=True)
@@ -253,7 +281,7 @@ _KNOWN = frozenset(
 )
 
 
-def _arguments(data: Any, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+def _arguments(data: object, parameters: Mapping[str, object]) -> Mapping[str, object]:
     if not isinstance(data, dict):
         raise InvalidValueError("arguments", f"expected an object, got {type(data).__name__}")
     for name in data:
@@ -265,19 +293,20 @@ def _arguments(data: Any, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class Lanes:
-    """When each message is due. Messages of one record come one after another, in their order.
+    """The times at which messages are due, in one lane for each record.
 
-    A message that fails holds up only the later ones of its record. Times are seconds of any clock
-    that never falls. The cost of a step does not depend on how many messages wait.
+    The messages of a lane are delivered one after another, so a message that fails delays only the
+    later messages of its record. Times are seconds of a clock that never falls. A call takes
+    logarithmic time in the number of records with messages.
     """
 
     def __init__(self) -> None:
         self._lanes: dict[str, deque[OutboxEntry]] = {}
-        # The first entry of each lane: when it is due, its number, and itself.
+        # The first entry of each lane: the time when it is due, its number, and the entry.
         self._heads: list[tuple[float, int, OutboxEntry]] = []
 
     def add(self, entry: OutboxEntry, now: float) -> None:
-        """Add a message behind those of its record."""
+        """Append a message to the lane of its record."""
         entry.due = now
         lane = self._lanes.setdefault(entry.record_id, deque())
         lane.append(entry)
@@ -285,24 +314,24 @@ class Lanes:
             self._plan(entry, now)
 
     def wait_seconds(self, now: float) -> float | None:
-        """Return how long nothing is due, at least 0; None if there is no message."""
+        """Return the seconds until a message is due, at least 0; None if there is no message."""
         return max(0.0, self._heads[0][0] - now) if self._heads else None
 
     def take(self, now: float) -> OutboxEntry | None:
-        """Return the message that is due, the oldest of those due first; None if none is due.
+        """Return the message that has been due for longest; None if none is due.
 
-        Its record's lane waits until `put_back` or `leave` says what became of it.
+        The lane of its record waits until the caller passes the message to `put_back` or `leave`.
         """
         if not self._heads or self._heads[0][0] > now:
             return None
         return heappop(self._heads)[2]
 
     def put_back(self, entry: OutboxEntry, now: float) -> None:
-        """Plan the next delivery of a message that was taken, later the more often it failed."""
+        """Plan the next delivery of a message that was taken, by the number of its failures."""
         self._plan(entry, now + retry_seconds(entry.attempts))
 
     def leave(self, entry: OutboxEntry) -> None:
-        """Let go of a message that was taken: the next one of its record is due."""
+        """Remove a message that was taken; the next one of its record is then due."""
         lane = self._lanes[entry.record_id]
         lane.popleft()
         if lane:
@@ -315,6 +344,6 @@ class Lanes:
 
 
 def retry_seconds(failures: int) -> float:
-    """Return the wait after so many failures of one message."""
-    # Far more doublings than the longest wait allows would overflow.
+    """Return the wait before the next delivery of a message, after a number of failures."""
+    # The exponent is limited, because a float overflows after many failures.
     return min(RETRY_SECONDS_MIN * 2.0 ** min(max(failures - 1, 0), 64), RETRY_SECONDS_MAX)

@@ -1,9 +1,10 @@
 """The outbox: effects that a machine declares, delivered after the commit, at least once.
 
 A message is written in the commit of its action, and erased with the next commit after its handler
-has returned; a process that ends in between delivers it again. Messages of one record are delivered
-in order. A message that fails is delivered again, later and later, while other records go on; after
-the attempts that its effect allows it is a dead letter. ADR 0007 says why.
+has returned. If the process ends in between, the next one delivers the message again. Messages of
+one record are delivered in order. A message that fails is delivered again after a wait that doubles
+each time, while messages of other records are delivered. After the attempts that its effect allows
+it is a dead letter (ADR 0007).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from queue import Empty, SimpleQueue
@@ -18,9 +20,12 @@ from typing import Any
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
+from opslifecycle.shell.authority import Authority, RecordT
 from opslifecycle.shell.commands import Arguments, Command, Decide, Decision
-from opslifecycle.shell.delivery import AbandonedError, Caller, running_loop
+from opslifecycle.shell.delivery import AbandonedError, Caller, Handler, running_loop
 from opslifecycle.shell.messages import (
+    RETRY_SECONDS_MIN,
+    AnyMessage,
     DeadLetter,
     Lanes,
     OutboxEntry,
@@ -30,9 +35,10 @@ from opslifecycle.shell.messages import (
 from opslifecycle.stores.base import RecordWrite
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import Gate
-from opslifecycle.values.conversion import encoded, json_text
+from opslifecycle.values.conversion import encoded
+from opslifecycle.values.plain import json_text
 
-#: How long closing waits for the handler that is running; its message then stays pending.
+#: How many seconds closing waits for a running handler. Afterwards its message stays pending.
 CLOSE_SECONDS = 10.0
 _log = logging.getLogger("opslifecycle")
 
@@ -41,7 +47,7 @@ _delivering: ContextVar[Outbox | None] = ContextVar("_delivering", default=None)
 
 
 class _MessageChange(Enum):
-    """What a command decides about a message."""
+    """The change of a message by a command."""
 
     REVIVE = "revive"
     DISCARD = "discard"
@@ -58,16 +64,24 @@ _TEXTS: dict[_MessageChange, Callable[[OutboxEntry], str | None]] = {
 class Outbox:
     """The messages of one registry that are not delivered yet, and the thread that delivers them.
 
-    Commands note messages; they are published with the lock held, once their commit is durable. One
-    thread of the outbox calls the handler for one message at a time, so it needs no lock.
+    Commands note messages, which are published with the lock held once the commit is durable. One
+    thread calls the handler, for one message at a time.
+
+    Args:
+        lock: The publication lock of the registry.
+        snapshot_of: Returns the snapshot of a record with its number of watches.
+        body_of: Returns the stored text of a record; None without a store.
+        handler: The handler; None to leave all messages pending.
+        rules: The machine's declarations.
+        clock: The clock by which messages are due.
     """
 
     def __init__(
         self,
         lock: PublicationLock,
-        snapshot_of: Callable[[Any, int], Any],
-        body_of: Callable[[Any], str] | None,
-        handler: Callable[[Any], object] | None,
+        snapshot_of: Callable[..., object],
+        body_of: Callable[..., str] | None,
+        handler: Handler | None,
         rules: OutboxRules,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -77,7 +91,7 @@ class Outbox:
         self._rules = rules
         self._clock = clock
         self._caller = None if handler is None else Caller(handler)
-        #: Entries that the commands of this batch add, and those that they decide about.
+        # The messages that the commands of this batch add, and those that they change.
         self._noted: list[OutboxEntry] = []
         self._decided: dict[int, _MessageChange] = {}
         self._entries: dict[int, OutboxEntry] = {}
@@ -85,31 +99,40 @@ class Outbox:
         self._lanes = Lanes()
         self._thread: threading.Thread | None = None
         self._done = Gate()
-        # No `threading.Event`: a finalizer may set it, at any moment of any thread.
+        # No `threading.Event`, because a finalizer may set it at any moment of any thread.
         self._stopped = False
         self._abandoned = False
-        #: Called with each entry that a delivery has changed, for a store to write.
+        #: Called with each entry that a delivery has changed, so that the store writes it.
         self.changed: Callable[[OutboxEntry], None] = lambda entry: None
         #: Runs a command and waits for its commit; None without a store.
-        self.commit: Callable[[Command], object] | None = None
+        self.commit: Callable[[Command[None]], object] | None = None
 
     # Commands: called by the thread that decides ------------------------------------------------
 
     def note(
         self,
-        authority: Any,
-        record: Any,
+        authority: Authority[Any, RecordT],
+        record: RecordT,
         effects: Iterable[Enum],
         watcher_count: int,
-        decide: Decide,
+        decide: Decide[object],
         arguments: Arguments,
     ) -> None:
-        """Add messages for effects of a record as it is now; `publish` or `drop` follows."""
+        """Add messages for effects on a record. The caller then calls `publish` or `drop`.
+
+        Args:
+            authority: The authority, which counts messages.
+            record: The record right after its action.
+            effects: The effects of the machine.
+            watcher_count: The number of the record's watches.
+            decide: The function of the authority that accepted the action.
+            arguments: Its arguments.
+        """
         command = self._rules.commands[decide]
         named = command.named(arguments, record.id)
         for effect in effects:
             authority.effects_given += 1
-            message: OutboxMessage[Any, Any, Any] = OutboxMessage(
+            message: AnyMessage = OutboxMessage(
                 authority.effects_given,
                 effect,
                 command.action,
@@ -121,7 +144,7 @@ class Outbox:
                 OutboxEntry(message, str(record.id), attempts_max, self._head(message, record))
             )
 
-    def _head(self, message: OutboxMessage[Any, Any, Any], record: Any) -> str:
+    def _head(self, message: AnyMessage, record: RecordT) -> str:
         if self._body_of is None:
             return ""
         arguments = ",".join(
@@ -133,16 +156,16 @@ class Outbox:
             f',"record":{self._body_of(record)}'
         )
 
-    def retrying(self, number: int) -> Command:
+    def retrying(self, number: int) -> Command[None]:
         """Return the command that gives a dead letter all its attempts again."""
         return self._deciding(number, _MessageChange.REVIVE)
 
-    def discarding(self, number: int) -> Command:
+    def discarding(self, number: int) -> Command[None]:
         """Return the command that erases a dead letter."""
         return self._deciding(number, _MessageChange.DISCARD)
 
-    def _deciding(self, number: int, decision: _MessageChange) -> Command:
-        def run(authority: Any) -> Decision:
+    def _deciding(self, number: int, decision: _MessageChange) -> Command[None]:
+        def run(authority: object) -> Decision[None, RecordT]:
             entry = self._entries.get(number)
             if entry is None or not entry.dead or number in self._decided:
                 reason = f"there is no dead letter {number}: `dead_letters()` lists them"
@@ -152,10 +175,10 @@ class Outbox:
 
         return Command(run)
 
-    def _beginning(self, entry: OutboxEntry) -> Command:
+    def _beginning(self, entry: OutboxEntry) -> Command[None]:
         """Return the command that counts a delivery before it begins."""
 
-        def run(authority: Any) -> Decision:
+        def run(authority: object) -> Decision[None, RecordT]:
             if not entry.gone:
                 self._decided.setdefault(entry.message.number, _MessageChange.BEGIN)
             return None, (), True
@@ -163,7 +186,7 @@ class Outbox:
         return Command(run)
 
     def noted(self) -> dict[str, str | None]:
-        """What a store has to write for the commands of this batch: texts by id, None to erase."""
+        """Return the message writes of this batch: texts by id, None to erase."""
         writes: dict[str, str | None] = {entry.id: entry.text() for entry in self._noted}
         for number, decision in self._decided.items():
             entry = self._entries[number]
@@ -171,14 +194,14 @@ class Outbox:
         return writes
 
     def drop(self) -> None:
-        """Forget what was noted: its commands have failed."""
+        """Forget the messages and changes of this batch, because its commands have failed."""
         self._noted.clear()
         self._decided.clear()
 
     # Publishing and reading: called with the publication lock held ------------------------------
 
     def publish(self) -> None:
-        """Take over what was noted: its commands are accepted."""
+        """Publish the messages and changes of this batch."""
         noted, self._noted = self._noted, []
         decided, self._decided = self._decided, {}
         self.restore(noted)
@@ -192,7 +215,7 @@ class Outbox:
                 del self._entries[number]
 
     def restore(self, entries: Iterable[OutboxEntry]) -> None:
-        """Add messages to those that are not delivered yet; dead letters are not delivered."""
+        """Add messages, and queue those that are no dead letters for their delivery."""
         for entry in entries:
             self._entries[entry.message.number] = entry
             if self._caller is None or entry.dead:
@@ -203,25 +226,26 @@ class Outbox:
                 self._thread = threading.Thread(target=self._work, name=name, daemon=True)
                 self._thread.start()
 
-    def pending(self) -> tuple[OutboxMessage[Any, Any, Any], ...]:
-        """The messages that are not delivered yet and are no dead letters, by their numbers."""
+    def pending(self) -> tuple[AnyMessage, ...]:
+        """Return the messages that will be delivered, in the order of their numbers."""
         return tuple(entry.message for entry in self._entries.values() if not entry.dead)
 
-    def dead_letters(self) -> tuple[DeadLetter[Any], ...]:
-        """Return the messages that are not delivered any more, by their numbers."""
+    def dead_letters(self) -> tuple[DeadLetter[AnyMessage], ...]:
+        """Return the dead letters, in the order of their numbers."""
         return tuple(entry.letter() for entry in self._entries.values() if entry.dead)
 
     def writes(self) -> list[RecordWrite]:
-        """Return all messages, for a store."""
+        """Return the record writes of all messages."""
         return [(entry.id, None, entry.text()) for entry in self._entries.values()]
 
     # Stopping -----------------------------------------------------------------------------------
 
     def stop(self, *, wait: bool) -> None:
-        """Deliver nothing more; what is not delivered stays pending.
+        """Stop the deliveries. Messages that are not delivered stay pending.
 
-        Waits for the handler that is running, at most `CLOSE_SECONDS`, and not at all where that
-        handler or its event loop waits for this.
+        Args:
+            wait: Whether to wait for a running handler, at most `CLOSE_SECONDS`. A call by that
+                handler, or in its event loop, does not wait.
         """
         self._stopped = True
         self._queue.put(None)
@@ -237,11 +261,11 @@ class Outbox:
                 "closed while the handler of an effect was still running after %g s: its message "
                 "stays pending", CLOSE_SECONDS,
             )  # fmt: skip
-        # Not under the lock, which a finalizer must not wait for.
+        # Without the lock, because a finalizer must not wait for it.
         self._abandoned = True
 
     def detach_after_fork(self) -> None:
-        """Forget the thread, which is in the parent, in a forked child."""
+        """Stop in a forked child, which has no thread of the outbox."""
         self._stopped, self._abandoned = True, True
         self._thread = None
 
@@ -249,9 +273,39 @@ class Outbox:
 
     def _work(self) -> None:
         try:
-            self._deliver()
-        finally:
+            self._serve()
             self._done.open()
+        except BaseException:
+            # Whatever has interrupted this thread, closing does not wait for it.
+            self._done.open()
+            raise
+
+    def _serve(self) -> None:
+        """Deliver until that is to stop, whatever interrupts a delivery."""
+        while True:
+            try:
+                self._deliver()
+                return
+            except BaseException:
+                _log.exception("the delivery of effects was interrupted, and begins again")
+                with suppress(Empty):
+                    # Not at once: what has failed may fail again. A new message ends the pause.
+                    self._queue.get(timeout=RETRY_SECONDS_MIN)
+                self._lanes = Lanes()
+                self._lock.hold(self._queue_again)
+
+    def _queue_again(self) -> None:
+        """Queue each message once: the interrupted delivery may have lost one, or finished it."""
+        while True:
+            try:
+                self._queue.get_nowait()
+            except Empty:
+                break
+        for entry in list(self._entries.values()):
+            if entry.gone:
+                self._forget(entry)
+            elif not entry.dead:
+                self._queue.put(entry)
 
     def _deliver(self) -> None:
         assert self._caller is not None
@@ -270,9 +324,10 @@ class Outbox:
             self._record(entry, error)
 
     def _begin(self, entry: OutboxEntry) -> AbandonedError | None:
-        """Count a delivery beforehand, of a message that another process may have died of.
+        """Count a delivery before it starts, if an earlier process may have died of the message.
 
-        Gives an AbandonedError if that is not possible now.
+        Returns:
+            None, or an AbandonedError if the count cannot be committed now.
         """
         if not entry.left or self.commit is None:
             return None
@@ -283,7 +338,7 @@ class Outbox:
         return None
 
     def _receive(self, seconds: float | None) -> None:
-        """Wait for messages so long, and put all that are there into their lanes."""
+        """Wait at most `seconds` for a message, and add all queued ones to their lanes."""
         try:
             entry = self._queue.get(timeout=seconds)
             while True:
@@ -294,30 +349,34 @@ class Outbox:
             return
 
     def _record(self, entry: OutboxEntry, error: BaseException | None) -> None:
-        """Record what became of a delivery: done, to be tried again, or a dead letter."""
+        """Record the result of a delivery: delivered, to be repeated, or a dead letter."""
         stays = self._lock.hold(self._note_delivery, entry, error)
         if stays is None:
             return
-        if not isinstance(error, AbandonedError):
-            self.changed(entry)
-            if error is not None:
-                _log_failure(entry, error, stays=stays)
+        if error is not None and not isinstance(error, AbandonedError):
+            _log_failure(entry, error, stays=stays)
         if stays:
             self._lanes.put_back(entry, self._now())
         else:
             self._lanes.leave(entry)
 
     def _note_delivery(self, entry: OutboxEntry, error: BaseException | None) -> bool | None:
-        """Whether the message is to be delivered again; None if nothing more is to be recorded."""
+        """Return whether the message is delivered again; None if the outbox was abandoned."""
         if self._abandoned:
             return None
         if error is None:
             entry.gone = True
-            self._entries.pop(entry.message.number, None)
+            self._forget(entry)
         elif not isinstance(error, AbandonedError):
             entry.fail(error)
-        # Read here: as soon as the lock is free, a dead letter may be revived.
+            self.changed(entry)
+        # With the lock held, because a command may revive a dead letter afterwards.
         return not (entry.gone or entry.dead)
+
+    def _forget(self, entry: OutboxEntry) -> None:
+        """Erase a message that was delivered; again is harmless."""
+        self.changed(entry)
+        self._entries.pop(entry.message.number, None)
 
     def _now(self) -> float:
         return self._clock.monotonic_ns() / 1e9

@@ -1,24 +1,28 @@
-"""Records on top of records: what a batch changes before it is kept, in time proportional to it."""
+"""A dict on top of another: the records of a batch, at a cost that depends on the batch only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+D = TypeVar("D")
 
-# The methods of the dict itself, which are asked for at every command.
-_own: Callable[[Any, Any], Any] = dict.get
-_put: Callable[[Any, Any, Any], None] = dict.__setitem__
+# The methods of the dict itself, looked up once, because every command calls them.
+_own = dict.get
+_put = dict.__setitem__
 
 
 class Overlay(dict[K, V]):
-    """A dict on top of another one, which stays as it is until `merge`.
+    """A dict on top of another one, which `merge` changes and nothing else.
 
-    Itself it holds what was asked for or put in. With a `copy`, a value that is asked for by its
-    key is copied first, because whoever asks may change it; values that are looked through
-    (`values`) are for reading only.
+    The overlay itself holds the values that were read by their key or assigned.
+
+    Args:
+        base: The other dict.
+        copy: Returns a copy of a value. The overlay copies a value when it is first read by its
+            key, because the reader may change it. Values from `values` must not be changed.
     """
 
     __slots__ = ("_base", "_copy", "_gone")
@@ -33,11 +37,17 @@ class Overlay(dict[K, V]):
         found = self.get(key)
         if found is None:
             raise KeyError(key)
-        return found  # type: ignore[no-any-return]
+        return found
 
-    def get(self, key: K, default: Any = None) -> Any:
-        """Return what a key has, copied from the base when it is first read."""
-        found = _own(self, key)
+    @overload
+    def get(self, key: K, default: None = None, /) -> V | None: ...
+    @overload
+    def get(self, key: K, default: V, /) -> V: ...
+    @overload
+    def get(self, key: K, default: D, /) -> V | D: ...
+    def get(self, key: K, default: D | None = None, /) -> V | D | None:
+        """Return the value of a key, copied from the base when it is first read."""
+        found: V | None = _own(self, key)
         if found is not None:
             return found
         found = self._base.get(key)
@@ -52,7 +62,8 @@ class Overlay(dict[K, V]):
         return super().__contains__(key) or (key in self._base and key not in self._gone)
 
     def __setitem__(self, key: K, value: V) -> None:
-        # What stands below goes, so that what is put in again stands last there too.
+        # `merge` removes the key from the base, so that a value which is assigned again comes last
+        # there, as it does here.
         if key in self._base:
             self._gone.add(key)
         _put(self, key, value)
@@ -62,8 +73,14 @@ class Overlay(dict[K, V]):
             raise KeyError(key)
         self.pop(key)
 
-    def pop(self, key: K, default: Any = None) -> Any:
-        """Remove a key, and return what it had."""
+    @overload
+    def pop(self, key: K, /) -> V: ...
+    @overload
+    def pop(self, key: K, default: V, /) -> V: ...
+    @overload
+    def pop(self, key: K, default: D, /) -> V | D: ...
+    def pop(self, key: K, default: D | None = None, /) -> V | D | None:
+        """Remove a key and return its value; the default, or None, if there is none."""
         found = super().pop(key, None)
         if key in self._base and key not in self._gone:
             found = self._base[key] if found is None else found
@@ -79,24 +96,28 @@ class Overlay(dict[K, V]):
         return [key for key in self._base if key not in self._gone and key not in own]
 
     def values(self) -> Any:
-        """Return the values: first those of the base, then what was put in."""
+        """Return a list of the values: first those of the base, then those of the overlay."""
         return [*(self._base[key] for key in self._untouched()), *super().values()]
 
     def items(self) -> Any:
-        """Return the pairs of keys and values, copied from the base as `get` does."""
+        """Return a list of the keys with their values, copied from the base as `get` does."""
         return [(key, self[key]) for key in self]
 
     def __len__(self) -> int:
         return len(self._untouched()) + super().__len__()
 
     def merge(self) -> None:
-        """Write what has changed into the dict below."""
+        """Write the changes into the base."""
         for key in self._gone:
             self._base.pop(key, None)
         self._base.update(super().items())
 
 
 def merge(staged: dict[K, V]) -> None:
-    """Merge an overlay into what it stands on."""
+    """Write the changes of an overlay into its base.
+
+    Args:
+        staged: An overlay: the records of a staged authority, which are declared as a dict.
+    """
     assert isinstance(staged, Overlay)
     staged.merge()

@@ -1,10 +1,10 @@
-"""Commands in the committer's queue, and the callers that wait for their results."""
+"""Commands in the committer's queue, and their callers, which wait for the results."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final
 
 from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.shell.commands import Arguments, Command, Decide
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     import asyncio
 
 
+T = TypeVar("T")
+
 _NONE = object()
 
 
 @final
-class ThreadWaiter:
+class ThreadWaiter(Generic[T]):
     """A thread that waits for the result of its command."""
 
     __slots__ = ("_answer", "_gate")
@@ -27,33 +29,34 @@ class ThreadWaiter:
         self._gate = threading.Lock()
         self._gate.acquire()
 
-    def join(self) -> Any:
+    def join(self) -> T:
         """Block until the result is set, also in an event loop; return it, or raise an error."""
         self._gate.acquire()
         if isinstance(self._answer, OpsLifecycleError):
             raise self._answer
-        return self._answer
+        answer: T = self._answer
+        return answer
 
-    def set_result(self, answer: Any) -> None:
-        """Answer the thread; only the first answer counts."""
+    def set_result(self, answer: T | OpsLifecycleError) -> None:
+        """Set the result and wake the thread. Further calls are harmless and change nothing."""
         if self._answer is _NONE:
             self._answer = answer
         try:
             self._gate.release()
         except RuntimeError:
-            # It was answered before.
+            # An earlier call has released it.
             pass
 
 
-class ReadyResult:
-    """A result that is set already, in the form of an awaitable."""
+class ReadyResult(Generic[T]):
+    """An awaitable whose result is known."""
 
     __slots__ = ("_answer",)
 
-    def __init__(self, answer: Any) -> None:
+    def __init__(self, answer: T) -> None:
         self._answer = answer
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[None, None, T]:
         return self._answer
         yield
 
@@ -61,7 +64,7 @@ class ReadyResult:
 _running_loop: list[Callable[[], asyncio.AbstractEventLoop]] = []
 
 
-def new_future() -> asyncio.Future[Any]:
+def new_future() -> asyncio.Future[T]:
     """Return a future of the running loop. The first call imports asyncio."""
     if not _running_loop:
         import asyncio
@@ -70,27 +73,32 @@ def new_future() -> asyncio.Future[Any]:
     return _running_loop[0]().create_future()
 
 
-#: Who waits for the answer of a command: a blocked thread, or a task by a future of its loop.
-Waiting: TypeAlias = "ThreadWaiter | asyncio.Future[Any]"
+_Future: TypeAlias = "asyncio.Future[object]"
+
+#: The waiter for the result of a command, of any type: a thread, or a future of a task's loop.
+Waiting: TypeAlias = "ThreadWaiter[Any] | asyncio.Future[Any]"
 
 #: A command in the committer's queue: its waiter, the id of the one record that it creates or
 #: changes, the function that decides it and that function's arguments, and whether its write is
 #: deferred. Without an id the one argument is a `Command`, whose result lists the changes. A flat
 #: tuple, because the garbage collector runs more often the more objects each command allocates.
-PendingCommand: TypeAlias = "tuple[Waiting, Any, Decide, Arguments, bool]"
+PendingCommand: TypeAlias = "tuple[Waiting, Any, Decide[object], Arguments, bool]"
 
 
-def pending_of(waiting: Waiting, command: Command) -> PendingCommand:
+def pending_of(waiting: Waiting, command: Command[T]) -> PendingCommand:
     """Return the entry of a `Command` for the queue."""
     return waiting, None, command.run, (command,), False
 
 
-def set_results(commands: Iterable[PendingCommand], answers: Iterable[Any]) -> None:
+def set_results(commands: Iterable[PendingCommand], answers: Iterable[object]) -> None:
     """Set the result of each command, with one call for each event loop, which wakes its selector.
 
-    An error is a result, too; each command gets an instance of its own.
+    Args:
+        commands: Some commands.
+        answers: The value of each, or its error: an instance of its own, because its caller raises
+            it.
     """
-    by_loop: dict[asyncio.AbstractEventLoop, tuple[list[asyncio.Future[Any]], list[Any]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, tuple[list[_Future], list[object]]] = {}
     last = None
     for command, answer in zip(commands, answers, strict=True):
         waiting = command[0]
@@ -107,26 +115,26 @@ def set_results(commands: Iterable[PendingCommand], answers: Iterable[Any]) -> N
         try:
             loop.call_soon_threadsafe(_finish, futures, theirs)
         except RuntimeError:
-            # A closed loop runs nothing any more, so no task waits there for an answer.
+            # A closed loop runs no task that could wait for the answer.
             if not loop.is_closed():
                 raise
 
 
-def _finish(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
+def _finish(futures: list[_Future], answers: list[object]) -> None:
     try:
         _set_results(futures, answers)
     except BaseException:
-        # An interrupt in the loop's thread must not leave the others without an answer.
+        # An interrupt in the loop's thread must not leave other tasks without an answer.
         _set_results(futures, answers)
         raise
 
 
-def _set_results(futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
+def _set_results(futures: list[_Future], answers: list[object]) -> None:
     for future, answer in zip(futures, answers, strict=True):
         if future.done():
             # The task that awaited it was cancelled.
             continue
-        # Most answers are None, of which asking for the class would take longest.
+        # Most answers are None, for which `isinstance` would take longest.
         if answer is not None and isinstance(answer, OpsLifecycleError):
             future.set_exception(answer)
         else:

@@ -1,4 +1,4 @@
-"""Which actions are legal for a record, and why the others are not."""
+"""The permission of an action for a record: whether it is legal, or why it is not."""
 
 from __future__ import annotations
 

@@ -1,16 +1,28 @@
-"""Which feed rows a batch keeps: first in, first out. Knows nothing of watchers or barriers."""
+"""The feed entries that a batch retains, first in, first out; independent of watches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from opslifecycle.shell.authority import Authority
+
 
 class Retention:
-    """The rows of a feed as a batch has them: those that are published, and then its own.
+    """The rows of a feed in a batch: the published ones, and then those of the batch.
 
-    What is published stays as it is; `evicted` is what is to leave it with the batch, oldest first.
-    `erased` says whether a record has left by its own effects.
+    A row is the record of a feed entry. The published rows do not change before the batch is
+    published.
+
+    Args:
+        published: The rows of the feed.
+        retained_from: The index of the oldest one that is retained.
+        rows_max: How many are retained.
+        held_by_cursors: Whether a row that not every cursor has passed is retained in any case.
+
+    Attributes:
+        evicted: The rows that the batch evicts, oldest first.
+        erased: Whether effects of the batch have erased a record.
     """
 
     __slots__ = (
@@ -38,12 +50,12 @@ class Retention:
         self.evicted: list[Any] = []
         self.erased = False
 
-    def append(self, record: Any) -> None:
-        """Keep one more."""
+    def append(self, record: object) -> None:
+        """Append the row of a finished record."""
         self._own.append(record)
 
-    def evict(self, authority: Any) -> None:
-        """Evict what is over the limit, up to the first entry that a cursor has not passed."""
+    def evict(self, authority: Authority[Any, Any]) -> None:
+        """Evict the rows over the limit, up to the first that a cursor holds."""
         published = len(self._published)
         every = published + len(self._own)
         while every - (oldest := self._retained_from + len(self.evicted)) > self._rows_max:

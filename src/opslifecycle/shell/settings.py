@@ -1,26 +1,35 @@
-"""Settings of a registry: given, else as they were stored, else the machine's default."""
+"""Settings of a registry: as passed, else as stored, else the machine's default."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, final
 
 import attrs
-from opslifecycle.values.conversion import count_from, optional_count_from, structure
+from opslifecycle.values.conversion import structure
 from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.plain import Json, count_from, optional_count_from
 
 EpochT = TypeVar("EpochT", bound=Identifier)
 
 
 @final
 class _Unset:
-    """Stands for a setting that was not given."""
+    """The type of UNSET."""
 
     def __repr__(self) -> str:
         return "..."
 
 
+#: The default of a setting's parameter, of any type. It is not None, which is a value.
 UNSET: Any = _Unset()
+
+
+#: Conversions that need no cattrs, so that opening a registry does not load it.
+_READERS: dict[object, Callable[[Json], object]] = {
+    int: count_from,
+    int | None: optional_count_from,
+}
 
 
 @attrs.frozen
@@ -28,45 +37,52 @@ class Setting:
     """A setting of a machine's registries.
 
     Attributes:
-        name: Its name, for the constructor and the store.
-        kind: Its type.
+        name: The name of the constructor's parameter and of the stored field.
+        kind: The type.
         default: The machine's default.
-        at_least: The least value that the authority gets, whatever was given; None for any.
-        argument: The authority's parameter.
+        at_least: The least value for the authority; lower ones are raised to it. None for no limit.
+        argument: The name of the authority's parameter; `name` by default.
     """
 
     name: str
-    kind: Any
-    default: Any = None
+    kind: object
+    default: object = None
     at_least: int | None = attrs.field(default=None, kw_only=True)
     argument: str = attrs.field(
         default=attrs.Factory(lambda self: self.name, takes_self=True), kw_only=True
     )
 
-    def value(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
-        """Return the value: as given, else as stored, else the default.
+    def value(self, given: Mapping[str, object], state: Mapping[str, Json]) -> object:
+        """Return the value: as passed, else as stored, else the default.
 
         Args:
-            given: What the constructor was given; UNSET for nothing.
+            given: The arguments of the constructor; UNSET or absent if one was not passed.
             state: The stored fields of the registry; empty for a new one.
 
         Raises:
-            InvalidValueError: If the stored value is not of the type.
+            InvalidValueError: The stored value is not of the type.
         """
         value = given.get(self.name, UNSET)
         if value is UNSET:
             value = self._read(state[self.name]) if self.name in state else self.default
-        return value if self.at_least is None else max(self.at_least, value)
+        if self.at_least is None:
+            return value
+        assert isinstance(value, int), "only a number has a least value"
+        return max(self.at_least, value)
 
-    def _read(self, stored: Any) -> Any:
-        read = {int: count_from, int | None: optional_count_from}.get(self.kind)
+    def _read(self, stored: Json) -> object:
+        read = _READERS.get(self.kind)
         return structure(stored, self.kind) if read is None else read(stored)
 
 
-def epoch_from(state: dict[str, Any], kind: type[EpochT]) -> EpochT:
-    """Return the epoch of a feed: as it was stored, or a new one for a registry that is new.
+def epoch_from(state: Mapping[str, Json], kind: type[EpochT]) -> EpochT:
+    """Return the stored epoch of a feed, or a new one.
+
+    Args:
+        state: The stored fields of the registry; empty for a new one.
+        kind: The class of the epoch.
 
     Raises:
-        InvalidValueError: If what is stored is no epoch.
+        InvalidValueError: The stored value is no epoch.
     """
     return structure(state["epoch_id"], kind) if state else kind.new()

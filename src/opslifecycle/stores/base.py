@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 from opslifecycle.errors import OwnershipLostError, RegistryOwnedError, StoreVersionError
+from opslifecycle.values.plain import data_of
 
-Data = dict[str, Any]
 Interrupted = Literal["terminate", "discard"]
 
 #: One record as it now is: its id, the sequence of its feed row if it has one, and its body.
@@ -49,6 +49,18 @@ class StoreContents:
 EMPTY = StoreContents({}, {}, None)
 
 
+def commit_of(stored: StoreContents) -> Commit:
+    """Return the commit that writes all contents to an empty store."""
+    rows = {row: sequence for sequence, row in stored.rows.items()}
+    writes = [(id, rows.pop((id, body), None), body) for id, body in stored.records.items()]
+    # Rows of erased records come first, so that a later record with the same id overwrites them.
+    gone = [(id, sequence, body) for (id, body), sequence in rows.items()]
+    erased = tuple(id for id, _, _ in gone if id not in stored.records)
+    state = stored.state or "{}"
+    dropped_through = int(data_of(state).get("dropped_through", 0))
+    return Commit((*gone, *writes), erased, dropped_through, state)
+
+
 @attrs.frozen
 class SchemaVersion:
     """The machine that writes a store, and the migration of what older versions wrote.
@@ -66,7 +78,7 @@ class SchemaVersion:
     def __str__(self) -> str:
         return f"{self.machine} version {self.version}"
 
-    def refuse_unreadable(self, machine: Any, version: Any, where: str) -> None:
+    def refuse_unreadable(self, machine: object, version: object, where: str) -> None:
         """Raise StoreVersionError for another machine, or for a version without a migration."""
         if (machine, version) == (self.machine, self.version):
             return
@@ -121,6 +133,8 @@ class Store(ABC):
         Raises:
             PersistenceError: Nothing of the commit was written.
             OwnershipLostError: Another process has taken over the registry.
+            CommitInDoubtError: The store cannot find out whether it was written.
+            StoreRolledBackError: The store no longer has commits that it had acknowledged.
         """
 
     @abstractmethod
@@ -136,6 +150,13 @@ class Store(ABC):
 
         Raises:
             OwnershipLostError: Another process has taken over the registry.
+        """
+
+    def on_ownership_lost(self, tell: Callable[[], None]) -> None:  # noqa: B027 - as above
+        """Call `tell`, in any thread, when ownership is lost between two calls of the owner.
+
+        It is called at once if that has happened already. The owner then calls `heartbeat`, which
+        raises the error.
         """
 
     def maintain(self) -> None:  # noqa: B027 - most stores have nothing to do

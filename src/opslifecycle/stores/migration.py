@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 
 from opslifecycle.errors import StoreVersionError
-from opslifecycle.stores.base import Data, StoreContents, is_outbox_key
-from opslifecycle.values.conversion import text_of
+from opslifecycle.stores.base import StoreContents, is_outbox_key
+from opslifecycle.values.plain import Data, text_of
 
 Edit = Callable[[Data], None]
 

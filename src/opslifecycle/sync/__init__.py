@@ -1,1 +1,1 @@
-"""The publication lock, and what callers wait on."""
+"""The publication lock, and the waits of callers: watches and barriers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from opslifecycle.errors import BarrierMemberRolledBackError, OpsLifecycleError
 from opslifecycle.sync.publication import PublicationLock
@@ -12,12 +12,19 @@ from opslifecycle.sync.waits import Cell, Ended, WaitT, pending
 IdT = TypeVar("IdT", bound=Hashable)
 OutcomeT = TypeVar("OutcomeT")
 
-#: Makes what a satisfied barrier gives, from its ids and outcomes in the order asked.
-Satisfy = Callable[[list[tuple[IdT, OutcomeT]]], Any]
+#: Returns the result of a satisfied barrier, from its ids and outcomes in the order of the request.
+Satisfy = Callable[[list[tuple[IdT, OutcomeT]]], object]
 
 
 class Barrier(Generic[IdT, OutcomeT]):
-    """One active barrier: its members, the outcomes so far, and how many are missing."""
+    """One active barrier: its members, the outcomes so far, and how many are missing.
+
+    Args:
+        key: The key of the request, by which a machine limits its barriers.
+        ids: The members, in the order of the request.
+        outcomes: The outcomes of the members that are finished.
+        satisfy: Returns the result of the barrier.
+    """
 
     __slots__ = ("cell", "ids", "key", "outcomes", "satisfy", "unfinished")
 
@@ -33,11 +40,11 @@ class Barrier(Generic[IdT, OutcomeT]):
         self.outcomes = outcomes
         self.unfinished = len(ids) - len(outcomes)
         self.satisfy = satisfy
-        #: Assigned by whoever makes the wait.
-        self.cell: Cell[Any]
+        #: Assigned once the wait exists, which needs the barrier as its key.
+        self.cell: Cell[object]
 
     def unfinished_ids(self) -> list[IdT]:
-        """Return the members whose outcome is missing, in the order asked."""
+        """Return the members whose outcome is missing, in the order of the request."""
         return [id for id in self.ids if id not in self.outcomes]
 
 
@@ -48,7 +55,7 @@ class Barriers(Generic[IdT, OutcomeT]):
 
     def __init__(self) -> None:
         self._by_key: dict[Hashable, dict[Barrier[IdT, OutcomeT], None]] = {}
-        #: The active barriers of each member; empty if nobody waits for all of anything.
+        #: The active barriers of each unfinished member.
         self.by_member: dict[IdT, dict[Barrier[IdT, OutcomeT], None]] = {}
 
     def active(self, key: Hashable) -> int:
@@ -64,7 +71,16 @@ class Barriers(Generic[IdT, OutcomeT]):
         kind: type[WaitT],
         lock: PublicationLock,
     ) -> WaitT:
-        """Add a barrier over `ids`, some of which may be finished; if all are, it is satisfied."""
+        """Return a wait for all of `ids`. It is over at once if every member is finished.
+
+        Args:
+            key: The key of the request.
+            ids: The members.
+            outcomes: The outcomes of the members that are finished.
+            satisfy: Returns the result of the wait.
+            kind: The class of the wait.
+            lock: The lock of the registry.
+        """
         barrier = Barrier(key, ids, dict(outcomes), satisfy)
         wait = pending(kind, lock, self, barrier)
         barrier.cell = wait._cell
@@ -80,19 +96,19 @@ class Barriers(Generic[IdT, OutcomeT]):
             raise
         return wait
 
-    def count(self, record: Ended) -> None:
+    def count(self, record: Ended[IdT, OutcomeT]) -> None:
         """Count a finished record in every barrier that contains it."""
         id, outcome = record.id, record.terminal_outcome
         for barrier in self.by_member.get(id, ()):
             barrier.outcomes[id] = outcome
             barrier.unfinished -= 1
             if barrier.unfinished == 0:
-                # It leaves its key last: until then closing can still end it.
+                # After `_satisfy`: if that is interrupted, closing finds the barrier by its key.
                 self._satisfy(barrier)
                 self._leave_key(barrier)
         self.by_member.pop(id, None)
 
-    def fail_member(self, record: Ended) -> None:
+    def fail_member(self, record: Ended[IdT, OutcomeT]) -> None:
         """Fail every barrier that contains a record which is removed without an outcome."""
         for barrier in list(self.by_member.get(record.id, ())):
             barrier.cell.fail(BarrierMemberRolledBackError(record.id))
@@ -108,8 +124,8 @@ class Barriers(Generic[IdT, OutcomeT]):
         """Return every active barrier."""
         return [barrier for barriers in self._by_key.values() for barrier in barriers]
 
-    def forget(self, cell: Cell[Any]) -> None:
-        """Remove a barrier that no caller waits for."""
+    def forget(self, cell: Cell[object]) -> None:
+        """See `CellOwner.forget`: the key of the cell is the barrier."""
         if cell.key is not None:
             self._leave(cell.key)
 
@@ -118,7 +134,7 @@ class Barriers(Generic[IdT, OutcomeT]):
         barrier.cell.end(barrier.satisfy(outcomes))
 
     def _leave(self, barrier: Barrier[IdT, OutcomeT]) -> None:
-        """Remove a barrier wherever it is, also after an interrupt."""
+        """Remove a barrier from its key and its members, also after an interrupted call."""
         for id in barrier.ids:
             holders = self.by_member.get(id)
             if holders is not None:

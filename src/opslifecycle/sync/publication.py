@@ -1,21 +1,22 @@
-"""The one lock of a registry. An interrupt at any point leaves it free, and nothing undone.
+"""The one lock of a registry. An interrupt at any point leaves it free, and no work undone.
 
-An exception may come between any two bytecodes: from a signal handler, or because memory or stack
-has run out. Three rules make that harmless (ADR 0019):
+An exception can be raised between any two bytecodes: by a signal handler, or because memory or the
+stack is exhausted. Three rules make that harmless (ADR 0019):
 
-1. A section is entered inside a `try` whose handler releases the lock if this thread still holds
-   it. The lock knows its owner, so the handler need not know how far the section has come.
-2. What has to follow a section is noted in `left` before it is due, and leaves it when it is done.
-   Doing it again is harmless. Whoever leaves the lock next does what an interrupted thread left.
-3. Finalizers run no code of ours: the interpreter would swallow an interrupt in them. A wait that
-   is dropped writes its cell into `dropped`, which the next section empties.
+1. A section acquires the lock inside a `try` whose handler releases it if this thread still holds
+   it. The lock knows its owner, so the handler works after every bytecode of the section.
+2. Work that must follow a section is entered in `left` before it is due, and removed when it is
+   done. Doing it twice is harmless. The next thread that releases the lock does the work that an
+   interrupted thread has left there.
+3. Finalizers run no code of this package, because the interpreter swallows an exception in them. A
+   wait that is dropped appends its cell to `dropped`, and the next section forgets it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from opslifecycle.locks import owned_lock
 from opslifecycle.sync.waking import Waker, wake_all
@@ -28,27 +29,28 @@ class Droppable(Protocol):
 
     @property
     def owner(self) -> object | None:
-        """What the wait belongs to; None once it has ended."""
+        """The collection that the wait is in; None once the wait has ended."""
 
     def give_up(self) -> None:
         """Forget the wait."""
 
 
 class PublicationLock:
-    """The lock of what readers see, held for short work in memory, never across I/O or waiting."""
+    """The lock of the published state, held for short work in memory, never for I/O or a wait."""
 
     __slots__ = ("drop", "dropped", "left", "mutex")
 
     def __init__(self) -> None:
-        #: What to do on leaving: True for work under the lock, False for a waker.
+        #: The work that follows a section: True for work under the lock, False for a waker.
         self.left: dict[Callable[[], object], bool] = {}
-        #: Cells whose wait has gone, and what appends to it: a weak reference calls it.
+        #: Cells whose wait was dropped.
         self.dropped: deque[Droppable] = deque()
-        self.drop: Callable[[Any], None] = self.dropped.append
+        #: The callback of each cell, which is a weak reference: appends it to `dropped`.
+        self.drop = self.dropped.append
         self.renew()
 
-    def hold(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Call `work` in one section, and return its result. Sections do not nest."""
+    def hold(self, work: Callable[..., T], *arguments: object) -> T:
+        """Call `work` with the lock held, and return its result. Sections do not nest."""
         mutex = self.mutex
         try:
             mutex.acquire()
@@ -59,8 +61,8 @@ class PublicationLock:
             if self.left:
                 self.drain()
         except BaseException:
-            # Here and in the two sections that cannot afford this call: no function in between,
-            # for which the stack may have no room.
+            # Spelled out here and in the two sections that do without `hold`: the stack may have no
+            # room for a call.
             try:
                 mutex.release()
             except RuntimeError:
@@ -75,20 +77,21 @@ class PublicationLock:
         dropped = self.dropped
         while dropped:
             cell = dropped[0]
-            # Most have ended, and belong to nobody any more; one may not be finished.
+            # Most have ended and have no owner. One whose construction was interrupted has no such
+            # attribute.
             if getattr(cell, "owner", None) is not None:
                 cell.give_up()
             dropped.popleft()
 
     def defer(self, work: Callable[[], object]) -> None:
-        """Call `work` under the lock, now or when its holder leaves it. For finalizers."""
+        """Call `work` with the lock held, now or when its holder releases it. For finalizers."""
         self.left[work] = True
         self.drain()
 
     def drain(self) -> None:
-        """Do the work in `left`. A thread that holds the lock does it instead when it leaves."""
-        # Whatever is noted before the holder's release is seen by the holder afterwards, and
-        # whatever is noted after it finds the lock free: no work is left behind either way.
+        """Do the work in `left`. If a thread holds the lock, that thread does it afterwards."""
+        # The holder looks into `left` after its release, so it finds what was entered before. Work
+        # that was entered later finds the lock free. No work is left behind in either case.
         mutex = self.mutex
         try:
             while self.left and not mutex._is_owned() and mutex.acquire(blocking=False):
@@ -111,8 +114,8 @@ class PublicationLock:
             raise
 
     def renew(self) -> None:
-        """Replace the lock in a forked child, where its holder may not exist any more."""
-        #: For sections that are entered at every command, which cannot afford the call of `hold`.
+        """Replace the lock in a forked child, in which the thread that held it may not exist."""
+        #: Public for the sections of every command and watch, which do without the call of `hold`.
         self.mutex = owned_lock()
         self.left.clear()
         self.dropped.clear()

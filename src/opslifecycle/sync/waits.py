@@ -1,9 +1,9 @@
 """One-shot waits: awaitable from any event loop, with a blocking `result()` for threads.
 
 A wait has two halves: the registry has the cell, the caller has the `Wait`. A cell is a weak
-reference to its wait: when the last reference to the wait goes, the cell is given up. A dropped
-watch therefore no longer counts. An await in progress has the `Wait` in its frame, so that it stays
-while a task waits for it.
+reference to its wait. When the caller drops the last reference to the wait, the registry forgets
+the cell, so a dropped watch is no longer counted. An `await` in progress has the `Wait` in its
+frame, so the wait exists as long as a task awaits it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from opslifecycle.values.not_copyable import NotCopyable
 
 T = TypeVar("T")
 KeyT = TypeVar("KeyT", bound=Hashable)
+IdT_co = TypeVar("IdT_co", bound=Hashable, covariant=True)
+OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
 
 
 class _State(Enum):
@@ -34,23 +36,23 @@ class _State(Enum):
 _PENDING, _RESOLVED = _State.PENDING, _State.RESOLVED
 
 
-class Ended(Protocol):
-    """A finished record, as waiters see it."""
+class Ended(Protocol[IdT_co, OutcomeT_co]):
+    """The part of a record that watches and barriers read."""
 
     @property
-    def id(self) -> Any:
+    def id(self) -> IdT_co:
         """The id of the record."""
 
     @property
-    def terminal_outcome(self) -> Any:
-        """How the record ended."""
+    def terminal_outcome(self) -> OutcomeT_co:
+        """How the record ended; None while it is live."""
 
 
 class CellOwner(Protocol):
-    """The owner of a cell, which forgets it when no caller wants it, perhaps repeatedly."""
+    """A collection of cells."""
 
     def forget(self, cell: Cell[Any]) -> None:
-        """Forget a cell."""
+        """Remove a cell that no caller waits for; twice is harmless."""
 
 
 class Cell(weakref.ref["Wait[T]"], Generic[T]):
@@ -62,7 +64,7 @@ class Cell(weakref.ref["Wait[T]"], Generic[T]):
 
     __slots__ = ("key", "lock", "owner", "state", "value", "waiters")
 
-    # Those of a weak reference ask the wait, which may be gone.
+    # Cells are compared by identity. A weak reference compares the waits, which may not exist.
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
@@ -70,8 +72,9 @@ class Cell(weakref.ref["Wait[T]"], Generic[T]):
     value: T | OpsLifecycleError | None
     lock: PublicationLock
     owner: CellOwner | None
+    #: The key under which the owner has the cell. Each owner has keys of one type of its own.
     key: Any
-    #: Whom to wake, as the lock notes it.
+    #: The waiters to notify, in the form of `PublicationLock.left`.
     waiters: dict[Waker, bool] | None
 
     def end(self, value: T | OpsLifecycleError | None, state: _State = _RESOLVED) -> None:
@@ -91,7 +94,7 @@ class Cell(weakref.ref["Wait[T]"], Generic[T]):
         self.end(error, _State.FAILED)
 
     def give_up(self) -> None:
-        """Tell the owner to forget the cell."""
+        """Remove the cell from its owner."""
         owner = self.owner
         if owner is not None:
             owner.forget(self)
@@ -102,13 +105,13 @@ class Cell(weakref.ref["Wait[T]"], Generic[T]):
 class Wait(NotCopyable, Generic[T]):
     """A one-shot wait: use `await` in any event loop, or `result()` in a thread.
 
-    Any number of tasks and threads can wait for it, and its result stays. Cancelling a task that
-    awaits it ends that `await` only. `cancel()`, or dropping the last reference, gives the wait up.
+    Any number of tasks and threads can wait for it, also when it is over. Cancelling a task that
+    awaits it ends that `await` only. To give up the wait, call `cancel()` or drop every reference.
     """
 
     __slots__ = ("__weakref__", "_cell", "_lock")
 
-    #: Assigned by whoever makes it, because a cell refers to its wait.
+    #: Assigned after the construction, because a cell needs its wait.
     _cell: Cell[T]
 
     def __init__(self, lock: PublicationLock) -> None:
@@ -119,10 +122,13 @@ class Wait(NotCopyable, Generic[T]):
         return self._cell.state is not _PENDING
 
     def add_done_callback(self, callback: Callable[[], object]) -> None:
-        """Call `callback` once the wait is over: at once if it is over already.
+        """Call `callback` without arguments once the wait is over; now if it is over already.
 
-        The thread that ends the wait calls it, after an interrupt perhaps more than once. It must
-        not block and must not raise. Dropping the last reference to the wait drops the callback.
+        The thread that ends the wait calls it, after an interrupt perhaps more than once. When the
+        last reference to the wait is dropped, the callback is dropped as well.
+
+        Args:
+            callback: A function that neither blocks nor raises.
         """
         if not self._lock.hold(self._enlist, callback):
             callback()
@@ -157,10 +163,11 @@ class Wait(NotCopyable, Generic[T]):
         """Block this thread until the wait is over, and return its result.
 
         Args:
-            timeout: For at most so many seconds; None for as long as it takes.
+            timeout: The number of seconds to block at most; None for no limit.
 
         Raises:
-            TimeoutError: The time is up. The wait is still pending.
+            InvalidValueError: The timeout is neither a number nor None.
+            TimeoutError: The timeout has passed. The wait is still pending.
             EventLoopBlockedError: The call would block a running event loop.
             OpsLifecycleError: The error with which the wait failed.
             CancelledError: The wait was cancelled.
@@ -197,8 +204,11 @@ class Wait(NotCopyable, Generic[T]):
     def block_for(self, timeout: float | None) -> None:
         """Block this thread until the wait is over, also inside an event loop.
 
+        Args:
+            timeout: The number of seconds to block at most; None for no limit.
+
         Raises:
-            TimeoutError: The time is up.
+            TimeoutError: The timeout has passed. The wait is still pending.
         """
         waker = ThreadWaker()
         try:
@@ -221,7 +231,7 @@ class Wait(NotCopyable, Generic[T]):
         return True
 
     def _delist(self, waker: Waker) -> None:
-        # Without the lock: whoever ends the cell meanwhile wakes once more, which does nothing.
+        # Without the lock: a thread that ends the cell meanwhile may call the waker, harmlessly.
         waiters = self._cell.waiters
         if waiters is not None:
             waiters.pop(waker, None)
@@ -243,18 +253,21 @@ WaitT = TypeVar("WaitT", bound=Wait[Any])
 
 
 def pending(
-    kind: Callable[[PublicationLock], WaitT], lock: PublicationLock, owner: CellOwner, key: Any
+    kind: Callable[[PublicationLock], WaitT],
+    lock: PublicationLock,
+    owner: CellOwner,
+    key: Hashable,
 ) -> WaitT:
-    """Return a wait that no owner has yet: until then, dropping it has no consequence."""
+    """Return a pending wait, whose cell the caller adds to its owner."""
     wait = kind(lock)
-    # No `__init__`: its call would be paid for by every watch.
-    cell: Cell[Any] = Cell(wait, lock.drop)
+    # Without an `__init__`, whose call would make every watch slower.
+    cell: Cell[object] = Cell(wait, lock.drop)
     cell.state = _PENDING
     cell.value = None
     cell.lock = lock
     cell.key = key
     cell.waiters = None
-    # Last: what has no owner yet is not given up.
+    # Last: a cell whose construction was interrupted has no owner that could forget it.
     cell.owner = owner
     wait._cell = cell
     return wait
@@ -264,7 +277,7 @@ def _made(
     value: object, state: _State, lock: PublicationLock, kind: Callable[[PublicationLock], WaitT]
 ) -> WaitT:
     wait = kind(lock)
-    cell: Cell[Any] = Cell(wait)
+    cell: Cell[object] = Cell(wait)
     cell.state = state
     cell.value = value
     cell.lock = lock
@@ -284,7 +297,7 @@ def failed(error: OpsLifecycleError, lock: PublicationLock, kind: type[WaitT]) -
 
 
 class Waiting(Generic[KeyT]):
-    """The cells of pending waits, by what they wait for.
+    """The cells of pending waits, by a key: the id of a record, or a position.
 
     Every method is called with the publication lock held. Adding a wait is one step, which an
     interrupt cannot split.
@@ -293,8 +306,8 @@ class Waiting(Generic[KeyT]):
     __slots__ = ("cells",)
 
     def __init__(self) -> None:
-        #: Who waits for what; empty if nobody waits for anything.
-        self.cells: dict[KeyT, dict[Cell[Any], None]] = {}
+        #: The pending cells of each key. A key without any is absent.
+        self.cells: dict[KeyT, dict[Cell[object], None]] = {}
 
     def add(self, key: KeyT, kind: type[WaitT], lock: PublicationLock) -> WaitT:
         """Add a pending wait."""
@@ -307,7 +320,7 @@ class Waiting(Generic[KeyT]):
         return wait
 
     def count(self, key: KeyT) -> int:
-        """Return how many waits for `key` are pending and wanted."""
+        """Return how many waits for `key` are pending."""
         return len(self.cells.get(key, ()))
 
     def fail(self, key: KeyT, error: Callable[[], OpsLifecycleError]) -> None:
@@ -321,8 +334,8 @@ class Waiting(Generic[KeyT]):
         for key in list(self.cells):
             self.fail(key, error)
 
-    def forget(self, cell: Cell[Any]) -> None:
-        """Remove a cell that no caller wants any longer."""
+    def forget(self, cell: Cell[object]) -> None:
+        """See `CellOwner.forget`."""
         others = self.cells.get(cell.key)
         if others is not None:
             others.pop(cell, None)

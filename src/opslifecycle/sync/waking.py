@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-#: Wakes one waiter: cheap, never blocks, takes no lock of ours, runs after the lock is free. A
+#: Wakes one waiter. It is cheap, does not block, and runs after the publication lock is released. A
 #: second call does nothing.
 Waker = Callable[[], object]
 
@@ -24,7 +24,7 @@ class ThreadWaker:
         self._gate.acquire()
 
     def block(self, seconds: float) -> None:
-        """Block until notified, for at most so many seconds; -1 for as long as it takes."""
+        """Block until notified, for at most `seconds`; -1 for no limit."""
         self._gate.acquire(timeout=seconds)
 
     def __call__(self) -> None:
@@ -35,32 +35,37 @@ class ThreadWaker:
             except RecursionError:
                 raise
             except RuntimeError:
-                # Another thread has done it in between.
+                # Another thread has released it in between.
                 pass
 
 
 class Gate:
-    """Opens once, for any number of threads.
+    """An event that happens once, which any number of threads can wait for.
 
-    An interrupt may leave the condition variable of a `threading.Event` held, and has a
-    `threading.Thread` that it kept from being joined taken for one that has ended.
+    Unlike a `threading.Event`, whose condition variable an interrupt may leave locked, and a
+    `threading.Thread`, which an interrupted `join` may take for finished, it stays correct when an
+    interrupt is raised in any thread.
     """
 
     __slots__ = ("_lock", "is_open")
 
     def __init__(self) -> None:
         self.is_open = False
-        # Free once it is open, but for the moments in which one who waits passes it on.
+        # Free once the gate is open, except while a waiting thread acquires it and passes it on.
         self._lock = threading.Lock()
         self._lock.acquire()
 
     def open(self) -> None:
-        """Let everybody go on who waits; again is fine."""
+        """Let all waiting threads continue; twice is harmless."""
         self.is_open = True
         self._pass_on()
 
     def wait(self, seconds: float = -1) -> bool:
-        """Wait until it is open, for at most so many seconds; gives whether it is."""
+        """Block until the gate is open, for at most `seconds`; -1 for no limit.
+
+        Returns:
+            Whether the gate is open.
+        """
         try:
             if not self.is_open:
                 self._lock.acquire(timeout=seconds)
@@ -107,7 +112,7 @@ def _wake_in_loop(loop: asyncio.AbstractEventLoop, wakers: list[LoopWaker]) -> N
     try:
         loop.call_soon_threadsafe(_finish_all, wakers)
     except RuntimeError:
-        # A closed loop runs nothing any more, so nobody is left to be woken there.
+        # A closed loop runs no task that could be woken.
         if not loop.is_closed():
             raise
 
@@ -117,14 +122,14 @@ def _finish_all(wakers: list[LoopWaker]) -> None:
         for waker in wakers:
             waker.finish()
     except BaseException:
-        # An interrupt in the loop's thread must not leave the others asleep.
+        # An interrupt in the loop's thread must not leave other tasks waiting.
         for waker in wakers:
             waker.finish()
         raise
 
 
 def wake_all(wakers: Iterable[Waker]) -> None:
-    """Notify many waiters with one call for each event loop, which wakes its selector."""
+    """Notify many waiters, with one call for each event loop, because a call wakes its selector."""
     by_loop: dict[asyncio.AbstractEventLoop, list[LoopWaker]] = {}
     for waker in wakers:
         if isinstance(waker, LoopWaker):

@@ -1,4 +1,4 @@
-"""Watches by record, independent of barriers, feed and retention."""
+"""Watches of records, independent of barriers, feed and retention."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ IdT = TypeVar("IdT", bound=Hashable)
 
 
 class Watchers(Waiting[IdT]):
-    """The pending watches, by id. Called with the publication lock held."""
+    """The pending watches, by the id of their record."""
 
     __slots__ = ()
 
-    def resolve(self, record: Ended) -> None:
-        """Set the outcome of a record as the result of its watches."""
+    def resolve(self, record: Ended[IdT, object]) -> None:
+        """Set the outcome of a finished record as the result of its watches."""
         found = self.cells.get(record.id)
         if found is not None:
             outcome = record.terminal_outcome
@@ -25,7 +25,7 @@ class Watchers(Waiting[IdT]):
                 cell.end(outcome)
             del self.cells[record.id]
 
-    def close(self, record: Ended) -> None:
+    def close(self, record: Ended[IdT, object]) -> None:
         """Fail the watches of a record with ChannelClosedError."""
         self.fail(record.id, ChannelClosedError)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Self
 
 
 class Anything:
     """A value for which every comparison, truth test and membership test returns `answer`.
 
-    Attributes, calls and arithmetic return the value itself. A test whose result may depend on a
-    field is tried with both answers.
+    Attributes, calls and arithmetic return the value itself. Generated tests run each guard with
+    both answers, to find the fields on which its result depends.
+
+    Args:
+        answer: What every comparison, truth test and membership test returns.
     """
 
     __slots__ = ("_answer",)
@@ -21,12 +24,12 @@ class Anything:
     def __bool__(self) -> bool:
         return self._answer
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Self:
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Self]:
         return iter(())
 
     def __len__(self) -> int:
@@ -38,7 +41,7 @@ class Anything:
     def __contains__(self, item: object) -> bool:
         return self._answer
 
-    def _same(self, *_: object) -> Any:
+    def _same(self, *_: object) -> Self:
         return self
 
     def _answered(self, _: object) -> bool:

@@ -1,14 +1,21 @@
-"""Checks of single values. Each raises InvalidValueError with the name of the field."""
+"""Checks of single values. Each raises InvalidValueError with the name of the field.
+
+`field` is the name in the error, and `value` is what a caller passed, of any type.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from math import isfinite
-from typing import Any, NoReturn, TypeVar
+from types import UnionType
+from typing import NoReturn, TypeAlias, TypeVar
 
 from opslifecycle.errors import InvalidSpecError, InvalidValueError
 
 T = TypeVar("T")
+
+#: A class, or a union of classes: what `isinstance` accepts.
+Kind: TypeAlias = type | UnionType
 
 #: The largest count: SQLite stores signed integers of 64 bits, and so do most readers of JSON.
 COUNT_MAX = 2**63 - 1
@@ -17,27 +24,31 @@ TEXT_BYTES_MAX = 2**27
 
 
 def expected(field: str, what: str, value: object) -> NoReturn:
-    """Raise InvalidValueError with what was expected and what was passed."""
-    raise InvalidValueError(field, f"expected {what}, got {type(value).__name__}")
+    """Raise InvalidValueError with what was expected and the value that was passed."""
+    raise InvalidValueError(field, f"expected {what}, got {shown(value)}")
 
 
-def instance(field: str, value: Any, kind: Any) -> None:
+def instance(field: str, value: object, kind: Kind) -> None:
     """Check for an instance of `kind`, a class or a union of classes."""
     if not isinstance(value, kind):
         expected(field, names_of(kind), value)
 
 
-def exact(field: str, value: Any, kind: Any) -> None:
+def exact(field: str, value: object, kind: Kind) -> None:
     """Check for an instance of exactly the class `kind`, or of one class of the union `kind`.
 
-    A subclass can skip the checks of its base, and a store would return it as its base.
+    Instances of subclasses are refused: a subclass can skip the checks of its base, and a store
+    would return an instance of the base.
     """
     if type(value) not in (getattr(kind, "__args__", None) or (kind,)):
         expected(field, names_of(kind), value)
 
 
-def many(field: str, values: Any, kind: type[T]) -> tuple[T, ...]:
-    """Return a tuple of instances of `kind` from any iterable."""
+def many(field: str, values: object, kind: type[T]) -> tuple[T, ...]:
+    """Return the instances of `kind` in an iterable as a tuple.
+
+    The error for a wrong member names its index. A text is refused, although it is an iterable.
+    """
     if isinstance(values, str) or not isinstance(values, Iterable):
         expected(field, f"several {kind.__name__}", values)
     members = tuple(values)
@@ -46,7 +57,7 @@ def many(field: str, values: Any, kind: type[T]) -> tuple[T, ...]:
     return members
 
 
-def text(field: str, value: Any) -> None:
+def text(field: str, value: object) -> None:
     """Check for a string that UTF-8 can encode and that is not too long."""
     if not isinstance(value, str):
         expected(field, "text", value)
@@ -59,31 +70,25 @@ def text(field: str, value: Any) -> None:
         raise InvalidValueError(field, reason)
 
 
-def count(field: str, value: Any) -> None:
+def count(field: str, value: object) -> None:
     """Check for an integer from 0 to COUNT_MAX. Booleans are not counts."""
-    if type(value) is not int or not 0 <= value <= COUNT_MAX:
-        integer(field, value, 0, COUNT_MAX)
-
-
-def integer(field: str, value: Any, least: int, most: int) -> None:
-    """Check for an integer from `least` to `most`. Booleans are not integers."""
     if type(value) is not int:
         expected(field, "an integer", value)
-    if value < least:
-        reason = f"expected an integer of at least {least}, got {shown(value)}"
+    if value < 0:
+        reason = f"expected an integer of at least 0, got {shown(value)}"
         raise InvalidValueError(field, reason)
-    if value > most:
-        reason = f"expected an integer of at most {most}, got {shown(value)}"
+    if value > COUNT_MAX:
+        reason = f"expected an integer of at most {COUNT_MAX}, got {shown(value)}"
         raise InvalidValueError(field, reason)
 
 
-def flag(field: str, value: Any) -> None:
+def flag(field: str, value: object) -> None:
     """Check for True or False."""
     if type(value) is not bool:
         expected(field, "True or False", value)
 
 
-def finite(field: str, value: Any) -> None:
+def finite(field: str, value: object) -> None:
     """Check for a finite number. NaN and the infinities have no JSON and raise InvalidSpecError.
 
     An integer must be one that a float represents exactly, because a store returns it as a float.
@@ -105,12 +110,23 @@ def _is_a_float(value: int) -> bool:
         return False
 
 
-def shown(value: int) -> str:
-    """Return an integer for a message. Python refuses to print one of more than 4,300 digits."""
-    return str(value) if value.bit_length() <= 128 else f"one of {value.bit_length()} bits"
+def shown(value: object) -> str:
+    """Return a value for a message: as Python prints it if it is short and simple.
+
+    Of other objects it is the class, because their `repr` may be long or raise.
+    """
+    if isinstance(value, int) and value.bit_length() > 128:
+        # Python refuses to print an integer of more than 4,300 digits.
+        return f"one of {value.bit_length()} bits"
+    if value is None or type(value) in _PRINTED:
+        return f"{value!r:.80}"
+    return type(value).__name__
 
 
-def names_of(kind: Any) -> str:
+_PRINTED = frozenset({str, bytes, int, float, bool})
+
+
+def names_of(kind: Kind) -> str:
     """Return the names of a class, or of the classes of a union, for a message."""
-    members = getattr(kind, "__args__", None) or (kind,)
+    members = kind.__args__ if isinstance(kind, UnionType) else (kind,)
     return " or ".join(member.__name__ for member in members)

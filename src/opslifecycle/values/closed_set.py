@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Self
 
 
 class ClosedSet(Enum):
     """Base of a closed set: values are the stored snake_case spelling, the order never changes.
 
-    `generated_variant` is the PascalCase spelling. Members are singletons and hash by identity: the
-    hash of Enum runs Python code at every look-up.
+    A member is declared by its spelling, or by a tuple of its spelling and its properties, in the
+    order of the class's annotations. Members are singletons and hash by identity, because the hash
+    of Enum runs Python code at every look-up.
     """
 
     _value_: str
 
-    #: The durable spelling: what `value` gives, read without running Python.
+    #: The stored spelling. It equals `value`, whose property runs Python code at every access.
     wire: str
 
-    def __init__(self, wire: str, *properties: Any) -> None:
+    def __new__(cls, wire: str, *properties: object) -> Self:
+        """Create a member from its stored spelling and its properties."""
+        member = object.__new__(cls)
+        member._value_ = wire
+        return member
+
+    def __init__(self, wire: str, *properties: object) -> None:
         self.wire = wire
+        if properties:
+            for name, value in zip(type(self).__annotations__, properties, strict=True):
+                setattr(self, name, value)
 
     __hash__ = object.__hash__
 

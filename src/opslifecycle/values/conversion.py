@@ -11,15 +11,14 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from json.encoder import encode_basestring
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
-from opslifecycle.values.checks import COUNT_MAX
 from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.plain import Data, Json, text_of
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -29,21 +28,31 @@ T = TypeVar("T")
 
 @attrs.frozen
 class _Union:
-    kind: Any
+    """A tagged union, as `declare_union` was called for it."""
+
+    kind: object
     tag: str
     variants: Mapping[str, type]
     flatten: Mapping[type, str]
 
 
+@attrs.frozen
+class _Foreign(Generic[T]):
+    """The conversions of a class of the program, as `register_type` was called for it."""
+
+    to_data: Callable[[T], Json]
+    from_data: Callable[[Json], T]
+
+
 _unions: list[_Union] = []
-_foreign: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {}
+_foreign: dict[type, _Foreign[Any]] = {}
 _left_out: dict[type, frozenset[str]] = {}
 _converter: Converter | None = None
 _lock = owned_lock()
 
 
 def declare_union(
-    kind: Any,
+    kind: object,
     *,
     tag: str,
     variants: Mapping[str, type],
@@ -52,41 +61,53 @@ def declare_union(
     """Declare a tagged union: JSON objects of one of `variants`, distinguished by the key `tag`.
 
     Args:
-        flatten: For a variant, the name of the field whose own fields stand beside the tag.
+        kind: The union of the classes in `variants`.
+        tag: The key that distinguishes the variants.
+        variants: The class of each tag.
+        flatten: For a variant, the name of the one field whose own fields are beside the tag in the
+            JSON object, instead of in an object of their own.
     """
     hold(_lock, _declare, _unions.append, _Union(kind, tag, variants, flatten or {}))
 
 
-def _declare(note: Callable[..., None], *declared: Any) -> None:
+def _declare(note: Callable[..., None], *declared: object) -> None:
     """Store a declaration; the next conversion builds the converter with it."""
     global _converter
-    # First, so that an interrupt cannot leave a converter that does not know of it.
+    # First, so that an interrupt cannot leave a converter without the declaration.
     _converter = None
     note(*declared)
 
 
 def omit_none(kind: type, fields: Sequence[str]) -> None:
-    """Declare fields that JSON omits when they are None."""
+    """Declare fields of a class that JSON omits when they are None."""
     hold(_lock, _declare, _left_out.__setitem__, kind, frozenset(fields))
 
 
-def unstructure(value: Any) -> Any:
-    """Return a value as JSON-ready data: dicts, lists, texts, numbers, booleans and None."""
+def unstructure(value: object) -> Json:
+    """Return a value as JSON-ready data: dicts, lists, texts, numbers, booleans and None.
+
+    A class that is neither generated nor an attrs class, a dataclass or an enum needs
+    `register_type`; without it, its values are returned as they are.
+    """
     return _the_converter().unstructure(value)
 
 
 @overload
-def structure(data: Any, type: type[T]) -> T: ...
+def structure(data: object, type: type[T]) -> T: ...
 @overload
-def structure(data: Any, type: Any) -> Any: ...
-def structure(data: Any, type: Any) -> Any:
+def structure(data: object, type: object) -> Any: ...
+def structure(data: object, type: Any) -> Any:
     """Return data as a value of `type`: the reverse of `unstructure`.
 
     Nothing is coerced and nothing is ignored.
 
+    Args:
+        data: JSON-ready data, for instance from `json.loads`.
+        type: A class, or a type such as `list[int]` or a union of classes.
+
     Raises:
         InvalidValueError: For a wrong type, an unknown or missing key, or an unknown tag. Its
-            `field` is the path to it.
+            `field` is the path to the wrong value, `value` for the data itself.
     """
     if data.__class__ is type and type in _EXACT:
         return data
@@ -102,84 +123,39 @@ def structure(data: Any, type: Any) -> Any:
 #: Types whose values are the data itself; a float has to be finite besides.
 _EXACT = frozenset({str, int, bool})
 
-#: A text as a JSON string, by the function that the json module itself uses.
-json_text: Callable[[str], str] = encode_basestring
-
-
-def count_from(data: Any) -> int:
-    """Return a stored count; raises InvalidValueError for anything else."""
-    if type(data) is not int or not 0 <= data <= COUNT_MAX:
-        raise InvalidValueError("", f"expected an integer from 0 to {COUNT_MAX}, got {data!r:.80}")
-    return data
-
-
-def int_from(data: Any, least: int, most: int) -> int:
-    """Return a stored integer of a range; raises InvalidValueError for anything else."""
-    if type(data) is not int or not least <= data <= most:
-        reason = f"expected an integer from {least} to {most}, got {data!r:.80}"
-        raise InvalidValueError("", reason)
-    return data
-
-
-def optional_int_from(data: Any, least: int, most: int) -> int | None:
-    """Return a stored integer of a range or None; raises InvalidValueError for anything else."""
-    return None if data is None else int_from(data, least, most)
-
-
-def optional_count_from(data: Any) -> int | None:
-    """Return a stored count or None; raises InvalidValueError for anything else."""
-    return None if data is None else count_from(data)
-
-
-def data_of(text: str, known: frozenset[str] | None = None) -> dict[str, Any]:
-    """Return a JSON object after a check of its keys.
-
-    Raises:
-        InvalidValueError: If the data is no object or has a key that is not in `known`.
-    """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidValueError("value", f"is no JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise InvalidValueError("value", f"expected an object, got {type(data).__name__}")
-    if known is not None:
-        for key in data:
-            if key not in known:
-                raise InvalidValueError(key, "is not known here")
-    return data
-
 
 def register_type(
-    kind: type[T], to_data: Callable[[T], Any], from_data: Callable[[Any], T]
+    kind: type[T], to_data: Callable[[T], Json], from_data: Callable[[Json], T]
 ) -> None:
     """Register how values of a class of the program become JSON-ready data, and back.
 
-    attrs classes, dataclasses and enums need no registration. `from_data` may raise ValueError or
-    TypeError for invalid data; the error is then reported with its path.
+    attrs classes, dataclasses and enums need no registration. A later registration of the same
+    class replaces the earlier one.
+
+    Args:
+        kind: The class.
+        to_data: Returns a value as JSON-ready data.
+        from_data: Returns the value of such data. It may raise ValueError or TypeError for invalid
+            data; the error is then reported with its path.
     """
-    hold(_lock, _declare, _foreign.__setitem__, kind, (to_data, from_data))
+    hold(_lock, _declare, _foreign.__setitem__, kind, _Foreign(to_data, from_data))
 
 
-def encoded(value: Any) -> str:
+def encoded(value: object) -> str:
     """Return a value as compact JSON text."""
     return text_of(unstructure(value))
 
 
-def text_of(data: Any) -> str:
-    """Return data as compact JSON text.
-
-    Raises:
-        ValueError: For NaN and the infinities, which JSON does not have.
-    """
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def check_storable(field: str, value: Any, kind: Any) -> None:
+def check_storable(field: str, value: object, kind: object) -> None:
     """Raise InvalidValueError for a value that a store could not write, or not read back.
 
-    This is for values that contain a class of the program, whose conversions are unknown. They are
-    tried before a command is queued, so that only the call with the value fails.
+    This is for values that contain a class of the program, whose conversions may fail. The check
+    converts the value before its command is queued, so that only the call with the value fails.
+
+    Args:
+        field: The name of the argument, for the error.
+        value: The argument.
+        kind: The declared type of the argument.
     """
     try:
         data = unstructure(value)
@@ -188,20 +164,20 @@ def check_storable(field: str, value: Any, kind: Any) -> None:
         text.encode()
         structure(json.loads(text), kind)
     except Exception as error:
-        # Whatever the conversions of a program raise, it is about this value.
+        # The conversions of a program may raise any exception; each is about this value.
         name = type(value).__name__
         reason = f"this {name} cannot be stored as JSON and read back: {error or repr(error)}"
         if isinstance(error, TypeError):
-            reason += "; opslifecycle.register_type says how a class is converted"
+            reason += "; register the conversions of its class with opslifecycle.register_type"
         raise InvalidValueError(field, reason) from error
 
 
-#: How deep the data of a class of the program's own may be nested: far less than what makes a
-#: reader of JSON fail, at whatever depth of calls it is read.
+#: How deep the data of a class of the program may be nested. The limit is far below the depth at
+#: which `json.loads` exhausts the stack, because a later reader may call it with less stack left.
 _DEPTH_MAX = 100
 
 
-def _check_depth(data: Any, depth: int) -> None:
+def _check_depth(data: Json, depth: int) -> None:
     if not depth:
         raise ValueError(f"it is nested deeper than {_DEPTH_MAX} levels")
     if isinstance(data, dict):
@@ -226,24 +202,24 @@ def _rebuild() -> Converter:
 def _build() -> Converter:
     from cattrs import Converter
 
-    # The data is JSON: tuples are lists there, and back.
+    # JSON has no tuples: they are written as lists, and read from lists.
     converter = Converter(forbid_extra_keys=True, unstruct_collection_overrides={tuple: list})
     for scalar in (str, bool, int, float):
         converter.register_structure_hook(scalar, _strict(scalar))
     converter.register_structure_hook_func(_is_subclass_of(Enum), _structure_enum)
     converter.register_unstructure_hook(Identifier, str)
-    # By its class: a hook for texts would be found first, because identifiers are texts.
+    # A hook for the class itself, because cattrs would otherwise find the hook for `str`.
     converter.register_structure_hook(Identifier, lambda data, kind: kind(data))
-    for kind, (to_data, from_data) in _foreign.items():
-        converter.register_unstructure_hook(kind, to_data)
-        converter.register_structure_hook(kind, _ignoring_type(from_data))
+    for kind, foreign in _foreign.items():
+        converter.register_unstructure_hook(kind, foreign.to_data)
+        converter.register_structure_hook(kind, _ignoring_type(foreign.from_data))
     _add_records(converter)
     for union in _unions:
         _add_union(converter, union)
     return converter
 
 
-def _ignoring_type(from_data: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+def _ignoring_type(from_data: Callable[[Json], T]) -> Callable[[Json, object], T]:
     return lambda data, _: from_data(data)
 
 
@@ -270,12 +246,12 @@ def _add_union(converter: Converter, union: _Union) -> None:
 
     members = frozenset(typing.get_args(union.kind))
 
-    def is_this_union(kind: Any) -> bool:
+    def is_this_union(kind: object) -> bool:
         if not isinstance(kind, types.UnionType) and typing.get_origin(kind) is not typing.Union:
             return False
         return frozenset(typing.get_args(kind)) - {type(None)} == members
 
-    def structure_union(data: Any, kind: Any) -> Any:
+    def structure_union(data: Json, kind: object) -> object:
         if data is None and type(None) in typing.get_args(kind):
             return None
         tag = _tag_of(data, union)
@@ -288,7 +264,7 @@ def _add_union(converter: Converter, union: _Union) -> None:
     converter.register_structure_hook_func(is_this_union, structure_union)
 
 
-def _tag_of(data: Any, union: _Union) -> Any:
+def _tag_of(data: Json, union: _Union) -> Json:
     if not isinstance(data, dict):
         raise InvalidValueError("", f"expected an object, got {type(data).__name__}")
     if union.tag not in data:
@@ -297,7 +273,7 @@ def _tag_of(data: Any, union: _Union) -> Any:
 
 
 class _Variant:
-    """One variant of a union: its tag, and the field whose fields stand beside the tag."""
+    """One variant of a union: its tag, and the field that is flattened, if there is one."""
 
     def __init__(self, converter: Converter, union: _Union, tag: str, variant: type) -> None:
         from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
@@ -307,17 +283,15 @@ class _Variant:
         self._variant = variant
         self._flat = union.flatten.get(variant)
         self._own = {field.name for field in attrs.fields(variant)} - {self._flat}
-        self._to_dict: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
-            variant, converter
-        )
-        self._from_dict: Callable[[Any, Any], Any] = make_dict_structure_fn(variant, converter)
+        self._to_dict: Callable[[object], Data] = make_dict_unstructure_fn(variant, converter)
+        self._from_dict: Callable[[Data, type], object] = make_dict_structure_fn(variant, converter)
 
-    def unstructure(self, value: Any) -> dict[str, Any]:
+    def unstructure(self, value: object) -> Data:
         data = self._to_dict(value)
         inner = data.pop(self._flat) if self._flat is not None else {}
         return {self._union.tag: self._tag, **data, **inner}
 
-    def structure(self, data: Any, _: Any) -> Any:
+    def structure(self, data: Json, _: object) -> object:
         tag = _tag_of(data, self._union)
         if tag != self._tag:
             raise InvalidValueError(self._union.tag, f"expected {self._tag}, got {tag!r:.80}")
@@ -337,11 +311,11 @@ class _Variant:
             raise InvalidValueError(field, mistake.reason) from None
 
 
-def _strict(scalar: type) -> Callable[[Any, Any], Any]:
+def _strict(scalar: type) -> Callable[[Json, object], object]:
     names = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
     accepted = (int, float) if scalar is float else (scalar,)
 
-    def structure_scalar(data: Any, _: Any) -> Any:
+    def structure_scalar(data: Json, _: object) -> object:
         if type(data) not in accepted or (scalar is float and not isfinite(data)):
             raise InvalidValueError("", f"expected {names[scalar]}, got {data!r:.80}")
         return scalar(data)
@@ -349,11 +323,11 @@ def _strict(scalar: type) -> Callable[[Any, Any], Any]:
     return structure_scalar
 
 
-def _structure_enum(data: Any, kind: type[Enum]) -> Enum:
+def _structure_enum(data: Json, kind: type[Enum]) -> Enum:
     try:
         member = kind._value2member_map_.get(data)
     except TypeError:
-        # What cannot be looked up is no member's value.
+        # Data that is not hashable is no member's value.
         member = None
     if member is not None:
         return member
@@ -361,12 +335,12 @@ def _structure_enum(data: Any, kind: type[Enum]) -> Enum:
     raise InvalidValueError("", f"expected one of {known}, got {data!r:.80}")
 
 
-def _is_subclass_of(base: type) -> Callable[[Any], bool]:
+def _is_subclass_of(base: type) -> Callable[[object], bool]:
     return lambda kind: isinstance(kind, type) and issubclass(kind, base)
 
 
 def _first_mistake(error: BaseException, path: str) -> InvalidValueError | None:
-    """Return the first error of the data in what cattrs raised, with its path, or None."""
+    """Return the first error about the data in an exception of cattrs, with its path, or None."""
     from cattrs import BaseValidationError, ForbiddenExtraKeysError
     from cattrs.errors import AttributeValidationNote, IterableValidationNote
 

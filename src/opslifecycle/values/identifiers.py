@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Self, final
+from typing import Self, final
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import InvalidValueError
@@ -30,7 +30,7 @@ class Identifier(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
-        """Return the identifier with a text: a UUID in canonical lower-case form."""
+        """Return the identifier for a UUID in canonical lower-case text."""
         if not isinstance(text, str):
             reason = f"expected the text of a UUID, got {type(text).__name__}"
             raise InvalidValueError(cls.__name__, reason)
@@ -51,7 +51,8 @@ class Identifier(str):
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
-            # Not NotImplemented: a plain text would then be asked, and find itself equal.
+            # Not NotImplemented: Python would then call the method of `str`, which finds a plain
+            # text with the same characters equal.
             return False
         return str.__eq__(self, other)
 
@@ -82,7 +83,7 @@ class Identifier(str):
     def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo: Any) -> Self:
+    def __deepcopy__(self, memo: object) -> Self:
         return self
 
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
@@ -115,27 +116,28 @@ class _Uuid7Maker:
         wall_ms = SYSTEM_CLOCK.wall_ms()
         if wall_ms > last_ms:
             last_ms = wall_ms
-            # The top bit stays clear, so that a millisecond has room to count up.
+            # The top bit stays clear, so that the counter can rise within the millisecond.
             counter = self._random_number(10) >> 7
         else:
             counter += 1 + self._random_number(4)
             if counter >> 74:
                 last_ms += 1
                 counter = self._random_number(10) >> 7
-        # Later milliseconds go with any counter, if an interrupt comes between the two.
+        # In this order: if an interrupt separates the two, a later millisecond with the old
+        # counter still makes a greater identifier.
         self._last_ms = last_ms
         self._counter = counter
         return last_ms, counter
 
     def _random_number(self, size: int) -> int:
-        """Return a random number of so many bytes; the system is asked for many at a time."""
+        """Return a random number of `size` bytes, from a buffer that the system fills."""
         if len(self._random) < size:
             self._random = os.urandom(1024)
         taken, self._random = self._random[:size], self._random[size:]
         return int.from_bytes(taken, "big")
 
     def renew(self) -> None:
-        """Start again in a forked child: with a lock of its own, and random numbers of its own."""
+        """Start again in a forked child, which must share neither lock nor random numbers."""
         self._lock = owned_lock()
         self._random = b""
 

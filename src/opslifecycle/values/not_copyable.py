@@ -1,12 +1,12 @@
-"""The base class of handles that stand for one thing."""
+"""The base class of handles that refer to something a registry owns."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 
 class NotCopyable:
-    """Base of handles that stand for one thing: copying and pickling raise TypeError."""
+    """Base of handles whose copy would be meaningless: copying and pickling raise TypeError."""
 
     __slots__ = ()
 
@@ -16,8 +16,8 @@ class NotCopyable:
     def __copy__(self) -> NoReturn:
         self._refuse()
 
-    def __deepcopy__(self, memo: Any) -> NoReturn:
+    def __deepcopy__(self, memo: object) -> NoReturn:
         self._refuse()
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
         self._refuse()

@@ -1,8 +1,8 @@
-"""Obligation tokens: proofs that only a registry creates."""
+"""Obligation tokens: objects that only a registry creates, as proof of what it has done."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from opslifecycle.values.not_copyable import NotCopyable
 
@@ -10,19 +10,18 @@ TokenT = TypeVar("TokenT", bound="ObligationToken")
 
 
 class ObligationToken(NotCopyable):
-    """Base of tokens whose existence proves something.
+    """Base of tokens, each of which proves that a registry did something.
 
-    Only the registry creates one: the constructor, copying and pickling raise TypeError. This
-    protects against mistakes; it is not a security boundary. Tokens are immutable and compare by
-    identity.
+    The constructor, copying and pickling raise TypeError, so that no other code creates a token by
+    mistake. This is not a security boundary. Tokens are immutable and compare by identity.
     """
 
     __slots__: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        raise TypeError(f"{type(self).__name__} is made by the registry alone")
+        raise TypeError(f"{type(self).__name__} cannot be constructed: only a registry creates it")
 
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
+    def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is immutable")
 
     def __delattr__(self, name: str) -> NoReturn:
@@ -33,8 +32,13 @@ class ObligationToken(NotCopyable):
         return f"{type(self).__name__}({fields})"
 
 
-def mint(kind: type[TokenT], **fields: Any) -> TokenT:
-    """Return a token with its fields. Only the shell calls this."""
+def mint(kind: type[TokenT], **fields: object) -> TokenT:
+    """Return a token with its fields. Only the shell calls this.
+
+    Args:
+        kind: The class of the token.
+        **fields: The value of every slot of the class.
+    """
     token = object.__new__(kind)
     for name, value in fields.items():
         object.__setattr__(token, name, value)

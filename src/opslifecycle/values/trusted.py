@@ -1,8 +1,9 @@
 """Construction of frozen values at a fraction of the cost of their constructors.
 
-attrs fills a frozen class through `object.__setattr__`, field by field. A trusted constructor fills
-an instance of a mutable subclass, which it then turns into an instance of the frozen class. Python
-allows that for two classes with one layout. Nothing is checked or converted.
+attrs fills a frozen class through `object.__setattr__`, field by field. A trusted constructor
+assigns the fields of an instance of a mutable subclass, and then changes the class of the instance
+to the frozen class. Python allows that for two classes of the same layout. Nothing is checked or
+converted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _AS_ANY_OBJECT = {
     "__slots__": (),
     "__init__": object.__init__,
     "__setattr__": object.__setattr__,
-    # The two share one slot of the type, which is fast only if both are those of `object`.
+    # Assignment and deletion share one slot of the type; it is fast only if both are `object`'s.
     "__delattr__": object.__delattr__,
 }
 
@@ -23,12 +24,14 @@ _AS_ANY_OBJECT = {
 def mutable_subclass(kind: type[Any]) -> type[Any]:
     """Return a subclass of a frozen class whose instances allow assignment.
 
-    Every field must be assigned, including those with a default.
+    The caller assigns every field, including those with a default, and then calls `freeze`. The
+    result is untyped, because a type checker takes the fields of a subclass for frozen, too.
     """
     return type(f"Mutable{kind.__name__}", (kind,), _AS_ANY_OBJECT)
 
 
 def freeze(value: Any, kind: type[T]) -> T:
-    """Return an instance of the mutable subclass as one of the frozen class."""
+    """Turn an instance of the mutable subclass of `kind` into one of `kind`, and return it."""
     value.__class__ = kind
-    return value  # type: ignore[no-any-return]
+    frozen: T = value
+    return frozen

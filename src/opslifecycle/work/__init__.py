@@ -6,7 +6,6 @@ from opslifecycle.work.answers import (
     UnknownOperation,
     WorkCancelled,
 )
-from opslifecycle.work.consuming import Consumed, Consumer, Delivery, ThreadConsumer, consume
 from opslifecycle.work.context import CurrentOperation, current
 from opslifecycle.work.errors import (
     NoCurrentOperationError,
@@ -24,22 +23,17 @@ __all__ = [
     "AlreadyFinished",
     "Backoff",
     "CancelAnswer",
-    "Consumed",
-    "Consumer",
     "CurrentOperation",
-    "Delivery",
     "NoCurrentOperationError",
     "Operation",
     "Process",
     "Retry",
     "Supervisor",
     "SupervisorClosedError",
-    "ThreadConsumer",
     "ThreadOperation",
     "ThreadSupervisor",
     "UnknownOperation",
     "WorkCancelled",
     "WorkNotRecordedError",
-    "consume",
     "current",
 ]

@@ -1,5 +1,5 @@
-"""A machine's rules as formulas, for checkers that are not ours: SPIN, TLA+ and z3.
+"""A machine's rules as formulas, for independent checkers: SPIN, TLA+ and z3.
 
-The third reading of a machine file, beside the compiler's and the interpreter's: it shares the
-parser and the analyzer with them, and the layout of values with the interpreter.
+This is the third implementation of the rules, beside generated code and the interpreter. It shares
+parsing and analysis with both, and the layout of values with the interpreter.
 """

@@ -1,4 +1,4 @@
-"""What each call makes of a world of formulas, and when it is not refused."""
+"""The calls of a scenario as formulas: the result of each, and its precondition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
 from opslifecycle_codegen.ir.program import Command
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.state import Call
-from opslifecycle_codegen.modelcheck.symbolic.rules import Acted, Rules
+from opslifecycle_codegen.modelcheck.symbolic.rules import ActionResult, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
@@ -36,11 +36,11 @@ class Calls:
         self._ways = self._handlers()
 
     def made(self, world: World, call: Call) -> Formula:
-        """Change a world as a call does; return the condition under which it is not refused."""
+        """Apply a call to a world; return the condition under which it is accepted."""
         return self._ways[call.method](world, call)
 
     def _handlers(self) -> dict[str, Callable[[World, Call], Formula]]:
-        """Who makes what of each method."""
+        """Return the function that applies each method."""
         program, machine = self._rules.program, self._rules.machine
         ways: dict[str, Callable[[World, Call], Formula]] = {
             CRASH: self._crash, CRASH_DISCARDING: self._crash,
@@ -65,8 +65,10 @@ class Calls:
         given = dict(call.arguments)
         return {n: self._rules.shapes.constant(t, given.get(n)) for n, t in params.items()}
 
-    def _settle(self, world: World, place: int, acted: Acted, when: Formula = True) -> None:
-        """Put what an action has left in its place; its effects come afterwards."""
+    def _store_result(
+        self, world: World, place: int, acted: ActionResult, when: Formula = True
+    ) -> None:
+        """Store the result of an action in a world, then apply its effects."""
         old = world.records[place]
         there = either(old.there, when)
         world.registry = merged(when, acted.registry, world.registry)
@@ -80,8 +82,8 @@ class Calls:
         assert isinstance(place, int)
         enabled = self._rules.may_create(world.registry, world.records[place], place, arguments)
         acted = self._rules.created(world.registry, place, arguments)
-        self._settle(world, place, acted)
-        self._effects.carry_out(world, place, acted.record, acted.effects)
+        self._store_result(world, place, acted)
+        self._effects.apply_effects(world, place, acted.record, acted.effects)
         return enabled
 
     def _acting(self, name: str) -> Callable[[World, Call], Formula]:
@@ -91,8 +93,8 @@ class Calls:
             arguments = self._arguments(call, self._rules.action(name).params)
             enabled = self._rules.may_act(name, world.registry, record, place, arguments)
             acted = self._rules.acted(name, world.registry, record.value, arguments)
-            self._settle(world, place, acted)
-            self._effects.carry_out(world, place, acted.record, acted.effects)
+            self._store_result(world, place, acted)
+            self._effects.apply_effects(world, place, acted.record, acted.effects)
             return enabled
 
         return act
@@ -110,16 +112,16 @@ class Calls:
         return negated(unless)
 
     def _end_all(self, world: World, action: str, arguments: dict[str, Shape]) -> None:
-        """End every live record in the order of their ids, then carry all effects out."""
+        """End every live record in the order of their ids, then apply all effects."""
         changed = []
         for place, record in enumerate(list(world.records)):
             live = both(record.there, self._rules.is_in("live", record.value))
             acted = self._rules.acted(action, world.registry, record.value, arguments)
-            self._settle(world, place, acted, live)
+            self._store_result(world, place, acted, live)
             changed.append((place, acted, live))
         for place, acted, live in changed:
             effects = tuple((both(live, when), effect) for when, effect in acted.effects)
-            self._effects.carry_out(world, place, acted.record, effects)
+            self._effects.apply_effects(world, place, acted.record, effects)
 
     def _may(self, command: Command | None, world: World, place: int) -> Formula:
         return self._rules.may(command, world.registry, world.records[place], place)
@@ -134,7 +136,7 @@ class Calls:
         acted = self._rules.rolled_back(world.registry, world.records[place], place)
         world.registry = merged(when, acted.registry, world.registry)
         effects = tuple((both(when, always), effect) for always, effect in acted.effects)
-        self._effects.carry_out(world, place, acted.record, effects)
+        self._effects.apply_effects(world, place, acted.record, effects)
 
     def _erase(self, world: World, call: Call) -> Formula:
         place = self._place(call)

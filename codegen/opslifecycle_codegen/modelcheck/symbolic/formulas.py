@@ -1,4 +1,4 @@
-"""Expressions as formulas: a rule evaluated over shapes instead of values."""
+"""Expressions as formulas: rules evaluated over symbolic values."""
 
 from __future__ import annotations
 
@@ -24,40 +24,28 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     minus,
     negated,
     plus,
-    quotient,
-    remainder,
     same,
-    times,
     total,
 )
-
-_ARITHMETIC: dict[str, Callable[[Formula, Formula], Formula]] = {
-    "+": plus,
-    "-": minus,
-    "*": times,
-    "//": quotient,
-    "%": remainder,
-}
 
 
 @frozen
 class Many:
-    """The members of a collection, each with whether it is there.
+    """The members of a collection, each with the condition that it exists.
 
-    `rest` counts those that are not listed and satisfy what is counted, where there may be any
-    number.
+    `rest` counts unlisted members that satisfy given tests, for a collection of any size.
     """
 
     members: tuple[tuple[Formula, Shape], ...]
     rest: Callable[[nodes.Quantified], Formula] | None = None
 
 
-#: What the names of an expression stand for.
+#: The bindings of an expression's names.
 Environment = Mapping[str, Shape]
 
 
 class Formulas:
-    """Turns the expressions of a program into shapes."""
+    """Compiles the expressions of a program to symbolic values."""
 
     def __init__(self, program: Program, layouts: Layouts, shapes: Shapes) -> None:
         self._entity = str(program.machine.entity)
@@ -66,7 +54,7 @@ class Formulas:
         self._shapes = shapes
 
     def shape(self, tree: Expression, names: Environment) -> Shape:
-        """Return the shape of an expression."""
+        """Return the symbolic value of an expression."""
         match tree:
             case nodes.Literal(value=str() as text):
                 return self._shapes.text(text)
@@ -79,6 +67,8 @@ class Formulas:
             case nodes.Name(root=Root.ENTRY, type=type, name=name):
                 record = nodes.Name(ENTITY, Root.RECORD, self._entity)
                 return self._field(nodes.Field(type, record, name), names)
+            case nodes.Name(root=Root.STAMP):
+                return 0
             case nodes.Name(name=name):
                 return names[name]
             case nodes.Field():
@@ -90,7 +80,7 @@ class Formulas:
                 return merged(self.truth(test, names), *sides)
             case nodes.Construct():
                 return self._construct(tree, names)
-            case nodes.Arithmetic() | nodes.Negative() | nodes.Extreme():
+            case nodes.Arithmetic() | nodes.Extreme():
                 return self._number(tree, names)
             case nodes.Quantified():
                 return self._quantified(tree, names)
@@ -105,7 +95,7 @@ class Formulas:
 
     def _field(self, tree: nodes.Field, names: Environment) -> Shape:
         if isinstance(tree.base, nodes.Name) and tree.type.kind == "counts":
-            # The cursors before and after a step are no fields of the registry in a state.
+            # In a state, the cursors before and after a step are not fields of the registry.
             return names[f"{tree.base.name}.{tree.name}"]
         type, shape = tree.base.type.required, self.shape(tree.base, names)
         shape = _bare(shape) if shape is not None else self._shapes.zero(type)
@@ -117,7 +107,7 @@ class Formulas:
         return shape[place]
 
     def _property(self, enum: str, name: str, shape: Formula) -> Shape:
-        """Return a property of a member, of which only the number is known."""
+        """Return a property of a member that is known by its number alone."""
         table, _ = self._shapes.table(enum, name)
         *members, last = self._layouts.members(enum)
         found = table[last]
@@ -146,10 +136,8 @@ class Formulas:
     def _number(self, tree: Expression, names: Environment) -> Formula:
         match tree:
             case nodes.Arithmetic(operator=operator, left=left, right=right):
-                calculate = _ARITHMETIC[operator]
-                return calculate(self.truth(left, names), self.truth(right, names))
-            case nodes.Negative(operand=operand):
-                return minus(0, self.truth(operand, names))
+                join = plus if operator == "+" else minus
+                return join(self.truth(left, names), self.truth(right, names))
             case nodes.Extreme(function=function, operands=operands):
                 found, *others = (self.truth(each, names) for each in operands)
                 for each in others:
@@ -163,7 +151,7 @@ class Formulas:
         fields = list(self._layouts.record(variant))
         given = [self.shape(each, names) for each in tree.arguments]
         for place, name in enumerate(fields):
-            # The constructor sets such a field, whatever it is given.
+            # The constructor sets such a field itself.
             always = self._always.get((variant, name))
             if always is not None:
                 given[place] = self.shape(always, dict(zip(fields, given, strict=True)))
@@ -237,7 +225,7 @@ class Formulas:
         ))  # fmt: skip
 
     def _rest(self, tree: nodes.Quantified, names: Environment) -> Formula:
-        """Return how many that are not listed satisfy what is counted."""
+        """Return the number of unlisted members that satisfy the tests."""
         many = tree.loops[0].many
         if isinstance(many, str):
             return 0
@@ -247,7 +235,7 @@ class Formulas:
     def _values(
         self, element: Expression, loops: Sequence[nodes.Loop], names: Environment
     ) -> list[tuple[Formula, Shape]]:
-        """Return the values of an element for every turn of loops, each with when there is one."""
+        """Return the values of an element for every iteration of loops, each with its condition."""
         if not loops:
             return [(True, self.shape(element, names))]
         loop, *inner_loops = loops
@@ -279,7 +267,7 @@ def _compared(operator: str, one: Shape, other: Shape) -> Formula:
 
 
 def _counted(counts: Sequence[Formula], key: Formula) -> Formula:
-    """Return the count of a member, of which only the number may be known."""
+    """Return the count of a member, which may be known by its number alone."""
     if not isinstance(key, Term):
         return counts[key]
     *others, found = counts
@@ -289,7 +277,7 @@ def _counted(counts: Sequence[Formula], key: Formula) -> Formula:
 
 
 def _bare(shape: Shape) -> Shape:
-    """Return a value without its None: where there is none, a test beside it has seen to that."""
+    """Return an optional value as required: a test beside it excludes None."""
     if isinstance(shape, Maybe):
         return shape.value
     return 0 if shape is None else shape

@@ -1,8 +1,7 @@
-"""Properties proved for any number of records: they hold at first, and every call preserves them.
+"""Prove properties for any number of records: they hold initially, and every call preserves them.
 
-All properties that the logic can speak of are assumed together before a call and proved one by one
-after it. A call that could never be made would prove anything, so each is proved to be possible as
-well.
+All properties inside the logic are assumed together before a call, and proved one by one after it.
+An impossible call would preserve anything, so each call is proved possible as well.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from attrs import define, field
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH, DROP_BARRIER, DROP_WATCH
 from opslifecycle_codegen.ir.program import Assignment, Command, Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
-from opslifecycle_codegen.modelcheck.symbolic.boundless import Boundless, Counted, Unnamed
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
-from opslifecycle_codegen.modelcheck.symbolic.rules import Acted, Rules
+from opslifecycle_codegen.modelcheck.symbolic.rules import ActionResult, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape
 from opslifecycle_codegen.modelcheck.symbolic.solver import Solver
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
@@ -30,30 +29,36 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     ite,
     negated,
     same,
+    variable,
+)
+from opslifecycle_codegen.modelcheck.symbolic.unbounded import (
+    Counted,
+    UnboundedWorld,
+    UnboundedWorlds,
 )
 
 IN_ORDER = "rows_are_in_order_and_not_too_many"
 _TOLD_MAX = 20
-#: Why nothing is shown of a machine whose cursors hold entries back.
+#: The reason why a machine whose cursors delay eviction is not covered.
 _HELD = "one call may evict any number of entries that cursors have held"
 
 
 @define
-class Shown:
-    """What was shown, and what was not."""
+class InductionResult:
+    """The result of an induction."""
 
-    #: How many properties hold at first, and after each call.
+    #: The number of proved steps: properties of the initial state, and after each call.
     proved: int = 0
     possible: list[str] = field(factory=list)
-    #: What z3 has found a counterexample to, told with it.
+    #: Failed steps, each with the counterexample of z3.
     failed: list[str] = field(factory=list)
-    #: Properties that the logic cannot speak of, with the reason.
+    #: Properties outside the logic, with the reason.
     outside: dict[str, str] = field(factory=dict)
     properties: list[str] = field(factory=list)
 
 
-def induction(program: Program) -> Shown:
-    """Show the properties of a machine; raises ImportError where z3 is not installed."""
+def induction(program: Program) -> InductionResult:
+    """Prove the properties of a machine; raises ImportError if z3 is not installed."""
     if program.retention is not None and program.retention.held_by_cursors:
         machine = program.machine
         properties = [
@@ -61,25 +66,27 @@ def induction(program: Program) -> Shown:
             WATCHES_ARE_OF_THE_LIVE,
             IN_ORDER,
         ]
-        return Shown(outside=dict.fromkeys(properties, _HELD))
-    return _Induction(program).shown()
+        return InductionResult(outside=dict.fromkeys(properties, _HELD))
+    return _Induction(program).result()
 
 
 class _Induction:
     def __init__(self, program: Program) -> None:
         self._solver = Solver()
         self._rules = rules = Rules(program, Layouts(program), ("a",))
-        self._unnamed = Unnamed(rules, self._solver.valid)
+        self._unnamed = UnboundedWorlds(rules, self._solver.valid)
         self._world = self._unnamed.world()
+        rules.now = variable("now", is_bool=False)
+        self._unnamed.ranges.append(at_most(0, rules.now))
         reasons = {
             rule.name: outside(rule.tree)
             for rule in (*program.invariants, *program.transition_invariants)
         }
         self.outside = {name: reason for name, reason in reasons.items() if reason is not None}
 
-    def shown(self) -> Shown:
+    def result(self) -> InductionResult:
         """Everything."""
-        found = Shown(outside=self.outside)
+        found = InductionResult(outside=self.outside)
         before = dict(self._properties(self._world))
         found.properties = [*before, *(n for n, _ in self._steps(self._world, self._world))]
         self._show(found, "the beginning", self._given(), dict(self._properties(self._initial())))
@@ -97,14 +104,18 @@ class _Induction:
         return found
 
     def _show(
-        self, found: Shown, call: str, given: list[Formula], properties: dict[str, Formula]
+        self,
+        found: InductionResult,
+        call: str,
+        given: list[Formula],
+        properties: dict[str, Formula],
     ) -> None:
         for prop, formula in properties.items():
             example = self._solver.example(given, formula)
             if example is None:
                 found.proved += 1
                 continue
-            found.failed.append(f"{prop} is not preserved by {call}: {_told(example)}")
+            found.failed.append(f"{prop} is not preserved by {call}: {_example_text(example)}")
 
     def _given(self) -> list[Formula]:
         settings = []
@@ -116,7 +127,7 @@ class _Induction:
 
     # Properties ----------------------------------------------------------------------------------
 
-    def _properties(self, world: Boundless) -> Iterator[tuple[str, Formula]]:
+    def _properties(self, world: UnboundedWorld) -> Iterator[tuple[str, Formula]]:
         names = self._unnamed.names(world)
         for rule in self._rules.program.invariants:
             if rule.name not in self.outside:
@@ -128,7 +139,9 @@ class _Induction:
         if self._rules.machine.feed is not None:
             yield IN_ORDER, both(*self._unnamed.orders(world))
 
-    def _steps(self, before: Boundless, after: Boundless) -> Iterator[tuple[str, Formula]]:
+    def _steps(
+        self, before: UnboundedWorld, after: UnboundedWorld
+    ) -> Iterator[tuple[str, Formula]]:
         stepping = self._rules.steps(
             (before.registry, before.cursors), (after.registry, after.cursors)
         )
@@ -137,8 +150,8 @@ class _Induction:
     def _live(self, record: Maybe) -> Formula:
         return self._rules.is_in("live", record.value)
 
-    def _initial(self) -> Boundless:
-        """Return a new registry: nothing is there, and settings are anything."""
+    def _initial(self) -> UnboundedWorld:
+        """Return a new registry: it is empty, with arbitrary settings."""
         rules, world = self._rules, self._world.copy()
         initial = rules.program.registry_initial
         world.registry = tuple(
@@ -157,8 +170,8 @@ class _Induction:
 
     def _calls(
         self,
-    ) -> Iterator[tuple[str, Callable[[Boundless], Formula | tuple[Formula, Boundless]]]]:
-        """Yield every call, of the first of the named records, with any arguments."""
+    ) -> Iterator[tuple[str, Callable[[UnboundedWorld], Formula | tuple[Formula, UnboundedWorld]]]]:
+        """Yield every call on the first named record, with arbitrary arguments."""
         program, machine = self._rules.program, self._rules.machine
         yield str(next(iter(machine.create.methods))), self._create
         for action in program.actions:
@@ -190,19 +203,19 @@ class _Induction:
     def _arguments(self, params: dict[str, Type]) -> dict[str, Shape]:
         return {name: self._unnamed.fresh(type, f"given_{name}") for name, type in params.items()}
 
-    def _put(self, world: Boundless, acted: Acted) -> None:
+    def _put(self, world: UnboundedWorld, acted: ActionResult) -> None:
         world.registry = acted.registry
         world.records[0] = Maybe(True, acted.record)
-        self._unnamed.carry_out(world, acted.record, acted.effects)
+        self._unnamed.apply_effects(world, acted.record, acted.effects)
 
-    def _create(self, world: Boundless) -> Formula:
+    def _create(self, world: UnboundedWorld) -> Formula:
         arguments = self._arguments(self._rules.program.create.params)
         enabled = self._rules.may_create(world.registry, world.records[0], 0, arguments)
         self._put(world, self._rules.created(world.registry, 0, arguments))
         return both(enabled, same(self._rules.new_id(arguments), 0))
 
-    def _acting(self, name: str, *, guarded: bool) -> Callable[[Boundless], Formula]:
-        def act(world: Boundless) -> Formula:
+    def _acting(self, name: str, *, guarded: bool) -> Callable[[UnboundedWorld], Formula]:
+        def act(world: UnboundedWorld) -> Formula:
             rules, record = self._rules, world.records[0]
             arguments = self._arguments(rules.action(name).params)
             enabled = both(record.there, self._live(record))
@@ -213,29 +226,29 @@ class _Induction:
 
         return act
 
-    def _updating(self, updates: tuple[Assignment, ...]) -> Callable[[Boundless], Formula]:
-        def update(world: Boundless) -> Formula:
-            names = {"registry": world.registry}
+    def _updating(self, updates: tuple[Assignment, ...]) -> Callable[[UnboundedWorld], Formula]:
+        def update(world: UnboundedWorld) -> Formula:
+            names = {NOW: self._rules.now, "registry": world.registry}
             world.registry, _ = self._rules.updated(updates, names, world.registry)
             return True
 
         return update
 
-    def _may(self, command: Command | None, world: Boundless) -> Formula:
+    def _may(self, command: Command | None, world: UnboundedWorld) -> Formula:
         return self._rules.may(command, world.registry, world.records[0], 0)
 
-    def _rollback(self, world: Boundless) -> Formula:
+    def _rollback(self, world: UnboundedWorld) -> Formula:
         record = world.records[0]
         enabled = self._may(self._rules.program.rollback, world)
         self._put(world, self._rules.rolled_back(world.registry, record, 0))
         return enabled
 
-    def _erase(self, world: Boundless) -> Formula:
+    def _erase(self, world: UnboundedWorld) -> Formula:
         enabled = self._may(self._rules.program.erase, world)
         self._unnamed.erase(world, True, 0)
         return enabled
 
-    def _collect(self, world: Boundless) -> tuple[Formula, Boundless]:
+    def _collect(self, world: UnboundedWorld) -> tuple[Formula, UnboundedWorld]:
         def ended(record: Maybe) -> Formula:
             return self._rules.is_in("terminal", record.value)
 
@@ -244,17 +257,17 @@ class _Induction:
             self._unnamed.erase(after, ended(record), place)
         return self._rules.may_collect(world.registry), after
 
-    def _watch(self, world: Boundless) -> Formula:
+    def _watch(self, world: UnboundedWorld) -> Formula:
         record = world.records[0]
         world.watched[0] = either(world.watched[0], self._live(record))
         return self._may(self._rules.program.watch, world)
 
-    def _drop_watch(self, world: Boundless) -> Formula:
+    def _drop_watch(self, world: UnboundedWorld) -> Formula:
         world.watched[0] = False
         return True
 
-    def _advancing(self, place: int) -> Callable[[Boundless], Formula]:
-        def advance(world: Boundless) -> Formula:
+    def _advancing(self, place: int) -> Callable[[UnboundedWorld], Formula]:
+        def advance(world: UnboundedWorld) -> Formula:
             cursor = self._unnamed.fresh(INT, "given_cursor")
             stands = world.cursors[place]
             world.cursors[place] = ite(below(stands, cursor), cursor, stands)
@@ -262,8 +275,8 @@ class _Induction:
 
         return advance
 
-    def _wait(self, world: Boundless) -> Formula:
-        """Return a barrier over any of the named, all registered, and any number of others."""
+    def _wait(self, world: UnboundedWorld) -> Formula:
+        """Return a barrier over some named records and any number of others."""
         _, asked, rest = self._unnamed.barrier("asked")
         known = [
             either(negated(each), record.there)
@@ -277,12 +290,12 @@ class _Induction:
         world.barriers = [*world.barriers, (waits, members, rest)]
         return both(self._rules.may_wait(world.registry), *known)
 
-    def _drop_barrier(self, world: Boundless) -> Formula:
+    def _drop_barrier(self, world: UnboundedWorld) -> Formula:
         world.barriers = []
         return True
 
-    def _crash(self, world: Boundless) -> tuple[Formula, Boundless]:
-        """Return what the next process finds; what it ends then are steps of their own."""
+    def _crash(self, world: UnboundedWorld) -> tuple[Formula, UnboundedWorld]:
+        """Return the recovered world; ending interrupted records is a step of its own."""
         rules = self._rules
 
         def erased(record: Maybe) -> Formula:
@@ -296,15 +309,15 @@ class _Induction:
         return True, after
 
 
-def _told(example: dict[str, str]) -> str:
-    """Return a counterexample: what is not zero in it, and not all of that."""
+def _example_text(example: dict[str, str]) -> str:
+    """Return the text of a counterexample: some of its values that are not zero."""
     given = [f"{name}={value}" for name, value in example.items() if value not in ("0", "False")]
     rest = len(given) - _TOLD_MAX
     return ", ".join(given[:_TOLD_MAX]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class _Nothing(dict[Counted, Formula]):
-    """Counts of a rest that is empty."""
+    """Counts of an empty set of other records."""
 
     def __contains__(self, key: object) -> bool:
         return True

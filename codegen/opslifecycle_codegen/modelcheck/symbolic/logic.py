@@ -1,4 +1,4 @@
-"""Which properties can be spoken of for any number of records, and why the others cannot."""
+"""The logic of induction: which properties it covers for any number of records."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from opslifecycle_codegen.ir.expr import Expression, Loop, Quantified, Root, nod
 from opslifecycle_codegen.ir.notation import notation
 
 _QUANTIFIERS = ("all", "any", "distinct")
-#: What a count of records may not depend on, by the words of properties.
+#: Names that the tests of a count must not read.
 _STATE = {Root.REGISTRY: "registry", Root.CURSORS: "cursors", Root.FEED: "feed"}
 
 
 def outside(tree: Expression) -> str | None:
-    """Why a property is outside the logic of induction; None if it is inside."""
+    """Return the reason why a property is outside the logic; None if it is inside."""
     if isinstance(tree, nodes.And | nodes.Or):
         return _first(outside(each) for each in tree.operands)
     if not isinstance(tree, Quantified) or tree.function not in _QUANTIFIERS:
@@ -24,12 +24,12 @@ def outside(tree: Expression) -> str | None:
     if tree.function == "distinct" and not _of_records(tree.loops[0]):
         return "distinct over something else than records"
     if tree.function == "any" and not _is_pinned(tree):
-        return "any over records that are not told by their ids"
+        return "any over records that are not selected by id"
     return _first(_plain(test) for test in tests) or outside(tree.element)
 
 
 def _plain(tree: Expression) -> str | None:
-    """No quantifier stands here; counts do, of what depends on nothing else."""
+    """Return whether a tree has no quantifier but counts with independent tests."""
     for each in nodes_of(tree):
         if isinstance(each, nodes.Among) and _is_collection(each.many):
             return "a test for one of a collection"
@@ -66,7 +66,7 @@ def _of_records(loop: Loop) -> bool:
 
 
 def _is_pinned(tree: Quantified) -> bool:
-    """Return whether only the record of a given id can be the one."""
+    """Return whether the tests select the record of one given id."""
     loop, *more = tree.loops
     if more or not _of_records(loop):
         return False

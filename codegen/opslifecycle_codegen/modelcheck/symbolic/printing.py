@@ -1,4 +1,4 @@
-"""Formulas as text: each operator by its own spelling, shared parts once and by name."""
+"""Print formulas: each operator in a language's spelling, shared parts once and by name."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Member, Term
 
 @frozen
 class Spelling:
-    """How a language writes what formulas are made of."""
+    """The spelling of operators and constants in a language."""
 
     operators: dict[str, str]
     negation: str
     choice: Callable[[str, str, str], str]
     truths: tuple[str, str]
-    #: No number of a state is larger, so that a comparison with a larger one is decided.
+    #: The maximum of all numbers in a state; comparisons with larger ones are decided.
     number_max: int | None = None
 
 
 class Printer:
-    """Prints the formulas of one step; what they share is defined first."""
+    """Prints the formulas of one step; shared parts are defined first."""
 
     def __init__(self, spelling: Spelling, formulas: Iterable[Formula]) -> None:
         self._spelling = spelling
         self._names: dict[int, str] = {}
-        #: The shared parts by name, each after those that it needs.
+        #: The shared parts by name, each after its operands.
         self.definitions: list[tuple[str, str]] = []
         counts: Counter[int] = Counter()
         order: list[Term] = []
@@ -54,7 +54,7 @@ class Printer:
             order.append(formula)
 
     def text(self, formula: Formula) -> str:
-        """Return a formula, by the names of what was defined."""
+        """Return the text of a formula, with names for shared parts."""
         spelling = self._spelling
         if isinstance(formula, Member):
             return formula.label
@@ -67,12 +67,8 @@ class Printer:
         if formula.op == "var":
             return formula.name
         most = spelling.number_max
-        if formula.op in ("<", "<=") and most is not None:
-            one, other = formula.args
-            if _is_more(other, most) or _is_less(one, -most):
-                return spelling.truths[True]
-            if _is_more(one, most) or _is_less(other, -most):
-                return spelling.truths[False]
+        if formula.op == "<" and most is not None and _is_more(formula.args[1], most):
+            return spelling.truths[True]
         parts = [self.text(each) for each in formula.args]
         if formula.op == "not":
             return f"{spelling.negation}{parts[0]}"
@@ -83,10 +79,6 @@ class Printer:
 
 def _is_more(formula: Formula, most: int) -> bool:
     return not isinstance(formula, Term) and formula > most
-
-
-def _is_less(formula: Formula, least: int) -> bool:
-    return not isinstance(formula, Term) and formula < least
 
 
 def _is_large(term: Term) -> bool:
@@ -112,7 +104,7 @@ def members(formulas: Iterable[Formula]) -> dict[str, int]:
 
 
 def header(scenario: Scenario, source: str) -> list[str]:
-    """Return what a text says of itself."""
+    """Return the comment at the top of a model."""
     left_out = ", ".join(scenario.declared.exclude) or "nothing"
     return [
         block_comment(f"Scenario {scenario.name} of {source}: {scenario.declared.summary}"),
@@ -121,8 +113,8 @@ def header(scenario: Scenario, source: str) -> list[str]:
     ]
 
 
-def told(call: Call) -> str:
-    """Return a call, as a comment tells it."""
+def call_text(call: Call) -> str:
+    """Return the description of a call in a comment."""
     given = [f"{name}={_short(value)}" for name, value in call.arguments if value is not None]
     about = [call.id] if call.id is not None else []
     return block_comment(f"{call.method}({', '.join([*about, *given])})")

@@ -8,50 +8,34 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.printing import (
     Printer,
     Spelling,
+    call_text,
     header,
     members,
-    told,
 )
 from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, Transition
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term
 
-_SHORT_MAX, _INT_MAX = 2**15 - 1, 2**31 - 1
 _SPELLING = Spelling(
-    {
-        "and": "&&",
-        "or": "||",
-        "==": "==",
-        "<": "<",
-        "<=": "<=",
-        "+": "+",
-        "-": "-",
-        "*": "*",
-        "/": "/",
-    },
+    {"and": "&&", "or": "||", "==": "==", "<": "<", "<=": "<=", "+": "+", "-": "-"},
     "!",
     lambda test, then, otherwise: f"({test} -> {then} : {otherwise})",
     ("false", "true"),
-    # As much as fits into the int of C; states have no larger numbers.
-    number_max=_INT_MAX,
+    # The maximum of Promela's `short`.
+    number_max=2**15 - 1,
 )
 
 
-class UncoveredError(Exception):
-    """A scenario whose numbers SPIN cannot count to."""
-
-
 def promela(scenario: Scenario, relation: Relation, source: str) -> str:
-    """Return the model, as text; raises UncoveredError where numbers would overflow."""
+    """Return the text of the model."""
     every = [each for _, each in [*relation.properties, *relation.variables]] + [relation.past]
     for transition in relation.transitions:
         every += [transition.enabled, *(formula for _, formula in transition.after)]
-    numbers = _kind_of_numbers(scenario)
     lines = ["/*", *(f" * {line}" for line in header(scenario, source)), " */", ""]
     lines += [f"#define {label} {number}" for label, number in members(every).items()]
     lines.append("")
     for term, value in relation.variables:
-        text, type = Printer(_SPELLING, []).text(value), "bool" if term.is_bool else numbers
-        lines.append(f"{type} {term.name} = {text};")
+        kind = "bool" if term.is_bool else "short"
+        lines.append(f"{kind} {term.name} = {Printer(_SPELLING, []).text(value)};")
     lines += ["/* One state stands for all past a bound, which are not gone on from. */"]
     lines += ["bool past = false;", ""]
     steps = [_step(each) for each in relation.transitions]
@@ -66,28 +50,14 @@ def promela(scenario: Scenario, relation: Relation, source: str) -> str:
     return "\n".join(lines)
 
 
-def _kind_of_numbers(scenario: Scenario) -> str:
-    """Return the type of the variables: what one call computes from two numbers fits into it."""
-    given = [
-        abs(value)
-        for call in scenario.calls
-        for _, value in call.arguments
-        if isinstance(value, int)
-    ]
-    most = max([0, *given, *(bound.most for bound in scenario.bounds)])
-    if most * most > _INT_MAX:
-        raise UncoveredError(f"its numbers go up to {most}, and SPIN computes with 32 bits")
-    return "short" if most * most <= _SHORT_MAX else "int"
-
-
 def _step(transition: Transition) -> tuple[list[str], int]:
-    """Return one call as an alternative, and how many temporary variables it needs."""
+    """Return one call as an alternative, and the number of its temporary variables."""
     after = dict(transition.after)
     asserted = [(name, formula) for name, formula in transition.steps if formula is not True]
     printer = Printer(_SPELLING, [*after.values(), *(formula for _, formula in asserted)])
-    # Nothing may stand before what says whether a step is possible, so it has no shared parts.
+    # The guard of a step must be its first statement, so it has no shared parts.
     enabled = Printer(_SPELLING, []).text(transition.enabled)
-    lines = [f"    :: d_step {{ !past && {enabled} -> /* {told(transition.call)} */"]
+    lines = [f"    :: d_step {{ !past && {enabled} -> /* {call_text(transition.call)} */"]
     lines += [f"      {name} = {text};" for name, text in printer.definitions]
     lines += _asserted(printer, asserted)
     count = len(printer.definitions)
@@ -95,7 +65,7 @@ def _step(transition: Transition) -> tuple[list[str], int]:
     for term, formula in after.items():
         text = printer.text(formula)
         if isinstance(formula, Term) and not text.startswith("t"):
-            # All are worked out before any is changed.
+            # All new values are computed before any variable changes.
             count += 1
             lines.append(f"      t{count} = {text};")
             text = f"t{count}"
@@ -104,7 +74,7 @@ def _step(transition: Transition) -> tuple[list[str], int]:
 
 
 def _check(relation: Relation) -> tuple[list[str], int]:
-    """Return what is asserted of each state, and where a state past a bound goes."""
+    """Return the assertions of each state, and the jump of a state beyond a bound."""
     printer = Printer(_SPELLING, [*(each for _, each in relation.properties), relation.past])
     lines = ["    d_step {"]
     lines += [f"      {name} = {text};" for name, text in printer.definitions]
@@ -116,7 +86,7 @@ def _check(relation: Relation) -> tuple[list[str], int]:
 
 
 def _asserted(printer: Printer, properties: Iterable[tuple[str, Formula]]) -> list[str]:
-    """Properties, each by a variable of its name, which SPIN prints if it is false."""
+    """Return the assertions of properties; SPIN prints the variable's name of a violated one."""
     return [
         line
         for name, prop in properties

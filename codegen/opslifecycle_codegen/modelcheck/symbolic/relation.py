@@ -1,4 +1,4 @@
-"""A scenario as a transition system: variables, how they begin, what each call makes of them."""
+"""A scenario as a transition system: variables, initial values, and a transition for each call."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from opslifecycle_codegen.ir.times import reads_now
 from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
-from opslifecycle_codegen.modelcheck.scenarios import Bound, Scenario
+from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.state import Call
 from opslifecycle_codegen.modelcheck.symbolic.calls import Calls
 from opslifecycle_codegen.modelcheck.symbolic.rules import Rules
@@ -27,30 +28,40 @@ from opslifecycle_codegen.modelcheck.symbolic.world import Effects, World
 
 @frozen
 class Transition:
-    """One call: when it is not refused, and what each variable that may change becomes."""
+    """One call: its precondition, and the new value of each variable that it may change."""
 
     call: Call
     enabled: Formula
     after: tuple[tuple[Term, Formula], ...]
-    #: What must hold between before and after, by its name.
+    #: Properties of this step, by name.
     steps: tuple[tuple[str, Formula], ...]
 
 
 @frozen
 class Relation:
-    """A transition system over whole numbers and truth values."""
+    """A transition system over integers and booleans."""
 
     variables: tuple[tuple[Term, Formula], ...]
     transitions: tuple[Transition, ...]
     properties: tuple[tuple[str, Formula], ...]
-    #: What must hold of every step, over the variables and, with a stroke behind, those after it.
+    #: Properties of every step, over variables before it and, primed, after it.
     steps: tuple[tuple[str, Formula], ...]
-    #: Holds where a count is past its bound: such a state is checked, and not gone on from.
+    #: True if a count exceeds its bound: such a state is checked, not expanded.
     past: Formula
 
 
+class NotCoveredError(Exception):
+    """What a machine declares and no transition system here has."""
+
+
 def relation(scenario: Scenario) -> Relation:
-    """Return the transition system of a scenario, without the variables that never change."""
+    """Return the transition system of a scenario, without the variables that never change.
+
+    Raises:
+        NotCoveredError: The rules of the machine read the time.
+    """
+    if reads_now(scenario.interpreter.program):
+        raise NotCoveredError("the rules read `now`, and the model has no time")
     names = _Maker(scenario, frozenset()).names()
     idle = frozenset(name for name in names if name)
     while changing := _Maker(scenario, idle).changing(names) & idle:
@@ -71,7 +82,7 @@ class _Maker:
         self._calls = Calls(rules, self._effects, interpreter.ids)
 
     def _unknown(self, type: Type, name: str, stroke: str) -> Shape:
-        """Return a value of variables; what never changes is nothing, as it began."""
+        """Return a value of variables; a leaf that never changes is zero, its initial value."""
 
         def leaf(name: str, type: Type) -> Formula:
             if name in self._idle:
@@ -81,7 +92,7 @@ class _Maker:
         return self._rules.shapes.made(type, name, leaf)
 
     def _kept(self, type: Type, shape: Shape) -> Shape:
-        """Return a value as a record of a scenario keeps it: zero where no rule looks."""
+        """Return a value as a record of a scenario holds it: zero in parts that no rule reads."""
         if type.required.kind != "record" or shape is None:
             return shape
         if isinstance(shape, Maybe):
@@ -96,7 +107,7 @@ class _Maker:
         )  # fmt: skip
 
     def made(self) -> Relation:
-        """Return the whole of it."""
+        """Return the transition system."""
         initial = self._effects.leaves(self._initial())
         begins = zip(self._leaves, initial, strict=True)
         return Relation(
@@ -108,7 +119,7 @@ class _Maker:
         )
 
     def names(self) -> list[str]:
-        """Return the name of the variable that stands at each leaf, if it begins as nothing."""
+        """Return the name of the variable of each leaf that begins as zero."""
         initial = self._effects.leaves(self._initial())
         return [
             leaf.name if leaf is not None and not isinstance(value, Term) and value == 0 else ""
@@ -116,7 +127,7 @@ class _Maker:
         ]
 
     def changing(self, names: list[str]) -> set[str]:
-        """Return which of these ever become anything but what they are now."""
+        """Return the variables that some transition changes."""
         found = set()
         for call in self._scenario.calls:
             world = self._world.copy()
@@ -148,13 +159,13 @@ class _Maker:
 
     def _past(self) -> Formula:
         found = []
-        for bound in self._scenario.bounds:
-            if not bound.of_record:
-                found.append(_past_bound(bound, maybe(self._world.registry[bound.place])))
+        for _, of_record, place, most in self._scenario.bounds:
+            if not of_record:
+                found.append(below(most, self._world.registry[place]))
                 continue
             for record in self._world.records:
-                value = maybe(record.value[bound.place])
-                found.append(both(record.there, _past_bound(bound, value)))
+                value = maybe(record.value[place])
+                found.append(both(record.there, value.there, below(most, value.value)))
         return either(*found)
 
     # Transitions --------------------------------------------------------------------------------
@@ -174,14 +185,9 @@ class _Maker:
         return self._rules.steps(before, (world.registry, world.cursors))
 
 
-def _past_bound(bound: Bound, value: Maybe) -> Formula:
-    low = below(value.value, bound.least) if bound.least is not None else False
-    return both(value.there, either(below(bound.most, value.value), low))
-
-
 def _variable(leaf: Formula) -> Term | None:
-    """Return the variable that a leaf of the world's own is; None where it is known."""
+    """Return the variable of a leaf; None if its value is known."""
     while isinstance(leaf, Term) and leaf.op != "var":
-        # It stands behind the condition that its owner is there.
+        # The leaf of an optional owner is conditional on the owner's existence.
         leaf = leaf.args[-1] if leaf.op == "and" else leaf.args[1]
     return leaf if isinstance(leaf, Term) else None

@@ -1,4 +1,4 @@
-"""What the rules of a machine come to on records of which anything may be unknown."""
+"""The rules of a machine on symbolic records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.program import Assignment, Check, Command, Program
+from opslifecycle_codegen.ir.program import Assignment, Check, Command, EndStep, Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Environment, Formulas, Many
@@ -14,12 +15,12 @@ from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Shapes
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, both, either, same
 
 Fields = tuple[Shape, ...]
-#: The part of a state that properties of steps speak of: the registry's fields, and the cursors.
+#: The part of a state that properties of steps read: the registry's fields, and the cursors.
 Stepping = tuple[Fields, Iterable[Formula]]
 
 
 @frozen
-class Acted:
+class ActionResult:
     """The result of an action: the registry, the record, and each effect with its condition."""
 
     registry: Fields
@@ -29,7 +30,7 @@ class Acted:
 
 
 class Rules:
-    """The rules of one machine, as formulas."""
+    """The rules of one machine as formulas."""
 
     def __init__(self, program: Program, layouts: Layouts, ids: tuple[str, ...]) -> None:
         self.program = program
@@ -41,7 +42,9 @@ class Rules:
         self.formulas = Formulas(program, layouts, self.shapes)
         self.fields = list(program.symbols.entity_fields)
         self.registry_fields = list(program.symbols.registry_fields)
-        #: How a field of a record keeps its value; a scenario forgets what no rule looks at.
+        #: The time of the command.
+        self.now: Formula = 0
+        #: Returns a value as a record's field holds it; a scenario drops parts that no rule reads.
         self.kept: Callable[[Type, Shape], Shape] = lambda type, shape: shape
 
     # Names --------------------------------------------------------------------------------------
@@ -53,17 +56,17 @@ class Rules:
         record: Maybe | None = None,
         id: Formula = 0,
     ) -> dict[str, Shape]:
-        """Return what the names of a command's rules stand for."""
-        names = {"registry": registry, **arguments}
+        """Return the bindings of the names in a command's rules."""
+        names = {NOW: self.now, "registry": registry, **arguments}
         return names if record is None else {**names, "id": id, self.entity: record}
 
     def many(self, records: Iterable[Maybe]) -> dict[str, Shape]:
-        """Return the name that all records have together."""
+        """Return the binding of the collection of all records."""
         members = Many(tuple((each.there, Maybe(True, each.value)) for each in records))
         return {f"{self.entity}s": members}
 
     def steps(self, before: Stepping, after: Stepping) -> Iterator[tuple[str, Formula]]:
-        """Yield what must hold between a registry with its cursors and what becomes of them."""
+        """Yield the properties of a step, between the registry and cursors before and after it."""
         names: dict[str, Shape] = {}
         for when, (registry, cursors) in (("before", before), ("after", after)):
             names |= {when: registry, f"{when}.cursors": tuple(cursors)}
@@ -73,7 +76,7 @@ class Rules:
     # Parts of rules -----------------------------------------------------------------------------
 
     def allowed(self, checks: Iterable[Check], names: Environment) -> Formula:
-        """Return whether no check refuses."""
+        """Return the condition that all checks pass."""
         known, found = dict(names), []
         for check in checks:
             for local, tree in check.lets:
@@ -82,7 +85,7 @@ class Rules:
         return both(*found)
 
     def _with_lets(self, checks: Iterable[Check], names: Environment) -> dict[str, Shape]:
-        """Return names with what guards bind, which updates and outcomes may read."""
+        """Return the bindings with the `let` names of guards, for updates and outcomes."""
         known = dict(names)
         for check in checks:
             for local, tree in check.lets:
@@ -96,7 +99,7 @@ class Rules:
         registry: Fields,
         record: Fields | None = None,
     ) -> tuple[Fields, Fields]:
-        """Return what updates leave, each on what the ones before it have left."""
+        """Return the fields after updates; each update reads the results of those before it."""
         now, fields = list(registry), list(record or ())
         for each in updates:
             known = {**names, "registry": tuple(now)}
@@ -116,7 +119,7 @@ class Rules:
                 fields[self.fields.index(str(name))] = 0
 
     def is_in(self, group: str, record: Fields) -> Formula:
-        """Return whether a record's status is one of a group's."""
+        """Return the condition that a record's status is in a group."""
         enum = self.symbols.status_enum
         members = self.symbols.status_groups[group]
         return either(*(same(record[1], self.shapes.member(enum, each)) for each in members))
@@ -126,53 +129,53 @@ class Rules:
     def may_create(
         self, registry: Fields, record: Maybe, id: Formula, arguments: Mapping[str, Shape]
     ) -> Formula:
-        """Return whether a record may be made in the place of this one."""
+        """Return the condition that a record may be created in this slot."""
         names = self.names(registry, arguments, record, id)
         return self.allowed(self.program.create.guards, names)
 
     def may_act(
         self, name: str, registry: Fields, record: Maybe, id: Formula, given: Mapping[str, Shape]
     ) -> Formula:
-        """Return whether an action is not refused."""
+        """Return the condition that an action is accepted."""
         return self.allowed(self.action(name).guards, self.names(registry, given, record, id))
 
     def may(self, command: Command | None, registry: Fields, record: Maybe, id: Formula) -> Formula:
-        """Return whether a command that takes nothing but an id is not refused."""
+        """Return the condition that a command whose only parameter is an id is accepted."""
         assert command is not None
         return self.allowed(command.guards, self.names(registry, {}, record, id))
 
     def may_collect(self, registry: Fields) -> Formula:
-        """Return whether the finished records may be taken out."""
+        """Return the condition that finished records may be collected."""
         assert self.program.collect is not None
         return self.allowed(self.program.collect.guards, self.names(registry, {}))
 
     def may_advance(self, registry: Fields, cursor: Formula) -> Formula:
-        """Return whether a cursor may be moved so far."""
+        """Return the condition that a cursor may advance to a position."""
         assert self.program.cursors is not None
         return self.allowed(self.program.cursors.guards, self.names(registry, {"cursor": cursor}))
 
     def may_wait(self, registry: Fields) -> Formula:
-        """Return whether what is checked first of a barrier refuses nothing."""
+        """Return the condition that the first checks of a barrier pass."""
         assert self.program.barrier is not None
         return self.allowed(self.program.barrier.first, self.names(registry, {}))
 
     # Commands -----------------------------------------------------------------------------------
 
     def new_id(self, arguments: Mapping[str, Shape]) -> Formula:
-        """Return the id of the record that creation makes."""
-        id: Formula = self.formulas.shape(self.program.create_id, arguments)
+        """Return the id of a created record."""
+        id: Formula = self.formulas.shape(self.program.create_id, {NOW: self.now, **arguments})
         return id
 
-    def rolled_back(self, registry: Fields, record: Maybe, id: Formula) -> Acted:
-        """Return what rolling back leaves; its effects erase the record."""
+    def rolled_back(self, registry: Fields, record: Maybe, id: Formula) -> ActionResult:
+        """Return the registry after a rollback; its effects erase the record."""
         command = self.program.rollback
         assert command is not None
         names = self._with_lets(command.guards, self.names(registry, {}, record, id))
         registry, fields = self.updated(command.updates, names, registry, record.value)
-        return Acted(registry, fields, _always(command.effects), terminal=False)
+        return ActionResult(registry, fields, _always(command.effects), terminal=False)
 
     def recovered(self, registry: Fields, names: Environment) -> Fields:
-        """Return the registry as the next process finds it."""
+        """Return the recovered registry."""
         recovery = self.program.recovery
         assert recovery is not None
         return tuple(
@@ -181,12 +184,14 @@ class Rules:
         )
 
     def is_kept(self, record: Maybe) -> Formula:
-        """Return whether a store keeps a record."""
+        """Return the condition that a store holds a record."""
         assert self.program.recovery is not None
         return self.formulas.truth(self.program.recovery.persist_if, {self.entity: record})
 
-    def created(self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]) -> Acted:
-        """Return the record that creation makes."""
+    def created(
+        self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]
+    ) -> ActionResult:
+        """Return a created record."""
         command, initial = self.program.create, self.program.initial
         given = {**self.names(registry, arguments), "id": id}
         fields: list[Shape] = []
@@ -200,8 +205,11 @@ class Rules:
         self._stamp(fields, "created")
         names = self.names(registry, arguments, Maybe(False, tuple(fields)), id)
         names = self._with_lets(command.guards, names)
-        registry, record = self.updated(command.updates, names, registry, tuple(fields))
-        return Acted(registry, record, _always(command.effects), terminal=False)
+        updates = (*command.updates, *command.notes)
+        registry, record = self.updated(updates, names, registry, tuple(fields))
+        registry, fields, more = self._followed(command.steps, registry, list(record))
+        effects = (*_always(command.effects), *more)
+        return ActionResult(registry, tuple(fields), effects, terminal=False)
 
     def action(self, name: str) -> Command:
         """Return an action by its name."""
@@ -209,19 +217,20 @@ class Rules:
 
     def acted(
         self, name: str, registry: Fields, record: Fields, arguments: Mapping[str, Shape]
-    ) -> Acted:
-        """Return what an action leaves of a record that it is legal for."""
+    ) -> ActionResult:
+        """Return the result of an action on a record in a legal status."""
         command = self.action(name)
         names = self.names(registry, arguments, Maybe(True, record), record[0])
         names = self._with_lets(command.guards, names)
-        registry, record = self.updated(command.updates, names, registry, record)
+        updates = (*command.updates, *command.notes)
+        registry, record = self.updated(updates, names, registry, record)
         fields = list(record)
         self._stamp(fields, name)
         effects = _always(command.effects)
         terminal = command.to in self.symbols.status_groups["terminal"]
         outcome: Shape = None
         if terminal and command.outcome is not None:
-            # An outcome sees the record as its action has left it.
+            # An outcome reads the record after the action's updates.
             names |= self.names(registry, arguments, Maybe(True, tuple(fields)), fields[0])
             outcome = self.formulas.shape(command.outcome, names)
         if command.to:
@@ -229,17 +238,20 @@ class Rules:
         if terminal:
             fields[self.fields.index("terminal_outcome")] = outcome
             self._stamp(fields, "terminal")
-            registry, fields, more = self._ended(registry, fields)
-            effects = (*effects, *more)
-        return Acted(registry, tuple(fields), effects, terminal)
+        steps = self.program.on_terminal if terminal else command.steps
+        registry, fields, more = self._followed(steps, registry, fields)
+        effects = (*effects, *more)
+        return ActionResult(registry, tuple(fields), effects, terminal)
 
-    def _ended(
-        self, registry: Fields, fields: list[Shape]
+    def _followed(
+        self, steps: Iterable[EndStep], registry: Fields, fields: list[Shape]
     ) -> tuple[Fields, list[Shape], list[tuple[Formula, str]]]:
-        """Return what every end does besides, step by step."""
+        """Return the result of steps."""
         effects: list[tuple[Formula, str]] = []
-        for step in self.program.on_terminal:
-            names = {"registry": registry, self.entity: Maybe(True, tuple(fields))}
+        for step in steps:
+            names = {
+                NOW: self.now, "registry": registry, self.entity: Maybe(True, tuple(fields))
+            }  # fmt: skip
             test = self.formulas.truth(step.test, names) if step.test is not None else True
             after, record = self.updated(step.updates, names, registry, tuple(fields))
             registry = merged(test, after, registry)
@@ -248,12 +260,12 @@ class Rules:
         return registry, fields, effects
 
     def row(self, record: Fields) -> Fields:
-        """Return the fields of the feed entry that a record writes."""
+        """Return the fields of a record's feed entry."""
         names = {self.entity: Maybe(True, record)}
         return tuple(self.formulas.shape(tree, names) for _, tree in self.program.views.entry)
 
     def rows_max(self, registry: Fields) -> Formula:
-        """Return how many feed entries are retained."""
+        """Return the maximum number of retained feed entries."""
         assert self.program.retention is not None
         return self.formulas.truth(self.program.retention.max_entries, {"registry": registry})
 

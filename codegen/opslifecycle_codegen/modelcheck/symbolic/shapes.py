@@ -1,4 +1,4 @@
-"""Values as formulas: what a type's value looks like when its parts are not known yet."""
+"""Symbolic values: the values of a type whose parts are formulas."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Shape = Any
 
 @frozen
 class Maybe:
-    """A value, or None where `there` does not hold."""
+    """A value if `there` is true, else None."""
 
     there: Formula
     value: Shape
@@ -43,7 +43,7 @@ class Sum:
 
 
 class Shapes:
-    """Makes, merges and takes apart the values of one machine's types."""
+    """Makes, merges and decomposes symbolic values of one machine's types."""
 
     def __init__(self, symbols: Symbols, layouts: Layouts, ids: tuple[str, ...]) -> None:
         self._symbols = symbols
@@ -58,7 +58,7 @@ class Shapes:
         return list(self._layouts.fields(type).values())
 
     def union_of(self, type: Type) -> str:
-        """Return the union that a type is, or that a variant is one of."""
+        """Return a union, or the union of a variant."""
         return type.inner.name if type.inner is not None else type.name
 
     def union_with(self, variant: str) -> str:
@@ -74,7 +74,7 @@ class Shapes:
         return [[info.type for info in record.fields.values()] for record in records]
 
     def made(self, type: Type, name: str, leaf: Callable[[str, Type], Formula]) -> Shape:
-        """Return a value of a type whose leaves are made by name and type."""
+        """Return a value of a type; a function makes its leaves by name and type."""
         if type.optional:
             there = leaf(f"{name}_given", BOOL)
             return Maybe(there, self.made(type.required, name, leaf))
@@ -94,11 +94,11 @@ class Shapes:
         return leaf(name, type)
 
     def zero(self, type: Type) -> Shape:
-        """Return the value that stands where there is none."""
+        """Return the value that represents an absent one."""
         return self.made(type, "", lambda n, t: False if t == BOOL else 0)
 
     def leaves(self, type: Type, shape: Shape) -> Iterator[Formula]:
-        """The formulas of a value, zero where a part is not there: equal values, equal leaves."""
+        """Return the formulas of a value, zero for absent parts: equal values have equal leaves."""
         if type.optional:
             if shape is None:
                 shape = Maybe(False, self.zero(type.required))
@@ -131,14 +131,14 @@ class Shapes:
         return Member(self._layouts.members(enum).index(name), f"{enum}_{name}")
 
     def constant(self, type: Type, value: Value) -> Shape:
-        """Return a plain value, as the interpreter has it, as a shape."""
+        """Return a plain value of the interpreter as a symbolic value."""
         inner = type.required
         if type.optional and value is None:
             return None
         if inner.kind == "enum":
             return self.member(inner.name, value)
         if inner == self._symbols.entity_fields["id"]:
-            # One that no rule looks at stands for any.
+            # A part that no rule reads has one representative.
             return self._ids.index(value) if value in self._ids else 0
         if inner.kind == "float":
             return 0
@@ -154,7 +154,7 @@ class Shapes:
         return value
 
     def variant(self, union: str, number: int, given: tuple[Shape, ...]) -> Sum:
-        """Return a variant made of its fields."""
+        """Return the value of a variant with given fields."""
         fields = [
             given if at == number else tuple(self.zero(each) for each in types)
             for at, types in enumerate(self._variant_fields(union))
@@ -163,7 +163,7 @@ class Shapes:
         return Sum(Member(number, label), tuple(fields))
 
     def table(self, enum: str, key: str) -> tuple[dict[str, Shape], Type]:
-        """Return a property of every member, as shapes."""
+        """Return a property of every member as symbolic values."""
         table, type = self._layouts.property(enum, key)
         if type.kind == "statuses":
             return table, type
@@ -176,7 +176,7 @@ def _if_there(there: Formula, leaf: Formula) -> Formula:
 
 
 def merged(test: Formula, then: Shape, otherwise: Shape) -> Shape:
-    """Return the one if the test holds, else the other; part by part."""
+    """Return the first value if the test is true, else the second, part by part."""
     if test is True or then is otherwise:
         return then
     if test is False:
@@ -203,14 +203,14 @@ def _merged_maybe(test: Formula, then: Shape, otherwise: Shape) -> Shape:
 
 
 def maybe(shape: Shape) -> Maybe:
-    """Return a value that may be None, said as one."""
+    """Return an optional value in the form of `Maybe`."""
     if isinstance(shape, Maybe):
         return shape
     return Maybe(shape is not None, shape)
 
 
 def equal(one: Shape, other: Shape) -> Formula:
-    """Return the formula that two values of one type are equal."""
+    """Return the condition that two values of one type are equal."""
     if isinstance(one, Maybe) or isinstance(other, Maybe) or one is None or other is None:
         a, b = maybe(one), maybe(other)
         if a.value is None or b.value is None:

@@ -1,4 +1,4 @@
-"""Formulas handed to z3, where it is installed (`pip install z3-solver`)."""
+"""Solve formulas with z3 (`pip install z3-solver`)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term, is_bool
 
-#: z3 and what it makes, none of which has types.
+#: z3 and its objects, which have no type annotations.
 _Z3 = Any
-#: Told where there is nothing to ask; never taken for a success.
+#: Printed if z3 is not installed; it does not count as success.
 SKIPPED = "SKIPPED: needs z3 (pip install z3-solver)"
 
 
 class Solver:
-    """Asks z3 about formulas; ImportError where it is not installed."""
+    """A connection to z3; raises ImportError if it is not installed."""
 
     def __init__(self) -> None:
         import z3
@@ -23,11 +23,11 @@ class Solver:
         self._known: dict[int, _Z3] = {}
 
     def valid(self, formula: Formula) -> bool:
-        """Return whether a formula holds whatever its variables are."""
+        """Return whether a formula is valid."""
         return self.example([], formula) is None
 
     def example(self, given: Iterable[Formula], formula: Formula) -> dict[str, str] | None:
-        """Values under which the given formulas hold and this one does not; None if none are."""
+        """Return values that satisfy the given formulas but not this one; None without any."""
         solver = self._z3.Solver()
         solver.add(*(self._of(each) for each in given))
         solver.add(self._z3.Not(self._of(formula)))
@@ -65,5 +65,4 @@ class Solver:
         return {
             "==": lambda: one == other, "<": lambda: one < other, "<=": lambda: one <= other,
             "+": lambda: one + other, "-": lambda: one - other,
-            "*": lambda: one * other, "/": lambda: one / other,
         }[term.op]()  # fmt: skip

@@ -1,4 +1,4 @@
-"""SPIN, where it is installed: another program counts the states of our model, and we compare."""
+"""Run SPIN on a model: an independent count of its states."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from attrs import frozen
 
-#: Told where there is nothing to run; never taken for a success.
+#: Printed if SPIN is not installed; it does not count as success.
 SKIPPED = "SKIPPED: needs spin and a C compiler (Debian: apt-get install spin gcc)"
 _DEPTH_MAX = 5_000_000
 _SECONDS_MAX = 600
 
 
 class SpinError(Exception):
-    """SPIN, or the compiler of what it has made, did not come to an end."""
+    """A failure of SPIN or of the C compiler."""
 
 
 @frozen
 class Counted:
-    """What SPIN has found: how many different states, and the first property that was broken."""
+    """The result of SPIN: the number of states, and the first violated property."""
 
     states: int
     broken: str | None
@@ -30,26 +30,26 @@ class Counted:
 
 
 def find() -> tuple[str, str] | None:
-    """Return the programs that are needed; None if one is missing."""
+    """Return the paths of SPIN and a C compiler; None if one is missing."""
     spin = shutil.which("spin")
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     return (spin, compiler) if spin and compiler else None
 
 
 def count(model: str, programs: tuple[str, str]) -> Counted:
-    """Have SPIN look at every state of a model; raises SpinError if it cannot."""
+    """Search every state of a model with SPIN; raises SpinError if it fails."""
     spin, compiler = programs
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "model.pml").write_text(model, encoding="utf-8")
         version = re.search(r"\d+(\.\d+)+", _run([spin, "-V"], folder))
         _run([spin, "-a", "model.pml"], folder)
         _run([compiler, "-O1", "-w", "-DSAFETY", "-DNOREDUCE", "-o", "pan", "pan.c"], folder)
-        # States in which nothing is possible any more are no mistake of a registry.
-        told = _run(["./pan", "-E", f"-m{_DEPTH_MAX}"], folder)
-    states = re.search(r"(\d+) states, stored", told)
-    if states is None or "too small" in told or "out of memory" in told:
-        raise SpinError(told.strip())
-    broken = re.search(r"assertion violated (\w+)", told)
+        # A state without a possible call is not an error of a registry.
+        output = _run(["./pan", "-E", f"-m{_DEPTH_MAX}"], folder)
+    states = re.search(r"(\d+) states, stored", output)
+    if states is None or "too small" in output or "out of memory" in output:
+        raise SpinError(output.strip())
+    broken = re.search(r"assertion violated (\w+)", output)
     return Counted(int(states[1]), broken[1] if broken else None, version[0] if version else "?")
 
 
@@ -60,7 +60,7 @@ def _run(command: list[str], folder: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SpinError(f"{command[0]}: {error}") from error
-    told = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     if done.returncode != 0 and command[0] != "./pan":
-        raise SpinError(f"{' '.join(command)}: {told.strip()}")
-    return told
+        raise SpinError(f"{' '.join(command)}: {output.strip()}")
+    return output

@@ -1,7 +1,7 @@
-"""Formulas over whole numbers and truth values: built once, simplified where constants meet.
+"""Formulas over integers and booleans, with constants folded.
 
-A constant is a plain `bool` or `int`; everything else is a `Term`. Equal terms are one object, so
-that shared parts of a formula stay shared.
+A constant is a plain `bool` or `int`; every other formula is a `Term`. Equal terms are one object,
+so that shared parts of a formula stay shared.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Union
 
 from attrs import field, frozen
 
-#: What a formula is: a constant or a term.
+#: A formula: a constant or a term.
 Formula = Union["Term", int]
 
 _KNOWN: dict[tuple[object, ...], Term] = {}
 
 
 class Member(int):
-    """The number of a member of a closed set, with the name that texts spell it by."""
+    """The number of a member of a closed set, with the name that models print."""
 
     label: str
 
     def __new__(cls, number: int, label: str) -> Member:
-        """Create the number that stands for a member, with the member's name."""
+        """Create the number of a member."""
         made = super().__new__(cls, number)
         made.label = label
         return made
@@ -53,7 +53,7 @@ def _node(op: str, args: tuple[Formula, ...], *, is_bool: bool, name: str = "") 
 
 
 def is_bool(formula: Formula) -> bool:
-    """Return whether it is true or false, and not a number."""
+    """Return whether a formula is boolean."""
     return formula.is_bool if isinstance(formula, Term) else isinstance(formula, bool)
 
 
@@ -75,17 +75,17 @@ def _junction(op: str, neutral: bool, parts: Iterable[Formula]) -> Formula:
 
 
 def both(*parts: Formula) -> Formula:
-    """Return the formula that all of them hold."""
+    """Return the conjunction of formulas."""
     return _junction("and", True, parts)
 
 
 def either(*parts: Formula) -> Formula:
-    """Return the formula that one of them holds."""
+    """Return the disjunction of formulas."""
     return _junction("or", False, parts)
 
 
 def negated(part: Formula) -> Formula:
-    """It does not hold."""
+    """Return the negation of a formula."""
     if not isinstance(part, Term):
         return not part
     if part.op == "not":
@@ -94,7 +94,7 @@ def negated(part: Formula) -> Formula:
 
 
 def same(one: Formula, other: Formula) -> Formula:
-    """They are equal: two numbers, or two truth values."""
+    """Return the equality of two numbers or two booleans."""
     if one is other:
         return True
     if not isinstance(one, Term) and not isinstance(other, Term):
@@ -113,7 +113,7 @@ def same(one: Formula, other: Formula) -> Formula:
 
 
 def below(one: Formula, other: Formula) -> Formula:
-    """Return the one is less than the other."""
+    """Return `left < right`."""
     if one is other:
         return False
     if not isinstance(one, Term) and not isinstance(other, Term):
@@ -122,7 +122,7 @@ def below(one: Formula, other: Formula) -> Formula:
 
 
 def at_most(one: Formula, other: Formula) -> Formula:
-    """Return the one is not more than the other."""
+    """Return `left <= right`."""
     if one is other:
         return True
     if not isinstance(one, Term) and not isinstance(other, Term):
@@ -150,45 +150,8 @@ def minus(one: Formula, other: Formula) -> Formula:
     return _node("-", (one, other), is_bool=False)
 
 
-def times(one: Formula, other: Formula) -> Formula:
-    """Return the product."""
-    if not isinstance(one, Term) and not isinstance(other, Term):
-        return one * other
-    for number, rest in ((one, other), (other, one)):
-        if not isinstance(number, Term) and number in (0, 1):
-            return rest if number else 0
-    return _node("*", (one, other), is_bool=False)
-
-
-def quotient(one: Formula, divisor: Formula) -> Formula:
-    """Return the quotient, rounded down; by 0, any number.
-
-    Languages round quotients of negative numbers differently. So the operator is used on a number
-    from 0 on and a divisor from 1 on, where all of them agree.
-    """
-    negative = below(divisor, 0)
-    one, divisor = ite(negative, minus(0, one), one), ite(negative, minus(0, divisor), divisor)
-    divisor = ite(same(divisor, 0), 1, divisor)
-    upwards = _divided(plus(minus(0, one), minus(divisor, 1)), divisor)
-    return ite(below(one, 0), minus(0, upwards), _divided(ite(below(one, 0), 0, one), divisor))
-
-
-def _divided(one: Formula, divisor: Formula) -> Formula:
-    if not isinstance(divisor, Term):
-        if divisor == 1:
-            return one
-        if not isinstance(one, Term):
-            return one // divisor
-    return _node("/", (one, divisor), is_bool=False)
-
-
-def remainder(one: Formula, divisor: Formula) -> Formula:
-    """Return the remainder, which has the sign of the divisor."""
-    return minus(one, times(divisor, quotient(one, divisor)))
-
-
 def ite(test: Formula, then: Formula, otherwise: Formula) -> Formula:
-    """Return the one if the test holds, else the other."""
+    """Return the first formula if the test is true, else the second."""
     if not isinstance(test, Term):
         return then if test else otherwise
     if then is otherwise or (
@@ -204,7 +167,7 @@ def ite(test: Formula, then: Formula, otherwise: Formula) -> Formula:
 
 
 def total(parts: Iterable[Formula]) -> Formula:
-    """Return the sum of numbers; of truth values, how many hold."""
+    """Return the sum of numbers; true counts as 1."""
     found: Formula = 0
     for part in parts:
         found = plus(found, ite(part, 1, 0) if is_bool(part) else part)

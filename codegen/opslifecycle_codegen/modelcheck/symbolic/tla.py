@@ -6,25 +6,15 @@ from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.printing import (
     Printer,
     Spelling,
+    call_text,
     header,
     members,
-    told,
 )
 from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, Transition
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula
 
 _SPELLING = Spelling(
-    {
-        "and": "/\\",
-        "or": "\\/",
-        "==": "=",
-        "<": "<",
-        "<=": "<=",
-        "+": "+",
-        "-": "-",
-        "*": "*",
-        "/": "\\div",
-    },
+    {"and": "/\\", "or": "\\/", "==": "=", "<": "<", "<=": "<=", "+": "+", "-": "-"},
     "~",
     lambda test, then, otherwise: f"(IF {test} THEN {then} ELSE {otherwise})",
     ("FALSE", "TRUE"),
@@ -32,7 +22,7 @@ _SPELLING = Spelling(
 
 
 def tla(scenario: Scenario, relation: Relation, source: str) -> str:
-    """Return the module, as text."""
+    """Return the text of the module."""
     every: list[Formula] = [each for _, each in [*relation.properties, *relation.steps]]
     every += [relation.past, *(value for _, value in relation.variables)]
     for transition in relation.transitions:
@@ -68,7 +58,7 @@ def _defined(name: str, formula: Formula, form: str = "{}") -> list[str]:
 
 
 def _within(printer: Printer, text: str) -> str:
-    """Return a text behind the definitions that it needs."""
+    """Return a text after the definitions that it needs."""
     if not printer.definitions:
         return text
     defined = " ".join(f"{name} == {each}" for name, each in printer.definitions)
@@ -80,7 +70,7 @@ def _action(number: int, transition: Transition, names: list[str]) -> list[str]:
     printer = Printer(_SPELLING, [transition.enabled, *after.values()])
     changed = {term.name for term in after}
     kept = [name for name in names if name not in changed]
-    lines = ["", f"\\* {told(transition.call)}", f"Call{number} =="]
+    lines = ["", f"\\* {call_text(transition.call)}", f"Call{number} =="]
     if printer.definitions:
         defined = [f"{name} == {text}" for name, text in printer.definitions]
         lines += ["  LET " + "\n      ".join(defined), "  IN"]

@@ -1,7 +1,6 @@
-"""The whole state of a scenario as formulas, and what effects do to it.
+"""The state of a scenario as formulas, and the application of effects.
 
-Each list of the state has so many slots, the taken ones first; an effect happens where its
-condition holds.
+Each list of the state has a fixed number of slots, used ones first. An effect is conditional.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import define, frozen
 
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Many
@@ -25,25 +25,25 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     same,
 )
 
-#: A slot of a list: whether it is taken, and by what.
+#: A slot of a list: the condition that it is used, and its value.
 Slot = tuple[Formula, Shape]
 
 
 @define
 class World:
-    """Everything at one instant, in the order of `State`."""
+    """The whole state, in the order of `State`."""
 
     registry: Fields
     records: list[Maybe]
     ended: list[Slot]
     rows: list[Slot]
     cursors: list[Formula]
-    #: For each key, barriers as whether each id is an unfinished member.
+    #: For each key, barriers as conditions that each id is an unfinished member.
     barriers: list[list[Slot]]
     watched: list[Formula]
 
     def copy(self) -> World:
-        """Return the same, to be changed."""
+        """Return a mutable copy."""
         return World(
             self.registry, list(self.records), list(self.ended), list(self.rows),
             list(self.cursors), [list(each) for each in self.barriers], list(self.watched),
@@ -52,7 +52,7 @@ class World:
 
 @frozen
 class Sizes:
-    """How many slots each list has."""
+    """The number of slots of each list."""
 
     ids: int
     rows: int
@@ -61,7 +61,7 @@ class Sizes:
 
 
 class Effects:
-    """Makes worlds of one scenario, and changes them."""
+    """Makes worlds of one scenario, and applies effects to them."""
 
     def __init__(self, rules: Rules, scenario: Scenario) -> None:
         self.rules = rules
@@ -70,10 +70,11 @@ class Effects:
         retention = rules.program.retention
         self._evicts_records = retention is not None and retention.evicts_records
         self._held_by_cursors = retention is not None and retention.held_by_cursors
+        self._of_transitions = feeds_transitions(rules.machine)
         barrier = rules.machine.barrier
         feed = rules.machine.feed
         counter = str(feed.counter) if feed is not None else ""
-        sequences = next((b.most for b in scenario.bounds if b.name == f"registry.{counter}"), 0)
+        sequences = next((m for n, _, _, m in scenario.bounds if n == f"registry.{counter}"), 0)
         ids = len(scenario.interpreter.ids)
         self.sizes = Sizes(
             ids,
@@ -92,7 +93,7 @@ class Effects:
         return found
 
     def _rows_size(self, ends_max: int) -> int:
-        """Return how many entries there can be at most."""
+        """Return the maximum number of feed entries."""
         if self.rules.machine.retention is None or self._held_by_cursors:
             return ends_max
         return min(self._rows_max + 1, ends_max)
@@ -104,7 +105,7 @@ class Effects:
     # Worlds -------------------------------------------------------------------------------------
 
     def fresh(self, make: Callable[[Type, str], Shape]) -> World:
-        """A world of variables, each made of its type and name; settings are what they are."""
+        """Return a world of variables, each made by its type and name; settings are constants."""
         rules, sizes = self.rules, self.sizes
         settings = {str(each) for each in rules.machine.settings}
         registry = tuple(
@@ -150,7 +151,7 @@ class Effects:
         return [f"cursor_{name}" for name in self.rules.layouts.members(enum)] if enum else []
 
     def leaves(self, world: World) -> Iterator[Formula]:
-        """The formulas of a world, zero where a part is not there: equal states, equal leaves."""
+        """Return the formulas of a world, zero for absent parts: equal states have equal leaves."""
         rules = self.rules
         for name, shape in zip(rules.registry_fields, world.registry, strict=True):
             yield from rules.shapes.leaves(rules.symbols.registry_fields[name], shape)
@@ -182,7 +183,7 @@ class Effects:
         return ite(there, leaf, False if truth else 0)
 
     def names(self, world: World) -> dict[str, Shape]:
-        """Return what the names of properties stand for in a world."""
+        """Return the bindings of the names in properties."""
         rules = self.rules
         barriers = tuple(
             (there, (Many(tuple((each, at) for at, each in enumerate(members))),))
@@ -198,10 +199,10 @@ class Effects:
 
     # Effects ------------------------------------------------------------------------------------
 
-    def carry_out(
+    def apply_effects(
         self, world: World, place: int, record: Fields, effects: tuple[tuple[Formula, str], ...]
     ) -> None:
-        """Carry out the effects of the record at a place, each where its condition holds."""
+        """Apply the effects of the record at an index, each under its condition."""
         for when, effect in effects:
             if effect == "append_to_feed":
                 self._append(world, when, place, record)
@@ -218,15 +219,15 @@ class Effects:
                 world.watched[place] = both(world.watched[place], negated(when))
 
     def note_end(self, world: World, when: Formula, place: int) -> None:
-        """Put an id behind those that have ended before it."""
+        """Append an id to the finished ones."""
         world.ended = _appended(world.ended, when, place)
 
     def waiting(self, slots: list[Slot], members: list[Formula]) -> list[Slot]:
-        """Return a barrier behind the others, if it waits for anything."""
+        """Append a barrier if it waits for a record."""
         return _appended(slots, either(*members), members)
 
     def dropped(self, slots: list[Slot]) -> list[Slot]:
-        """Barriers without the last one."""
+        """Return barriers without the last one."""
         behind = [*(there for there, _ in slots[1:]), False]
         gone = [both(slot[0], negated(after)) for slot, after in zip(slots, behind, strict=True)]
         return _removed(slots, gone, [False] * self.sizes.ids)
@@ -235,13 +236,13 @@ class Effects:
         world.rows = _appended(world.rows, when, (*self.rules.row(record), place))
 
     def evict_passed(self, world: World) -> None:
-        """Evict what a cursor that has moved on no longer holds."""
+        """Evict entries that an advanced cursor has released."""
         if self._held_by_cursors:
             self._evict(world, True)
 
     def _evict(self, world: World, when: Formula) -> None:
         over = len(world.rows) - self._rows_max
-        # Only entries that cursors have held can be over the limit by more than one.
+        # Only entries that cursors have retained can exceed the limit by more than one.
         for _ in range(over if self._held_by_cursors else min(over, 1)):
             self._evict_oldest(world, when)
 
@@ -263,18 +264,20 @@ class Effects:
         for place, record in enumerate(world.records):
             own = maybe(record.value[self.rules.fields.index("sequence")])
             wrote = both(full, same(row[-1], place), own.there, same(own.value, sequence))
+            if self._of_transitions:
+                wrote = both(wrote, self.rules.is_in("terminal", record.value))
             if self._evicts_records:
                 self.erase(world, wrote, place)
 
     def erase(self, world: World, when: Formula, place: int) -> None:
-        """Let a record go, whole."""
+        """Erase a record."""
         record = world.records[place]
         world.records[place] = Maybe(both(record.there, negated(when)), record.value)
         gone = [both(when, there, same(id, place)) for there, id in world.ended]
         world.ended = _removed(world.ended, gone, 0)
 
     def _without(self, slots: list[Slot], when: Formula, place: int, *, whole: bool) -> list[Slot]:
-        """Barriers without a member; without the barriers that it leaves nothing to wait for."""
+        """Return barriers without a member, and without barriers that then wait for no record."""
         found, gone = [], []
         for there, members in slots:
             rest = list(members)
@@ -286,7 +289,7 @@ class Effects:
 
 
 def _appended(slots: list[Slot], when: Formula, value: Shape) -> list[Slot]:
-    """Return the value in the first slot that is free."""
+    """Return slots with a value in the first free one."""
     before: Formula = True
     found = []
     for there, old in slots:
@@ -297,7 +300,7 @@ def _appended(slots: list[Slot], when: Formula, value: Shape) -> list[Slot]:
 
 
 def _removed(slots: list[Slot], gone: list[Formula], empty: Shape) -> list[Slot]:
-    """Without some slots, the rest moved up; one after another from the last."""
+    """Remove some slots, and move the others up, one after another from the last."""
     for at in reversed(range(len(slots))):
         after = [*slots[at + 1 :], (False, empty)]
         slots = [

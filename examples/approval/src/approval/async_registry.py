@@ -19,6 +19,7 @@ from .identifiers import PersonId, RequestId
 from .interface import AbstractRequestRegistry
 from .outbox import RequestOutboxMessage
 from .values import Ask, Decision, Vote
+from .views import DecisionEntry
 
 _register = RequestAuthority.register
 _circulate = RequestAuthority.circulate
@@ -122,6 +123,30 @@ class AsyncApprovalRegistry(RequestRegistryBase):
             _rt.advancing(RequestAuthority.mark_read, consumer, cursor),
         )
         return reached
+
+    def consume(
+        self,
+        consumer: DecisionReader,
+        *,
+        wait: bool = True,
+    ) -> _rt.Consumer[DecisionEntry]:
+        """Receive every entry of the feed after a cursor, at least once.
+
+        Use it in `async for` and `async with`. The cursor moves after the body has
+        succeeded. A cursor has one consumer at a time. Entries that were evicted unread
+        are one gap. Without `wait`, the iteration ends at the last entry there is.
+
+        Raises InvalidValueError; while iterating RegistryClosedError, and
+        PersistenceError if the cursor cannot be moved.
+        """
+        return _rt.Consumer(
+            self._feed,
+            _rt.partial(self.read_up_to, consumer),
+            _rt.partial(self.mark_read, consumer),
+            wait=wait,
+        )
+
+    _consume = consume
 
     async def retry_dead_letter(self, number: int) -> None:
         """Deliver a dead letter again, with all attempts of its effect.

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 from opslifecycle.runtime import v1 as _rt
 
 
@@ -16,10 +14,8 @@ class Urgency(_rt.ClosedSet):
 
     #: At once.
     NOW = "now"
-
     #: Today.
     SOON = "soon"
-
     #: When there is time.
     WHENEVER = "whenever"
 
@@ -29,54 +25,19 @@ class RequestKind(_rt.ClosedSet):
 
     #: How many people must approve.
     quorum: int
-
     #: The highest amount that may be asked for.
     amount_max: int
-
     #: How soon it is looked at.
     urgency: Urgency
-
     #: Whether everybody sees how it ended.
     is_public: bool
 
-    def __new__(cls, wire: str, *properties: Any) -> Self:
-        """Create a member from its stored spelling and its properties."""
-        _member = object.__new__(cls)
-        _member._value_ = wire
-        (
-            _member.quorum,
-            _member.amount_max,
-            _member.urgency,
-            _member.is_public,
-        ) = properties
-        return _member
-
     #: Money spent.
-    EXPENSE = (
-        "expense",
-        1,
-        500,
-        Urgency.SOON,
-        False,
-    )
-
+    EXPENSE = ("expense", 1, 500, Urgency.SOON, False)
     #: Something to be bought.
-    PURCHASE = (
-        "purchase",
-        2,
-        10000,
-        Urgency.WHENEVER,
-        True,
-    )
-
+    PURCHASE = ("purchase", 2, 10000, Urgency.WHENEVER, True)
     #: Access to a system.
-    ACCESS = (
-        "access",
-        3,
-        0,
-        Urgency.NOW,
-        True,
-    )
+    ACCESS = ("access", 3, 0, Urgency.NOW, True)
 
 
 class DecisionReader(_rt.ClosedSet):
@@ -84,7 +45,6 @@ class DecisionReader(_rt.ClosedSet):
 
     #: Pays what was granted.
     BOOKKEEPING = "bookkeeping"
-
     #: Looks at everything.
     AUDIT = "audit"
 
@@ -94,10 +54,8 @@ class Standing(_rt.ClosedSet):
 
     #: There is none.
     UNKNOWN = "unknown"
-
     #: It is being looked at.
     WAITING = "waiting"
-
     #: It was decided.
     SETTLED = "settled"
 
@@ -107,65 +65,23 @@ class RequestStatus(_rt.ClosedSet):
 
     #: Whether it is terminal.
     terminal: bool
-
     #: How it looks to the one who made it.
     standing: Standing
 
-    def __new__(cls, wire: str, *properties: Any) -> Self:
-        """Create a member from its stored spelling and its properties."""
-        _member = object.__new__(cls)
-        _member._value_ = wire
-        _member.terminal, _member.standing = properties
-        return _member
-
     #: There is no such request.
-    NONE = (
-        "none",
-        False,
-        Standing.UNKNOWN,
-    )
-
+    NONE = ("none", False, Standing.UNKNOWN)
     #: It is being written.
-    DRAFTED = (
-        "drafted",
-        False,
-        Standing.WAITING,
-    )
-
+    DRAFTED = ("drafted", False, Standing.WAITING)
     #: It is before those who approve.
-    CIRCULATING = (
-        "circulating",
-        False,
-        Standing.WAITING,
-    )
-
+    CIRCULATING = ("circulating", False, Standing.WAITING)
     #: Enough people approved.
-    GRANTED = (
-        "granted",
-        True,
-        Standing.SETTLED,
-    )
-
+    GRANTED = ("granted", True, Standing.SETTLED)
     #: Somebody said no.
-    DENIED = (
-        "denied",
-        True,
-        Standing.SETTLED,
-    )
-
+    DENIED = ("denied", True, Standing.SETTLED)
     #: Nobody decided in time.
-    EXPIRED = (
-        "expired",
-        True,
-        Standing.SETTLED,
-    )
-
+    EXPIRED = ("expired", True, Standing.SETTLED)
     #: It was taken back.
-    WITHDRAWN = (
-        "withdrawn",
-        True,
-        Standing.SETTLED,
-    )
+    WITHDRAWN = ("withdrawn", True, Standing.SETTLED)
 
 
 class RequestEffect(_rt.ClosedSet):
@@ -173,19 +89,14 @@ class RequestEffect(_rt.ClosedSet):
 
     #: Show the end in the feed.
     APPEND_TO_FEED = "append_to_feed"
-
     #: Count the end in the barriers that hold the record.
     COUNT_IN_BARRIERS = "count_in_barriers"
-
     #: Give the outcome to everybody who watches.
     WAKE_WATCHERS = "wake_watchers"
-
     #: Let go of the feed rows that are over the limit.
     EVICT_OLDEST = "evict_oldest"
-
     #: Let the record go.
     ERASE = "erase"
-
     #: Tell the one who asked how it ended.
     TELL_REQUESTER = "tell_requester"
 
@@ -195,21 +106,15 @@ class RequestAction(_rt.ClosedSet):
 
     #: Draft a request.
     CREATE = "create"
-
     #: Put it before those who approve.
     CIRCULATE = "circulate"
-
     #: Approve it; others must follow.
     ENDORSE = "endorse"
-
     #: Approve it as the last one who has to.
     GRANT = "grant"
-
     #: Say no.
     DENY = "deny"
-
     #: Note that the time is up.
     EXPIRE = "expire"
-
     #: Take it back.
     WITHDRAW = "withdraw"

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 from opslifecycle.runtime import v1 as _rt
 
 
@@ -17,192 +15,66 @@ class OrderStatus(_rt.ClosedSet):
     #: Whether it is terminal.
     terminal: bool
 
-    def __new__(cls, wire: str, *properties: Any) -> Self:
-        """Create a member from its stored spelling and its properties."""
-        _member = object.__new__(cls)
-        _member._value_ = wire
-        (_member.terminal,) = properties
-        return _member
-
     #: The customer is putting it together.
-    DRAFTED = (
-        "drafted",
-        False,
-    )
-
+    DRAFTED = ("drafted", False)
     #: The customer has ordered.
-    PLACED = (
-        "placed",
-        False,
-    )
-
+    PLACED = ("placed", False)
     #: It was looked at for fraud.
-    SCREENED = (
-        "screened",
-        False,
-    )
-
+    SCREENED = ("screened", False)
     #: Something about it has to be clarified.
-    HELD = (
-        "held",
-        False,
-    )
-
+    HELD = ("held", False)
     #: It will be fulfilled.
-    ACCEPTED = (
-        "accepted",
-        False,
-    )
-
+    ACCEPTED = ("accepted", False)
     #: The bill was sent.
-    INVOICED = (
-        "invoiced",
-        False,
-    )
-
+    INVOICED = ("invoiced", False)
     #: The money is there.
-    PAID = (
-        "paid",
-        False,
-    )
-
+    PAID = ("paid", False)
     #: The goods are set aside.
-    ALLOCATED = (
-        "allocated",
-        False,
-    )
-
+    ALLOCATED = ("allocated", False)
     #: Some of the goods are missing.
-    BACKORDERED = (
-        "backordered",
-        False,
-    )
-
+    BACKORDERED = ("backordered", False)
     #: The goods are being fetched.
-    PICKING = (
-        "picking",
-        False,
-    )
-
+    PICKING = ("picking", False)
     #: The goods are together.
-    PICKED = (
-        "picked",
-        False,
-    )
-
+    PICKED = ("picked", False)
     #: The goods are being packed.
-    PACKING = (
-        "packing",
-        False,
-    )
-
+    PACKING = ("packing", False)
     #: The parcel is closed.
-    PACKED = (
-        "packed",
-        False,
-    )
-
+    PACKED = ("packed", False)
     #: The parcel has an address.
-    LABELLED = (
-        "labelled",
-        False,
-    )
-
+    LABELLED = ("labelled", False)
     #: The parcel waits at the gate.
-    STAGED = (
-        "staged",
-        False,
-    )
-
+    STAGED = ("staged", False)
     #: The carrier has it.
-    HANDED_OVER = (
-        "handed_over",
-        False,
-    )
-
+    HANDED_OVER = ("handed_over", False)
     #: It is on its way.
-    TRAVELLING = (
-        "travelling",
-        False,
-    )
-
+    TRAVELLING = ("travelling", False)
     #: Customs looks at it.
-    AT_CUSTOMS = (
-        "at_customs",
-        False,
-    )
-
+    AT_CUSTOMS = ("at_customs", False)
     #: It is in the town.
-    AT_DEPOT = (
-        "at_depot",
-        False,
-    )
-
+    AT_DEPOT = ("at_depot", False)
     #: It is in the van.
-    OUT_FOR_DELIVERY = (
-        "out_for_delivery",
-        False,
-    )
-
+    OUT_FOR_DELIVERY = ("out_for_delivery", False)
     #: Nobody was at home.
-    ATTEMPTED = (
-        "attempted",
-        False,
-    )
-
+    ATTEMPTED = ("attempted", False)
     #: It waits to be fetched.
-    STORED = (
-        "stored",
-        False,
-    )
-
+    STORED = ("stored", False)
     #: It is on its way back.
-    RETURNING = (
-        "returning",
-        False,
-    )
-
+    RETURNING = ("returning", False)
     #: It is back.
-    RETURNED = (
-        "returned",
-        False,
-    )
-
+    RETURNED = ("returned", False)
     #: The money is being sent back.
-    REFUNDING = (
-        "refunding",
-        False,
-    )
-
+    REFUNDING = ("refunding", False)
     #: The customer has it.
-    DELIVERED = (
-        "delivered",
-        True,
-    )
-
+    DELIVERED = ("delivered", True)
     #: The customer has the money back.
-    REFUNDED = (
-        "refunded",
-        True,
-    )
-
+    REFUNDED = ("refunded", True)
     #: It was called off.
-    CANCELLED = (
-        "cancelled",
-        True,
-    )
-
+    CANCELLED = ("cancelled", True)
     #: It will not be fulfilled.
-    REJECTED = (
-        "rejected",
-        True,
-    )
-
+    REJECTED = ("rejected", True)
     #: Nobody knows where it is.
-    LOST = (
-        "lost",
-        True,
-    )
+    LOST = ("lost", True)
 
 
 class OrderEffect(_rt.ClosedSet):

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 from opslifecycle.runtime import v1 as _rt
 
 
@@ -17,30 +15,12 @@ class LampStatus(_rt.ClosedSet):
     #: Whether it is terminal.
     terminal: bool
 
-    def __new__(cls, wire: str, *properties: Any) -> Self:
-        """Create a member from its stored spelling and its properties."""
-        _member = object.__new__(cls)
-        _member._value_ = wire
-        (_member.terminal,) = properties
-        return _member
-
     #: It is off.
-    DARK = (
-        "dark",
-        False,
-    )
-
+    DARK = ("dark", False)
     #: It is on.
-    LIT = (
-        "lit",
-        False,
-    )
-
+    LIT = ("lit", False)
     #: It will never shine again.
-    BROKEN = (
-        "broken",
-        True,
-    )
+    BROKEN = ("broken", True)
 
 
 class LampEffect(_rt.ClosedSet):

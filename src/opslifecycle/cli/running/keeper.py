@@ -3,8 +3,9 @@
 It starts commands when it is asked to over a socket, and ends them with everything that they have
 started. When the socket closes, the run is gone (killed, perhaps), and every command ends with it.
 On Linux it adopts what leaves a command's process group or session (PR_SET_CHILD_SUBREAPER), so
-that nothing escapes it; elsewhere it knows process groups only. It uses the standard library alone,
-so that it starts quickly, and no threads.
+that nothing escapes it; elsewhere it knows process groups only. Where it may, it puts each command
+into a control group of its own. It uses the standard library alone, so that it starts quickly, and
+no threads.
 
 Requests, one JSON object a line: `start` (with two file descriptors, for output and errors), `end`
 (politely, then by force), `kill`, `signal` (to every command). Answers: `started`, `failed`,
@@ -33,13 +34,63 @@ _OUTLIVED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _FDS_AT_ONCE = 64
 
 
+class Group:
+    """The control group of one command (cgroup v2), in addition to the rest; None makes none."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._folder = folder
+        try:
+            if folder is not None:
+                os.mkdir(folder)
+        except OSError:
+            self._folder = None
+
+    def enter(self) -> None:
+        """Move the calling process, which is about to become the command, into the group."""
+        self._write("cgroup.procs", "0")
+
+    def members(self) -> set[int]:
+        """Return the processes in the group that are alive."""
+        if self._folder is None:
+            return set()
+        try:
+            with open(f"{self._folder}/cgroup.procs") as file:
+                return {int(each) for each in file}
+        except OSError:
+            return set()
+
+    def kill(self) -> None:
+        """Kill every process in the group, and in groups below it, in one step."""
+        self._write("cgroup.kill", "1")
+
+    def remove(self) -> None:
+        """Remove the group, which is empty."""
+        if self._folder is not None:
+            try:
+                os.rmdir(self._folder)
+            except OSError:
+                pass
+
+    def _write(self, name: str, text: str) -> None:
+        if self._folder is not None:
+            try:
+                with open(f"{self._folder}/{name}", "w") as file:
+                    file.write(text)
+            except OSError:
+                # Before Linux 5.14 there is no `cgroup.kill`: the members are killed one by one.
+                pass
+
+
 class Command:
     """A command and what it has started."""
 
-    def __init__(self, key: str, process: subprocess.Popen[bytes], grace: float) -> None:
+    def __init__(
+        self, key: str, process: subprocess.Popen[bytes], grace: float, group: Group
+    ) -> None:
         self.key = key
         self.process = process
         self.grace = grace
+        self.group = group
         self.has_exited = False
         self.kill_at: float | None = None
 
@@ -106,8 +157,10 @@ class Keeper:
         directory: str | None,
         variables: dict[str, str],
         grace: float,
+        group: str | None,
     ) -> None:
         outputs, self._fds = self._fds[:2], self._fds[2:]
+        own = Group(group)
         try:
             if len(outputs) < 2:
                 raise OSError(24, "Too many open files")
@@ -119,16 +172,17 @@ class Keeper:
                 cwd=directory,
                 env={**self.environment, **variables, MARKER: key},
                 start_new_session=True,
-                preexec_fn=die_with_keeper if self.adopts else None,
+                preexec_fn=(lambda: begin(own)) if self.adopts else None,
             )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             number = getattr(error, "errno", None)
             why = getattr(error, "strerror", None) or str(error)
             name = getattr(error, "filename", None)
             name = os.fsdecode(name) if isinstance(name, bytes) else name
+            own.remove()
             self._answer(key=key, failed=[number, why, name])
         else:
-            self.commands[key] = Command(key, process, grace)
+            self.commands[key] = Command(key, process, grace, own)
             self._answer(key=key, started=process.pid)
         finally:
             for fd in outputs:
@@ -197,9 +251,11 @@ class Keeper:
             left = members.get(command.key, set())
             if command.has_exited and not left and not self._group_lives(command):
                 del self.commands[command.key]
+                command.group.remove()
                 self._answer(key=command.key, gone=True)
             elif command.kill_at is not None and time.monotonic() >= command.kill_at:
                 # Each time anew: a process may have been forked since.
+                command.group.kill()
                 self._send(command, signal.SIGKILL, left)
 
     def _end_everything(self) -> None:
@@ -213,11 +269,16 @@ class Keeper:
                         self._send(command, signal.SIGCONT)
                     for pid in self._descendants(os.getpid()):
                         signal_one(pid, number)
+                    if number == signal.SIGKILL:
+                        for command in self.commands.values():
+                            command.group.kill()
                 first = False
                 if time.monotonic() >= deadline:
                     break
                 time.sleep(0.01)
                 self._reap()
+        for command in self.commands.values():
+            command.group.remove()
 
     def _anything_left(self) -> bool:
         living = [each for each in self.commands.values() if not each.has_exited]
@@ -256,6 +317,8 @@ class Keeper:
             key = roots.get(child) or self._adopted_from(child, roots)
             if key is not None:
                 found.setdefault(key, set()).update([child, *self._descendants(child)])
+        for command in self.commands.values():
+            found.setdefault(command.key, set()).update(command.group.members())
         return found
 
     def _adopted_from(self, pid: int, roots: dict[int, str]) -> str | None:
@@ -289,8 +352,12 @@ def becomes_subreaper() -> bool:
     return os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 
-def die_with_keeper() -> None:
-    """Have a command killed if the keeper itself is; runs in the child, which has one thread."""
+def begin(group: Group) -> None:
+    """Prepare the process that becomes a command; runs in the child, which has one thread.
+
+    The process enters its group, and is killed if the keeper itself is.
+    """
+    group.enter()
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

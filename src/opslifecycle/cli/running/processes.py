@@ -17,6 +17,7 @@ from typing import Any
 
 from opslifecycle.cli.batch import Command
 from opslifecycle.cli.running.capture import Capture
+from opslifecycle.cli.running.control_groups import end_group, group_of, home_of_groups
 from opslifecycle.cli.text import one_line
 
 #: How long a pipe may be silent after the command has gone, before it is given up: a process that
@@ -101,6 +102,7 @@ class Keeper:
             )  # fmt: skip
         self._control = ours
         self._received = b""
+        self._groups = home_of_groups()
         self._processes: dict[str, Process] = {}
         self.lost = False
         asyncio.get_running_loop().add_reader(ours, self._receive)
@@ -117,6 +119,7 @@ class Keeper:
             "words": ["/bin/sh", "-c", words] if isinstance(words, str) else list(words),
             "directory": None if command.directory is None else str(command.directory),
             "variables": dict(command.environment),
+            "group": None if self._groups is None else str(group_of(self._groups, key)),
         }  # fmt: skip
         process = Process(self, key, captures)
         ends: list[int] = []
@@ -196,7 +199,9 @@ class Keeper:
     def _lose(self) -> None:
         self.lost = True
         asyncio.get_running_loop().remove_reader(self._control)
-        for process in self._processes.values():
+        for key, process in self._processes.items():
+            if self._groups is not None:
+                end_group(group_of(self._groups, key))
             if process.started.done() and not process.started.exception():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.started.result(), 9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -51,6 +52,7 @@ class Recorder:
         while True:
             if self.given_up.is_set():
                 raise NotRecordedError(self.problem)
+            began = loop.time()
             try:
                 result = await call()
             except _LASTING as error:
@@ -60,15 +62,21 @@ class Recorder:
             except PersistenceError as error:
                 self.problem = one_line(str(error))
                 if self._failing_since is None:
-                    self._failing_since = loop.time()
-                failing_seconds = loop.time() - self._failing_since
-                if failing_seconds >= self._patience_seconds:
+                    # The call has waited for the store before that refused it.
+                    self._failing_since = began
+                left = self._failing_since + self._patience_seconds - loop.time()
+                if left <= 0:
                     raise self._give_up(self.problem) from error
-                await asyncio.sleep(pause)
+                await self._pause(min(pause, left))
                 pause = min(2 * pause, _PAUSE_SECONDS_MAX)
             else:
                 self.problem = self._failing_since = None
                 return result
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until the store is given up."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.given_up.wait(), seconds)
 
     def _give_up(self, problem: str) -> NotRecordedError:
         self.problem = one_line(problem)

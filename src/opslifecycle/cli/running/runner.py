@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections import Counter, deque
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -19,6 +18,7 @@ from opslifecycle import (
     SessionId,
 )
 from opslifecycle.cli.batch import Batch
+from opslifecycle.cli.locations import Location
 from opslifecycle.cli.running.active_clock import ActiveClock
 from opslifecycle.cli.running.capture import Capture
 from opslifecycle.cli.running.job import Job, Phase, failure_of, job_of
@@ -35,7 +35,7 @@ _RECENT_MAX = 200
 class RunOptions:
     """How a batch is run."""
 
-    store: Path
+    store: Location
     max_concurrent: int
     grace_seconds: float
     patience_seconds: float
@@ -208,7 +208,7 @@ class Runner:
         if job.stop.is_set():
             await self._cancel_in_line(job)
             return
-        folder, bytes_max = folder_of(self._options.store), self._options.log_bytes_max
+        folder, bytes_max = folder_of(self._options.store.beside), self._options.log_bytes_max
         captures = [
             Capture(LogWriter(folder, str(job.id), stream, bytes_max)) for stream in STREAMS
         ]
@@ -306,7 +306,7 @@ class Runner:
             await asyncio.gather(*(self._report_one(job) for job in [*self._running.values()]))
 
     async def _report_one(self, job: Job) -> None:
-        update = job.progress()
+        update = None if self.recorder.given_up.is_set() else job.progress()
         if update is not None:
             try:
                 await self.registry.report_progress(job.id, update)

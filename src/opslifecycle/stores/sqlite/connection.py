@@ -11,6 +11,7 @@ from opslifecycle.stores.sqlite.failures import failure_of
 from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.schema import LAYOUT
 
+#: How long a statement waits for a lock of another program.
 BUSY_SECONDS = 5.0
 
 
@@ -29,13 +30,11 @@ def existing(path: Path) -> StoreFile:
     return file
 
 
-def connect(
-    file: Path, mode: str, *options: str, seconds: float = BUSY_SECONDS
-) -> sqlite3.Connection:
+def connect(file: Path, mode: str, *options: str) -> sqlite3.Connection:
     """Open a file that exists; SQLite creates nothing with these modes."""
     uri = f"{file.as_uri()}?{'&'.join((f'mode={mode}', *options))}"
     return sqlite3.connect(
-        uri, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
 
 

@@ -12,12 +12,8 @@ and all. For that there is `SqliteStore(restored=True)`.
 
 from __future__ import annotations
 
-import json
-
 from opslifecycle.stores.sqlite.catalog import RegistryRow
 from opslifecycle.stores.sqlite.lease_file import Note
-from opslifecycle.values.conversion import text_of
-from opslifecycle.values.identifiers import new_uuid
 
 #: The place of a registry that was stored by a layout which had none.
 UNKNOWN = ""
@@ -49,16 +45,3 @@ def is_copy(row: RegistryRow, inode: int | None, note: Note | None) -> bool:
         # The lease file was removed. The inode is the same, so the file is, too.
         return False
     return note.token != token or note.fencing_token > row.fencing_token or note.head > row.head
-
-
-def with_new_epoch(state: str | None) -> str | None:
-    """Return the state of a registry with a new epoch, if it has a feed.
-
-    Raises:
-        ValueError: If the state is no JSON.
-        RecursionError: If it is nested too deeply.
-    """
-    data = None if state is None else json.loads(state)
-    if not isinstance(data, dict) or "epoch_id" not in data:
-        return state
-    return text_of({**data, "epoch_id": new_uuid()})

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import attrs
 from opslifecycle.errors import PersistenceError, StoreDamagedError
-from opslifecycle.stores.base import SchemaVersion, StoreContents
+from opslifecycle.stores.base import SchemaVersion
+from opslifecycle.stores.reading import UNREADABLE, Known, Reader, StoredRegistry
 from opslifecycle.stores.sqlite.catalog import (
     RegistryRow,
     check_schema,
@@ -37,53 +37,9 @@ T = TypeVar("T")
 
 #: How often a read that was overtaken by a writer is tried without locks.
 _ATTEMPTS = 3
-#: How many texts of records that have gone are remembered, beside twice those that are there.
-_SPARE_TEXTS = 4096
 
 
-@attrs.frozen
-class StoredRegistry:
-    """A registry in a store, as a process sees it that does not own it."""
-
-    name: str
-    #: Who owns it, in words; None if there is no owner, or it has ended.
-    holder: str | None
-    #: Whether the owner renews its lease; one that does not is suspended, or hangs.
-    responds: bool
-    stored: StoreContents
-    _path: str
-    _positions: Mapping[str, int]
-    #: What was decoded before, by id: the text and what it means.
-    _known: dict[str, tuple[str, object, Any]]
-
-    def decode(self, decode: Callable[[str, str], T], id: str, body: str) -> T:
-        """Return what a stored text means; one that was decoded at the last look is remembered.
-
-        Raises:
-            StoreDamagedError: If it means nothing; names the row of the record, or that of the
-                registry for an entry whose record has gone.
-        """
-        before = self._known.get(id)
-        if before is not None and before[0] == body and before[1] is decode:
-            return before[2]  # type: ignore[no-any-return]
-        try:
-            found = decode(id, body)
-        except UNREADABLE as error:
-            rule = f"the record {id!r:.80}: {error}"
-            raise StoreDamagedError(self._path, self._positions.get(id, 0), rule) from None
-        if len(self._known) > 2 * len(self.stored.records) + _SPARE_TEXTS:
-            self._known.clear()
-        self._known[id] = (body, decode, found)
-        return found
-
-
-#: What decoding a text raises that no store of this machine has written.
-UNREADABLE = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
-)  # fmt: skip
-
-
-class StoreReader:
+class StoreReader(Reader):
     """Reads a SQLite store without owning anything in it; its owners go on meanwhile.
 
     Reading the same registry again costs what has come since. Raises PersistenceError if there is
@@ -94,7 +50,7 @@ class StoreReader:
         self._path = check_path(path)
         self._schema = schema
         self._readers: dict[str, LogReader] = {}
-        self._known: dict[str, dict[str, tuple[str, object, Any]]] = {}
+        self._known: dict[str, Known] = {}
 
     def names(self) -> list[str]:
         """Return the names of the machine's registries, in the order in which they were made.
@@ -111,6 +67,12 @@ class StoreReader:
     def others(self) -> list[str]:
         """Return the names of the registries that other machines have in the store."""
         return [row.name for row in self._rows() if row.machine != self._schema.machine]
+
+    def registries(self) -> list[tuple[str, SchemaVersion]]:
+        """Return the names of all registries in the store, each with the machine that wrote it."""
+        return [
+            (row.name, SchemaVersion(row.machine, row.version, row.digest)) for row in self._rows()
+        ]
 
     def _rows(self) -> list[RegistryRow]:
         path = str(self._path)

@@ -22,6 +22,7 @@ from opslifecycle.errors import (
     StoreLostError,
 )
 from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, Store, StoreContents
+from opslifecycle.stores.epochs import with_new_epoch
 from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.catalog import (
     check_schema,
@@ -29,13 +30,12 @@ from opslifecycle.stores.sqlite.catalog import (
     registry_row,
 )
 from opslifecycle.stores.sqlite.checkpoints import Checkpoints
-from opslifecycle.stores.sqlite.connection import connect, existing
+from opslifecycle.stores.sqlite.connection import BUSY_SECONDS, connect, existing
 from opslifecycle.stores.sqlite.failures import failure_of, is_fatal
 from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
 from opslifecycle.stores.sqlite.log_reader import LogReader
 from opslifecycle.stores.sqlite.owner import Owner
-from opslifecycle.stores.sqlite.place import with_new_epoch
 from opslifecycle.stores.sqlite.schema import (
     LAYOUT,
     POSITION_BITS,
@@ -50,7 +50,7 @@ from opslifecycle.values import checks
 
 Durability = Literal["process", "power"]
 
-_BUSY_SECONDS = 5.0
+_LOCK_TIMEOUT_MAX = 3600.0
 _COMPACTED_ROWS = 512
 
 
@@ -64,6 +64,8 @@ class SqliteStore(Store):
         interrupted: What becomes of records whose process ended; None as the machine declares.
         restored: Whether the file was put back from a backup: the feed begins a new epoch. A
             copy is recognised without it, unless a whole volume was put back.
+        lock_timeout: Seconds that a commit waits for a lock of another program. Opening waits
+            five seconds.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class SqliteStore(Store):
         durability: Durability = "power",
         interrupted: Interrupted | None = None,
         restored: bool = False,
+        lock_timeout: float = BUSY_SECONDS,
     ) -> None:
         checks.instance("path", path, str | Path)
         checks.flag("restored", restored)
@@ -88,6 +91,7 @@ class SqliteStore(Store):
         self._registry = registry
         self._durability = durability
         self._restored = restored
+        self._lock_timeout_ms = _milliseconds(lock_timeout)
         self._file = StoreFile(self._path, None)
         self._database: sqlite3.Connection | None = None
         self._owner: Owner | None = None
@@ -120,10 +124,11 @@ class SqliteStore(Store):
         self._file = StoreFile(self._path, None)
         try:
             self._file = self._found_or_made()
-            self._database = connect(self._file.path, "rw", seconds=_BUSY_SECONDS)
+            self._database = connect(self._file.path, "rw")
             self._owner = Owner(self.name, self._file)
             stored = self._take_over(self._database, self._owner)
             self._owner.confirm(self._index.head)
+            self._database.execute(f"PRAGMA busy_timeout = {self._lock_timeout_ms}")
             return stored
         except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
             self._give_up(clean=False)
@@ -376,3 +381,11 @@ class SqliteStore(Store):
         if self._owner is None:
             raise PersistenceError(self.name, "the store is closed")
         return self._owner
+
+
+def _milliseconds(lock_timeout: float) -> int:
+    checks.exact("lock_timeout", lock_timeout, int | float)
+    if not 0 <= lock_timeout <= _LOCK_TIMEOUT_MAX:
+        reason = f"expected 0 to {_LOCK_TIMEOUT_MAX:g} seconds, got {lock_timeout!r}"
+        raise InvalidValueError("lock_timeout", reason)
+    return round(lock_timeout * 1000)

@@ -17,7 +17,7 @@ from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
 from opslifecycle.stores.sqlite.place import UNKNOWN
 from opslifecycle.stores.sqlite.schema import LAYOUT, SCHEMA, checksum_of
 from opslifecycle.stores.sqlite.statements import append_rows
-from opslifecycle.values.conversion import text_of
+from opslifecycle.values.plain import text_of
 
 OLD_LAYOUTS = (1, 2)
 

@@ -1,0 +1,21 @@
+"""New epochs: the numbering of a feed ends where its store was put back from a backup."""
+
+from __future__ import annotations
+
+import json
+
+from opslifecycle.values.identifiers import new_uuid
+from opslifecycle.values.plain import text_of
+
+
+def with_new_epoch(state: str | None) -> str | None:
+    """Return the state of a registry with a new epoch, if it has a feed.
+
+    Raises:
+        ValueError: If the state is no JSON.
+        RecursionError: If it is nested too deeply.
+    """
+    data = None if state is None else json.loads(state)
+    if not isinstance(data, dict) or "epoch_id" not in data:
+        return state
+    return text_of({**data, "epoch_id": new_uuid()})

@@ -1,0 +1,43 @@
+"""What a failure of a server means: its cause in words, with the fix where there is one."""
+
+from __future__ import annotations
+
+from opslifecycle.errors import PersistenceError
+from opslifecycle.stores.postgres.link import LinkLostError, RefusedError
+
+#: Classes of SQLSTATE that are about the data of a statement, so another one may succeed.
+_ABOUT_DATA = ("22", "23", "54")
+#: Serialization failure and deadlock: the same statement may succeed at once.
+_PASSING = ("40001", "40P01")
+
+_CAUSES = {
+    "53100": "the server's disk is full",
+    "53200": "the server is out of memory",
+    "53300": "the server has no connections left; raise max_connections, or use fewer processes",
+    "25006": "the server is read-only: it is a replica; connect to the primary",
+    "57014": "the server cancelled the statement",
+    "57P03": "the server is starting up",
+}
+
+
+def is_about_data(error: RefusedError) -> bool:
+    """Return whether the server refused what a statement would have written."""
+    return error.state.startswith(_ABOUT_DATA)
+
+
+def is_passing(error: RefusedError) -> bool:
+    """Return whether the same statement may succeed at once."""
+    return error.state in _PASSING
+
+
+def failure_of(name: str, error: RefusedError | LinkLostError) -> PersistenceError:
+    """Return what is raised for a failure after which nothing was written."""
+    if isinstance(error, LinkLostError):
+        lines = [each.strip() for each in str(error).splitlines()]
+        return PersistenceError(name, "; ".join(each for each in lines if each))
+    cause = _CAUSES.get(error.state, error.message)
+    if error.state == "42501":
+        cause = f"{error.message}; grant the role what the guide to PostgreSQL lists"
+    elif error.state in ("42P01", "3F000"):
+        cause = f"{error.message}; create the tables with `opslifecycle db migrate`"
+    return PersistenceError(name, cause)

@@ -1,0 +1,132 @@
+"""Reading a schema without owning anything in it.
+
+Each look is one transaction that reads only, on a snapshot: an owner is never held up. A registry
+whose head has not moved since the last look is not read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import attrs
+from opslifecycle.errors import PersistenceError, StoreDamagedError
+from opslifecycle.stores.base import SchemaVersion, StoreContents
+from opslifecycle.stores.postgres.claims import read, registry_row
+from opslifecycle.stores.postgres.failures import failure_of
+from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
+from opslifecycle.stores.postgres.log_index import LogIndex
+from opslifecycle.stores.postgres.schema import refuse_other_layouts
+from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Target
+from opslifecycle.stores.reading import UNREADABLE, Known, Reader, StoredRegistry
+
+
+@attrs.frozen
+class _Look:
+    """What the last look at a registry has found."""
+
+    #: The head, the fencing token and the version of the machine: what moves with every change.
+    at: tuple[int, int, int]
+    stored: StoreContents
+
+
+class PostgresReader(Reader):
+    """Reads the registries of one machine in a schema, on a connection of its own."""
+
+    def __init__(self, target: Target, schema: SchemaVersion) -> None:
+        self._target = target
+        self._tables = target.schema
+        self._schema = schema
+        self._link: Link | None = None
+        self._looks: dict[str, _Look] = {}
+        self._known: dict[str, Known] = {}
+
+    def names(self) -> list[str]:
+        """See `Reader.names`."""
+        with self._snapshot() as (link, deadline):
+            return self._names(link, deadline)
+
+    def _names(self, link: Link, deadline: Deadline) -> list[str]:
+        rows = self._rows(link, deadline)
+        own = [name for name, machine, _ in rows if machine == self._schema.machine]
+        for _, machine, version in [] if own else rows:
+            self._schema.refuse_unreadable(machine, version, self._target.name)
+        return own
+
+    def others(self) -> list[str]:
+        """See `Reader.others`."""
+        with self._snapshot() as (link, deadline):
+            rows = self._rows(link, deadline)
+        return [name for name, machine, _ in rows if machine != self._schema.machine]
+
+    def _rows(self, link: Link, deadline: Deadline) -> list[tuple[str, str, int]]:
+        statement = f"SELECT name, machine, version FROM {self._tables}.registries ORDER BY number"
+        rows = link.run(statement, deadline=deadline)
+        return [(str(name), str(machine), int(version or 0)) for name, machine, version in rows]
+
+    def registry(self, name: str) -> StoredRegistry:
+        """See `Reader.registry`."""
+        with self._snapshot() as (link, deadline):
+            found = self._registry(link, name, deadline)
+        if found is None:
+            raise PersistenceError(self._target.name, f"there is no registry {name!r} any more")
+        return found
+
+    def all(self) -> list[StoredRegistry]:
+        """See `Reader.all`; all registries are of the same instant."""
+        with self._snapshot() as (link, deadline):
+            names = self._names(link, deadline)
+            found = [self._registry(link, name, deadline) for name in names]
+        return [each for each in found if each is not None]
+
+    def _registry(self, link: Link, name: str, deadline: Deadline) -> StoredRegistry | None:
+        row = registry_row(link, self._tables, name, deadline)
+        if row is None:
+            self._looks.pop(name, None)
+            self._known.pop(name, None)
+            return None
+        where = f"registry {name!r} in {self._target.name}"
+        self._schema.refuse_unreadable(row.machine, row.version, where)
+        look = self._looks.get(name)
+        ((head, dropped, state),) = link.run(
+            f"SELECT head, dropped_through, state FROM {self._tables}.registries"
+            " WHERE number = $1::integer",
+            row.number, deadline=deadline,
+        )  # fmt: skip
+        at = (int(head or 0), row.fencing_token, row.version)
+        if look is None or look.at != at:
+            index = LogIndex(int(head or 0), int(dropped or 0))
+            found = read(link, self._tables, where, row.number, index, state, deadline)
+            try:
+                stored = self._schema.adopt(row.version, found)
+            except UNREADABLE as error:
+                raise StoreDamagedError(where, index.head, str(error)) from None
+            look = self._looks[name] = _Look(at, stored)
+        live = row.is_owned and not row.lock_gone
+        holder = (row.holder or "another process") if live else None
+        known = self._known.setdefault(name, {})
+        return StoredRegistry(name, holder, True, look.stored, where, {}, known)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[tuple[Link, Deadline]]:
+        """Read in one transaction; a connection that was lost is opened again."""
+        deadline = within(PATIENCE_SECONDS)
+        try:
+            link = self._link
+            if link is None or not link.is_open:
+                link = self._link = self._target.connect("reader", deadline)
+                refuse_other_layouts(link, self._tables, deadline)
+            link.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline=deadline)
+            yield link, deadline
+            link.run("COMMIT", deadline=deadline)
+        except (LinkLostError, RefusedError) as error:
+            self._give_up()
+            raise failure_of(self._target.name, error) from error
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None

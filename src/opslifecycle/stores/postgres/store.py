@@ -1,0 +1,197 @@
+"""The PostgreSQL store: a registry in a schema of a database, owned by one process of any host."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from opslifecycle.errors import (
+    InvalidValueError,
+    OwnershipLostError,
+    PersistenceError,
+    RegistryOwnedError,
+)
+from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, Store, StoreContents
+from opslifecycle.stores.postgres.claims import Claiming
+from opslifecycle.stores.postgres.link import within
+from opslifecycle.stores.postgres.log_index import COLUMN, LINE, LogIndex
+from opslifecycle.stores.postgres.schema import POSITION_BITS, check_schema_name
+from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Session, Target, enter, leave
+from opslifecycle.stores.postgres.writer import Write
+from opslifecycle.values import checks
+
+_LEASE_SECONDS_MIN, _LEASE_SECONDS_MAX = 1.0, 3600.0
+_COLUMNS_OF_A_ROW = 5
+
+
+class PostgresStore(Store):
+    """A store of one registry, by name, on a PostgreSQL server (15 or later).
+
+    All stores of a process with the same arguments share three connections and one lease.
+
+    Args:
+        dsn: The connection string, as libpq reads it: `postgresql://user@host/database`,
+            `host=… dbname=…` or `service=NAME`. Give the password in `~/.pgpass` or `PGPASSWORD`.
+        registry: The name of the registry in the schema.
+        schema: The schema of the tables. If it has none yet, the first registry creates them.
+        lease_seconds: How long other processes wait for an owner that they cannot see, from 1 to
+            3600. An owner that cannot renew its lease in 90 % of that time closes its registries.
+        session_lock: Whether other processes may also rely on the owner's connection: they take
+            over half a second after it was closed. Without it, only the lease decides; say so
+            behind a proxy that closes connections by itself, and behind PgBouncer.
+        interrupted: What becomes of records whose process ended; None as the machine declares.
+
+    Raises:
+        InvalidValueError: An argument is of the wrong type or out of range.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        registry: str = "default",
+        schema: str = "opslifecycle",
+        lease_seconds: float = 10.0,
+        session_lock: bool = True,
+        interrupted: Interrupted | None = None,
+    ) -> None:
+        checks.text("dsn", dsn)
+        checks.text("registry", registry)
+        checks.text("schema", schema)
+        checks.flag("session_lock", session_lock)
+        checks.instance("lease_seconds", lease_seconds, float | int)
+        if not registry or not registry.isprintable():
+            reason = f"expected printable text, got {registry!r:.80}"
+            raise InvalidValueError("registry", reason)
+        if (wrong := check_schema_name(schema)) is not None:
+            raise InvalidValueError("schema", wrong)
+        if not _LEASE_SECONDS_MIN <= lease_seconds <= _LEASE_SECONDS_MAX:
+            reason = f"expected 1 to 3600 seconds, got {lease_seconds!r:.80}"
+            raise InvalidValueError("lease_seconds", reason)
+        if interrupted not in (None, "terminate", "discard"):
+            reason = f"expected terminate, discard or None, got {interrupted!r:.80}"
+            raise InvalidValueError("interrupted", reason)
+        self.interrupted = interrupted
+        self._registry = registry
+        self._target = Target(dsn, schema, float(lease_seconds), session_lock)
+        try:
+            self._name = self._target.name
+        except ValueError as error:
+            raise InvalidValueError("dsn", str(error)) from None
+        self._session: Session | None = None
+        self._number = 0
+        self._fencing_token = 0
+        self._index = LogIndex()
+        self._is_lost = False
+        self._tell: Callable[[], None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The server, the database and the schema, which messages name."""
+        return self._name
+
+    @property
+    def is_open(self) -> bool:
+        """See `Store.is_open`."""
+        return self._session is not None
+
+    def open(self, schema: SchemaVersion) -> StoreContents:
+        """See `Store.open`."""
+        if self._session is not None:
+            raise RegistryOwnedError(self.name, "another registry of this process")
+        session = enter(self._target)
+        try:
+            claim = Claiming(session, self._registry, schema).claim()
+        except BaseException:
+            leave(session)
+            raise
+        self._session, self._is_lost = session, False
+        self._number, self._fencing_token = claim.number, claim.fencing_token
+        self._index = claim.index
+        session.owned[claim.number] = self._lose
+        return claim.stored
+
+    def on_ownership_lost(self, tell: Callable[[], None]) -> None:
+        """See `Store.on_ownership_lost`."""
+        self._tell = tell
+        if self._session is not None and not self._session.lease.is_valid():
+            tell()
+
+    def _lose(self) -> None:
+        """Have the registry learn, in its own thread, that it owns nothing any more."""
+        self._is_lost = True
+        if self._tell is not None:
+            self._tell()
+
+    def append(self, commit: Commit) -> None:
+        """See `Store.append`."""
+        session = self._session
+        if session is None:
+            raise PersistenceError(self.name, "the store is closed")
+        if self._is_lost:
+            raise OwnershipLostError
+        changes = self._index.plan(commit)
+        rows = changes.encoded(self._number)
+        first = self._number << POSITION_BITS
+        write = Write(
+            self._number,
+            self._fencing_token,
+            self._index.head,
+            changes.head,
+            changes.dropped_through,
+            commit.state,
+            rows,
+            [first + each for each in changes.superseded],
+            [first + each for each in changes.dead],
+        )
+        self._refuse_unstorable(rows, len(changes.rows), commit.state)
+        try:
+            session.writer.write(write)
+        except OwnershipLostError:
+            self._is_lost = True
+            raise
+        finally:
+            self._fencing_token = write.fencing_token
+        self._index.apply(changes)
+
+    def _refuse_unstorable(self, rows: str, count: int, state: str) -> None:
+        """Raise PersistenceError for texts that the server could not read as they were written."""
+        cause = None
+        try:
+            rows.encode(), state.encode()
+        except UnicodeEncodeError as error:
+            cause = str(error)
+        columns, lines = count * (_COLUMNS_OF_A_ROW - 1), max(0, count - 1)
+        if rows.count(COLUMN) != columns or rows.count(LINE) != lines:
+            cause = "a stored text contains U+001E or U+001F, which JSON escapes"
+        if cause is None and ("\0" in rows or "\0" in state):
+            cause = "a stored text contains U+0000, which JSON escapes"
+        if cause is not None:
+            raise PersistenceError(self.name, cause)
+
+    def heartbeat(self) -> None:
+        """See `Store.heartbeat`."""
+        if self._session is not None and (self._is_lost or not self._session.lease.is_valid()):
+            raise OwnershipLostError
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        session.owned.pop(self._number, None)
+        try:
+            if not self._is_lost and session.lease.is_valid():
+                with contextlib.suppress(PersistenceError), session.reporting():
+                    self._release(session)
+        finally:
+            leave(session)
+
+    def _release(self, session: Session) -> None:
+        """Let another process take the registry at once; otherwise it waits for the lease."""
+        with session.side() as link:
+            link.run(
+                session.statements.release,
+                self._number, self._fencing_token, session.lease.owner,
+                deadline=within(PATIENCE_SECONDS),
+            )  # fmt: skip

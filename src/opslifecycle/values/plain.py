@@ -1,0 +1,72 @@
+"""Plain data: JSON texts and what they contain, with the conversions that need no cattrs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from json.encoder import encode_basestring
+from typing import Any, TypeAlias
+
+from opslifecycle.errors import InvalidValueError
+from opslifecycle.values.checks import COUNT_MAX
+
+#: JSON-ready data: dicts, lists, texts, numbers, booleans and None. Not checked by type checkers,
+#: as the results of `json.loads` are not.
+Json: TypeAlias = Any
+#: A JSON object.
+Data: TypeAlias = dict[str, Json]
+
+#: A text as a JSON string, by the function that the json module itself uses.
+json_text: Callable[[str], str] = encode_basestring
+
+
+def count_from(data: object) -> int:
+    """Return a stored count.
+
+    Raises:
+        InvalidValueError: The data is no integer from 0 to COUNT_MAX.
+    """
+    if type(data) is not int or not 0 <= data <= COUNT_MAX:
+        raise InvalidValueError("", f"expected an integer from 0 to {COUNT_MAX}, got {data!r:.80}")
+    return data
+
+
+def optional_count_from(data: object) -> int | None:
+    """Return a stored count or None.
+
+    Raises:
+        InvalidValueError: The data is neither None nor an integer from 0 to COUNT_MAX.
+    """
+    return None if data is None else count_from(data)
+
+
+def data_of(text: str, known: frozenset[str] | None = None) -> Data:
+    """Return the JSON object that a text contains, after a check of its keys.
+
+    Args:
+        text: JSON.
+        known: The keys that are allowed; None for any. Keys may be missing.
+
+    Raises:
+        InvalidValueError: The text is no JSON, no object, or has a key that is not in `known`.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidValueError("value", f"expected JSON, got {text!r:.80}: {error}") from None
+    if not isinstance(data, dict):
+        raise InvalidValueError("value", f"expected an object, got {type(data).__name__}")
+    if known is not None:
+        for key in data:
+            if key not in known:
+                raise InvalidValueError(key, "is not known here")
+    return data
+
+
+def text_of(data: Json) -> str:
+    """Return data as compact JSON text.
+
+    Raises:
+        ValueError: For NaN and the infinities, which JSON does not have.
+    """
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,193 @@
+"""Machines without optional features: no store, no fields that change, no effects."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.codegen.projects import assert_clean, edit, project
+
+SHIPPED = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"
+TURNSTILE = Path(__file__).with_name("turnstile.yaml")
+PARCEL = Path(__file__).with_name("parcel.yaml")
+DEFERRED = "    deferred: true\n"
+
+
+def compiled(folder: Path, source: Path, *edits: tuple[str, str]) -> Path:
+    """A project of a machine with some of its text replaced."""
+    machine = folder / source.name
+    shutil.copy(source, machine)
+    for old, new in edits:
+        edit(machine, old, new)
+    made = project(folder / "project", machine)
+    assert_clean(made)
+    return made
+
+
+def recovery_of(source: Path) -> str:
+    """The section that says what is kept; without it, nothing is."""
+    rest = source.read_text(encoding="utf-8").partition("\nrecovery:")[2]
+    return "\nrecovery:" + rest.partition("\n\n")[0]
+
+
+def printed(folder: Path, script: str) -> list[str]:
+    run = [sys.executable, "-c", script]
+    done = subprocess.run(run, cwd=folder / "src", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_feed_needs_no_store(tmp_path: Path) -> None:
+    deferred = SHIPPED.read_text(encoding="utf-8").count(DEFERRED)
+    edits = [(recovery_of(SHIPPED), ""), *[(DEFERRED, "")] * deferred]
+    folder = compiled(tmp_path, SHIPPED, *edits)
+    script = (
+        "from ops_lifecycle import *\n"
+        "from opslifecycle import InvalidValueError\n"
+        "try: Registry(max_completed=-1)\n"
+        "except InvalidValueError as error: print(error.field)\n"
+        "with Registry(max_completed=1) as registry:\n"
+        "    ids = [OperationId.new(), OperationId.new()]\n"
+        "    for id in ids:\n"
+        "        spec = OperationSpec(\n"
+        "            id, OperationKind.BACKGROUND_TOOL_OP, SessionId.new(), 'n', 'l')\n"
+        "        registry.register_operation(spec)\n"
+        "        registry.fail_operation(id, 'no')\n"
+        "    feed = registry.completion_feed()\n"
+        "    (row,) = feed.list_since(1, epoch_id=feed.epoch_id).entries\n"
+        "    print(type(feed.epoch_id).__name__, row.seq, registry.snapshot(ids[0]))\n"
+        "    print(registry.broken_invariants())\n"
+    )
+    assert printed(folder, script) == ["max_completed", "RuntimeEpochId 2 None", "[]"]
+
+
+def test_effects_need_no_store(tmp_path: Path) -> None:
+    folder = compiled(tmp_path, PARCEL, (recovery_of(PARCEL), ""))
+    script = (
+        "from parcel import *\n"
+        "from queue import SimpleQueue\n"
+        "heard = SimpleQueue()\n"
+        "with ParcelRegistry(on_effect=heard.put) as parcels:\n"
+        "    id = ParcelId.new()\n"
+        "    parcels.accept(id, 'here')\n"
+        "    parcels.move(id)\n"
+        "    for call in (heard.get(timeout=30), heard.get(timeout=30)):\n"
+        "        print(call.number, call.effect.value, call.snapshot.stops)\n"
+    )
+    assert printed(folder, script) == ["1 print_label 0", "2 tell_receiver 1"]
+
+
+def test_what_was_live_stays_so_where_the_machine_says_nothing_else(tmp_path: Path) -> None:
+    folder = compiled(
+        tmp_path,
+        PARCEL,
+        ("recovery: {persist_if: 'true', do: lose}", "recovery: {persist_if: 'true'}"),
+    )
+    script = (
+        "from parcel import *\n"
+        "from opslifecycle import InvalidValueError, SqliteStore\n"
+        "id = ParcelId.new()\n"
+        "with ParcelRegistry(store=SqliteStore('parcels.db')) as parcels:\n"
+        "    parcels.accept(id, 'here')\n"
+        "with ParcelRegistry(store=SqliteStore('parcels.db')) as parcels:\n"
+        "    print(parcels.snapshot(id).status.value)\n"
+        "try: ParcelRegistry(store=SqliteStore('parcels.db', interrupted='terminate'))\n"
+        "except InvalidValueError as error: print(error.field)\n"
+    )
+    assert printed(folder, script) == ["accepted", "interrupted"]
+
+
+def test_records_without_anything_that_stays_as_it_began_are_kept(tmp_path: Path) -> None:
+    folder = compiled(
+        tmp_path,
+        PARCEL,
+        ("  address: {type: str, initial: address}\n", ""),
+        ("{accept: [id, address]}", "{accept: [id]}"),
+        ("{id: ParcelId, address: str}", "{id: ParcelId}"),
+        ("    address: parcel.address\n", ""),
+    )
+    script = (
+        "from parcel import *\n"
+        "from opslifecycle import SqliteStore\n"
+        "one, two = ParcelId.new(), ParcelId.new()\n"
+        "with ParcelRegistry(on_effect=id, store=SqliteStore('parcels.db')) as parcels:\n"
+        "    parcels.accept(one); parcels.move(one); parcels.deliver(one); parcels.accept(two)\n"
+        "with ParcelRegistry(on_effect=id, store=SqliteStore('parcels.db')) as parcels:\n"
+        "    for each in (one, two):\n"
+        "        snapshot = parcels.snapshot(each)\n"
+        "        print(snapshot.status.value, snapshot.stops)\n"
+    )
+    assert printed(folder, script) == ["delivered 1", "lost 0"]
+
+
+def test_a_machine_may_use_the_word_open(tmp_path: Path) -> None:
+    folder = compiled(tmp_path, PARCEL, ("methods: [move]", "methods: [open]"))
+    script = (
+        "import asyncio\n"
+        "from opslifecycle import MemoryStore\n"
+        "from parcel import *\n"
+        "async def main():\n"
+        "    async with await AsyncParcelRegistry._open(store=MemoryStore()) as parcels:\n"
+        "        id = ParcelId.new()\n"
+        "        await parcels.accept(id, 'here')\n"
+        "        await parcels.open(id)\n"
+        "        print(parcels.snapshot(id).stops)\n"
+        "asyncio.run(main())\n"
+    )
+    assert printed(folder, script) == ["1"]
+
+
+LEAVING = """
+from opslifecycle import MemoryStore
+from turnstile import GateId, GateRegistry
+store, id, other = MemoryStore(), GateId.new(), GateId.new()
+with GateRegistry(store=store) as gates:
+    gates.install(id, "north")
+    gates.install(other, "south")
+    gates.coin(id)
+    gates.push(id)
+    print(sorted(store._records) == [str(other)])
+with GateRegistry(store=store) as gates:
+    print(gates.snapshot(id), gates.snapshot(other).coins)
+"""
+
+
+@pytest.mark.parametrize("deferred", ["", ", deferred: true"])
+def test_a_record_that_is_no_longer_kept_leaves_the_store(tmp_path: Path, deferred: str) -> None:
+    """What a store has of it is older than what was acknowledged: it must not come back."""
+    folder = compiled(
+        tmp_path,
+        TURNSTILE,
+        ("\nsnapshot:", "\nrecovery: {persist_if: gate.coins < 1}\n\nsnapshot:"),
+        ("to: unlocked,", f"to: unlocked{deferred},"),
+    )
+    assert printed(folder, LEAVING) == ["True", "None 0"]
+
+
+CLOSING = """
+from opslifecycle import MemoryStore
+from turnstile import GateRegistry
+import json
+store = MemoryStore()
+gates = GateRegistry(store=store)
+gates.close_station()
+gates.close_station()
+print(json.loads(store._state)["closings"])
+"""
+
+
+def test_what_a_command_for_all_sets_is_stored_even_where_it_ends_nothing(tmp_path: Path) -> None:
+    folder = compiled(
+        tmp_path,
+        TURNSTILE,
+        ("\nsnapshot:", "\nrecovery: {persist_if: 'true'}\n\nsnapshot:"),
+        ("\nerrors:", "\nregistry:\n  closings: {type: int, initial: '0', summary: All.}\n"
+         "\nerrors:"),
+        ("\nwatch:", "\nbulk:\n  close_station:\n    summary: Take every gate away.\n"
+         "    do: scrap\n    update: {registry.closings: registry.closings + 1}\n\nwatch:"),
+    )  # fmt: skip
+    assert printed(folder, CLOSING) == ["2"]

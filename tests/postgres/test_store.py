@@ -1,0 +1,285 @@
+"""What a PostgreSQL store refuses, keeps and shows, and who owns what is in it."""
+
+from __future__ import annotations
+
+import gc
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from opslifecycle import (
+    ChannelClosedError,
+    InvalidValueError,
+    OperationId,
+    OperationProgressUpdate,
+    OwnershipLostError,
+    PersistenceError,
+    PostgresStore,
+    Registry,
+    RegistryOwnedError,
+    StoreDamagedError,
+    StoreRolledBackError,
+    StoreVersionError,
+)
+from opslifecycle.stores.base import EMPTY, Commit, RecordWrite, SchemaVersion, StoreContents
+
+from tests.builders import completed, registered, result, running
+from tests.postgres.databases import Database
+from tests.postgres.server import free_port
+
+MACHINE = SchemaVersion("m", 1, "digest")
+
+
+def commit(*writes: RecordWrite, erased: tuple[str, ...] = (), dropped: int = 0) -> Commit:
+    return Commit(writes, erased, dropped, '{"a":1}')
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "field"),
+        [
+            ({"dsn": 5}, "dsn"),
+            ({"dsn": "no connection string"}, "dsn"),
+            ({"registry": ""}, "registry"),
+            ({"registry": "a\nb"}, "registry"),
+            ({"schema": "Upper"}, "schema"),
+            ({"schema": 'a"b'}, "schema"),
+            ({"schema": "pg_mine"}, "schema"),
+            ({"lease_seconds": 0.5}, "lease_seconds"),
+            ({"lease_seconds": "10"}, "lease_seconds"),
+            ({"session_lock": 1}, "session_lock"),
+            ({"interrupted": "keep"}, "interrupted"),
+        ],
+    )
+    def test_a_wrong_one_is_refused(self, arguments: dict[str, Any], field: str) -> None:
+        given = {"dsn": "postgresql://localhost/app", **arguments}
+        with pytest.raises(InvalidValueError) as raised:
+            PostgresStore(**given)
+        assert raised.value.field == field
+
+    def test_messages_name_the_place_without_the_password(self) -> None:
+        store = PostgresStore("postgresql://me:secret@db.example:6000/app", schema="mine")
+        assert store.name == "postgresql://db.example:6000/app schema mine"
+        assert PostgresStore("service=app").name == "service=app schema opslifecycle"
+
+
+class TestServers:
+    def test_one_that_is_not_there_is_named(self) -> None:
+        store = PostgresStore(f"postgresql://me:secret@127.0.0.1:{free_port()}/app")
+        with pytest.raises(PersistenceError, match=r"127\.0\.0\.1") as raised:
+            Registry(store=store)
+        assert "secret" not in str(raised.value)
+
+    def test_one_that_would_lose_commits_is_refused(self, postgres: Database) -> None:
+        """A role can switch the setting off for all its sessions."""
+        store = PostgresStore(f"{postgres.dsn}?options=-csynchronous_commit%3Doff")
+        with pytest.raises(PersistenceError, match="synchronous_commit is off"):
+            Registry(store=store)
+
+    def test_a_role_without_rights_is_told_what_is_missing(self, postgres: Database) -> None:
+        Registry(store=postgres.store()).close()
+        role = f"{postgres.schema}_reader"
+        postgres.query(f"CREATE ROLE {role} LOGIN")
+        try:
+            store = PostgresStore(
+                postgres.dsn.replace("postgres@", f"{role}@"), schema=postgres.schema
+            )
+            with pytest.raises(PersistenceError, match="permission denied"):
+                Registry(store=store)
+        finally:
+            postgres.query(f"DROP ROLE {role}")
+
+    def test_a_process_has_three_connections_however_many_registries(
+        self, postgres: Database
+    ) -> None:
+        registries = [Registry(store=postgres.store(f"r{number}")) for number in range(20)]
+        for each in registries:
+            running(each)
+        ((count,),) = postgres.query(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'opslifecycle %%'"
+            " AND query LIKE %s",
+            f"%{postgres.schema}%",
+        )
+        assert count <= 3
+        for each in registries:
+            each.close()
+        assert postgres.query("SELECT * FROM owners") == []
+
+
+class TestTables:
+    def test_many_create_them_at_once(self, postgres: Database) -> None:
+        names = [f"r{number}" for number in range(8)]
+
+        def opened(name: str) -> None:
+            # Another lease is another session, as in another process.
+            lease = 2.0 + int(name[1:])
+            Registry(store=postgres.store(name, lease_seconds=lease)).close()
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(opened, names))
+        found = postgres.query("SELECT name FROM registries ORDER BY name")
+        assert [name for (name,) in found] == names
+        assert postgres.query("SELECT version FROM layout") == [(1,)]
+
+    def test_those_of_a_newer_program_are_refused(self, postgres: Database) -> None:
+        Registry(store=postgres.store()).close()
+        postgres.query("INSERT INTO layout (version) VALUES (99)")
+        with pytest.raises(StoreVersionError, match="layout 99"):
+            Registry(store=postgres.store())
+
+    def test_views_show_records_feed_cursors_and_leases(self, postgres: Database) -> None:
+        with Registry(store=postgres.store("mine")) as registry:
+            live, ended = running(registry), completed(registry)
+            registry.report_progress(live, OperationProgressUpdate("a\0b", 0.5))
+            registered(registry)
+            shown = dict(postgres.query("SELECT id, status FROM records WHERE registry = 'mine'"))
+            assert (shown[str(live)], shown[str(ended)]) == ("running", "completed")
+            feed = postgres.query("SELECT sequence, id, status FROM feed")
+            assert feed == [(1, str(ended), "completed")]
+            ((owner, valid),) = postgres.query("SELECT owner, valid FROM leases")
+            assert owner.startswith("process ")
+            assert valid
+        assert postgres.query("SELECT owner, valid FROM leases") == [(None, False)]
+        assert len(postgres.query("SELECT * FROM cursors")) >= 1
+
+    def test_finished_records_leave_no_rows_behind(self, postgres: Database) -> None:
+        with Registry(store=postgres.store(), max_completed=5) as registry:
+            for _ in range(40):
+                completed(registry)
+            ((count,),) = postgres.query("SELECT count(*) FROM log")
+            assert count <= 5
+            before = registry.completion_feed().list_since(35)
+        with Registry(store=postgres.store(), max_completed=5) as registry:
+            assert registry.completion_feed().list_since(35).entries == before.entries
+
+    def test_rows_that_contradict_each_other_are_damage(self, postgres: Database) -> None:
+        with Registry(store=postgres.store()) as registry:
+            id = running(registry)
+        postgres.query(
+            "INSERT INTO log SELECT key + 500, id, NULL, true, body FROM log WHERE id = %s", str(id)
+        )
+        with pytest.raises(StoreDamagedError, match="behind the head"):
+            Registry(store=postgres.store())
+        postgres.query("UPDATE registries SET head = 1000")
+        with pytest.raises(StoreDamagedError, match="two current rows"):
+            Registry(store=postgres.store())
+
+
+class TestCommits:
+    def test_what_one_commit_writes_and_erases_is_in_its_order(self, postgres: Database) -> None:
+        store = postgres.store()
+        assert store.open(MACHINE) == EMPTY
+        store.append(commit(("a", None, "1"), ("b", 1, "2"), ("a", 2, "3")))
+        store.append(commit(("c", 3, "4"), ("a", None, "5"), erased=("c", "b")))
+        store.close()
+        rows = {1: ("b", "2"), 2: ("a", "3"), 3: ("c", "4")}
+        assert store.open(MACHINE) == StoreContents({"a": "5"}, rows, '{"a":1}')
+        store.append(commit(("d", 4, "6"), dropped=3))
+        store.append(commit(erased=("d",)))
+        store.close()
+        assert store.open(MACHINE) == StoreContents({"a": "5"}, {4: ("d", "6")}, '{"a":1}')
+        store.close()
+        assert postgres.query("SELECT count(*) FROM log") == [(2,)]
+
+    def test_texts_that_the_server_would_not_store_are_refused(self, postgres: Database) -> None:
+        store = postgres.store()
+        store.open(MACHINE)
+        for text in ("\x1e", "\x1f", "\0", "\ud800"):
+            with pytest.raises(PersistenceError):
+                store.append(commit((f"id{text}", None, "1")))
+        store.append(commit(("id", None, "é\U0001f600")))
+        store.close()
+        assert store.open(MACHINE).records == {"id": "é\U0001f600"}
+        store.close()
+
+    def test_a_migration_writes_every_row_again(self, postgres: Database) -> None:
+        store = postgres.store()
+        store.open(MACHINE)
+        store.append(commit(("a", 1, "1"), ("b", None, "2")))
+        store.append(commit(("a", None, "3")))
+        store.close()
+
+        def migrate(version: int, old: StoreContents) -> StoreContents:
+            records = {id: f"{body}!" for id, body in old.records.items()}
+            rows = {number: (id, f"{body}?") for number, (id, body) in old.rows.items()}
+            return StoreContents(records, rows, old.state)
+
+        newer = SchemaVersion("m", 2, "other", migrate)
+        expected = StoreContents({"b": "2!", "a": "3!"}, {1: ("a", "1?")}, '{"a":1}')
+        assert store.open(newer) == expected
+        store.close()
+        with pytest.raises(StoreVersionError):
+            store.open(MACHINE)
+        assert store.open(newer) == expected
+        store.close()
+
+
+class TestOwners:
+    def test_one_at_a_time_in_a_process(self, postgres: Database) -> None:
+        with Registry(store=postgres.store()) as registry:
+            for lease in (10.0, 9.0):
+                with pytest.raises(RegistryOwnedError):
+                    Registry(store=postgres.store(lease_seconds=lease))
+            completed(registry)
+        Registry(store=postgres.store(lease_seconds=9.0)).close()
+
+    def test_one_that_was_taken_over_cannot_write(self, postgres: Database) -> None:
+        registry = Registry(store=postgres.store())
+        id = running(registry)
+        postgres.query("UPDATE owners SET lease_until = clock_timestamp()")
+        with Registry(store=postgres.store(lease_seconds=9.0)) as other:
+            with pytest.raises(OwnershipLostError):
+                registry.complete_operation(id, result(id))
+            assert other.broken_invariants() == []
+            completed(other)
+        registry.close()
+
+    def test_one_whose_lease_ended_learns_it_without_a_command(self, postgres: Database) -> None:
+        registry = Registry(store=postgres.store(lease_seconds=1.0))
+        watch = registry.register_watcher(running(registry))
+        postgres.query("UPDATE owners SET lease_until = clock_timestamp()")
+        with pytest.raises(ChannelClosedError):
+            watch.result(timeout=30)
+        with pytest.raises(OwnershipLostError):
+            registry.mark_retired(OperationId.new())
+        registry.close()
+
+    def test_a_dropped_registry_is_free(self, postgres: Database) -> None:
+        registry = Registry(store=postgres.store())
+        running(registry)
+        del registry
+        gc.collect()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_opened_at_last, postgres).result(60)
+
+    def test_a_server_that_lost_commits_is_noticed(self, postgres: Database) -> None:
+        """As after a failover to a replica that was behind."""
+        registry = Registry(store=postgres.store())
+        id = running(registry)
+        saved = postgres.query("SELECT head FROM registries")
+        completed(registry)
+        postgres.query("UPDATE registries SET head = %s", saved[0][0])
+        with pytest.raises(StoreRolledBackError) as raised:
+            registry.complete_operation(id, result(id))
+        assert raised.value.found < raised.value.acknowledged
+        with pytest.raises(OwnershipLostError):
+            registry.complete_operation(id, result(id))
+        registry.close()
+
+
+def _opened_at_last(postgres: Database) -> None:
+    while True:
+        try:
+            Registry(store=postgres.store()).close()
+            return
+        except RegistryOwnedError:
+            continue
+
+
+def test_bodies_are_what_sqlite_keeps(postgres: Database) -> None:
+    with Registry(store=postgres.store()) as registry:
+        id = completed(registry)
+    ((body,),) = postgres.query("SELECT body FROM records")
+    assert json.loads(body)["status"] == "completed"
+    assert postgres.query("SELECT id FROM log") == [(str(id),)]
