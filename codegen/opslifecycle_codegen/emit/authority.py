@@ -8,11 +8,11 @@ from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import AND, SUM, Code
-from opslifecycle_codegen.emit.constants import Constants
+from opslifecycle_codegen.emit.constants import Constants, StatusConstants
 from opslifecycle_codegen.emit.effects import EffectConstants, still_known
 from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
-from opslifecycle_codegen.emit.questions import QuestionLowering
+from opslifecycle_codegen.emit.questions import ACTIONS, QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, roots_in
 from opslifecycle_codegen.ir.feeds import feeds_transitions
@@ -41,25 +41,40 @@ class AuthorityView:
     init: list[str]
     init_body: list[str]
     methods: list[Method]
+    #: The table of what the authority says of each action.
+    actions: list[str]
     outcomes: list[OutcomeView]
 
 
 def authority_view(program: Program, names: PublicNames, width: int) -> AuthorityView:
     """Return the authority of a program."""
-    constants = Constants(program)
+    constants = Constants(program, ACTIONS)
     questions = QuestionLowering(program, names, width, constants)
     first = CommandLowering(program, names, width, constants)
     state = StateLowering(program, names, width, constants)
+    statuses = StatusConstants(program)
     drafts = [*first.methods(), *questions.methods(), *first.shell_methods()]
     _, record_body = state.record_init()
-    members = constants.choose([*record_body, *(line for each in drafts for line in each.body)])
+    members = constants.choose(
+        [
+            *statuses.definitions(constants, width),
+            *record_body,
+            *(line for each in drafts for line in each.body),
+            *questions.actions(),
+        ]
+    )
     commands = CommandLowering(program, names, width, constants)
     methods = [*commands.methods(), *questions.methods(), *commands.shell_methods()]
     record_init, record_body = state.record_init()
     init, init_body = state.init()
     return AuthorityView(
-        [*members, *state.constants(commands.effects.used)], state.record_slots(), record_init,
-        record_body, state.slots(), init, init_body, methods, commands.outcomes.views(),
+        [
+            *members,
+            *statuses.definitions(constants, width),
+            *state.effect_constants(commands.effects.used),
+        ],
+        state.record_slots(), record_init, record_body, state.slots(), init, init_body, methods,
+        questions.actions(), commands.outcomes.views(),
     )  # fmt: skip
 
 
@@ -107,18 +122,17 @@ class CommandLowering(MethodLowering):
     def _create(self) -> Method:
         command, entity = self._program.create, self._entity
         made = self._printer.code(self._program.create_id).text
-        body = [*([] if made == "id" else [f"id = {made}"]), *self._checks(command.guards)]
+        body = [*([] if made == "id" else [f"id = {made}"]), *self._guards(command)]
         record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
         body += [*self._assign(command.notes), *self._followed(command)]
-        doc = self._doc(command.summary, f"The status of the new {entity} is {command.to}.")
-        return self._method("register", self._params(command), DECISION, doc, body)
+        return self._method("register", self._params(command), DECISION, [], body)
 
     def _action(self, command: Command) -> Method:
         entity = self._entity
-        checks = self._checks(command.guards, done_in=self._done_in(command))
-        body = [*checks, *self._assign(command.updates), *self._assign(command.notes)]
+        body = [*self._guards(command), *self._assign(command.updates)]
+        body += self._assign(command.notes)
         terminal = command.to in self._program.symbols.status_groups["terminal"]
         body += self._stamps(command.name)
         if terminal:
@@ -130,11 +144,8 @@ class CommandLowering(MethodLowering):
                 status = Code(f"{self._names.status}.{command.to.upper()}")
                 body += self._statement(f"{entity}.status = ", status)
             body += self._followed(command)
-        sources = " or ".join(command.from_statuses)
-        target = f", leads to {command.to}" if command.to else ", changes no status"
-        doc = self._doc(command.summary, f"Legal in {sources}{target}.")
         parameters = [f"id: {self._names.id}", *self._params(command)]
-        return self._method(self._command(command.name), parameters, DECISION, doc, body)
+        return self._method(self._command(command.name), parameters, DECISION, [], body)
 
     def _followed(self, command: Command) -> list[str]:
         """Return the steps of an action that finishes no record, and its effects."""
@@ -160,7 +171,7 @@ class CommandLowering(MethodLowering):
             body += [*self._statement("if ", self._printer.code(each.unless), ":"), "    return []"]
         status = Code(f"{self._names.status}.{command.to.upper()}")
         outcome = self.outcomes.of(command)
-        doc = self._doc(command.summary, "Returns the finished records, in the order of their ids.")
+        doc = self._doc("Return the finished records with their effects, by their ids.")
         name = name or self._command(command.name)
         if not (command.notes or roots_in(command.outcome or NOTHING) & _CHANGING):
             given = [status, outcome, *([Code(self._effects(command))] if command.effects else [])]
@@ -188,9 +199,7 @@ class CommandLowering(MethodLowering):
         if any(each is not None and each.command.effects for each in ending_all):
             ending = layout.joined("+", [Code("first"), ending], SUM)
             parameters.append(f"first: Effects = {self.effects.of_command('', ())}")
-        doc = self._doc(
-            "End every live record, in the order of their ids.", "Returns them with their effects."
-        )
+        doc = self._doc("End every live record; return them with their effects, by their ids.")
         body = self._loop(ending, [])
         return self._method("_end_all", parameters, self._ended_type, doc, body)
 
@@ -214,17 +223,15 @@ class CommandLowering(MethodLowering):
         ]
 
     def _removing(self, command: Command) -> Method:
-        body = [*self._checks(command.guards), *self._assign(command.updates)]
+        body = [*self._guards(command), *self._assign(command.updates)]
         body.append(f"return {self._effects(command)}")
-        doc = self._doc(command.summary)
         name = self._command(command.name)
-        return self._method(name, [f"id: {self._names.id}"], DECISION, doc, body)
+        return self._method(name, [f"id: {self._names.id}"], DECISION, [], body)
 
     def _collect(self, command: Command) -> Method:
         returns = f"list[{self._names.record}] | _rt.OpsLifecycleError"
         body = [*self._checks(command.guards), "return list(self.ended.values())"]
-        name, doc = self._command(command.name), self._doc(command.summary)
-        return self._method(name, [], returns, doc, body)
+        return self._method(self._command(command.name), [], returns, [], body)
 
     def _advance(self, command: Command) -> Method:
         body = [
@@ -233,7 +240,7 @@ class CommandLowering(MethodLowering):
             "self.cursors[consumer] = reached",
             "return reached",
         ]
-        doc = self._doc(command.summary, "Returns the resulting cursor, which never falls.")
+        doc = self._doc("Return the resulting cursor, which never falls.")
         parameters = self._params(command)
         returns = "int | _rt.OpsLifecycleError"
         return self._method(self._command(command.name), parameters, returns, doc, body)

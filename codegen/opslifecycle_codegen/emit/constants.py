@@ -1,16 +1,20 @@
-"""Lowering of members of closed sets to constants of a module."""
+"""Lowering of members and of lists of statuses to constants of a module."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
+from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.symbols import snake
 
-#: Prefixes of other constants in these modules; names of effects end with `_EFFECTS`.
+#: Prefixes and suffixes of other constants in these modules.
 _PREFIXES = ("_FROM_", "_DONE_IN_")
+_SUFFIXES = ("_FROM", "_DONE_IN", "_EFFECTS")
+# A longer name for some statuses says less than a short one and the list it stands for.
+_CHARACTERS_MAX = 40
 
 
 class Constants:
@@ -57,5 +61,74 @@ class Constants:
         return not (
             constant in self._taken
             or constant.startswith(_PREFIXES)
-            or constant.endswith("_EFFECTS")
+            or constant.endswith(_SUFFIXES)
         )
+
+
+class StatusConstants:
+    """The constants of the authority's module that hold several statuses.
+
+    One is called after the declared group that it is, or after its members; a longer list after the
+    first command that has it. One status alone has no constant here.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._symbols = program.symbols
+        self._names: dict[tuple[str, tuple[str, ...]], str] = {}
+        removing = (program.rollback, program.erase)
+        for command in (*program.actions, *(each for each in removing if each is not None)):
+            self._name(command, "FROM", command.from_statuses)
+        for command in program.actions:
+            self._name(command, "DONE_IN", command.idempotent_in)
+
+    def _name(self, command: Command, kind: str, members: tuple[str, ...]) -> None:
+        if len(members) < 2 or (kind, members) in self._names:
+            return
+        groups = self._symbols.status_groups
+        group = next((name for name, each in groups.items() if each == members), "")
+        name = f"_{kind}_{group.upper() or '_OR_'.join(map(str.upper, members))}"
+        # Statuses may be called so that two lists of them read alike, or as a group.
+        taken = {*self._names.values(), *(f"_{kind}_{each.upper()}" for each in groups)}
+        if not group and (len(name) > _CHARACTERS_MAX or name in taken):
+            name = f"_{command.name.upper()}_{kind}"
+        while name in taken and not group:
+            name += "_"
+        self._names[kind, members] = name
+
+    def starting(self, members: tuple[str, ...]) -> Code:
+        """Return the statuses that an action starts from."""
+        return self._code("FROM", members)
+
+    def done(self, members: tuple[str, ...]) -> Code:
+        """Return the statuses in which an action counts as done already."""
+        return self._code("DONE_IN", members)
+
+    def _code(self, kind: str, members: tuple[str, ...]) -> Code:
+        name = self._names.get((kind, members))
+        return Code(name) if name is not None else self._written_out(members)
+
+    def _written_out(self, members: tuple[str, ...]) -> Code:
+        status = self._symbols.status_enum
+        return layout.called("", [Code(f"{status}.{each.upper()}") for each in members])
+
+    def definitions(self, constants: Constants, width: int) -> list[str]:
+        """Return the definitions of the constants."""
+        lines: list[str] = []
+        for (_, members), name in self._names.items():
+            code = constants.short(self._written_out(members))
+            line = layout.statement(f"{name} = ", code, "", indent=0, width=width)
+            lines += line if len(line) == 1 else self._long(name, members, width) or line
+        return lines
+
+    def _long(self, name: str, members: tuple[str, ...], width: int) -> list[str]:
+        """Return a definition of all statuses that are not terminal which does not list them."""
+        status = self._symbols.enums[self._symbols.status_enum]
+        if members != tuple(n for n, each in status.members.items() if not each.values["terminal"]):
+            return []
+        element = Code("each")
+        clauses = [
+            Code(status.name, prefix="for each in "),
+            Code("not each.terminal", prefix="if "),
+        ]
+        code = layout.comprehension("tuple", element, clauses)
+        return layout.statement(f"{name} = ", code, "", indent=0, width=width)

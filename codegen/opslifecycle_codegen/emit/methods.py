@@ -6,8 +6,9 @@ from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
-from opslifecycle_codegen.emit.constants import Constants
+from opslifecycle_codegen.emit.constants import Constants, StatusConstants
 from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.emit.rejections import Beginning, any_fails, beginnings
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Refusal, Root, negation
 from opslifecycle_codegen.ir.naming import command_method, parameter
@@ -38,7 +39,9 @@ class MethodLowering:
         self._entity = names.variable
         self._width = width
         self._constants = constants
-        self._printer = Printer(program.symbols)
+        self._statuses = StatusConstants(program)
+        self._printer = Printer(program.symbols, statuses=self._statuses)
+        self._beginnings = beginnings(program)
 
     def _command(self, name: str) -> str:
         """Return the method of the authority for a command of the machine."""
@@ -58,22 +61,64 @@ class MethodLowering:
     def _params(self, command: Command) -> list[str]:
         return [f"{parameter(name)}: {type.python}" for name, type in command.params.items()]
 
+    def _guards(self, command: Command) -> list[str]:
+        """Return lines that return the error of the first guard of a command that fails."""
+        label = Code(layout.quoted(command.label))
+        return self._tested(command, command.guards, label, self._done_in(command))
+
+    def _tested(
+        self, command: Command, checks: tuple[Check, ...], label: Code, done_in: Code | None
+    ) -> list[str]:
+        """Return lines that test some of the guards of a command, in their order.
+
+        Args:
+            command: The command, or one of several with the same guards.
+            checks: The guards.
+            label: What the errors call the command.
+            done_in: The statuses in which it is done already.
+        """
+        beginning = self._beginnings.get(command.name)
+        if beginning is None:
+            return self._checks(checks, done_in=done_in)
+        shared = len(beginning.checks)
+        test = self._printer.code(any_fails(checks[:shared]))
+        given = self._given(beginning, label, done_in)
+        return [
+            self._look_up,
+            *self._statement("if ", test, ":"),
+            *self._statement("return ", layout.called(f"self.{beginning.method}", given), depth=1),
+            *self._checks(checks[shared:], lookup=False),
+        ]
+
+    def _given(self, beginning: Beginning, label: Code, done_in: Code | None) -> list[Code]:
+        """Return what a method of errors is called with."""
+        read = beginning.reads
+        return [
+            *([Code("id")] if read(Root.ID) else []),
+            *([Code(self._entity)] if read(Root.RECORD) else []),
+            *([label] if read(Root.ACTION_LABEL) else []),
+            *([done_in] if done_in is not None and beginning.has_done else []),
+        ]
+
+    @property
+    def _look_up(self) -> str:
+        return f"{self._entity} = self.records.get(id)"
+
     def _checks(
-        self, checks: tuple[Check, ...], *, lookup: bool = True, done_in: str = ""
+        self, checks: tuple[Check, ...], *, lookup: bool = True, done_in: Code | None = None
     ) -> list[str]:
         """The guards in their order; the record is looked up where the first of them reads it.
 
-        `done_in` names the statuses in which the refusal says that the action is done already.
+        `done_in` has the statuses in which the refusal says that the action is done already.
         """
         lines: list[str] = []
-        found = f"{self._entity} = self.records.get(id)"
         for check in checks:
-            if lookup and check.reads(Root.RECORD) and found not in lines:
-                lines.append(found)
+            if lookup and check.reads(Root.RECORD) and self._look_up not in lines:
+                lines.append(self._look_up)
             for name, tree in check.lets:
                 lines += self._statement(f"{parameter(name)} = ", self._printer.code(tree))
             lines += self._statement("if ", self._printer.code(negation(check.test)), ":")
-            done = done_in if check.guard == LEGAL_STATUS else ""
+            done = done_in if check.guard == LEGAL_STATUS else None
             lines += self._refuse(check.refusal, depth=1, by=check.guard, done_in=done)
         return lines
 
@@ -84,21 +129,20 @@ class MethodLowering:
         return [line[8:] for line in lines]
 
     def _refuse(
-        self, refusal: Refusal, *, depth: int, by: str = "", done_in: str = ""
+        self, refusal: Refusal, *, depth: int, by: str = "", done_in: Code | None = None
     ) -> list[str]:
         lines: list[str] = []
         after = f".with_guard({layout.quoted(by)})" if by else ""
-        if done_in:
-            indent = "    " * depth
-            lines.append(f"{indent}done = {self._entity}.status in {done_in}")
+        if done_in is not None:
+            lines += self._statement(f"done = {self._entity}.status in ", done_in, depth=depth)
             after = f".with_guard({layout.quoted(by)}, already_done=done)"
         code = self._printer.refusal(refusal)
         return [*lines, *self._statement("return ", code, after, depth=depth)]
 
-    def _done_in(self, command: Command) -> str:
-        """Return the constant with the statuses in which a command counts as done already."""
+    def _done_in(self, command: Command) -> Code | None:
+        """Return the statuses in which a command counts as done already."""
         done = command.idempotent_in
-        return self._program.symbols.done_constant(done) if done else ""
+        return self._statuses.done(done) if done else None
 
     def _assign(self, updates: tuple[Assignment, ...], depth: int = 0) -> list[str]:
         return [

@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import AND, ATOM, OR, SUM, Code
+from opslifecycle_codegen.emit.constants import StatusConstants
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, variable
@@ -47,6 +48,8 @@ class Printer:
     registry: str = "self"
     #: Whether parameters stand under the names that callers know.
     public: bool = False
+    #: The constants of a module that compares statuses.
+    statuses: StatusConstants | None = None
 
     def code(self, tree: Expression) -> Code:
         """Return an expression."""
@@ -57,7 +60,7 @@ class Printer:
                 constant = self.symbols.enums[enum.required.name].members[word].constant
                 return Code(f"{enum.required.name}.{constant}")
             case expr.StatusSet(members=members):
-                return Code(self.symbols.status_constant(members))
+                return self._statuses(members)
             case expr.Name(root=Root.NOW | Root.STAMP):
                 parts = [Code("self.clock_offset_ms"), Code("self.now_ms")]
                 return layout.joined("+", parts, SUM)
@@ -123,6 +126,10 @@ class Printer:
         own = tree.base.type == REGISTRY and tree.type.kind != "counts"
         return Code(f"{base}.{attribute(tree.name) if own else tree.name}")
 
+    def _statuses(self, members: tuple[str, ...]) -> Code:
+        assert self.statuses is not None, "only the authority compares with several statuses"
+        return self.statuses.starting(members)
+
     def _not(self, operand: Expression) -> Code:
         if isinstance(operand, _NEGATED):
             opposite = negation(operand)
@@ -141,6 +148,9 @@ class Printer:
         match tree:
             case expr.Compare():
                 return layout.compared(list(map(self.code, tree.operands)), tree.operators)
+            case expr.Among(value=value, many=expr.StatusSet(members=(only,)), negated=negated):
+                one = expr.Member(value.type, only)
+                return self._test(expr.IsMember(tree.type, value, one, negated))
             case expr.Among(value=value, many=many, negated=negated):
                 sides = [self.code(value), self._many(many)]
                 return layout.compared(sides, ["not in" if negated else "in"])

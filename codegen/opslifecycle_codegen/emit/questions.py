@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+from attrs import frozen
+
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.methods import Method, MethodLowering
+from opslifecycle_codegen.emit.rejections import Beginning
+from opslifecycle_codegen.emit.types import comment
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Root, roots_in
 from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Command, Rule
+
+#: The table of the actions in the authority's module.
+ACTIONS = "_ACTIONS"
+
+
+@frozen
+class _Column:
+    """A column of the table of actions: its name, what it says of an action, and how."""
+
+    name: str
+    says: str
+    of: Callable[[Command], Code]
 
 
 class QuestionLowering(MethodLowering):
@@ -24,18 +43,19 @@ class QuestionLowering(MethodLowering):
             methods.append(self._cursor_of(program.cursors))
         if program.barrier is not None:
             methods.append(self._barrier())
-        refusers = self._refusers()
-        commands = {refusers[_guards(command)]: command for command in reversed(program.actions)}
-        methods += [self._refused(name, commands[name]) for name in refusers.values()]
-        methods.append(self._allowed(refusers))
+        methods += [self._rejection(each) for each in self._shared_beginnings()]
+        commands = {
+            self._refusers[_guards(command)]: command for command in reversed(program.actions)
+        }
+        methods += [self._refused(name, commands[name]) for name in self._refusers.values()]
+        methods.append(self._allowed())
         return [*methods, *(self._classifier(rule) for rule in program.classifiers)]
 
     def _watch(self, command: Command) -> Method:
         returns = "_rt.OpsLifecycleError | None"
         body = [*self._checks(command.guards), "return None"]
-        doc = self._doc(command.summary)
         name = self._command(command.name)
-        return self._method(name, [f"id: {self._names.id}"], returns, doc, body)
+        return self._method(name, [f"id: {self._names.id}"], returns, [], body)
 
     def _cursor_of(self, command: Command) -> Method:
         parameters = [f"consumer: {command.params['consumer'].python}"]
@@ -77,8 +97,9 @@ class QuestionLowering(MethodLowering):
             self._command(declared.method), parameters, "_rt.OpsLifecycleError | None", doc, body
         )
 
+    @cached_property
     def _refusers(self) -> dict[tuple[str, ...], str]:
-        """Return the method that asks each list of guards, shared by the actions that have it."""
+        """The method that asks each list of guards, shared by the actions that have it."""
         found: dict[tuple[str, ...], str] = {}
         for command in self._program.actions:
             found.setdefault(_guards(command), f"_{command.name}_refused")
@@ -89,10 +110,34 @@ class QuestionLowering(MethodLowering):
                 found[_guards(command)] = "_refused"
         return found
 
+    def _shared_beginnings(self) -> list[Beginning]:
+        return list(dict.fromkeys(self._beginnings.values()))
+
+    def _rejection(self, beginning: Beginning) -> Method:
+        """Return the method with the errors of guards that several commands begin with."""
+        status, reads = self._names.status, beginning.reads
+        has_done = beginning.has_done
+        *others, last = beginning.checks
+        done_in = Code("done_in") if has_done else None
+        body = [
+            *self._checks(tuple(others), lookup=False),
+            *self._refuse(last.refusal, depth=0, by=last.guard, done_in=done_in),
+        ]
+        parameters = [
+            *([f"id: {self._names.id}"] if reads(Root.ID) else []),
+            *([f"{self._entity}: {self._names.record} | None"] if reads(Root.RECORD) else []),
+            *(["label: str"] if reads(Root.ACTION_LABEL) else []),
+            *([f"done_in: tuple[{status}, ...] = ()"] if has_done else []),
+        ]
+        guards = ", ".join(check.guard for check in beginning.checks)
+        doc = self._doc(
+            "Return the error of the first guard that fails.", f"The guards are {guards}."
+        )
+        return self._method(beginning.method, parameters, "_rt.OpsLifecycleError", doc, body)
+
     def _refused(self, name: str, command: Command) -> Method:
-        any_done = any(each.idempotent_in for each in self._program.actions)
-        done_in = "done_in" if any_done else ""
-        body = [*self._checks(command.foreseeable, done_in=done_in), "return None"]
+        label, done_in = Code("label"), Code("done_in") if self._any_done else None
+        body = [*self._tested(command, command.foreseeable, label, done_in), "return None"]
         status = self._names.status
         doc = self._doc(
             "Return the error that an action would raise now, or None.",
@@ -100,28 +145,72 @@ class QuestionLowering(MethodLowering):
         )
         parameters = [
             f"id: {self._names.id}", f"from_statuses: tuple[{status}, ...]", "label: str",
-            *([f"done_in: tuple[{status}, ...]"] if any_done else []),
+            *([f"done_in: tuple[{status}, ...]"] if self._any_done else []),
         ]  # fmt: skip
         return self._method(name, parameters, "_rt.OpsLifecycleError | None", doc, body)
 
-    def _allowed(self, refusers: dict[tuple[str, ...], str]) -> Method:
-        permissions = []
-        for command in self._program.actions:
-            sources = self._program.symbols.status_constant(command.from_statuses)
-            given = [Code("id"), Code(sources), Code(layout.quoted(command.label))]
-            if any(each.idempotent_in for each in self._program.actions):
-                given.append(Code(self._done_in(command) or "()"))
-            asked = layout.called(f"self.{refusers[_guards(command)]}", given)
-            arguments = [Code(layout.quoted(command.name)), asked]
-            if command.depends_on:
-                names = [Code(layout.quoted(name)) for name in command.depends_on]
-                arguments.append(layout.called("", names))
-            permissions.append(layout.called("_rt.Permission", arguments))
-        body = self._statement("return ", layout.called("", permissions))
-        doc = self._doc("Return for every action whether it is legal for a record now.")
-        parameters = [f"id: {self._names.id}"]
-        returns = "tuple[_rt.Permission, ...]"
-        return self._method("allowed", parameters, returns, doc, body)
+    # What is legal now --------------------------------------------------------------------------
+
+    @property
+    def _any_done(self) -> bool:
+        return any(each.idempotent_in for each in self._program.actions)
+
+    @cached_property
+    def _columns(self) -> list[_Column]:
+        """The columns of the table of actions: those in which actions differ."""
+        actions, refusers = self._program.actions, self._refusers
+        columns = [_Column("action", "its name", lambda each: _text(each.name))]
+
+        def add(name: str, says: str, of: Callable[[Command], Code]) -> None:
+            columns.append(_Column(name, says, of))
+
+        if len(refusers) > 1:
+            add("refused", "what asks its guards", lambda each: Code(refusers[_guards(each)]))
+        starting = self._statuses.starting
+        add("from_statuses", "where it is legal", lambda each: starting(each.from_statuses))
+        if any(each.label != each.name for each in actions):
+            add("label", "what errors call it", lambda each: _text(each.label))
+        if self._any_done:
+            add("done_in", "where it is done already", lambda e: self._done_in(e) or Code("()"))
+        if any(each.depends_on for each in actions):
+            add("depends_on", "its guards that need arguments", lambda e: _texts(e.depends_on))
+        return columns
+
+    def actions(self) -> list[str]:
+        """Return the table of the actions."""
+        rows = [
+            layout.called("", [column.of(each) for column in self._columns])
+            for each in self._program.actions
+        ]
+        table = self._constants.short(layout.called("", rows))
+        said = [column.says for column in self._columns]
+        refusers = self._refusers.values() if len(self._refusers) > 1 else ()
+        return [
+            *(f"{name} = {self._names.authority}.{name}" for name in refusers),
+            *comment(f"Each action: {', '.join(said)}.", self._width, indent=0),
+            *layout.statement(f"{ACTIONS} = ", table, "", indent=0, width=self._width),
+        ]
+
+    def _allowed(self) -> Method:
+        names = [column.name for column in self._columns]
+        own = "refused" in names
+        (refuser, *_) = self._refusers.values()
+        asked = layout.called(
+            "refused" if own else f"self.{refuser}",
+            [
+                *([Code("self")] if own else []), Code("id"), Code("from_statuses"),
+                Code("label" if "label" in names else "action"),
+                *([Code("done_in")] if self._any_done else []),
+            ],
+        )  # fmt: skip
+        arguments = [
+            Code("action"), asked, *([Code("depends_on")] if "depends_on" in names else []),
+        ]  # fmt: skip
+        permission = layout.called("_rt.Permission", arguments)
+        clauses = [Code(ACTIONS, prefix=f"for {', '.join(names)} in ")]
+        body = self._statement("return ", layout.comprehension("tuple", permission, clauses))
+        parameters, returns = [f"id: {self._names.id}"], "tuple[_rt.Permission, ...]"
+        return self._method("allowed", parameters, returns, [], body)
 
     def _classifier(self, rule: Rule) -> Method:
         body = []
@@ -132,10 +221,17 @@ class QuestionLowering(MethodLowering):
             f"id: {self._names.id}",
             *(f"{parameter(name)}: {type.python}" for name, type in rule.params.items()),
         ]
-        doc = self._doc(rule.summary)
-        return self._method(self._command(rule.name), parameters, rule.type.python, doc, body)
+        return self._method(self._command(rule.name), parameters, rule.type.python, [], body)
 
 
 def _guards(command: Command) -> tuple[str, ...]:
     """Return the guards of an action that can be asked beforehand."""
     return tuple(check.guard for check in command.foreseeable)
+
+
+def _text(word: str) -> Code:
+    return Code(layout.quoted(word))
+
+
+def _texts(words: Sequence[str]) -> Code:
+    return layout.called("", [_text(word) for word in words])

@@ -8,10 +8,9 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.python import Printer
-from opslifecycle_codegen.ir.expr import StatusSet, nodes_of
 from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.naming import attribute, setting
-from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type
 
@@ -99,44 +98,14 @@ class StateLowering:
 
     # The authority ------------------------------------------------------------------------------
 
-    def constants(self, effects: Mapping[tuple[str, ...], str]) -> list[str]:
-        """Return the module's tuples of statuses and of effects."""
-        status = self._names.status
-        symbols = self._program.symbols
-        tuples = dict.fromkeys(symbols.status_groups.values())
-        for command in self._of_one():
-            if command is not None:
-                tuples[command.from_statuses] = None
-        statuses = {symbols.status_constant(members): members for members in tuples}
-        for command in self._program.actions:
-            done = command.idempotent_in
-            statuses[symbols.done_constant(done)] = done
-        used = self._used_constants()
+    def effect_constants(self, effects: Mapping[tuple[str, ...], str]) -> list[str]:
+        """Return the module's tuples of effects."""
         lines = []
-        for name, members in statuses.items():
-            if name in used:
-                items = [f"{status}.{member.upper()}" for member in members]
-                lines += _tuple(f"{name} = ", items, self._width)
         for members, name in effects.items():
-            items = [f"{self._names.effect}.{effect.upper()}" for effect in members]
-            lines += _tuple(f"{name}: Effects = ", items, self._width)
+            items = [Code(f"{self._names.effect}.{effect.upper()}") for effect in members]
+            code = layout.called("", items)
+            lines += layout.statement(f"{name}: Effects = ", code, "", indent=0, width=self._width)
         return lines
-
-    def _of_one(self) -> tuple[Command | None, ...]:
-        """Return the commands about one record that is there."""
-        return (*self._program.actions, self._program.rollback, self._program.erase)
-
-    def _used_constants(self) -> set[str]:
-        used = {
-            self._program.symbols.status_constant(node.members)
-            for command in self._of_one()
-            if command is not None
-            for check in command.guards
-            for node in nodes_of(check.test)
-            if isinstance(node, StatusSet)
-        }
-        done = (each.idempotent_in for each in self._program.actions if each.idempotent_in)
-        return used | {self._program.symbols.done_constant(members) for members in done}
 
     def slots(self) -> list[str]:
         """Return the slots of the authority."""
@@ -178,10 +147,3 @@ class StateLowering:
 def _is_wider(type: Type) -> bool:
     """Whether a checker would take the type of a first value for less than the field may hold."""
     return type.kind in ("optional", "union", "float")
-
-
-def _tuple(before: str, items: list[str], width: int) -> list[str]:
-    whole = f"{before}({', '.join(items)}{',' if len(items) == 1 else ''})"
-    if len(whole) <= width and len(items) < 2:
-        return [whole]
-    return [f"{before}(", *(f"    {item}," for item in items), ")"]

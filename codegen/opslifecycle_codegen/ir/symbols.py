@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 
 from attrs import Factory, define, frozen
 
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source.type_model import ValueField
-
-# A longer name of a list of statuses is less readable than a short one beside the list.
-_CONSTANT_CHARACTERS_MAX = 40
 
 
 @frozen
@@ -121,7 +117,6 @@ class Symbols:
     status_enum: str = ""
     status_groups: dict[str, tuple[str, ...]] = Factory(dict)
     cursor_enum: str = ""
-    _constants: dict[str, tuple[str, ...]] = Factory(dict)
 
     def type_named(self, name: str) -> Type | None:
         """Return the type with a declared name."""
@@ -159,25 +154,6 @@ class Symbols:
     def type_names(self) -> list[str]:
         """Return the names of all types."""
         return [*self.ids, *self.enums, *self.unions, *self.records, *self.foreign]
-
-    def status_constant(self, members: tuple[str, ...], prefix: str = "_FROM") -> str:
-        """Return the name of the generated constant that holds these statuses."""
-        named = next((g for g, each in self.status_groups.items() if each == members), "")
-        name = f"{prefix}_" + (named.upper() or "_OR_".join(member.upper() for member in members))
-        groups = {f"{prefix}_{group.upper()}" for group in self.status_groups}
-        short = bool(named) or (len(name) <= _CONSTANT_CHARACTERS_MAX and name not in groups)
-        # Names of statuses may make two lists read alike.
-        if short and self._constants.setdefault(name, members) == members:
-            return name
-        for number in itertools.count(1):
-            name = f"{prefix}_STATUSES_{number}"
-            if name not in groups and self._constants.setdefault(name, members) == members:
-                return name
-        raise AssertionError("the numbers do not end")
-
-    def done_constant(self, members: tuple[str, ...]) -> str:
-        """Return the name of the constant of the statuses in which an action is done already."""
-        return self.status_constant(members, "_DONE_IN")
 
     @property
     def status_type(self) -> Type:

@@ -6,7 +6,8 @@
 
 It is pure: no clock, lock, I/O or randomness. Each method decides one command on the
 authority's records. It returns the effects that follow, or, as a value, the error with
-which the command is rejected; nothing has changed then. Only the shell calls it.
+which the command is rejected; nothing has changed then. Only the shell calls it. The
+interface says what each command is for.
 """
 
 from __future__ import annotations
@@ -69,34 +70,17 @@ _ABORTED = OperationStatus.ABORTED
 _CANCELLED = OperationStatus.CANCELLED
 _RETIRED = OperationStatus.RETIRED
 _TERMINATED = OperationStatus.TERMINATED
-_FROM_LIVE = (
-    OperationStatus.PROVISIONING,
-    OperationStatus.RUNNING,
-    OperationStatus.RETIRING,
-)
-_FROM_WORKING = (
-    OperationStatus.RUNNING,
-    OperationStatus.RETIRING,
-)
-_FROM_PROVISIONING = (OperationStatus.PROVISIONING,)
-_FROM_RUNNING = (OperationStatus.RUNNING,)
-_DONE_IN_RUNNING = (OperationStatus.RUNNING,)
-_DONE_IN_TERMINAL = (
-    OperationStatus.COMPLETED,
-    OperationStatus.FAILED,
-    OperationStatus.ABORTED,
-    OperationStatus.CANCELLED,
-    OperationStatus.RETIRED,
-    OperationStatus.TERMINATED,
-)
-_DONE_IN_STATUSES_1 = (
-    OperationStatus.RETIRING,
-    OperationStatus.COMPLETED,
-    OperationStatus.FAILED,
-    OperationStatus.ABORTED,
-    OperationStatus.CANCELLED,
-    OperationStatus.RETIRED,
-    OperationStatus.TERMINATED,
+_FROM_LIVE = (_PROVISIONING, _RUNNING, _RETIRING)
+_FROM_WORKING = (_RUNNING, _RETIRING)
+_DONE_IN_TERMINAL = (_COMPLETED, _FAILED, _ABORTED, _CANCELLED, _RETIRED, _TERMINATED)
+_RETIRE_REQUESTED_DONE_IN = (
+    _RETIRING,
+    _COMPLETED,
+    _FAILED,
+    _ABORTED,
+    _CANCELLED,
+    _RETIRED,
+    _TERMINATED,
 )
 _NO_EFFECTS: Effects = ()
 _ROLLBACK_UNRETURNED_OPERATION_EFFECTS: Effects = (
@@ -122,10 +106,7 @@ _END_ERASE_EFFECTS: Effects = (
     OperationEffect.WAKE_WATCHERS,
     OperationEffect.ERASE,
 )
-_END_EFFECTS: Effects = (
-    OperationEffect.COUNT_IN_BARRIERS,
-    OperationEffect.WAKE_WATCHERS,
-)
+_END_EFFECTS: Effects = (OperationEffect.COUNT_IN_BARRIERS, OperationEffect.WAKE_WATCHERS)
 
 
 class OperationRecord:
@@ -214,10 +195,6 @@ class OperationAuthority:
         spec: OperationSpec,
         max_concurrent: int | None,
     ) -> Effects | _rt.OpsLifecycleError:
-        """Register an operation.
-
-        The status of the new operation is provisioning.
-        """
         id = spec.id
         if self.owner_retired:
             return OwnerRetiredError().with_guard("owner_present")
@@ -245,42 +222,17 @@ class OperationAuthority:
         return _NO_EFFECTS
 
     def start(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
-        """Record that an operation is under way.
-
-        Legal in provisioning, leads to running.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_PROVISIONING:
-            done = operation.status in _DONE_IN_RUNNING
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "provisioning_succeeded",
-            ).with_guard("legal_status", already_done=done)
+        if self.owner_retired or operation is None or operation.status is not _PROVISIONING:
+            return self._rejection(id, operation, "provisioning_succeeded", (_RUNNING,))
         operation.started_at_ms = operation.clock_offset_ms + self.now_ms
         operation.status = _RUNNING
         return _NO_EFFECTS
 
     def fail(self, id: OperationId, error: str) -> Effects | _rt.OpsLifecycleError:
-        """End an operation with an error.
-
-        Legal in provisioning or running or retiring, leads to failed.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "fail_operation",
-            ).with_guard("legal_status")
+        if self.owner_retired or operation is None or operation.status not in _FROM_LIVE:
+            return self._rejection(id, operation, "fail_operation")
         return self._end(operation, _FAILED, trusted_failed(error))
 
     def peer_ready(
@@ -288,10 +240,6 @@ class OperationAuthority:
         id: OperationId,
         handle: OperationPeerHandle,
     ) -> Effects | _rt.OpsLifecycleError:
-        """Record that an operation's peer can be reached.
-
-        Legal in running or retiring, changes no status.
-        """
         if self.owner_retired:
             return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
@@ -317,22 +265,9 @@ class OperationAuthority:
         id: OperationId,
         update: OperationProgressUpdate,
     ) -> Effects | _rt.OpsLifecycleError:
-        """Count a report of progress and keep the latest.
-
-        Legal in running or retiring, changes no status.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_WORKING:
-            done = operation.status in _DONE_IN_TERMINAL
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "report_progress",
-            ).with_guard("legal_status", already_done=done)
+        if self.owner_retired or operation is None or operation.status not in _FROM_WORKING:
+            return self._rejection(id, operation, "report_progress", _DONE_IN_TERMINAL)
         operation.progress_count = (
             operation.progress_count + 1
             if operation.progress_count < 4294967295
@@ -342,164 +277,70 @@ class OperationAuthority:
         return _NO_EFFECTS
 
     def complete(self, id: OperationId, result: OperationResult) -> Effects | _rt.OpsLifecycleError:
-        """End an operation with its result.
-
-        Legal in running or retiring, leads to completed.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_WORKING:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "complete_operation",
-            ).with_guard("legal_status")
+        if self.owner_retired or operation is None or operation.status not in _FROM_WORKING:
+            return self._rejection(id, operation, "complete_operation")
         return self._end(operation, _COMPLETED, trusted_completed(result))
 
     def abort(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
-        """End an operation that has not begun.
-
-        Legal in provisioning, leads to aborted.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_PROVISIONING:
-            done = operation.status in _DONE_IN_TERMINAL
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "abort_provisioning",
-            ).with_guard("legal_status", already_done=done)
+        if self.owner_retired or operation is None or operation.status is not _PROVISIONING:
+            return self._rejection(id, operation, "abort_provisioning", _DONE_IN_TERMINAL)
         return self._end(operation, _ABORTED, trusted_aborted(reason))
 
     def cancel(self, id: OperationId, reason: str | None) -> Effects | _rt.OpsLifecycleError:
-        """End an operation on request.
-
-        Legal in provisioning or running or retiring, leads to cancelled.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "cancel_operation",
-            ).with_guard("legal_status")
+        if self.owner_retired or operation is None or operation.status not in _FROM_LIVE:
+            return self._rejection(id, operation, "cancel_operation")
         return self._end(operation, _CANCELLED, trusted_cancelled(reason))
 
     def retire_requested(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
-        """Ask an operation to wind down.
-
-        Legal in running, leads to retiring.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_RUNNING:
-            done = operation.status in _DONE_IN_STATUSES_1
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "request_retire",
-            ).with_guard("legal_status", already_done=done)
+        if self.owner_retired or operation is None or operation.status is not _RUNNING:
+            return self._rejection(id, operation, "request_retire", _RETIRE_REQUESTED_DONE_IN)
         operation.status = _RETIRING
         return _NO_EFFECTS
 
     def retire_completed(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
-        """End an operation in good order.
-
-        Legal in running or retiring, leads to retired.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_WORKING:
-            done = operation.status in _DONE_IN_TERMINAL
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "mark_retired",
-            ).with_guard("legal_status", already_done=done)
+        if self.owner_retired or operation is None or operation.status not in _FROM_WORKING:
+            return self._rejection(id, operation, "mark_retired", _DONE_IN_TERMINAL)
         return self._end(operation, _RETIRED, Retired())
 
     def terminate(self, id: OperationId, reason: str) -> Effects | _rt.OpsLifecycleError:
-        """End an operation by force.
-
-        Legal in provisioning or running or retiring, leads to terminated.
-        """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "terminate_owner",
-            ).with_guard("legal_status")
+        if self.owner_retired or operation is None or operation.status not in _FROM_LIVE:
+            return self._rejection(id, operation, "terminate_owner")
         return self._end(operation, _TERMINATED, trusted_terminated(reason))
 
     def terminate_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
-        """End every live operation by force; later registrations are accepted.
-
-        Returns the finished records, in the order of their ids.
-        """
+        """Return the finished records with their effects, by their ids."""
         if self.owner_retired:
             return []
         return self._end_all(_TERMINATED, trusted_terminated(reason))
 
     def retire_owner(self, reason: str) -> list[tuple[OperationRecord, Effects]]:
-        """End every live operation by force, then refuse every further command.
-
-        Returns the finished records, in the order of their ids.
-        """
+        """Return the finished records with their effects, by their ids."""
         if self.owner_retired:
             return []
         self.owner_retired = True
         return self._end_all(_TERMINATED, trusted_terminated(reason))
 
     def recover_interrupted(self) -> list[tuple[OperationRecord, Effects]]:
-        """End what was live when its process was gone.
-
-        Returns the finished records, in the order of their ids.
-        """
+        """Return the finished records with their effects, by their ids."""
         return self._end_all(
             _TERMINATED,
             Terminated("the process that owned this operation ended before it did"),
         )
 
     def rollback_unreturned_operation(self, id: OperationId) -> Effects | _rt.OpsLifecycleError:
-        """Erase a live operation as if it had never been registered."""
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in _FROM_LIVE:
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                "rollback_unreturned_operation",
-            ).with_guard("legal_status")
+        if self.owner_retired or operation is None or operation.status not in _FROM_LIVE:
+            return self._rejection(id, operation, "rollback_unreturned_operation")
         self.active_count -= 1
         return _ROLLBACK_UNRETURNED_OPERATION_EFFECTS
 
     def collect_completed(self) -> list[OperationRecord] | _rt.OpsLifecycleError:
-        """Hand over the operations that have ended, oldest first, and erase them."""
         if self.owner_retired:
             return OwnerRetiredError().with_guard("owner_present")
         return list(self.ended.values())
@@ -509,10 +350,7 @@ class OperationAuthority:
         consumer: CompletionCursorConsumer,
         cursor: int,
     ) -> int | _rt.OpsLifecycleError:
-        """Move a consumer's cursor forward.
-
-        Returns the resulting cursor, which never falls.
-        """
+        """Return the resulting cursor, which never falls."""
         if self.owner_retired:
             return OwnerRetiredError().with_guard("owner_present")
         if cursor > self.watermark:
@@ -522,7 +360,6 @@ class OperationAuthority:
         return reached
 
     def register_watcher(self, id: OperationId) -> _rt.OpsLifecycleError | None:
-        """Watch an operation for its end."""
         operation = self.records.get(id)
         if operation is None:
             return OperationNotFoundError(id).with_guard("registered")
@@ -551,6 +388,28 @@ class OperationAuthority:
                 return OperationNotFoundError(id)
         return None
 
+    def _rejection(
+        self,
+        id: OperationId,
+        operation: OperationRecord | None,
+        label: str,
+        done_in: tuple[OperationStatus, ...] = (),
+    ) -> _rt.OpsLifecycleError:
+        """Return the error of the first guard that fails.
+
+        The guards are owner_present, registered, legal_status.
+        """
+        if self.owner_retired:
+            return OwnerRetiredError().with_guard("owner_present")
+        if operation is None:
+            return OperationNotFoundError(id).with_guard("registered")
+        done = operation.status in done_in
+        return InvalidTransitionError(
+            id,
+            operation.status,
+            label,
+        ).with_guard("legal_status", already_done=done)
+
     def _refused(
         self,
         id: OperationId,
@@ -562,18 +421,9 @@ class OperationAuthority:
 
         It is checked for owner_present, registered, legal_status.
         """
-        if self.owner_retired:
-            return OwnerRetiredError().with_guard("owner_present")
         operation = self.records.get(id)
-        if operation is None:
-            return OperationNotFoundError(id).with_guard("registered")
-        if operation.status not in from_statuses:
-            done = operation.status in done_in
-            return InvalidTransitionError(
-                id,
-                operation.status,
-                label,
-            ).with_guard("legal_status", already_done=done)
+        if self.owner_retired or operation is None or operation.status not in from_statuses:
+            return self._rejection(id, operation, label, done_in)
         return None
 
     def _peer_ready_refused(
@@ -607,44 +457,15 @@ class OperationAuthority:
         return None
 
     def allowed(self, id: OperationId) -> tuple[_rt.Permission, ...]:
-        """Return for every action whether it is legal for a record now."""
-        return (
-            _rt.Permission(
-                "start",
-                self._refused(id, _FROM_PROVISIONING, "provisioning_succeeded", _DONE_IN_RUNNING),
-            ),
-            _rt.Permission("fail", self._refused(id, _FROM_LIVE, "fail_operation", ())),
-            _rt.Permission(
-                "peer_ready",
-                self._peer_ready_refused(id, _FROM_WORKING, "peer_ready", _DONE_IN_TERMINAL),
-            ),
-            _rt.Permission(
-                "progress_reported",
-                self._refused(id, _FROM_WORKING, "report_progress", _DONE_IN_TERMINAL),
-            ),
-            _rt.Permission("complete", self._refused(id, _FROM_WORKING, "complete_operation", ())),
-            _rt.Permission(
-                "abort",
-                self._refused(id, _FROM_PROVISIONING, "abort_provisioning", _DONE_IN_TERMINAL),
-            ),
-            _rt.Permission("cancel", self._refused(id, _FROM_LIVE, "cancel_operation", ())),
-            _rt.Permission(
-                "retire_requested",
-                self._refused(id, _FROM_RUNNING, "request_retire", _DONE_IN_STATUSES_1),
-            ),
-            _rt.Permission(
-                "retire_completed",
-                self._refused(id, _FROM_WORKING, "mark_retired", _DONE_IN_TERMINAL),
-            ),
-            _rt.Permission("terminate", self._refused(id, _FROM_LIVE, "terminate_owner", ())),
+        return tuple(
+            _rt.Permission(action, refused(self, id, from_statuses, label, done_in))
+            for action, refused, from_statuses, label, done_in in _ACTIONS
         )
 
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
-        """Whether a status is an end."""
         return status.terminal
 
     def classify_operation_public_result(self, id: OperationId) -> OperationPublicResultClass:
-        """What an operation looks like from outside."""
         operation = self.records.get(id)
         return (
             operation.status.public_result_class
@@ -657,7 +478,6 @@ class OperationAuthority:
         id: OperationId,
         kind: OperationKind,
     ) -> OperationCompletionWakeClass:
-        """Whether a completion of this kind wakes the owner."""
         return kind.completion_wake_class
 
     def classify_operation_transition_idempotence(
@@ -665,7 +485,6 @@ class OperationAuthority:
         id: OperationId,
         action: OperationLifecycleAction,
     ) -> bool:
-        """Whether rejecting this action on this operation counts as a success."""
         operation = self.records.get(id)
         return operation is not None and operation.status in action.idempotent_in
 
@@ -689,10 +508,7 @@ class OperationAuthority:
         status: OperationStatus,
         terminal_outcome: OperationTerminalOutcome,
     ) -> list[tuple[OperationRecord, Effects]]:
-        """End every live record, in the order of their ids.
-
-        Returns them with their effects.
-        """
+        """End every live record; return them with their effects, by their ids."""
         live = [each.id for each in self.records.values() if not each.status.terminal]
         live.sort()
         ended: list[tuple[OperationRecord, Effects]] = []
@@ -724,3 +540,21 @@ class OperationAuthority:
         if operation.kind.durability_class is _DISCARD:
             return _END_ERASE_EFFECTS
         return _END_EFFECTS
+
+
+_refused = OperationAuthority._refused
+_peer_ready_refused = OperationAuthority._peer_ready_refused
+#: Each action: its name, what asks its guards, where it is legal, what errors call it, where it is
+#: done already.
+_ACTIONS = (
+    ("start", _refused, (_PROVISIONING,), "provisioning_succeeded", (_RUNNING,)),
+    ("fail", _refused, _FROM_LIVE, "fail_operation", ()),
+    ("peer_ready", _peer_ready_refused, _FROM_WORKING, "peer_ready", _DONE_IN_TERMINAL),
+    ("progress_reported", _refused, _FROM_WORKING, "report_progress", _DONE_IN_TERMINAL),
+    ("complete", _refused, _FROM_WORKING, "complete_operation", ()),
+    ("abort", _refused, (_PROVISIONING,), "abort_provisioning", _DONE_IN_TERMINAL),
+    ("cancel", _refused, _FROM_LIVE, "cancel_operation", ()),
+    ("retire_requested", _refused, (_RUNNING,), "request_retire", _RETIRE_REQUESTED_DONE_IN),
+    ("retire_completed", _refused, _FROM_WORKING, "mark_retired", _DONE_IN_TERMINAL),
+    ("terminate", _refused, _FROM_LIVE, "terminate_owner", ()),
+)

@@ -6,7 +6,8 @@
 
 It is pure: no clock, lock, I/O or randomness. Each method decides one command on the
 authority's records. It returns the effects that follow, or, as a value, the error with
-which the command is rejected; nothing has changed then. Only the shell calls it.
+which the command is rejected; nothing has changed then. Only the shell calls it. The
+interface says what each command is for.
 """
 
 from __future__ import annotations
@@ -52,13 +53,7 @@ _GRANTED = RequestStatus.GRANTED
 _DENIED = RequestStatus.DENIED
 _EXPIRED = RequestStatus.EXPIRED
 _WITHDRAWN = RequestStatus.WITHDRAWN
-_FROM_LIVE = (
-    RequestStatus.DRAFTED,
-    RequestStatus.CIRCULATING,
-)
-_FROM_DRAFTED = (RequestStatus.DRAFTED,)
-_FROM_CIRCULATING = (RequestStatus.CIRCULATING,)
-_DONE_IN_WITHDRAWN = (RequestStatus.WITHDRAWN,)
+_FROM_LIVE = (_DRAFTED, _CIRCULATING)
 _NO_EFFECTS: Effects = ()
 _END_APPEND_TO_FEED_EFFECTS: Effects = (
     RequestEffect.TELL_REQUESTER,
@@ -148,10 +143,6 @@ class RequestAuthority:
         self.effects_given = 0
 
     def register(self, ask: Ask) -> Effects | _rt.OpsLifecycleError:
-        """Draft a request.
-
-        The status of the new request is drafted.
-        """
         id = ask.id
         request = self.records.get(id)
         if request is not None:
@@ -172,36 +163,16 @@ class RequestAuthority:
         return _NO_EFFECTS
 
     def circulate(self, id: RequestId) -> Effects | _rt.OpsLifecycleError:
-        """Put it before those who approve.
-
-        Legal in drafted, leads to circulating.
-        """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in _FROM_DRAFTED:
-            return WrongStageError(
-                id,
-                request.status,
-                "circulate",
-            ).with_guard("legal_status")
+        if request is None or request.status is not _DRAFTED:
+            return self._rejection(id, request, "circulate")
         request.status = _CIRCULATING
         return _NO_EFFECTS
 
     def endorse(self, id: RequestId, vote: Vote) -> Effects | _rt.OpsLifecycleError:
-        """Approve it; others must follow.
-
-        Legal in circulating, changes no status.
-        """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(
-                id,
-                request.status,
-                "endorse",
-            ).with_guard("legal_status")
+        if request is None or request.status is not _CIRCULATING:
+            return self._rejection(id, request, "endorse")
         if vote.by == request.ask.by:
             return OwnRequestError(id).with_guard("somebody_else")
         if vote.at_ms >= request.ask.expires_at_ms:
@@ -213,19 +184,9 @@ class RequestAuthority:
         return _NO_EFFECTS
 
     def grant(self, id: RequestId, vote: Vote) -> Effects | _rt.OpsLifecycleError:
-        """Approve it as the last one who has to.
-
-        Legal in circulating, leads to granted.
-        """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(
-                id,
-                request.status,
-                "grant",
-            ).with_guard("legal_status")
+        if request is None or request.status is not _CIRCULATING:
+            return self._rejection(id, request, "grant")
         if vote.by == request.ask.by:
             return OwnRequestError(id).with_guard("somebody_else")
         if vote.at_ms >= request.ask.expires_at_ms:
@@ -247,58 +208,26 @@ class RequestAuthority:
         by: PersonId,
         reason: str,
     ) -> Effects | _rt.OpsLifecycleError:
-        """Say no.
-
-        Legal in circulating, leads to denied.
-        """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in _FROM_CIRCULATING:
-            return WrongStageError(
-                id,
-                request.status,
-                "deny",
-            ).with_guard("legal_status")
+        if request is None or request.status is not _CIRCULATING:
+            return self._rejection(id, request, "deny")
         return self._end(request, _DENIED, trusted_denied(by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> Effects | _rt.OpsLifecycleError:
-        """Note that the time is up.
-
-        Legal in drafted or circulating, leads to expired.
-        """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in _FROM_LIVE:
-            return WrongStageError(
-                id,
-                request.status,
-                "expire",
-            ).with_guard("legal_status")
+        if request is None or request.status not in _FROM_LIVE:
+            return self._rejection(id, request, "expire")
         if at_ms < request.ask.expires_at_ms:
             return NotExpiredError(id, request.ask.expires_at_ms).with_guard("overdue")
         return self._end(request, _EXPIRED, trusted_expired(at_ms))
 
     def withdraw(self, id: RequestId) -> Effects | _rt.OpsLifecycleError:
-        """Take it back.
-
-        Legal in drafted or circulating, leads to withdrawn.
-        """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in _FROM_LIVE:
-            done = request.status in _DONE_IN_WITHDRAWN
-            return WrongStageError(
-                id,
-                request.status,
-                "withdraw",
-            ).with_guard("legal_status", already_done=done)
+        if request is None or request.status not in _FROM_LIVE:
+            return self._rejection(id, request, "withdraw", (_WITHDRAWN,))
         return self._end(request, _WITHDRAWN, Withdrawn())
 
     def collect_decided(self) -> list[RequestRecord] | _rt.OpsLifecycleError:
-        """Hand over what was decided."""
         return list(self.ended.values())
 
     def mark_read(
@@ -306,10 +235,7 @@ class RequestAuthority:
         consumer: DecisionReader,
         cursor: int,
     ) -> int | _rt.OpsLifecycleError:
-        """Move a consumer's cursor forward.
-
-        Returns the resulting cursor, which never falls.
-        """
+        """Return the resulting cursor, which never falls."""
         if cursor > self.watermark:
             return CursorError(cursor, self.watermark)
         reached = max(self.cursors[consumer], cursor)
@@ -317,7 +243,6 @@ class RequestAuthority:
         return reached
 
     def watch(self, id: RequestId) -> _rt.OpsLifecycleError | None:
-        """Wait for a decision."""
         request = self.records.get(id)
         if request is None:
             return RequestNotFoundError(id).with_guard("known")
@@ -348,6 +273,26 @@ class RequestAuthority:
                 return RequestNotFoundError(id)
         return None
 
+    def _rejection(
+        self,
+        id: RequestId,
+        request: RequestRecord | None,
+        label: str,
+        done_in: tuple[RequestStatus, ...] = (),
+    ) -> _rt.OpsLifecycleError:
+        """Return the error of the first guard that fails.
+
+        The guards are known, legal_status.
+        """
+        if request is None:
+            return RequestNotFoundError(id).with_guard("known")
+        done = request.status in done_in
+        return WrongStageError(
+            id,
+            request.status,
+            label,
+        ).with_guard("legal_status", already_done=done)
+
     def _refused(
         self,
         id: RequestId,
@@ -360,15 +305,8 @@ class RequestAuthority:
         It is checked for known, legal_status.
         """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in from_statuses:
-            done = request.status in done_in
-            return WrongStageError(
-                id,
-                request.status,
-                label,
-            ).with_guard("legal_status", already_done=done)
+        if request is None or request.status not in from_statuses:
+            return self._rejection(id, request, label, done_in)
         return None
 
     def _endorse_refused(
@@ -383,15 +321,8 @@ class RequestAuthority:
         It is checked for known, legal_status, more_needed.
         """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in from_statuses:
-            done = request.status in done_in
-            return WrongStageError(
-                id,
-                request.status,
-                label,
-            ).with_guard("legal_status", already_done=done)
+        if request is None or request.status not in from_statuses:
+            return self._rejection(id, request, label, done_in)
         if request.approvals + 1 >= request.kind.quorum:
             return QuorumReachedError(id, request.kind.quorum).with_guard("more_needed")
         return None
@@ -408,15 +339,8 @@ class RequestAuthority:
         It is checked for known, legal_status, enough.
         """
         request = self.records.get(id)
-        if request is None:
-            return RequestNotFoundError(id).with_guard("known")
-        if request.status not in from_statuses:
-            done = request.status in done_in
-            return WrongStageError(
-                id,
-                request.status,
-                label,
-            ).with_guard("legal_status", already_done=done)
+        if request is None or request.status not in from_statuses:
+            return self._rejection(id, request, label, done_in)
         approvals = request.approvals + 1
         if approvals < request.kind.quorum:
             return QuorumMissingError(
@@ -427,41 +351,20 @@ class RequestAuthority:
         return None
 
     def allowed(self, id: RequestId) -> tuple[_rt.Permission, ...]:
-        """Return for every action whether it is legal for a record now."""
-        return (
+        return tuple(
             _rt.Permission(
-                "circulate",
-                self._refused(id, _FROM_DRAFTED, "circulate", ()),
-            ),
-            _rt.Permission(
-                "endorse",
-                self._endorse_refused(id, _FROM_CIRCULATING, "endorse", ()),
-                ("somebody_else", "in_time"),
-            ),
-            _rt.Permission(
-                "grant",
-                self._grant_refused(id, _FROM_CIRCULATING, "grant", ()),
-                ("somebody_else", "in_time"),
-            ),
-            _rt.Permission("deny", self._refused(id, _FROM_CIRCULATING, "deny", ())),
-            _rt.Permission(
-                "expire",
-                self._refused(id, _FROM_LIVE, "expire", ()),
-                ("overdue",),
-            ),
-            _rt.Permission(
-                "withdraw",
-                self._refused(id, _FROM_LIVE, "withdraw", _DONE_IN_WITHDRAWN),
-            ),
+                action,
+                refused(self, id, from_statuses, action, done_in),
+                depends_on,
+            )
+            for action, refused, from_statuses, done_in, depends_on in _ACTIONS
         )
 
     def standing_of(self, id: RequestId) -> Standing:
-        """How a request looks to the one who made it."""
         request = self.records.get(id)
         return request.status.standing if request is not None else _NONE.standing
 
     def urgency_of(self, id: RequestId) -> Urgency:
-        """How soon somebody has to look at it."""
         request = self.records.get(id)
         return (
             request.kind.urgency
@@ -470,7 +373,6 @@ class RequestAuthority:
         )
 
     def is_missing_votes(self, id: RequestId) -> bool:
-        """Whether more than one approval is missing."""
         request = self.records.get(id)
         return request is not None and request.approvals + 1 < request.kind.quorum
 
@@ -507,3 +409,18 @@ class RequestAuthority:
             self.watermark = self.decisions
             return _END_APPEND_TO_FEED_EFFECTS
         return _END_EFFECTS
+
+
+_refused = RequestAuthority._refused
+_endorse_refused = RequestAuthority._endorse_refused
+_grant_refused = RequestAuthority._grant_refused
+#: Each action: its name, what asks its guards, where it is legal, where it is done
+#: already, its guards that need arguments.
+_ACTIONS = (
+    ("circulate", _refused, (_DRAFTED,), (), ()),
+    ("endorse", _endorse_refused, (_CIRCULATING,), (), ("somebody_else", "in_time")),
+    ("grant", _grant_refused, (_CIRCULATING,), (), ("somebody_else", "in_time")),
+    ("deny", _refused, (_CIRCULATING,), (), ()),
+    ("expire", _refused, _FROM_LIVE, (), ("overdue",)),
+    ("withdraw", _refused, _FROM_LIVE, (_WITHDRAWN,), ()),
+)

@@ -6,7 +6,8 @@
 
 It is pure: no clock, lock, I/O or randomness. Each method decides one command on the
 authority's records. It returns the effects that follow, or, as a value, the error with
-which the command is rejected; nothing has changed then. Only the shell calls it.
+which the command is rejected; nothing has changed then. Only the shell calls it. The
+interface says what each command is for.
 """
 
 from __future__ import annotations
@@ -51,125 +52,21 @@ _REFUNDED = OrderStatus.REFUNDED
 _CANCELLED = OrderStatus.CANCELLED
 _REJECTED = OrderStatus.REJECTED
 _LOST = OrderStatus.LOST
-_FROM_LIVE = (
-    OrderStatus.DRAFTED,
-    OrderStatus.PLACED,
-    OrderStatus.SCREENED,
-    OrderStatus.HELD,
-    OrderStatus.ACCEPTED,
-    OrderStatus.INVOICED,
-    OrderStatus.PAID,
-    OrderStatus.ALLOCATED,
-    OrderStatus.BACKORDERED,
-    OrderStatus.PICKING,
-    OrderStatus.PICKED,
-    OrderStatus.PACKING,
-    OrderStatus.PACKED,
-    OrderStatus.LABELLED,
-    OrderStatus.STAGED,
-    OrderStatus.HANDED_OVER,
-    OrderStatus.TRAVELLING,
-    OrderStatus.AT_CUSTOMS,
-    OrderStatus.AT_DEPOT,
-    OrderStatus.OUT_FOR_DELIVERY,
-    OrderStatus.ATTEMPTED,
-    OrderStatus.STORED,
-    OrderStatus.RETURNING,
-    OrderStatus.RETURNED,
-    OrderStatus.REFUNDING,
-)
-_FROM_DRAFTED = (OrderStatus.DRAFTED,)
-_FROM_PLACED = (OrderStatus.PLACED,)
-_FROM_PLACED_OR_SCREENED_OR_ACCEPTED = (
-    OrderStatus.PLACED,
-    OrderStatus.SCREENED,
-    OrderStatus.ACCEPTED,
-)
-_FROM_HELD = (OrderStatus.HELD,)
-_FROM_SCREENED = (OrderStatus.SCREENED,)
-_FROM_PLACED_OR_SCREENED_OR_HELD = (
-    OrderStatus.PLACED,
-    OrderStatus.SCREENED,
-    OrderStatus.HELD,
-)
-_FROM_ACCEPTED = (OrderStatus.ACCEPTED,)
-_FROM_INVOICED = (OrderStatus.INVOICED,)
-_FROM_PAID_OR_ALLOCATED_OR_BACKORDERED = (
-    OrderStatus.PAID,
-    OrderStatus.ALLOCATED,
-    OrderStatus.BACKORDERED,
-)
-_FROM_PAID_OR_BACKORDERED = (
-    OrderStatus.PAID,
-    OrderStatus.BACKORDERED,
-)
-_FROM_PAID = (OrderStatus.PAID,)
-_FROM_BACKORDERED = (OrderStatus.BACKORDERED,)
-_FROM_ALLOCATED = (OrderStatus.ALLOCATED,)
-_FROM_PICKING = (OrderStatus.PICKING,)
-_FROM_PICKED = (OrderStatus.PICKED,)
-_FROM_PICKED_OR_PACKING = (
-    OrderStatus.PICKED,
-    OrderStatus.PACKING,
-)
-_FROM_PACKING = (OrderStatus.PACKING,)
-_FROM_PACKED_OR_LABELLED = (
-    OrderStatus.PACKED,
-    OrderStatus.LABELLED,
-)
-_FROM_PACKED = (OrderStatus.PACKED,)
-_FROM_LABELLED_OR_STAGED = (
-    OrderStatus.LABELLED,
-    OrderStatus.STAGED,
-)
-_FROM_LABELLED = (OrderStatus.LABELLED,)
-_FROM_STAGED = (OrderStatus.STAGED,)
-_FROM_HANDED_OVER = (OrderStatus.HANDED_OVER,)
-_FROM_TRAVELLING = (OrderStatus.TRAVELLING,)
-_FROM_TRAVELLING_OR_AT_DEPOT = (
-    OrderStatus.TRAVELLING,
-    OrderStatus.AT_DEPOT,
-)
-_FROM_AT_CUSTOMS = (OrderStatus.AT_CUSTOMS,)
-_FROM_AT_DEPOT = (OrderStatus.AT_DEPOT,)
-_FROM_OUT_FOR_DELIVERY = (OrderStatus.OUT_FOR_DELIVERY,)
-_FROM_ATTEMPTED_OR_STORED = (
-    OrderStatus.ATTEMPTED,
-    OrderStatus.STORED,
-)
-_FROM_AT_DEPOT_OR_ATTEMPTED = (
-    OrderStatus.AT_DEPOT,
-    OrderStatus.ATTEMPTED,
-)
-_FROM_STORED = (OrderStatus.STORED,)
-_FROM_STATUSES_1 = (
-    OrderStatus.AT_CUSTOMS,
-    OrderStatus.AT_DEPOT,
-    OrderStatus.ATTEMPTED,
-    OrderStatus.STORED,
-)
-_FROM_RETURNING = (OrderStatus.RETURNING,)
-_FROM_RETURNED = (OrderStatus.RETURNED,)
-_FROM_PAID_OR_BACKORDERED_OR_RETURNED = (
-    OrderStatus.PAID,
-    OrderStatus.BACKORDERED,
-    OrderStatus.RETURNED,
-)
-_FROM_REFUNDING = (OrderStatus.REFUNDING,)
-_FROM_STATUSES_2 = (
-    OrderStatus.HANDED_OVER,
-    OrderStatus.TRAVELLING,
-    OrderStatus.AT_DEPOT,
-    OrderStatus.OUT_FOR_DELIVERY,
-    OrderStatus.RETURNING,
-)
-_FROM_STATUSES_3 = (
-    OrderStatus.PLACED,
-    OrderStatus.SCREENED,
-    OrderStatus.HELD,
-    OrderStatus.ACCEPTED,
-    OrderStatus.INVOICED,
-)
+_FROM_PLACED_OR_SCREENED_OR_ACCEPTED = (_PLACED, _SCREENED, _ACCEPTED)
+_FROM_PLACED_OR_SCREENED_OR_HELD = (_PLACED, _SCREENED, _HELD)
+_FROM_PAID_OR_ALLOCATED_OR_BACKORDERED = (_PAID, _ALLOCATED, _BACKORDERED)
+_FROM_PAID_OR_BACKORDERED = (_PAID, _BACKORDERED)
+_FROM_PICKED_OR_PACKING = (_PICKED, _PACKING)
+_FROM_PACKED_OR_LABELLED = (_PACKED, _LABELLED)
+_FROM_LABELLED_OR_STAGED = (_LABELLED, _STAGED)
+_FROM_TRAVELLING_OR_AT_DEPOT = (_TRAVELLING, _AT_DEPOT)
+_FROM_ATTEMPTED_OR_STORED = (_ATTEMPTED, _STORED)
+_FROM_AT_DEPOT_OR_ATTEMPTED = (_AT_DEPOT, _ATTEMPTED)
+_RETURN_TO_SENDER_FROM = (_AT_CUSTOMS, _AT_DEPOT, _ATTEMPTED, _STORED)
+_FROM_PAID_OR_BACKORDERED_OR_RETURNED = (_PAID, _BACKORDERED, _RETURNED)
+_LOSE_FROM = (_HANDED_OVER, _TRAVELLING, _AT_DEPOT, _OUT_FOR_DELIVERY, _RETURNING)
+_CANCEL_FROM = (_PLACED, _SCREENED, _HELD, _ACCEPTED, _INVOICED)
+_FROM_LIVE = tuple(each for each in OrderStatus if not each.terminal)
 _NO_EFFECTS: Effects = ()
 _END_EFFECTS: Effects = (OrderEffect.WAKE_WATCHERS,)
 
@@ -234,10 +131,6 @@ class OrderAuthority:
         self.clock_offset_ms = 0
 
     def register(self, id: OrderId, customer: str) -> Effects | _rt.OpsLifecycleError:
-        """Begin an order.
-
-        The status of the new order is drafted.
-        """
         order = self.records.get(id)
         if order is not None:
             return OrderExistsError(id).with_guard("new")
@@ -251,1025 +144,485 @@ class OrderAuthority:
         return _NO_EFFECTS
 
     def place(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Order it.
-
-        Legal in drafted, leads to placed.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_DRAFTED:
-            return WrongStageError(id, order.status, "place").with_guard("legal_status")
+        if order is None or order.status is not _DRAFTED:
+            return self._rejection(id, order, "place")
         order.changes += 1
         order.placed_at_ms = order.clock_offset_ms + self.now_ms
         order.status = _PLACED
         return _NO_EFFECTS
 
     def screen(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Look at it for fraud.
-
-        Legal in placed, leads to screened.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PLACED:
-            return WrongStageError(
-                id,
-                order.status,
-                "screen",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _PLACED:
+            return self._rejection(id, order, "screen")
         order.changes += 1
         order.status = _SCREENED
         return _NO_EFFECTS
 
     def hold(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Clarify something.
-
-        Legal in placed or screened or accepted, leads to held.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PLACED_OR_SCREENED_OR_ACCEPTED:
-            return WrongStageError(id, order.status, "hold").with_guard("legal_status")
+        if order is None or order.status not in _FROM_PLACED_OR_SCREENED_OR_ACCEPTED:
+            return self._rejection(id, order, "hold")
         order.changes += 1
         order.status = _HELD
         return _NO_EFFECTS
 
     def release(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Go on with it.
-
-        Legal in held, leads to screened.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_HELD:
-            return WrongStageError(
-                id,
-                order.status,
-                "release",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _HELD:
+            return self._rejection(id, order, "release")
         order.changes += 1
         order.status = _SCREENED
         return _NO_EFFECTS
 
     def accept(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Promise to fulfil it.
-
-        Legal in screened, leads to accepted.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_SCREENED:
-            return WrongStageError(
-                id,
-                order.status,
-                "accept",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _SCREENED:
+            return self._rejection(id, order, "accept")
         order.changes += 1
         order.status = _ACCEPTED
         return _NO_EFFECTS
 
     def reject(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Refuse it.
-
-        Legal in placed or screened or held, leads to rejected.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PLACED_OR_SCREENED_OR_HELD:
-            return WrongStageError(
-                id,
-                order.status,
-                "reject",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_PLACED_OR_SCREENED_OR_HELD:
+            return self._rejection(id, order, "reject")
         order.changes += 1
         return self._end(order, _REJECTED, _REJECTED)
 
     def invoice(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Send the bill.
-
-        Legal in accepted, leads to invoiced.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_ACCEPTED:
-            return WrongStageError(
-                id,
-                order.status,
-                "invoice",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _ACCEPTED:
+            return self._rejection(id, order, "invoice")
         order.changes += 1
         order.status = _INVOICED
         return _NO_EFFECTS
 
     def remind(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Ask for the money again.
-
-        Legal in invoiced, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_INVOICED:
-            return WrongStageError(
-                id,
-                order.status,
-                "remind",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _INVOICED:
+            return self._rejection(id, order, "remind")
         order.changes += 1
         return _NO_EFFECTS
 
     def pay(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note that the money came.
-
-        Legal in invoiced, leads to paid.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_INVOICED:
-            return WrongStageError(id, order.status, "pay").with_guard("legal_status")
+        if order is None or order.status is not _INVOICED:
+            return self._rejection(id, order, "pay")
         order.changes += 1
         order.status = _PAID
         return _NO_EFFECTS
 
     def charge_back(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note that the money went.
-
-        Legal in paid or allocated or backordered, leads to invoiced.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PAID_OR_ALLOCATED_OR_BACKORDERED:
-            return WrongStageError(
-                id,
-                order.status,
-                "charge_back",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_PAID_OR_ALLOCATED_OR_BACKORDERED:
+            return self._rejection(id, order, "charge_back")
         order.changes += 1
         order.status = _INVOICED
         return _NO_EFFECTS
 
     def allocate(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Set the goods aside.
-
-        Legal in paid or backordered, leads to allocated.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PAID_OR_BACKORDERED:
-            return WrongStageError(
-                id,
-                order.status,
-                "allocate",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_PAID_OR_BACKORDERED:
+            return self._rejection(id, order, "allocate")
         order.changes += 1
         order.status = _ALLOCATED
         return _NO_EFFECTS
 
     def backorder(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Wait for missing goods.
-
-        Legal in paid, leads to backordered.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PAID:
-            return WrongStageError(
-                id,
-                order.status,
-                "backorder",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _PAID:
+            return self._rejection(id, order, "backorder")
         order.changes += 1
         order.status = _BACKORDERED
         return _NO_EFFECTS
 
     def restock(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note that goods came in.
-
-        Legal in backordered, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_BACKORDERED:
-            return WrongStageError(
-                id,
-                order.status,
-                "restock",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _BACKORDERED:
+            return self._rejection(id, order, "restock")
         order.changes += 1
         return _NO_EFFECTS
 
     def deallocate(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Give the goods free.
-
-        Legal in allocated, leads to paid.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_ALLOCATED:
-            return WrongStageError(
-                id,
-                order.status,
-                "deallocate",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _ALLOCATED:
+            return self._rejection(id, order, "deallocate")
         order.changes += 1
         order.status = _PAID
         return _NO_EFFECTS
 
     def start_picking(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Fetch the goods.
-
-        Legal in allocated, leads to picking.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_ALLOCATED:
-            return WrongStageError(
-                id,
-                order.status,
-                "start_picking",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _ALLOCATED:
+            return self._rejection(id, order, "start_picking")
         order.changes += 1
         order.status = _PICKING
         return _NO_EFFECTS
 
     def pick_line(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Fetch one line.
-
-        Legal in picking, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PICKING:
-            return WrongStageError(
-                id,
-                order.status,
-                "pick_line",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _PICKING:
+            return self._rejection(id, order, "pick_line")
         order.changes += 1
         return _NO_EFFECTS
 
     def short_pick(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Find that something is missing.
-
-        Legal in picking, leads to backordered.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PICKING:
-            return WrongStageError(
-                id,
-                order.status,
-                "short_pick",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _PICKING:
+            return self._rejection(id, order, "short_pick")
         order.changes += 1
         order.status = _BACKORDERED
         return _NO_EFFECTS
 
     def finish_picking(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Have the goods together.
-
-        Legal in picking, leads to picked.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PICKING:
-            return WrongStageError(
-                id,
-                order.status,
-                "finish_picking",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _PICKING:
+            return self._rejection(id, order, "finish_picking")
         order.changes += 1
         order.status = _PICKED
         return _NO_EFFECTS
 
     def repick(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Fetch them again.
-
-        Legal in picked, leads to picking.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PICKED:
-            return WrongStageError(
-                id,
-                order.status,
-                "repick",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _PICKED:
+            return self._rejection(id, order, "repick")
         order.changes += 1
         order.status = _PICKING
         return _NO_EFFECTS
 
     def start_packing(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Pack the goods.
-
-        Legal in picked, leads to packing.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PICKED:
-            return WrongStageError(
-                id,
-                order.status,
-                "start_packing",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _PICKED:
+            return self._rejection(id, order, "start_packing")
         order.changes += 1
         order.status = _PACKING
         return _NO_EFFECTS
 
     def damage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Find something broken.
-
-        Legal in picked or packing, leads to allocated.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PICKED_OR_PACKING:
-            return WrongStageError(
-                id,
-                order.status,
-                "damage",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_PICKED_OR_PACKING:
+            return self._rejection(id, order, "damage")
         order.changes += 1
         order.status = _ALLOCATED
         return _NO_EFFECTS
 
     def close_parcel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Close the parcel.
-
-        Legal in packing, leads to packed.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PACKING:
-            return WrongStageError(
-                id,
-                order.status,
-                "close_parcel",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _PACKING:
+            return self._rejection(id, order, "close_parcel")
         order.changes += 1
         order.status = _PACKED
         return _NO_EFFECTS
 
     def reopen(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Open the parcel again.
-
-        Legal in packed or labelled, leads to packing.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PACKED_OR_LABELLED:
-            return WrongStageError(
-                id,
-                order.status,
-                "reopen",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_PACKED_OR_LABELLED:
+            return self._rejection(id, order, "reopen")
         order.changes += 1
         order.status = _PACKING
         return _NO_EFFECTS
 
     def weigh(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Weigh the parcel.
-
-        Legal in packed, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PACKED:
-            return WrongStageError(id, order.status, "weigh").with_guard("legal_status")
+        if order is None or order.status is not _PACKED:
+            return self._rejection(id, order, "weigh")
         order.changes += 1
         return _NO_EFFECTS
 
     def label(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Put the address on.
-
-        Legal in packed, leads to labelled.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PACKED:
-            return WrongStageError(id, order.status, "label").with_guard("legal_status")
+        if order is None or order.status is not _PACKED:
+            return self._rejection(id, order, "label")
         order.changes += 1
         order.status = _LABELLED
         return _NO_EFFECTS
 
     def relabel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Put another address on.
-
-        Legal in labelled or staged, leads to labelled.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_LABELLED_OR_STAGED:
-            return WrongStageError(
-                id,
-                order.status,
-                "relabel",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_LABELLED_OR_STAGED:
+            return self._rejection(id, order, "relabel")
         order.changes += 1
         order.status = _LABELLED
         return _NO_EFFECTS
 
     def stage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Bring it to the gate.
-
-        Legal in labelled, leads to staged.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_LABELLED:
-            return WrongStageError(id, order.status, "stage").with_guard("legal_status")
+        if order is None or order.status is not _LABELLED:
+            return self._rejection(id, order, "stage")
         order.changes += 1
         order.status = _STAGED
         return _NO_EFFECTS
 
     def unstage(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Take it back from the gate.
-
-        Legal in staged, leads to labelled.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_STAGED:
-            return WrongStageError(
-                id,
-                order.status,
-                "unstage",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _STAGED:
+            return self._rejection(id, order, "unstage")
         order.changes += 1
         order.status = _LABELLED
         return _NO_EFFECTS
 
     def hand_over(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Give it to the carrier.
-
-        Legal in staged, leads to handed_over.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_STAGED:
-            return WrongStageError(
-                id,
-                order.status,
-                "hand_over",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _STAGED:
+            return self._rejection(id, order, "hand_over")
         order.changes += 1
         order.status = _HANDED_OVER
         return _NO_EFFECTS
 
     def refuse_pickup(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note that the carrier did not take it.
-
-        Legal in handed_over, leads to staged.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_HANDED_OVER:
-            return WrongStageError(
-                id,
-                order.status,
-                "refuse_pickup",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _HANDED_OVER:
+            return self._rejection(id, order, "refuse_pickup")
         order.changes += 1
         order.status = _STAGED
         return _NO_EFFECTS
 
     def depart(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note that it left.
-
-        Legal in handed_over, leads to travelling.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_HANDED_OVER:
-            return WrongStageError(
-                id,
-                order.status,
-                "depart",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _HANDED_OVER:
+            return self._rejection(id, order, "depart")
         order.changes += 1
         order.status = _TRAVELLING
         return _NO_EFFECTS
 
     def scan(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note where it is.
-
-        Legal in travelling, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(id, order.status, "scan").with_guard("legal_status")
+        if order is None or order.status is not _TRAVELLING:
+            return self._rejection(id, order, "scan")
         order.changes += 1
         return _NO_EFFECTS
 
     def reroute(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Send it another way.
-
-        Legal in travelling or at_depot, leads to travelling.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_TRAVELLING_OR_AT_DEPOT:
-            return WrongStageError(
-                id,
-                order.status,
-                "reroute",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_TRAVELLING_OR_AT_DEPOT:
+            return self._rejection(id, order, "reroute")
         order.changes += 1
         order.status = _TRAVELLING
         return _NO_EFFECTS
 
     def enter_customs(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Give it to customs.
-
-        Legal in travelling, leads to at_customs.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(
-                id,
-                order.status,
-                "enter_customs",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _TRAVELLING:
+            return self._rejection(id, order, "enter_customs")
         order.changes += 1
         order.status = _AT_CUSTOMS
         return _NO_EFFECTS
 
     def ask_papers(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Ask for papers.
-
-        Legal in at_customs, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(
-                id,
-                order.status,
-                "ask_papers",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _AT_CUSTOMS:
+            return self._rejection(id, order, "ask_papers")
         order.changes += 1
         return _NO_EFFECTS
 
     def clear_customs(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Take it from customs.
-
-        Legal in at_customs, leads to travelling.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(
-                id,
-                order.status,
-                "clear_customs",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _AT_CUSTOMS:
+            return self._rejection(id, order, "clear_customs")
         order.changes += 1
         order.status = _TRAVELLING
         return _NO_EFFECTS
 
     def seize(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Lose it to customs.
-
-        Legal in at_customs, leads to lost.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_AT_CUSTOMS:
-            return WrongStageError(id, order.status, "seize").with_guard("legal_status")
+        if order is None or order.status is not _AT_CUSTOMS:
+            return self._rejection(id, order, "seize")
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
     def arrive(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note that it is in the town.
-
-        Legal in travelling, leads to at_depot.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_TRAVELLING:
-            return WrongStageError(
-                id,
-                order.status,
-                "arrive",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _TRAVELLING:
+            return self._rejection(id, order, "arrive")
         order.changes += 1
         order.status = _AT_DEPOT
         return _NO_EFFECTS
 
     def sort(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Sort it into a tour.
-
-        Legal in at_depot, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_AT_DEPOT:
-            return WrongStageError(id, order.status, "sort").with_guard("legal_status")
+        if order is None or order.status is not _AT_DEPOT:
+            return self._rejection(id, order, "sort")
         order.changes += 1
         return _NO_EFFECTS
 
     def load(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Put it into the van.
-
-        Legal in at_depot, leads to out_for_delivery.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_AT_DEPOT:
-            return WrongStageError(id, order.status, "load").with_guard("legal_status")
+        if order is None or order.status is not _AT_DEPOT:
+            return self._rejection(id, order, "load")
         order.changes += 1
         order.status = _OUT_FOR_DELIVERY
         return _NO_EFFECTS
 
     def unload(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Take it out of the van.
-
-        Legal in out_for_delivery, leads to at_depot.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(
-                id,
-                order.status,
-                "unload",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _OUT_FOR_DELIVERY:
+            return self._rejection(id, order, "unload")
         order.changes += 1
         order.status = _AT_DEPOT
         return _NO_EFFECTS
 
     def attempt(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Ring in vain.
-
-        Legal in out_for_delivery, leads to attempted.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(
-                id,
-                order.status,
-                "attempt",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _OUT_FOR_DELIVERY:
+            return self._rejection(id, order, "attempt")
         order.changes += 1
         order.status = _ATTEMPTED
         return _NO_EFFECTS
 
     def retry(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Try again.
-
-        Legal in attempted or stored, leads to out_for_delivery.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_ATTEMPTED_OR_STORED:
-            return WrongStageError(id, order.status, "retry").with_guard("legal_status")
+        if order is None or order.status not in _FROM_ATTEMPTED_OR_STORED:
+            return self._rejection(id, order, "retry")
         order.changes += 1
         order.status = _OUT_FOR_DELIVERY
         return _NO_EFFECTS
 
     def store(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Keep it at a shop.
-
-        Legal in at_depot or attempted, leads to stored.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_AT_DEPOT_OR_ATTEMPTED:
-            return WrongStageError(id, order.status, "store").with_guard("legal_status")
+        if order is None or order.status not in _FROM_AT_DEPOT_OR_ATTEMPTED:
+            return self._rejection(id, order, "store")
         order.changes += 1
         order.status = _STORED
         return _NO_EFFECTS
 
     def notify_pickup(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Tell where to fetch it.
-
-        Legal in stored, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_STORED:
-            return WrongStageError(
-                id,
-                order.status,
-                "notify_pickup",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _STORED:
+            return self._rejection(id, order, "notify_pickup")
         order.changes += 1
         return _NO_EFFECTS
 
     def deliver(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Hand it over.
-
-        Legal in out_for_delivery, leads to delivered.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_OUT_FOR_DELIVERY:
-            return WrongStageError(
-                id,
-                order.status,
-                "deliver",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _OUT_FOR_DELIVERY:
+            return self._rejection(id, order, "deliver")
         order.changes += 1
         return self._end(order, _DELIVERED, _DELIVERED)
 
     def collect_parcel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Hand it over at the shop.
-
-        Legal in stored, leads to delivered.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_STORED:
-            return WrongStageError(
-                id,
-                order.status,
-                "collect_parcel",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _STORED:
+            return self._rejection(id, order, "collect_parcel")
         order.changes += 1
         return self._end(order, _DELIVERED, _DELIVERED)
 
     def return_to_sender(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Send it back.
-
-        Legal in at_customs or at_depot or attempted or stored, leads to returning.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_STATUSES_1:
-            return WrongStageError(
-                id,
-                order.status,
-                "return_to_sender",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _RETURN_TO_SENDER_FROM:
+            return self._rejection(id, order, "return_to_sender")
         order.changes += 1
         order.status = _RETURNING
         return _NO_EFFECTS
 
     def scan_return(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note where it is on its way back.
-
-        Legal in returning, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_RETURNING:
-            return WrongStageError(
-                id,
-                order.status,
-                "scan_return",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _RETURNING:
+            return self._rejection(id, order, "scan_return")
         order.changes += 1
         return _NO_EFFECTS
 
     def receive_return(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Have it back.
-
-        Legal in returning, leads to returned.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_RETURNING:
-            return WrongStageError(
-                id,
-                order.status,
-                "receive_return",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _RETURNING:
+            return self._rejection(id, order, "receive_return")
         order.changes += 1
         order.status = _RETURNED
         return _NO_EFFECTS
 
     def inspect(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Look at what came back.
-
-        Legal in returned, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_RETURNED:
-            return WrongStageError(
-                id,
-                order.status,
-                "inspect",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _RETURNED:
+            return self._rejection(id, order, "inspect")
         order.changes += 1
         return _NO_EFFECTS
 
     def resend(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Send it again.
-
-        Legal in returned, leads to packed.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_RETURNED:
-            return WrongStageError(
-                id,
-                order.status,
-                "resend",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _RETURNED:
+            return self._rejection(id, order, "resend")
         order.changes += 1
         order.status = _PACKED
         return _NO_EFFECTS
 
     def start_refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Send the money back.
-
-        Legal in paid or backordered or returned, leads to refunding.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_PAID_OR_BACKORDERED_OR_RETURNED:
-            return WrongStageError(
-                id,
-                order.status,
-                "start_refund",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_PAID_OR_BACKORDERED_OR_RETURNED:
+            return self._rejection(id, order, "start_refund")
         order.changes += 1
         order.status = _REFUNDING
         return _NO_EFFECTS
 
     def retry_refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Try to send the money again.
-
-        Legal in refunding, changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_REFUNDING:
-            return WrongStageError(
-                id,
-                order.status,
-                "retry_refund",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _REFUNDING:
+            return self._rejection(id, order, "retry_refund")
         order.changes += 1
         return _NO_EFFECTS
 
     def refund(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Note that the money arrived.
-
-        Legal in refunding, leads to refunded.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_REFUNDING:
-            return WrongStageError(
-                id,
-                order.status,
-                "refund",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _REFUNDING:
+            return self._rejection(id, order, "refund")
         order.changes += 1
         return self._end(order, _REFUNDED, _REFUNDED)
 
     def lose(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Give it up.
-
-        Legal in handed_over or travelling or at_depot or out_for_delivery or returning,
-        leads to lost.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_STATUSES_2:
-            return WrongStageError(id, order.status, "lose").with_guard("legal_status")
+        if order is None or order.status not in _LOSE_FROM:
+            return self._rejection(id, order, "lose")
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
     def cancel_draft(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Put it aside.
-
-        Legal in drafted, leads to cancelled.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_DRAFTED:
-            return WrongStageError(
-                id,
-                order.status,
-                "cancel_draft",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _DRAFTED:
+            return self._rejection(id, order, "cancel_draft")
         order.changes += 1
         return self._end(order, _CANCELLED, _CANCELLED)
 
     def cancel(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Call it off.
-
-        Legal in placed or screened or held or accepted or invoiced, leads to cancelled.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_STATUSES_3:
-            return WrongStageError(
-                id,
-                order.status,
-                "cancel",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _CANCEL_FROM:
+            return self._rejection(id, order, "cancel")
         order.changes += 1
         return self._end(order, _CANCELLED, _CANCELLED)
 
     def write_off(self, id: OrderId) -> Effects | _rt.OpsLifecycleError:
-        """Close the books on it.
-
-        Legal in returned, leads to lost.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_RETURNED:
-            return WrongStageError(
-                id,
-                order.status,
-                "write_off",
-            ).with_guard("legal_status")
+        if order is None or order.status is not _RETURNED:
+            return self._rejection(id, order, "write_off")
         order.changes += 1
         return self._end(order, _LOST, _LOST)
 
     def annotate(self, id: OrderId, note: str) -> Effects | _rt.OpsLifecycleError:
-        """Write something about it.
-
-        Legal in drafted or placed or screened or held or accepted or invoiced or paid
-        or allocated or backordered or picking or picked or packing or packed or
-        labelled or staged or handed_over or travelling or at_customs or at_depot or
-        out_for_delivery or attempted or stored or returning or returned or refunding,
-        changes no status.
-        """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in _FROM_LIVE:
-            return WrongStageError(
-                id,
-                order.status,
-                "annotate",
-            ).with_guard("legal_status")
+        if order is None or order.status not in _FROM_LIVE:
+            return self._rejection(id, order, "annotate")
         order.notes += 1
         order.last_note = note
         return _NO_EFFECTS
 
     def watch(self, id: OrderId) -> _rt.OpsLifecycleError | None:
-        """Wait for the end of an order."""
         order = self.records.get(id)
         if order is None:
             return OrderNotFoundError(id).with_guard("known")
         return None
+
+    def _rejection(
+        self,
+        id: OrderId,
+        order: OrderRecord | None,
+        label: str,
+    ) -> _rt.OpsLifecycleError:
+        """Return the error of the first guard that fails.
+
+        The guards are known, legal_status.
+        """
+        if order is None:
+            return OrderNotFoundError(id).with_guard("known")
+        return WrongStageError(id, order.status, label).with_guard("legal_status")
 
     def _refused(
         self,
@@ -1282,176 +635,14 @@ class OrderAuthority:
         It is checked for known, legal_status.
         """
         order = self.records.get(id)
-        if order is None:
-            return OrderNotFoundError(id).with_guard("known")
-        if order.status not in from_statuses:
-            return WrongStageError(id, order.status, label).with_guard("legal_status")
+        if order is None or order.status not in from_statuses:
+            return self._rejection(id, order, label)
         return None
 
     def allowed(self, id: OrderId) -> tuple[_rt.Permission, ...]:
-        """Return for every action whether it is legal for a record now."""
-        return (
-            _rt.Permission("place", self._refused(id, _FROM_DRAFTED, "place")),
-            _rt.Permission("screen", self._refused(id, _FROM_PLACED, "screen")),
-            _rt.Permission(
-                "hold",
-                self._refused(id, _FROM_PLACED_OR_SCREENED_OR_ACCEPTED, "hold"),
-            ),
-            _rt.Permission("release", self._refused(id, _FROM_HELD, "release")),
-            _rt.Permission("accept", self._refused(id, _FROM_SCREENED, "accept")),
-            _rt.Permission(
-                "reject",
-                self._refused(id, _FROM_PLACED_OR_SCREENED_OR_HELD, "reject"),
-            ),
-            _rt.Permission("invoice", self._refused(id, _FROM_ACCEPTED, "invoice")),
-            _rt.Permission("remind", self._refused(id, _FROM_INVOICED, "remind")),
-            _rt.Permission("pay", self._refused(id, _FROM_INVOICED, "pay")),
-            _rt.Permission(
-                "charge_back",
-                self._refused(
-                    id,
-                    _FROM_PAID_OR_ALLOCATED_OR_BACKORDERED,
-                    "charge_back",
-                ),
-            ),
-            _rt.Permission(
-                "allocate",
-                self._refused(id, _FROM_PAID_OR_BACKORDERED, "allocate"),
-            ),
-            _rt.Permission("backorder", self._refused(id, _FROM_PAID, "backorder")),
-            _rt.Permission("restock", self._refused(id, _FROM_BACKORDERED, "restock")),
-            _rt.Permission(
-                "deallocate",
-                self._refused(id, _FROM_ALLOCATED, "deallocate"),
-            ),
-            _rt.Permission(
-                "start_picking",
-                self._refused(id, _FROM_ALLOCATED, "start_picking"),
-            ),
-            _rt.Permission("pick_line", self._refused(id, _FROM_PICKING, "pick_line")),
-            _rt.Permission(
-                "short_pick",
-                self._refused(id, _FROM_PICKING, "short_pick"),
-            ),
-            _rt.Permission(
-                "finish_picking",
-                self._refused(id, _FROM_PICKING, "finish_picking"),
-            ),
-            _rt.Permission("repick", self._refused(id, _FROM_PICKED, "repick")),
-            _rt.Permission(
-                "start_packing",
-                self._refused(id, _FROM_PICKED, "start_packing"),
-            ),
-            _rt.Permission(
-                "damage",
-                self._refused(id, _FROM_PICKED_OR_PACKING, "damage"),
-            ),
-            _rt.Permission(
-                "close_parcel",
-                self._refused(id, _FROM_PACKING, "close_parcel"),
-            ),
-            _rt.Permission(
-                "reopen",
-                self._refused(id, _FROM_PACKED_OR_LABELLED, "reopen"),
-            ),
-            _rt.Permission("weigh", self._refused(id, _FROM_PACKED, "weigh")),
-            _rt.Permission("label", self._refused(id, _FROM_PACKED, "label")),
-            _rt.Permission(
-                "relabel",
-                self._refused(id, _FROM_LABELLED_OR_STAGED, "relabel"),
-            ),
-            _rt.Permission("stage", self._refused(id, _FROM_LABELLED, "stage")),
-            _rt.Permission("unstage", self._refused(id, _FROM_STAGED, "unstage")),
-            _rt.Permission("hand_over", self._refused(id, _FROM_STAGED, "hand_over")),
-            _rt.Permission(
-                "refuse_pickup",
-                self._refused(id, _FROM_HANDED_OVER, "refuse_pickup"),
-            ),
-            _rt.Permission("depart", self._refused(id, _FROM_HANDED_OVER, "depart")),
-            _rt.Permission("scan", self._refused(id, _FROM_TRAVELLING, "scan")),
-            _rt.Permission(
-                "reroute",
-                self._refused(id, _FROM_TRAVELLING_OR_AT_DEPOT, "reroute"),
-            ),
-            _rt.Permission(
-                "enter_customs",
-                self._refused(id, _FROM_TRAVELLING, "enter_customs"),
-            ),
-            _rt.Permission(
-                "ask_papers",
-                self._refused(id, _FROM_AT_CUSTOMS, "ask_papers"),
-            ),
-            _rt.Permission(
-                "clear_customs",
-                self._refused(id, _FROM_AT_CUSTOMS, "clear_customs"),
-            ),
-            _rt.Permission("seize", self._refused(id, _FROM_AT_CUSTOMS, "seize")),
-            _rt.Permission("arrive", self._refused(id, _FROM_TRAVELLING, "arrive")),
-            _rt.Permission("sort", self._refused(id, _FROM_AT_DEPOT, "sort")),
-            _rt.Permission("load", self._refused(id, _FROM_AT_DEPOT, "load")),
-            _rt.Permission(
-                "unload",
-                self._refused(id, _FROM_OUT_FOR_DELIVERY, "unload"),
-            ),
-            _rt.Permission(
-                "attempt",
-                self._refused(id, _FROM_OUT_FOR_DELIVERY, "attempt"),
-            ),
-            _rt.Permission(
-                "retry",
-                self._refused(id, _FROM_ATTEMPTED_OR_STORED, "retry"),
-            ),
-            _rt.Permission(
-                "store",
-                self._refused(id, _FROM_AT_DEPOT_OR_ATTEMPTED, "store"),
-            ),
-            _rt.Permission(
-                "notify_pickup",
-                self._refused(id, _FROM_STORED, "notify_pickup"),
-            ),
-            _rt.Permission(
-                "deliver",
-                self._refused(id, _FROM_OUT_FOR_DELIVERY, "deliver"),
-            ),
-            _rt.Permission(
-                "collect_parcel",
-                self._refused(id, _FROM_STORED, "collect_parcel"),
-            ),
-            _rt.Permission(
-                "return_to_sender",
-                self._refused(id, _FROM_STATUSES_1, "return_to_sender"),
-            ),
-            _rt.Permission(
-                "scan_return",
-                self._refused(id, _FROM_RETURNING, "scan_return"),
-            ),
-            _rt.Permission(
-                "receive_return",
-                self._refused(id, _FROM_RETURNING, "receive_return"),
-            ),
-            _rt.Permission("inspect", self._refused(id, _FROM_RETURNED, "inspect")),
-            _rt.Permission("resend", self._refused(id, _FROM_RETURNED, "resend")),
-            _rt.Permission(
-                "start_refund",
-                self._refused(
-                    id,
-                    _FROM_PAID_OR_BACKORDERED_OR_RETURNED,
-                    "start_refund",
-                ),
-            ),
-            _rt.Permission(
-                "retry_refund",
-                self._refused(id, _FROM_REFUNDING, "retry_refund"),
-            ),
-            _rt.Permission("refund", self._refused(id, _FROM_REFUNDING, "refund")),
-            _rt.Permission("lose", self._refused(id, _FROM_STATUSES_2, "lose")),
-            _rt.Permission(
-                "cancel_draft",
-                self._refused(id, _FROM_DRAFTED, "cancel_draft"),
-            ),
-            _rt.Permission("cancel", self._refused(id, _FROM_STATUSES_3, "cancel")),
-            _rt.Permission("write_off", self._refused(id, _FROM_RETURNED, "write_off")),
-            _rt.Permission("annotate", self._refused(id, _FROM_LIVE, "annotate")),
+        return tuple(
+            _rt.Permission(action, self._refused(id, from_statuses, action))
+            for action, from_statuses in _ACTIONS
         )
 
     def erase(self, id: OrderId) -> None:
@@ -1471,3 +662,68 @@ class OrderAuthority:
         order.ended_at_ms = order.clock_offset_ms + self.now_ms
         self.ended[order.id] = order
         return _END_EFFECTS
+
+
+#: Each action: its name, where it is legal.
+_ACTIONS = (
+    ("place", (_DRAFTED,)),
+    ("screen", (_PLACED,)),
+    ("hold", _FROM_PLACED_OR_SCREENED_OR_ACCEPTED),
+    ("release", (_HELD,)),
+    ("accept", (_SCREENED,)),
+    ("reject", _FROM_PLACED_OR_SCREENED_OR_HELD),
+    ("invoice", (_ACCEPTED,)),
+    ("remind", (_INVOICED,)),
+    ("pay", (_INVOICED,)),
+    ("charge_back", _FROM_PAID_OR_ALLOCATED_OR_BACKORDERED),
+    ("allocate", _FROM_PAID_OR_BACKORDERED),
+    ("backorder", (_PAID,)),
+    ("restock", (_BACKORDERED,)),
+    ("deallocate", (_ALLOCATED,)),
+    ("start_picking", (_ALLOCATED,)),
+    ("pick_line", (_PICKING,)),
+    ("short_pick", (_PICKING,)),
+    ("finish_picking", (_PICKING,)),
+    ("repick", (_PICKED,)),
+    ("start_packing", (_PICKED,)),
+    ("damage", _FROM_PICKED_OR_PACKING),
+    ("close_parcel", (_PACKING,)),
+    ("reopen", _FROM_PACKED_OR_LABELLED),
+    ("weigh", (_PACKED,)),
+    ("label", (_PACKED,)),
+    ("relabel", _FROM_LABELLED_OR_STAGED),
+    ("stage", (_LABELLED,)),
+    ("unstage", (_STAGED,)),
+    ("hand_over", (_STAGED,)),
+    ("refuse_pickup", (_HANDED_OVER,)),
+    ("depart", (_HANDED_OVER,)),
+    ("scan", (_TRAVELLING,)),
+    ("reroute", _FROM_TRAVELLING_OR_AT_DEPOT),
+    ("enter_customs", (_TRAVELLING,)),
+    ("ask_papers", (_AT_CUSTOMS,)),
+    ("clear_customs", (_AT_CUSTOMS,)),
+    ("seize", (_AT_CUSTOMS,)),
+    ("arrive", (_TRAVELLING,)),
+    ("sort", (_AT_DEPOT,)),
+    ("load", (_AT_DEPOT,)),
+    ("unload", (_OUT_FOR_DELIVERY,)),
+    ("attempt", (_OUT_FOR_DELIVERY,)),
+    ("retry", _FROM_ATTEMPTED_OR_STORED),
+    ("store", _FROM_AT_DEPOT_OR_ATTEMPTED),
+    ("notify_pickup", (_STORED,)),
+    ("deliver", (_OUT_FOR_DELIVERY,)),
+    ("collect_parcel", (_STORED,)),
+    ("return_to_sender", _RETURN_TO_SENDER_FROM),
+    ("scan_return", (_RETURNING,)),
+    ("receive_return", (_RETURNING,)),
+    ("inspect", (_RETURNED,)),
+    ("resend", (_RETURNED,)),
+    ("start_refund", _FROM_PAID_OR_BACKORDERED_OR_RETURNED),
+    ("retry_refund", (_REFUNDING,)),
+    ("refund", (_REFUNDING,)),
+    ("lose", _LOSE_FROM),
+    ("cancel_draft", (_DRAFTED,)),
+    ("cancel", _CANCEL_FROM),
+    ("write_off", (_RETURNED,)),
+    ("annotate", _FROM_LIVE),
+)

@@ -6,7 +6,8 @@
 
 It is pure: no clock, lock, I/O or randomness. Each method decides one command on the
 authority's records. It returns the effects that follow, or, as a value, the error with
-which the command is rejected; nothing has changed then. Only the shell calls it.
+which the command is rejected; nothing has changed then. Only the shell calls it. The
+interface says what each command is for.
 """
 
 from __future__ import annotations
@@ -24,14 +25,7 @@ Effects: TypeAlias = tuple[LampEffect, ...]
 _DARK = LampStatus.DARK
 _LIT = LampStatus.LIT
 _BROKEN = LampStatus.BROKEN
-_FROM_LIVE = (
-    LampStatus.DARK,
-    LampStatus.LIT,
-)
-_FROM_DARK = (LampStatus.DARK,)
-_FROM_LIT = (LampStatus.LIT,)
-_DONE_IN_LIT = (LampStatus.LIT,)
-_DONE_IN_DARK = (LampStatus.DARK,)
+_FROM_LIVE = (_DARK, _LIT)
 _NO_EFFECTS: Effects = ()
 _END_EFFECTS: Effects = (LampEffect.WAKE_WATCHERS,)
 
@@ -78,10 +72,6 @@ class LampAuthority:
         self.clock_offset_ms = 0
 
     def register(self, id: LampId, room: str) -> Effects | _rt.OpsLifecycleError:
-        """Hang up a lamp.
-
-        The status of the new lamp is dark.
-        """
         lamp = self.records.get(id)
         if lamp is not None:
             return LampExistsError(id).with_guard("new")
@@ -90,60 +80,51 @@ class LampAuthority:
         return _NO_EFFECTS
 
     def light(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
-        """Switch it on.
-
-        Legal in dark, leads to lit.
-        """
         lamp = self.records.get(id)
-        if lamp is None:
-            return LampNotFoundError(id).with_guard("known")
-        if lamp.status not in _FROM_DARK:
-            done = lamp.status in _DONE_IN_LIT
-            return LampError(
-                id,
-                lamp.status,
-                "light",
-            ).with_guard("legal_status", already_done=done)
+        if lamp is None or lamp.status is not _DARK:
+            return self._rejection(id, lamp, "light", (_LIT,))
         lamp.switched += 1
         lamp.status = _LIT
         return _NO_EFFECTS
 
     def darken(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
-        """Switch it off.
-
-        Legal in lit, leads to dark.
-        """
         lamp = self.records.get(id)
-        if lamp is None:
-            return LampNotFoundError(id).with_guard("known")
-        if lamp.status not in _FROM_LIT:
-            done = lamp.status in _DONE_IN_DARK
-            return LampError(
-                id,
-                lamp.status,
-                "darken",
-            ).with_guard("legal_status", already_done=done)
+        if lamp is None or lamp.status is not _LIT:
+            return self._rejection(id, lamp, "darken", (_DARK,))
         lamp.status = _DARK
         return _NO_EFFECTS
 
     def wear_out(self, id: LampId) -> Effects | _rt.OpsLifecycleError:
-        """Note that it is broken.
-
-        Legal in dark or lit, leads to broken.
-        """
         lamp = self.records.get(id)
-        if lamp is None:
-            return LampNotFoundError(id).with_guard("known")
-        if lamp.status not in _FROM_LIVE:
-            return LampError(id, lamp.status, "note_broken").with_guard("legal_status")
+        if lamp is None or lamp.status not in _FROM_LIVE:
+            return self._rejection(id, lamp, "note_broken")
         return self._end(lamp, _BROKEN, _BROKEN)
 
     def watch(self, id: LampId) -> _rt.OpsLifecycleError | None:
-        """Wait until it is broken."""
         lamp = self.records.get(id)
         if lamp is None:
             return LampNotFoundError(id).with_guard("known")
         return None
+
+    def _rejection(
+        self,
+        id: LampId,
+        lamp: LampRecord | None,
+        label: str,
+        done_in: tuple[LampStatus, ...] = (),
+    ) -> _rt.OpsLifecycleError:
+        """Return the error of the first guard that fails.
+
+        The guards are known, legal_status.
+        """
+        if lamp is None:
+            return LampNotFoundError(id).with_guard("known")
+        done = lamp.status in done_in
+        return LampError(
+            id,
+            lamp.status,
+            label,
+        ).with_guard("legal_status", already_done=done)
 
     def _refused(
         self,
@@ -157,32 +138,14 @@ class LampAuthority:
         It is checked for known, legal_status.
         """
         lamp = self.records.get(id)
-        if lamp is None:
-            return LampNotFoundError(id).with_guard("known")
-        if lamp.status not in from_statuses:
-            done = lamp.status in done_in
-            return LampError(
-                id,
-                lamp.status,
-                label,
-            ).with_guard("legal_status", already_done=done)
+        if lamp is None or lamp.status not in from_statuses:
+            return self._rejection(id, lamp, label, done_in)
         return None
 
     def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:
-        """Return for every action whether it is legal for a record now."""
-        return (
-            _rt.Permission(
-                "light",
-                self._refused(id, _FROM_DARK, "light", _DONE_IN_LIT),
-            ),
-            _rt.Permission(
-                "darken",
-                self._refused(id, _FROM_LIT, "darken", _DONE_IN_DARK),
-            ),
-            _rt.Permission(
-                "wear_out",
-                self._refused(id, _FROM_LIVE, "note_broken", ()),
-            ),
+        return tuple(
+            _rt.Permission(action, self._refused(id, from_statuses, label, done_in))
+            for action, from_statuses, label, done_in in _ACTIONS
         )
 
     def erase(self, id: LampId) -> None:
@@ -201,3 +164,12 @@ class LampAuthority:
         lamp.terminal_outcome = terminal_outcome
         self.ended[lamp.id] = lamp
         return _END_EFFECTS
+
+
+#: Each action: its name, where it is legal, what errors call it, where it is done
+#: already.
+_ACTIONS = (
+    ("light", (_DARK,), "light", (_LIT,)),
+    ("darken", (_LIT,), "darken", (_DARK,)),
+    ("wear_out", _FROM_LIVE, "note_broken", ()),
+)
