@@ -69,7 +69,11 @@ class DefinitionLowering:
         return given
 
     def _parts(self) -> list[Code]:
-        parts = [Code(f"authority={self._names.authority}"), Code("listing_keys=listing_keys")]
+        parts = [
+            Code(f"authority={self._names.authority}"),
+            Code(f"id_type={self._names.id}"),
+            Code("listing_keys=listing_keys"),
+        ]
         settings = [self._setting(name) for name in self._machine.settings]
         if settings:
             parts.append(_tuple("settings=", settings))

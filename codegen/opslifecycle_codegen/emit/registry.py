@@ -11,20 +11,10 @@ from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.types import check_lines
-from opslifecycle_codegen.ir.naming import (
-    alias,
-    command_method,
-    public_methods,
-)
+from opslifecycle_codegen.ir.naming import command_method, public_methods
 from opslifecycle_codegen.ir.program import Bulk, Check, Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type, optional
-
-#: What the docstring of a method says whose write is deferred.
-DEFERRED = (
-    "Deferred: readers see it at once; it is written with the next commit, within one second. "
-    "A crash before that loses it."
-)
 
 
 @frozen
@@ -61,26 +51,9 @@ class RegistryLowering:
         return [*self._commands(), *self._features(), *self._classifiers()]
 
     def _command(self, name: str) -> str:
-        """Return the method of the authority for a command of the machine."""
-        return command_method(name, {*self._program.symbols.registry_fields})
-
-    def _alias(self, command: str) -> str:
-        return alias(command, self._command(command))
-
-    def acted(self) -> list[tuple[str, str]]:
-        """The commands that act on one record: what is done most, so each has a name of its own."""
-        offered = [str(name) for name, each in self._machine.actions.items() if each.methods]
-        removing = [each.name for each in self._removing()]
-        commands = [*offered, *removing]
-        own = [(self._alias(each), self._command(each)) for each in commands]
-        return [("_register", "register"), *own]
-
-    def watched(self) -> tuple[str, str] | None:
-        """Return the admission of a watcher: the module's name for it, and the authority's."""
-        watch = self._program.watch
-        if watch is None:
-            return None
-        return self._alias(watch.name), self._command(watch.name)
+        """Return the function of the authority for a command of the machine."""
+        method = command_method(name, {*self._program.symbols.registry_fields})
+        return f"{self._names.authority}.{method}"
 
     def _public_id(self) -> str:
         """Return the id of a new record, read from what the public method takes."""
@@ -94,19 +67,16 @@ class RegistryLowering:
         for method, words in create.methods.items():
             given = [name if name in words else "None" for name in command.params]
             types = {str(name): command.params[name] for name in words}
-            more = [
-                f"The status of the new {self._names.entity} is {command.to}.",
-                self._raises(command.guards),
-            ]
+            more = [f"The new {self._names.entity} is {command.to}. {self._raises(command.guards)}"]
             yield self._method(
                 str(method), types, "None", command.summary, more,
-                self._act(self._public_id(), "_register", given),
+                self._act(self._public_id(), f"{self._names.authority}.register", given),
                 abstract=method not in create.optional_methods, runs=True,
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
         for each in self._program.bulk:
-            decides = f"{self._names.authority}.{self._command(each.command.name)}"
+            decides = self._command(each.command.name)
             arguments = [decides, *each.command.params]
             if self._writes_state(each):
                 arguments.append("writes_state=True")
@@ -116,10 +86,10 @@ class RegistryLowering:
                 self._run("_rt.acting_on_all", arguments), abstract=not each.optional, runs=True,
             )  # fmt: skip
         for removing in self._removing():
-            more = [self._legal(removing), self._raises(removing.guards)]
+            more = [f"{_moves(removing)} {self._raises(removing.guards)}"]
             yield self._method(
                 removing.name, self._of_one({}), "None", removing.summary, more,
-                self._act("id", self._alias(removing.name), ["id"]), runs=True,
+                self._act("id", self._command(removing.name), ["id"]), runs=True, acts=True,
             )  # fmt: skip
 
     def _removing(self) -> list[Command]:
@@ -130,14 +100,13 @@ class RegistryLowering:
     def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
         declared = next(a for n, a in self._machine.actions.items() if n == action.name)
         for method in declared.methods:
-            more = [self._legal(action), self._raises(action.guards)]
+            deferred = " Its write is deferred." if action.deferred else ""
+            more = [f"{_moves(action)} {self._raises(action.guards)}{deferred}"]
             flags = ["deferred=True"] if action.deferred else []
-            if action.deferred:
-                more.insert(1, DEFERRED)
             yield self._method(
                 str(method), self._of_one(action.params), "None", action.summary, more,
-                self._act("id", self._alias(action.name), ["id", *action.params], *flags),
-                abstract=True, runs=True,
+                self._act("id", self._command(action.name), ["id", *action.params], *flags),
+                abstract=True, runs=True, acts=True,
             )  # fmt: skip
 
     def _writes_state(self, each: Bulk) -> bool:
@@ -147,28 +116,21 @@ class RegistryLowering:
         registry = [update.target.name for update in each.updates if not update.of_record]
         return any(name in stored for name in registry)
 
-    def _legal(self, command: Command) -> str:
-        sources = " or ".join(command.from_statuses)
-        target = f"; leads to {command.to}" if command.to else ""
-        idempotent = command.idempotent_in
-        again = f" Rejected as already done in {', '.join(idempotent)}." if idempotent else ""
-        return f"Legal in {sources}{target}.{again}"
-
-    def _raises(self, checks: tuple[Check, ...]) -> str:
-        errors = dict.fromkeys(check.error for check in checks)
-        listed = ", ".join(["InvalidValueError", "RegistryClosedError", *errors])
-        return f"Raises, in this order of checking: {listed}."
+    def _raises(self, checks: tuple[Check, ...], *first: str) -> str:
+        errors = dict.fromkeys([*first, *(check.error for check in checks)])
+        return f"Raises {', '.join(errors)}." if errors else ""
 
     # Features -----------------------------------------------------------------------------------
 
     def _features(self) -> Iterator[PublicMethod]:
         program, names, machine = self._program, self._names, self._machine
         if program.watch is not None:
+            errors = self._raises(program.watch.guards, "RegistryClosedError")
             yield self._method(
                 program.watch.name, self._of_one({}), names.watch, program.watch.summary,
-                ["Over at once if the record is finished.", self._raises(program.watch.guards)],
+                [f"Over at once if the record is finished. {errors}"],
                 self._call("return self._engine.watch", [
-                    "id", self._alias(program.watch.name), names.watch,
+                    "id", self._command(program.watch.name), names.watch,
                 ]),
                 abstract=True,
             )  # fmt: skip
@@ -186,7 +148,7 @@ class RegistryLowering:
                 program.collect.summary, [self._raises(program.collect.guards)],
                 [
                     *self._run("_rt.collecting", [
-                        f"{names.authority}.{self._command(program.collect.name)}",
+                        self._command(program.collect.name),
                         f"({names.effect}.ERASE,)",
                     ], assigns="erased = "),
                     f"collected: list[tuple[{names.id}, {outcome}]] = erased",
@@ -239,7 +201,7 @@ class RegistryLowering:
             [f"return self._engine.ask({self._names.authority}.cursor_of, consumer)"],
             none_without=True,
         )  # fmt: skip
-        decides = f"{self._names.authority}.{self._command(command.name)}"
+        decides = self._command(command.name)
         arguments = [decides, "consumer", "cursor"]
         types: dict[str, Type] = dict(command.params)
         more = ["Returns the resulting cursor: a lower number changes nothing."]
@@ -264,7 +226,7 @@ class RegistryLowering:
             *checks,
             f'_members = _rt.check_many("ids", ids, {self._names.id})',
             *self._call("return self._engine.wait_for_all", [
-                str(key), "_members", f"{self._names.authority}.{self._command(declared.method)}",
+                str(key), "_members", self._command(declared.method),
                 f"_rt.partial(_satisfied, {declared.request_id}.new(), {key})", str(declared.wait),
             ]),
         ]  # fmt: skip
@@ -292,7 +254,7 @@ class RegistryLowering:
 
     def _classifiers(self) -> Iterator[PublicMethod]:
         for rule in self._program.classifiers:
-            arguments = [f"{self._names.authority}.{self._command(rule.name)}", "id", *rule.params]
+            arguments = [self._command(rule.name), "id", *rule.params]
             yield self._method(
                 rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
                 self._call("return self._engine.ask", arguments),
@@ -349,6 +311,7 @@ class RegistryLowering:
         *,
         abstract: bool = False,
         runs: bool = False,
+        acts: bool = False,
         keyword_only: bool = False,
         none_without: bool = False,
     ) -> PublicMethod:
@@ -361,7 +324,9 @@ class RegistryLowering:
             has_default = type.optional and (keyword_only or all(t.optional for t in later))
             default = " = None" if has_default else ""
             parameters.append(f"{param}: {annotation(type.python, self._members)}{default}")
-            checks += check_lines(param, param, type, indent=8, hidden="type" in types)
+            if not (acts and param == "id"):
+                # The executor checks the id of the record that a command acts on.
+                checks += check_lines(param, param, type, indent=8, hidden="type" in types)
         if runs and self._program.recovery is not None:
             checks += self._storable_lines(types)
         define = "async def" if runs and self._awaits else "def"
@@ -382,3 +347,14 @@ class RegistryLowering:
             name, abstract, runs, signature, interface_signature, doc, lines,
             "return None" if none_without else fallback,
         )  # fmt: skip
+
+
+def _moves(command: Command) -> str:
+    """Return what a docstring says of the statuses of a command."""
+    *others, last = command.from_statuses
+    sources = f"{', '.join(others)} or {last}" if others else last
+    done = command.idempotent_in
+    again = f" Rejected as already done in {', '.join(done)}." if done else ""
+    if not command.to:
+        return f"Legal in {sources}.{again}"
+    return f"From {sources} to {command.to}.{again}"

@@ -126,11 +126,13 @@ class Renderer:
             "views": self._views(),
             "handles": self._handles(),
             "invariants": self._invariants(),
-            "interface": {"methods": registry.methods()},
+            "interface": {
+                "methods": registry.methods(),
+                "deferred": any(action.deferred for action in program.actions),
+            },
             "base": self._base(),
             "registry": {
                 "methods": registry.methods(),
-                "acted": registry.acted(),
                 "own_effects": bool(program.machine.effects),
                 "consume": consuming(program, names, width),
                 **self._opening(),
@@ -140,7 +142,6 @@ class Renderer:
                 "own_effects": bool(program.machine.effects),
                 "consume": consuming(program, names, width, awaits=True),
                 **self._opening(awaits=True),
-                "acted": registry.acted(),
             },
             "storage": self._storage(),
             "outbox": {"view": outbox.outbox_view(program, names)},
@@ -289,7 +290,6 @@ class Renderer:
             "listing_order": machine.listing is not None,
             "barrier": machine.barrier is not None,
             "feed_type": lowering.feed_type(),
-            "watched": lowering.watched(),
             "ask": "ask_now" if reads_now(program) else "ask",
             "own_effects": bool(machine.effects),
         }

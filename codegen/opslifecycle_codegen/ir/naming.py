@@ -133,12 +133,6 @@ def command_method(word: str, fields: Collection[str]) -> str:
     return f"_do_{word}" if word in _IN_AUTHORITY or word in fields else str(word)
 
 
-def alias(command: str, method: str) -> str:
-    """Return the alias of an authority's method in the module of a registry."""
-    taken = method.startswith("_do_") or command in _ALIASES
-    return f"_do_{command}" if taken else f"_{command}"
-
-
 def trusted(record: str) -> str:
     """Return the trusted constructor of a value, by the name of its class."""
     return f"{_TRUSTED}{snake(record)}"
@@ -146,8 +140,6 @@ def trusted(record: str) -> str:
 
 #: The prefix of trusted constructors.
 _TRUSTED = "trusted_"
-#: Modules and functions that generated modules import under these words with a leading underscore.
-_ALIASES = frozenset({"b", "rt", "register", "snapshot_of", "listing_order", "satisfied"})
 
 
 def _escaped(word: str, taken: frozenset[str]) -> str:

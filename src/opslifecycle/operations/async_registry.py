@@ -26,18 +26,6 @@ from .values import (
 )
 from .views import CompletionEntry
 
-_register = OperationAuthority.register
-_start = OperationAuthority.start
-_fail = OperationAuthority.fail
-_peer_ready = OperationAuthority.peer_ready
-_progress_reported = OperationAuthority.progress_reported
-_complete = OperationAuthority.complete
-_abort = OperationAuthority.abort
-_cancel = OperationAuthority.cancel
-_retire_requested = OperationAuthority.retire_requested
-_retire_completed = OperationAuthority.retire_completed
-_rollback_unreturned_operation = OperationAuthority.rollback_unreturned_operation
-
 
 @_rt.documented_by(OpsLifecycleRegistry)
 class AsyncRegistry(OperationRegistryBase):
@@ -77,7 +65,7 @@ class AsyncRegistry(OperationRegistryBase):
     async def register_operation(self, spec: OperationSpec) -> None:
         if type(spec) is not OperationSpec:
             _rt.check_exact("spec", spec, OperationSpec)
-        await self._executor.act_async(spec.id, _register, (spec, None))
+        await self._executor.act_async(spec.id, OperationAuthority.register, (spec, None))
 
     async def register_operation_with_admission_limit(
         self,
@@ -88,69 +76,64 @@ class AsyncRegistry(OperationRegistryBase):
             _rt.check_exact("spec", spec, OperationSpec)
         if max_concurrent is not None:
             _rt.check_count("max_concurrent", max_concurrent)
-        await self._executor.act_async(spec.id, _register, (spec, max_concurrent))
+        await self._executor.act_async(spec.id, OperationAuthority.register, (spec, max_concurrent))
 
     async def provisioning_succeeded(self, id: OperationId) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
-        await self._executor.act_async(id, _start, (id,), deferred=True)
+        await self._executor.act_async(id, OperationAuthority.start, (id,), deferred=True)
 
     async def provisioning_failed(self, id: OperationId, error: str) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
-        await self._executor.act_async(id, _fail, (id, error))
+        await self._executor.act_async(id, OperationAuthority.fail, (id, error))
 
     async def fail_operation(self, id: OperationId, error: str) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
-        await self._executor.act_async(id, _fail, (id, error))
+        await self._executor.act_async(id, OperationAuthority.fail, (id, error))
 
     async def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             _rt.check_exact("handle", handle, OperationPeerHandle)
-        await self._executor.act_async(id, _peer_ready, (id, handle), deferred=True)
+        await self._executor.act_async(
+            id,
+            OperationAuthority.peer_ready,
+            (id, handle),
+            deferred=True,
+        )
 
     async def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             _rt.check_exact("update", update, OperationProgressUpdate)
-        await self._executor.act_async(id, _progress_reported, (id, update), deferred=True)
+        await self._executor.act_async(
+            id,
+            OperationAuthority.progress_reported,
+            (id, update),
+            deferred=True,
+        )
 
     async def complete_operation(self, id: OperationId, result: OperationResult) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if type(result) is not OperationResult:
             _rt.check_exact("result", result, OperationResult)
-        await self._executor.act_async(id, _complete, (id, result))
+        await self._executor.act_async(id, OperationAuthority.complete, (id, result))
 
     async def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
-        await self._executor.act_async(id, _abort, (id, reason))
+        await self._executor.act_async(id, OperationAuthority.abort, (id, reason))
 
     async def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
-        await self._executor.act_async(id, _cancel, (id, reason))
+        await self._executor.act_async(id, OperationAuthority.cancel, (id, reason))
 
     async def request_retire(self, id: OperationId) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
-        await self._executor.act_async(id, _retire_requested, (id,), deferred=True)
+        await self._executor.act_async(
+            id,
+            OperationAuthority.retire_requested,
+            (id,),
+            deferred=True,
+        )
 
     async def mark_retired(self, id: OperationId) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
-        await self._executor.act_async(id, _retire_completed, (id,))
+        await self._executor.act_async(id, OperationAuthority.retire_completed, (id,))
 
     async def terminate_owner(self, reason: str) -> None:
         _rt.check_text("reason", reason)
@@ -163,9 +146,7 @@ class AsyncRegistry(OperationRegistryBase):
         await self._executor.run_async(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
 
     async def rollback_unreturned_operation(self, id: OperationId) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
-        await self._executor.act_async(id, _rollback_unreturned_operation, (id,))
+        await self._executor.act_async(id, OperationAuthority.rollback_unreturned_operation, (id,))
 
     async def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         erased = await self._executor.run_async(

@@ -37,7 +37,6 @@ from .views import (
 
 DEFAULT_MAX_COMPLETED = 256
 
-_register_watcher = OperationAuthority.register_watcher
 _snapshot_of = snapshot_of
 _listing_order = listing_order
 _satisfied = satisfied
@@ -49,6 +48,7 @@ def _rows_max(authority: OperationAuthority) -> int:
 
 DEFINITION = _rt.Definition(
     authority=OperationAuthority,
+    id_type=OperationId,
     listing_keys=listing_keys,
     settings=(
         _rt.Setting("max_completed", int, DEFAULT_MAX_COMPLETED, at_least=1),
@@ -125,7 +125,7 @@ class OperationRegistryBase(OperationReads):
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
         if type(id) is not OperationId:
             _rt.check_exact("id", id, OperationId)
-        return self._engine.watch(id, _register_watcher, OperationCompletionWatch)
+        return self._engine.watch(id, OperationAuthority.register_watcher, OperationCompletionWatch)
 
     def snapshot(self, id: OperationId) -> OperationLifecycleSnapshot | None:
         if type(id) is not OperationId:

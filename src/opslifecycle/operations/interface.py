@@ -32,16 +32,16 @@ from .views import CompletionEntry, OperationLifecycleSnapshot
 
 
 class OperationReads(_abc.ABC):
-    """Reads and waits, which never block: the same for every registry, also an async one."""
+    """Reads and waits, which never block: the same for every registry, also an async one.
+
+    An argument of another type or range raises InvalidValueError.
+    """
 
     @_abc.abstractmethod
     def register_watcher(self, id: OperationId) -> OperationCompletionWatch:
         """Watch an operation for its end.
 
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OperationNotFoundError.
+        Over at once if the record is finished. Raises RegistryClosedError, OperationNotFoundError.
         """
 
     @_abc.abstractmethod
@@ -115,6 +115,12 @@ class OperationReads(_abc.ABC):
 class OpsLifecycleRegistry(OperationReads):
     """The lifecycle of long-running asynchronous operations.
 
+    A command checks its arguments (InvalidValueError), whether the registry is open
+    (RegistryClosedError), and then its guards, whose errors it names in their order.
+
+    A deferred write is seen by readers at once and written with the next commit, within one
+    second. A crash before that loses it.
+
     What an implementation does not offer raises UnsupportedError, or returns None where
     that is said.
     """
@@ -123,10 +129,8 @@ class OpsLifecycleRegistry(OperationReads):
     def register_operation(self, spec: OperationSpec) -> None:
         """Register an operation.
 
-        The status of the new operation is provisioning.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
+        The new operation is provisioning. Raises OwnerRetiredError, AlreadyRegisteredError,
+        InvalidSpecError, MaxConcurrentExceededError.
         """
 
     def register_operation_with_admission_limit(
@@ -136,10 +140,8 @@ class OpsLifecycleRegistry(OperationReads):
     ) -> None:
         """Register an operation.
 
-        The status of the new operation is provisioning.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, AlreadyRegisteredError, InvalidSpecError, MaxConcurrentExceededError.
+        The new operation is provisioning. Raises OwnerRetiredError, AlreadyRegisteredError,
+        InvalidSpecError, MaxConcurrentExceededError.
         """
         raise _rt.UnsupportedError("register_operation_with_admission_limit")
 
@@ -147,33 +149,24 @@ class OpsLifecycleRegistry(OperationReads):
     def provisioning_succeeded(self, id: OperationId) -> None:
         """Record that an operation is under way.
 
-        Legal in provisioning; leads to running. Rejected as already done in running.
-
-        Deferred: readers see it at once; it is written with the next commit, within one second. A
-        crash before that loses it.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        From provisioning to running. Rejected as already done in running. Raises OwnerRetiredError,
+        OperationNotFoundError, InvalidTransitionError. Its write is deferred.
         """
 
     @_abc.abstractmethod
     def provisioning_failed(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
-        Legal in provisioning or running or retiring; leads to failed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        From provisioning, running or retiring to failed. Raises OwnerRetiredError,
+        OperationNotFoundError, InvalidTransitionError.
         """
 
     @_abc.abstractmethod
     def fail_operation(self, id: OperationId, error: str) -> None:
         """End an operation with an error.
 
-        Legal in provisioning or running or retiring; leads to failed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        From provisioning, running or retiring to failed. Raises OwnerRetiredError,
+        OperationNotFoundError, InvalidTransitionError.
         """
 
     @_abc.abstractmethod
@@ -181,14 +174,8 @@ class OpsLifecycleRegistry(OperationReads):
         """Record that an operation's peer can be reached.
 
         Legal in running or retiring. Rejected as already done in completed, failed, aborted,
-        cancelled, retired, terminated.
-
-        Deferred: readers see it at once; it is written with the next commit, within one second. A
-        crash before that loses it.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, PeerNotExpectedError, AlreadyPeerReadyError,
-        InvalidTransitionError.
+        cancelled, retired, terminated. Raises OwnerRetiredError, OperationNotFoundError,
+        PeerNotExpectedError, AlreadyPeerReadyError, InvalidTransitionError. Its write is deferred.
         """
 
     @_abc.abstractmethod
@@ -196,69 +183,51 @@ class OpsLifecycleRegistry(OperationReads):
         """Count a report of progress and keep the latest.
 
         Legal in running or retiring. Rejected as already done in completed, failed, aborted,
-        cancelled, retired, terminated.
-
-        Deferred: readers see it at once; it is written with the next commit, within one second. A
-        crash before that loses it.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        cancelled, retired, terminated. Raises OwnerRetiredError, OperationNotFoundError,
+        InvalidTransitionError. Its write is deferred.
         """
 
     @_abc.abstractmethod
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
         """End an operation with its result.
 
-        Legal in running or retiring; leads to completed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        From running or retiring to completed. Raises OwnerRetiredError, OperationNotFoundError,
+        InvalidTransitionError.
         """
 
     @_abc.abstractmethod
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation that has not begun.
 
-        Legal in provisioning; leads to aborted. Rejected as already done in completed, failed,
-        aborted, cancelled, retired, terminated.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        From provisioning to aborted. Rejected as already done in completed, failed, aborted,
+        cancelled, retired, terminated. Raises OwnerRetiredError, OperationNotFoundError,
+        InvalidTransitionError.
         """
 
     @_abc.abstractmethod
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
         """End an operation on request.
 
-        Legal in provisioning or running or retiring; leads to cancelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        From provisioning, running or retiring to cancelled. Raises OwnerRetiredError,
+        OperationNotFoundError, InvalidTransitionError.
         """
 
     @_abc.abstractmethod
     def request_retire(self, id: OperationId) -> None:
         """Ask an operation to wind down.
 
-        Legal in running; leads to retiring. Rejected as already done in retiring, completed,
-        failed, aborted, cancelled, retired, terminated.
-
-        Deferred: readers see it at once; it is written with the next commit, within one second. A
-        crash before that loses it.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        From running to retiring. Rejected as already done in retiring, completed, failed, aborted,
+        cancelled, retired, terminated. Raises OwnerRetiredError, OperationNotFoundError,
+        InvalidTransitionError. Its write is deferred.
         """
 
     @_abc.abstractmethod
     def mark_retired(self, id: OperationId) -> None:
         """End an operation in good order.
 
-        Legal in running or retiring; leads to retired. Rejected as already done in completed,
-        failed, aborted, cancelled, retired, terminated.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        From running or retiring to retired. Rejected as already done in completed, failed, aborted,
+        cancelled, retired, terminated. Raises OwnerRetiredError, OperationNotFoundError,
+        InvalidTransitionError.
         """
 
     @_abc.abstractmethod
@@ -278,18 +247,15 @@ class OpsLifecycleRegistry(OperationReads):
     def rollback_unreturned_operation(self, id: OperationId) -> None:
         """Erase a live operation as if it had never been registered.
 
-        Legal in provisioning or running or retiring.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, OperationNotFoundError, InvalidTransitionError.
+        Legal in provisioning, running or retiring. Raises OwnerRetiredError,
+        OperationNotFoundError, InvalidTransitionError.
         """
         raise _rt.UnsupportedError("rollback_unreturned_operation")
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         """Hand over the operations that have ended, oldest first, and erase them.
 
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError.
+        Raises OwnerRetiredError.
         """
         raise _rt.UnsupportedError("collect_completed")
 
@@ -305,7 +271,6 @@ class OpsLifecycleRegistry(OperationReads):
 
         `projection` is updated once the authority has accepted, and never read.
 
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OwnerRetiredError, CursorOutOfRangeError.
+        Raises OwnerRetiredError, CursorOutOfRangeError.
         """
         raise _rt.UnsupportedError("advance_completion_cursor")

@@ -26,18 +26,6 @@ from .values import (
 )
 from .views import CompletionEntry
 
-_register = OperationAuthority.register
-_start = OperationAuthority.start
-_fail = OperationAuthority.fail
-_peer_ready = OperationAuthority.peer_ready
-_progress_reported = OperationAuthority.progress_reported
-_complete = OperationAuthority.complete
-_abort = OperationAuthority.abort
-_cancel = OperationAuthority.cancel
-_retire_requested = OperationAuthority.retire_requested
-_retire_completed = OperationAuthority.retire_completed
-_rollback_unreturned_operation = OperationAuthority.rollback_unreturned_operation
-
 
 class Registry(OperationRegistryBase, OpsLifecycleRegistry):
     """The lifecycle of long-running asynchronous operations.
@@ -64,7 +52,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
     def register_operation(self, spec: OperationSpec) -> None:
         if type(spec) is not OperationSpec:
             _rt.check_exact("spec", spec, OperationSpec)
-        self._executor.act(spec.id, _register, (spec, None))
+        self._executor.act(spec.id, OperationAuthority.register, (spec, None))
 
     def register_operation_with_admission_limit(
         self,
@@ -75,69 +63,49 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
             _rt.check_exact("spec", spec, OperationSpec)
         if max_concurrent is not None:
             _rt.check_count("max_concurrent", max_concurrent)
-        self._executor.act(spec.id, _register, (spec, max_concurrent))
+        self._executor.act(spec.id, OperationAuthority.register, (spec, max_concurrent))
 
     def provisioning_succeeded(self, id: OperationId) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
-        self._executor.act(id, _start, (id,), deferred=True)
+        self._executor.act(id, OperationAuthority.start, (id,), deferred=True)
 
     def provisioning_failed(self, id: OperationId, error: str) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
-        self._executor.act(id, _fail, (id, error))
+        self._executor.act(id, OperationAuthority.fail, (id, error))
 
     def fail_operation(self, id: OperationId, error: str) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         _rt.check_text("error", error)
-        self._executor.act(id, _fail, (id, error))
+        self._executor.act(id, OperationAuthority.fail, (id, error))
 
     def peer_ready(self, id: OperationId, handle: OperationPeerHandle) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if type(handle) is not OperationPeerHandle:
             _rt.check_exact("handle", handle, OperationPeerHandle)
-        self._executor.act(id, _peer_ready, (id, handle), deferred=True)
+        self._executor.act(id, OperationAuthority.peer_ready, (id, handle), deferred=True)
 
     def report_progress(self, id: OperationId, update: OperationProgressUpdate) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if type(update) is not OperationProgressUpdate:
             _rt.check_exact("update", update, OperationProgressUpdate)
-        self._executor.act(id, _progress_reported, (id, update), deferred=True)
+        self._executor.act(id, OperationAuthority.progress_reported, (id, update), deferred=True)
 
     def complete_operation(self, id: OperationId, result: OperationResult) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if type(result) is not OperationResult:
             _rt.check_exact("result", result, OperationResult)
-        self._executor.act(id, _complete, (id, result))
+        self._executor.act(id, OperationAuthority.complete, (id, result))
 
     def abort_provisioning(self, id: OperationId, reason: str | None = None) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
-        self._executor.act(id, _abort, (id, reason))
+        self._executor.act(id, OperationAuthority.abort, (id, reason))
 
     def cancel_operation(self, id: OperationId, reason: str | None = None) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
         if reason is not None:
             _rt.check_text("reason", reason)
-        self._executor.act(id, _cancel, (id, reason))
+        self._executor.act(id, OperationAuthority.cancel, (id, reason))
 
     def request_retire(self, id: OperationId) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
-        self._executor.act(id, _retire_requested, (id,), deferred=True)
+        self._executor.act(id, OperationAuthority.retire_requested, (id,), deferred=True)
 
     def mark_retired(self, id: OperationId) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
-        self._executor.act(id, _retire_completed, (id,))
+        self._executor.act(id, OperationAuthority.retire_completed, (id,))
 
     def terminate_owner(self, reason: str) -> None:
         _rt.check_text("reason", reason)
@@ -148,9 +116,7 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         self._executor.run(_rt.acting_on_all(OperationAuthority.retire_owner, reason))
 
     def rollback_unreturned_operation(self, id: OperationId) -> None:
-        if type(id) is not OperationId:
-            _rt.check_exact("id", id, OperationId)
-        self._executor.act(id, _rollback_unreturned_operation, (id,))
+        self._executor.act(id, OperationAuthority.rollback_unreturned_operation, (id,))
 
     def collect_completed(self) -> list[tuple[OperationId, OperationTerminalOutcome]]:
         erased = self._executor.run(

@@ -83,6 +83,7 @@ class Definition(Generic[RecordT]):
 
     Attributes:
         authority: Constructs the authority.
+        id_type: The type of the id of a record.
         listing_keys: Returns the filter properties of a record.
         settings: The settings of the constructor.
         feed: The feed; None if the machine has none.
@@ -93,6 +94,7 @@ class Definition(Generic[RecordT]):
     """
 
     authority: NewAuthority
+    id_type: type[object]
     listing_keys: Callable[[RecordT], tuple[Hashable, ...]]
     settings: tuple[Setting, ...] = ()
     feed: FeedDefinition[Any, Any] | None = None
@@ -301,11 +303,11 @@ def _parts(
     engine = Engine(authority, lock, effects, time)
     executor: Executor
     if store is None:
-        executor = DirectExecutor(engine)
+        executor = DirectExecutor(engine, definition.id_type)
     else:
         epoch = "" if feed is None else str(feed.epoch_id)
         committer = Committer(engine, store, _codec(definition), epoch, contents.state)
-        executor = GroupCommit(engine, committer)
+        executor = GroupCommit(engine, definition.id_type, committer)
     return _Parts(authority, engine, executor, feed, outbox)
 
 

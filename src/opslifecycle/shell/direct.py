@@ -10,6 +10,7 @@ from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.pending import ReadyResult
+from opslifecycle.values.checks import exact
 
 T = TypeVar("T")
 
@@ -17,8 +18,8 @@ T = TypeVar("T")
 class DirectExecutor(Executor):
     """Executes each command in one short critical section of the calling thread."""
 
-    def __init__(self, engine: Engine[Any, Any]) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine[Any, Any], id_type: type[object]) -> None:
+        super().__init__(engine, id_type)
         # The time of the monotonic clock at which the authority's time is outdated.
         self._time_valid_until_ns = 0
 
@@ -30,6 +31,8 @@ class DirectExecutor(Executor):
         deferred: bool = False,
     ) -> None:
         """See `Executor.act`. This is the hot path: it makes as few calls as possible."""
+        if type(id) is not self._id_type:
+            exact("id", id, self._id_type)
         engine = self._engine
         lock, now_ns = engine.lock, engine.clock.monotonic_ns
         mutex = lock.mutex

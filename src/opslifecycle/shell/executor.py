@@ -22,8 +22,9 @@ T = TypeVar("T")
 class Executor(ABC):
     """The executor of one registry's commands."""
 
-    def __init__(self, engine: Engine[Any, Any]) -> None:
+    def __init__(self, engine: Engine[Any, Any], id_type: type[object]) -> None:
         self._engine = engine
+        self._id_type = id_type
         _EXECUTORS.add(self)
 
     def start(self) -> None:  # noqa: B027 - the direct one has nothing to start
@@ -49,6 +50,7 @@ class Executor(ABC):
                 later. The call then returns as soon as the change is published.
 
         Raises:
+            InvalidValueError: The id is of another type than those of this machine's records.
             OpsLifecycleError: The rejection, or why the executor is closed.
             PersistenceError: The store could not write the commit; nothing has changed.
         """

@@ -11,6 +11,7 @@ from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.pending import PendingCommand, ThreadWaiter, new_future, pending_of
+from opslifecycle.values.checks import exact
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,8 +22,10 @@ T = TypeVar("T")
 class GroupCommit(Executor):
     """Queues each command for the committer, which sets its result once it is durable."""
 
-    def __init__(self, engine: Engine[Any, Any], committer: Committer[Any, Any]) -> None:
-        super().__init__(engine)
+    def __init__(
+        self, engine: Engine[Any, Any], id_type: type[object], committer: Committer[Any, Any]
+    ) -> None:
+        super().__init__(engine, id_type)
         self._committer = committer
         self._submit = committer.submit
         self._detached = False
@@ -43,6 +46,8 @@ class GroupCommit(Executor):
         deferred: bool = False,
     ) -> None:
         """See `Executor.act`."""
+        if type(id) is not self._id_type:
+            exact("id", id, self._id_type)
         waiter: ThreadWaiter[None] = ThreadWaiter()
         self._submit((waiter, id, decide, arguments, deferred))
         waiter.join()
@@ -55,6 +60,8 @@ class GroupCommit(Executor):
         deferred: bool = False,
     ) -> Awaitable[None]:
         """See `Executor.act_async`."""
+        if type(id) is not self._id_type:
+            exact("id", id, self._id_type)
         future: asyncio.Future[None] = new_future()
         self._submit((future, id, decide, arguments, deferred))
         return future

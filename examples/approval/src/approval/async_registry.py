@@ -21,14 +21,6 @@ from .outbox import RequestOutboxMessage
 from .values import Ask, Decision, Vote
 from .views import DecisionEntry
 
-_register = RequestAuthority.register
-_circulate = RequestAuthority.circulate
-_endorse = RequestAuthority.endorse
-_grant = RequestAuthority.grant
-_deny = RequestAuthority.deny
-_expire = RequestAuthority.expire
-_withdraw = RequestAuthority.withdraw
-
 
 @_rt.documented_by(AbstractRequestRegistry)
 class AsyncApprovalRegistry(RequestRegistryBase):
@@ -68,45 +60,33 @@ class AsyncApprovalRegistry(RequestRegistryBase):
     async def draft(self, ask: Ask) -> None:
         if type(ask) is not Ask:
             _rt.check_exact("ask", ask, Ask)
-        await self._executor.act_async(ask.id, _register, (ask,))
+        await self._executor.act_async(ask.id, RequestAuthority.register, (ask,))
 
     async def circulate(self, id: RequestId) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
-        await self._executor.act_async(id, _circulate, (id,))
+        await self._executor.act_async(id, RequestAuthority.circulate, (id,))
 
     async def endorse(self, id: RequestId, vote: Vote) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
             _rt.check_exact("vote", vote, Vote)
-        await self._executor.act_async(id, _endorse, (id, vote))
+        await self._executor.act_async(id, RequestAuthority.endorse, (id, vote))
 
     async def grant(self, id: RequestId, vote: Vote) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
             _rt.check_exact("vote", vote, Vote)
-        await self._executor.act_async(id, _grant, (id, vote))
+        await self._executor.act_async(id, RequestAuthority.grant, (id, vote))
 
     async def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
         if type(by) is not PersonId:
             _rt.check_exact("by", by, PersonId)
         _rt.check_text("reason", reason)
-        await self._executor.act_async(id, _deny, (id, by, reason))
+        await self._executor.act_async(id, RequestAuthority.deny, (id, by, reason))
 
     async def expire(self, id: RequestId, at_ms: int) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
         _rt.check_count("at_ms", at_ms)
-        await self._executor.act_async(id, _expire, (id, at_ms))
+        await self._executor.act_async(id, RequestAuthority.expire, (id, at_ms))
 
     async def withdraw(self, id: RequestId) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
-        await self._executor.act_async(id, _withdraw, (id,))
+        await self._executor.act_async(id, RequestAuthority.withdraw, (id,))
 
     async def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         erased = await self._executor.run_async(

@@ -39,7 +39,6 @@ from .views import (
 
 DEFAULT_DECISIONS_MAX = 1000
 
-_watch = RequestAuthority.watch
 _snapshot_of = snapshot_of
 _listing_order = listing_order
 _satisfied = satisfied
@@ -51,6 +50,7 @@ def _rows_max(authority: RequestAuthority) -> int:
 
 DEFINITION = _rt.Definition(
     authority=RequestAuthority,
+    id_type=RequestId,
     listing_keys=listing_keys,
     settings=(_rt.Setting("decisions_max", int, DEFAULT_DECISIONS_MAX, at_least=1),),
     feed=_rt.FeedDefinition(
@@ -128,7 +128,7 @@ class RequestRegistryBase(RequestReads):
     def watch(self, id: RequestId) -> RequestWatch:
         if type(id) is not RequestId:
             _rt.check_exact("id", id, RequestId)
-        return self._engine.watch(id, _watch, RequestWatch)
+        return self._engine.watch(id, RequestAuthority.watch, RequestWatch)
 
     def snapshot(self, id: RequestId) -> RequestSnapshot | None:
         if type(id) is not RequestId:

@@ -21,15 +21,15 @@ from .views import DecisionEntry, RequestSnapshot
 class RequestReads(_abc.ABC):
     """Reads and waits, which never block: the same for every registry, also an async
     one.
+
+    An argument of another type or range raises InvalidValueError.
     """
 
     @_abc.abstractmethod
     def watch(self, id: RequestId) -> RequestWatch:
         """Wait for a decision.
 
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        Over at once if the record is finished. Raises RegistryClosedError,
         RequestNotFoundError.
         """
 
@@ -90,6 +90,9 @@ class RequestReads(_abc.ABC):
 class AbstractRequestRegistry(RequestReads):
     """A request that several people must approve before it expires.
 
+    A command checks its arguments (InvalidValueError), whether the registry is open
+    (RegistryClosedError), and then its guards, whose errors it names in their order.
+
     What an implementation does not offer raises UnsupportedError, or returns None where
     that is said.
     """
@@ -98,80 +101,57 @@ class AbstractRequestRegistry(RequestReads):
     def draft(self, ask: Ask) -> None:
         """Draft a request.
 
-        The status of the new request is drafted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestExistsError, AmountExceededError.
+        The new request is drafted. Raises RequestExistsError, AmountExceededError.
         """
 
     @_abc.abstractmethod
     def circulate(self, id: RequestId) -> None:
         """Put it before those who approve.
 
-        Legal in drafted; leads to circulating.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
+        From drafted to circulating. Raises RequestNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def endorse(self, id: RequestId, vote: Vote) -> None:
         """Approve it; others must follow.
 
-        Legal in circulating.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
-        QuorumReachedError.
+        Legal in circulating. Raises RequestNotFoundError, WrongStageError,
+        OwnRequestError, ExpiredError, QuorumReachedError.
         """
 
     @_abc.abstractmethod
     def grant(self, id: RequestId, vote: Vote) -> None:
         """Approve it as the last one who has to.
 
-        Legal in circulating; leads to granted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, OwnRequestError, ExpiredError,
-        QuorumMissingError.
+        From circulating to granted. Raises RequestNotFoundError, WrongStageError,
+        OwnRequestError, ExpiredError, QuorumMissingError.
         """
 
     @_abc.abstractmethod
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
         """Say no.
 
-        Legal in circulating; leads to denied.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
+        From circulating to denied. Raises RequestNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def expire(self, id: RequestId, at_ms: int) -> None:
         """Note that the time is up.
 
-        Legal in drafted or circulating; leads to expired.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError, NotExpiredError.
+        From drafted or circulating to expired. Raises RequestNotFoundError,
+        WrongStageError, NotExpiredError.
         """
 
     @_abc.abstractmethod
     def withdraw(self, id: RequestId) -> None:
         """Take it back.
 
-        Legal in drafted or circulating; leads to withdrawn. Rejected as already done in
-        withdrawn.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        RequestNotFoundError, WrongStageError.
+        From drafted or circulating to withdrawn. Rejected as already done in withdrawn.
+        Raises RequestNotFoundError, WrongStageError.
         """
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
-        """Hand over what was decided.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError.
-        """
+        """Hand over what was decided."""
         raise _rt.UnsupportedError("collect_decided")
 
     def mark_read(self, consumer: DecisionReader, cursor: int) -> int:
@@ -179,7 +159,6 @@ class AbstractRequestRegistry(RequestReads):
 
         Returns the resulting cursor: a lower number changes nothing.
 
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        CursorError.
+        Raises CursorError.
         """
         raise _rt.UnsupportedError("mark_read")

@@ -21,14 +21,6 @@ from .outbox import RequestOutboxMessage
 from .values import Ask, Decision, Vote
 from .views import DecisionEntry
 
-_register = RequestAuthority.register
-_circulate = RequestAuthority.circulate
-_endorse = RequestAuthority.endorse
-_grant = RequestAuthority.grant
-_deny = RequestAuthority.deny
-_expire = RequestAuthority.expire
-_withdraw = RequestAuthority.withdraw
-
 
 class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
     """A request that several people must approve before it expires.
@@ -57,45 +49,33 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
     def draft(self, ask: Ask) -> None:
         if type(ask) is not Ask:
             _rt.check_exact("ask", ask, Ask)
-        self._executor.act(ask.id, _register, (ask,))
+        self._executor.act(ask.id, RequestAuthority.register, (ask,))
 
     def circulate(self, id: RequestId) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
-        self._executor.act(id, _circulate, (id,))
+        self._executor.act(id, RequestAuthority.circulate, (id,))
 
     def endorse(self, id: RequestId, vote: Vote) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
             _rt.check_exact("vote", vote, Vote)
-        self._executor.act(id, _endorse, (id, vote))
+        self._executor.act(id, RequestAuthority.endorse, (id, vote))
 
     def grant(self, id: RequestId, vote: Vote) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
         if type(vote) is not Vote:
             _rt.check_exact("vote", vote, Vote)
-        self._executor.act(id, _grant, (id, vote))
+        self._executor.act(id, RequestAuthority.grant, (id, vote))
 
     def deny(self, id: RequestId, by: PersonId, reason: str) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
         if type(by) is not PersonId:
             _rt.check_exact("by", by, PersonId)
         _rt.check_text("reason", reason)
-        self._executor.act(id, _deny, (id, by, reason))
+        self._executor.act(id, RequestAuthority.deny, (id, by, reason))
 
     def expire(self, id: RequestId, at_ms: int) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
         _rt.check_count("at_ms", at_ms)
-        self._executor.act(id, _expire, (id, at_ms))
+        self._executor.act(id, RequestAuthority.expire, (id, at_ms))
 
     def withdraw(self, id: RequestId) -> None:
-        if type(id) is not RequestId:
-            _rt.check_exact("id", id, RequestId)
-        self._executor.act(id, _withdraw, (id,))
+        self._executor.act(id, RequestAuthority.withdraw, (id,))
 
     def collect_decided(self) -> list[tuple[RequestId, Decision]]:
         erased = self._executor.run(

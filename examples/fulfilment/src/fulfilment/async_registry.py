@@ -16,68 +16,6 @@ from .base import OrderRegistryBase
 from .identifiers import OrderId
 from .interface import AbstractOrderRegistry
 
-_register = OrderAuthority.register
-_place = OrderAuthority.place
-_screen = OrderAuthority.screen
-_hold = OrderAuthority.hold
-_release = OrderAuthority.release
-_accept = OrderAuthority.accept
-_reject = OrderAuthority.reject
-_invoice = OrderAuthority.invoice
-_remind = OrderAuthority.remind
-_pay = OrderAuthority.pay
-_charge_back = OrderAuthority.charge_back
-_allocate = OrderAuthority.allocate
-_backorder = OrderAuthority.backorder
-_restock = OrderAuthority.restock
-_deallocate = OrderAuthority.deallocate
-_start_picking = OrderAuthority.start_picking
-_pick_line = OrderAuthority.pick_line
-_short_pick = OrderAuthority.short_pick
-_finish_picking = OrderAuthority.finish_picking
-_repick = OrderAuthority.repick
-_start_packing = OrderAuthority.start_packing
-_damage = OrderAuthority.damage
-_close_parcel = OrderAuthority.close_parcel
-_reopen = OrderAuthority.reopen
-_weigh = OrderAuthority.weigh
-_label = OrderAuthority.label
-_relabel = OrderAuthority.relabel
-_stage = OrderAuthority.stage
-_unstage = OrderAuthority.unstage
-_hand_over = OrderAuthority.hand_over
-_refuse_pickup = OrderAuthority.refuse_pickup
-_depart = OrderAuthority.depart
-_scan = OrderAuthority.scan
-_reroute = OrderAuthority.reroute
-_enter_customs = OrderAuthority.enter_customs
-_ask_papers = OrderAuthority.ask_papers
-_clear_customs = OrderAuthority.clear_customs
-_seize = OrderAuthority.seize
-_arrive = OrderAuthority.arrive
-_sort = OrderAuthority.sort
-_load = OrderAuthority.load
-_unload = OrderAuthority.unload
-_attempt = OrderAuthority.attempt
-_retry = OrderAuthority.retry
-_store = OrderAuthority.store
-_notify_pickup = OrderAuthority.notify_pickup
-_deliver = OrderAuthority.deliver
-_collect_parcel = OrderAuthority.collect_parcel
-_return_to_sender = OrderAuthority.return_to_sender
-_scan_return = OrderAuthority.scan_return
-_receive_return = OrderAuthority.receive_return
-_inspect = OrderAuthority.inspect
-_resend = OrderAuthority.resend
-_start_refund = OrderAuthority.start_refund
-_retry_refund = OrderAuthority.retry_refund
-_refund = OrderAuthority.refund
-_lose = OrderAuthority.lose
-_cancel_draft = OrderAuthority.cancel_draft
-_cancel = OrderAuthority.cancel
-_write_off = OrderAuthority.write_off
-_annotate = OrderAuthority.annotate
-
 
 @_rt.documented_by(AbstractOrderRegistry)
 class AsyncFulfilmentRegistry(OrderRegistryBase):
@@ -107,308 +45,188 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         _rt.check_text("customer", customer)
-        await self._executor.act_async(id, _register, (id, customer))
+        await self._executor.act_async(id, OrderAuthority.register, (id, customer))
 
     async def place(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _place, (id,))
+        await self._executor.act_async(id, OrderAuthority.place, (id,))
 
     async def screen(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _screen, (id,))
+        await self._executor.act_async(id, OrderAuthority.screen, (id,))
 
     async def hold(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _hold, (id,))
+        await self._executor.act_async(id, OrderAuthority.hold, (id,))
 
     async def release(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _release, (id,))
+        await self._executor.act_async(id, OrderAuthority.release, (id,))
 
     async def accept(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _accept, (id,))
+        await self._executor.act_async(id, OrderAuthority.accept, (id,))
 
     async def reject(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _reject, (id,))
+        await self._executor.act_async(id, OrderAuthority.reject, (id,))
 
     async def invoice(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _invoice, (id,))
+        await self._executor.act_async(id, OrderAuthority.invoice, (id,))
 
     async def remind(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _remind, (id,))
+        await self._executor.act_async(id, OrderAuthority.remind, (id,))
 
     async def pay(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _pay, (id,))
+        await self._executor.act_async(id, OrderAuthority.pay, (id,))
 
     async def charge_back(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _charge_back, (id,))
+        await self._executor.act_async(id, OrderAuthority.charge_back, (id,))
 
     async def allocate(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _allocate, (id,))
+        await self._executor.act_async(id, OrderAuthority.allocate, (id,))
 
     async def backorder(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _backorder, (id,))
+        await self._executor.act_async(id, OrderAuthority.backorder, (id,))
 
     async def restock(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _restock, (id,))
+        await self._executor.act_async(id, OrderAuthority.restock, (id,))
 
     async def deallocate(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _deallocate, (id,))
+        await self._executor.act_async(id, OrderAuthority.deallocate, (id,))
 
     async def start_picking(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _start_picking, (id,))
+        await self._executor.act_async(id, OrderAuthority.start_picking, (id,))
 
     async def pick_line(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _pick_line, (id,))
+        await self._executor.act_async(id, OrderAuthority.pick_line, (id,))
 
     async def short_pick(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _short_pick, (id,))
+        await self._executor.act_async(id, OrderAuthority.short_pick, (id,))
 
     async def finish_picking(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _finish_picking, (id,))
+        await self._executor.act_async(id, OrderAuthority.finish_picking, (id,))
 
     async def repick(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _repick, (id,))
+        await self._executor.act_async(id, OrderAuthority.repick, (id,))
 
     async def start_packing(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _start_packing, (id,))
+        await self._executor.act_async(id, OrderAuthority.start_packing, (id,))
 
     async def damage(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _damage, (id,))
+        await self._executor.act_async(id, OrderAuthority.damage, (id,))
 
     async def close_parcel(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _close_parcel, (id,))
+        await self._executor.act_async(id, OrderAuthority.close_parcel, (id,))
 
     async def reopen(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _reopen, (id,))
+        await self._executor.act_async(id, OrderAuthority.reopen, (id,))
 
     async def weigh(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _weigh, (id,))
+        await self._executor.act_async(id, OrderAuthority.weigh, (id,))
 
     async def label(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _label, (id,))
+        await self._executor.act_async(id, OrderAuthority.label, (id,))
 
     async def relabel(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _relabel, (id,))
+        await self._executor.act_async(id, OrderAuthority.relabel, (id,))
 
     async def stage(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _stage, (id,))
+        await self._executor.act_async(id, OrderAuthority.stage, (id,))
 
     async def unstage(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _unstage, (id,))
+        await self._executor.act_async(id, OrderAuthority.unstage, (id,))
 
     async def hand_over(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _hand_over, (id,))
+        await self._executor.act_async(id, OrderAuthority.hand_over, (id,))
 
     async def refuse_pickup(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _refuse_pickup, (id,))
+        await self._executor.act_async(id, OrderAuthority.refuse_pickup, (id,))
 
     async def depart(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _depart, (id,))
+        await self._executor.act_async(id, OrderAuthority.depart, (id,))
 
     async def scan(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _scan, (id,))
+        await self._executor.act_async(id, OrderAuthority.scan, (id,))
 
     async def reroute(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _reroute, (id,))
+        await self._executor.act_async(id, OrderAuthority.reroute, (id,))
 
     async def enter_customs(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _enter_customs, (id,))
+        await self._executor.act_async(id, OrderAuthority.enter_customs, (id,))
 
     async def ask_papers(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _ask_papers, (id,))
+        await self._executor.act_async(id, OrderAuthority.ask_papers, (id,))
 
     async def clear_customs(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _clear_customs, (id,))
+        await self._executor.act_async(id, OrderAuthority.clear_customs, (id,))
 
     async def seize(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _seize, (id,))
+        await self._executor.act_async(id, OrderAuthority.seize, (id,))
 
     async def arrive(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _arrive, (id,))
+        await self._executor.act_async(id, OrderAuthority.arrive, (id,))
 
     async def sort(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _sort, (id,))
+        await self._executor.act_async(id, OrderAuthority.sort, (id,))
 
     async def load(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _load, (id,))
+        await self._executor.act_async(id, OrderAuthority.load, (id,))
 
     async def unload(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _unload, (id,))
+        await self._executor.act_async(id, OrderAuthority.unload, (id,))
 
     async def attempt(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _attempt, (id,))
+        await self._executor.act_async(id, OrderAuthority.attempt, (id,))
 
     async def retry(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _retry, (id,))
+        await self._executor.act_async(id, OrderAuthority.retry, (id,))
 
     async def store(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _store, (id,))
+        await self._executor.act_async(id, OrderAuthority.store, (id,))
 
     async def notify_pickup(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _notify_pickup, (id,))
+        await self._executor.act_async(id, OrderAuthority.notify_pickup, (id,))
 
     async def deliver(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _deliver, (id,))
+        await self._executor.act_async(id, OrderAuthority.deliver, (id,))
 
     async def collect_parcel(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _collect_parcel, (id,))
+        await self._executor.act_async(id, OrderAuthority.collect_parcel, (id,))
 
     async def return_to_sender(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _return_to_sender, (id,))
+        await self._executor.act_async(id, OrderAuthority.return_to_sender, (id,))
 
     async def scan_return(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _scan_return, (id,))
+        await self._executor.act_async(id, OrderAuthority.scan_return, (id,))
 
     async def receive_return(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _receive_return, (id,))
+        await self._executor.act_async(id, OrderAuthority.receive_return, (id,))
 
     async def inspect(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _inspect, (id,))
+        await self._executor.act_async(id, OrderAuthority.inspect, (id,))
 
     async def resend(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _resend, (id,))
+        await self._executor.act_async(id, OrderAuthority.resend, (id,))
 
     async def start_refund(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _start_refund, (id,))
+        await self._executor.act_async(id, OrderAuthority.start_refund, (id,))
 
     async def retry_refund(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _retry_refund, (id,))
+        await self._executor.act_async(id, OrderAuthority.retry_refund, (id,))
 
     async def refund(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _refund, (id,))
+        await self._executor.act_async(id, OrderAuthority.refund, (id,))
 
     async def lose(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _lose, (id,))
+        await self._executor.act_async(id, OrderAuthority.lose, (id,))
 
     async def cancel_draft(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _cancel_draft, (id,))
+        await self._executor.act_async(id, OrderAuthority.cancel_draft, (id,))
 
     async def cancel(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _cancel, (id,))
+        await self._executor.act_async(id, OrderAuthority.cancel, (id,))
 
     async def write_off(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        await self._executor.act_async(id, _write_off, (id,))
+        await self._executor.act_async(id, OrderAuthority.write_off, (id,))
 
     async def annotate(self, id: OrderId, note: str) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
         _rt.check_text("note", note)
-        await self._executor.act_async(id, _annotate, (id, note))
+        await self._executor.act_async(id, OrderAuthority.annotate, (id, note))
 
     async def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is

@@ -19,13 +19,13 @@ from .invariants import INVARIANTS
 from .storage import CODEC
 from .views import OrderSnapshot, listing_keys, listing_order, snapshot_of
 
-_watch = OrderAuthority.watch
 _snapshot_of = snapshot_of
 _listing_order = listing_order
 
 
 DEFINITION = _rt.Definition(
     authority=OrderAuthority,
+    id_type=OrderId,
     listing_keys=listing_keys,
     codec=CODEC,
 )
@@ -72,7 +72,7 @@ class OrderRegistryBase(OrderReads):
     def watch(self, id: OrderId) -> OrderWatch:
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
-        return self._engine.watch(id, _watch, OrderWatch)
+        return self._engine.watch(id, OrderAuthority.watch, OrderWatch)
 
     def snapshot(self, id: OrderId) -> OrderSnapshot | None:
         if type(id) is not OrderId:

@@ -17,15 +17,15 @@ from .views import OrderSnapshot
 class OrderReads(_abc.ABC):
     """Reads and waits, which never block: the same for every registry, also an async
     one.
+
+    An argument of another type or range raises InvalidValueError.
     """
 
     @_abc.abstractmethod
     def watch(self, id: OrderId) -> OrderWatch:
         """Wait for the end of an order.
 
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        Over at once if the record is finished. Raises RegistryClosedError,
         OrderNotFoundError.
         """
 
@@ -52,497 +52,358 @@ class OrderReads(_abc.ABC):
 class AbstractOrderRegistry(OrderReads):
     """An order from the first click to the doorstep, or back.
 
-    What an implementation does not offer raises UnsupportedError, or returns None where
-    that is said.
+    A command checks its arguments (InvalidValueError), whether the registry is open
+    (RegistryClosedError), and then its guards, whose errors it names in their order.
     """
 
     @_abc.abstractmethod
     def begin(self, id: OrderId, customer: str) -> None:
         """Begin an order.
 
-        The status of the new order is drafted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderExistsError.
+        The new order is drafted. Raises OrderExistsError.
         """
 
     @_abc.abstractmethod
     def place(self, id: OrderId) -> None:
         """Order it.
 
-        Legal in drafted; leads to placed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From drafted to placed. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def screen(self, id: OrderId) -> None:
         """Look at it for fraud.
 
-        Legal in placed; leads to screened.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From placed to screened. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def hold(self, id: OrderId) -> None:
         """Clarify something.
 
-        Legal in placed or screened or accepted; leads to held.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From placed, screened or accepted to held. Raises OrderNotFoundError,
+        WrongStageError.
         """
 
     @_abc.abstractmethod
     def release(self, id: OrderId) -> None:
         """Go on with it.
 
-        Legal in held; leads to screened.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From held to screened. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def accept(self, id: OrderId) -> None:
         """Promise to fulfil it.
 
-        Legal in screened; leads to accepted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From screened to accepted. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def reject(self, id: OrderId) -> None:
         """Refuse it.
 
-        Legal in placed or screened or held; leads to rejected.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From placed, screened or held to rejected. Raises OrderNotFoundError,
+        WrongStageError.
         """
 
     @_abc.abstractmethod
     def invoice(self, id: OrderId) -> None:
         """Send the bill.
 
-        Legal in accepted; leads to invoiced.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From accepted to invoiced. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def remind(self, id: OrderId) -> None:
         """Ask for the money again.
 
-        Legal in invoiced.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in invoiced. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def pay(self, id: OrderId) -> None:
         """Note that the money came.
 
-        Legal in invoiced; leads to paid.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From invoiced to paid. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def charge_back(self, id: OrderId) -> None:
         """Note that the money went.
 
-        Legal in paid or allocated or backordered; leads to invoiced.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From paid, allocated or backordered to invoiced. Raises OrderNotFoundError,
+        WrongStageError.
         """
 
     @_abc.abstractmethod
     def allocate(self, id: OrderId) -> None:
         """Set the goods aside.
 
-        Legal in paid or backordered; leads to allocated.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From paid or backordered to allocated. Raises OrderNotFoundError,
+        WrongStageError.
         """
 
     @_abc.abstractmethod
     def backorder(self, id: OrderId) -> None:
         """Wait for missing goods.
 
-        Legal in paid; leads to backordered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From paid to backordered. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def restock(self, id: OrderId) -> None:
         """Note that goods came in.
 
-        Legal in backordered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in backordered. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def deallocate(self, id: OrderId) -> None:
         """Give the goods free.
 
-        Legal in allocated; leads to paid.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From allocated to paid. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def start_picking(self, id: OrderId) -> None:
         """Fetch the goods.
 
-        Legal in allocated; leads to picking.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From allocated to picking. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def pick_line(self, id: OrderId) -> None:
         """Fetch one line.
 
-        Legal in picking.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in picking. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def short_pick(self, id: OrderId) -> None:
         """Find that something is missing.
 
-        Legal in picking; leads to backordered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From picking to backordered. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def finish_picking(self, id: OrderId) -> None:
         """Have the goods together.
 
-        Legal in picking; leads to picked.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From picking to picked. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def repick(self, id: OrderId) -> None:
         """Fetch them again.
 
-        Legal in picked; leads to picking.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From picked to picking. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def start_packing(self, id: OrderId) -> None:
         """Pack the goods.
 
-        Legal in picked; leads to packing.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From picked to packing. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def damage(self, id: OrderId) -> None:
         """Find something broken.
 
-        Legal in picked or packing; leads to allocated.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From picked or packing to allocated. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def close_parcel(self, id: OrderId) -> None:
         """Close the parcel.
 
-        Legal in packing; leads to packed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From packing to packed. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def reopen(self, id: OrderId) -> None:
         """Open the parcel again.
 
-        Legal in packed or labelled; leads to packing.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From packed or labelled to packing. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def weigh(self, id: OrderId) -> None:
         """Weigh the parcel.
 
-        Legal in packed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in packed. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def label(self, id: OrderId) -> None:
         """Put the address on.
 
-        Legal in packed; leads to labelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From packed to labelled. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def relabel(self, id: OrderId) -> None:
         """Put another address on.
 
-        Legal in labelled or staged; leads to labelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From labelled or staged to labelled. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def stage(self, id: OrderId) -> None:
         """Bring it to the gate.
 
-        Legal in labelled; leads to staged.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From labelled to staged. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def unstage(self, id: OrderId) -> None:
         """Take it back from the gate.
 
-        Legal in staged; leads to labelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From staged to labelled. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def hand_over(self, id: OrderId) -> None:
         """Give it to the carrier.
 
-        Legal in staged; leads to handed_over.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From staged to handed_over. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def refuse_pickup(self, id: OrderId) -> None:
         """Note that the carrier did not take it.
 
-        Legal in handed_over; leads to staged.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From handed_over to staged. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def depart(self, id: OrderId) -> None:
         """Note that it left.
 
-        Legal in handed_over; leads to travelling.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From handed_over to travelling. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def scan(self, id: OrderId) -> None:
         """Note where it is.
 
-        Legal in travelling.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in travelling. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def reroute(self, id: OrderId) -> None:
         """Send it another way.
 
-        Legal in travelling or at_depot; leads to travelling.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From travelling or at_depot to travelling. Raises OrderNotFoundError,
+        WrongStageError.
         """
 
     @_abc.abstractmethod
     def enter_customs(self, id: OrderId) -> None:
         """Give it to customs.
 
-        Legal in travelling; leads to at_customs.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From travelling to at_customs. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def ask_papers(self, id: OrderId) -> None:
         """Ask for papers.
 
-        Legal in at_customs.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in at_customs. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def clear_customs(self, id: OrderId) -> None:
         """Take it from customs.
 
-        Legal in at_customs; leads to travelling.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From at_customs to travelling. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def seize(self, id: OrderId) -> None:
         """Lose it to customs.
 
-        Legal in at_customs; leads to lost.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From at_customs to lost. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def arrive(self, id: OrderId) -> None:
         """Note that it is in the town.
 
-        Legal in travelling; leads to at_depot.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From travelling to at_depot. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def sort(self, id: OrderId) -> None:
         """Sort it into a tour.
 
-        Legal in at_depot.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in at_depot. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def load(self, id: OrderId) -> None:
         """Put it into the van.
 
-        Legal in at_depot; leads to out_for_delivery.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From at_depot to out_for_delivery. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def unload(self, id: OrderId) -> None:
         """Take it out of the van.
 
-        Legal in out_for_delivery; leads to at_depot.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From out_for_delivery to at_depot. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def attempt(self, id: OrderId) -> None:
         """Ring in vain.
 
-        Legal in out_for_delivery; leads to attempted.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From out_for_delivery to attempted. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def retry(self, id: OrderId) -> None:
         """Try again.
 
-        Legal in attempted or stored; leads to out_for_delivery.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From attempted or stored to out_for_delivery. Raises OrderNotFoundError,
+        WrongStageError.
         """
 
     @_abc.abstractmethod
     def store(self, id: OrderId) -> None:
         """Keep it at a shop.
 
-        Legal in at_depot or attempted; leads to stored.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From at_depot or attempted to stored. Raises OrderNotFoundError,
+        WrongStageError.
         """
 
     @_abc.abstractmethod
     def notify_pickup(self, id: OrderId) -> None:
         """Tell where to fetch it.
 
-        Legal in stored.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in stored. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def deliver(self, id: OrderId) -> None:
         """Hand it over.
 
-        Legal in out_for_delivery; leads to delivered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From out_for_delivery to delivered. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def collect_parcel(self, id: OrderId) -> None:
         """Hand it over at the shop.
 
-        Legal in stored; leads to delivered.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From stored to delivered. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def return_to_sender(self, id: OrderId) -> None:
         """Send it back.
 
-        Legal in at_customs or at_depot or attempted or stored; leads to returning.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        From at_customs, at_depot, attempted or stored to returning. Raises
         OrderNotFoundError, WrongStageError.
         """
 
@@ -550,100 +411,72 @@ class AbstractOrderRegistry(OrderReads):
     def scan_return(self, id: OrderId) -> None:
         """Note where it is on its way back.
 
-        Legal in returning.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in returning. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def receive_return(self, id: OrderId) -> None:
         """Have it back.
 
-        Legal in returning; leads to returned.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From returning to returned. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def inspect(self, id: OrderId) -> None:
         """Look at what came back.
 
-        Legal in returned.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in returned. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def resend(self, id: OrderId) -> None:
         """Send it again.
 
-        Legal in returned; leads to packed.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From returned to packed. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def start_refund(self, id: OrderId) -> None:
         """Send the money back.
 
-        Legal in paid or backordered or returned; leads to refunding.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From paid, backordered or returned to refunding. Raises OrderNotFoundError,
+        WrongStageError.
         """
 
     @_abc.abstractmethod
     def retry_refund(self, id: OrderId) -> None:
         """Try to send the money again.
 
-        Legal in refunding.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in refunding. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def refund(self, id: OrderId) -> None:
         """Note that the money arrived.
 
-        Legal in refunding; leads to refunded.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From refunding to refunded. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def lose(self, id: OrderId) -> None:
         """Give it up.
 
-        Legal in handed_over or travelling or at_depot or out_for_delivery or returning;
-        leads to lost.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From handed_over, travelling, at_depot, out_for_delivery or returning to lost.
+        Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def cancel_draft(self, id: OrderId) -> None:
         """Put it aside.
 
-        Legal in drafted; leads to cancelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From drafted to cancelled. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def cancel(self, id: OrderId) -> None:
         """Call it off.
 
-        Legal in placed or screened or held or accepted or invoiced; leads to cancelled.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        From placed, screened, held, accepted or invoiced to cancelled. Raises
         OrderNotFoundError, WrongStageError.
         """
 
@@ -651,21 +484,15 @@ class AbstractOrderRegistry(OrderReads):
     def write_off(self, id: OrderId) -> None:
         """Close the books on it.
 
-        Legal in returned; leads to lost.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        From returned to lost. Raises OrderNotFoundError, WrongStageError.
         """
 
     @_abc.abstractmethod
     def annotate(self, id: OrderId, note: str) -> None:
         """Write something about it.
 
-        Legal in drafted or placed or screened or held or accepted or invoiced or paid
-        or allocated or backordered or picking or picked or packing or packed or
-        labelled or staged or handed_over or travelling or at_customs or at_depot or
-        out_for_delivery or attempted or stored or returning or returned or refunding.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        OrderNotFoundError, WrongStageError.
+        Legal in drafted, placed, screened, held, accepted, invoiced, paid, allocated,
+        backordered, picking, picked, packing, packed, labelled, staged, handed_over,
+        travelling, at_customs, at_depot, out_for_delivery, attempted, stored,
+        returning, returned or refunding. Raises OrderNotFoundError, WrongStageError.
         """

@@ -16,68 +16,6 @@ from .base import OrderRegistryBase
 from .identifiers import OrderId
 from .interface import AbstractOrderRegistry
 
-_register = OrderAuthority.register
-_place = OrderAuthority.place
-_screen = OrderAuthority.screen
-_hold = OrderAuthority.hold
-_release = OrderAuthority.release
-_accept = OrderAuthority.accept
-_reject = OrderAuthority.reject
-_invoice = OrderAuthority.invoice
-_remind = OrderAuthority.remind
-_pay = OrderAuthority.pay
-_charge_back = OrderAuthority.charge_back
-_allocate = OrderAuthority.allocate
-_backorder = OrderAuthority.backorder
-_restock = OrderAuthority.restock
-_deallocate = OrderAuthority.deallocate
-_start_picking = OrderAuthority.start_picking
-_pick_line = OrderAuthority.pick_line
-_short_pick = OrderAuthority.short_pick
-_finish_picking = OrderAuthority.finish_picking
-_repick = OrderAuthority.repick
-_start_packing = OrderAuthority.start_packing
-_damage = OrderAuthority.damage
-_close_parcel = OrderAuthority.close_parcel
-_reopen = OrderAuthority.reopen
-_weigh = OrderAuthority.weigh
-_label = OrderAuthority.label
-_relabel = OrderAuthority.relabel
-_stage = OrderAuthority.stage
-_unstage = OrderAuthority.unstage
-_hand_over = OrderAuthority.hand_over
-_refuse_pickup = OrderAuthority.refuse_pickup
-_depart = OrderAuthority.depart
-_scan = OrderAuthority.scan
-_reroute = OrderAuthority.reroute
-_enter_customs = OrderAuthority.enter_customs
-_ask_papers = OrderAuthority.ask_papers
-_clear_customs = OrderAuthority.clear_customs
-_seize = OrderAuthority.seize
-_arrive = OrderAuthority.arrive
-_sort = OrderAuthority.sort
-_load = OrderAuthority.load
-_unload = OrderAuthority.unload
-_attempt = OrderAuthority.attempt
-_retry = OrderAuthority.retry
-_store = OrderAuthority.store
-_notify_pickup = OrderAuthority.notify_pickup
-_deliver = OrderAuthority.deliver
-_collect_parcel = OrderAuthority.collect_parcel
-_return_to_sender = OrderAuthority.return_to_sender
-_scan_return = OrderAuthority.scan_return
-_receive_return = OrderAuthority.receive_return
-_inspect = OrderAuthority.inspect
-_resend = OrderAuthority.resend
-_start_refund = OrderAuthority.start_refund
-_retry_refund = OrderAuthority.retry_refund
-_refund = OrderAuthority.refund
-_lose = OrderAuthority.lose
-_cancel_draft = OrderAuthority.cancel_draft
-_cancel = OrderAuthority.cancel
-_write_off = OrderAuthority.write_off
-_annotate = OrderAuthority.annotate
-
 
 class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
     """An order from the first click to the doorstep, or back.
@@ -101,308 +39,188 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         if type(id) is not OrderId:
             _rt.check_exact("id", id, OrderId)
         _rt.check_text("customer", customer)
-        self._executor.act(id, _register, (id, customer))
+        self._executor.act(id, OrderAuthority.register, (id, customer))
 
     def place(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _place, (id,))
+        self._executor.act(id, OrderAuthority.place, (id,))
 
     def screen(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _screen, (id,))
+        self._executor.act(id, OrderAuthority.screen, (id,))
 
     def hold(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _hold, (id,))
+        self._executor.act(id, OrderAuthority.hold, (id,))
 
     def release(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _release, (id,))
+        self._executor.act(id, OrderAuthority.release, (id,))
 
     def accept(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _accept, (id,))
+        self._executor.act(id, OrderAuthority.accept, (id,))
 
     def reject(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _reject, (id,))
+        self._executor.act(id, OrderAuthority.reject, (id,))
 
     def invoice(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _invoice, (id,))
+        self._executor.act(id, OrderAuthority.invoice, (id,))
 
     def remind(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _remind, (id,))
+        self._executor.act(id, OrderAuthority.remind, (id,))
 
     def pay(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _pay, (id,))
+        self._executor.act(id, OrderAuthority.pay, (id,))
 
     def charge_back(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _charge_back, (id,))
+        self._executor.act(id, OrderAuthority.charge_back, (id,))
 
     def allocate(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _allocate, (id,))
+        self._executor.act(id, OrderAuthority.allocate, (id,))
 
     def backorder(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _backorder, (id,))
+        self._executor.act(id, OrderAuthority.backorder, (id,))
 
     def restock(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _restock, (id,))
+        self._executor.act(id, OrderAuthority.restock, (id,))
 
     def deallocate(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _deallocate, (id,))
+        self._executor.act(id, OrderAuthority.deallocate, (id,))
 
     def start_picking(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _start_picking, (id,))
+        self._executor.act(id, OrderAuthority.start_picking, (id,))
 
     def pick_line(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _pick_line, (id,))
+        self._executor.act(id, OrderAuthority.pick_line, (id,))
 
     def short_pick(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _short_pick, (id,))
+        self._executor.act(id, OrderAuthority.short_pick, (id,))
 
     def finish_picking(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _finish_picking, (id,))
+        self._executor.act(id, OrderAuthority.finish_picking, (id,))
 
     def repick(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _repick, (id,))
+        self._executor.act(id, OrderAuthority.repick, (id,))
 
     def start_packing(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _start_packing, (id,))
+        self._executor.act(id, OrderAuthority.start_packing, (id,))
 
     def damage(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _damage, (id,))
+        self._executor.act(id, OrderAuthority.damage, (id,))
 
     def close_parcel(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _close_parcel, (id,))
+        self._executor.act(id, OrderAuthority.close_parcel, (id,))
 
     def reopen(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _reopen, (id,))
+        self._executor.act(id, OrderAuthority.reopen, (id,))
 
     def weigh(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _weigh, (id,))
+        self._executor.act(id, OrderAuthority.weigh, (id,))
 
     def label(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _label, (id,))
+        self._executor.act(id, OrderAuthority.label, (id,))
 
     def relabel(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _relabel, (id,))
+        self._executor.act(id, OrderAuthority.relabel, (id,))
 
     def stage(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _stage, (id,))
+        self._executor.act(id, OrderAuthority.stage, (id,))
 
     def unstage(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _unstage, (id,))
+        self._executor.act(id, OrderAuthority.unstage, (id,))
 
     def hand_over(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _hand_over, (id,))
+        self._executor.act(id, OrderAuthority.hand_over, (id,))
 
     def refuse_pickup(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _refuse_pickup, (id,))
+        self._executor.act(id, OrderAuthority.refuse_pickup, (id,))
 
     def depart(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _depart, (id,))
+        self._executor.act(id, OrderAuthority.depart, (id,))
 
     def scan(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _scan, (id,))
+        self._executor.act(id, OrderAuthority.scan, (id,))
 
     def reroute(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _reroute, (id,))
+        self._executor.act(id, OrderAuthority.reroute, (id,))
 
     def enter_customs(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _enter_customs, (id,))
+        self._executor.act(id, OrderAuthority.enter_customs, (id,))
 
     def ask_papers(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _ask_papers, (id,))
+        self._executor.act(id, OrderAuthority.ask_papers, (id,))
 
     def clear_customs(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _clear_customs, (id,))
+        self._executor.act(id, OrderAuthority.clear_customs, (id,))
 
     def seize(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _seize, (id,))
+        self._executor.act(id, OrderAuthority.seize, (id,))
 
     def arrive(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _arrive, (id,))
+        self._executor.act(id, OrderAuthority.arrive, (id,))
 
     def sort(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _sort, (id,))
+        self._executor.act(id, OrderAuthority.sort, (id,))
 
     def load(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _load, (id,))
+        self._executor.act(id, OrderAuthority.load, (id,))
 
     def unload(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _unload, (id,))
+        self._executor.act(id, OrderAuthority.unload, (id,))
 
     def attempt(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _attempt, (id,))
+        self._executor.act(id, OrderAuthority.attempt, (id,))
 
     def retry(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _retry, (id,))
+        self._executor.act(id, OrderAuthority.retry, (id,))
 
     def store(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _store, (id,))
+        self._executor.act(id, OrderAuthority.store, (id,))
 
     def notify_pickup(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _notify_pickup, (id,))
+        self._executor.act(id, OrderAuthority.notify_pickup, (id,))
 
     def deliver(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _deliver, (id,))
+        self._executor.act(id, OrderAuthority.deliver, (id,))
 
     def collect_parcel(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _collect_parcel, (id,))
+        self._executor.act(id, OrderAuthority.collect_parcel, (id,))
 
     def return_to_sender(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _return_to_sender, (id,))
+        self._executor.act(id, OrderAuthority.return_to_sender, (id,))
 
     def scan_return(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _scan_return, (id,))
+        self._executor.act(id, OrderAuthority.scan_return, (id,))
 
     def receive_return(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _receive_return, (id,))
+        self._executor.act(id, OrderAuthority.receive_return, (id,))
 
     def inspect(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _inspect, (id,))
+        self._executor.act(id, OrderAuthority.inspect, (id,))
 
     def resend(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _resend, (id,))
+        self._executor.act(id, OrderAuthority.resend, (id,))
 
     def start_refund(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _start_refund, (id,))
+        self._executor.act(id, OrderAuthority.start_refund, (id,))
 
     def retry_refund(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _retry_refund, (id,))
+        self._executor.act(id, OrderAuthority.retry_refund, (id,))
 
     def refund(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _refund, (id,))
+        self._executor.act(id, OrderAuthority.refund, (id,))
 
     def lose(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _lose, (id,))
+        self._executor.act(id, OrderAuthority.lose, (id,))
 
     def cancel_draft(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _cancel_draft, (id,))
+        self._executor.act(id, OrderAuthority.cancel_draft, (id,))
 
     def cancel(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _cancel, (id,))
+        self._executor.act(id, OrderAuthority.cancel, (id,))
 
     def write_off(self, id: OrderId) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
-        self._executor.act(id, _write_off, (id,))
+        self._executor.act(id, OrderAuthority.write_off, (id,))
 
     def annotate(self, id: OrderId, note: str) -> None:
-        if type(id) is not OrderId:
-            _rt.check_exact("id", id, OrderId)
         _rt.check_text("note", note)
-        self._executor.act(id, _annotate, (id, note))
+        self._executor.act(id, OrderAuthority.annotate, (id, note))
 
     def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is

@@ -16,11 +16,6 @@ from .base import LampRegistryBase
 from .identifiers import LampId
 from .interface import AbstractLampRegistry
 
-_register = LampAuthority.register
-_light = LampAuthority.light
-_darken = LampAuthority.darken
-_wear_out = LampAuthority.wear_out
-
 
 @_rt.documented_by(AbstractLampRegistry)
 class AsyncLampRegistry(LampRegistryBase):
@@ -50,22 +45,16 @@ class AsyncLampRegistry(LampRegistryBase):
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         _rt.check_text("room", room)
-        await self._executor.act_async(id, _register, (id, room))
+        await self._executor.act_async(id, LampAuthority.register, (id, room))
 
     async def light(self, id: LampId) -> None:
-        if type(id) is not LampId:
-            _rt.check_exact("id", id, LampId)
-        await self._executor.act_async(id, _light, (id,))
+        await self._executor.act_async(id, LampAuthority.light, (id,))
 
     async def darken(self, id: LampId) -> None:
-        if type(id) is not LampId:
-            _rt.check_exact("id", id, LampId)
-        await self._executor.act_async(id, _darken, (id,))
+        await self._executor.act_async(id, LampAuthority.darken, (id,))
 
     async def note_broken(self, id: LampId) -> None:
-        if type(id) is not LampId:
-            _rt.check_exact("id", id, LampId)
-        await self._executor.act_async(id, _wear_out, (id,))
+        await self._executor.act_async(id, LampAuthority.wear_out, (id,))
 
     async def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is

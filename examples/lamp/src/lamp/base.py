@@ -18,13 +18,13 @@ from .interface import LampReads
 from .storage import CODEC
 from .views import LampSnapshot, listing_keys, listing_order, snapshot_of
 
-_watch = LampAuthority.watch
 _snapshot_of = snapshot_of
 _listing_order = listing_order
 
 
 DEFINITION = _rt.Definition(
     authority=LampAuthority,
+    id_type=LampId,
     listing_keys=listing_keys,
     codec=CODEC,
 )
@@ -71,7 +71,7 @@ class LampRegistryBase(LampReads):
     def watch(self, id: LampId) -> LampWatch:
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
-        return self._engine.watch(id, _watch, LampWatch)
+        return self._engine.watch(id, LampAuthority.watch, LampWatch)
 
     def snapshot(self, id: LampId) -> LampSnapshot | None:
         if type(id) is not LampId:

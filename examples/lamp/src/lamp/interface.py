@@ -17,15 +17,15 @@ from .views import LampSnapshot
 class LampReads(_abc.ABC):
     """Reads and waits, which never block: the same for every registry, also an async
     one.
+
+    An argument of another type or range raises InvalidValueError.
     """
 
     @_abc.abstractmethod
     def watch(self, id: LampId) -> LampWatch:
         """Wait until it is broken.
 
-        Over at once if the record is finished.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
+        Over at once if the record is finished. Raises RegistryClosedError,
         LampNotFoundError.
         """
 
@@ -47,46 +47,36 @@ class LampReads(_abc.ABC):
 class AbstractLampRegistry(LampReads):
     """A lamp that is switched on and off until it breaks.
 
-    What an implementation does not offer raises UnsupportedError, or returns None where
-    that is said.
+    A command checks its arguments (InvalidValueError), whether the registry is open
+    (RegistryClosedError), and then its guards, whose errors it names in their order.
     """
 
     @_abc.abstractmethod
     def hang(self, id: LampId, room: str) -> None:
         """Hang up a lamp.
 
-        The status of the new lamp is dark.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampExistsError.
+        The new lamp is dark. Raises LampExistsError.
         """
 
     @_abc.abstractmethod
     def light(self, id: LampId) -> None:
         """Switch it on.
 
-        Legal in dark; leads to lit. Rejected as already done in lit.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
+        From dark to lit. Rejected as already done in lit. Raises LampNotFoundError,
+        LampError.
         """
 
     @_abc.abstractmethod
     def darken(self, id: LampId) -> None:
         """Switch it off.
 
-        Legal in lit; leads to dark. Rejected as already done in dark.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
+        From lit to dark. Rejected as already done in dark. Raises LampNotFoundError,
+        LampError.
         """
 
     @_abc.abstractmethod
     def note_broken(self, id: LampId) -> None:
         """Note that it is broken.
 
-        Legal in dark or lit; leads to broken.
-
-        Raises, in this order of checking: InvalidValueError, RegistryClosedError,
-        LampNotFoundError, LampError.
+        From dark or lit to broken. Raises LampNotFoundError, LampError.
         """

@@ -16,11 +16,6 @@ from .base import LampRegistryBase
 from .identifiers import LampId
 from .interface import AbstractLampRegistry
 
-_register = LampAuthority.register
-_light = LampAuthority.light
-_darken = LampAuthority.darken
-_wear_out = LampAuthority.wear_out
-
 
 class LampRegistry(LampRegistryBase, AbstractLampRegistry):
     """A lamp that is switched on and off until it breaks.
@@ -44,22 +39,16 @@ class LampRegistry(LampRegistryBase, AbstractLampRegistry):
         if type(id) is not LampId:
             _rt.check_exact("id", id, LampId)
         _rt.check_text("room", room)
-        self._executor.act(id, _register, (id, room))
+        self._executor.act(id, LampAuthority.register, (id, room))
 
     def light(self, id: LampId) -> None:
-        if type(id) is not LampId:
-            _rt.check_exact("id", id, LampId)
-        self._executor.act(id, _light, (id,))
+        self._executor.act(id, LampAuthority.light, (id,))
 
     def darken(self, id: LampId) -> None:
-        if type(id) is not LampId:
-            _rt.check_exact("id", id, LampId)
-        self._executor.act(id, _darken, (id,))
+        self._executor.act(id, LampAuthority.darken, (id,))
 
     def note_broken(self, id: LampId) -> None:
-        if type(id) is not LampId:
-            _rt.check_exact("id", id, LampId)
-        self._executor.act(id, _wear_out, (id,))
+        self._executor.act(id, LampAuthority.wear_out, (id,))
 
     def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
