@@ -63,10 +63,14 @@ def data_of(text: str, known: frozenset[str] | None = None) -> Data:
     return data
 
 
+#: `json.dumps` would make an encoder for each call, which takes longer than the encoding.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def text_of(data: Json) -> str:
     """Return data as compact JSON text.
 
     Raises:
         ValueError: For NaN and the infinities, which JSON does not have.
     """
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(data)
