@@ -14,8 +14,8 @@ ANYWHERE = frozenset({*keyword.kwlist, "self"})
 #: Names in capital letters that generated modules import from the standard library, or define.
 TYPES = frozenset(
     {
-        "Any", "AssertionError", "BaseException", "Callable", "ClassVar", "Hashable",
-        "Iterable", "MagicMock", "Path", "Self", "Sequence", "TracebackType", "TypeAlias",
+        "Any", "AssertionError", "Callable", "ClassVar", "Hashable",
+        "Iterable", "MagicMock", "Path", "Self", "Sequence", "TypeAlias",
         "Effects", "VERSION", "DIGEST", "CODEC", "DEFINITION", "OUTBOX", "INVARIANTS", "STEPS",
         "LOCK", "CELLS", "BEFORE", "ILLEGAL",
     }

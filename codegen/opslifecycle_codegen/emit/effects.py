@@ -1,17 +1,46 @@
-"""Names of the constants that hold the effects of commands."""
+"""The closed set of the effects, and the constants that hold the effects of commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.expr import Expression, reads
 from opslifecycle_codegen.ir.program import EndStep, Program
+from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo
 
 Effects = tuple[str, ...]
 NO_EFFECTS = "_NO_EFFECTS"
 #: With more tests the code of an end has no branch for each combination, of which it would have
 #: twice as many with every test: it gathers its effects one step after another.
 _TESTS_MAX = 3
+
+_SUMMARIES = {
+    "append_to_feed": "Show the end in the feed.",
+    "count_in_barriers": "Count the end in the barriers that hold the record.",
+    "wake_watchers": "Give the outcome to everybody who watches.",
+    "evict_oldest": "Let go of the feed rows that are over the limit.",
+    "close_watchers": "End the watches without an outcome.",
+    "fail_barriers": "Fail the barriers that hold the record.",
+    "erase": "Let the record go.",
+}
+
+
+def effect_set(program: Program, names: PublicNames) -> EnumInfo:
+    """Return the closed set of the effects that the authority returns; no store holds them."""
+    used = {effect for step in program.on_terminal for effect in step.effects}
+    used.update(effect for action in program.actions for effect in action.effects)
+    commands = (program.create, *program.actions)
+    used.update(e for each in commands for step in each.steps for e in step.effects)
+    used.update(program.rollback.effects if program.rollback else ())
+    used.update(program.erase.effects if program.erase else ())
+    used.update(("erase",) if program.collect else ())
+    members = {e: MemberInfo(e, _SUMMARIES[e]) for e in BUILT_IN_EFFECTS if e in used}
+    for name, declared in program.machine.effects.items():
+        members[str(name)] = MemberInfo(str(name), declared.summary)
+    summary = "What the shell carries out after a command was accepted."
+    return EnumInfo(names.effect, summary, members)
 
 
 class EffectConstants:

@@ -15,7 +15,7 @@ from opslifecycle_codegen.emit.annotations import BUILTINS
 _STANDARD = {
     "Callable": "collections.abc", "Hashable": "collections.abc", "Iterable": "collections.abc",
     "Sequence": "collections.abc",
-    "Path": "pathlib", "TracebackType": "types",
+    "Path": "pathlib",
     "Any": "typing", "ClassVar": "typing", "Self": "typing", "TypeAlias": "typing",
     "assert_never": "typing",
     "MagicMock": "unittest.mock",

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -28,7 +27,7 @@ from .views import CompletionEntry
 
 
 @_rt.documented_by(OpsLifecycleRegistry)
-class AsyncRegistry(OperationRegistryBase):
+class AsyncRegistry(_rt.AsyncContextManager, OperationRegistryBase):
     """The lifecycle of long-running asynchronous operations.
 
     It has the methods of Registry. Commands are coroutines, which never block the
@@ -205,14 +204,3 @@ class AsyncRegistry(OperationRegistryBase):
         await self._executor.close_async()
 
     _close = close
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._close()

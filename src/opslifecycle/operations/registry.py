@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -27,7 +26,7 @@ from .values import (
 from .views import CompletionEntry
 
 
-class Registry(OperationRegistryBase, OpsLifecycleRegistry):
+class Registry(_rt.ContextManager, OperationRegistryBase, OpsLifecycleRegistry):
     """The lifecycle of long-running asynchronous operations.
 
     Every method can be called from any thread and inside a running event loop. When a
@@ -175,14 +174,3 @@ class Registry(OperationRegistryBase, OpsLifecycleRegistry):
         self._executor.close()
 
     _close = close
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()

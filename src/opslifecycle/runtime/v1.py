@@ -29,6 +29,7 @@ from opslifecycle.shell.build import (
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.commands import acting_on_all, advancing, collecting
 from opslifecycle.shell.consuming import Consumer, ThreadConsumer
+from opslifecycle.shell.context_managers import AsyncContextManager, ContextManager
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
@@ -81,11 +82,13 @@ __all__ = [
     "SYSTEM_CLOCK",
     "UNSET",
     "Anything",
+    "AsyncContextManager",
     "Barrier",
     "Clock",
     "ClosedSet",
     "CompletionFeed",
     "Consumer",
+    "ContextManager",
     "CursorOutOfRangeError",
     "Data",
     "DeadLetter",

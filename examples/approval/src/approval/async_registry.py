@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -23,7 +22,7 @@ from .views import DecisionEntry
 
 
 @_rt.documented_by(AbstractRequestRegistry)
-class AsyncApprovalRegistry(RequestRegistryBase):
+class AsyncApprovalRegistry(_rt.AsyncContextManager, RequestRegistryBase):
     """A request that several people must approve before it expires.
 
     It has the methods of ApprovalRegistry. Commands are coroutines, which never block
@@ -159,14 +158,3 @@ class AsyncApprovalRegistry(RequestRegistryBase):
         await self._executor.close_async()
 
     _close = close
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._close()

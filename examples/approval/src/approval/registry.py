@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -22,7 +21,11 @@ from .values import Ask, Decision, Vote
 from .views import DecisionEntry
 
 
-class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
+class ApprovalRegistry(
+    _rt.ContextManager,
+    RequestRegistryBase,
+    AbstractRequestRegistry,
+):
     """A request that several people must approve before it expires.
 
     Every method can be called from any thread and inside a running event loop. When a
@@ -148,14 +151,3 @@ class ApprovalRegistry(RequestRegistryBase, AbstractRequestRegistry):
         self._executor.close()
 
     _close = close
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()

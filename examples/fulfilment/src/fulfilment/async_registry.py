@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -18,7 +17,7 @@ from .interface import AbstractOrderRegistry
 
 
 @_rt.documented_by(AbstractOrderRegistry)
-class AsyncFulfilmentRegistry(OrderRegistryBase):
+class AsyncFulfilmentRegistry(_rt.AsyncContextManager, OrderRegistryBase):
     """An order from the first click to the doorstep, or back.
 
     It has the methods of FulfilmentRegistry. Commands are coroutines, which never block
@@ -237,14 +236,3 @@ class AsyncFulfilmentRegistry(OrderRegistryBase):
         await self._executor.close_async()
 
     _close = close
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._close()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -17,7 +16,7 @@ from .identifiers import OrderId
 from .interface import AbstractOrderRegistry
 
 
-class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
+class FulfilmentRegistry(_rt.ContextManager, OrderRegistryBase, AbstractOrderRegistry):
     """An order from the first click to the doorstep, or back.
 
     Every method can be called from any thread and inside a running event loop. When a
@@ -231,14 +230,3 @@ class FulfilmentRegistry(OrderRegistryBase, AbstractOrderRegistry):
         self._executor.close()
 
     _close = close
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()

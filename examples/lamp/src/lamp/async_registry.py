@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -18,7 +17,7 @@ from .interface import AbstractLampRegistry
 
 
 @_rt.documented_by(AbstractLampRegistry)
-class AsyncLampRegistry(LampRegistryBase):
+class AsyncLampRegistry(_rt.AsyncContextManager, LampRegistryBase):
     """A lamp that is switched on and off until it breaks.
 
     It has the methods of LampRegistry. Commands are coroutines, which never block the
@@ -65,14 +64,3 @@ class AsyncLampRegistry(LampRegistryBase):
         await self._executor.close_async()
 
     _close = close
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._close()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
@@ -17,7 +16,7 @@ from .identifiers import LampId
 from .interface import AbstractLampRegistry
 
 
-class LampRegistry(LampRegistryBase, AbstractLampRegistry):
+class LampRegistry(_rt.ContextManager, LampRegistryBase, AbstractLampRegistry):
     """A lamp that is switched on and off until it breaks.
 
     Every method can be called from any thread and inside a running event loop. When a
@@ -59,14 +58,3 @@ class LampRegistry(LampRegistryBase, AbstractLampRegistry):
         self._executor.close()
 
     _close = close
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()
