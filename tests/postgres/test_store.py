@@ -106,6 +106,24 @@ class TestServers:
             each.close()
         assert postgres.query("SELECT * FROM owners") == []
 
+    def test_one_behind_a_pooler_keeps_nothing_in_its_sessions(self, postgres: Database) -> None:
+        """A pooler in transaction mode may give each statement to another session."""
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        ((before,),) = postgres.query(held)
+        with Registry(store=postgres.store(session_lock=False)) as registry:
+            completed(registry)
+            assert postgres.query(held) == [(before,)]
+            # What a session keeps ends with it.
+            postgres.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'opslifecycle %'"
+            )
+            completed(registry)
+            ((valid,),) = postgres.query("SELECT valid FROM leases")
+            assert valid
+        with Registry(store=postgres.store()):
+            assert postgres.query(held) == [(before + 1,)]
+
 
 class TestTables:
     def test_many_create_them_at_once(self, postgres: Database) -> None:

@@ -21,6 +21,7 @@ from opslifecycle.stores.postgres.link import (
     Link,
     LinkLostError,
     RefusedError,
+    within,
 )
 from opslifecycle.stores.postgres.statements import Statements
 
@@ -28,6 +29,7 @@ from opslifecycle.stores.postgres.statements import Statements
 _MARGIN = 0.1
 _BEATS = 3
 _RETRY_SECONDS = 0.05
+_LEAVE_SECONDS = 1.0
 #: How long a connection of the lease may take, so that a silent network is tried more than once.
 _TRY_SHARE = 0.25
 
@@ -186,10 +188,11 @@ class Lease:
             return
 
     def _leave(self) -> None:
-        link = self._link
-        if link is not None and link.is_open and self.is_valid():
-            try:
-                link.run(self._statements.leave, self.owner, deadline=self.deadline)
-            except (LinkLostError, RefusedError):
-                # The lease ends by itself.
-                return
+        deadline = within(_LEAVE_SECONDS)
+        try:
+            if self._link is None or not self._link.is_alive():
+                self._link = self._connect("lease", deadline)
+            self._link.run(self._statements.leave, self.owner, deadline=deadline)
+        except (LinkLostError, RefusedError):
+            # The lease ends by itself.
+            return

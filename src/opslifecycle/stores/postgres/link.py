@@ -84,6 +84,8 @@ class Link:
 
     def __init__(self, dsn: str, program: str, deadline: Deadline) -> None:
         self._selector = selectors.DefaultSelector()
+        #: The names of prepared statements.
+        self._prepared: dict[str, bytes] = {}
         try:
             text = conninfo.make_conninfo(dsn, fallback_application_name=program)
             self._connection = pq.PGconn.connect_start(text.encode())
@@ -127,6 +129,14 @@ class Link:
         state: int = self._connection.status
         return bool(state == pq.ConnStatus.BAD)
 
+    def is_alive(self) -> bool:
+        """Return whether the link can be used, and its other end has not closed it meanwhile."""
+        try:
+            self.take_notices()
+        except LinkLostError:
+            return False
+        return True
+
     def fileno(self) -> int:
         """Return the socket, for those who wait for several."""
         descriptor: int = self._connection.socket
@@ -140,19 +150,23 @@ class Link:
             LinkLostError: Its outcome is unknown.
         """
         texts = [None if each is None else str(each).encode() for each in values]
-        self._refuse_closed()
-        try:
-            self._connection.send_query_params(statement.encode(), texts)
-            return self._results(deadline)
-        except Error as error:
-            self.close()
-            raise LinkLostError(str(error).strip()) from None
-        except RefusedError:
-            raise
-        except BaseException:
-            # What the server answers now belongs to no later statement.
-            self.close()
-            raise
+        connection = self._connection
+        return self._exchange(
+            lambda: connection.send_query_params(statement.encode(), texts), deadline
+        )
+
+    def run_prepared(
+        self, statement: str, *values: str | int | None, deadline: Deadline
+    ) -> list[Row]:
+        """Do what `run` does with a statement that the server parses and plans only once."""
+        connection = self._connection
+        name = self._prepared.get(statement)
+        if name is None:
+            new = b"s%d" % len(self._prepared)
+            self._exchange(lambda: connection.send_prepare(new, statement.encode()), deadline)
+            name = self._prepared[statement] = new
+        texts = [None if each is None else str(each).encode() for each in values]
+        return self._exchange(lambda: connection.send_query_prepared(name, texts), deadline)
 
     def run_script(self, statements: str, deadline: Deadline) -> None:
         """Run several statements without values; outside a transaction, they are one.
@@ -161,16 +175,22 @@ class Link:
             RefusedError: The server has refused one, and undone them.
             LinkLostError: Their outcome is unknown.
         """
+        connection = self._connection
+        self._exchange(lambda: connection.send_query(statements.encode()), deadline)
+
+    def _exchange(self, send: Callable[[], None], deadline: Deadline) -> list[Row]:
+        """Send something, and return the rows of the answer."""
         self._refuse_closed()
         try:
-            self._connection.send_query(statements.encode())
-            self._results(deadline)
+            send()
+            return self._results(deadline)
         except Error as error:
             self.close()
             raise LinkLostError(str(error).strip()) from None
         except RefusedError:
             raise
         except BaseException:
+            # What the server answers now belongs to no later statement.
             self.close()
             raise
 

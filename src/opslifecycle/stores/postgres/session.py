@@ -89,6 +89,7 @@ class Session:
             self.statements,
             self.lease.owner,
             self.lease.deadline,
+            prepares=self.target.session_lock,
         )
 
     @contextlib.contextmanager
@@ -103,7 +104,7 @@ class Session:
     def side(self) -> Iterator[Link]:
         """Use the connection beside those of the lease and the writer, in this thread alone."""
         with self._side_lock:
-            if self._side is None or not self._side.is_open:
+            if self._side is None or not self._side.is_alive():
                 self._side = self.target.connect("side", within(PATIENCE_SECONDS))
             try:
                 yield self._side

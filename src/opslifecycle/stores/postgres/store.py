@@ -36,9 +36,10 @@ class PostgresStore(Store):
         schema: The schema of the tables. If it has none yet, the first registry creates them.
         lease_seconds: How long other processes wait for an owner that they cannot see, from 1 to
             3600. An owner that cannot renew its lease in 90 % of that time closes its registries.
-        session_lock: Whether other processes may also rely on the owner's connection: they take
-            over half a second after it was closed. Without it, only the lease decides; say so
-            behind a proxy that closes connections by itself, and behind PgBouncer.
+        session_lock: Whether the server sees this process's own connections. Then other processes
+            take over half a second after they were closed, and the server keeps the plans of
+            statements. Say False behind PgBouncer in transaction mode, and behind a proxy that
+            closes connections by itself: only the lease decides then.
         interrupted: What becomes of records whose process ended; None as the machine declares.
 
     Raises:
