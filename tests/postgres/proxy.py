@@ -35,7 +35,8 @@ class Proxy:
     """Listens on a port of its own, and forwards to a server's port."""
 
     def __init__(self, port: int) -> None:
-        self._server_port = port
+        #: Where new connections go; it may change, as an address that follows the primary does.
+        self.server_port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.to_server = self.to_client = Flow.PASS
@@ -118,7 +119,7 @@ class Proxy:
             return
         client.setblocking(True)
         try:
-            server = socket.create_connection(("127.0.0.1", self._server_port), 5)
+            server = socket.create_connection(("127.0.0.1", self.server_port), 5)
         except OSError:
             client.close()
             return

@@ -96,9 +96,9 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """A server with a data folder of its own."""
+    """A server with a data folder of its own; with a primary, a replica that follows it."""
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    def __init__(self, folder: Path, primary: PostgresServer | None = None, **options: str) -> None:
         folder.chmod(0o755)
         self._folder = folder
         self._programs = _executable(programs(), folder)
@@ -109,10 +109,16 @@ class PostgresServer:
         self.data.mkdir(mode=0o700)
         if demotion():
             shutil.chown(self.data, _USER, demotion()["group"])
-        self._run(
-            "initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
-            "--no-sync", "--locale=C",
-        )  # fmt: skip
+        if primary is None:
+            self._run(
+                "initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                "--no-sync", "--locale=C",
+            )  # fmt: skip
+        else:
+            self._run(
+                "pg_basebackup", "-D", str(self.data), "-d", primary.dsn, "-R", "-c", "fast",
+                "--no-sync",
+            )  # fmt: skip
 
     @property
     def dsn(self) -> str:
@@ -171,7 +177,9 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_server(**options: str) -> Iterator[PostgresServer]:
+def running_server(
+    primary: PostgresServer | None = None, **options: str
+) -> Iterator[PostgresServer]:
     """Start a server in a new folder, and remove both at the end.
 
     Raises:
@@ -183,7 +191,7 @@ def running_server(**options: str) -> Iterator[PostgresServer]:
     # Not a folder of pytest's: the server's user could not pass through it.
     folder = Path(tempfile.mkdtemp(prefix="opslifecycle-postgres-"))
     try:
-        server = PostgresServer(folder, **options)
+        server = PostgresServer(folder, primary, **options)
         try:
             server.start()
             yield server
