@@ -33,7 +33,7 @@ MACHINES = sorted(
 PUBLIC_SURFACE = ROOT / "src/opslifecycle/__init__.py"
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 #: How many lines of the runtime, the compiler and its templates name the type Any. It may fall.
-ANY_LINES_MAX = 182
+ANY_LINES_MAX = 115
 
 
 def test_the_folders_are_found() -> None:
@@ -248,13 +248,19 @@ def test_modules_and_functions_are_small() -> None:
 
 
 def lines_with_any(path: Path) -> set[int]:
-    """The lines on which a file names the type Any; in prose it is a word like others."""
+    """The lines on which a file names the type Any, in code or in a quoted type."""
     text = path.read_text(encoding="utf-8")
+    quoted = re.compile(r"[\[( ]Any\b[],| ]")
     if path.suffix == ".j2":
         lines = enumerate(text.splitlines(), 1)
         return {number for number, line in lines if re.search(r"[\[( ]Any\b", line)}
-    tokens = tokenize.generate_tokens(StringIO(text).readline)
-    return {each.start[0] for each in tokens if each.type == tokenize.NAME and each.string == "Any"}
+    found = set()
+    for token in tokenize.generate_tokens(StringIO(text).readline):
+        named = token.type == tokenize.NAME and token.string == "Any"
+        one_line = token.type == tokenize.STRING and "\n" not in token.string
+        if named or (one_line and quoted.search(token.string)):
+            found.add(token.start[0])
+    return found
 
 
 def test_the_type_any_does_not_spread() -> None:

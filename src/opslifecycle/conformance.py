@@ -5,20 +5,58 @@ Imports are inside the functions, so that a program that only uses a registry do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.stores.base import Store
 
-#: What a record has for itself: a store does not know it.
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: The attributes of records that are not stored.
 _NOT_STORED = frozenset({"clock_offset_ms", "constant_text"})
 
-Fields = dict[str, dict[str, Any]]
+#: The fields of records, by the text of the record's id and the name of the field.
+Fields = dict[str, dict[str, object]]
 
 
-def stored_fields(records: Mapping[Any, Any], is_persistent: Callable[[Any], bool]) -> Fields:
-    """Return the fields of every record that a store holds, by the text of its id."""
+class _Record(Protocol):
+    __slots__: tuple[str, ...]
+
+
+RecordT_co = TypeVar("RecordT_co", bound=_Record, covariant=True)
+
+
+class _Records(Protocol[RecordT_co]):
+    """A dict of records. The type of a mapping's keys is invariant, and here any type will do."""
+
+    def __iter__(self) -> Iterator[Hashable]: ...
+
+    def items(self) -> Iterable[tuple[Hashable, RecordT_co]]: ...
+
+
+class _Authority(Protocol):
+    @property
+    def records(self) -> _Records[_Record]: ...
+
+
+class _Registry(Protocol):
+    @property
+    def _authority(self) -> _Authority: ...
+
+
+RecordT = TypeVar("RecordT", bound=_Record)
+RegistryT = TypeVar("RegistryT", bound=_Registry)
+
+
+def stored_fields(records: _Records[RecordT], is_persistent: Callable[[RecordT], bool]) -> Fields:
+    """Return the fields of the records that a store holds.
+
+    Args:
+        records: The records of an authority.
+        is_persistent: Returns whether a store holds a record.
+    """
     return {
         str(id): {name: getattr(each, name) for name in each.__slots__ if name not in _NOT_STORED}
         for id, each in records.items()
@@ -33,11 +71,11 @@ def store_at(path: str) -> Store:
     return SqliteStore(path, durability="process")
 
 
-def killed(file: str, folder: Any) -> tuple[str, Fields]:
+def killed(file: str, folder: Path) -> tuple[str, Fields]:
     """Run a generated test module as a program that acts with a store and kills itself.
 
     Returns:
-        The path of the store, and the fields of the records that it should hold.
+        The path of the store, and the fields of the records that it must hold.
     """
     import os
     import pickle
@@ -58,18 +96,23 @@ def killed(file: str, folder: Any) -> tuple[str, Fields]:
 
 
 def act_and_die(
-    make: Callable[..., Any],
-    is_persistent: Callable[[Any], bool],
-    begin: Callable[[Any], None],
-    act: Callable[[Any, Any, str], None],
+    make: Callable[..., RegistryT],
+    is_persistent: Callable[..., bool],
+    begin: Callable[[RegistryT], None],
+    act: Callable[..., None],
     before: Mapping[str, str],
 ) -> NoReturn:
-    """Perform each action on a record, save what should be stored, and kill this process.
+    """Perform each action on a record, save the expected fields, and kill this process.
 
-    If a guard of the machine rejects a sample, the path of actions ends there; nothing has changed.
+    If a guard of the machine rejects an action, the remaining actions on the record are skipped.
 
     Args:
-        before: For each action, the one that leads to a status where it is legal, if any.
+        make: Constructs a registry with a store.
+        is_persistent: Returns whether a store holds a record.
+        begin: Creates a record.
+        act: Performs an action on the record with an id.
+        before: For each action, the one that leads to a status in which it is legal; empty if a
+            new record has such a status.
     """
     import os
     import pickle
@@ -82,7 +125,7 @@ def act_and_die(
     registry = make(store=store_at(store))
     records = registry._authority.records
     for last in before:
-        # Twice, because a record that was written once has a text that is taken up again.
+        # Twice, because the second write of a record reuses the constant part of its text.
         path = [last, last]
         while before[path[0]]:
             path.insert(0, before[path[0]])
@@ -95,10 +138,10 @@ def act_and_die(
         except OpsLifecycleError as error:
             print(path, error, file=sys.stderr)
     try:
-        # The commit of a new record takes all deferred writes with it.
+        # The commit of a new record includes all deferred writes.
         begin(registry)
     except OpsLifecycleError:
-        # Nothing else commits, so they are written within the second that the contract allows.
+        # No commit follows, so the deferred writes get their own within one second.
         threading.Event().wait(2)
     Path(expected).write_bytes(pickle.dumps(stored_fields(records, is_persistent)))
     os.kill(os.getpid(), signal.SIGKILL)

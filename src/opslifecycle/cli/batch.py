@@ -1,4 +1,4 @@
-"""A batch of commands, read from YAML; a mistake is told with its line before anything starts."""
+"""A batch of commands in YAML. An error is reported with its line before any command starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 import yaml
@@ -17,12 +16,20 @@ _FILE_BYTES_MAX = 1_000_000
 
 
 class InvalidBatchError(Exception):
-    """A batch that cannot be run; the text says where and what was expected."""
+    """A batch that cannot be run; the text has the place and what is expected there."""
 
 
 @attrs.frozen
 class Command:
-    """One command: a list of words to execute, or a text for the shell."""
+    """One command: a list of words to execute, or a text for the shell.
+
+    Attributes:
+        name: The name in tables and records.
+        command: The words, or the text.
+        timeout_seconds: The limit for its duration; None for no limit.
+        directory: The folder to run in; None for the current one.
+        environment: Variables beside those of this process.
+    """
 
     name: str
     command: str | tuple[str, ...]
@@ -33,19 +40,23 @@ class Command:
 
 @attrs.frozen
 class Batch:
-    """Commands in the order in which they get their turn."""
+    """Commands in the order in which they start, and how many run at the same time."""
 
     commands: tuple[Command, ...]
     max_concurrent: int | None = None
 
 
 def command_of(words: Sequence[str]) -> Command:
-    """Return the command that is given word by word."""
+    """Return the command with some words."""
     return Command(name=shlex.join(words)[:60], command=tuple(words))
 
 
 def read_batch(path: Path) -> Batch:
-    """Return the batch in a file; raises InvalidBatchError for the first mistake in it."""
+    """Return the batch in a file.
+
+    Raises:
+        InvalidBatchError: The file cannot be read, or has an error; the first one is reported.
+    """
     try:
         with path.open("rb") as file:
             source = file.read(_FILE_BYTES_MAX + 1)
@@ -71,7 +82,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def batch(self, root: Any) -> Batch:
+    def batch(self, root: yaml.Node | None) -> Batch:
         if root is None:
             raise InvalidBatchError(f"{self._path}: expected a mapping with the key commands")
         fields = self._mapping(root, _BATCH_KEYS, "a batch")
@@ -92,7 +103,7 @@ class _Reader:
             )
         return Batch(commands, max_concurrent)
 
-    def _command(self, node: Any) -> Command:
+    def _command(self, node: yaml.Node) -> Command:
         if isinstance(node, yaml.ScalarNode):
             text = self._text(node, "a command")
             return Command(text[:60], text)
@@ -110,14 +121,14 @@ class _Reader:
         environment = self._environment(fields.get("environment"))
         return Command(name, command, timeout, directory, environment)
 
-    def _words(self, node: Any) -> str | tuple[str, ...]:
+    def _words(self, node: yaml.Node) -> str | tuple[str, ...]:
         if isinstance(node, yaml.SequenceNode):
             if not node.value:
                 raise self._wrong(node, "command: expected at least one word")
             return tuple(self._text(item, "a word of the command") for item in node.value)
         return self._text(node, "command")
 
-    def _environment(self, node: Any) -> dict[str, str]:
+    def _environment(self, node: yaml.Node | None) -> dict[str, str]:
         if node is None:
             return {}
         pairs = self._pairs(node, "environment")
@@ -128,7 +139,7 @@ class _Reader:
             result[key.value] = self._text(value, f"environment: {key.value}")
         return result
 
-    def _mapping(self, node: Any, keys: Sequence[str], what: str) -> dict[str, Any]:
+    def _mapping(self, node: yaml.Node, keys: Sequence[str], what: str) -> dict[str, yaml.Node]:
         fields = {}
         for key, value in self._pairs(node, what):
             if key.value not in keys:
@@ -137,7 +148,7 @@ class _Reader:
             fields[key.value] = value
         return fields
 
-    def _pairs(self, node: Any, what: str) -> list[tuple[Any, Any]]:
+    def _pairs(self, node: yaml.Node, what: str) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):
             raise self._wrong(node, f"{what}: expected a mapping")
         seen: set[str] = set()
@@ -149,7 +160,7 @@ class _Reader:
             seen.add(key.value)
         return list(node.value)
 
-    def _text(self, node: Any, what: str) -> str:
+    def _text(self, node: yaml.Node, what: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null":
             raise self._wrong(node, f"{what}: expected a text")
         if node.tag != "tag:yaml.org,2002:str" and node.style is None:
@@ -159,7 +170,7 @@ class _Reader:
             raise self._wrong(node, f"{what}: expected a text that is not empty")
         return str(node.value)
 
-    def _number(self, node: Any, what: str, *, whole: bool) -> float:
+    def _number(self, node: yaml.Node, what: str, *, whole: bool) -> float:
         expected = "a whole number" if whole else "a number"
         pattern = r"[0-9]{1,9}" if whole else r"[0-9]{1,9}(\.[0-9]+)?"
         plain = isinstance(node, yaml.ScalarNode) and node.style is None
@@ -167,6 +178,6 @@ class _Reader:
             raise self._wrong(node, f"{what}: expected {expected} above 0")
         return float(node.value)
 
-    def _wrong(self, node: Any, message: str) -> InvalidBatchError:
+    def _wrong(self, node: yaml.Node, message: str) -> InvalidBatchError:
         mark = node.start_mark
         return InvalidBatchError(f"{self._path}:{mark.line + 1}:{mark.column + 1}: {message}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 from opslifecycle import OperationKind, OperationStatus
 from opslifecycle.cli.locations import Location
@@ -32,7 +30,9 @@ _COLUMNS_FOR_REASON = 60
 class _Age(click.ParamType[int]):
     name = "age"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         found = value if isinstance(value, int) else milliseconds(str(value))
         if found is None:
             self.fail(f"{value!r}: expected a duration such as 30s, 10m, 2h or 1d", param, ctx)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 import attrs
 from opslifecycle import OperationLifecycleSnapshot, OpsLifecycleError
@@ -13,6 +12,7 @@ from opslifecycle import unstructure as to_json
 from opslifecycle.cli.locations import Location
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.reading import Reader, StoredRegistry
+from opslifecycle.values.plain import Data
 
 from opslifecycle.operations.storage import CODEC, deserialize
 from opslifecycle.operations.views import snapshot_of
@@ -81,8 +81,8 @@ class Found:
         """Return the milliseconds since the operation was registered."""
         return max(0, SYSTEM_CLOCK.wall_ms() - self.snapshot.created_at_ms)
 
-    def shown(self) -> dict[str, Any]:
-        """Return everything about the operation as JSON-ready data, except its watchers."""
+    def shown(self) -> Data:
+        """Return the snapshot as JSON-ready data, without its number of watches."""
         data = to_json(self.snapshot)
         del data["watcher_count"]
         return {**data, "status": self.status, "registry": self.registry, "holder": self.holder}

@@ -7,17 +7,18 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 from opslifecycle import (
     DEFAULT_MAX_COMPLETED,
     AsyncRegistry,
+    CompletionEntry,
     CompletionFeed,
     OperationId,
     OperationStatus,
     PersistenceError,
     RunId,
+    RuntimeEpochId,
 )
 from opslifecycle import unstructure as to_json
 from opslifecycle.cli.batch import Batch, InvalidBatchError, command_of, read_batch
@@ -207,14 +208,16 @@ class Session:
         console = Console(file=self._output, highlight=False)  # type: ignore[arg-type]
         return LiveTable(console) if console.is_terminal else Lines(console)
 
-    async def _show(self, runner: Runner, feed: CompletionFeed[Any, Any]) -> None:
+    async def _show(
+        self, runner: Runner, feed: CompletionFeed[CompletionEntry, RuntimeEpochId]
+    ) -> None:
         while True:
             if not self._output.is_behind:
                 self._display.refresh(runner)
             self._print_entries(feed)
             await asyncio.sleep(_REFRESH_SECONDS)
 
-    def _print_entries(self, feed: CompletionFeed[Any, Any]) -> None:
+    def _print_entries(self, feed: CompletionFeed[CompletionEntry, RuntimeEpochId]) -> None:
         if self._as_json and feed.watermark > self._printed_through:
             for entry in feed.list_since(self._printed_through).entries:
                 self._printed_through = entry.seq

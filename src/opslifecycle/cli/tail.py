@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
 
 import click
 from opslifecycle import unstructure as to_json
@@ -13,7 +12,7 @@ from opslifecycle.cli.records import LOOK_SECONDS, reader
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
 from opslifecycle.stores.reading import StoredRegistry
-from opslifecycle.values.plain import data_of
+from opslifecycle.values.plain import Json, data_of
 
 from opslifecycle.operations.storage import deserialize
 from opslifecycle.operations.views import entry_of
@@ -46,7 +45,7 @@ def tail(store: Location, name: str | None, after: int, follow: bool) -> None:
             time.sleep(LOOK_SECONDS)
 
 
-def _entry_of(id: str, body: str) -> Any:
+def _entry_of(id: str, body: str) -> Json:
     return to_json(entry_of(deserialize(id, body)))
 
 

@@ -1,10 +1,11 @@
-"""Text that comes from commands, made safe to print: no control reaches a terminal raw."""
+"""The output of commands, made safe to print: no control character reaches a terminal."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+
+from opslifecycle.values.plain import Json
 
 #: Complete escape sequences: CSI (colours, cursor), then OSC, DCS, SOS, PM and APC up to their
 #: terminator or the end of the text, then the two-character ones. A C1 byte may open them, too.
@@ -36,7 +37,7 @@ def lines_of(text: str) -> list[str]:
     ]
 
 
-def json_line(value: Any) -> str:
+def json_line(value: Json) -> str:
     """Return a value as one line of JSON in which every control character is escaped."""
     return _escaped(json.dumps(value, ensure_ascii=False))
 
@@ -48,7 +49,7 @@ def _shown(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    # What json.dumps leaves as it is stands inside a string, where an escape is always legal.
+    # Such characters are inside the strings of the JSON text, where an escape is always legal.
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)

@@ -1,13 +1,11 @@
-"""Checks of what a supervisor and its `start` are called with."""
+"""Checks of the arguments of a supervisor and its `start`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any
 
 from opslifecycle import InvalidValueError
-from opslifecycle.work.job import Process
+from opslifecycle.work.job import Function, Process
 from opslifecycle.work.retry import Retry
 
 
@@ -23,7 +21,7 @@ def check_options(max_running: object, on_exit: object) -> None:
 def check_start(key: object, priority: object, retry: object) -> None:
     """Check the options of `start` that no conversion checks."""
     if key is not None and not isinstance(key, str):
-        raise InvalidValueError("key", f"expected text, got {type(key).__name__}")
+        raise InvalidValueError("key", f"expected text or None, got {key!r:.80}")
     if type(priority) is not int:
         raise InvalidValueError("priority", f"expected an integer, got {priority!r:.80}")
     if retry is not None and not isinstance(retry, Retry):
@@ -31,7 +29,11 @@ def check_start(key: object, priority: object, retry: object) -> None:
 
 
 def seconds(field: str, value: float | None) -> float | None:
-    """Return a number of seconds, or None."""
+    """Return a number of seconds as a float, or None.
+
+    Raises:
+        InvalidValueError: The value is neither a number of at least 0 nor None.
+    """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
@@ -39,13 +41,18 @@ def seconds(field: str, value: float | None) -> float | None:
     return float(value)
 
 
-def work_of(work: Any, arguments: tuple[Any, ...]) -> Callable[..., Any] | Process:
-    """Return the work that a caller means: a function, or a process."""
+def work_of(work: object, arguments: tuple[object, ...]) -> Function | Process:
+    """Return the work that `start` is called with, as a function or a process.
+
+    Raises:
+        InvalidValueError: It is neither a function nor a program, or a program has arguments.
+    """
     if isinstance(work, list | tuple):
         work = Process(work)
     if isinstance(work, Process):
         if arguments:
-            raise InvalidValueError("arguments", "a program has its arguments in its list")
+            reason = f"expected none for a program, got {len(arguments)}; add them to its list"
+            raise InvalidValueError("arguments", reason)
         return work
     if inspect.iscoroutine(work):
         work.close()
@@ -54,10 +61,10 @@ def work_of(work: Any, arguments: tuple[Any, ...]) -> Callable[..., Any] | Proce
     if not callable(work):
         reason = f"expected a function, a Process or a list of texts, got {type(work).__name__}"
         raise InvalidValueError("work", reason)
-    return work  # type: ignore[no-any-return]
+    return work
 
 
-def name_of(work: Any) -> str:
+def name_of(work: object) -> str:
     """Return the name of a function, or of the program of a process."""
     if isinstance(work, Process):
         return work.argv[0]

@@ -9,14 +9,13 @@ import pickle
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
-from typing import Any
 
 from opslifecycle.work.cancelling import finished
 from opslifecycle.work.ends import AttemptEnd, Raised, Reported, Returned, describe, guarded
-from opslifecycle.work.job import Job, Process
+from opslifecycle.work.job import Function, Job, Process
 
 
-def runs_in_loop(work: Callable[..., Any] | Process) -> bool:
+def runs_in_loop(work: Function | Process) -> bool:
     """Return whether calling `work` returns a coroutine, also through partials and instances."""
     if isinstance(work, Process):
         return False
@@ -37,31 +36,32 @@ async def in_loop(job: Job) -> AttemptEnd:
     try:
         return Returned(await job.work(*job.arguments))  # type: ignore[operator]
     except GeneratorExit:
-        # The loop is gone, and nothing can be awaited any more.
+        # The loop is closed, and nothing can be awaited.
         raise
     except BaseException as error:
         return Raised(error)
     finally:
-        # A later attempt begins without requests that were meant for this one.
+        # Requests to cancel this attempt must not cancel a later one.
         while task.cancelling():
             task.uncancel()
 
 
 async def in_thread(job: Job, threads: Executor) -> AttemptEnd:
-    """Run a function in a thread, which cannot be interrupted: it is asked to stop."""
+    """Run a function in a thread. It is not interrupted, but sees the request to stop."""
     return await _in_executor(job, threads, copy_context().run, guarded, job.work, job.arguments)
 
 
 async def in_executor(job: Job, executor: Executor) -> AttemptEnd:
-    """Run a function in an executor of any sort, which is never told to cancel it.
+    """Run a function in an executor of any kind.
 
-    Some executors answer that they have cancelled what goes on running.
+    The call is never cancelled through the executor, because some executors report a call as
+    cancelled and continue to run it.
     """
     return await _in_executor(job, executor, remotely, job.work, job.arguments)
 
 
 async def _in_executor(
-    job: Job, executor: Executor, call: Callable[..., AttemptEnd], *arguments: Any
+    job: Job, executor: Executor, call: Callable[..., AttemptEnd], *arguments: object
 ) -> AttemptEnd:
     job.interrupt = None
 
@@ -72,12 +72,12 @@ async def _in_executor(
     except GeneratorExit:
         raise
     except BaseException as error:
-        # The executor is shut down or broken, or could not carry the result.
+        # The executor is shut down or broken, or could not transfer the result.
         return Raised(error)
 
 
-def remotely(work: Callable[..., Any], arguments: tuple[Any, ...]) -> AttemptEnd:
-    """Call a function in another process; return what the way back carries."""
+def remotely(work: Callable[..., object], arguments: tuple[object, ...]) -> AttemptEnd:
+    """Call a function in another process; return an end that can be pickled."""
     end = guarded(work, arguments)
     if isinstance(end, Raised):
         return Reported(describe(end.error), _portable(type(end.error)))

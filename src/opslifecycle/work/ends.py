@@ -1,4 +1,4 @@
-"""How work ends, as values: what it returned or raised, and what is recorded of that."""
+"""The ends of work as values: its result or exception, and the outcome to be recorded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 from opslifecycle import InvalidValueError, OperationId, OperationResult, unstructure
@@ -25,7 +25,7 @@ _PACKAGE_FOLDER = os.path.dirname(__file__)
 class Returned:
     """Work that returned a value."""
 
-    value: Any
+    value: object
 
 
 @attrs.frozen
@@ -37,55 +37,62 @@ class Raised:
 
 @attrs.frozen
 class Reported:
-    """Work whose end is a text already: a process, or a function in another process.
+    """Work that failed outside this process: a program, or a function in another process.
 
-    `kind` is the class of the exception, for retries; None if it is unknown.
+    `text` describes the error. `kind` is the class of the exception, by which retries are decided;
+    None if it is unknown.
     """
 
     text: str
     kind: type[BaseException] | None = None
 
 
-#: How one attempt ended.
+#: The end of one attempt.
 AttemptEnd: TypeAlias = Returned | Raised | Reported
 
 
 @attrs.frozen
 class Complete:
-    """To be recorded: the work has a result."""
+    """The outcome of work with a result."""
 
     result: OperationResult
 
 
 @attrs.frozen
 class Fail:
-    """To be recorded: the work has failed."""
+    """The outcome of work that has failed."""
 
     error: str
 
 
 @attrs.frozen
 class Cancel:
-    """To be recorded: the work was cancelled."""
+    """The outcome of work that was cancelled."""
 
     reason: str | None
 
 
-#: What is recorded of the end of work.
+#: The outcome of work, to be recorded.
 End: TypeAlias = Complete | Fail | Cancel
 
 
 class NotStorableError(Exception):
-    """A result that cannot be stored; its text says why."""
+    """A result that cannot be stored, with the reason as its text."""
 
 
 def result_of(
-    value: Any, id: OperationId, duration_ms: int, characters_max: int
+    value: object, id: OperationId, duration_ms: int, characters_max: int
 ) -> OperationResult:
     """Return the result to be recorded for a value that work returned.
 
-    A text is stored as it is, None as the empty text, anything else as JSON. An OperationResult
-    is stored as it is.
+    A text and an OperationResult are recorded unchanged, None as the empty text, and any other
+    value as JSON.
+
+    Args:
+        value: The value.
+        id: The id of the operation.
+        duration_ms: The duration of the work.
+        characters_max: The limit for the length of the text.
 
     Raises:
         NotStorableError: The value is not serialisable or too large.
@@ -109,7 +116,7 @@ def result_of(
         raise NotStorableError(f"the result cannot be stored: {error}") from None
 
 
-def _content_of(value: Any) -> str:
+def _content_of(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
@@ -135,7 +142,7 @@ def describe(error: BaseException) -> str:
         headline = "".join(brief.format_exception_only()).strip()
         frames = "".join(brief.format()).strip()
     except Exception as failure:
-        # An exception whose own methods raise.
+        # The exception's own methods may raise.
         headline = type(error).__name__
         frames = f"(it cannot be printed: {type(failure).__name__})"
     return _fit(f"{headline}\n\n{frames}")
@@ -161,8 +168,8 @@ def _fit(text: str) -> str:
     return f"{text[:half]}\n…\n{text[-half:]}"
 
 
-def guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> AttemptEnd:
-    """Call a function and return how it ended."""
+def guarded(function: Callable[..., object], arguments: tuple[object, ...]) -> AttemptEnd:
+    """Call a function and return its result or its exception."""
     try:
         return Returned(function(*arguments))
     except BaseException as error:

@@ -1,10 +1,10 @@
-"""One piece of work in a supervisor: what is to run, and how far it is."""
+"""A job: one piece of work in a supervisor, with its options and its phase."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from enum import Enum
 from typing import Any, TypeAlias
@@ -22,7 +22,7 @@ from opslifecycle.work.retry import ONCE, Retry
 
 
 class Phase(Enum):
-    """How far a job is. The record is live up to and including RECORDING."""
+    """The phase of a job. The record is live up to and including RECORDING."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -32,11 +32,12 @@ class Phase(Enum):
     ENDED = "ended"
 
 
-def _argv_of(argv: Any) -> tuple[str, ...]:
-    if isinstance(argv, str) or not argv or not all(isinstance(each, str) for each in argv):
+def _argv_of(argv: object) -> tuple[str, ...]:
+    words = tuple(argv) if isinstance(argv, Iterable) and not isinstance(argv, str) else ()
+    if not words or not all(isinstance(each, str) for each in words):
         reason = f"expected a list of texts, the program first, got {argv!r:.80}"
         raise InvalidValueError("argv", reason)
-    return tuple(argv)
+    return words
 
 
 @attrs.frozen
@@ -47,7 +48,7 @@ class Process:
         argv: The program and its arguments. No shell interprets them.
         cwd: The folder to run in; None for the current one.
         env: The whole environment; None for this process's.
-        grace_seconds: How long the group may take to end after SIGTERM, before SIGKILL.
+        grace_seconds: The seconds between SIGTERM and SIGKILL for the group.
     """
 
     argv: tuple[str, ...] = attrs.field(converter=_argv_of)
@@ -56,11 +57,11 @@ class Process:
     grace_seconds: float = 5.0
 
 
-#: How a job's work is called: a coroutine function, a function for a thread, or a process.
+#: Work in Python: a coroutine function, or a function for a thread. Its result has any type.
 Function: TypeAlias = Callable[..., Any]
 
 
-#: Held while a job gets its event, so that all threads of its work wait for the same one.
+#: Held while a job gets its event, so that all threads of its work wait for the same event.
 _events = threading.Lock()
 
 
@@ -68,13 +69,14 @@ _events = threading.Lock()
 class Job:
     """One piece of work, from its registration to the record of its end.
 
-    All of it belongs to the event loop, except `stop_requested`, `latest` and `dirty`.
+    Only the event loop changes a job, except `stop_requested`, `latest` and `dirty`, which the
+    threads of the work change as well.
     """
 
     id: OperationId
     label: Label
     work: Function | Process
-    arguments: tuple[Any, ...] = ()
+    arguments: tuple[object, ...] = ()
     timeout_seconds: float | None = None
     retry: Retry = ONCE
     priority: int = 0
@@ -85,9 +87,9 @@ class Job:
     attempt: int = 0
     watch: OperationCompletionWatch = attrs.field(init=False)
     task: asyncio.Task[None] | None = None
-    #: Interrupts what runs; None where the phase needs no interrupt.
+    #: Interrupts the running work; None in a phase without any.
     interrupt: Callable[[], object] | None = None
-    #: Why the work was asked to stop; the first of them counts.
+    #: The first request to stop, with its reason.
     cancel_requested: bool = False
     cancel_reason: str | None = None
     timed_out: bool = False
@@ -99,12 +101,12 @@ class Job:
     stop_event: threading.Event | None = None
     latest: OperationProgressUpdate | None = None
     dirty: bool = False
-    #: Woken by progress and by the end.
+    #: Set at each report of progress and at the end.
     listeners: tuple[asyncio.Event, ...] = ()
 
     @property
     def owner(self) -> SessionId:
-        """Whose work it is."""
+        """The session that owns the work."""
         return self.label.owner
 
     @property
@@ -114,12 +116,12 @@ class Job:
 
     @property
     def has_timed_out(self) -> bool:
-        """Whether the timeout decides how the work has ended; a request to cancel goes first."""
+        """Whether the timeout decides the outcome. A request to cancel takes precedence."""
         return self.timed_out and not self.cancel_requested
 
     def stop(self) -> None:
-        """Interrupt the work, if it runs; cooperative work finds out by its flag."""
-        # In this order: a thread that begins to wait meanwhile reads them the other way round.
+        """Interrupt the work, if it runs. Cooperative work checks the flag."""
+        # In this order: a thread in `wait_for_stop` creates the event and then reads the flag.
         self.stop_requested = True
         if self.stop_event is not None:
             self.stop_event.set()
@@ -127,10 +129,13 @@ class Job:
             self.interrupt()
 
     def cancel(self, reason: str | None, *, insist: bool = False) -> None:
-        """Ask the work to stop; the first reason counts.
+        """Request the work to stop.
 
-        Work that is asked already is cleaning up, which is not interrupted, unless the caller
-        insists.
+        Work that was requested before is cleaning up, and is not interrupted again.
+
+        Args:
+            reason: The reason. Only that of the first request is recorded.
+            insist: Whether to interrupt the work again.
         """
         was_asked = self.stop_requested
         if not self.cancel_requested:
@@ -139,13 +144,20 @@ class Job:
             self.stop()
 
     def wait_for_stop(self, timeout: float | None) -> bool:
-        """Block a thread until the work is asked to stop; return whether it is."""
+        """Block a thread until the work is requested to stop.
+
+        Args:
+            timeout: The number of seconds to block at most; None for no limit.
+
+        Returns:
+            Whether the work is requested to stop.
+        """
         with _events:
             event = self.stop_event = self.stop_event or threading.Event()
         return self.stop_requested or event.wait(timeout)
 
     def allow_again(self) -> None:
-        """Take back what the last attempt was asked to do, for the next one."""
+        """Withdraw the requests to the last attempt, before the next one."""
         self.timed_out = self.stop_requested = False
         self.stop_event = None
 
@@ -155,7 +167,7 @@ class Job:
             each.set()
 
     def time_out(self) -> None:
-        """Interrupt an attempt that has taken too long."""
+        """Interrupt an attempt whose timeout has passed."""
         if self.phase is Phase.WORKING and not self.is_stopping:
             self.timed_out = True
             self.stop()

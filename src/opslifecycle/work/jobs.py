@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
 
 from opslifecycle import ChannelClosedError, OperationId
 from opslifecycle.work.admission import Admission
@@ -84,7 +83,7 @@ class Jobs:
         job.phase = Phase.STARTING
         self._spawn(job, self._runner.run(job), has_place=True)
 
-    def _spawn(self, job: Job, steps: Coroutine[Any, Any, None], *, has_place: bool) -> None:
+    def _spawn(self, job: Job, steps: Coroutine[object, None, None], *, has_place: bool) -> None:
         if self._loop.is_closed():
             # Nothing runs there any more; the next process recovers the record as interrupted.
             steps.close()

@@ -1,6 +1,6 @@
-"""What a supervisor needs of a registry: the calls that start, complete, fail and cancel a record.
+"""The calls of a registry that a supervisor needs: start, complete, fail and cancel a record.
 
-The supervisor speaks to a `Lifecycle` only. `OperationLifecycle` is the one of the shipped machine.
+The supervisor calls a `Lifecycle` only. `OperationLifecycle` is that of the shipped machine.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 from opslifecycle import (
@@ -32,14 +32,14 @@ from opslifecycle import (
 )
 from opslifecycle.work.cancelling import unbroken
 
-#: The namespace of identifiers that are made from keys (UUIDv5). It is durable: never change it.
+#: The namespace of identifiers from keys (UUIDv5). Never change it: stored ids depend on it.
 _KEYS = uuid.UUID("6f1a5f0e-3c0b-5d0c-9a53-0f6c7d1b8e21")
 _CALLING_THREADS_MAX = 32
 
 
 @attrs.frozen
 class Label:
-    """What a record says about the work that it stands for."""
+    """The description of work in its record."""
 
     name: str
     owner: SessionId
@@ -50,12 +50,12 @@ class Label:
 class Lifecycle(Protocol):
     """The calls of one machine's registry.
 
-    A call that is cancelled has perhaps taken effect. Later calls are ordered after it.
+    A call that is cancelled may take effect, but not after a later call.
     """
 
-    #: Errors that mean: another caller has ended or erased the record.
+    #: The errors of a record that another caller has finished or erased.
     over: tuple[type[Exception], ...]
-    #: The error that means: a record with this id exists.
+    #: The error of an id that a record has already.
     taken: type[Exception]
 
     def id_of(self, key: str | None) -> OperationId:
@@ -114,7 +114,7 @@ class OperationLifecycle:
             raise InvalidValueError("registry", reason)
         self.registry = registry
         self._threads: ThreadPoolExecutor | None = None
-        self._call: Callable[..., Awaitable[Any]] = (
+        self._call: Callable[..., Awaitable[None]] = (
             _call_directly if isinstance(registry, AsyncRegistry) else self._call_in_thread
         )
 
@@ -169,14 +169,14 @@ class OperationLifecycle:
             self._threads.shutdown()
             self._threads = None
 
-    async def _call_in_thread(self, method: Callable[..., Any], *arguments: Any) -> Any:
+    async def _call_in_thread(self, method: Callable[..., None], *arguments: object) -> None:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_CALLING_THREADS_MAX, "opslifecycle-calls")
-        # To its end: a later call in another thread could otherwise overtake it.
-        return await unbroken(
+        # `unbroken`, because a later call in another thread could overtake one that is abandoned.
+        await unbroken(
             asyncio.get_running_loop().run_in_executor(self._threads, method, *arguments)
         )
 
 
-def _call_directly(method: Callable[..., Awaitable[Any]], *arguments: Any) -> Awaitable[Any]:
+def _call_directly(method: Callable[..., Awaitable[None]], *arguments: object) -> Awaitable[None]:
     return method(*arguments)

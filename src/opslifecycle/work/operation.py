@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
-from typing import Any
+from collections.abc import AsyncGenerator, Generator
 
 from opslifecycle import (
     OperationCompletionWatch,
@@ -38,7 +37,7 @@ class Operation:
         self._watch = watch
         self._job = job
 
-    def __await__(self) -> Generator[Any, None, OperationTerminalOutcome]:
+    def __await__(self) -> Generator[object, None, OperationTerminalOutcome]:
         return self._watch.__await__()
 
     def done(self) -> bool:
@@ -57,7 +56,7 @@ class Operation:
             return await self._jobs.end(self.id, reason)
         return await self._jobs.end_job(self._job, reason)
 
-    async def progress(self) -> AsyncIterator[OperationProgressUpdate]:
+    async def progress(self) -> AsyncGenerator[OperationProgressUpdate]:
         """Iterate over the progress of the work until it ends; a slow reader sees the latest.
 
         Work that this supervisor does not run has no progress here.

@@ -1,10 +1,9 @@
-"""Recording in a registry, whatever cancels the recording task or fails for a while."""
+"""Recording in a registry, although the task is cancelled or the store fails for a while."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from opslifecycle import (
     OpsLifecycleError,
@@ -18,7 +17,7 @@ from opslifecycle import (
 from opslifecycle.work.job import Job
 from opslifecycle.work.lifecycle import Lifecycle
 
-#: Errors after which no repetition helps.
+#: Errors that a repetition does not change.
 _LASTING = (
     OwnershipLostError,
     RegistryClosedError,
@@ -30,10 +29,14 @@ _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.02, 1.0
 
 
 class Recorder:
-    """Repeats what a store refuses, until it works, the record is over, or the patience ends.
+    """Repeats the calls that a store refuses, for a limited time.
+
+    Args:
+        lifecycle: The calls of the registry.
+        patience_seconds: How long calls are repeated.
 
     Attributes:
-        given_up: The operations whose end is not recorded, with the error of each.
+        given_up: The operations whose end could not be recorded, with the error of each.
     """
 
     def __init__(self, lifecycle: Lifecycle, patience_seconds: float) -> None:
@@ -41,10 +44,17 @@ class Recorder:
         self._patience_seconds = patience_seconds
         self.given_up: dict[str, str] = {}
 
-    async def record(self, job: Job, call: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        """Make a call of the lifecycle about a job, to the end also if this task is cancelled.
+    async def record(
+        self, job: Job, call: Callable[..., Awaitable[None]], *arguments: object
+    ) -> None:
+        """Make a call of the lifecycle for a job, also if this task is cancelled meanwhile.
 
-        Afterwards the call has taken effect, or `job.record_is_over`.
+        Afterwards the call has taken effect, or `job.record_is_over` is True.
+
+        Args:
+            job: The job.
+            call: The method of the lifecycle.
+            *arguments: Its arguments.
         """
         loop = asyncio.get_running_loop()
         pause_seconds = _PAUSE_SECONDS_MIN
@@ -53,7 +63,8 @@ class Recorder:
             try:
                 await call(*arguments)
             except asyncio.CancelledError:
-                # Whether it took effect is unknown. Again: the registry rejects it if it did.
+                # The call is repeated, because it may not have taken effect. If it did, the
+                # registry rejects the repetition.
                 job.cancel(None)
             except self._lifecycle.over as error:
                 if not getattr(error, "already_done", False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from opslifecycle import (
     AsyncRegistry,
@@ -130,8 +130,8 @@ class Supervisor:
 
     async def start(
         self,
-        work: Callable[..., Any] | Process | list[str] | tuple[str, ...],
-        *arguments: Any,
+        work: Callable[..., object] | Process | list[str] | tuple[str, ...],
+        *arguments: object,
         name: str | None = None,
         key: str | None = None,
         timeout: float | None = None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from opslifecycle import (
     OperationId,
@@ -78,7 +78,7 @@ async def _next_of(updates: AsyncIterator[T]) -> T | None:
     return await anext(updates, None)
 
 
-async def _close(updates: Any) -> None:
+async def _close(updates: AsyncGenerator[object, None]) -> None:
     await updates.aclose()
 
 
@@ -153,8 +153,8 @@ class ThreadSupervisor:
 
     def start(
         self,
-        work: Callable[..., Any] | Process | list[str] | tuple[str, ...],
-        *arguments: Any,
+        work: Callable[..., object] | Process | list[str] | tuple[str, ...],
+        *arguments: object,
         name: str | None = None,
         key: str | None = None,
         timeout: float | None = None,
@@ -226,7 +226,7 @@ class ThreadSupervisor:
                 del pending[operation]
                 yield operation
 
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def _call(self, coroutine: Coroutine[object, None, T]) -> T:
         """Run a coroutine in the loop, and block until it has ended."""
         calling = self._submit(coroutine)
         try:
@@ -236,7 +236,7 @@ class ThreadSupervisor:
             calling.cancel()
             raise
 
-    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    def _submit(self, coroutine: Coroutine[object, None, T]) -> Future[T]:
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise EventLoopBlockedError

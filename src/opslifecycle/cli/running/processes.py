@@ -13,12 +13,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from opslifecycle.cli.batch import Command
 from opslifecycle.cli.running.capture import Capture
 from opslifecycle.cli.running.control_groups import end_group, group_of, home_of_groups
 from opslifecycle.cli.text import one_line
+from opslifecycle.values.plain import Data, Json
 
 #: How long a pipe may be silent after the command has gone, before it is given up: a process that
 #: left the command's reach holds it open.
@@ -153,7 +153,7 @@ class Keeper:
         for process in self._processes.values():
             process.kill()
 
-    def send(self, *, fds: Sequence[int] = (), **request: Any) -> None:
+    def send(self, *, fds: Sequence[int] = (), **request: Json) -> None:
         """Send a request; one that the keeper cannot take any more is dropped."""
         with contextlib.suppress(OSError):
             text = json.dumps(request).encode() + b"\n"
@@ -182,7 +182,7 @@ class Keeper:
         for line in lines:
             self._take(json.loads(line))
 
-    def _take(self, answer: dict[str, Any]) -> None:
+    def _take(self, answer: Data) -> None:
         process = self._processes.get(answer["key"])
         if process is None:
             return

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 from opslifecycle import (
@@ -267,8 +267,7 @@ class Runner:
                 left = started + timeout_seconds - self._clock.tick()
                 if left <= 0:
                     return
-            waited: list[asyncio.Future[Any]] = [ending, stop]
-            await asyncio.wait(waited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((ending, stop), timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
     async def _record_end(self, job: Job, process: Process, status: int, duration_ms: int) -> None:
         if job.reason:

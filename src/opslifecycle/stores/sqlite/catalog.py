@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 from opslifecycle.errors import StoreDamagedError, StoreVersionError
@@ -98,7 +98,7 @@ class RegistryRow:
         return Lease(self.owner, self.lock, self.expires_ms)
 
     @property
-    def signed(self) -> tuple[Any, ...]:
+    def signed(self) -> tuple[str | int, ...]:
         """The columns that the checksum covers, in its order."""
         return (
             self.name, self.machine, self.version, self.digest, self.base, self.base_checksum

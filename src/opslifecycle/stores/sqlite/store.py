@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import sqlite3
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import (
@@ -304,7 +304,7 @@ class SqliteStore(Store):
             (*self._signed(writer.base, writer.base_checksum), number),
         )
 
-    def _signed(self, base: int, base_checksum: int) -> tuple[Any, ...]:
+    def _signed(self, base: int, base_checksum: int) -> tuple[str | int, ...]:
         schema = self._schema
         values = (
             self._registry, schema.machine, schema.version, schema.digest, base, base_checksum
