@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
 
-.PHONY: run test bytecode coverage test-all nightly check compiled generate docs format bench kill-test chaos chaos-postgres verify-all mutate clean
+.PHONY: run test bytecode coverage test-all nightly check generate docs format bench kill-test chaos chaos-postgres verify-all mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
@@ -19,12 +19,12 @@ coverage: $(READY) bytecode
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
 
 # On every one of Python 3.11 to 3.13 that is found; says which were not.
-test-all: check compiled
+test-all: check bytecode
 	$(BIN)/python -m tests.interpreters
 
 # Every test with nothing left out; ten minutes of random machines, with another seed each time; an
 # interrupt before every bytecode of every public call.
-nightly: compiled
+nightly: bytecode
 	OPSLIFECYCLE_TESTS=whole $(BIN)/pytest --numprocesses auto --dist loadfile -m ''
 	$(BIN)/python -m tests.random_machines.nightly
 	$(BIN)/python -m tests.interrupts.nightly
@@ -33,11 +33,7 @@ nightly: compiled
 bytecode: $(READY)
 	$(BIN)/python -m compileall -q src codegen
 
-test coverage nightly: export PYTHONDONTWRITEBYTECODE =
-
-# Tests start hundreds of interpreters, which would compile every module where PYTHONDONTWRITEBYTECODE is set.
-compiled: $(READY)
-	$(BIN)/python -m compileall -q src codegen
+test test-all coverage nightly: export PYTHONDONTWRITEBYTECODE =
 
 check: $(READY)
 	$(BIN)/opslifecycle-codegen check
