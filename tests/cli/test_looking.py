@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import opslifecycle
 import pytest
 from attrs import evolve
 from opslifecycle import PersistenceError, Registry, RegistryOwnedError, RunId, SqliteStore
+from opslifecycle.cli.group import COMMANDS
 from opslifecycle.stores.sqlite.admin import forget
 from opslifecycle.stores.sqlite.reader import StoreReader
 
@@ -213,3 +215,21 @@ class TestDoctor:
         done = command_line("doctor")
         assert done.returncode == 2
         assert done.stderr == f"error: {store} is damaged at row 2: the row was altered\n"
+
+
+def test_help_names_every_command_and_imports_none_of_them() -> None:
+    program = (
+        "import sys\n"
+        "from opslifecycle.cli.group import COMMANDS, cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "print(sorted({each.rsplit('.')[-1] for each in sys.modules} & COMMANDS.keys()))\n"
+    )
+    command = [sys.executable, "-c", program]
+    environ = {**os.environ, "COLUMNS": "80"}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout
+    *lines, imported = shown.splitlines()
+    assert imported == "[]"
+    modules = {path.stem for path in (Path(opslifecycle.__file__).parent / "cli").glob("*.py")}
+    assert COMMANDS.keys() <= modules
+    for name, summary in COMMANDS.items():
+        assert f"  {name:8}  {summary}" in lines

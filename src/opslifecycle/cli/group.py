@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 
 import click
 
-#: Each is a function in the module of the same name.
-COMMANDS = (
-    "cancel", "collect", "db", "doctor", "logs", "ls", "restored", "run", "show", "tail", "wait"
-)  # fmt: skip
+#: The function of each command is in the module of the same name. Its line in the help is here, so
+#: that `--help` imports no command.
+COMMANDS = {
+    "cancel": "Ask the owners of operations to cancel them.",
+    "collect": "Print and erase finished operations of ended runs.",
+    "db": "Administer a store on a PostgreSQL server.",
+    "doctor": "Check a store for damage and broken invariants.",
+    "logs": "Print the output of a command.",
+    "ls": "List the operations in a store, oldest first.",
+    "restored": "Begin a new epoch after a store was restored.",
+    "run": "Run commands, and record how each ends.",
+    "show": "Print everything about one operation.",
+    "tail": "Print the completion feed, one JSON object a line.",
+    "wait": "Wait until operations have ended.",
+}
 
 
 class _Commands(click.Group):
@@ -25,8 +35,12 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(f"opslifecycle.cli.{cmd_name}"), cmd_name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("opslifecycle"))
+@click.version_option(package_name="opslifecycle")
 def cli() -> None:
     """Run commands as operations, and inspect how they are doing."""
