@@ -56,10 +56,16 @@ class Injection:
             self._thread = None
 
     @contextlib.contextmanager
-    def possible(self) -> Iterator[None]:
-        """Have the threads that are started meanwhile ready to be interrupted later."""
+    def possible(self, name: str) -> Iterator[None]:
+        """Have the threads of a name that are started meanwhile ready to be interrupted later."""
         before = threading.gettrace()
-        threading.settrace(self._enter)
+
+        def begin(frame: FrameType, event: str, argument: Any) -> None:
+            # Python 3.12.1 crashes after the tracing of one of two traced threads has ended.
+            own = threading.current_thread().name == name
+            sys.settrace(self._enter if own else None)
+
+        threading.settrace(begin)
         try:
             yield
         finally:

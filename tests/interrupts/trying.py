@@ -78,7 +78,7 @@ def behind(call: Call, make: MakeStores, helper: Helper, step: int = 1, first: i
     for at in numbers(first, step):
         store, again = make()
         injection = Injection(at)
-        with injection.possible():
+        with injection.possible("opslifecycle-ops_lifecycle"):
             w = world(store)
         acknowledged = listed(w.registry)
         with told(call, injection):

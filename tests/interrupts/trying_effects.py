@@ -54,7 +54,7 @@ def behind(
     for at in numbers(first, step):
         store, again = make()
         injection = Injection(at)
-        with injection.possible():
+        with injection.possible("opslifecycle-approval"):
             w = office(call, store)
         with told(call, injection):
             interrupted_behind(w, w.registry, call, injection, helper)
@@ -72,7 +72,7 @@ def delivering(
     for at in numbers(first, step):
         store, again = (None, None) if make is None else make()
         injection = Injection(at)
-        with injection.possible():
+        with injection.possible("opslifecycle-effects"):
             w = office(call, store)
         with told(call, injection):
             _deliver(w, call, injection, helper)
@@ -89,7 +89,7 @@ def delivering_left(make: MakeStores, helper: Helper, step: int = 1, first: int 
     for at in numbers(first, step):
         store, again = make()
         injection = Injection(at)
-        with injection.possible():
+        with injection.possible("opslifecycle-effects"):
             w = left_office(store, again())
         with told(call, injection):
             _deliver(w, call, injection, helper)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -186,6 +189,22 @@ class TestGroupCommit:
         with pytest.raises(OwnershipLostError):
             registry.register_operation(spec())
         assert snapshot(registry, id).status is OperationStatus.RUNNING
+
+    def test_a_registry_that_lost_its_store_is_forgotten_with_its_last_reference(self) -> None:
+        gate = Gate(MemoryStore())
+        registry = Registry(store=gate)
+        thread = committer_of(registry)._thread
+        assert thread is not None
+        gate.fails = OwnershipLostError()
+        with contextlib.suppress(OwnershipLostError):
+            registry.register_operation(spec())
+        thread.join(30)
+        # It refers to the frames that it was raised in.
+        gate.fails = None
+        found = weakref.ref(registry)
+        del registry
+        gc.collect()
+        assert found() is None
 
     def test_closing_from_within_does_not_wait_for_itself(self, registry: Registry) -> None:
         committer = committer_of(registry)

@@ -64,6 +64,8 @@ class Mailbox:
         # First, so that `submit` refuses later commands.
         self._ended = reason
         self._refuse(self._taken, reason)
+        # An error that was raised refers to the frames of its caller, and they to the registry.
+        self._taken.clear()
 
     def _refuse(self, rest: list[Item], reason: type[OpsLifecycleError]) -> None:
         try:
