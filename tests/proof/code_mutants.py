@@ -64,6 +64,7 @@ THEN = {
     "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],
     "values.plain": ["tests/test_golden.py"],
     "shell.consuming": _WORK,
+    "shell.context_managers": [],
     "shell.effects": [*_EFFECTS, *_RACES],
     "errors": ["tests/test_types.py"],
     "shell.feed": [*_RACES],

@@ -182,13 +182,18 @@ class QuestionLowering(MethodLowering):
             layout.called("", [column.of(each) for column in self._columns])
             for each in self._program.actions
         ]
-        table = self._constants.short(layout.called("", rows))
         said = [column.says for column in self._columns]
         refusers = self._refusers.values() if len(self._refusers) > 1 else ()
         return [
             *(f"{name} = {self._names.authority}.{name}" for name in refusers),
             *comment(f"Each action: {', '.join(said)}.", self._width, indent=0),
-            *layout.statement(f"{ACTIONS} = ", table, "", indent=0, width=self._width),
+            f"{ACTIONS} = (",
+            *(
+                line
+                for row in map(self._constants.short, rows)
+                for line in layout.statement("", row, ",", indent=4, width=self._width)
+            ),
+            ")",
         ]
 
     def _allowed(self) -> Method:
