@@ -20,7 +20,13 @@ from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic import spin
 from opslifecycle_codegen.modelcheck.symbolic.promela import promela
 from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, relation
-from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term
+from opslifecycle_codegen.modelcheck.symbolic.terms import (
+    Formula,
+    Term,
+    quotient,
+    remainder,
+    variable,
+)
 from opslifecycle_codegen.modelcheck.symbolic.tla import tla
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
@@ -34,6 +40,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*/machine/*.yaml"))
 OPERATORS: dict[str, Callable[..., int]] = {
     "and": lambda *parts: all(parts), "or": lambda *parts: any(parts), "not": operator.not_,
     "==": operator.eq, "<": operator.lt, "<=": operator.le, "+": operator.add, "-": operator.sub,
+    "*": operator.mul, "/": operator.floordiv,
     "ite": lambda test, then, otherwise: then if test else otherwise,
 }  # fmt: skip
 
@@ -193,6 +200,49 @@ def test_the_formulas_read_what_guards_bind_in_updates() -> None:
         text = text.replace(old, new, 1)
     scenario = scenarios(program_of(text.encode(), "turnstile.yaml"))[0]
     assert walked(relation(scenario)) == counted(scenario) > 100
+
+
+ARITHMETIC = (
+    ("errors:", "types:\n  Change: {type: int, minimum: -3, maximum: 3}\n\nerrors:"),
+    ("  push:",
+     "  give: {summary: Pay., methods: [give], params: {by: Change}, from: [locked],"
+     " update: {gate.coins: gate.coins * 2 + by % 3, gate.last: -by // 2}}\n"
+     "  share: {summary: Share., methods: [share], params: {by: Change}, from: [unlocked],"
+     " update: {gate.coins: gate.coins // by % 4, gate.last: gate.last % by}}\n  push:"),
+    ("coins: {type: int, initial: '0'}",
+     "coins: {type: int, initial: '0'}\n  last: {type: Change, initial: 0}"),
+)  # fmt: skip
+
+
+def arithmetic() -> Scenario:
+    text = (ROOT / "tests/codegen/turnstile.yaml").read_text(encoding="utf-8")
+    one = "scenarios: {one: {summary: One., entities: 1}}\n\nsnapshot:"
+    for old, new in (*ARITHMETIC, ("snapshot:", one)):
+        assert old in text
+        text = text.replace(old, new, 1)
+    return scenarios(program_of(text.encode(), "turnstile.yaml"))[0]
+
+
+def test_the_formulas_calculate_as_python_does() -> None:
+    scenario = arithmetic()
+    assert walked(relation(scenario)) == counted(scenario) > 50
+
+
+@needs_spin
+def test_spin_calculates_as_python_does() -> None:
+    scenario = arithmetic()
+    found = Search(scenario).run()
+    told, mistakes = compared_with_spin(scenario, found, "turnstile.yaml")
+    assert mistakes == [], told
+
+
+@pytest.mark.parametrize("divisor", [each for each in range(-4, 5) if each])
+def test_quotients_and_remainders_are_rounded_down(divisor: int) -> None:
+    x, y = (variable(name, is_bool=False) for name in "xy")
+    for number in range(-9, 10):
+        state = {"x": number, "y": divisor}
+        assert value(quotient(x, y), state, {}) == quotient(number, divisor) == number // divisor
+        assert value(remainder(x, y), state, {}) == remainder(number, divisor) == number % divisor
 
 
 @needs_spin

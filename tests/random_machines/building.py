@@ -14,15 +14,17 @@ Tree = dict[str, Any]
 class Builder:
     """Builds one machine part by part; `features` says what it has."""
 
-    def __init__(self, pick: Pick, later: Pick) -> None:
+    def __init__(self, pick: Pick, later: Pick, apart: Pick) -> None:
         self.pick = pick
         #: Choices of what the language had later, drawn apart: the others stay as they are.
         self.later = later
+        #: Those of integers with a range, for the same reason.
+        self.apart = apart
         #: Whether the rules of commands may read the time.
         self.timed = later.chance(20)
         self.words = Words(pick)
         self.shapes = Shapes()
-        self.expressions = Expressions(pick, self.shapes)
+        self.expressions = Expressions(pick, self.shapes, apart)
         self.features: set[str] = set()
         self.entity = self.words.entity
         self.id = f"{self.words.title}Id"
@@ -50,8 +52,10 @@ class Builder:
     # Types --------------------------------------------------------------------------------------
 
     def types(self) -> None:
-        """Identifiers, closed sets, values and unions."""
+        """Identifiers, integers with a range, closed sets, values and unions."""
         pick, words, shapes, tree = self.pick, self.words, self.shapes, self.tree
+        if self.apart.chance(35):
+            self._refined()
         for _ in range(pick.integer(0, 1)):
             name = words.type("Id")
             shapes.ids.append(name)
@@ -67,6 +71,15 @@ class Builder:
             shapes.records[name] = fields
         if pick.chance(40):
             self._union()
+
+    def _refined(self) -> None:
+        """Integers with a declared range: it may begin below zero, and may leave out zero."""
+        for _ in range(self.apart.integer(1, 2)):
+            name = self.words.type()
+            least, most = self.apart.integer(-3, 2), self.apart.integer(2, 9)
+            declared: Tree = {"summary": self.words.text(), "type": "int"}
+            self.shapes.numbers[name] = (least, most)
+            self.tree.setdefault("types", {})[name] = declared | {"minimum": least, "maximum": most}
 
     def _closed_set(self) -> None:
         pick, words, shapes = self.pick, self.words, self.shapes
@@ -205,7 +218,7 @@ class Builder:
         shapes, name = self.shapes, required(type)
         for kind, names in (
             ("closed set", shapes.enums), ("value", shapes.records), ("union", shapes.unions),
-            ("id", [*shapes.ids, self.id]),
+            ("id", [*shapes.ids, self.id]), ("int with a range", shapes.numbers),
         ):  # fmt: skip
             if name in names:
                 return kind
@@ -225,7 +238,9 @@ class Builder:
             self.has("setting")
         for _ in range(pick.integer(0, 2)):
             name = words.name()
-            type = self.type(optional=20, among=["int", "bool", "str", *self.shapes.enums])
+            type = self.type(
+                optional=20, among=["int", "bool", "str", *self.shapes.enums, *self.shapes.numbers]
+            )
             value = self.expressions.value(type, {}, 0)
             if value is not None:
                 self.registry[name] = type

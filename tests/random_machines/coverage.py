@@ -17,7 +17,8 @@ FEATURES = [
     "always first", "barrier", "classifier", "collect", "command for all",
     "create: id within a value", "cursors", "deferred", "effect: of a step of an end",
     "effect: of an action", "effect: of an ending action", "effect: of create", "feed",
-    "field: bool", "field: closed set", "field: int", "field: float", "field: id",
+    "field: bool", "field: closed set", "field: int", "field: int with a range", "field: float",
+    "field: id",
     "field: optional", "field: str", "field: union", "field: value", "group", "guard",
     "guard of create", "idempotent in", "initial value: constant",
     "initial value: constant of an optional field", "initial value: none of an optional field",
@@ -41,7 +42,8 @@ FEATURES = [
     "field of a value: json", "flatten", "members from a union", "members from actions", "names",
     "optional command", "optional method", "recovered as", "view field: json",
     *(f"expression: {form}" for form in (
-        "+", "-", "and", "comparison", "conditional", "is a variant", "membership", "min",
+        "%", "*", "+", "-", "//", "and", "comparison", "conditional", "is a variant",
+        "membership", "min",
         "narrowing", "not", "or", "variant",
     )),
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from attrs import frozen
 from opslifecycle_codegen.analysis.scenario_rules import CRASH
 from opslifecycle_codegen.ir.program import Bulk, Command, Program
 from opslifecycle_codegen.ir.times import command_reads_now
-from opslifecycle_codegen.ir.types import INT, Type
+from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
@@ -217,20 +217,27 @@ class Exploration:
     # Properties that hold of every state, whatever the machine says -------------------------------
 
     def out_of_range(self, state: State) -> str | None:
-        """The first integer of a state that is below zero."""
+        """The first integer of a state that is out of its range."""
         symbols = self.program.symbols
         for name, type, value in zip(
             symbols.registry_fields, symbols.registry_fields.values(), state.registry, strict=True
         ):
-            if type.required == INT and value is not None and value < 0:
+            if _is_out_of_range(type, value):
                 return f"registry.{name} is {value}"
         for record in state.records:
             for (name, type), value in zip(
                 symbols.entity_fields.items(), record or (), strict=False
             ):
-                if type.required == INT and value is not None and value < 0:
+                if _is_out_of_range(type, value):
                     return f"{name} is {value}"
         return None
+
+
+def _is_out_of_range(type: Type, value: Any) -> bool:
+    if type.required.kind != "int" or value is None:
+        return False
+    least, most = type.required.range
+    return not least <= value <= most
 
 
 def _settings(program: Program) -> dict[str, Any]:

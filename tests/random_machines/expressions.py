@@ -27,10 +27,13 @@ class Shapes:
     records: dict[str, dict[str, str]] = field(factory=dict)
     unions: dict[str, dict[str, dict[str, str]]] = field(factory=dict)
     ids: list[str] = field(factory=list)
+    #: Integers with a range: the least and the greatest.
+    numbers: dict[str, tuple[int, int]] = field(factory=dict)
 
     def types(self) -> list[str]:
         """Every type that a field or parameter may have."""
-        return [*SCALARS, *self.enums, *self.ids, *self.records, *self.unions]
+        declared = [*self.enums, *self.ids, *self.records, *self.unions]
+        return [*SCALARS, *declared, *self.numbers]
 
     def fields(self, type: str) -> Mapping[str, str]:
         """What can be read of a value of a type."""
@@ -45,8 +48,9 @@ def required(type: str) -> str:
 class Expressions:
     """Draws expressions; `used` counts the forms that were drawn."""
 
-    def __init__(self, pick: Pick, shapes: Shapes) -> None:
+    def __init__(self, pick: Pick, shapes: Shapes, apart: Pick) -> None:
         self._pick = pick
+        self._apart = apart
         self._shapes = shapes
         self.used: set[str] = set()
 
@@ -66,7 +70,11 @@ class Expressions:
     def value(self, type: str, scope: Scope, depth: int = 2) -> str | None:
         """An expression of a type, or None if nothing here gives one."""
         pick = self._pick
-        if type == "int":
+        if type in self._shapes.numbers and (not depth or self._apart.chance(50)):
+            least, most = self._shapes.numbers[type]
+            own = [*self._of(scope, type), str(least), str(most)]
+            return self._apart.one(own)
+        if type == "int" or type in self._shapes.numbers:
             return self.count(scope, depth)
         if type == "bool" and depth and pick.chance(40):
             return self.boolean(scope, depth - 1)
@@ -101,13 +109,16 @@ class Expressions:
 
     def count(self, scope: Scope, depth: int) -> str:
         """An expression of an integer."""
-        pick, found = self._pick, self._of(scope, "int")
+        pick, found = self._pick, self._of(scope, "int", *self._shapes.numbers)
         form = pick.integer(0, 5) if depth else 0
         if form <= 1:
             return pick.one(found) if found and pick.chance(75) else str(pick.integer(0, 3))
         left, right = self.count(scope, depth - 1), self.count(scope, 0)
         if form in (2, 3):
             operator = "+" if form == 2 else "-"
+            if self._shapes.numbers and self._apart.chance(60):
+                operator = self._apart.one(["*", "//", "%"])
+                left = f"-({left})" if self._apart.chance(40) else left
             self.used.add(f"expression: {operator}")
             return (
                 f"{left} {operator} {right}" if " " not in left else f"({left}) {operator} {right}"
@@ -150,7 +161,7 @@ class Expressions:
     def _tests(self, scope: Scope) -> Iterator[str]:
         """One test of each form that is possible."""
         pick, shapes = self._pick, self._shapes
-        counts = self._of(scope, "int")
+        counts = self._of(scope, "int", *shapes.numbers)
         if counts:
             operator = pick.one(["<", "<=", "==", "!=", ">", ">="])
             self.used.add("expression: comparison")

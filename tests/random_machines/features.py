@@ -372,7 +372,7 @@ _LATER = 1_000_003
 
 def build(number: int) -> tuple[Tree, frozenset[str]]:
     """Return the random machine with a number, and what it has."""
-    builder = Builder(Pick(number), Pick(number + _LATER))
+    builder = Builder(Pick(number), Pick(number + _LATER), Pick(-1 - number))
     commands = Commands(builder)
     features = Features(builder, commands)
     details = Details(builder)

@@ -188,7 +188,7 @@ class Side:
     def _look(self, state: State) -> None:
         range_ = self._exploration.out_of_range(state)
         if range_ is not None:
-            raise FaultError("an integer below zero", range_)
+            raise FaultError("an integer out of its range", range_)
         machine, registry = self.program.machine, self.registry
         records = {r[0]: r for r in state.records if r is not None}
         for real in self.values.ids:

@@ -15,7 +15,7 @@ from opslifecycle_codegen.analysis import analyze, name_rules, rules
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.placement import _Placement
-from opslifecycle_codegen.analysis.ranges import Ranges
+from opslifecycle_codegen.analysis.range_guards import Ranges
 from opslifecycle_codegen.base.reserved_words import RESERVED
 from opslifecycle_codegen.emit.authority import CommandLowering
 from opslifecycle_codegen.emit.methods import MethodLowering

@@ -53,6 +53,10 @@ class Values:
         """One of the values of a type; other numbers give others, as far as there are."""
         if type.optional:
             return None if number % 3 == 2 else self.sample(type.required, number)
+        if type.kind == "int" and type.limits is not None:
+            least, most = type.range
+            among = sorted({least, most, *(n for n in (0, 1) if least <= n <= most)})
+            return among[number % len(among)]
         if type == self._id_type:
             return self.ids[number % (len(self.ids) - 1)]
         simple: dict[str, list[Any]] = {

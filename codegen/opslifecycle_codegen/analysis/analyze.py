@@ -12,7 +12,8 @@ from opslifecycle_codegen.analysis.listing import check_filter, check_order
 from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.overlaps import analyze_guards
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, placed
-from opslifecycle_codegen.analysis.ranges import find_ranges, with_guards
+from opslifecycle_codegen.analysis.range_guards import with_guards
+from opslifecycle_codegen.analysis.ranges import find_ranges
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
 from opslifecycle_codegen.analysis.waivers import waive

@@ -9,7 +9,7 @@ from opslifecycle_codegen.base.diagnostics import nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.types import BOOL, FLOAT, INT, Type
+from opslifecycle_codegen.ir.types import BOOL, INT, Type, join
 
 if TYPE_CHECKING:
     from opslifecycle_codegen.analysis.expressions import Checker
@@ -44,7 +44,9 @@ def _extreme(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Expre
             raise checker.refuse(argument, "wrong-type", f"expected a number, found {each.type}")
     if len(typed) < 2:
         raise checker.refuse(node, "wrong-type", f"{name} needs two numbers or more")
-    type = FLOAT if any(each.type == FLOAT for each in typed) else INT
+    type = typed[0].type
+    for each in typed[1:]:
+        type = join(type, each.type) or type
     return nodes.Extreme(type, name, tuple(typed))
 
 

@@ -75,15 +75,31 @@ def _is_small(value: Expression, small: set[str]) -> bool:
             return True
         case nodes.Name() | nodes.Field():
             return notation(value) in small
-        case nodes.Arithmetic(operator="-", left=left):
-            return _is_small(left, small)
-        case nodes.Arithmetic(left=left, right=nodes.Literal(value=int() as step)):
+        case nodes.Arithmetic(operator="-", left=left, right=right):
+            return _is_never_negative(right) and _is_small(left, small)
+        case nodes.Arithmetic(operator="+", left=left, right=nodes.Literal(value=int() as step)):
             return step <= STEP_MAX and _is_small(left, small)
         case nodes.Extreme(function=function, operands=operands):
             choose = any if function == "min" else all
             return choose(_is_small(each, small) for each in operands)
         case nodes.Conditional(then=then, otherwise=otherwise):
             return _is_small(then, small) and _is_small(otherwise, small)
+    return False
+
+
+def _is_never_negative(value: Expression) -> bool:
+    match value:
+        case nodes.Literal(value=int() as number):
+            return number >= 0
+        case nodes.Arithmetic(operator="+" | "*" | "//", left=left, right=right):
+            return _is_never_negative(left) and _is_never_negative(right)
+        case nodes.Extreme(function=function, operands=operands):
+            choose = any if function == "max" else all
+            return choose(map(_is_never_negative, operands))
+        case nodes.Conditional(then=then, otherwise=otherwise):
+            return _is_never_negative(then) and _is_never_negative(otherwise)
+        case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified():
+            return value.type.required.range[0] >= 0
     return False
 
 

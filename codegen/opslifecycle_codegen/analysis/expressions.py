@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from attrs import evolve
 
+from opslifecycle_codegen.analysis.arithmetic import check_arithmetic, check_negative
 from opslifecycle_codegen.analysis.calls import check_call
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir import expr as nodes
@@ -209,22 +210,16 @@ class Checker:
         return (nodes.And if is_and else nodes.Or)(BOOL, tuple(operands))
 
     def _unary(self, node: ast.UnaryOp, scope: Scope, wanted: Type | None) -> Expression:
+        if isinstance(node.op, ast.USub):
+            return check_negative(self, node, scope)
         if not isinstance(node.op, ast.Not):
-            raise self.refuse(node, "expression-form", "the only unary operator is `not`")
+            raise self.refuse(node, "expression-form", "the unary operators are `not` and `-`")
         typed = self.check(node.operand, scope)
         self.want(node.operand, typed, BOOL)
         return nodes.Not(BOOL, typed)
 
     def _arithmetic(self, node: ast.BinOp, scope: Scope, wanted: Type | None) -> Expression:
-        operator = {ast.Add: "+", ast.Sub: "-"}.get(type(node.op))
-        if operator is None:
-            raise self.refuse(node, "expression-form", "the only arithmetic operators are + and -")
-        left, right = self.check(node.left, scope), self.check(node.right, scope)
-        for side, typed in ((node.left, left), (node.right, right)):
-            if not typed.type.numeric:
-                raise self.refuse(side, "wrong-type", f"expected a number, found {typed.type}")
-        result = FLOAT if FLOAT in (left.type, right.type) else INT
-        return nodes.Arithmetic(result, operator, left, right)
+        return check_arithmetic(self, node, scope)
 
     def _conditional(self, node: ast.IfExp, scope: Scope, wanted: Type | None) -> Expression:
         test = self.check(node.test, scope)

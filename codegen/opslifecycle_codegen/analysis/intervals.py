@@ -7,36 +7,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import evolve, frozen
 
+from opslifecycle_codegen.analysis.interval import (
+    ANYTHING,
+    Interval,
+    around,
+    calculated,
+    extreme,
+)
 from opslifecycle_codegen.analysis.zones import ZERO, Sum, Zone
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation, replaced
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check
-from opslifecycle_codegen.ir.types import INT
 
 #: The maximum number of alternative cases; further ones are treated as unknown.
 _CASES_MAX = 64
 _STRICT = {"<": 1, "<=": 0}
-
-
-@frozen
-class Interval:
-    """The minimum and maximum of an expression; None for no bound."""
-
-    least: int | None
-    most: int | None
-
-    def within(self, other: Interval) -> bool:
-        """Return whether another interval contains this one."""
-        low = other.least is None or (self.least is not None and self.least >= other.least)
-        high = other.most is None or (self.most is not None and self.most <= other.most)
-        return low and high
-
-    def joined(self, other: Interval) -> Interval:
-        """Return the smallest interval around both."""
-        return Interval(
-            _whole(min, [self.least, other.least]), _whole(max, [self.most, other.most])
-        )
+#: By how much a variable may be multiplied for its zone to know it.
+_FACTOR_MAX = 4
 
 
 @frozen
@@ -44,7 +32,7 @@ class State:
     """The facts at one point of a command: a zone for every possible case.
 
     Attributes:
-        limits: The initial interval of a variable by its notation.
+        limits: The initial interval of a variable by its notation, within the range of its type.
         cases: The zones; none if the point is unreachable.
     """
 
@@ -65,11 +53,7 @@ class State:
 
     def bounds(self, tree: Expression) -> Interval:
         """Return the bounds of an integer expression at a reachable point."""
-        intervals = [self._bounds(zone, tree) for zone in self.cases]
-        joined = intervals[0]
-        for each in intervals[1:]:
-            joined = joined.joined(each)
-        return joined
+        return around(self._bounds(zone, tree) for zone in self.cases)
 
     def after(self, target: Expression, value: Expression) -> State:
         """Return the facts after an assignment to an integer variable."""
@@ -86,31 +70,31 @@ class State:
 
     # Expressions --------------------------------------------------------------------------------
 
-    def _declared(self, zone: Zone, total: Sum) -> Zone:
-        """Return the zone with the limits of every variable of a sum."""
-        for name in total.terms:
-            if not zone.knows(name):
-                limit = self.limits(name)
-                if limit.most is not None:
+    def _declared(self, zone: Zone, *trees: Expression) -> Zone:
+        """Return the zone with the limits of every variable of some expressions."""
+        for tree in trees:
+            for variable in _variables(tree):
+                name = notation(variable)
+                if not zone.knows(name):
+                    limit = self.limits(name).met(Interval(*variable.type.required.range))
+                    assert limit.least is not None
+                    assert limit.most is not None
                     zone = zone.with_bound(name, ZERO, limit.most) or zone
-                if limit.least is not None:
                     zone = zone.with_bound(ZERO, name, -limit.least) or zone
         return zone
 
     def _bounds(self, zone: Zone, tree: Expression) -> Interval:
         total = linear(tree)
         if total is not None:
-            zone = self._declared(zone, total)
+            zone = self._declared(zone, tree)
             return Interval(zone.least(total), zone.most(total))
         match tree:
             case nodes.Arithmetic(operator=operator, left=left, right=right):
-                one, other = self._bounds(zone, left), self._bounds(zone, right)
-                if operator == "+":
-                    return Interval(_added(one.least, other.least), _added(one.most, other.most))
-                return Interval(_taken(one.least, other.most), _taken(one.most, other.least))
+                return calculated(operator, self._bounds(zone, left), self._bounds(zone, right))
+            case nodes.Negative(operand=operand):
+                return calculated("-", Interval(0, 0), self._bounds(zone, operand))
             case nodes.Extreme(function=function, operands=operands):
-                parts = [self._bounds(zone, each) for each in operands]
-                return _extreme(function, parts)
+                return extreme(function, [self._bounds(zone, each) for each in operands])
             case nodes.Conditional(test=test, then=then, otherwise=otherwise):
                 sides = ((test, then), (negation(test), otherwise))
                 found = [
@@ -118,8 +102,8 @@ class State:
                     for condition, side in sides
                     for case in self._assumed(zone, condition)
                 ]
-                return _joined(found) if found else Interval(None, None)
-        return Interval(None, None)
+                return around(found) if found else ANYTHING
+        return ANYTHING
 
     # Tests --------------------------------------------------------------------------------------
 
@@ -151,7 +135,7 @@ class State:
         return [zone]
 
     def _compared(self, zone: Zone, one: Expression, sign: str, other: Expression) -> list[Zone]:
-        if one.type.required != INT or other.type.required != INT:
+        if one.type.required.kind != "int" or other.type.required.kind != "int":
             return [zone]
         if sign in (">", ">="):
             one, other, sign = other, one, {">": "<", ">=": "<="}[sign]
@@ -188,9 +172,12 @@ class State:
                 return [z for a, b in pairs for z in self._ordered(zone, a, sign, b)]
         left, right = linear(one), linear(other)
         if left is None or right is None:
+            lowest, highest = self._bounds(zone, one).least, self._bounds(zone, other).most
+            if lowest is not None and highest is not None and lowest + _STRICT[sign] > highest:
+                return []
             return [zone]
         difference = left.plus(right, -1)
-        zone = self._declared(zone, difference)
+        zone = self._declared(zone, one, other)
         least = zone.least(difference)
         if least is not None and least + _STRICT[sign] > 0:
             return []
@@ -214,7 +201,7 @@ class State:
             ]
         interval, total = self._bounds(zone, value), linear(value)
         if total is not None:
-            zone = self._declared(zone, total)
+            zone = self._declared(zone, value)
         if total is not None and total.terms == {name: 1}:
             return [self._opaque_forgotten(zone.shifted(name, total.constant), name)]
         after: Zone | None = self._forgetting(zone, name)
@@ -244,14 +231,37 @@ def linear(tree: Expression) -> Sum | None:
     match tree:
         case nodes.Literal(value=int() as value) if not isinstance(value, bool):
             return Sum(constant=value)
-        case nodes.Arithmetic(operator=operator, left=left, right=right):
+        case nodes.Negative(operand=operand):
+            return _times(linear(operand), -1)
+        case nodes.Arithmetic(operator="+" | "-" as operator, left=left, right=right):
             one, other = linear(left), linear(right)
             if one is None or other is None:
                 return None
             return one.plus(other, 1 if operator == "+" else -1)
+        case nodes.Arithmetic(operator="*", left=left, right=nodes.Literal(value=int() as factor)):
+            return _times(linear(left), factor)
+        case nodes.Arithmetic(operator="*", left=nodes.Literal(value=int() as factor), right=right):
+            return _times(linear(right), factor)
         case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified():
-            return Sum({notation(tree): 1}) if tree.type.required == INT else None
+            return Sum({notation(tree): 1}) if tree.type.required.kind == "int" else None
     return None
+
+
+def _times(total: Sum | None, factor: int) -> Sum | None:
+    """Return a multiple of a sum; None if it has more summands than zones compare."""
+    if total is None or (total.terms and abs(factor) > _FACTOR_MAX):
+        return None
+    return Sum().plus(total, factor)
+
+
+def _variables(tree: Expression) -> Iterator[Expression]:
+    """Iterate over the integers that a linear expression reads."""
+    if isinstance(tree, nodes.Name | nodes.Field | nodes.Count | nodes.Quantified):
+        if tree.type.required.kind == "int":
+            yield tree
+        return
+    for part in nodes.parts_of(tree):
+        yield from _variables(part)
 
 
 def substituted(tree: Expression, values: Mapping[str, Expression]) -> Expression:
@@ -274,34 +284,3 @@ def inlined(checks: Iterable[Check]) -> Iterator[Check]:
         facts = tuple(substituted(fact, lets) for fact in check.refusal.fields)
         refusal = evolve(check.refusal, fields=facts)
         yield evolve(check, lets=(), test=substituted(check.test, lets), refusal=refusal)
-
-
-def _added(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
-
-
-def _taken(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one - other
-
-
-def _extreme(function: str, parts: list[Interval]) -> Interval:
-    """Return the bounds of a minimum or maximum."""
-    leasts, mosts = [each.least for each in parts], [each.most for each in parts]
-    if function == "min":
-        known = [each for each in mosts if each is not None]
-        return Interval(_whole(min, leasts), min(known, default=None))
-    known = [each for each in leasts if each is not None]
-    return Interval(max(known, default=None), _whole(max, mosts))
-
-
-def _whole(choose: Callable[..., int], values: list[int | None]) -> int | None:
-    """Return the minimum or maximum of constants; None if one is unknown."""
-    known = [each for each in values if each is not None]
-    return choose(known) if len(known) == len(values) else None
-
-
-def _joined(intervals: Iterable[Interval]) -> Interval:
-    first, *others = intervals
-    for each in others:
-        first = first.joined(each)
-    return first

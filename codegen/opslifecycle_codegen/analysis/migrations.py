@@ -7,6 +7,7 @@ renames. `types` renames classes, which stored data does not contain.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
@@ -21,10 +22,12 @@ from opslifecycle_codegen.ir.migrations import (
     Migrations,
 )
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, INT, STR, Type
+from opslifecycle_codegen.ir.types import BOOL, STR, Type
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
+
+_INTEGER = re.compile("-?[0-9]{1,19}")
 
 
 def migrations_of(program: Program, diagnostics: Diagnostics) -> Migrations:
@@ -145,8 +148,10 @@ class _Checker:
             inner = type.required
             if inner == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text == "true"
-            if inner == INT and node.plain and node.text.isdecimal():
-                return int(node.text)
+            if inner.kind == "int" and node.plain and _INTEGER.fullmatch(node.text):
+                least, most = inner.range
+                if least <= int(node.text) <= most:
+                    return int(node.text)
             if inner == STR:
                 return node.text
             if inner.kind == "enum" and node.text in self._symbols.enums[inner.name].members:

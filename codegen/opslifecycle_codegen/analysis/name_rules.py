@@ -85,6 +85,7 @@ class _Names:
         machine = self._machine
         types: list[Text] = [
             *machine.ids,
+            *machine.types,
             *machine.enums,
             *machine.values,
             *(name for value in machine.values.values() for name in value.variants),

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from opslifecycle_codegen.analysis.counters import (
     STEP_MAX,
@@ -21,40 +21,22 @@ from opslifecycle_codegen.analysis.counters import (
     live_counters,
     small_steps,
 )
-from opslifecycle_codegen.analysis.intervals import Interval, State, inlined, substituted
-from opslifecycle_codegen.analysis.stored_numbers import Made, numbers_in
+from opslifecycle_codegen.analysis.interval import ANYTHING, Interval
+from opslifecycle_codegen.analysis.intervals import State, inlined, substituted
+from opslifecycle_codegen.analysis.range_guards import Guard, Ranges
+from opslifecycle_codegen.analysis.stored_numbers import Made, divisors_in, numbers_in
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS, OUT_OF_RANGE, RANGE_GUARD
-from opslifecycle_codegen.ir.expr import Expression, Root, negation
+from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program
 from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
-from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX
+from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX, Type
 
-_RANGE = Interval(0, INT_MAX)
 #: The maximum of a field in small steps: a whole command cannot leave the range from there.
 _SMALL = Interval(0, INT_MAX - 1_000 * STEP_MAX)
 _TIME = Interval(0, TIME_END)
 _FLOAT_MAX = sys.float_info.max
-
-
-@frozen
-class Guard:
-    """A guard that a command needs: the number, and the tests of its range."""
-
-    made: Made
-    test: Expression
-    mark: Location
-
-
-@frozen
-class Ranges:
-    """The guards that a program's numbers need, by command."""
-
-    create: list[Guard] = field(factory=list)
-    rollback: list[Guard] = field(factory=list)
-    actions: dict[str, list[Guard]] = field(factory=dict)
 
 
 class States:
@@ -70,7 +52,7 @@ class States:
     def _limits(self, name: str) -> Interval:
         if name == self._now:
             return _TIME
-        return _SMALL if name in self._small else _RANGE
+        return _SMALL if name in self._small else ANYTHING
 
     def fresh(self, *, live: bool = False) -> State:
         """Return the facts at the beginning of a command, on a live record or another."""
@@ -118,6 +100,11 @@ class _Finder:
         self._diagnostics = diagnostics
         self._states = States(program)
         self._found = Ranges()
+        #: The types of an error's fields, by its class.
+        self._facts = {
+            str(each.class_): list(program.error_fields[str(name)].values())
+            for name, each in program.machine.errors.items()
+        }
 
     def run(self) -> Ranges:
         program = self._program
@@ -165,13 +152,25 @@ class _Finder:
 
     def _checked(self, command: Command, state: State) -> State:
         """Return the facts after the checks of a command."""
-        for check, before in self._states.before(command.guards, state):
+        lets: dict[str, Expression] = {}
+        given = self._states.before(command.guards, state)
+        for declared, (check, before) in zip(command.guards, given, strict=True):
+            for name, tree in declared.lets:
+                self._divides(substituted(tree, lets), before)
+                lets[name] = substituted(tree, lets)
+            self._divides(check.test, before)
             state = before.assuming(check.test)
             refused = before.assuming(negation(check.test))
             if refused.reached:
-                for tree in check.refusal.fields:
-                    self._shows(tree, f"a field of {check.error}", refused)
+                self._refused(check, refused)
         return state
+
+    def _refused(self, check: Check, state: State) -> None:
+        """Check the facts of an error against the types that it declares."""
+        types = self._facts.get(check.error, [])
+        for place, tree in enumerate(check.refusal.fields):
+            wanted = types[place] if place < len(types) else tree.type
+            self._shows(tree, f"a field of {check.error}", state, wanted)
 
     def _updated(
         self, command: Command, state: State, guards: list[Guard] | None
@@ -197,6 +196,8 @@ class _Finder:
     def _followed(self, steps: Sequence[EndStep], state: State) -> None:
         """Check steps, which nothing rejects."""
         for step in steps:
+            if step.test is not None:
+                self._divides(step.test, state)
             reached = state if step.test is None else state.assuming(step.test)
             if not reached.reached:
                 continue
@@ -209,6 +210,7 @@ class _Finder:
     def _bulk(self, bulk: Bulk) -> None:
         state = self._states.fresh()
         if bulk.unless is not None:
+            self._divides(bulk.unless, state)
             state = state.assuming(negation(bulk.unless))
         self._without_rejection(bulk.updates, state)
         state = self._states.fresh(live=True)
@@ -234,7 +236,7 @@ class _Finder:
         place = reduce(State.assuming, made.tests, state)
         if not place.reached:
             return state
-        tests = _needed(made.value, place)
+        tests = _needed(made, place)
         if not tests:
             return state
         if guards is None or all(not place.assuming(test).reached for test in tests):
@@ -250,7 +252,7 @@ class _Finder:
 
     def _proved(self, made: Made, mark: Location | None, state: State) -> None:
         place = reduce(State.assuming, made.tests, state)
-        if place.reached and _needed(made.value, place):
+        if place.reached and _needed(made, place):
             self._report(made, mark, place)
 
     def _report(self, made: Made, mark: Location | None, state: State) -> None:
@@ -259,13 +261,18 @@ class _Finder:
             message = f"{made.place} may be infinite or NaN here, and nothing rejects that"
             self._diagnostics.add(mark, "out-of-range", message, "test it in a guard before")
             return
-        bounds = state.bounds(made.value)
-        low = bounds.least is None or bounds.least < 0
-        where = "below 0" if low else f"above {INT_MAX}"
-        text = notation(made.value)
-        fix = f"max({text}, 0)" if low else f"min({text}, {INT_MAX})"
-        gone = bounds.most is not None and bounds.most < 0
-        gone = gone or (bounds.least is not None and bounds.least > INT_MAX)
+        bounds, text = state.bounds(made.value), notation(made.value)
+        if made.wanted is None:
+            how = "is always" if bounds == Interval(0, 0) else "may be"
+            hint = f"test {text} != 0 before it"
+            self._diagnostics.add(mark, "out-of-range", f"{made.place} {how} 0 here", hint)
+            return
+        least, most = _range(made)
+        low = bounds.least is None or bounds.least < least
+        where = f"below {least}" if low else f"above {most}"
+        fix = f"max({text}, {least})" if low else f"min({text}, {most})"
+        gone = bounds.most is not None and bounds.most < least
+        gone = gone or (bounds.least is not None and bounds.least > most)
         how = "is always" if gone else "may be"
         why = "" if gone else ", and nothing rejects that"
         message = f"{made.place} {how} {where} here{why}"
@@ -274,9 +281,16 @@ class _Finder:
 
     # What is shown ------------------------------------------------------------------------------
 
-    def _shows(self, tree: Expression, place: str, state: State) -> None:
+    def _shows(
+        self, tree: Expression, place: str, state: State, wanted: Type | None = None
+    ) -> None:
         """Check the numbers of a value in a view, which no command can reject."""
-        for made in numbers_in(tree, tree.type, place, self._symbols):
+        for made in numbers_in(tree, wanted or tree.type, place, self._symbols):
+            self._proved(made, made.value.mark or tree.mark, state)
+
+    def _divides(self, tree: Expression, state: State) -> None:
+        """Check the divisors of an expression whose result is not stored."""
+        for made in divisors_in(tree):
             self._proved(made, made.value.mark or tree.mark, state)
 
     def _shown(self) -> None:
@@ -285,9 +299,13 @@ class _Finder:
         for view, fields in (("snapshot", program.views.snapshot), ("entry", program.views.entry)):
             trees += [(f"{view}.{info.name}", tree) for info, tree in fields]
         trees += [(f"registry.{name}", tree) for name, tree in program.registry_initial.items()]
-        trees += [(rule.name, rule.tree) for rule in program.classifiers]
+        rules = (*program.classifiers, *program.invariants, *program.transition_invariants)
+        trees += [(rule.name, rule.tree) for rule in rules]
+        trees += [("the order of a listing", tree) for tree in program.views.order]
+        trees += [(f"the filter {name}", tree) for name, _, tree in program.views.filters]
         trees += [(f"{name}.{of}", tree) for (name, of), tree in program.always.items()]
         if program.recovery is not None:
+            trees.append(("persist_if", program.recovery.persist_if))
             trees += [(f"registry.{n}", tree) for n, tree in program.recovery.fields.items()]
         if program.retention is not None:
             trees.append(("max_entries", program.retention.max_entries))
@@ -296,11 +314,22 @@ class _Finder:
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
-    return state.after(target, value) if target.type.required == INT else state.forgetting(target)
+    return (
+        state.after(target, value)
+        if target.type.required.kind == "int"
+        else state.forgetting(target)
+    )
 
 
-def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
+def _range(made: Made) -> tuple[int, int]:
+    """Return the minimum and the maximum of a number."""
+    wanted = made.wanted
+    return wanted.range if wanted is not None and wanted.kind == "int" else made.value.type.range
+
+
+def _needed(made: Made, state: State) -> tuple[Expression, ...]:
     """Return the tests that keep a number in range at a reachable point."""
+    value = made.value
     if value.type.required == FLOAT:
         most, zero = nodes.Literal(FLOAT, _FLOAT_MAX), nodes.Literal(FLOAT, 0.0)
         least = nodes.Arithmetic(FLOAT, "-", zero, most)
@@ -309,47 +338,12 @@ def _needed(value: Expression, state: State) -> tuple[Expression, ...]:
             nodes.Compare(BOOL, (value, most), ("<=",)),
         )
     bounds, tests = state.bounds(value), []
-    if bounds.least is None or bounds.least < 0:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(0)), (">=",)))
-    if bounds.most is None or bounds.most > INT_MAX:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(INT_MAX)), ("<=",)))
+    if made.wanted is None:
+        is_zero = nodes.Compare(BOOL, (value, nodes.number(0)), ("==",))
+        return (negation(is_zero),) if state.assuming(is_zero).reached else ()
+    low, high = _range(made)
+    if bounds.least is None or bounds.least < low:
+        tests.append(nodes.Compare(BOOL, (value, nodes.number(low)), (">=",)))
+    if bounds.most is None or bounds.most > high:
+        tests.append(nodes.Compare(BOOL, (value, nodes.number(high)), ("<=",)))
     return tuple(tests)
-
-
-def with_guards(program: Program, found: Ranges) -> Program:
-    """Return the program with its range guards, after each command's own guards."""
-    rollback = program.rollback
-    return evolve(
-        program,
-        create=_guarded(program.create, found.create, "create"),
-        rollback=_guarded(rollback, found.rollback, rollback.name) if rollback else None,
-        actions=tuple(
-            _guarded(each, found.actions.get(each.name, []), each.name) for each in program.actions
-        ),
-    )
-
-
-def _guarded(command: Command, needed: Sequence[Guard], title: str) -> Command:
-    """Return a command with guards whose names no machine can declare."""
-    checks: list[Check] = []
-    for guard in needed:
-        name = f"{RANGE_GUARD}{guard.made.place} in {title}"
-        count = sum(1 for each in checks if each.guard.startswith(name))
-        facts = nodes.text(guard.made.place), guard.made.value
-        refusal = nodes.Refusal(BUILT_IN_REJECTIONS[OUT_OF_RANGE][0], facts, built_in=True)
-        if count:
-            name += f" ({count + 1})"
-        checks.append(Check((), guard.test, refusal, name, guard.mark))
-    foreseen = tuple(each for each in checks if not _needs_more(each, command))
-    later = tuple(each.guard for each in checks if _needs_more(each, command))
-    return evolve(
-        command,
-        guards=(*command.guards, *checks),
-        foreseeable=(*command.foreseeable, *foreseen),
-        depends_on=(*command.depends_on, *later),
-    )
-
-
-def _needs_more(check: Check, command: Command) -> bool:
-    """Return whether a check depends on a parameter, directly or through another check."""
-    return bool(command.depends_on) or check.reads(Root.PARAMETER)

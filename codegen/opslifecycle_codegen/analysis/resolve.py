@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from opslifecycle_codegen.analysis.refined import refined_types
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
 from opslifecycle_codegen.analysis.transitions import ACTION, field_name
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
@@ -41,7 +42,7 @@ _USUAL_NAMES = {
     "integer": "int", "count": "int", "number": "int or float", "long": "int", "double": "float",
     "string": "str", "text": "str", "boolean": "bool", "none": "X | None",
 }  # fmt: skip
-_COUNT = re.compile("0|[1-9][0-9]{0,17}")
+_INTEGER = re.compile("0|-?[1-9][0-9]{0,18}")
 _ACTION_PROPERTIES = {
     "label": PropertyInfo(STR, "What messages call it."),
     "from_statuses": PropertyInfo(STATUSES, "The statuses it is legal from."),
@@ -64,6 +65,7 @@ class Resolver:
         names = machine.names
         symbols.status_enum = (names and names.status) or f"{entity}Status"
         symbols.ids = {name: declared.summary for name, declared in machine.ids.items()}
+        symbols.refined = refined_types(machine.types, self._diagnostics)
         self._declare_enum_names()
         resolve_values(self._machine, symbols, self.type_of, self._diagnostics)
         self._enums()
@@ -174,8 +176,10 @@ class Resolver:
         if isinstance(node, Scalar):
             if type == BOOL and node.plain and node.text in ("true", "false"):
                 return node.text == "true"
-            if type == INT and node.plain and _COUNT.fullmatch(node.text):
-                return int(node.text)
+            if type.kind == "int" and node.plain and _INTEGER.fullmatch(node.text):
+                least, most = type.range
+                if least <= int(node.text) <= most:
+                    return int(node.text)
             if type == STR or (type == NAME and is_name(node.text)):
                 return node.text
             if type.kind == "enum":
@@ -279,7 +283,8 @@ class Resolver:
         if outcome is None:
             symbols.entity_fields["terminal_outcome"] = optional(symbols.status_type)
         for name, setting in machine.settings.items():
-            symbols.registry_fields[str(name)] = self.type_of(setting.type)
+            symbols.registry_fields[str(name)] = type = self.type_of(setting.type)
+            self._default_of(name, setting, type)
         for name, registry_field in machine.registry.items():
             if name in symbols.registry_fields:
                 message = f"{name} is a setting already"
@@ -287,6 +292,16 @@ class Resolver:
             symbols.registry_fields[str(name)] = self.type_of(registry_field.type)
         self._require_feature_fields()
         self._require_identifiers()
+
+    def _default_of(self, name: Name, setting: model.Setting, type: Type) -> None:
+        """Report a default that the setting does not take itself."""
+        if setting.default is None or type.required.kind != "int":
+            return
+        least, most = type.required.range
+        least = max(least, setting.at_least)
+        if not least <= setting.default <= most:
+            message = f"the default of {name} is {setting.default}, not from {least} to {most}"
+            self._diagnostics.add(setting.mark, "out-of-range", message)
 
     def _require_identifiers(self) -> None:
         machine = self._machine

@@ -161,7 +161,7 @@ class _Rules:
                     message = f"{field_name} of {type_name} names an unknown guard"
                     self._diagnostics.add(field.checked_by.mark, "unknown-guard", message, hint)
         mentioned = self._mentions()
-        for declared in (*machine.ids, *machine.values):
+        for declared in (*machine.ids, *machine.types, *machine.values):
             if declared not in mentioned:
                 self._add(declared, "unused-type", f"nothing uses {declared}")
 

@@ -1,43 +1,95 @@
-"""The numbers in the value of an expression, and the conditions under which each is used."""
+"""The numbers that an expression makes or divides by, and the conditions under which it does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
+from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import FLOAT, INT, Type
+from opslifecycle_codegen.ir.types import FLOAT, Type
 
 
 @frozen
 class Made:
-    """A stored or returned number: its place, its expression, and the tests before it."""
+    """A number that has to be in a range: where it stands, its expression, and what leads to it.
+
+    Attributes:
+        place: What messages call it.
+        value: The number.
+        wanted: The type whose range it has to be in; None for a divisor, which must not be 0.
+        tests: What is true where the number is computed.
+    """
 
     place: str
     value: Expression
+    wanted: Type | None
     tests: tuple[Expression, ...] = ()
 
 
 def numbers_in(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Iterator[Made]:
-    """Yield the numbers in a value of a type, each with its place."""
+    """Iterate over the numbers that a value of a wanted type is made of, each with its place.
+
+    Divisors come before the numbers that they are needed for.
+    """
+    yield from divisors_in(tree)
+    yield from _stored(tree, wanted, place, symbols)
+
+
+def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Iterator[Made]:
     match tree:
         case nodes.Construct(variant=variant, arguments=arguments):
             fields = symbols.records[variant].fields.values()
             for info, argument in zip(fields, arguments, strict=False):
-                yield from numbers_in(argument, info.type, f"{variant}.{info.name}", symbols)
+                yield from _stored(argument, info.type, f"{variant}.{info.name}", symbols)
         case nodes.Conditional(test=test, then=then, otherwise=otherwise):
             for condition, side in ((test, then), (negation(test), otherwise)):
-                for made in numbers_in(side, wanted, place, symbols):
-                    yield Made(made.place, made.value, (condition, *made.tests))
+                for made in _stored(side, wanted, place, symbols):
+                    yield evolve(made, tests=(condition, *made.tests))
         case nodes.Literal(value=None):
             pass
         case _:
-            if wanted.required == INT or (wanted.required == FLOAT and _computes(tree)):
-                yield Made(place, tree)
+            inner = wanted.required
+            if inner.kind == "int" or (inner == FLOAT and _computes(tree)):
+                yield Made(place, tree, inner)
 
 
 def _computes(tree: Expression) -> bool:
     return any(isinstance(node, nodes.Arithmetic) for node in nodes.nodes_of(tree))
+
+
+def divisors_in(tree: Expression) -> Iterator[Made]:
+    """Iterate over the divisors of an expression, each with the tests that lead to it."""
+    match tree:
+        case nodes.And(operands=operands) | nodes.Or(operands=operands):
+            before: tuple[Expression, ...] = ()
+            for operand in operands:
+                yield from _behind(before, operand)
+                before += (operand if isinstance(tree, nodes.And) else negation(operand),)
+        case nodes.Conditional(test=test, then=then, otherwise=otherwise):
+            yield from divisors_in(test)
+            yield from _behind((test,), then)
+            yield from _behind((negation(test),), otherwise)
+        case nodes.Quantified(element=element, loops=loops):
+            tests: tuple[Expression, ...] = ()
+            for loop in loops:
+                if isinstance(loop.many, Expression):
+                    yield from _behind(tests, loop.many)
+                for test in loop.tests:
+                    yield from _behind(tests, test)
+                    tests += (test,)
+            yield from _behind(tests, element)
+        case _:
+            for part in nodes.parts_of(tree):
+                yield from divisors_in(part)
+    match tree:
+        case nodes.Arithmetic(operator="//" | "%", right=divisor):
+            yield Made(f"the divisor {notation(divisor)}", divisor, None)
+
+
+def _behind(tests: tuple[Expression, ...], tree: Expression) -> Iterator[Made]:
+    for made in divisors_in(tree):
+        yield evolve(made, tests=(*tests, *made.tests))

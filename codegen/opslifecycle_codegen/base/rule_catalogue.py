@@ -39,6 +39,7 @@ RULES = {
     "missing-parameter": "A method of `create` leaves out what every new record needs.",
     "field-order": "A field without a default follows one with a default.",
     "empty-set": "A closed set has no members.",
+    "empty-range": "A type with limits has no value.",
     "cycle": "A value contains itself, so none could be constructed.",
     "wrong-type": "An expression has the wrong type.",
     "may-be-none": "An attribute of a value that may be None is read; test it for None first.",

@@ -22,6 +22,9 @@ def explained(program: Program) -> str:
     ]
     for status in _statuses(program):
         lines += _status_lines(program, status)
+    refined = program.symbols.refined
+    if refined:
+        lines += ["", "Types", *(f"  {name}: {type.described}" for name, type in refined.items())]
     lines += ["", "Actions"]
     for command in (program.create, *program.actions):
         lines += _command_lines(program, command)

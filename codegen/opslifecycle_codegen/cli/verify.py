@@ -96,11 +96,11 @@ def compared_with_spin(scenario: Scenario, found: Found, source: str) -> tuple[s
     if found.symmetry.swapped:
         found = Search(scenario, NOTHING_SWAPPED).run()
     try:
-        model = relation(scenario)
+        model = promela(scenario, relation(scenario), source)
     except NotCoveredError as error:
         return f"SPIN does not cover this: {error}", []
     try:
-        counted = spin.count(promela(scenario, model, source), programs)
+        counted = spin.count(model, programs)
     except spin.SpinError as error:
         return "SPIN failed", [f"{source}: {scenario.name}: SPIN: {error}"]
     if counted.broken is not None:
@@ -123,7 +123,6 @@ def exported(machine: Compiled, name: str, language: str) -> str:
         raise InvalidConfigError(f"there is no scenario {name!r}; {nearest(name, list(every))}")
     scenario = every[name]
     try:
-        model = relation(scenario)
+        return _LANGUAGES[language](scenario, relation(scenario), str(machine.config.source))
     except NotCoveredError as error:
         raise InvalidConfigError(f"{name} cannot be exported: {error}") from None
-    return _LANGUAGES[language](scenario, model, str(machine.config.source))

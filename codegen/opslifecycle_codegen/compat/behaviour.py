@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from opslifecycle_codegen.compat.compare import Change
+from opslifecycle_codegen.compat.limits import bare, spelled
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.feeds import COMPLETIONS, fed_commands
 from opslifecycle_codegen.ir.notation import notation, update_notation
@@ -55,7 +56,7 @@ def _facts(program: Program) -> Iterator[Fact]:
         if name and name != LEGAL_STATUS:
             yield Fact(f"the guard {name}", check.condition, "", "", "guard-changed")
     for name, rejection in machine.errors.items():
-        facts = ", ".join(f"{n}: {t}" for n, t in program.error_fields[name].items())
+        facts = ", ".join(f"{n}: {bare(t)}" for n, t in program.error_fields[name].items())
         signature = f"{rejection.class_}({facts})"
         yield Fact(
             f"the rejection {name}", signature, "rejection-added", "rejection-removed",
@@ -126,21 +127,27 @@ def _methods(program: Program) -> Iterator[Fact]:
     signatures: dict[str, str] = {}
     for method, words in machine.create.methods.items():
         params = program.create.params
-        signatures[str(method)] = ", ".join(f"{w}: {params[str(w)]}" for w in words)
+        signatures[str(method)] = ", ".join(f"{w}: {bare(params[str(w)])}" for w in words)
     for action in program.actions:
         declared = next(a for n, a in machine.actions.items() if n == action.name)
-        parameters = ", ".join(["id", *(f"{n}: {t}" for n, t in action.params.items())])
+        parameters = ", ".join(["id", *(f"{n}: {bare(t)}" for n, t in action.params.items())])
         signatures.update(dict.fromkeys(map(str, declared.methods), parameters))
     for each in program.bulk:
-        parameters = ", ".join(f"{n}: {t}" for n, t in each.command.params.items())
+        parameters = ", ".join(f"{n}: {bare(t)}" for n, t in each.command.params.items())
         signatures[each.command.name] = parameters
     for rule in program.classifiers:
-        parameters = ", ".join(["id", *(f"{n}: {t}" for n, t in rule.params.items())])
-        signatures[rule.name] = f"{parameters}) -> ({rule.type}"
+        parameters = ", ".join(["id", *(f"{n}: {bare(t)}" for n, t in rule.params.items())])
+        signatures[rule.name] = f"{parameters}) -> ({bare(rule.type)}"
     for feature in (machine.rollback, machine.erase, machine.collect, machine.watch,
                     machine.feed, machine.barrier, machine.snapshot, machine.listing):  # fmt: skip
         if feature is not None:
             signatures[str(feature.method)] = ""
+    commands = {"create": program.create, **{each.name: each for each in program.actions}}
+    for name, command in commands.items():
+        for parameter, type in command.params.items():
+            if type.required.limits is not None:
+                subject = f"the limits of {parameter} in {name}"
+                yield Fact(subject, spelled(type), "", "", "limits-changed")
     for name, signature in signatures.items():
         yield Fact(
             f"the method {name}", f"({signature})", "method-added", "method-removed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from opslifecycle_codegen.compat.limits import widens
 from opslifecycle_codegen.compat.lock import Lock
 
 COMPATIBLE = "compatible"
@@ -28,6 +29,7 @@ RULES = {
     "field-removed": PERSISTED,
     "field-widened": COMPATIBLE,
     "field-type": PERSISTED,
+    "limits-changed": BEHAVIOUR,
     "view-added": COMPATIBLE,
     "view-removed": SOURCE,
     "view-field-added": COMPATIBLE,
@@ -148,7 +150,7 @@ def _fields(
             message = f"{name} loses the field {field} (removed or renamed)"
             found.append(Change(f"{prefix}field-removed", message))
         elif new[field] != type:
-            widened = new[field] == f"{type} | None" and not prefix
+            widened = widens(type, new[field]) and not prefix
             message = f"{name}.{field} was {type} and is {new[field]}"
             found.append(Change("field-widened" if widened else f"{prefix}field-type", message))
     for field, type in new.items():

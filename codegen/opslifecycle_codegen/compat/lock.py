@@ -6,10 +6,11 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
+from opslifecycle_codegen.compat.limits import bare, spelled
 from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import Type, optional
+from opslifecycle_codegen.ir.types import optional
 
 FORMAT = 2
 #: The ending of lock file names.
@@ -28,7 +29,7 @@ def lock_of(program: Program, digest: str) -> Lock:
     """Return the lock of a machine, as JSON data."""
     symbols = program.symbols
     values = {
-        name: {info.name: _spelled(info.type) for info in record.fields.values()}
+        name: {info.name: spelled(info.type) for info in record.fields.values()}
         for name, record in symbols.records.items()
     }
     values.update({name: {"python": module} for name, module in symbols.foreign.items()})
@@ -36,9 +37,9 @@ def lock_of(program: Program, digest: str) -> Lock:
         name: {variant.tag_value: variant.name for variant in union.variants.values()}
         for name, union in symbols.unions.items()
     }
-    views = {"snapshot": {info.name: _spelled(info.type) for info, _ in program.views.snapshot}}
+    views = {"snapshot": {info.name: bare(info.type) for info, _ in program.views.snapshot}}
     if program.views.entry:
-        views["feed_entry"] = {info.name: _spelled(info.type) for info, _ in program.views.entry}
+        views["feed_entry"] = {info.name: bare(info.type) for info, _ in program.views.entry}
     return {
         "format": FORMAT,
         "machine": str(program.machine.machine),
@@ -54,7 +55,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         "messages": {
             "sets": message_sets(program),
             "arguments": {
-                part: {name: _spelled(optional(type)) for name, type in types.items()}
+                part: {name: spelled(optional(type)) for name, type in types.items()}
                 for part, types in message_arguments(program).items()
             },
         },
@@ -73,7 +74,7 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
     fields = {}
     for name, field in machine.fields.items():
         optional = origins[str(name)] in (Origin.LITERAL, Origin.DERIVED)
-        type = _spelled(symbols.entity_fields[name])
+        type = spelled(symbols.entity_fields[name])
         fields[str(name)] = f"{type} | None" if optional and field.initial else type
     registry = {}
     for name in (*machine.settings, *machine.registry):
@@ -118,7 +119,3 @@ def outputs(lock: Lock, path: str) -> dict[PurePosixPath, str]:
         if each.is_absolute() or ".." in each.parts:
             raise InvalidLockError(f"{path}: {str(each)!r} is no file of this project")
     return files
-
-
-def _spelled(type: Type) -> str:
-    return str(type)

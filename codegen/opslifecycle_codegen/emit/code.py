@@ -19,9 +19,9 @@ from attrs import define, evolve, frozen
 from opslifecycle_codegen.emit import texts
 
 # The precedence of code; an operand of lower precedence than its position needs brackets.
-CONDITIONAL, OR, AND, NOT, COMPARE, SUM, ATOM = range(7)
+CONDITIONAL, OR, AND, NOT, COMPARE, SUM, PRODUCT, SIGN, ATOM = range(9)
 #: Operators that count as one precedence in a chain without brackets.
-_PRECEDENCE = {CONDITIONAL: 4, OR: 3, AND: 3, COMPARE: 2, SUM: 1}
+_PRECEDENCE = {CONDITIONAL: 5, OR: 4, AND: 4, COMPARE: 3, SUM: 2, PRODUCT: 1}
 
 
 @frozen
@@ -177,7 +177,7 @@ class _Shape:
                 self.first = code.lead == "("
             self.last = bool(code.lead)
             return
-        if code.binds == NOT:
+        if code.binds in (NOT, SIGN):
             self.first = bool(self.first)
         operators = 2 if code.binds == CONDITIONAL else len(code.parts) - 1
         precedence = _PRECEDENCE.get(code.binds, 0)

@@ -66,6 +66,14 @@ def _errors(command: Command) -> str:
     return ", ".join(dict.fromkeys(f"`{check.error}`" for check in command.guards))
 
 
+def type_rows(program: Program) -> list[tuple[str, str, str]]:
+    """Return each declared scalar type: its name, its values, and what it is for."""
+    return [
+        (str(name), program.symbols.refined[name].described, str(declared.summary or ""))
+        for name, declared in program.machine.types.items()
+    ]
+
+
 def enum_tables(program: Program) -> list[EnumTable]:
     """Return the closed sets in the order of the machine, the statuses last."""
     return [_enum_table(info) for info in program.symbols.enums.values()]

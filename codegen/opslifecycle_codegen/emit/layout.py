@@ -9,7 +9,18 @@ from attrs import evolve
 
 from opslifecycle_codegen.emit import code as breaking
 from opslifecycle_codegen.emit import texts
-from opslifecycle_codegen.emit.code import ATOM, COMPARE, CONDITIONAL, NOT, OR, SUM, Code, chain
+from opslifecycle_codegen.emit.code import (
+    ATOM,
+    COMPARE,
+    CONDITIONAL,
+    NOT,
+    OR,
+    PRODUCT,
+    SIGN,
+    SUM,
+    Code,
+    chain,
+)
 
 
 def literal(text: str) -> Code:
@@ -41,9 +52,16 @@ def compared(operands: Sequence[Code], operators: Sequence[str]) -> Code:
 
 
 def calculated(left: Code, operator: str, right: Code) -> Code:
-    """Return `left + right` or `left - right`."""
-    terms = left.parts if left.binds == SUM else (left.at(SUM),)
-    return chain(SUM, (*terms, evolve(right.at(ATOM), prefix=f"{operator} ")))
+    """Return `left + right`, or the same with another arithmetic operator."""
+    binds = SUM if operator in ("+", "-") else PRODUCT
+    terms = left.parts if left.binds == binds else (left.at(binds),)
+    return chain(binds, (*terms, evolve(right.at(binds + 1), prefix=f"{operator} ")))
+
+
+def negative(operand: Code) -> Code:
+    """Return `-operand`."""
+    inner = operand.at(ATOM)
+    return Code(f"-{inner.text}", SIGN, parts=(evolve(inner, prefix="-"),))
 
 
 def negated(operand: Code) -> Code:

@@ -78,6 +78,8 @@ class Printer:
                 return self._not(operand)
             case expr.Arithmetic(operator=operator, left=left, right=right):
                 return layout.calculated(self.code(left), operator, self.code(right))
+            case expr.Negative(operand=operand):
+                return layout.negative(self.code(operand))
             case expr.Extreme(function=function, operands=operands):
                 return layout.called(function, [self.code(each) for each in operands])
             case expr.Conditional(test=test, then=then, otherwise=otherwise):

@@ -92,9 +92,12 @@ def authority_sample(program: Program) -> str:
 def sample(type: Type, symbols: Symbols) -> Code:
     """Return the code of some value of a type."""
     simple = {
-        "bool": "True", "int": "1", "float": "1.0", "str": '"text"', "name": '"word"',
+        "bool": "True", "float": "1.0", "str": '"text"', "name": '"word"',
         "optional": "None",
     }  # fmt: skip
+    if type.kind == "int":
+        least, most = type.range
+        return Code(str(min(max(1, least), most)))
     if type.kind in simple:
         return Code(simple[type.kind])
     if type.kind == "id":

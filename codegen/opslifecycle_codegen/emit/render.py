@@ -319,6 +319,7 @@ class Renderer:
             "action_rows": docs.action_rows(program),
             "deferred": any(action.deferred for action in program.actions),
             "stored": program.recovery is not None,
+            "types": docs.type_rows(program),
             "closed_sets": docs.enum_tables(program),
             "invariants": [(rule.name, rule.summary) for rule in program.invariants],
         }

@@ -292,7 +292,11 @@ def _read_state(name: str, type: Type) -> str:
 
 
 def _read(data: str, type: Type) -> Code:
-    """Return what reads a stored value; a count is tested for its range, too."""
+    """Return what reads a stored value; an integer is tested for its range, too."""
+    if type.required.kind == "int" and type.required.limits is not None:
+        least, most = type.required.range
+        arguments = [Code(data), Code(str(least)), Code(str(most))]
+        return layout.called(f"_rt.{'optional_' * type.optional}int_from", arguments)
     if type.required == INT:
         return layout.called(f"_rt.{'optional_' * type.optional}count_from", [Code(data)])
     return layout.called("_rt.structure", [Code(data), Code(type.python)])

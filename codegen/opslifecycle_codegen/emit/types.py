@@ -254,6 +254,9 @@ def check_lines(
 def _check(name: str, code: str, type: Type) -> str:
     """Return the call that raises InvalidValueError for a value of another type."""
     label = layout.quoted(name)
+    if type.kind == "int" and type.limits is not None:
+        least, most = type.range
+        return f"_rt.check_int({label}, {code}, {least}, {most})"
     scalar = {"str": "text", "name": "text", "int": "count", "bool": "flag", "float": "finite"}
     if type.kind in scalar:
         return f"_rt.check_{scalar[type.kind]}({label}, {code})"

@@ -176,8 +176,15 @@ class Not(Expression):
 
 
 @frozen
+class Negative(Expression):
+    """`-operand`."""
+
+    operand: Expression
+
+
+@frozen
 class Arithmetic(Expression):
-    """A sum or a difference."""
+    """A sum, a difference, a product, a quotient or a remainder, rounded as Python does."""
 
     operator: str
     left: Expression

@@ -8,11 +8,11 @@ from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Loop
 
 #: The precedence of each kind of expression; `_ATOM` for all others.
-_CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _ATOM = range(7)
+_CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _PRODUCT, _SIGN, _ATOM = range(9)
 _FIRMNESS: dict[type[Expression], int] = {
     expr.Conditional: _CHOICE, expr.Or: _OR, expr.And: _AND, expr.Not: _NOT, expr.Compare: _TEST,
     expr.Among: _TEST, expr.IsNone: _TEST, expr.IsVariant: _TEST, expr.IsMember: _TEST,
-    expr.Arithmetic: _SUM,
+    expr.Negative: _SIGN,
 }  # fmt: skip
 
 
@@ -38,7 +38,10 @@ def notation(tree: Expression) -> str:
         case expr.Not(operand=operand):
             return f"not {_within(operand, _NOT)}"
         case expr.Arithmetic(operator=operator, left=left, right=right):
-            return f"{_within(left, _SUM)} {operator} {_within(right)}"
+            own = _firmness(tree)
+            return f"{_within(left, own)} {operator} {_within(right, own + 1)}"
+        case expr.Negative(operand=operand):
+            return f"-{_within(operand)}"
         case expr.Extreme(function=function, operands=operands):
             return f"{function}({_listed(operands)})"
         case expr.Conditional(test=test, then=then, otherwise=otherwise):
@@ -93,7 +96,13 @@ def _beside(value: Expression, other: Expression) -> str:
 def _within(tree: Expression, firmness: int = _ATOM) -> str:
     """Return an operand, in brackets if its precedence is lower."""
     text = notation(tree)
-    return text if _FIRMNESS.get(type(tree), _ATOM) >= firmness else f"({text})"
+    return text if _firmness(tree) >= firmness else f"({text})"
+
+
+def _firmness(tree: Expression) -> int:
+    if isinstance(tree, expr.Arithmetic):
+        return _SUM if tree.operator in ("+", "-") else _PRODUCT
+    return _FIRMNESS.get(type(tree), _ATOM)
 
 
 def _listed(trees: tuple[Expression, ...]) -> str:

@@ -109,6 +109,8 @@ class Symbols:
     enums: dict[str, EnumInfo] = Factory(dict)
     records: dict[str, RecordInfo] = Factory(dict)
     unions: dict[str, UnionInfo] = Factory(dict)
+    #: Scalar types with a name and limits.
+    refined: dict[str, Type] = Factory(dict)
     #: Classes of the user's program by name, each with its module.
     foreign: dict[str, str] = Factory(dict)
     entity_fields: dict[str, Type] = Factory(dict)
@@ -120,6 +122,8 @@ class Symbols:
 
     def type_named(self, name: str) -> Type | None:
         """Return the type with a declared name."""
+        if name in self.refined:
+            return self.refined[name]
         if name in self.ids:
             return Type("id", name)
         if name in self.enums:
@@ -153,7 +157,9 @@ class Symbols:
 
     def type_names(self) -> list[str]:
         """Return the names of all types."""
-        return [*self.ids, *self.enums, *self.unions, *self.records, *self.foreign]
+        return [
+            *self.refined, *self.ids, *self.enums, *self.unions, *self.records, *self.foreign
+        ]  # fmt: skip
 
     @property
     def status_type(self) -> Type:

@@ -6,16 +6,26 @@ from attrs import frozen
 
 
 @frozen
+class Limits:
+    """What a declared type allows of the values of its kind; None where it says nothing."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@frozen
 class Type:
     """A type: its kind, its name, and its inner type.
 
     Kinds with a name: id, enum, record, union, variant, foreign, class. With an inner type:
-    optional, collection, counts (a count for each member of an enum). Others have neither.
+    optional, collection, counts (a count for each member of an enum). Others have neither; a
+    declared type gives one of them a name and limits.
     """
 
     kind: str
     name: str = ""
     inner: Type | None = None
+    limits: Limits | None = None
 
     def __str__(self) -> str:
         if self.kind == "optional":
@@ -23,6 +33,14 @@ class Type:
         if self.inner is not None:
             return f"{self.kind} of {self.inner}"
         return self.name or self.kind
+
+    @property
+    def described(self) -> str:
+        """What the values are, in words: `int from 1 to 9`."""
+        if self.limits is None:
+            return str(self)
+        least, most = self.range
+        return f"{self.kind} from {least} to {most}"
 
     @property
     def optional(self) -> bool:
@@ -46,13 +64,23 @@ class Type:
         """Whether values can be added and ordered."""
         return self.kind in ("int", "float", "unknown")
 
+    @property
+    def range(self) -> tuple[int, int]:
+        """The least and the greatest integer of the type."""
+        limits = self.limits or Limits()
+        least = 0 if limits.minimum is None else limits.minimum
+        return least, INT_MAX if limits.maximum is None else limits.maximum
+
 
 _PYTHON = {"bool": "bool", "int": "int", "float": "float", "str": "str", "name": "str"}
 
 BOOL = Type("bool")
 INT = Type("int")
-#: The greatest int, from 0: what a signed integer of 64 bits holds, in every store.
-INT_MAX = 2**63 - 1
+#: The least and the greatest integer that a machine can declare: 64 bits with a sign, which every
+#: store holds. Without a declared range, an int begins at 0.
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+#: An integer of which no declaration says that it is not negative.
+SIGNED = Type("int", limits=Limits(INT_MIN, INT_MAX))
 FLOAT = Type("float")
 STR = Type("str")
 NAME = Type("name")
@@ -87,8 +115,11 @@ def fits(given: Type, wanted: Type) -> bool:
         return given == NONE or fits(given.required, wanted.required)
     if given.kind == "variant" and wanted.kind == "union":
         return given.inner == wanted
+    if given.kind == wanted.kind == "int":
+        # That the value is in the range is shown by its bounds, or by a guard.
+        return True
     if wanted == FLOAT:
-        return given == INT
+        return given.kind == "int"
     if wanted == STR:
         return given == NAME
     return False
@@ -96,6 +127,10 @@ def fits(given: Type, wanted: Type) -> bool:
 
 def join(one: Type, other: Type) -> Type | None:
     """Return the common type of both, or None."""
+    bare, others = one.required, other.required
+    if bare.kind == others.kind == "int" and bare != others:
+        number = SIGNED if min(bare.range[0], others.range[0]) < 0 else INT
+        return optional(number) if one.optional or other.optional else number
     if fits(one, other):
         return other
     if fits(other, one):

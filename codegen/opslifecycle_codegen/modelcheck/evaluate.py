@@ -31,6 +31,13 @@ _COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_ARITHMETIC: dict[str, Callable[[Value, Value], Value]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+}
 _FUNCTIONS: dict[str, Callable[[Iterator[Value]], Value]] = {
     "all": all,
     "any": any,
@@ -107,9 +114,11 @@ class Evaluator:
                 return Term(lambda names: choose(part(names) for part in parts))
             case nodes.Arithmetic(operator=sign, left=left, right=right):
                 one, other = self._of(left), self._of(right)
-                if sign == "+":
-                    return Term(lambda names: one(names) + other(names))
-                return Term(lambda names: one(names) - other(names))
+                apply = _ARITHMETIC[sign]
+                return Term(lambda names: apply(one(names), other(names)))
+            case nodes.Negative(operand=operand):
+                of = self._of(operand)
+                return Term(lambda names: -of(names))
             case nodes.Construct():
                 return self._construct(tree)
             case nodes.Quantified(function=function, element=element, loops=loops):

@@ -15,9 +15,11 @@ from opslifecycle_codegen.analysis.scenario_rules import (
 )
 from opslifecycle_codegen.ir.program import Bulk, Command, Program
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
+from opslifecycle_codegen.ir.types import ENTITY
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
-from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, State
+from opslifecycle_codegen.modelcheck.representatives import Representatives
+from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, State, Value
 from opslifecycle_codegen.modelcheck.values import Values
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
@@ -27,6 +29,23 @@ from opslifecycle_codegen.source.words import Text
 COUNTS_MAX = 3
 
 Answering = Callable[[State], Answer]
+
+
+@frozen
+class Bound:
+    """How far a number of the registry or of a record goes; a count has no least value."""
+
+    name: str
+    of_record: bool
+    place: int
+    least: int | None
+    most: int
+
+    def is_past(self, value: Value) -> bool:
+        """Return whether a value is past the bound; None is not."""
+        if value is None:
+            return False
+        return bool(value > self.most or (self.least is not None and value < self.least))
 
 
 @frozen
@@ -40,7 +59,7 @@ class Scenario:
     values: Values
     calls: tuple[Call, ...]
     answers: tuple[Answering, ...]
-    bounds: tuple[tuple[str, bool, int, int], ...]
+    bounds: tuple[Bound, ...]
 
     def answer(self, state: State, call: Call) -> Answer:
         """Return the result of one of the scenario's calls."""
@@ -48,14 +67,14 @@ class Scenario:
 
     def beyond(self, state: State) -> str | None:
         """Return the bound that a state exceeds, or None. Such a state is checked, not expanded."""
-        for name, of_record, place, most in self.bounds:
-            if not of_record:
-                if state.registry[place] > most:
-                    return name
+        for bound in self.bounds:
+            if not bound.of_record:
+                if bound.is_past(state.registry[bound.place]):
+                    return bound.name
                 continue
             for record in state.records:
-                if record is not None and (record[place] or 0) > most:
-                    return name
+                if record is not None and bound.is_past(record[bound.place]):
+                    return bound.name
         return None
 
 
@@ -97,7 +116,8 @@ def _scenario(name: str, declared: property_model.Scenario, program: Program) ->
     ]
     return Scenario(
         name, declared, interpreter, properties, values, tuple(call for call, _ in pairs),
-        tuple(_bound(answer, call) for call, answer in pairs), _bounds(program, declared),
+        tuple(_bound(answer, call) for call, answer in pairs),
+        _bounds(program, declared, values.representatives),
     )  # fmt: skip
 
 
@@ -111,9 +131,9 @@ def _number(node: Node) -> int | None:
 
 
 def _bounds(
-    program: Program, declared: property_model.Scenario
-) -> tuple[tuple[str, bool, int, int], ...]:
-    """Return the bound of each count: the declared one, or the default."""
+    program: Program, declared: property_model.Scenario, representatives: Representatives
+) -> tuple[Bound, ...]:
+    """Return the bound of each number: the declared one, or the default."""
     entity = str(program.machine.entity)
     given = {str(path): most for path, most in declared.bounds.items()}
     given = dict.fromkeys(time_fields(program), 2 * later(program)) | given
@@ -125,9 +145,12 @@ def _bounds(
         for place, (name, type) in enumerate(fields.items()):
             setting = owner == "registry" and name in program.machine.settings
             if type.required.kind == "int" and not setting:
-                path = f"{owner}.{name}"
-                most = given.get(path, COUNTS_MAX)
-                bounds.append((path, owner == entity, place, most))
+                path, of_record = f"{owner}.{name}", owner == entity
+                source = (ENTITY.kind if of_record else owner, name)
+                furthest = representatives.furthest(type.required, source)
+                most = given.get(path, max(COUNTS_MAX, furthest))
+                least = -most if type.required.range[0] < 0 else None
+                bounds.append(Bound(path, of_record, place, least, most))
     return tuple(bounds)
 
 

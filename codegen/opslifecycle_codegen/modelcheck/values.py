@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, FLOAT, INT, NAME, STR, Type
+from opslifecycle_codegen.ir.types import BOOL, FLOAT, NAME, STR, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
+from opslifecycle_codegen.modelcheck.representatives import Representatives, Source
 from opslifecycle_codegen.modelcheck.state import Arguments, Value
 
 #: The representative of texts, ids and objects that no rule inspects.
@@ -24,7 +25,7 @@ class Values:
         program: Program,
         evaluator: Evaluator,
         ids: Sequence[str],
-        counts_max: int,
+        counts_max: int | None,
         takes: Mapping[str, Sequence[str]],
     ) -> None:
         self._symbols = program.symbols
@@ -32,6 +33,9 @@ class Values:
         self._ids = tuple(ids)
         self._counts_max = counts_max
         self._takes = takes
+        self.representatives = Representatives(program)
+        #: The integers that were chosen for a parameter, or a field of one, by its path.
+        self.chosen: dict[str, list[int]] = {}
         self._always = {key: evaluator.function(tree) for key, tree in program.always.items()}
 
     def arguments(self, params: Mapping[str, Type]) -> Iterator[Arguments]:
@@ -45,25 +49,27 @@ class Values:
         self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None
     ) -> list[Value]:
         """Return the values of a type for a field; a single one if no rule reads the field."""
-        found = self._all(type, path, looked=looked)
+        found = self._all(type, path, looked=looked, source=source or path)
         if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
             found.append(OTHER)
         if path in self._takes:
-            return [each for each in found if spelled(each) in self._takes[path]]
+            known = {spelled(each): each for each in found}
+            named = (known.get(word, _number(word, type)) for word in self._takes[path])
+            return [each for each in named if each is not None or "none" in self._takes[path]]
         return found if looked or type.kind == "record" else found[:1]
 
-    def _all(self, type: Type, path: str, *, looked: bool) -> list[Value]:
+    def _all(self, type: Type, path: str, *, looked: bool, source: Source = "") -> list[Value]:
         inner = type.required
         if type.optional:
-            return [None, *self._all(inner, path, looked=looked)]
+            return [None, *self._all(inner, path, looked=looked, source=source)]
         if inner == self._symbols.entity_fields["id"]:
             return list(self._ids) if looked else [OPAQUE]
         if inner == BOOL:
             return [False, True]
         if inner.kind == "enum":
             return list(self._symbols.enums[inner.name].members)
-        if inner == INT:
-            return list(range(self._counts_max + 1))
+        if inner.kind == "int":
+            return self._integers(inner, path, source, looked=looked)
         if inner == FLOAT:
             return [0.0]
         if inner in (STR, NAME) or inner.kind in ("id", "foreign"):
@@ -72,6 +78,16 @@ class Values:
             variants = self._symbols.unions[inner.name].variants
             return [(name, *value) for name in variants for value in self._fields(name, path)[:1]]
         return [tuple(value) for value in self._fields(inner.name, path)]
+
+    def _integers(self, type: Type, path: str, source: Source, *, looked: bool) -> list[Value]:
+        if self._counts_max is not None:
+            least, most = type.range
+            start = max(least, 0)
+            return list(range(start, min(start + self._counts_max, most) + 1))
+        found = self.representatives.values(type, source)
+        if looked and path not in self._takes and found != [0, 1]:
+            self.chosen[path] = found
+        return list(found)
 
     def _fields(self, record: str, path: str) -> list[list[Value]]:
         """Return every combination of a value's fields; its constructor derives some of them."""
@@ -106,6 +122,14 @@ class Values:
             each if (record, name) in looked_at else self._all(info.type, "", looked=False)[0]
             for each, (name, info) in zip(value, infos.items(), strict=True)
         )
+
+
+def _number(word: str, type: Type) -> int | None:
+    """Return an integer that a scenario names; None for what is none of the type."""
+    if type.required.kind != "int" or not word.removeprefix("-").isdecimal():
+        return None
+    least, most = type.required.range
+    return int(word) if least <= int(word) <= most else None
 
 
 def spelled(value: Value) -> str:

@@ -32,11 +32,15 @@ def searched(scenario: Scenario) -> tuple[Found, list[str]]:
         f"depth {found.depth}, {'closed' if found.closed else 'NOT CLOSED'}, {found.seconds:.1f} s"
     )
     lines.append(f"  {count} {'id' if count == 1 else 'ids'}, {len(scenario.calls)} calls")
-    for name, _, _, most in scenario.bounds:
-        past = found.beyond.get(name, 0)
+    for path, values in scenario.values.chosen.items():
+        lines.append(f"  tried {path}: {', '.join(map(str, values))}")
+    for bound in scenario.bounds:
+        past = found.beyond.get(bound.name, 0)
         if past:
+            low = f"{bound.least} <= " if bound.least is not None else ""
             lines.append(
-                f"  bound {name} <= {most}: {past} states past it were checked, not continued"
+                f"  bound {low}{bound.name} <= {bound.most}: "
+                f"{past} states past it were checked, not continued"
             )
     if scenario.declared.exclude:
         lines.append(f"  excluded: {', '.join(scenario.declared.exclude)}")

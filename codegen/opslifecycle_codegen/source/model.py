@@ -14,7 +14,7 @@ from opslifecycle_codegen.source.property_model import (
     Waiver,
 )
 from opslifecycle_codegen.source.reader import Node
-from opslifecycle_codegen.source.type_model import Enum, IdType, Property, Value
+from opslifecycle_codegen.source.type_model import Enum, IdType, Property, RefinedType, Value
 from opslifecycle_codegen.source.words import (
     NOWHERE,
     REST,
@@ -360,6 +360,7 @@ class Machine(Declared):
     guards: dict[Name, Guard]
     illegal_transition: Refusal
     names: Names | None = None
+    types: dict[TypeName, RefinedType] = Factory(dict)
     enums: dict[TypeName, Enum] = Factory(dict)
     values: dict[TypeName, Value] = Factory(dict)
     fields: dict[Name, EntityField] = Factory(dict)

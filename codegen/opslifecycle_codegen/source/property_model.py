@@ -32,7 +32,7 @@ class Scenario(Declared):
     summary: Text
     entities: int
     keys: int = 1
-    counts_max: int = 1
+    counts_max: int | None = None
     settings: dict[Name, Node] = Factory(dict)
     bounds: dict[Text, int] = Factory(dict)
     params: dict[Text, list[Text]] = Factory(dict)

@@ -18,6 +18,16 @@ class IdType(Declared):
 
 
 @frozen(kw_only=True)
+class RefinedType(Declared):
+    """A name for a scalar type whose values have limits."""
+
+    type: TypeExpr
+    summary: Text | None = None
+    minimum: Text | None = None
+    maximum: Text | None = None
+
+
+@frozen(kw_only=True)
 class Property(Declared):
     """A typed property of every member of a closed set."""
 

@@ -55,6 +55,7 @@ from opslifecycle.values.checks import exact as check_exact
 from opslifecycle.values.checks import finite as check_finite
 from opslifecycle.values.checks import flag as check_flag
 from opslifecycle.values.checks import instance as check_instance
+from opslifecycle.values.checks import integer as check_int
 from opslifecycle.values.checks import many as check_many
 from opslifecycle.values.checks import text as check_text
 from opslifecycle.values.closed_set import ClosedSet
@@ -71,8 +72,10 @@ from opslifecycle.values.plain import (
     Data,
     count_from,
     data_of,
+    int_from,
     json_text,
     optional_count_from,
+    optional_int_from,
     text_of,
 )
 from opslifecycle.values.token import ObligationToken, mint
@@ -132,6 +135,7 @@ __all__ = [
     "check_finite",
     "check_flag",
     "check_instance",
+    "check_int",
     "check_many",
     "check_storable",
     "check_text",
@@ -144,6 +148,7 @@ __all__ = [
     "export_registry",
     "freeze",
     "import_registry",
+    "int_from",
     "json_text",
     "killed",
     "merge",
@@ -154,6 +159,7 @@ __all__ = [
     "open_in_thread",
     "open_registry",
     "optional_count_from",
+    "optional_int_from",
     "partial",
     "rename",
     "respell",

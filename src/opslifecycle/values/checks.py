@@ -72,13 +72,19 @@ def text(field: str, value: object) -> None:
 
 def count(field: str, value: object) -> None:
     """Check for an integer from 0 to COUNT_MAX. Booleans are not counts."""
+    if type(value) is not int or not 0 <= value <= COUNT_MAX:
+        integer(field, value, 0, COUNT_MAX)
+
+
+def integer(field: str, value: object, least: int, most: int) -> None:
+    """Check for an integer from `least` to `most`. Booleans are not integers."""
     if type(value) is not int:
         expected(field, "an integer", value)
-    if value < 0:
-        reason = f"expected an integer of at least 0, got {shown(value)}"
+    if value < least:
+        reason = f"expected an integer of at least {least}, got {shown(value)}"
         raise InvalidValueError(field, reason)
-    if value > COUNT_MAX:
-        reason = f"expected an integer of at most {COUNT_MAX}, got {shown(value)}"
+    if value > most:
+        reason = f"expected an integer of at most {most}, got {shown(value)}"
         raise InvalidValueError(field, reason)
 
 

@@ -40,6 +40,27 @@ def optional_count_from(data: object) -> int | None:
     return None if data is None else count_from(data)
 
 
+def int_from(data: object, least: int, most: int) -> int:
+    """Return a stored integer of a range.
+
+    Raises:
+        InvalidValueError: The data is no integer from `least` to `most`.
+    """
+    if type(data) is not int or not least <= data <= most:
+        reason = f"expected an integer from {least} to {most}, got {data!r:.80}"
+        raise InvalidValueError("", reason)
+    return data
+
+
+def optional_int_from(data: object, least: int, most: int) -> int | None:
+    """Return a stored integer of a range or None.
+
+    Raises:
+        InvalidValueError: The data is neither None nor an integer from `least` to `most`.
+    """
+    return None if data is None else int_from(data, least, most)
+
+
 def data_of(text: str, known: frozenset[str] | None = None) -> Data:
     """Return the JSON object that a text contains, after a check of its keys.
 

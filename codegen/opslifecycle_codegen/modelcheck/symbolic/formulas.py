@@ -24,9 +24,20 @@ from opslifecycle_codegen.modelcheck.symbolic.terms import (
     minus,
     negated,
     plus,
+    quotient,
+    remainder,
     same,
+    times,
     total,
 )
+
+_ARITHMETIC: dict[str, Callable[[Formula, Formula], Formula]] = {
+    "+": plus,
+    "-": minus,
+    "*": times,
+    "//": quotient,
+    "%": remainder,
+}
 
 
 @frozen
@@ -80,7 +91,7 @@ class Formulas:
                 return merged(self.truth(test, names), *sides)
             case nodes.Construct():
                 return self._construct(tree, names)
-            case nodes.Arithmetic() | nodes.Extreme():
+            case nodes.Arithmetic() | nodes.Negative() | nodes.Extreme():
                 return self._number(tree, names)
             case nodes.Quantified():
                 return self._quantified(tree, names)
@@ -136,8 +147,10 @@ class Formulas:
     def _number(self, tree: Expression, names: Environment) -> Formula:
         match tree:
             case nodes.Arithmetic(operator=operator, left=left, right=right):
-                join = plus if operator == "+" else minus
-                return join(self.truth(left, names), self.truth(right, names))
+                calculate = _ARITHMETIC[operator]
+                return calculate(self.truth(left, names), self.truth(right, names))
+            case nodes.Negative(operand=operand):
+                return minus(0, self.truth(operand, names))
             case nodes.Extreme(function=function, operands=operands):
                 found, *others = (self.truth(each, names) for each in operands)
                 for each in others:

@@ -67,8 +67,12 @@ class Printer:
         if formula.op == "var":
             return formula.name
         most = spelling.number_max
-        if formula.op == "<" and most is not None and _is_more(formula.args[1], most):
-            return spelling.truths[True]
+        if formula.op in ("<", "<=") and most is not None:
+            one, other = formula.args
+            if _is_more(other, most) or _is_less(one, -most):
+                return spelling.truths[True]
+            if _is_more(one, most) or _is_less(other, -most):
+                return spelling.truths[False]
         parts = [self.text(each) for each in formula.args]
         if formula.op == "not":
             return f"{spelling.negation}{parts[0]}"
@@ -79,6 +83,10 @@ class Printer:
 
 def _is_more(formula: Formula, most: int) -> bool:
     return not isinstance(formula, Term) and formula > most
+
+
+def _is_less(formula: Formula, least: int) -> bool:
+    return not isinstance(formula, Term) and formula < least
 
 
 def _is_large(term: Term) -> bool:

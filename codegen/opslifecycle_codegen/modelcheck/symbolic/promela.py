@@ -12,30 +12,42 @@ from opslifecycle_codegen.modelcheck.symbolic.printing import (
     header,
     members,
 )
-from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, Transition
+from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, Relation, Transition
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term
 
+_SHORT_MAX, _INT_MAX = 2**15 - 1, 2**31 - 1
 _SPELLING = Spelling(
-    {"and": "&&", "or": "||", "==": "==", "<": "<", "<=": "<=", "+": "+", "-": "-"},
+    {
+        "and": "&&",
+        "or": "||",
+        "==": "==",
+        "<": "<",
+        "<=": "<=",
+        "+": "+",
+        "-": "-",
+        "*": "*",
+        "/": "/",
+    },
     "!",
     lambda test, then, otherwise: f"({test} -> {then} : {otherwise})",
     ("false", "true"),
-    # The maximum of Promela's `short`.
-    number_max=2**15 - 1,
+    # The maximum of C's `int`; no number of a state is greater.
+    number_max=_INT_MAX,
 )
 
 
 def promela(scenario: Scenario, relation: Relation, source: str) -> str:
-    """Return the text of the model."""
+    """Return the text of the model; raises NotCoveredError if its numbers could overflow."""
     every = [each for _, each in [*relation.properties, *relation.variables]] + [relation.past]
     for transition in relation.transitions:
         every += [transition.enabled, *(formula for _, formula in transition.after)]
+    numbers = _kind_of_numbers(scenario)
     lines = ["/*", *(f" * {line}" for line in header(scenario, source)), " */", ""]
     lines += [f"#define {label} {number}" for label, number in members(every).items()]
     lines.append("")
     for term, value in relation.variables:
-        kind = "bool" if term.is_bool else "short"
-        lines.append(f"{kind} {term.name} = {Printer(_SPELLING, []).text(value)};")
+        text, type = Printer(_SPELLING, []).text(value), "bool" if term.is_bool else numbers
+        lines.append(f"{type} {term.name} = {text};")
     lines += ["/* One state stands for all past a bound, which are not gone on from. */"]
     lines += ["bool past = false;", ""]
     steps = [_step(each) for each in relation.transitions]
@@ -48,6 +60,20 @@ def promela(scenario: Scenario, relation: Relation, source: str) -> str:
     lines += [line for text, _ in steps for line in text]
     lines += ["    fi;", *check, "  }", "  od", "}", ""]
     return "\n".join(lines)
+
+
+def _kind_of_numbers(scenario: Scenario) -> str:
+    """Return the type of the variables: what one call computes from two numbers fits into it."""
+    given = [
+        abs(value)
+        for call in scenario.calls
+        for _, value in call.arguments
+        if isinstance(value, int)
+    ]
+    most = max([0, *given, *(bound.most for bound in scenario.bounds)])
+    if most * most > _INT_MAX:
+        raise NotCoveredError(f"its numbers go up to {most}, and SPIN computes with 32 bits")
+    return "short" if most * most <= _SHORT_MAX else "int"
 
 
 def _step(transition: Transition) -> tuple[list[str], int]:

@@ -9,7 +9,7 @@ from attrs import frozen
 from opslifecycle_codegen.ir.times import reads_now
 from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
-from opslifecycle_codegen.modelcheck.scenarios import Scenario
+from opslifecycle_codegen.modelcheck.scenarios import Bound, Scenario
 from opslifecycle_codegen.modelcheck.state import Call
 from opslifecycle_codegen.modelcheck.symbolic.calls import Calls
 from opslifecycle_codegen.modelcheck.symbolic.rules import Rules
@@ -159,13 +159,13 @@ class _Maker:
 
     def _past(self) -> Formula:
         found = []
-        for _, of_record, place, most in self._scenario.bounds:
-            if not of_record:
-                found.append(below(most, self._world.registry[place]))
+        for bound in self._scenario.bounds:
+            if not bound.of_record:
+                found.append(_past_bound(bound, maybe(self._world.registry[bound.place])))
                 continue
             for record in self._world.records:
-                value = maybe(record.value[place])
-                found.append(both(record.there, value.there, below(most, value.value)))
+                value = maybe(record.value[bound.place])
+                found.append(both(record.there, _past_bound(bound, value)))
         return either(*found)
 
     # Transitions --------------------------------------------------------------------------------
@@ -183,6 +183,11 @@ class _Maker:
     def _steps(self, world: World) -> Iterator[tuple[str, Formula]]:
         before = self._world.registry, self._world.cursors
         return self._rules.steps(before, (world.registry, world.cursors))
+
+
+def _past_bound(bound: Bound, value: Maybe) -> Formula:
+    low = below(value.value, bound.least) if bound.least is not None else False
+    return both(value.there, either(below(bound.most, value.value), low))
 
 
 def _variable(leaf: Formula) -> Term | None:

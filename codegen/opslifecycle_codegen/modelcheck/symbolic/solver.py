@@ -65,4 +65,5 @@ class Solver:
         return {
             "==": lambda: one == other, "<": lambda: one < other, "<=": lambda: one <= other,
             "+": lambda: one + other, "-": lambda: one - other,
+            "*": lambda: one * other, "/": lambda: one / other,
         }[term.op]()  # fmt: skip

@@ -150,6 +150,43 @@ def minus(one: Formula, other: Formula) -> Formula:
     return _node("-", (one, other), is_bool=False)
 
 
+def times(one: Formula, other: Formula) -> Formula:
+    """Return the product."""
+    if not isinstance(one, Term) and not isinstance(other, Term):
+        return one * other
+    for number, rest in ((one, other), (other, one)):
+        if not isinstance(number, Term) and number in (0, 1):
+            return rest if number else 0
+    return _node("*", (one, other), is_bool=False)
+
+
+def quotient(one: Formula, divisor: Formula) -> Formula:
+    """Return the quotient, rounded down; by 0, any number.
+
+    Languages round quotients of negative numbers differently. So the operator is used on a number
+    from 0 on and a divisor from 1 on, where all of them agree.
+    """
+    negative = below(divisor, 0)
+    one, divisor = ite(negative, minus(0, one), one), ite(negative, minus(0, divisor), divisor)
+    divisor = ite(same(divisor, 0), 1, divisor)
+    upwards = _divided(plus(minus(0, one), minus(divisor, 1)), divisor)
+    return ite(below(one, 0), minus(0, upwards), _divided(ite(below(one, 0), 0, one), divisor))
+
+
+def _divided(one: Formula, divisor: Formula) -> Formula:
+    if not isinstance(divisor, Term):
+        if divisor == 1:
+            return one
+        if not isinstance(one, Term):
+            return one // divisor
+    return _node("/", (one, divisor), is_bool=False)
+
+
+def remainder(one: Formula, divisor: Formula) -> Formula:
+    """Return the remainder, which has the sign of the divisor."""
+    return minus(one, times(divisor, quotient(one, divisor)))
+
+
 def ite(test: Formula, then: Formula, otherwise: Formula) -> Formula:
     """Return the first formula if the test is true, else the second."""
     if not isinstance(test, Term):

@@ -14,7 +14,17 @@ from opslifecycle_codegen.modelcheck.symbolic.relation import Relation, Transiti
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula
 
 _SPELLING = Spelling(
-    {"and": "/\\", "or": "\\/", "==": "=", "<": "<", "<=": "<=", "+": "+", "-": "-"},
+    {
+        "and": "/\\",
+        "or": "\\/",
+        "==": "=",
+        "<": "<",
+        "<=": "<=",
+        "+": "+",
+        "-": "-",
+        "*": "*",
+        "/": "\\div",
+    },
     "~",
     lambda test, then, otherwise: f"(IF {test} THEN {then} ELSE {otherwise})",
     ("FALSE", "TRUE"),

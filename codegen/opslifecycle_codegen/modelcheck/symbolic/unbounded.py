@@ -99,8 +99,11 @@ class UnboundedWorlds:
             size = len(self.rules.shapes.variants(type.name))
         if size is not None:
             self.ranges.append(both(at_most(0, made), below(made, size)))
-        elif type == INT:
-            self.ranges.append(at_most(0, made))
+        elif type.kind == "int":
+            least, most = type.range
+            self.ranges.append(at_most(least, made))
+            if type.limits is not None:
+                self.ranges.append(at_most(made, most))
         return made
 
     def world(self) -> UnboundedWorld:

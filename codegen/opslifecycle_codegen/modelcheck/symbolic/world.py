@@ -74,7 +74,7 @@ class Effects:
         barrier = rules.machine.barrier
         feed = rules.machine.feed
         counter = str(feed.counter) if feed is not None else ""
-        sequences = next((m for n, _, _, m in scenario.bounds if n == f"registry.{counter}"), 0)
+        sequences = next((b.most for b in scenario.bounds if b.name == f"registry.{counter}"), 0)
         ids = len(scenario.interpreter.ids)
         self.sizes = Sizes(
             ids,

@@ -1,0 +1,173 @@
+"""The integers that a search tries: the values at which the rules of a machine change their mind.
+
+A rule that compares `amount` with 50 decides alike for all numbers below 50, and for all above. So
+50 and its two neighbours stand for the rest. What is compared with or set from a number shares its
+constants: numbers that meet in one comparison or update are one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from opslifecycle_codegen.analysis.counters import every_update
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, nodes_of
+from opslifecycle_codegen.ir.program import Check, Command, Program
+from opslifecycle_codegen.ir.types import ENTITY, Type
+
+#: What a number is told by: the name of a parameter, or a type and the name of its field.
+Source = str | tuple[str, str]
+#: How far numbers go of which no rule knows a larger constant.
+SMALL_MAX = 1
+#: How far a search counts by itself.
+STEPS_MAX = 20
+
+
+class Representatives:
+    """The constants of each number of a machine, and the values that stand for all others."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._group: dict[Source, Source] = {}
+        self._constants: dict[Source, set[int]] = {}
+        self._calculated: set[Source] = set()
+        parameters = {name for each in _commands(program) for name in each.params}
+        for tree in self._tests():
+            self._meet(tree)
+        for target, value in self._updates():
+            self._set(target, value)
+        #: Groups with a parameter.
+        self._given = {self._find(name) for name in parameters}
+
+    def values(self, type: Type, source: Source) -> list[int]:
+        """Return the integers of a type that stand for all of them, in their order."""
+        least, most = type.range
+        constants = self.constants(source)
+        larger = [each for each in constants if abs(each) > SMALL_MAX]
+        near = {0, *(each + step for each in larger for step in (-1, 0, 1))}
+        if not larger:
+            near |= {SMALL_MAX, -SMALL_MAX}
+        if type.limits is not None:
+            near |= {least, most}
+        return sorted(each for each in near if least <= each <= most)
+
+    def furthest(self, type: Type, source: Source) -> int:
+        """Return how far a number goes from 0 for every one of its constants to be reached.
+
+        A number that is calculated from itself goes through all numbers on its way. So the ends of
+        its range are not waited for, and a constant only as far as steps of one lead to it, unless
+        a parameter of its group may be the constant.
+        """
+        found, group = self.constants(source), self._find(source)
+        if group not in self._calculated:
+            found += self.values(type, source)
+        elif group not in self._given:
+            found = [each for each in found if abs(each) <= STEPS_MAX]
+        return max((abs(each) + 1 for each in found), default=0)
+
+    def constants(self, source: Source) -> list[int]:
+        """Return the constants that rules compare a number with, or set it to."""
+        return sorted(self._constants.get(self._find(source), ()))
+
+    # Reading the machine ------------------------------------------------------------------------
+
+    def _tests(self) -> Iterator[Expression]:
+        program = self._program
+        for command in _commands(program):
+            for check in command.guards:
+                yield from self._test_of(check)
+        yield from (step.test for step in program.on_terminal if step.test is not None)
+        rules = (*program.classifiers, *program.invariants, *program.transition_invariants)
+        yield from (rule.tree for rule in rules)
+
+    def _test_of(self, check: Check) -> Iterator[Expression]:
+        # The guards that the compiler places test the ends of ranges, which no search counts to.
+        if " " in check.guard:
+            return
+        for name, tree in check.lets:
+            self._join({name, *_sources(tree)})
+            yield tree
+        yield check.test
+
+    def _updates(self) -> Iterator[tuple[Source, Expression]]:
+        """Yield every number that is set, and what it is set to."""
+        program = self._program
+        found: list[tuple[Source, Expression]] = [
+            ((each.target.base.type.required.kind, each.target.name), each.value)
+            for each in every_update(program)
+        ]
+        found += [((ENTITY.kind, name), tree) for name, tree in program.initial.items()]
+        yield from found
+        made = [value for _, value in found]
+        made += [each.outcome for each in program.actions if each.outcome is not None]
+        for node in (node for tree in made for node in nodes_of(tree)):
+            if isinstance(node, nodes.Construct):
+                fields = program.symbols.records[node.variant].fields
+                for name, argument in zip(fields, node.arguments, strict=True):
+                    yield (node.variant, name), argument
+
+    # Groups -------------------------------------------------------------------------------------
+
+    def _meet(self, tree: Expression) -> None:
+        """Note what meets in the comparisons of a test."""
+        for node in nodes_of(tree):
+            if isinstance(node, nodes.Compare | nodes.Among):
+                self._join(set(_sources(node)), self._constants_in(node))
+
+    def _set(self, target: Source, value: Expression) -> None:
+        """Note what a number is set from; a sum with itself never comes to an end."""
+        self._meet(value)
+        sources = set(_sources(value))
+        calculates = any(isinstance(node, nodes.Arithmetic) for node in nodes_of(value))
+        self._join({target, *sources}, () if calculates else self._constants_in(value))
+        if calculates:
+            self._calculated.add(self._find(target))
+
+    def _constants_in(self, tree: Expression) -> Iterator[int]:
+        for node in nodes_of(tree):
+            match node:
+                case nodes.Literal(value=int() as value) if not isinstance(value, bool):
+                    yield value
+                case nodes.Field(base=base, name=name) if base.type.required.kind == "enum":
+                    members = self._program.symbols.enums[base.type.required.name].members
+                    for member in members.values():
+                        found = member.values.get(name)
+                        if isinstance(found, int) and not isinstance(found, bool):
+                            yield found
+
+    def _find(self, source: Source) -> Source:
+        while (above := self._group.get(source, source)) != source:
+            source = above
+        return source
+
+    def _join(self, sources: set[Source], constants: Iterable[int] = ()) -> None:
+        if not sources:
+            return
+        roots = {self._find(each) for each in sources}
+        first = min(roots, key=str)
+        found = self._constants.setdefault(first, set())
+        found |= set(constants)
+        for root in roots - {first}:
+            self._group[root] = first
+            found |= self._constants.pop(root, set())
+            if root in self._calculated:
+                self._calculated.add(first)
+
+
+def _commands(program: Program) -> list[Command]:
+    commands = (program.create, *program.actions, program.rollback, program.erase)
+    return [each for each in commands if each is not None]
+
+
+def _sources(tree: Expression) -> Iterator[Source]:
+    """Yield what tells the integers that an expression reads."""
+    match tree:
+        case nodes.Name(name=name) if tree.type.required.kind == "int":
+            yield name
+        case nodes.Field(base=base, name=name) if tree.type.required.kind == "int":
+            owner = base.type.required
+            if owner.kind != "enum":
+                yield (owner.name or owner.kind, name)
+            return
+    for part in nodes.parts_of(tree):
+        yield from _sources(part)

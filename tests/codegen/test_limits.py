@@ -1,0 +1,182 @@
+"""Integers with a declared range: checked where they come in, kept in range, stored and read."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opslifecycle import InvalidValueError, OutOfRangeError, SqliteStore
+from opslifecycle_codegen.analysis.counters import small_steps
+from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.compat.limits import widens
+from opslifecycle_codegen.compat.versions import compared
+from opslifecycle_codegen.modelcheck import verification
+from opslifecycle_codegen.modelcheck.scenarios import scenarios
+
+from tests.codegen.projects import assert_clean, project
+
+CASE = Path(__file__).parent / "cases" / "types" / "machine.yaml"
+TEXT = CASE.read_text(encoding="utf-8")
+
+
+def variant(*edits: tuple[str, str]) -> bytes:
+    text = TEXT
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text.encode()
+
+
+@pytest.fixture(scope="module")
+def gates(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return a package of gates with a number of coins and a change that may be negative."""
+    folder = tmp_path_factory.mktemp("limits")
+    source = folder / "limited_gate.yaml"
+    edits = (
+        ("machine: turnstile", "machine: limited_gate"),
+        ("errors:", "recovery: {persist_if: 'true'}\n\nerrors:"),
+        ("coins: gate.coins}", "coins: gate.coins, last: gate.last, twice: gate.last * -2}"),
+    )
+    source.write_bytes(variant(*edits))
+    made = project(folder / "project", source)
+    assert_clean(made)
+    sys.path.insert(0, str(made / "src"))
+    yield importlib.import_module("limited_gate")
+    sys.path.remove(str(made / "src"))
+
+
+@pytest.mark.parametrize("by", [-1001, 1001, True, 1.0, "1", 2**70])
+def test_an_argument_out_of_its_range_is_refused(gates: Any, by: object) -> None:
+    with gates.GateRegistry() as registry:
+        id = gates.GateId.new()
+        registry.install(id, "door")
+        with pytest.raises(InvalidValueError, match=r"^by: expected an integer"):
+            registry.give(id, by)
+        assert registry.snapshot(id).coins == 0
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_result_out_of_its_range_is_rejected_and_nothing_has_changed(
+    gates: Any, stored: bool, tmp_path: Path
+) -> None:
+    def opened() -> Any:
+        store = SqliteStore(tmp_path / "gates.db") if stored else None
+        return gates.GateRegistry(store=store)
+
+    id = gates.GateId.new()
+    with opened() as registry:
+        registry.install(id, "door")
+        registry.give(id, 1000)
+        with pytest.raises(OutOfRangeError, match=r"gate\.coins would be 1001"):
+            registry.coin(id)
+        registry.give(id, -3)
+        with pytest.raises(OutOfRangeError, match=r"gate\.coins would be -1"):
+            registry.give(id, -998)
+        found = registry.snapshot(id)
+        assert (found.coins, found.last, found.twice) == (997, 3, -6)
+    if stored:
+        with opened() as registry:
+            assert (registry.snapshot(id).coins, registry.snapshot(id).last) == (997, 3)
+
+
+def test_a_divisor_of_zero_is_rejected_and_quotients_are_rounded_down(gates: Any) -> None:
+    with gates.GateRegistry() as registry:
+        id = gates.GateId.new()
+        registry.install(id, "door")
+        registry.give(id, 10)
+        with pytest.raises(OutOfRangeError, match=r"the divisor parts would be 0"):
+            registry.share(id, 0)
+        assert registry.snapshot(id).coins == 10
+        registry.share(id, -3)
+        assert registry.snapshot(id).coins == 10 // -3 % 7
+
+
+def test_a_stored_number_out_of_its_range_is_damage(gates: Any) -> None:
+    storage = importlib.import_module("limited_gate.storage")
+    id = gates.GateId.new()
+    for coins in (-1, 1001, 1.0, True):
+        body = f'{{"status":"locked","place":"door","coins":{str(coins).lower()}}}'
+        with pytest.raises(InvalidValueError, match="expected an integer from 0 to 1000"):
+            storage.deserialize(id, body)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verdict"),
+    [
+        ("int", "int(minimum=-5)", True),
+        ("int", "int(minimum=1)", False),
+        ("int(minimum=0, maximum=9)", "int", True),
+        ("int(minimum=0, maximum=9)", "int(maximum=10) | None", True),
+        ("int(minimum=0, maximum=9)", "int(maximum=8)", False),
+        ("int | None", "int", False),
+        ("int", "str", False),
+        ("GateId", "GateId | None", True),
+    ],
+)
+def test_a_type_holds_the_values_of_another(old: str, new: str, verdict: bool) -> None:
+    assert widens(old, new) is verdict
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (("maximum: 1000}\n  Change", "maximum: 2000}\n  Change"), ["[field-widened]"]),
+        (("maximum: 1000}\n  Change", "maximum: 999}\n  Change"), ["[field-type]"]),
+        (
+            ("minimum: -1000", "minimum: -999"),
+            ["[field-type]", "[limits-changed]", "[limits-changed]"],
+        ),
+    ],
+)
+def test_a_change_of_limits_is_told(edit: tuple[str, str], told: list[str]) -> None:
+    stored = ("errors:", "recovery: {persist_if: 'true'}\n\nerrors:")
+    old, new = (program_of(variant(stored, *e), "m.yaml") for e in ((), (edit,)))
+    changes = [str(change) for change, _ in compared(old, new).changes]
+    found = [change for rule in dict.fromkeys(told) for change in changes if rule in change]
+    assert [change[change.index("[") :] for change in found] == told
+
+
+def test_a_search_tries_the_numbers_at_which_guards_decide_otherwise() -> None:
+    guard = "  few: {when: by >= 50, error: {no_such_gate: {id: id}}}\n  new: {when"
+    edits = (
+        ("  new: {when", guard),
+        (
+            "params: {by: Change}, from: live",
+            "params: {by: Change}, guards: [known, few], from: live",
+        ),
+    )
+    (scenario,) = scenarios(program_of(variant(*edits), "m.yaml"))
+    # Beside the constant: the ends of the range, and 0.
+    assert scenario.values.chosen["by"] == [-1000, 0, 49, 50, 51, 1000]
+    declared = "scenarios:\n  one: {summary: One., entities: 1, params: {by: ['7']}, "
+    text = variant(*edits, ("snapshot:", declared + "bounds: {gate.coins: 9}}\n\nsnapshot:"))
+    (scenario,) = scenarios(program_of(text, "m.yaml"))
+    given = {dict(c.arguments)["by"] for c in scenario.calls if c.method == "give"}
+    assert given == {7}
+    _, lines = verification.searched(scenario)
+    assert any(line.startswith("  tried parts: -1000,") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_small"),
+    [
+        ("gate.coins + 1", True),
+        ("gate.coins - 1", True),
+        ("gate.coins - (1 - by)", False),
+        ("gate.coins - -2000", False),
+        ("gate.coins * 2", False),
+    ],
+)
+def test_only_what_grows_by_little_counts_in_small_steps(value: str, is_small: bool) -> None:
+    edits = (
+        ("coins: {type: Coins, initial: 0}", "coins: {type: int, initial: 0}"),
+        ("gate.coins + by, gate.last: -by}", f"{value}, gate.last: -by}}"),
+        ("by: Change}", "by: int}"),
+        ("{gate.coins: gate.coins // parts % 7}", "{gate.last: parts}"),
+        ("  Coins: {summary: How many fit into a gate., ", "  Coins: {summary: Unused., "),
+        ("place: {type: str, ", "most: {type: Coins | None}\n  place: {type: str, "),
+    )
+    assert ("gate.coins" in small_steps(program_of(variant(*edits), "m.yaml"))) is is_small
