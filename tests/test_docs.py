@@ -15,6 +15,7 @@ from opslifecycle_codegen.emit import reference
 
 from docs import command_pages
 from tests.docs_runner import run_page
+from tests.postgres.server import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -37,7 +38,14 @@ def pages_with_commands() -> list[str]:
 
 
 @pytest.mark.parametrize("page", pages_with_commands())
-def test_what_a_page_shows_is_what_happens(page: str, tmp_path: Path) -> None:
+def test_what_a_page_shows_is_what_happens(
+    page: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "postgresql:///app" in text_of(page):
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        server.create_database("app")
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
     assert run_page(text_of(page), tmp_path) >= 1
 
 

@@ -126,6 +126,19 @@ class PostgresServer:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which clients find the server."""
+        return {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "postgres"}
+
+    def create_database(self, name: str) -> None:
+        """Create a database, anew if there is one."""
+        import psycopg
+
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name}".encode())
+            connection.execute(f"CREATE DATABASE {name}".encode())
+
+    @property
     def pid(self) -> int:
         """The process id of the running server."""
         assert self._process is not None

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
-from opslifecycle import OwnershipLostError, Registry, RegistryOwnedError
+from opslifecycle import CommitInDoubtError, OwnershipLostError, Registry, RegistryOwnedError
 
-from tests.builders import completed, running
+from tests.builders import completed, result, running
 from tests.postgres.databases import Database
 from tests.postgres.history import Entry, Event, Written, wrong
 from tests.postgres.hosts import hosts, until
@@ -94,6 +94,19 @@ class TestConnections:
         registry.close()
         until(lambda: _is_free(database))
         assert valid, "the owner stopped while its lease lasted"
+
+    def test_a_commit_in_doubt_at_the_deadline_is_told_so(
+        self, database: Database, proxy: Proxy
+    ) -> None:
+        registry = through(proxy, database, lease=1.0)
+        id = running(registry)
+        proxy.to_client = Flow.EAT
+        with pytest.raises(CommitInDoubtError):
+            registry.complete_operation(id, result())
+        registry.close()
+        until(lambda: _is_free(database))
+        # The server has written it, and nobody could be told.
+        assert database.query("SELECT sequence, status FROM feed") == [(1, "completed")]
 
     def test_terminated_backends_lose_nothing(self, database: Database) -> None:
         with hosts(database, NAMES, lease=30.0) as all_of_them:

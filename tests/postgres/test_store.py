@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from opslifecycle import (
     ChannelClosedError,
@@ -23,11 +26,15 @@ from opslifecycle import (
     StoreVersionError,
 )
 from opslifecycle.stores.base import EMPTY, Commit, RecordWrite, SchemaVersion, StoreContents
+from opslifecycle.stores.postgres.reader import PostgresReader
+from opslifecycle.stores.postgres.session import Target
 
+from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, registered, result, running
 from tests.postgres.databases import Database
 from tests.postgres.server import free_port
 
+ROOT = Path(__file__).parents[2]
 MACHINE = SchemaVersion("m", 1, "digest")
 
 
@@ -89,6 +96,29 @@ class TestServers:
                 Registry(store=store)
         finally:
             postgres.query(f"DROP ROLE {role}")
+
+    def test_roles_need_no_more_than_the_guide_grants(self, postgres: Database) -> None:
+        Registry(store=postgres.store()).close()
+        guide = (ROOT / "docs/howto/postgres.md").read_text(encoding="utf-8")
+        grants = guide.partition("```sql\n")[2].partition("```")[0]
+        owner, reader = f"{postgres.schema}_owner", f"{postgres.schema}_reader"
+        for name, role in (("agents", owner), ("dashboards", reader)):
+            grants = grants.replace(name, role)
+            postgres.query(f"CREATE ROLE {role} LOGIN")
+        grants = grants.replace("opslifecycle", postgres.schema)
+        try:
+            postgres.query(re.sub(r"--.*", "", grants))
+            own = attrs.evolve(postgres, dsn=postgres.dsn.replace("postgres@", f"{owner}@"))
+            with Registry(store=own.store()) as registry:
+                id = completed(registry)
+            read = attrs.evolve(postgres, dsn=postgres.dsn.replace("postgres@", f"{reader}@"))
+            target = Target(read.dsn, read.schema)
+            assert list(PostgresReader(target, CODEC.schema).all()[0].stored.records) == [str(id)]
+            with pytest.raises(PersistenceError, match="permission denied"):
+                Registry(store=read.store())
+        finally:
+            for role in (owner, reader):
+                postgres.query(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
     def test_a_process_has_three_connections_however_many_registries(
         self, postgres: Database

@@ -65,9 +65,15 @@ def place_of(dsn: str) -> str:
         raise ValueError(str(error).strip()) from None
     if "service" in given:
         return f"service={given['service']}"
-    host, port = given.get("host") or "localhost", given.get("port") or 5432
-    database = given.get("dbname") or given.get("user") or ""
-    return f"postgresql://{host}:{port}/{database}"
+    # What the connection string leaves out, libpq takes from the environment.
+    defaults = {
+        each.keyword.decode(): each.val.decode()
+        for each in pq.Conninfo.get_defaults()
+        if each.val is not None
+    }
+    known: dict[str, object] = {**defaults, **given}
+    host, database = known.get("host") or "localhost", known.get("dbname") or known.get("user")
+    return f"postgresql://{host}:{known.get('port')}/{database}"
 
 
 class Link:
