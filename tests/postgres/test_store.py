@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,12 +31,14 @@ from opslifecycle import (
     StoreVersionError,
 )
 from opslifecycle.stores.base import EMPTY, Commit, RecordWrite, SchemaVersion, StoreContents
+from opslifecycle.stores.postgres import claims
 from opslifecycle.stores.postgres.reader import PostgresReader
 from opslifecycle.stores.postgres.session import Target
 
 from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, registered, result, running
 from tests.postgres.databases import Database
+from tests.postgres.hosts import until
 from tests.postgres.server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -293,6 +300,55 @@ class TestOwners:
             registry.mark_retired(OperationId.new())
         registry.close()
 
+    def test_a_process_that_hangs_while_it_takes_one_is_in_nobodys_way(
+        self, postgres: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It holds the lock of the registry's row, as a suspended process would."""
+        Registry(store=postgres.store()).close()
+        monkeypatch.setattr(claims, "_IDLE_MS", 200)
+        hanging, go_on, real = threading.Event(), threading.Event(), claims.read
+
+        def read_late(*arguments: Any) -> StoreContents:
+            if not hanging.is_set():
+                hanging.set()
+                assert go_on.wait(60)
+            return real(*arguments)
+
+        monkeypatch.setattr(claims, "read", read_late)
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(lambda: Registry(store=postgres.store()))
+            assert hanging.wait(60)
+            with Registry(store=postgres.store(lease_seconds=9.0)) as registry:
+                completed(registry)
+                go_on.set()
+                with pytest.raises(PersistenceError):
+                    opening.result(60)
+                completed(registry)
+
+    def test_a_forked_child_does_not_keep_the_registry(self, postgres: Database) -> None:
+        """The server sees the end of a connection when no process has it any more."""
+        script = (
+            "import os, sys, time\n"
+            "from opslifecycle import PostgresStore, Registry\n"
+            "registry = Registry(store=PostgresStore(sys.argv[1], schema=sys.argv[2]))\n"
+            "child = os.fork()\n"
+            "if child == 0: time.sleep(600)\n"
+            "print(child, flush=True)\n"
+            "time.sleep(600)\n"
+        )
+        command = [sys.executable, "-c", script, postgres.dsn, postgres.schema]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            child = int(process.stdout.readline())
+            try:
+                with pytest.raises(RegistryOwnedError):
+                    Registry(store=postgres.store())
+                process.kill()
+                process.wait()
+                _opened_at_last(postgres)
+            finally:
+                os.kill(child, signal.SIGKILL)
+
     def test_a_dropped_registry_is_free(self, postgres: Database) -> None:
         registry = Registry(store=postgres.store())
         running(registry)
@@ -317,12 +373,14 @@ class TestOwners:
 
 
 def _opened_at_last(postgres: Database) -> None:
-    while True:
+    def opened() -> bool:
         try:
             Registry(store=postgres.store()).close()
-            return
         except RegistryOwnedError:
-            continue
+            return False
+        return True
+
+    until(opened)
 
 
 def test_bodies_are_what_sqlite_keeps(postgres: Database) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from opslifecycle.errors import RegistryOwnedError, StoreDamagedError
 from opslifecycle.stores.epochs import with_new_epoch
-from opslifecycle.stores.postgres.claims import RegistryRow, registry_row
+from opslifecycle.stores.postgres.claims import RegistryRow, begin, registry_row
 from opslifecycle.stores.postgres.failures import failure_of
 from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.schema import POSITION_BITS
@@ -63,7 +63,7 @@ def forget(target: Target, registry: str) -> None:
         RegistryOwnedError: A process works with it.
     """
     with connected(target) as (link, deadline):
-        link.run("BEGIN", deadline=deadline)
+        begin(link, deadline)
         row = _locked(link, target, registry, deadline)
         if row is not None:
             first, end = row.number << POSITION_BITS, (row.number + 1) << POSITION_BITS
@@ -88,7 +88,7 @@ def mark_restored(target: Target) -> None:
     """
     with connected(target) as (link, deadline):
         names = link.run(f"SELECT name FROM {target.schema}.registries", deadline=deadline)
-        link.run("BEGIN", deadline=deadline)
+        begin(link, deadline)
         for (name,) in names:
             row = _locked(link, target, str(name), deadline)
             if row is not None:

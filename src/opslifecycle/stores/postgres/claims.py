@@ -28,6 +28,8 @@ from opslifecycle.stores.postgres.statements import SPLIT
 #: How long an owner without its advisory lock has to come back.
 GRACE_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
+#: How long a transaction of a process that hangs holds its locks.
+_IDLE_MS = 5000
 
 
 @attrs.frozen
@@ -153,7 +155,7 @@ class Claiming:
 
     def _take(self, link: Link, row: RegistryRow) -> Claim | None:
         """Take a registry and read it; None if another process was faster."""
-        link.run("BEGIN ISOLATION LEVEL READ COMMITTED", deadline=self._deadline)
+        begin(link, self._deadline)
         rows = link.run(
             "SELECT head, dropped_through, state, version"
             f" FROM {self._tables}.registries WHERE number = $1::integer"
@@ -197,6 +199,17 @@ class Claiming:
         )  # fmt: skip
         fresh.apply(changes)
         return fresh
+
+
+def begin(link: Link, deadline: Deadline) -> None:
+    """Begin a transaction that locks rows of registries, and that ends if this process hangs.
+
+    The locks of a process that is suspended, or whose network is gone, would keep every other
+    process from taking the registry.
+    """
+    link.run("BEGIN ISOLATION LEVEL READ COMMITTED", deadline=deadline)
+    limit = f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}"
+    link.run(limit, deadline=deadline)
 
 
 def insert_rows(schema: str) -> str:
