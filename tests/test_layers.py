@@ -33,7 +33,7 @@ MACHINES = sorted(
 PUBLIC_SURFACE = ROOT / "src/opslifecycle/__init__.py"
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 #: How many lines of the runtime, the compiler and its templates name the type Any. It may fall.
-ANY_LINES_MAX = 115
+ANY_LINES_MAX = 76
 
 
 def test_the_folders_are_found() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -216,7 +216,9 @@ class LocationType(click.ParamType[Location]):
 
     name = "store"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Location:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Location:
         """Return the location that a text names."""
         if isinstance(value, Location):
             return value

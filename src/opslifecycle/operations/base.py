@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
 
@@ -94,7 +94,7 @@ class OperationRegistryBase(OperationReads):
             store=store,
         )
 
-    def capture(self) -> dict[str, Any]:
+    def capture(self) -> _rt.Data:
         """Return the state of this instant as a JSON-ready document.
 
         `restore` creates a registry from it.
@@ -104,7 +104,7 @@ class OperationRegistryBase(OperationReads):
     _capture = capture
 
     @classmethod
-    def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
+    def restore(cls, document: object, *, store: _rt.Store | None = None) -> Self:
         """Return a registry with the state of a document from `capture`.
 
         Records that were live are treated as at recovery; the feed starts a new epoch.

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 from attrs import frozen
 from opslifecycle.runtime import v1 as _rt
@@ -148,6 +147,6 @@ def listing_keys(operation: OperationRecord) -> tuple[Hashable, ...]:
     )
 
 
-def listing_order(operation: OperationRecord) -> Any:
+def listing_order(operation: OperationRecord) -> _rt.SortKey:
     """Return the sort key of one operation."""
     return (operation.spec.display_name, operation.id)

@@ -33,6 +33,7 @@ from opslifecycle.shell.context_managers import AsyncContextManager, ContextMana
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
+from opslifecycle.shell.listing import SortKey
 from opslifecycle.shell.messages import (
     DeadLetter,
     OutboxCommand,
@@ -119,6 +120,7 @@ __all__ = [
     "RecordWrite",
     "SchemaVersion",
     "Setting",
+    "SortKey",
     "Store",
     "StoreContents",
     "StoreDamagedError",

@@ -14,8 +14,12 @@ IdT = TypeVar("IdT", bound=Hashable)
 RecordT = TypeVar("RecordT", bound=Ended[Any, Any])
 
 
-class Sequenced(Protocol):
+class Row(Protocol):
     """The record of a feed entry."""
+
+    @property
+    def id(self) -> Any:
+        """The id of the record."""
 
     @property
     def sequence(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, CommandTime
 from opslifecycle.shell.authority import Authority, IdT, RecordT
-from opslifecycle.shell.codec import RecordCodec
+from opslifecycle.shell.codec import MachineCodec
 from opslifecycle.shell.commands import Answer, Change, Decide, recovering
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.delivery import Handler, check_handler
@@ -19,7 +19,7 @@ from opslifecycle.shell.effects import EffectRunner, FeedParts
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.export import decode, encode, fill, reporting_damage
-from opslifecycle.shell.feed import CompletionFeed, EntryT, EpochT, FeedBatch
+from opslifecycle.shell.feed import CompletionFeed, Entry, EntryT_co, FeedBatch, MachineFeed
 from opslifecycle.shell.group_commit import GroupCommit
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.messages import OutboxRules, restored
@@ -29,16 +29,18 @@ from opslifecycle.shell.settings import Setting, epoch_from
 from opslifecycle.stores.base import EMPTY, Interrupted, RecordWrite, Store, StoreContents
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.values.checks import instance
+from opslifecycle.values.identifiers import Identifier
 from opslifecycle.values.plain import Data, data_of
 
 RegistryT = TypeVar("RegistryT")
+EpochT_co = TypeVar("EpochT_co", bound=Identifier, covariant=True)
 #: Constructs the authority of a machine from its settings. An authority has only the members of
 #: `Authority` that the features of its machine need.
 NewAuthority: TypeAlias = Callable[..., Any]
 
 
 @attrs.frozen(kw_only=True)
-class FeedDefinition(Generic[EntryT, EpochT]):
+class FeedDefinition(Generic[EntryT_co, EpochT_co]):
     """The feed of a machine; generated.
 
     Attributes:
@@ -50,9 +52,9 @@ class FeedDefinition(Generic[EntryT, EpochT]):
         of_transitions: Whether entries are of transitions, so that records change after them.
     """
 
-    entry_of: Callable[..., EntryT]
-    batch: type[FeedBatch[EntryT]]
-    epoch: type[EpochT]
+    entry_of: Callable[..., EntryT_co]
+    batch: type[FeedBatch[EntryT_co]]
+    epoch: type[EpochT_co]
     rows_max: Callable[..., int] | None = None
     held_by_cursors: bool = False
     of_transitions: bool = False
@@ -97,9 +99,9 @@ class Definition(Generic[RecordT]):
     id_type: type[object]
     listing_keys: Callable[[RecordT], tuple[Hashable, ...]]
     settings: tuple[Setting, ...] = ()
-    feed: FeedDefinition[Any, Any] | None = None
+    feed: FeedDefinition[Entry, Identifier] | None = None
     outbox: OutboxDefinition | None = None
-    codec: RecordCodec[Any, RecordT] | None = None
+    codec: MachineCodec[RecordT] | None = None
     terminate: Decide[Sequence[Change[RecordT]]] | None = None
     discard: Decide[Answer] | None = None
 
@@ -111,7 +113,7 @@ class _Parts(Generic[RecordT]):
     authority: Authority[Hashable, RecordT]
     engine: Engine[Hashable, RecordT]
     executor: Executor
-    feed: CompletionFeed[Any, Any] | None
+    feed: MachineFeed | None
     outbox: Outbox | None
 
     def attributes(self) -> dict[str, object]:
@@ -204,7 +206,7 @@ def export_registry(engine: Engine[IdT, RecordT], definition: Definition[RecordT
 
 
 def _exported(
-    engine: Engine[IdT, RecordT], codec: RecordCodec[Any, RecordT]
+    engine: Engine[IdT, RecordT], codec: MachineCodec[RecordT]
 ) -> tuple[list[RecordWrite], list[RecordWrite], str]:
     effects, feed = engine.effects, engine.effects.feed
     records = [codec.serialize(each) for each in engine.authority.records.values()]
@@ -236,7 +238,7 @@ def _broken(
     return [name for name, is_true in invariants.items() if not is_true(*state)]
 
 
-def _codec(definition: Definition[RecordT]) -> RecordCodec[Any, RecordT]:
+def _codec(definition: Definition[RecordT]) -> MachineCodec[RecordT]:
     assert definition.codec is not None, "a machine without recovery has no store"
     return definition.codec
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.clock import Clock
@@ -112,3 +112,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         offset_ms = max(clock.wall_ms(), latest_ms) - clock.monotonic_ms()
         for record in records:
             record.clock_offset_ms = offset_ms
+
+
+#: The codec of a machine in the shell, which does not know the class of its authority.
+MachineCodec: TypeAlias = RecordCodec[Any, RecordT]

@@ -33,6 +33,12 @@ Change: TypeAlias = tuple[RecordT, Effects]
 #: durable before the caller gets the result.
 Decision: TypeAlias = tuple[T | OpsLifecycleError, Sequence[Change[RecordT]], bool]
 
+#: A finished record, whose outcome has a type of the machine.
+Finished: TypeAlias = Ended[IdT, Any]
+
+#: The ids and outcomes of collected records.
+Collected: TypeAlias = list[tuple[IdT, Any]]
+
 
 @attrs.frozen
 class Command(Generic[T]):
@@ -70,8 +76,8 @@ def acting_on_all(
 
 
 def collecting(
-    decide: Decide[Sequence[Ended[IdT, Any]] | OpsLifecycleError], erase: Effects
-) -> Command[list[tuple[IdT, Any]]]:
+    decide: Decide[Sequence[Finished[IdT]] | OpsLifecycleError], erase: Effects
+) -> Command[Collected[IdT]]:
     """Return the command that collects finished records: its value is their ids and outcomes.
 
     Args:
@@ -79,7 +85,7 @@ def collecting(
         erase: The effects on each record.
     """
 
-    def run(authority: object) -> Decision[list[tuple[IdT, Any]], Ended[IdT, Any]]:
+    def run(authority: object) -> Decision[Collected[IdT], Finished[IdT]]:
         records = decide(authority)
         if isinstance(records, OpsLifecycleError):
             return records, (), False

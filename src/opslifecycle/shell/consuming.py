@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.errors import CompletionFeedGap, InvalidValueError
-from opslifecycle.shell.feed import CompletionFeed, Entry
+from opslifecycle.shell.feed import AnyFeed, Entry
 from opslifecycle.values import checks
 
 EntryT = TypeVar("EntryT", bound=Entry)
@@ -36,9 +36,7 @@ Consumed: TypeAlias = Delivery[EntryT] | CompletionFeedGap
 class _Position(Generic[EntryT]):
     """The entries after a cursor: which the consumer has received, and which it has processed."""
 
-    def __init__(
-        self, feed: CompletionFeed[EntryT, Any], cursor: Callable[[], int], wait: bool
-    ) -> None:
+    def __init__(self, feed: AnyFeed[EntryT], cursor: Callable[[], int], wait: bool) -> None:
         checks.flag("wait", wait)
         self._feed = feed
         self._cursor = cursor
@@ -93,7 +91,7 @@ class Consumer(_Position[EntryT], AsyncIterator[Consumed[EntryT]]):
 
     def __init__(
         self,
-        feed: CompletionFeed[EntryT, Any],
+        feed: AnyFeed[EntryT],
         cursor: Callable[[], int],
         advance: Callable[[int], Awaitable[int]],
         *,
@@ -147,7 +145,7 @@ class ThreadConsumer(_Position[EntryT], Iterator[Consumed[EntryT]]):
 
     def __init__(
         self,
-        feed: CompletionFeed[EntryT, Any],
+        feed: AnyFeed[EntryT],
         cursor: Callable[[], int],
         advance: Callable[[int], int],
         *,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Hashable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from opslifecycle.errors import CommandInterruptedError, OpsLifecycleError, RegistryClosedError
+from opslifecycle.shell.authority import IdT, RecordT
 from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
@@ -18,7 +19,7 @@ T = TypeVar("T")
 class DirectExecutor(Executor):
     """Executes each command in one short critical section of the calling thread."""
 
-    def __init__(self, engine: Engine[Any, Any], id_type: type[object]) -> None:
+    def __init__(self, engine: Engine[IdT, RecordT], id_type: type[object]) -> None:
         super().__init__(engine, id_type)
         # The time of the monotonic clock at which the authority's time is outdated.
         self._time_valid_until_ns = 0

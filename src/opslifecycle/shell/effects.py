@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sized
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.errors import InternalError, RegistryClosedError
-from opslifecycle.shell.authority import Authority, IdT, RecordT
+from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
 from opslifecycle.shell.commands import Arguments, Change, Decide, Effects
-from opslifecycle.shell.feed import CompletionFeed, row_of
+from opslifecycle.shell.feed import MachineFeed, row_of
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.retention import Retention
 from opslifecycle.sync.barriers import Barriers
@@ -18,6 +18,8 @@ from opslifecycle.sync.watchers import Watchers
 
 if TYPE_CHECKING:
     from opslifecycle.shell.outbox import Outbox
+
+OutcomeT = TypeVar("OutcomeT")
 
 #: The effects that the shell applies itself. Every other effect is an outbox message.
 BUILT_IN = frozenset(
@@ -30,7 +32,7 @@ _OF_WATCHERS = {"wake_watchers", "close_watchers"}
 
 #: The waits of one kind, and the function that notifies those for a record. It is called only if
 #: there are any.
-Notifier: TypeAlias = tuple[Sized, Callable[[Any], None]]
+Notifier: TypeAlias = tuple[Sized, Callable[..., None]]
 
 
 @attrs.frozen
@@ -44,7 +46,7 @@ class FeedParts:
         of_transitions: Whether records change after their entries.
     """
 
-    feed: CompletionFeed[Any, Any]
+    feed: MachineFeed
     rows_max: int = sys.maxsize
     held_by_cursors: bool = False
     of_transitions: bool = False
@@ -63,9 +65,9 @@ class _Plan:
     notifiers: list[Notifier]
     erases: bool
     #: The feed, if its oldest rows may be evicted.
-    evicts_from: CompletionFeed[Any, Any] | None
+    evicts_from: MachineFeed | None
     #: Returns the number of watches of a record, for the snapshot in a message.
-    watching: Callable[[Any], int]
+    watching: Callable[..., int]
 
 
 class _Plans(dict[Effects, _Plan]):
@@ -73,8 +75,8 @@ class _Plans(dict[Effects, _Plan]):
 
     def __init__(
         self,
-        watchers: Watchers[Any],
-        barriers: Barriers[Any, Any],
+        watchers: Watchers[IdT],
+        barriers: Barriers[IdT, OutcomeT],
         parts: FeedParts | None,
         has_outbox: bool,
     ) -> None:
@@ -180,7 +182,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         if self._held_by_cursors:
             retention.evict(authority)
 
-    def _evict(self, authority: Authority[IdT, RecordT], feed: CompletionFeed[Any, Any]) -> None:
+    def _evict(self, authority: Authority[IdT, RecordT], feed: MachineFeed) -> None:
         while len(feed._rows) - feed._head > self._rows_max:
             row = feed._rows[feed._head]
             if self._held_by_cursors and row.sequence > min(authority.cursors.values()):
@@ -237,7 +239,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         watching = plan.watching(record.id)
         self.outbox.note(authority, record, plan.own, watching, decide, arguments)
 
-    def publish(self, changes: Iterable[Change[RecordT]], evicted: Iterable[Any]) -> None:
+    def publish(self, changes: Iterable[Change[RecordT]], evicted: Iterable[Row]) -> None:
         """Publish the changes of a batch in their order, and then the rows that it evicted."""
         for record, effects in changes:
             plan = self._plans[effects]
@@ -248,11 +250,11 @@ class EffectRunner(Generic[IdT, RecordT]):
                     notify(record)
             if self.listing.is_built:
                 self.listing.note(record.id)
-        for record in evicted:
+        for row in evicted:
             assert self.feed is not None
             self.feed.drop_oldest()
             if self.listing.is_built:
-                self.listing.note(record.id)
+                self.listing.note(row.id)
         if self.outbox is not None:
             self.outbox.publish()
 
@@ -260,7 +262,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         """Return whether the effects append a feed entry."""
         return self._plans[effects].rows is not None
 
-    def restore(self, authority: Authority[IdT, RecordT], rows: list[RecordT]) -> None:
+    def restore(self, authority: Authority[IdT, RecordT], rows: list[Any]) -> None:
         """Append the stored rows of the feed, oldest first, and evict those over the limit."""
         if self.feed is None:
             return

@@ -17,11 +17,13 @@ from opslifecycle.errors import (
 )
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.effects import EffectRunner
+from opslifecycle.shell.listing import SortKey
 from opslifecycle.sync.barriers import Satisfy
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import WaitT, ended, failed
 
 T = TypeVar("T")
+OutcomeT = TypeVar("OutcomeT")
 
 #: A function of the authority that rejects a watch of a record, or returns None.
 AdmitWatch: TypeAlias = Callable[[Any, IdT], OpsLifecycleError | None]
@@ -105,7 +107,7 @@ class Engine(Generic[IdT, RecordT]):
         key: Hashable,
         ids: Sequence[IdT],
         admit: AdmitBarrier[IdT],
-        satisfy: Satisfy[IdT, Any],
+        satisfy: Satisfy[IdT, OutcomeT],
         kind: type[WaitT],
     ) -> WaitT:
         """Return a barrier. The wait, not this call, raises a rejection.
@@ -125,7 +127,7 @@ class Engine(Generic[IdT, RecordT]):
         key: Hashable,
         ids: Sequence[IdT],
         admit: AdmitBarrier[IdT],
-        satisfy: Satisfy[IdT, Any],
+        satisfy: Satisfy[IdT, OutcomeT],
         kind: type[WaitT],
     ) -> WaitT:
         if self.closed is not None:
@@ -171,7 +173,7 @@ class Engine(Generic[IdT, RecordT]):
     def views(
         self,
         wanted: tuple[Hashable, ...],
-        order: Callable[[RecordT], Any],
+        order: Callable[[RecordT], SortKey],
         view_of: Callable[[RecordT, int], T],
     ) -> list[T]:
         """Return views of some records, in order, all at the same instant.
@@ -186,7 +188,7 @@ class Engine(Generic[IdT, RecordT]):
     def _views(
         self,
         wanted: tuple[Hashable, ...],
-        order: Callable[[RecordT], Any],
+        order: Callable[[RecordT], SortKey],
         view_of: Callable[[RecordT, int], T],
     ) -> list[T]:
         records = self.effects.listing.select(wanted)

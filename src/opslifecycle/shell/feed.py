@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 from opslifecycle.errors import (
@@ -15,7 +15,7 @@ from opslifecycle.errors import (
     EpochChangedError,
     RegistryClosedError,
 )
-from opslifecycle.shell.authority import Sequenced
+from opslifecycle.shell.authority import Row
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import Wait, Waiting, ended
 from opslifecycle.values import checks
@@ -45,14 +45,15 @@ class Position(Protocol):
 
 
 EntryT = TypeVar("EntryT", bound=Entry)
+EntryT_co = TypeVar("EntryT_co", bound=Entry, covariant=True)
 EpochT = TypeVar("EpochT", bound=Identifier)
 
 
 @attrs.frozen
-class FeedBatch(Generic[EntryT]):
+class FeedBatch(Generic[EntryT_co]):
     """Feed entries after a position, with the edges of the feed at the same instant."""
 
-    entries: tuple[EntryT, ...]
+    entries: tuple[EntryT_co, ...]
     watermark: int
     dropped_through: int
 
@@ -216,11 +217,11 @@ class CompletionFeed(Generic[EntryT, EpochT]):
         """Return the retained entries, oldest first. Called with the publication lock held."""
         return self._entries(self._made_in(self._head, len(self._rows)), self.records())
 
-    def records(self) -> Sequence[Any]:
+    def records(self) -> Sequence[object]:
         """Return the records of the retained entries. Called with the publication lock held."""
         return self._rows[self._head :]
 
-    def advance(self, record: Sequenced) -> None:
+    def advance(self, record: Row) -> None:
         """End the waits for an entry that was appended. Called with the publication lock held."""
         sequence = record.sequence
         waits = self._waits.cells
@@ -325,12 +326,18 @@ class CompletionFeed(Generic[EntryT, EpochT]):
             raise CursorOutOfRangeError(after, watermark)
 
 
+#: A feed in the shell, which knows neither the machine's entries nor its epochs.
+MachineFeed: TypeAlias = CompletionFeed[Any, Any]
+#: A feed for readers of its entries, whose class of epochs does not matter.
+AnyFeed: TypeAlias = CompletionFeed[EntryT, Any]
+
+
 class _Reader(Generic[EntryT]):
     """A position in the feed, and a page of the entries after it."""
 
     __slots__ = ("_after", "_feed", "_page")
 
-    def __init__(self, feed: CompletionFeed[EntryT, Any], after: int) -> None:
+    def __init__(self, feed: AnyFeed[EntryT], after: int) -> None:
         self._feed = feed
         self._after = after
         self._page: Iterator[EntryT] = iter(())
@@ -361,9 +368,7 @@ class _Subscription(_Reader[EntryT], AsyncIterator[EntryT]):
 class _Iteration(_Reader[EntryT], Iterator[EntryT]):
     __slots__ = ("_timeout",)
 
-    def __init__(
-        self, feed: CompletionFeed[EntryT, Any], after: int, timeout: float | None
-    ) -> None:
+    def __init__(self, feed: AnyFeed[EntryT], after: int, timeout: float | None) -> None:
         super().__init__(feed, after)
         self._timeout = timeout
 

@@ -9,10 +9,16 @@ again.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 IdT = TypeVar("IdT", bound=Hashable)
 RecordT = TypeVar("RecordT")
+
+
+class SortKey(Protocol):
+    """A value that is ordered among those of its type."""
+
+    def __lt__(self, other: Any, /) -> bool: ...
 
 
 class Listing(Generic[IdT, RecordT]):

@@ -16,11 +16,10 @@ from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from opslifecycle.clock import SYSTEM_CLOCK, Clock
 from opslifecycle.errors import InvalidValueError, OpsLifecycleError
-from opslifecycle.shell.authority import Authority, RecordT
+from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.commands import Arguments, Command, Decide, Decision
 from opslifecycle.shell.delivery import AbandonedError, Caller, Handler, running_loop
 from opslifecycle.shell.messages import (
@@ -111,7 +110,7 @@ class Outbox:
 
     def note(
         self,
-        authority: Authority[Any, RecordT],
+        authority: Authority[IdT, RecordT],
         record: RecordT,
         effects: Iterable[Enum],
         watcher_count: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from opslifecycle.shell.authority import Authority
+from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
 
 
 class Retention:
@@ -37,7 +37,7 @@ class Retention:
 
     def __init__(
         self,
-        published: Sequence[Any],
+        published: Sequence[Row],
         retained_from: int,
         rows_max: int,
         held_by_cursors: bool = False,
@@ -46,15 +46,15 @@ class Retention:
         self._retained_from = retained_from
         self._rows_max = rows_max
         self._held_by_cursors = held_by_cursors
-        self._own: list[Any] = []
-        self.evicted: list[Any] = []
+        self._own: list[Row] = []
+        self.evicted: list[Row] = []
         self.erased = False
 
-    def append(self, record: object) -> None:
+    def append(self, record: Any) -> None:
         """Append the row of a finished record."""
         self._own.append(record)
 
-    def evict(self, authority: Authority[Any, Any]) -> None:
+    def evict(self, authority: Authority[IdT, RecordT]) -> None:
         """Evict the rows over the limit, up to the first that a cursor holds."""
         published = len(self._published)
         every = published + len(self._own)

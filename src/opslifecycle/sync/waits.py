@@ -183,7 +183,7 @@ class Wait(NotCopyable, Generic[T]):
             self.block_for(timeout)
         return self.value()
 
-    def __await__(self) -> Generator[Any, None, T]:
+    def __await__(self) -> Generator[object, None, T]:
         cell = self._cell
         if cell.state is _PENDING:
             import asyncio

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 from opslifecycle.errors import InvalidValueError
@@ -37,15 +37,15 @@ class _Union:
 
 
 @attrs.frozen
-class _Foreign(Generic[T]):
+class _Foreign:
     """The conversions of a class of the program, as `register_type` was called for it."""
 
-    to_data: Callable[[T], Json]
-    from_data: Callable[[Json], T]
+    to_data: Callable[..., Json]
+    from_data: Callable[[Json], object]
 
 
 _unions: list[_Union] = []
-_foreign: dict[type, _Foreign[Any]] = {}
+_foreign: dict[type, _Foreign] = {}
 _left_out: dict[type, frozenset[str]] = {}
 _converter: Converter | None = None
 _lock = owned_lock()

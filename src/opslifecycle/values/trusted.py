@@ -21,7 +21,7 @@ _AS_ANY_OBJECT = {
 }
 
 
-def mutable_subclass(kind: type[Any]) -> type[Any]:
+def mutable_subclass(kind: type) -> type:
     """Return a subclass of a frozen class whose instances allow assignment.
 
     The caller assigns every field, including those with a default, and then calls `freeze`. The

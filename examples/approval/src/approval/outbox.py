@@ -8,7 +8,7 @@ delivered.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from opslifecycle.runtime import v1 as _rt
 
@@ -28,7 +28,7 @@ RequestOutboxMessage: TypeAlias = _rt.OutboxMessage[
 #: A message whose deliveries failed as often as its effect allows.
 RequestDeadLetter: TypeAlias = _rt.DeadLetter[RequestOutboxMessage]
 
-_ACTIONS: dict[RequestAction, dict[str, Any]] = {
+_ACTIONS: dict[RequestAction, dict[str, object]] = {
     RequestAction.CREATE: {
         "ask": Ask,
     },

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 from attrs import frozen
 from opslifecycle.runtime import v1 as _rt
@@ -90,6 +89,6 @@ def listing_keys(request: RequestRecord) -> tuple[Hashable, ...]:
     return (request.status, request.kind, request.ask.by)
 
 
-def listing_order(request: RequestRecord) -> Any:
+def listing_order(request: RequestRecord) -> _rt.SortKey:
     """Return the sort key of one request."""
     return (request.ask.expires_at_ms, request.id)

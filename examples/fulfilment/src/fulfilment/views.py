@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 from attrs import frozen
 from opslifecycle.runtime import v1 as _rt
@@ -51,6 +50,6 @@ def listing_keys(order: OrderRecord) -> tuple[Hashable, ...]:
     return (order.status, order.status.terminal)
 
 
-def listing_order(order: OrderRecord) -> Any:
+def listing_order(order: OrderRecord) -> _rt.SortKey:
     """Return the sort key of one order."""
     return (order.customer, order.id)

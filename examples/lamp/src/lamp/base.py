@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 from opslifecycle.runtime import v1 as _rt
 
@@ -40,7 +40,7 @@ class LampRegistryBase(LampReads):
     def __init__(self, *, store: _rt.Store | None = None) -> None:
         _rt.open_registry(self, DEFINITION, store=store)
 
-    def capture(self) -> dict[str, Any]:
+    def capture(self) -> _rt.Data:
         """Return the state of this instant as a JSON-ready document.
 
         `restore` creates a registry from it.
@@ -50,7 +50,7 @@ class LampRegistryBase(LampReads):
     _capture = capture
 
     @classmethod
-    def restore(cls, document: Any, *, store: _rt.Store | None = None) -> Self:
+    def restore(cls, document: object, *, store: _rt.Store | None = None) -> Self:
         """Return a registry with the state of a document from `capture`.
 
         Records that were live are treated as at recovery.

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 from attrs import frozen
 from opslifecycle.runtime import v1 as _rt
@@ -45,6 +44,6 @@ def listing_keys(lamp: LampRecord) -> tuple[Hashable, ...]:
     return (lamp.status,)
 
 
-def listing_order(lamp: LampRecord) -> Any:
+def listing_order(lamp: LampRecord) -> _rt.SortKey:
     """Return the sort key of one lamp."""
     return (lamp.room, lamp.id)
