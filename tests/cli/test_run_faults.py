@@ -177,7 +177,27 @@ class TestTheStoreRefuses:
                 printed, _ = process.communicate(timeout=20)
         assert process.returncode == 3
         assert "not recorded: done: completed" in printed
+        # Its record says so, which is not how it is.
+        assert "\nrunning    done" not in printed.partition("store not writable")[2]
         assert alive("sleep 76") == []
+
+    def test_a_store_that_is_deleted_is_given_up_at_once(self, store: Path) -> None:
+        command = "while [ ! -e go ]; do sleep 0.05; done"
+        with started(
+            "--", "sh", "-c", command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            until(lambda: store.exists() and "running" in statuses().values(), "the start")
+            for each in store.parent.glob("operations.db*"):
+                if each.is_file():
+                    each.unlink()
+            Path("go").touch()
+            printed, _ = process.communicate(timeout=_SECONDS_MAX)
+        assert process.returncode == 3
+        assert "the file was deleted or replaced while it was open" in printed
+        assert "trying again" not in printed
+        assert "not recorded: sh -c" in printed
+        assert not store.exists()
+        assert cli("run", "--", "true").returncode == 0
 
 
 def fill(folder: Path) -> None:

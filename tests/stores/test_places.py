@@ -22,6 +22,7 @@ from opslifecycle import (
     StoreDamagedError,
     StoreLostError,
 )
+from opslifecycle.stores.sqlite import connection
 from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
@@ -217,6 +218,23 @@ def test_a_full_disk_and_a_foreign_lock_are_named(path: Path) -> None:
         finally:
             database.close()
         completed(registry)
+
+
+def test_a_store_that_cannot_be_read_for_a_lock_is_not_called_damaged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.1)
+    with Registry(store=SqliteStore(path)) as registry:
+        completed(registry)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("INSERT INTO inbox (registry, id, reason) VALUES ('x', 'y', 'z')")
+        with pytest.raises(PersistenceError, match="it is locked by another program") as told:
+            StoreReader(path, CODEC.schema).all()
+        assert not isinstance(told.value, StoreDamagedError)
+        with pytest.raises(PersistenceError, match="it is locked by another program"):
+            Registry(store=SqliteStore(path))
+    assert len(StoreReader(path, CODEC.schema).all()) == 1
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), 1e9, "5", True])

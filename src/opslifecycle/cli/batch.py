@@ -13,6 +13,7 @@ import yaml
 _BATCH_KEYS = ("max_concurrent", "commands")
 _COMMAND_KEYS = ("name", "command", "timeout_seconds", "directory", "environment")
 _FILE_BYTES_MAX = 1_000_000
+_NAME_CHARACTERS_MAX = 60
 
 
 class InvalidBatchError(Exception):
@@ -48,7 +49,10 @@ class Batch:
 
 def command_of(words: Sequence[str]) -> Command:
     """Return the command with some words."""
-    return Command(name=shlex.join(words)[:60], command=tuple(words))
+    name = shlex.join(words)
+    if len(name) > _NAME_CHARACTERS_MAX:
+        name = f"{name[: _NAME_CHARACTERS_MAX - 1]}…"
+    return Command(name=name, command=tuple(words))
 
 
 def read_batch(path: Path) -> Batch:

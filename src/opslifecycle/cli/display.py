@@ -18,6 +18,7 @@ from opslifecycle import (
     Terminated,
 )
 from opslifecycle.cli.running.job import Phase
+from opslifecycle.cli.running.recorder import Recorder
 from opslifecycle.cli.running.runner import Runner
 from opslifecycle.cli.tables import print_uncut
 from opslifecycle.cli.text import lines_of, one_line
@@ -78,7 +79,7 @@ class LiveTable:
         if runner.counts.total() > len(shown):
             parts.append(Text(_counted(runner.counts), style="dim"))
         if runner.recorder.problem is not None:
-            parts.append(_problem(runner.recorder.problem))
+            parts.append(_problem(runner.recorder))
         self._live.update(Group(*parts), refresh=True)
 
     def finish(self, runner: Runner) -> None:
@@ -102,11 +103,14 @@ class Lines:
             if phase is Phase.RUNNING:
                 self._print(f"{'running':<10} {name}")
                 continue
+            if job.unrecorded:
+                # Its record says that it runs; `finish` says how it ended.
+                continue
             for each in runner.snapshots([job]):
                 self._print(f"{_status(each):<10} {name} ({_measured(each)})")
         problem = runner.recorder.problem
         if problem != self._problem:
-            self._print(str(_problem(problem)) if problem else "store writable again")
+            self._print(str(_problem(runner.recorder)) if problem else "store writable again")
             self._problem = problem
 
     def finish(self, runner: Runner) -> None:
@@ -189,8 +193,9 @@ def _counted(counts: Counter[Phase]) -> str:
     return ", ".join(f"{counts[phase]} {phase.value}" for phase in Phase)
 
 
-def _problem(problem: str) -> Text:
-    return Text(f"store not writable: {problem}; trying again", style="red")
+def _problem(recorder: Recorder) -> Text:
+    goes_on = "" if recorder.given_up.is_set() else "; trying again"
+    return Text(f"store not writable: {recorder.problem}{goes_on}", style="red")
 
 
 def _status(snapshot: OperationLifecycleSnapshot) -> str:
