@@ -88,12 +88,12 @@ def test_a_long_list_of_statuses_is_called_after_its_action() -> None:
 
 def test_the_table_of_actions_has_a_column_for_what_differs() -> None:
     assert printed(program()).actions == [
-        "#: Each action: its name, where it is legal.",
-        "_ACTIONS = (",
-        '    ("coin", (_LOCKED,)),',
-        '    ("push", (_UNLOCKED,)),',
-        '    ("scrap", _FROM_LIVE),',
-        ")",
+        "    #: Each action: its name, where it is legal.",
+        "    _ACTIONS = (",
+        '        ("coin", (_LOCKED,)),',
+        '        ("push", (_UNLOCKED,)),',
+        '        ("scrap", _FROM_LIVE),',
+        "    )",
     ]
     *_, push, _, _ = printed(program(("methods: [push]", "methods: [shove]"))).actions
-    assert push == '    ("push", (_UNLOCKED,), "shove"),'
+    assert push == '        ("push", (_UNLOCKED,), "shove"),'

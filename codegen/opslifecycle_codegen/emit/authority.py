@@ -12,7 +12,7 @@ from opslifecycle_codegen.emit.constants import Constants, StatusConstants
 from opslifecycle_codegen.emit.effects import EffectConstants, still_known
 from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
-from opslifecycle_codegen.emit.questions import ACTIONS, QuestionLowering
+from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, roots_in
 from opslifecycle_codegen.ir.feeds import feeds_transitions
@@ -48,7 +48,7 @@ class AuthorityView:
 
 def authority_view(program: Program, names: PublicNames, width: int) -> AuthorityView:
     """Return the authority of a program."""
-    constants = Constants(program, ACTIONS)
+    constants = Constants(program)
     questions = QuestionLowering(program, names, width, constants)
     first = CommandLowering(program, names, width, constants)
     state = StateLowering(program, names, width, constants)

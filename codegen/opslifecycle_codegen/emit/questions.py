@@ -17,7 +17,7 @@ from opslifecycle_codegen.ir.expr import Root, roots_in
 from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import Command, Rule
 
-#: The table of the actions in the authority's module.
+#: The table of the actions in the authority.
 ACTIONS = "_ACTIONS"
 
 
@@ -177,23 +177,21 @@ class QuestionLowering(MethodLowering):
         return columns
 
     def actions(self) -> list[str]:
-        """Return the table of the actions."""
+        """Return the table of the actions, which stands in the class behind its methods."""
         rows = [
             layout.called("", [column.of(each) for column in self._columns])
             for each in self._program.actions
         ]
         said = [column.says for column in self._columns]
-        refusers = self._refusers.values() if len(self._refusers) > 1 else ()
         return [
-            *(f"{name} = {self._names.authority}.{name}" for name in refusers),
-            *comment(f"Each action: {', '.join(said)}.", self._width, indent=0),
-            f"{ACTIONS} = (",
+            *comment(f"Each action: {', '.join(said)}.", self._width),
+            f"    {ACTIONS} = (",
             *(
                 line
                 for row in map(self._constants.short, rows)
-                for line in layout.statement("", row, ",", indent=4, width=self._width)
+                for line in layout.statement("", row, ",", indent=8, width=self._width)
             ),
-            ")",
+            "    )",
         ]
 
     def _allowed(self) -> Method:
@@ -212,7 +210,7 @@ class QuestionLowering(MethodLowering):
             Code("action"), asked, *([Code("depends_on")] if "depends_on" in names else []),
         ]  # fmt: skip
         permission = layout.called("_rt.Permission", arguments)
-        clauses = [Code(ACTIONS, prefix=f"for {', '.join(names)} in ")]
+        clauses = [Code(f"self.{ACTIONS}", prefix=f"for {', '.join(names)} in ")]
         body = self._statement("return ", layout.comprehension("tuple", permission, clauses))
         parameters, returns = [f"id: {self._names.id}"], "tuple[_rt.Permission, ...]"
         return self._method("allowed", parameters, returns, [], body)

@@ -459,7 +459,7 @@ class OperationAuthority:
     def allowed(self, id: OperationId) -> tuple[_rt.Permission, ...]:
         return tuple(
             _rt.Permission(action, refused(self, id, from_statuses, label, done_in))
-            for action, refused, from_statuses, label, done_in in _ACTIONS
+            for action, refused, from_statuses, label, done_in in self._ACTIONS
         )
 
     def classify_operation_terminality(self, id: OperationId, status: OperationStatus) -> bool:
@@ -541,20 +541,17 @@ class OperationAuthority:
             return _END_ERASE_EFFECTS
         return _END_EFFECTS
 
-
-_refused = OperationAuthority._refused
-_peer_ready_refused = OperationAuthority._peer_ready_refused
-#: Each action: its name, what asks its guards, where it is legal, what errors call it, where it is
-#: done already.
-_ACTIONS = (
-    ("start", _refused, (_PROVISIONING,), "provisioning_succeeded", (_RUNNING,)),
-    ("fail", _refused, _FROM_LIVE, "fail_operation", ()),
-    ("peer_ready", _peer_ready_refused, _FROM_WORKING, "peer_ready", _DONE_IN_TERMINAL),
-    ("progress_reported", _refused, _FROM_WORKING, "report_progress", _DONE_IN_TERMINAL),
-    ("complete", _refused, _FROM_WORKING, "complete_operation", ()),
-    ("abort", _refused, (_PROVISIONING,), "abort_provisioning", _DONE_IN_TERMINAL),
-    ("cancel", _refused, _FROM_LIVE, "cancel_operation", ()),
-    ("retire_requested", _refused, (_RUNNING,), "request_retire", _RETIRE_REQUESTED_DONE_IN),
-    ("retire_completed", _refused, _FROM_WORKING, "mark_retired", _DONE_IN_TERMINAL),
-    ("terminate", _refused, _FROM_LIVE, "terminate_owner", ()),
-)
+    #: Each action: its name, what asks its guards, where it is legal, what errors call it, where it
+    #: is done already.
+    _ACTIONS = (
+        ("start", _refused, (_PROVISIONING,), "provisioning_succeeded", (_RUNNING,)),
+        ("fail", _refused, _FROM_LIVE, "fail_operation", ()),
+        ("peer_ready", _peer_ready_refused, _FROM_WORKING, "peer_ready", _DONE_IN_TERMINAL),
+        ("progress_reported", _refused, _FROM_WORKING, "report_progress", _DONE_IN_TERMINAL),
+        ("complete", _refused, _FROM_WORKING, "complete_operation", ()),
+        ("abort", _refused, (_PROVISIONING,), "abort_provisioning", _DONE_IN_TERMINAL),
+        ("cancel", _refused, _FROM_LIVE, "cancel_operation", ()),
+        ("retire_requested", _refused, (_RUNNING,), "request_retire", _RETIRE_REQUESTED_DONE_IN),
+        ("retire_completed", _refused, _FROM_WORKING, "mark_retired", _DONE_IN_TERMINAL),
+        ("terminate", _refused, _FROM_LIVE, "terminate_owner", ()),
+    )

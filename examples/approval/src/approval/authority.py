@@ -357,7 +357,7 @@ class RequestAuthority:
                 refused(self, id, from_statuses, action, done_in),
                 depends_on,
             )
-            for action, refused, from_statuses, done_in, depends_on in _ACTIONS
+            for action, refused, from_statuses, done_in, depends_on in self._ACTIONS
         )
 
     def standing_of(self, id: RequestId) -> Standing:
@@ -410,17 +410,19 @@ class RequestAuthority:
             return _END_APPEND_TO_FEED_EFFECTS
         return _END_EFFECTS
 
-
-_refused = RequestAuthority._refused
-_endorse_refused = RequestAuthority._endorse_refused
-_grant_refused = RequestAuthority._grant_refused
-#: Each action: its name, what asks its guards, where it is legal, where it is done
-#: already, its guards that need arguments.
-_ACTIONS = (
-    ("circulate", _refused, (_DRAFTED,), (), ()),
-    ("endorse", _endorse_refused, (_CIRCULATING,), (), ("somebody_else", "in_time")),
-    ("grant", _grant_refused, (_CIRCULATING,), (), ("somebody_else", "in_time")),
-    ("deny", _refused, (_CIRCULATING,), (), ()),
-    ("expire", _refused, _FROM_LIVE, (), ("overdue",)),
-    ("withdraw", _refused, _FROM_LIVE, (_WITHDRAWN,), ()),
-)
+    #: Each action: its name, what asks its guards, where it is legal, where it is done
+    #: already, its guards that need arguments.
+    _ACTIONS = (
+        ("circulate", _refused, (_DRAFTED,), (), ()),
+        (
+            "endorse",
+            _endorse_refused,
+            (_CIRCULATING,),
+            (),
+            ("somebody_else", "in_time"),
+        ),
+        ("grant", _grant_refused, (_CIRCULATING,), (), ("somebody_else", "in_time")),
+        ("deny", _refused, (_CIRCULATING,), (), ()),
+        ("expire", _refused, _FROM_LIVE, (), ("overdue",)),
+        ("withdraw", _refused, _FROM_LIVE, (_WITHDRAWN,), ()),
+    )

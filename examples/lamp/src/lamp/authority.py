@@ -145,7 +145,7 @@ class LampAuthority:
     def allowed(self, id: LampId) -> tuple[_rt.Permission, ...]:
         return tuple(
             _rt.Permission(action, self._refused(id, from_statuses, label, done_in))
-            for action, from_statuses, label, done_in in _ACTIONS
+            for action, from_statuses, label, done_in in self._ACTIONS
         )
 
     def erase(self, id: LampId) -> None:
@@ -165,11 +165,10 @@ class LampAuthority:
         self.ended[lamp.id] = lamp
         return _END_EFFECTS
 
-
-#: Each action: its name, where it is legal, what errors call it, where it is done
-#: already.
-_ACTIONS = (
-    ("light", (_DARK,), "light", (_LIT,)),
-    ("darken", (_LIT,), "darken", (_DARK,)),
-    ("wear_out", _FROM_LIVE, "note_broken", ()),
-)
+    #: Each action: its name, where it is legal, what errors call it, where it is done
+    #: already.
+    _ACTIONS = (
+        ("light", (_DARK,), "light", (_LIT,)),
+        ("darken", (_LIT,), "darken", (_DARK,)),
+        ("wear_out", _FROM_LIVE, "note_broken", ()),
+    )
