@@ -16,6 +16,7 @@ import yaml
 
 from tests.cli.processes import alive
 from tests.support.command_line import command_line
+from tests.support.waiting import until
 
 RUN = [sys.executable, "-m", "opslifecycle.cli.main", "run"]
 PYTHON = sys.executable
@@ -45,13 +46,6 @@ def entries(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, objec
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
     return {line["display_name"]: line["terminal_outcome"] for line in lines}
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.01)
 
 
 class TestEnds:
@@ -179,7 +173,7 @@ class TestGroups:
         path = batch(tmp_path, *commands, max_concurrent=2)
         command = [*RUN, path, "--json", "--grace-seconds", "0.5"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            wait_for(ready)
+            until(ready.exists)
             assert alive(sleep)
             process.send_signal(number)
             output, _ = process.communicate(timeout=60)
@@ -202,7 +196,7 @@ class TestGroups:
         command = [*RUN, path, "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=-1, text=True) as process:
             for n in range(5, 8):
-                wait_for(tmp_path / f"ready{n}")
+                until((tmp_path / f"ready{n}").exists)
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (130, "")
@@ -216,7 +210,7 @@ class TestGroups:
         stubborn = self.STUBBORN.format(sleep=sleep, ready=ready)
         path = batch(tmp_path, {"name": "stubborn", "command": stubborn})
         with subprocess.Popen([*RUN, path], stdout=subprocess.DEVNULL) as process:
-            wait_for(ready)
+            until(ready.exists)
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
             time.sleep(0.3)

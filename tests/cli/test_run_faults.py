@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +25,8 @@ from opslifecycle.cli.running.control_groups import group_of, home_of_groups
 from opslifecycle.cli.wait import wait
 
 from tests.cli.processes import alive
+from tests.support.command_line import command_line
+from tests.support.waiting import until
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
 RUN = [*CLI, "run"]
@@ -48,24 +50,32 @@ def batch(*commands: Mapping[str, object], **keys: object) -> str:
     return "batch.yaml"
 
 
-def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*CLI, *arguments], capture_output=True, text=True, timeout=_SECONDS_MAX, check=False
+        [*RUN, *arguments], capture_output=True, text=True, timeout=_SECONDS_MAX, check=False
     )
 
 
 def statuses() -> dict[str, str]:
-    listed = cli("ls", "--json")
+    listed = command_line("ls", "--json")
     assert listed.returncode == 0, listed.stderr
+    return shown(listed)
+
+
+def shown(listed: subprocess.CompletedProcess[str]) -> dict[str, str]:
     found = [json.loads(line) for line in listed.stdout.splitlines()]
     return {each["display_name"]: each["status"] for each in found}
 
 
-def until(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + _SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} never came"
-        time.sleep(0.02)
+def wait_for(status: str, *, of: str | None = None) -> None:
+    """Wait until one operation, or the one of a name, has a status."""
+
+    def is_shown() -> bool:
+        # Before a run has made its store, there is nothing to list.
+        found = shown(command_line("ls", "--json"))
+        return status in found.values() if of is None else found.get(of) == status
+
+    until(is_shown, f"{status} {of or ''}")
 
 
 @contextlib.contextmanager
@@ -100,7 +110,7 @@ class TestTheStoreRefuses:
             max_concurrent=2,
         )
         with started(path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-            until(lambda: store.exists() and statuses().get("short") == "running", "the start")
+            wait_for("running", of="short")
             printed: list[str] = []
             assert process.stdout is not None
             reading = threading.Thread(target=lambda: printed.extend(process.stdout or []))
@@ -170,7 +180,7 @@ class TestTheStoreRefuses:
         with started(
             "--store-patience", "2", path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:
-            until(lambda: store.exists() and statuses().get("long") == "running", "the start")
+            wait_for("running", of="long")
             with locked(store):
                 Path("locked").touch()
                 # Waiting five seconds for the lock again and again would take more than forty.
@@ -257,8 +267,8 @@ class TestOutput:
         reading, writing = os.pipe()
         try:
             with started("--grace-seconds", "1", path, stdout=writing) as process:
-                until(lambda: store.exists() and "running" in statuses().values(), "a start")
-                until(lambda: statuses().get("last") == "running", "the last command")
+                wait_for("running")
+                wait_for("running", of="last")
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(_SECONDS_MAX) == 128 + signal.SIGTERM
         finally:
@@ -274,7 +284,7 @@ class TestOutput:
             {"name": "named\x1b]0;OWNED\x07\ncompleted  x", "command": r"printf 'a \033]0;open'"},
         )
         shown = on_terminal(*RUN, path)
-        for id in [each.split('"')[3] for each in cli("ls", "--json").stdout.splitlines()]:
+        for id in [each.split('"')[3] for each in command_line("ls", "--json").stdout.splitlines()]:
             for command in ("show", "wait", "logs"):
                 shown += on_terminal(*CLI, command, id)
         shown += on_terminal(*CLI, "ls")
@@ -323,7 +333,7 @@ class TestNothingEscapes:
 
     def test_when_the_command_ends_by_itself(self, store: Path) -> None:
         tag = f"79.{os.getpid()}1"
-        done = cli("run", "--", "sh", "-c", self.DAEMONS.format(tag=tag) + "; echo ready")
+        done = run("--", "sh", "-c", self.DAEMONS.format(tag=tag) + "; echo ready")
         assert done.returncode == 0, done.stdout
         assert alive(tag) == []
 
@@ -378,7 +388,7 @@ class TestControlGroups:
         with started(path, stdout=subprocess.DEVNULL) as process:
             until(lambda: f"sleep {tag} " in alive(tag), "the hidden process")
             Path("go").touch()
-            until(lambda: statuses().get("hides") == "completed", "the end of the command")
+            wait_for("completed", of="hides")
             assert f"sleep {tag} " not in alive(tag)
             Path("seen").touch()
             assert process.wait(_SECONDS_MAX) == 0
@@ -397,7 +407,7 @@ class TestControlGroups:
 
 def groups_left() -> list[str]:
     """The control groups of commands of this test."""
-    listed = cli("ls", "--json").stdout.splitlines()
+    listed = command_line("ls", "--json").stdout.splitlines()
     home = home_of_groups()
     assert home is not None
     folders = [group_of(home, json.loads(line)["id"]) for line in listed]
@@ -437,14 +447,14 @@ class TestSignals:
 
     def test_suspending_a_run_suspends_its_commands_and_their_time(self, store: Path) -> None:
         ticking = "while :; do echo x >> ticks; sleep 0.05; done"
-        path = batch({"name": "t", "command": ticking, "timeout_seconds": 6})
+        path = batch({"name": "t", "command": ticking, "timeout_seconds": 3})
         ticks = Path("ticks")
         with started(path, stdout=subprocess.DEVNULL) as process:
             until(ticks.exists, "the command")
             process.send_signal(signal.SIGTSTP)
             until(lambda: stopped(process.pid), "the stop")
             before = ticks.stat().st_size
-            time.sleep(6.5)
+            time.sleep(3.5)
             assert ticks.stat().st_size <= before + 4
             process.send_signal(signal.SIGCONT)
             until(lambda: ticks.stat().st_size > before + 4, "the continuation")
@@ -453,11 +463,11 @@ class TestSignals:
         assert statuses() == {"t": "cancelled"}
 
     def test_time_in_which_the_run_was_stopped_counts_against_no_limit(self, store: Path) -> None:
-        path = batch({"name": "t", "command": "sleep 4", "timeout_seconds": 3})
+        path = batch({"name": "t", "command": "sleep 3", "timeout_seconds": 2.5})
         with started(path, stdout=subprocess.DEVNULL) as process:
-            until(lambda: store.exists() and statuses() == {"t": "running"}, "the start")
+            wait_for("running", of="t")
             process.send_signal(signal.SIGSTOP)
-            time.sleep(4.5)
+            time.sleep(3.5)
             process.send_signal(signal.SIGCONT)
             assert process.wait(_SECONDS_MAX) == 0
 
@@ -525,7 +535,7 @@ class TestLimits:
         Path("batch.yaml").write_text(
             "commands:\n- {name: good, command: 'true'}\n- {name: bad, command: [\"\\ud800\"]}\n"
         )
-        done = cli("run", "batch.yaml")
+        done = run("batch.yaml")
         assert done.returncode == 1
         assert done.stderr == ""
         assert statuses() == {"good": "completed", "bad": "failed"}
@@ -544,7 +554,7 @@ class TestCollectAndWait:
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="SKIPPED: there is no /dev/full")
     def test_collect_erases_only_what_was_written(self, store: Path) -> None:
         path = batch(*({"name": f"c{n}", "command": "echo x"} for n in range(50)))
-        assert cli("run", path).returncode == 0
+        assert run(path).returncode == 0
         with open("/dev/full", "w") as full:
             done = subprocess.run([*CLI, "collect"], stdout=full, capture_output=False, check=False)
         assert done.returncode == 2
@@ -553,13 +563,13 @@ class TestCollectAndWait:
             ["sh", "-c", f"{' '.join(CLI)} collect | head -n 1"], capture_output=True, check=True
         )
         assert piped.stdout.count(b"\n") == 1
-        collected = cli("collect").stdout.splitlines()
+        collected = command_line("collect").stdout.splitlines()
         assert len(collected) in (0, 50)
         assert len(statuses()) == 0
 
     def test_wait_knows_what_was_collected_meanwhile_from_the_feed(self, store: Path) -> None:
-        assert cli("run", "--", "sh", "-c", "exit 7").returncode == 1
-        (line,) = cli("ls", "--json").stdout.splitlines()
+        assert run("--", "sh", "-c", "exit 7").returncode == 1
+        (line,) = command_line("ls", "--json").stdout.splitlines()
         id = json.loads(line)["id"]
         waiting = subprocess.Popen([*CLI, "wait", id], stdout=subprocess.PIPE, text=True)
         assert waiting.communicate(timeout=_SECONDS_MAX)[0].startswith("failed")
@@ -570,14 +580,15 @@ class TestCollectAndWait:
     ) -> None:
         command = "touch ready; while [ ! -e go ]; do sleep 0.05; done; exit 7"
         with started("--", "sh", "-c", command, stdout=subprocess.DEVNULL) as process:
-            until(lambda: Path("ready").exists() and "running" in statuses().values(), "the start")
-            (line,) = cli("ls", "--json").stdout.splitlines()
+            until(Path("ready").exists, "the command")
+            wait_for("running")
+            (line,) = command_line("ls", "--json").stdout.splitlines()
 
             def collected(seconds: float) -> None:
                 # The command ends, and is collected, while the wait looks elsewhere.
                 Path("go").touch()
                 assert process.wait(_SECONDS_MAX) == 1
-                assert cli("collect", "--forget").returncode == 0
+                assert command_line("collect", "--forget").returncode == 0
 
             clock = SimpleNamespace(sleep=collected)
             monkeypatch.setattr("opslifecycle.cli.wait.time", clock)
@@ -589,8 +600,8 @@ class TestCollectAndWait:
 def test_logs_follow_to_the_end_and_keep_both_outputs(store: Path) -> None:
     command = "echo one; echo bad >&2; while [ ! -e go ]; do sleep 0.05; done; echo two"
     with started("--", "sh", "-c", command, stdout=subprocess.DEVNULL) as process:
-        until(lambda: store.exists() and "running" in statuses().values(), "the start")
-        (line,) = cli("ls", "--json").stdout.splitlines()
+        wait_for("running")
+        (line,) = command_line("ls", "--json").stdout.splitlines()
         id = json.loads(line)["id"]
         with subprocess.Popen(
             [*CLI, "logs", "-f", id], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -601,4 +612,4 @@ def test_logs_follow_to_the_end_and_keep_both_outputs(store: Path) -> None:
             output, errors = logs.communicate(timeout=_SECONDS_MAX)
         assert process.wait(_SECONDS_MAX) == 0
     assert (output, errors) == ("two\n", "bad\n")
-    assert cli("logs", "--stream", "stderr", id).stderr == "bad\n"
+    assert command_line("logs", "--stream", "stderr", id).stderr == "bad\n"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from opslifecycle_codegen.cli.main import main
@@ -40,7 +43,17 @@ def begin(folder: Path, *sources: Path, width: int = 88) -> None:
 
 
 def project(folder: Path, source: Path, *, width: int = 88) -> Path:
-    """Make a project of one machine, and generate its code."""
+    """Make a project of one machine, with its code generated."""
+    made = _made(source, source.read_bytes(), width)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return folder
+
+
+@cache
+def _made(source: Path, text: bytes, width: int) -> Path:
+    """Return a project that was generated once in this process, for tests to copy."""
+    folder = Path(tempfile.mkdtemp(prefix="opslifecycle-project-"))
+    atexit.register(shutil.rmtree, folder)
     begin(folder, source, width=width)
     assert main(["--project", str(folder), "generate"]) == 0
     return folder

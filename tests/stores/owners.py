@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -94,14 +93,6 @@ def query(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return database.execute(statement, values).fetchall()
     finally:
         database.close()
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until something holds; fails after a minute."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.01)
 
 
 @cache

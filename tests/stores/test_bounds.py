@@ -14,8 +14,8 @@ from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC, deserialize
 from tests.builders import completed, running
-from tests.stores.owners import until
 from tests.support.command_line import command_line
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from tests.stores.owners import (
     needs,
     owning,
     query,
-    until,
 )
 from tests.support.command_line import command_line
+from tests.support.waiting import until
 
 HOUR_MS = 3_600_000
 CONTAINER = ("unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")

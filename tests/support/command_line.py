@@ -14,9 +14,21 @@ from pathlib import Path
 from opslifecycle.cli.group import cli
 
 
+class _Stream(io.TextIOWrapper):
+    """A standard stream in memory, which takes texts and bytes."""
+
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, "utf-8", write_through=True)
+
+    def text(self) -> str:
+        """Return what was written."""
+        return self._bytes.getvalue().decode("utf-8")
+
+
 def command_line(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line with some arguments; an exception that is no exit is raised."""
-    output, errors = io.StringIO(), io.StringIO()
+    output, errors = _Stream(), _Stream()
     with (
         contextlib.chdir(cwd or Path.cwd()),
         contextlib.redirect_stdout(output),
@@ -28,4 +40,4 @@ def command_line(*words: str, cwd: Path | None = None) -> subprocess.CompletedPr
         except SystemExit as end:
             # Commands exit with numbers; a text would be one for standard error.
             status = int(end.code or 0)
-    return subprocess.CompletedProcess(words, status, output.getvalue(), errors.getvalue())
+    return subprocess.CompletedProcess(words, status, output.text(), errors.text())
