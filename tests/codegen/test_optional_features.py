@@ -141,6 +141,28 @@ def test_a_machine_may_use_the_word_open(tmp_path: Path) -> None:
     assert printed(folder, script) == ["1"]
 
 
+def test_without_a_feed_a_field_may_be_called_sequence(tmp_path: Path) -> None:
+    coins = "  coins: {type: int"
+    folder = compiled(
+        tmp_path,
+        TURNSTILE,
+        (coins, f"  sequence: {{type: int | None}}\n{coins}"),
+        ("\nsnapshot:", "\nrecovery: {persist_if: 'true'}\n\nsnapshot:"),
+    )
+    script = (
+        "from opslifecycle import MemoryStore\n"
+        "from turnstile import *\n"
+        "store, id = MemoryStore(), GateId.new()\n"
+        "for _ in range(2):\n"
+        "    with GateRegistry(store=store) as gates:\n"
+        "        if gates.snapshot(id) is None:\n"
+        "            gates.install(id, 'north')\n"
+        "        else:\n"
+        "            print(gates.snapshot(id).place)\n"
+    )
+    assert printed(folder, script) == ["north"]
+
+
 LEAVING = """
 from opslifecycle import MemoryStore
 from turnstile import GateId, GateRegistry

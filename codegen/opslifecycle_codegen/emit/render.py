@@ -290,7 +290,9 @@ class Renderer:
             "own_effects": bool(program.machine.effects),
             "timed": tells_time(program),
             "of_transitions": feeds_transitions(program.machine),
-            "has_sequence": "sequence" in program.symbols.entity_fields,
+            # Without a feed, a field of this name is the machine's own.
+            "has_sequence": program.machine.feed is not None
+            and "sequence" in program.symbols.entity_fields,
             "cursor_enum": program.symbols.cursor_enum,
         }
 
