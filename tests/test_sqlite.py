@@ -178,7 +178,7 @@ class TestSize:
             assert registry.list_operations() == []
 
     def test_after_many_completions_only_what_is_retained_is_read(self, path: Path) -> None:
-        count, kept = whole_or(100_000, 20_000), 300
+        count, kept = whole_or(100_000, 12_000), 300
 
         async def work() -> None:
             store = SqliteStore(path, durability="process")

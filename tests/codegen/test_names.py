@@ -25,6 +25,7 @@ from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
 from tests.codegen.projects import ENVIRONMENT
+from tests.scale import whole_or
 
 ROOT = Path(__file__).parents[2]
 GENERATED = [
@@ -68,9 +69,11 @@ _COUNTED = Counter(
     for word in {word for path in package.glob("*.py") for word in words_of(path)}
 )
 _FOUND = {word for word, machines in _COUNTED.items() if machines > 1}
-SNAKE = sorted(
+_SNAKE = sorted(
     w for w in {*ORDINARY, *dir(builtins), *_FOUND} if w.isidentifier() and w[0].islower()
 )
+#: Every word at night; otherwise those that were thought of, and some of those that were found.
+SNAKE = [w for n, w in enumerate(_SNAKE) if w in ORDINARY or n % whole_or(1, 5) == 0]
 #: What statuses are called; each makes a constant, so the words that our own constants have count.
 STATUSES = [
     *["state", "records", "type", "id", "effects", "no_effects", "from_live", "from_open", "known"],
@@ -364,7 +367,7 @@ try:
 except alpha.OddError as odd:
     assert odd.clone() == odd
 assert registry._broken_invariants() == []
-assert len(registry._allowed(id)) > 100
+assert len(registry._allowed(id)) > 50
 document = registry._capture()
 found = registry.zz_snapshot(other)
 kept = {name: place for place, name in enumerate(takes) if hasattr(found, name)}
@@ -425,7 +428,7 @@ def written(folder: Path) -> None:
 
 
 def test_hostile_words_work_in_every_place(tmp_path: Path) -> None:
-    assert len(SNAKE) > 250
+    assert len(_SNAKE) > 250
     assert len(PASCAL) > 90
     written(tmp_path)
     assert main(["--project", str(tmp_path), "generate"]) == 0
