@@ -207,7 +207,7 @@ class TestTheStoreRefuses:
         assert "trying again" not in printed
         assert "not recorded: sh -c" in printed
         assert not store.exists()
-        assert cli("run", "--", "true").returncode == 0
+        assert run("--", "true").returncode == 0
 
 
 def fill(folder: Path) -> None:
