@@ -114,6 +114,12 @@ def test_a_stored_number_out_of_its_range_is_damage(gates: Any) -> None:
         ("int | None", "int", False),
         ("int", "str", False),
         ("GateId", "GateId | None", True),
+        ("str(max_length=3)", "str", True),
+        ("str(max_length=3)", "str(max_length=4) | None", True),
+        ("str", "str(max_length=4)", False),
+        ("str(pattern=a(b, c=1)?)", "str(max_length=9, pattern=a(b, c=1)?)", False),
+        ("str(max_length=9, pattern=a(b, c=1)?)", "str(pattern=a(b, c=1)?)", True),
+        ("str(pattern=a)", "str(pattern=b)", False),
     ],
 )
 def test_a_type_holds_the_values_of_another(old: str, new: str, verdict: bool) -> None:
@@ -180,3 +186,64 @@ def test_only_what_grows_by_little_counts_in_small_steps(value: str, is_small: b
         ("place: {type: str, ", "most: {type: Coins | None}\n  place: {type: str, "),
     )
     assert ("gate.coins" in small_steps(program_of(variant(*edits), "m.yaml"))) is is_small
+
+
+TEXTS = Path(__file__).parent / "cases" / "text-types" / "machine.yaml"
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return a package whose texts have limits, and whose identifiers are no UUIDs."""
+    folder = tmp_path_factory.mktemp("texts")
+    text = TEXTS.read_text(encoding="utf-8").replace("machine: turnstile", "machine: text_gate")
+    source = folder / "text_gate.yaml"
+    source.write_text(text.replace("errors:", "recovery: {persist_if: 'true'}\n\nerrors:"))
+    made = project(folder / "project", source)
+    assert_clean(made)
+    sys.path.insert(0, str(made / "src"))
+    yield importlib.import_module("text_gate")
+    sys.path.remove(str(made / "src"))
+
+
+def test_a_text_with_limits_is_checked_and_stored(shops: Any, tmp_path: Path) -> None:
+    id, coin = shops.GateId("gate_front-door"), shops.CoinId("co12345678")
+    with shops.GateRegistry(store=SqliteStore(tmp_path / "gates.db")) as registry:
+        with pytest.raises(InvalidValueError, match=r"^place: expected at most 40 characters"):
+            registry.install(id, "x" * 41)
+        registry.install(id, "x" * 40)
+        for currency in ("EUR", "euro", "eur\n", ""):
+            with pytest.raises(InvalidValueError, match=r"^to: expected text that matches"):
+                registry.change(id, coin, currency)
+        registry.change(id, coin, "usd")
+    with shops.GateRegistry(store=SqliteStore(tmp_path / "gates.db")) as registry:
+        found = registry.snapshot(id)
+        assert (found.id, found.place, found.currency) == (id, "x" * 40, "usd")
+        assert (type(found.id), type(found.last)) == (shops.GateId, shops.CoinId)
+
+
+def test_an_identifier_with_a_pattern_is_made_and_checked(shops: Any) -> None:
+    first, second = shops.GateId.new(), shops.GateId.new()
+    assert str(first).startswith("gate_")
+    assert first < second
+    assert shops.GateId(str(first)) == first != str(first)
+    assert len(shops.CoinId.new()) == 34
+    for text in ("", "gate_", "door_1", "gate_" + "x" * 251, "gate_\ud800", 7):
+        with pytest.raises(InvalidValueError, match=r"^GateId: expected text"):
+            shops.GateId(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("prefix: gate_", "prefix: g_", "id-changed"),
+        (", prefix: gate_}", "}", "id-changed"),
+        ("max_length: 40", "max_length: 39", "field-type"),
+        ("max_length: 40", "max_length: 41", "field-widened"),
+    ],
+)
+def test_a_change_of_texts_is_told(old: str, new: str, told: str) -> None:
+    text = TEXTS.read_text("utf-8").replace("errors:", "recovery: {persist_if: 'true'}\n\nerrors:")
+    assert old in text
+    before, after = (program_of(each.encode(), "m.yaml") for each in (text, text.replace(old, new)))
+    assert told in {change.rule for change, _ in compared(before, after).changes}
+    assert told not in {change.rule for change, _ in compared(before, before).changes}

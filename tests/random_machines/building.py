@@ -56,6 +56,8 @@ class Builder:
         pick, words, shapes, tree = self.pick, self.words, self.shapes, self.tree
         if self.apart.chance(35):
             self._refined()
+        if self.apart.chance(25):
+            self._texts()
         for _ in range(pick.integer(0, 1)):
             name = words.type("Id")
             shapes.ids.append(name)
@@ -80,6 +82,20 @@ class Builder:
             declared: Tree = {"summary": self.words.text(), "type": "int"}
             self.shapes.numbers[name] = (least, most)
             self.tree.setdefault("types", {})[name] = declared | {"minimum": least, "maximum": most}
+
+    def _texts(self) -> None:
+        """Texts with limits, and ids that are no UUIDs: some with characters that JSON escapes."""
+        self.tree["ids"][self.id] |= {"prefix": "x_", "pattern": 'x_[0-9a-z"]+'}
+        self.has("id: with a pattern")
+        for _ in range(self.apart.integer(1, 2)):
+            name = self.words.type()
+            limits: Tree = self.apart.one([
+                {"max_length": 3}, {"pattern": '[a-z]+["\\\\]?', "example": "it"},
+                {"max_length": 4, "pattern": "[a-z]*", "example": ""},
+            ])  # fmt: skip
+            self.shapes.texts[name] = limits.get("example", "it")
+            declared = {"summary": self.words.text(), "type": "str", **limits}
+            self.tree.setdefault("types", {})[name] = declared
 
     def _closed_set(self) -> None:
         pick, words, shapes = self.pick, self.words, self.shapes
@@ -219,6 +235,7 @@ class Builder:
         for kind, names in (
             ("closed set", shapes.enums), ("value", shapes.records), ("union", shapes.unions),
             ("id", [*shapes.ids, self.id]), ("int with a range", shapes.numbers),
+            ("str with limits", shapes.texts),
         ):  # fmt: skip
             if name in names:
                 return kind

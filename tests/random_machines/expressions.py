@@ -30,10 +30,13 @@ class Shapes:
     #: Integers with a range: the least and the greatest.
     numbers: dict[str, tuple[int, int]] = field(factory=dict)
 
+    #: Texts with limits, each with an example.
+    texts: dict[str, str] = field(factory=dict)
+
     def types(self) -> list[str]:
         """Every type that a field or parameter may have."""
         declared = [*self.enums, *self.ids, *self.records, *self.unions]
-        return [*SCALARS, *declared, *self.numbers]
+        return [*SCALARS, *declared, *self.numbers, *self.texts]
 
     def fields(self, type: str) -> Mapping[str, str]:
         """What can be read of a value of a type."""
@@ -91,6 +94,8 @@ class Expressions:
             found += _LITERALS.get(type, [])
         else:
             found.append(pick.one(_LITERALS[type]))
+        if type in self._shapes.texts:
+            found.append(repr(self._shapes.texts[type]))
         found += [f"{type}.{member}" for member in self._shapes.enums.get(type, [])]
         if type in self._shapes.unions and depth and (not found or pick.chance(50)):
             made = self._variant(type, scope, depth)

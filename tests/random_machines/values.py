@@ -25,9 +25,9 @@ class Values:
         self._id_type = program.symbols.entity_fields["id"]
         id_class = getattr(package, self._id_type.name)
         #: Identifiers of records, and behind them one that no record has.
-        self.ids = [
-            id_class(f"00000000-0000-7000-8000-00000000000{n}") for n in range(entities + 1)
-        ]
+        form = program.symbols.id_forms.get(self._id_type.name)
+        text = f'{form.prefix}"' if form is not None else "00000000-0000-7000-8000-00000000000"
+        self.ids = [id_class(f"{text}{n}") for n in range(entities + 1)]
 
     # From real to plain -------------------------------------------------------------------------
 
@@ -57,6 +57,11 @@ class Values:
             least, most = type.range
             among = sorted({least, most, *(n for n in (0, 1) if least <= n <= most)})
             return among[number % len(among)]
+        if type.kind == "str" and type.limits is not None:
+            texts = [
+                each for each in (type.limits.example, "q", 'q"', "") if type.limits.accepts(each)
+            ]
+            return texts[number % len(texts)]
         if type == self._id_type:
             return self.ids[number % (len(self.ids) - 1)]
         simple: dict[str, list[Any]] = {

@@ -187,10 +187,19 @@ class Checker:
         if isinstance(value, float):
             return nodes.Literal(FLOAT, value)
         if isinstance(value, str):
-            return nodes.Literal(STR, value)
+            return nodes.Literal(self._text_type(node, value, wanted), value)
         raise self.refuse(
             node, "expression-form", f"{value!r} is not part of the expression language"
         )
+
+    def _text_type(self, node: ast.Constant, value: str, wanted: Type | None) -> Type:
+        """Return the type of a literal text: the declared one where one is wanted."""
+        if wanted is None or wanted.required.kind != "str" or wanted.required.limits is None:
+            return STR
+        if not wanted.required.limits.accepts(value):
+            message = f"{value[:60]!r} is no {wanted.required}: {wanted.required.described}"
+            raise self.refuse(node, "wrong-type", message)
+        return wanted.required
 
     def _bool_op(self, node: ast.BoolOp, scope: Scope, wanted: Type | None) -> Expression:
         is_and = isinstance(node.op, ast.And)

@@ -22,7 +22,7 @@ from opslifecycle_codegen.ir.migrations import (
     Migrations,
 )
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, STR, Type
+from opslifecycle_codegen.ir.types import BOOL, Type
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
@@ -152,7 +152,7 @@ class _Checker:
                 least, most = inner.range
                 if least <= int(node.text) <= most:
                     return int(node.text)
-            if inner == STR:
+            if inner.kind == "str" and (inner.limits is None or inner.limits.accepts(node.text)):
                 return node.text
             if inner.kind == "enum" and node.text in self._symbols.enums[inner.name].members:
                 return node.text

@@ -7,14 +7,21 @@ import re
 from attrs import fields
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir.symbols import IdForm
 from opslifecycle_codegen.ir.types import INT_MAX, INT_MIN, SCALARS, Limits, Type
 from opslifecycle_codegen.source import type_model
 from opslifecycle_codegen.source.words import Text, TypeName
 
+#: The longest declared text; in UTF-8, it is what a store holds at most.
+TEXT_MAX = 2**25
+#: Behind the prefix of an identifier without a pattern of its own.
+_ANY_ID = "[A-Za-z0-9_-]{1,200}"
+#: What `new()` puts behind a prefix.
+_MADE = "0123456789abcdef0123456789abcdef"
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 #: The keys that limit the values of a kind.
-_KEYS = {"int": ("minimum", "maximum")}
-_NO_LIMITS = ("type", "summary", "mark")
+_KEYS = {"int": ("minimum", "maximum"), "str": ("max_length", "pattern")}
+_NO_LIMITS = ("type", "summary", "mark", "example")
 
 
 def refined_types(
@@ -23,6 +30,40 @@ def refined_types(
     """Return the declared scalar types by their names; report what makes no sense."""
     resolver = _Refined(diagnostics)
     return {str(name): resolver.resolve(name, each) for name, each in declared.items()}
+
+
+def id_limits(
+    declared: dict[TypeName, type_model.IdType], diagnostics: Diagnostics
+) -> dict[str, IdForm]:
+    """Return the forms of the identifiers that are no UUIDs, by the names of their types."""
+    found = {}
+    for name, each in declared.items():
+        if each.prefix is None and each.pattern is None:
+            continue
+        prefix = str(each.prefix or "")
+        pattern = each.pattern
+        if pattern is not None and not is_pattern(pattern, diagnostics):
+            continue
+        form = IdForm(prefix, str(pattern or re.escape(prefix) + _ANY_ID))
+        made = prefix + _MADE
+        if re.fullmatch(form.pattern, made) is None:
+            mark = (pattern or each.prefix or name).mark
+            message = f"{name}.new() makes {made!r}, which the pattern does not accept"
+            hint = f"accept {prefix!r} with 32 hexadecimal digits behind it"
+            diagnostics.add(mark, "wrong-shape", message, hint)
+        found[str(name)] = form
+    return found
+
+
+def is_pattern(text: Text, diagnostics: Diagnostics) -> bool:
+    """Return whether a text is a regular expression of Python; report it if it is none."""
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        message = f"{str(text)[:60]!r} is no regular expression: {error}"
+        diagnostics.add(text.mark, "wrong-shape", message)
+        return False
+    return True
 
 
 class _Refined:
@@ -48,7 +89,7 @@ class _Refined:
             message = f"{name} has no limit, so it is the same as {kind}"
             hint = f"add {' or '.join(known)}, or write {kind} where {name} is used"
             self._diagnostics.add(declared.mark, "missing-key", message, hint)
-        limits = self._range(name, declared)
+        limits = self._range(name, declared) if kind == "int" else self._text(declared)
         return Type(kind, str(name), limits=limits)
 
     def _given(self, declared: type_model.RefinedType) -> dict[str, Text]:
@@ -68,6 +109,24 @@ class _Refined:
             self._diagnostics.add(declared.mark, "empty-range", message, hint)
             return Limits()
         return Limits(minimum, maximum)
+
+    def _text(self, declared: type_model.RefinedType) -> Limits:
+        length = self._integer(declared.max_length)
+        if length is not None and not 1 <= length <= TEXT_MAX:
+            assert declared.max_length is not None
+            message = f"expected a length from 1 to {TEXT_MAX}, found {length}"
+            self._diagnostics.add(declared.max_length.mark, "wrong-shape", message)
+        pattern, example = declared.pattern, declared.example
+        if pattern is not None and not is_pattern(pattern, self._diagnostics):
+            return Limits(max_length=length)
+        limits = Limits(None, None, length, str(pattern or ""), str(example or ""))
+        if pattern is not None and example is None:
+            message = "a pattern needs an example, which generated tests use"
+            self._diagnostics.add(pattern.mark, "missing-key", message, "add `example`")
+        elif example is not None and not limits.accepts(example):
+            message = f"the example {str(example)[:60]!r} is no value of the type"
+            self._diagnostics.add(example.mark, "wrong-type", message)
+        return limits
 
     def _integer(self, text: Text | None) -> int | None:
         if text is None:

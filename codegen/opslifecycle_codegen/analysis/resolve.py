@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from opslifecycle_codegen.analysis.refined import refined_types
+from opslifecycle_codegen.analysis.refined import id_limits, refined_types
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
 from opslifecycle_codegen.analysis.transitions import ACTION, field_name
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
@@ -65,6 +65,7 @@ class Resolver:
         names = machine.names
         symbols.status_enum = (names and names.status) or f"{entity}Status"
         symbols.ids = {name: declared.summary for name, declared in machine.ids.items()}
+        symbols.id_forms = id_limits(machine.ids, self._diagnostics)
         symbols.refined = refined_types(machine.types, self._diagnostics)
         self._declare_enum_names()
         resolve_values(self._machine, symbols, self.type_of, self._diagnostics)
@@ -180,7 +181,9 @@ class Resolver:
                 least, most = type.range
                 if least <= int(node.text) <= most:
                     return int(node.text)
-            if type == STR or (type == NAME and is_name(node.text)):
+            if type.kind == "str" and (type.limits is None or type.limits.accepts(node.text)):
+                return node.text
+            if type == NAME and is_name(node.text):
                 return node.text
             if type.kind == "enum":
                 members = self._members_declared(type.name)

@@ -29,6 +29,7 @@ RULES = {
     "field-removed": PERSISTED,
     "field-widened": COMPATIBLE,
     "field-type": PERSISTED,
+    "id-changed": PERSISTED,
     "limits-changed": BEHAVIOUR,
     "view-added": COMPATIBLE,
     "view-removed": SOURCE,
@@ -107,9 +108,25 @@ def changes(old: Lock, new: Lock) -> list[Change]:
             if name not in old[section]:
                 rule = "view-added" if prefix else "type-added"
                 found.append(Change(rule, f"{name} is new"))
+    found += _identifiers(old, new)
     found += _messages(old["messages"], new["messages"])
     for name, tags in old["unions"].items():
         found += _union(name, tags, new["unions"].get(name, {}))
+    return found
+
+
+def _identifiers(old: Lock, new: Lock) -> list[Change]:
+    """Return what changed in the texts of identifiers; those without a pattern are UUIDs."""
+    found = []
+    before, after = old.get("ids", {}), new.get("ids", {})
+    # The id of a record is no stored field, but views and messages have it.
+    sections = (old["stored"], old["values"], old["views"], old["messages"]["arguments"])
+    named = [fields for section in sections for fields in section.values()]
+    used = {type.removesuffix(" | None") for fields in named for type in fields.values()}
+    for name in {**before, **after}:
+        was, now = before.get(name, "a UUID"), after.get(name, "a UUID")
+        if was != now and name in used:
+            found.append(Change("id-changed", f"{name} was {was} and is {now}"))
     return found
 
 

@@ -6,7 +6,7 @@ import re
 
 from opslifecycle_codegen.ir.types import Limits, Type
 
-_SPELLED = re.compile(r"(\w+)(?:\((.*)\))?")
+_SPELLED = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 _LIMIT = re.compile(r"(\w+)=(-?\d+)")
 
 
@@ -17,9 +17,12 @@ def spelled(type: Type) -> str:
     if type.limits is None:
         return str(type)
     limits = type.limits
-    given = (("minimum", limits.minimum), ("maximum", limits.maximum))
-    inside = ", ".join(f"{name}={value}" for name, value in given if value is not None)
-    return f"{type.kind}({inside})"
+    given = [("minimum", limits.minimum), ("maximum", limits.maximum)]
+    given.append(("max_length", limits.max_length))
+    inside = [f"{name}={value}" for name, value in given if value is not None]
+    # Last, because a pattern may have any characters.
+    inside += [f"pattern={limits.pattern}"] if limits.pattern else []
+    return f"{type.kind}({', '.join(inside)})"
 
 
 def bare(type: Type) -> str:
@@ -37,10 +40,20 @@ def widens(old: str, new: str) -> bool:
     before, after = _read(old), _read(new)
     if before is None or after is None or before.kind != after.kind:
         return old == new
+    if before.kind == "str":
+        return _holds_texts(before.limits or Limits(), after.limits or Limits())
     if before.kind != "int":
         return old == new
     (least, most), (lower, upper) = before.range, after.range
     return lower <= least and most <= upper
+
+
+def _holds_texts(old: Limits, new: Limits) -> bool:
+    """Return whether texts of some limits keep others; patterns are only compared."""
+    short = new.max_length is None or (
+        old.max_length is not None and old.max_length <= new.max_length
+    )
+    return short and new.pattern in ("", old.pattern)
 
 
 def _read(text: str) -> Type | None:
@@ -48,5 +61,7 @@ def _read(text: str) -> Type | None:
     if found is None:
         return None
     kind, inside = found.groups()
-    given = {name: int(value) for name, value in _LIMIT.findall(inside or "")}
-    return Type(kind, limits=Limits(**given))
+    before, _, pattern = (inside or "").partition("pattern=")
+    given = {name: int(value) for name, value in _LIMIT.findall(before)}
+    limits = Limits(given.get("minimum"), given.get("maximum"), given.get("max_length"), pattern)
+    return Type(kind, limits=limits)

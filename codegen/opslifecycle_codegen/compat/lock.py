@@ -40,6 +40,7 @@ def lock_of(program: Program, digest: str) -> Lock:
     views = {"snapshot": {info.name: bare(info.type) for info, _ in program.views.snapshot}}
     if program.views.entry:
         views["feed_entry"] = {info.name: bare(info.type) for info, _ in program.views.entry}
+    forms = {name: form.pattern for name, form in symbols.id_forms.items()}
     return {
         "format": FORMAT,
         "machine": str(program.machine.machine),
@@ -50,6 +51,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         "terminal_statuses": list(symbols.status_groups["terminal"]),
         "values": values,
         "unions": unions,
+        **({"ids": forms} if forms else {}),
         "stored": _stored(program),
         "views": views,
         "messages": {

@@ -49,7 +49,7 @@ class JsonTexts:
             return [f'{{"true" if {code} else "false"}}']
         if type.kind in ("int", "float"):
             return [f"{{{code}}}"]
-        if type.kind in ("str", "name"):
+        if type.kind in ("str", "name") or type.name in self._symbols.id_forms:
             return [f"{{_rt.json_text({code})}}"]
         if type.kind == "id":
             return [f'"{{{code}}}"']

@@ -98,6 +98,9 @@ def sample(type: Type, symbols: Symbols) -> Code:
     if type.kind == "int":
         least, most = type.range
         return Code(str(min(max(1, least), most)))
+    if type.kind == "str" and type.limits is not None:
+        text = type.limits.example or "text"[: type.limits.max_length]
+        return Code(layout.quoted(text))
     if type.kind in simple:
         return Code(simple[type.kind])
     if type.kind == "id":

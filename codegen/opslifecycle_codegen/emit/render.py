@@ -89,7 +89,11 @@ class Renderer:
         modules: dict[str, Context] = {
             "identifiers": {
                 "ids": [
-                    (name, layout.docstring(summary, indent=4, width=width))
+                    (
+                        name,
+                        layout.docstring(summary, indent=4, width=width),
+                        types.id_form(program.symbols.id_forms.get(name), width),
+                    )
                     for name, summary in program.symbols.ids.items()
                 ]
             },

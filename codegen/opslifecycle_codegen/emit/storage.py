@@ -297,6 +297,10 @@ def _read(data: str, type: Type) -> Code:
         least, most = type.required.range
         arguments = [Code(data), Code(str(least)), Code(str(most))]
         return layout.called(f"_rt.{'optional_' * type.optional}int_from", arguments)
+    if type.required.kind == "str" and type.required.limits is not None:
+        limits = type.required.limits
+        arguments = [Code(data), Code(str(limits.max_length)), Code(layout.quoted(limits.pattern))]
+        return layout.called(f"_rt.{'optional_' * type.optional}str_from", arguments)
     if type.required == INT:
         return layout.called(f"_rt.{'optional_' * type.optional}count_from", [Code(data)])
     return layout.called("_rt.structure", [Code(data), Code(type.python)])

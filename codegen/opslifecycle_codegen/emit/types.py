@@ -14,6 +14,7 @@ from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import (
     EnumInfo,
     FieldInfo,
+    IdForm,
     MemberOf,
     PropertyValue,
     RecordInfo,
@@ -257,11 +258,25 @@ def _check(name: str, code: str, type: Type) -> str:
     if type.kind == "int" and type.limits is not None:
         least, most = type.range
         return f"_rt.check_int({label}, {code}, {least}, {most})"
+    if type.kind == "str" and type.limits is not None:
+        length, pattern = type.limits.max_length, layout.quoted(type.limits.pattern)
+        return f"_rt.check_str({label}, {code}, {length}, {pattern})"
     scalar = {"str": "text", "name": "text", "int": "count", "bool": "flag", "float": "finite"}
     if type.kind in scalar:
         return f"_rt.check_{scalar[type.kind]}({label}, {code})"
     check = "exact" if type.kind in ("id", "record", "union", "variant") else "instance"
     return f"_rt.check_{check}({label}, {code}, {type.name})"
+
+
+def id_form(form: IdForm | None, width: int) -> list[str]:
+    """Return the lines of an identifier's class that say which texts it takes; none for UUIDs."""
+    if form is None:
+        return []
+    pattern = layout.string_code(form.pattern, width - 8)
+    return [
+        f"    prefix = {layout.quoted(form.prefix)}",
+        *layout.statement("pattern = ", pattern, "", indent=4, width=width),
+    ]
 
 
 # Errors -------------------------------------------------------------------------------------------

@@ -11,6 +11,14 @@ from opslifecycle_codegen.source.type_model import ValueField
 
 
 @frozen
+class IdForm:
+    """The texts of an identifier that is no UUID; `new()` makes one with the prefix."""
+
+    prefix: str
+    pattern: str
+
+
+@frozen
 class PropertyInfo:
     """A typed property of every member of a closed set."""
 
@@ -109,6 +117,8 @@ class Symbols:
     enums: dict[str, EnumInfo] = Factory(dict)
     records: dict[str, RecordInfo] = Factory(dict)
     unions: dict[str, UnionInfo] = Factory(dict)
+    #: Identifiers that are no UUIDs.
+    id_forms: dict[str, IdForm] = Factory(dict)
     #: Scalar types with a name and limits.
     refined: dict[str, Type] = Factory(dict)
     #: Classes of the user's program by name, each with its module.

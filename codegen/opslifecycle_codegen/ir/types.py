@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+import re
+
+from attrs import field, frozen
 
 
 @frozen
@@ -11,6 +13,15 @@ class Limits:
 
     minimum: int | None = None
     maximum: int | None = None
+    max_length: int | None = None
+    pattern: str = ""
+    #: A value, for generated tests.
+    example: str = field(default="", eq=False)
+
+    def accepts(self, text: str) -> bool:
+        """Return whether a text is a value."""
+        short = self.max_length is None or len(text) <= self.max_length
+        return short and (not self.pattern or re.fullmatch(self.pattern, text) is not None)
 
 
 @frozen
@@ -39,8 +50,15 @@ class Type:
         """What the values are, in words: `int from 1 to 9`."""
         if self.limits is None:
             return str(self)
-        least, most = self.range
-        return f"{self.kind} from {least} to {most}"
+        if self.kind == "int":
+            least, most = self.range
+            return f"int from {least} to {most}"
+        limits, parts = self.limits, [self.kind]
+        if limits.max_length is not None:
+            parts.append(f"of at most {limits.max_length} characters")
+        if limits.pattern:
+            parts.append(f"that matches {limits.pattern}")
+        return " ".join(parts)
 
     @property
     def optional(self) -> bool:
@@ -121,7 +139,7 @@ def fits(given: Type, wanted: Type) -> bool:
     if wanted == FLOAT:
         return given.kind == "int"
     if wanted == STR:
-        return given == NAME
+        return given.kind in ("name", "str")
     return False
 
 

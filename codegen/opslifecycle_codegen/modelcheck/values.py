@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, FLOAT, NAME, STR, Type
+from opslifecycle_codegen.ir.types import BOOL, FLOAT, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
 from opslifecycle_codegen.modelcheck.representatives import Representatives, Source
 from opslifecycle_codegen.modelcheck.state import Arguments, Value
@@ -72,7 +72,7 @@ class Values:
             return self._integers(inner, path, source, looked=looked)
         if inner == FLOAT:
             return [0.0]
-        if inner in (STR, NAME) or inner.kind in ("id", "foreign"):
+        if inner.kind in ("str", "name", "id", "foreign"):
             return [OPAQUE]
         if inner.kind == "union":
             variants = self._symbols.unions[inner.name].variants

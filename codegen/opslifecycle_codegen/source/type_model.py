@@ -12,9 +12,11 @@ from opslifecycle_codegen.source.words import REST, Declared, Expr, Name, Text, 
 
 @frozen(kw_only=True)
 class IdType(Declared):
-    """A type of identifiers."""
+    """A type of identifiers: UUIDs, or texts with a prefix and a pattern."""
 
     summary: Text
+    prefix: Text | None = None
+    pattern: Text | None = None
 
 
 @frozen(kw_only=True)
@@ -25,6 +27,9 @@ class RefinedType(Declared):
     summary: Text | None = None
     minimum: Text | None = None
     maximum: Text | None = None
+    max_length: Text | None = None
+    pattern: Text | None = None
+    example: Text | None = None
 
 
 @frozen(kw_only=True)

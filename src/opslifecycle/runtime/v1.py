@@ -57,6 +57,7 @@ from opslifecycle.values.checks import finite as check_finite
 from opslifecycle.values.checks import flag as check_flag
 from opslifecycle.values.checks import instance as check_instance
 from opslifecycle.values.checks import integer as check_int
+from opslifecycle.values.checks import limited_text as check_str
 from opslifecycle.values.checks import many as check_many
 from opslifecycle.values.checks import text as check_text
 from opslifecycle.values.closed_set import ClosedSet
@@ -68,7 +69,7 @@ from opslifecycle.values.conversion import (
     structure,
 )
 from opslifecycle.values.documented import documented_by
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import Identifier, TextIdentifier
 from opslifecycle.values.plain import (
     Data,
     count_from,
@@ -77,6 +78,8 @@ from opslifecycle.values.plain import (
     json_text,
     optional_count_from,
     optional_int_from,
+    optional_str_from,
+    str_from,
     text_of,
 )
 from opslifecycle.values.token import ObligationToken, mint
@@ -125,6 +128,7 @@ __all__ = [
     "StoreContents",
     "StoreDamagedError",
     "StoreVersionError",
+    "TextIdentifier",
     "ThreadConsumer",
     "UnsupportedError",
     "Wait",
@@ -140,6 +144,7 @@ __all__ = [
     "check_int",
     "check_many",
     "check_storable",
+    "check_str",
     "check_text",
     "collecting",
     "count_from",
@@ -162,11 +167,13 @@ __all__ = [
     "open_registry",
     "optional_count_from",
     "optional_int_from",
+    "optional_str_from",
     "partial",
     "rename",
     "respell",
     "store_at",
     "stored_fields",
+    "str_from",
     "structure",
     "text_of",
 ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from math import isfinite
 from types import UnionType
@@ -68,6 +69,17 @@ def text(field: str, value: object) -> None:
     if size > TEXT_BYTES_MAX:
         reason = f"expected at most {TEXT_BYTES_MAX} bytes of text, got {size}"
         raise InvalidValueError(field, reason)
+
+
+def limited_text(field: str, value: object, max_length: int | None, pattern: str) -> None:
+    """Check for a text of at most so many characters that a regular expression matches whole."""
+    text(field, value)
+    assert isinstance(value, str)
+    if max_length is not None and len(value) > max_length:
+        reason = f"expected at most {max_length} characters, got {len(value)}"
+        raise InvalidValueError(field, reason)
+    if pattern and re.fullmatch(pattern, value) is None:
+        raise InvalidValueError(field, f"expected text that matches {pattern}, got {value!r:.80}")
 
 
 def count(field: str, value: object) -> None:

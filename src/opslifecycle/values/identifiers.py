@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Self, final
+from typing import ClassVar, Self, final
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+#: The longest identifier with a pattern.
+_LENGTH_MAX = 255
 
 
 class Identifier(str):
@@ -88,6 +90,43 @@ class Identifier(str):
 
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
         return type(self), (str(self),)
+
+
+class TextIdentifier(Identifier):
+    """An identifier whose texts a regular expression describes, such as `pi_3MtwBwLkdIwHu7ix`.
+
+    Subclasses set `pattern` and `prefix`.
+
+    Args:
+        text: A text that `pattern` matches whole, of at most 255 characters.
+
+    Raises:
+        InvalidValueError: For any other text.
+    """
+
+    __slots__ = ()
+    pattern: ClassVar[str]
+    prefix: ClassVar[str]
+
+    def __new__(cls, text: str) -> Self:
+        """Return the identifier for a text that the pattern of its class matches."""
+        if not isinstance(text, str):
+            reason = f"expected text that matches {cls.pattern}, got {type(text).__name__}"
+            raise InvalidValueError(cls.__name__, reason)
+        if len(text) > _LENGTH_MAX or re.fullmatch(cls.pattern, text) is None:
+            reason = f"expected text that matches {cls.pattern}, got {text[:80]!r}"
+            raise InvalidValueError(cls.__name__, reason)
+        try:
+            str.encode(text)
+        except UnicodeEncodeError:
+            reason = "expected text without lone surrogates"
+            raise InvalidValueError(cls.__name__, reason) from None
+        return str.__new__(cls, text)
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return a new identifier: the prefix, then the digits of a UUIDv7 without hyphens."""
+        return cls(cls.prefix + _UUID7.make().replace("-", ""))
 
 
 @final

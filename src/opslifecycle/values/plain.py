@@ -8,7 +8,7 @@ from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
 from opslifecycle.errors import InvalidValueError
-from opslifecycle.values.checks import COUNT_MAX
+from opslifecycle.values.checks import COUNT_MAX, limited_text
 
 #: JSON-ready data: dicts, lists, texts, numbers, booleans and None. Not checked by type checkers,
 #: as the results of `json.loads` are not.
@@ -59,6 +59,26 @@ def optional_int_from(data: object, least: int, most: int) -> int | None:
         InvalidValueError: The data is neither None nor an integer from `least` to `most`.
     """
     return None if data is None else int_from(data, least, most)
+
+
+def str_from(data: object, max_length: int | None, pattern: str) -> str:
+    """Return a stored text with limits.
+
+    Raises:
+        InvalidValueError: The data is no text, too long, or not matched by `pattern`.
+    """
+    limited_text("", data, max_length, pattern)
+    assert isinstance(data, str)
+    return data
+
+
+def optional_str_from(data: object, max_length: int | None, pattern: str) -> str | None:
+    """Return a stored text with limits or None.
+
+    Raises:
+        InvalidValueError: The data is neither None nor a text within the limits.
+    """
+    return None if data is None else str_from(data, max_length, pattern)
 
 
 def data_of(text: str, known: frozenset[str] | None = None) -> Data:
