@@ -28,7 +28,7 @@ def collect(store: Location, forgets: bool) -> None:
         for name in reader(store).names():
             if reader(store).registry(name).holder is not None:
                 continue
-            # What was asked of a run that ended first is of no use to anyone.
+            # Requests to a run that has ended are deleted, because no owner reads them any more.
             store.take(name)
             with Registry(store=store.store(name)) as registry:
                 ended = registry.list_operations(terminal=True)
@@ -37,7 +37,8 @@ def collect(store: Location, forgets: bool) -> None:
                     line = {"id": str(each.id), **to_json(each.terminal_outcome)}
                     print_line(json_line(line))
                 _written()
-                # This process owns the registry, and nothing in it is live: these are the same.
+                # This process owns the registry, which has no live record, so exactly the printed
+                # operations are erased.
                 registry.collect_completed()
             if forgets:
                 store.forget(name)
@@ -45,10 +46,10 @@ def collect(store: Location, forgets: bool) -> None:
 
 
 def _written() -> None:
-    """Make sure that what was printed has arrived, as far as a process can know."""
+    """Flush the printed output to the disk, if it is a file."""
     sys.stdout.flush()
     try:
         os.fsync(sys.stdout.fileno())
     except OSError:
-        # A pipe or a terminal cannot be synchronised; a full disk has failed in `flush` already.
+        # A pipe or a terminal cannot be synchronised. A full disk makes `flush` fail before this.
         return

@@ -1,4 +1,4 @@
-"""What a run looks like: a live table on a terminal, plain lines elsewhere."""
+"""The display of a run: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ from rich.text import Text
 Snapshots = Sequence[OperationLifecycleSnapshot]
 
 _BAR_COLUMNS = 12
-#: Below these widths the table leaves out the latest line, then the progress.
+#: On a narrower terminal the table omits the latest line, or the progress.
 _COLUMNS_FOR_LATEST, _COLUMNS_FOR_PROGRESS = 90, 60
-#: A longer batch ends with a table of those that did not complete.
+#: For a longer batch, the final table has only the commands that did not complete.
 _ROWS_IN_FULL_MAX = 200
 _ROWS_BESIDE = 4
 _STYLES = {"running": "cyan", "completed": "green", "failed": "red", "cancelled": "yellow"}
 
 
 class Display(Protocol):
-    """Shows how the commands stand."""
+    """A display of the commands and their statuses."""
 
     def refresh(self, runner: Runner) -> None:
-        """Show what has changed since the last call."""
+        """Show the changes since the last call."""
 
     def finish(self, runner: Runner) -> None:
-        """Show how everything ended."""
+        """Show the outcome of every command."""
 
 
 class Silence:
-    """Shows nothing, for when the feed is printed instead."""
+    """A display that shows nothing, for a run that prints its feed."""
 
     def refresh(self, runner: Runner) -> None:
-        """Discard what has changed."""
+        """Discard the changes."""
         runner.events.clear()
 
     def finish(self, runner: Runner) -> None:
@@ -62,14 +62,14 @@ class Silence:
 
 
 class LiveTable:
-    """A table that is drawn again and again on a terminal: as many rows as it has lines."""
+    """A table that is redrawn on a terminal, with as many rows as the terminal has lines."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def refresh(self, runner: Runner) -> None:
-        """Draw the table again."""
+        """Redraw the table."""
         runner.events.clear()
         if not self._live.is_started:
             self._live.start()
@@ -83,7 +83,7 @@ class LiveTable:
         self._live.update(Group(*parts), refresh=True)
 
     def finish(self, runner: Runner) -> None:
-        """Stop to draw, and show how everything ended."""
+        """Remove the live table, and show the outcome of every command."""
         self._live.stop()
         _finish(self._console, runner)
 
@@ -114,7 +114,7 @@ class Lines:
             self._problem = problem
 
     def finish(self, runner: Runner) -> None:
-        """Print the last events, and how everything ended."""
+        """Print the last events, and the outcome of every command."""
         self.refresh(runner)
         self._console.print()
         _finish(self._console, runner)
@@ -127,7 +127,8 @@ def table(snapshots: Snapshots, columns: int | None) -> Table:
     """Return the commands as a table whose rows are one line each.
 
     Args:
-        columns: The width of the terminal; None where nothing is to be cut (a pipe, a file).
+        snapshots: The operations.
+        columns: The width of the terminal; None for a pipe or a file, in which no cell is cut.
     """
     cut = columns is not None
     with_latest = columns is None or columns >= _COLUMNS_FOR_LATEST
@@ -154,7 +155,7 @@ def table(snapshots: Snapshots, columns: int | None) -> Table:
 
 
 def reason_of(outcome: OperationTerminalOutcome | None) -> str:
-    """Say why an operation did not complete; nothing if it did, or has not ended."""
+    """Return why an operation did not complete; empty if it did, or is live."""
     match outcome:
         case None | Completed() | Retired():
             return ""

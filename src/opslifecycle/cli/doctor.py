@@ -48,7 +48,7 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 class _DryRun(Store):
-    """What a reader has found, opened as a registry opens it; nothing is written."""
+    """A store with the contents that a reader has found, which writes nothing."""
 
     def __init__(self, location: Location, stored: StoreContents) -> None:
         self._location = location
@@ -62,17 +62,17 @@ class _DryRun(Store):
         return self._stored
 
     def append(self, commit: Commit) -> None:
-        """Leave the store as it is."""
+        """Discard the commit."""
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Do nothing, because nothing was opened."""
 
 
 def _broken_invariants(store: Location, registry: StoredRegistry) -> list[str]:
-    """Return the invariants that do not hold.
+    """Return the names of the invariants that are false.
 
     Raises:
-        StoreDamagedError: If a registry could not be opened from what is stored.
+        StoreDamagedError: The stored contents cannot be opened as a registry.
     """
     for id, body in registry.stored.records.items():
         registry.decode(CODEC.deserialize, id, body)

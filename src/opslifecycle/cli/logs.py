@@ -1,4 +1,4 @@
-"""`opslifecycle logs`: what a command has printed."""
+"""`opslifecycle logs`: the output of a command."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def logs(store: Location, id: str, follow: bool, stream: str) -> None:
             if stream in (name, "both")
         ]
         while True:
-            # Asked first, so that what was printed before the end is printed here.
+            # Read first, so that output from before the end of the command is printed below.
             live = follow and _is_live(source, found)
             for log, file in pairs:
                 for data in log.read():

@@ -92,7 +92,7 @@ def _print_table(found: list[Found], short: dict[str, str]) -> None:
     cut = console.is_terminal
     grid = Table(box=None, padding=(0, 2, 0, 0), expand=cut)
     for place, column in enumerate(("id", "status", "age")):
-        # These are whole, however narrow the terminal is.
+        # These columns are never cut, however narrow the terminal is.
         width = max([len(column), *(len(row[place]) for row in rows)])
         grid.add_column(column, no_wrap=True, width=width)
     grid.add_column("command", no_wrap=True, ratio=3 if cut else None, overflow="ellipsis")

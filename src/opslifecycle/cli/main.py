@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run the command line, or print what to install if a library is missing."""
     for stream in (sys.stdout, sys.stderr):
-        # What the encoding of a terminal or a pipe lacks is shown as `?`.
+        # Characters that the encoding of a terminal or a pipe lacks are shown as `?`.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:

@@ -1,4 +1,4 @@
-"""Standard output that never blocks the event loop, and that may go away."""
+"""Standard output that never blocks the event loop, and whose reader may close it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import threading
 from collections import deque
 from typing import TextIO
 
-#: How much text may wait for a slow reader before pictures of the live table are left out.
+#: How much text may wait for a slow reader before the live table skips updates.
 _CHARACTERS_WAITING_MAX = 256
 
 
 class Output:
-    """A text file on top of another one, written by a thread of its own.
+    """A text file on top of another one, to which a thread of its own writes.
 
-    A reader that stops reading delays only this thread. A reader that has gone, or a full disk,
-    makes everything after it vanish: `failure` says why. Satisfies what `rich.Console` needs.
+    A slow reader delays only this thread. After a failure, because the reader closed the pipe or
+    the disk is full, all further text is discarded. It has the methods that `rich.Console` needs.
     """
 
     def __init__(self, target: TextIO) -> None:
@@ -25,7 +25,7 @@ class Output:
         self._changed = threading.Condition()
         self._waiting = 0
         self._closing = False
-        #: Why nothing more can be written; None while it can.
+        #: The failure after which nothing is written; None before.
         self.failure: OSError | None = None
         self._thread = threading.Thread(target=self._work, name="output", daemon=True)
         self._thread.start()
@@ -37,7 +37,7 @@ class Output:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a reader is slow enough that a picture of the live table should be left out."""
+        """Whether the reader is so slow that the live table should skip an update."""
         return self._waiting > _CHARACTERS_WAITING_MAX
 
     def isatty(self) -> bool:
@@ -60,7 +60,11 @@ class Output:
         """Do nothing: the thread flushes after each text."""
 
     def close(self, seconds: float | None = None) -> None:
-        """Wait until everything is written; with `seconds`, no longer than that."""
+        """Wait until everything is written.
+
+        Args:
+            seconds: How long to wait at most; None for no limit.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -68,7 +72,7 @@ class Output:
 
     @property
     def is_done(self) -> bool:
-        """Whether everything was written, or nothing more can be."""
+        """Whether everything is written, or a failure has ended writing."""
         return not self._thread.is_alive()
 
     def _work(self) -> None:
@@ -96,6 +100,6 @@ class Output:
 
 
 def discard_stdout() -> None:
-    """Point standard output at nothing, so that what is still buffered cannot fail at exit."""
+    """Redirect standard output to the null device, so that buffered text cannot fail at exit."""
     with open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Operations in a store, as the command line finds and shows them."""
+"""Operations in a store, for the commands that look at them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from opslifecycle.values.plain import Data
 from opslifecycle.operations.storage import CODEC, deserialize
 from opslifecycle.operations.views import snapshot_of
 
-#: What is shown for an operation that is live in a store whose owner has ended.
+#: The shown status of a live operation whose owner has ended.
 INTERRUPTED = "interrupted"
-#: What is shown for one whose owner has ended neither, nor renews its lease.
+#: The shown status of a live operation whose owner lives and does not renew its lease.
 UNRESPONSIVE = "unresponsive"
 
-#: How long a command that waits pauses before it looks again.
+#: The pause between two reads of a command that waits, in seconds.
 LOOK_SECONDS = 0.2
 _ID_CHARACTERS_MIN = 8
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -73,7 +73,7 @@ class Found:
 
     @property
     def reason(self) -> str:
-        """Why the operation ended, as far as its outcome says."""
+        """The error or the reason in the outcome; empty if there is none."""
         outcome = self.snapshot.terminal_outcome
         return str(getattr(outcome, "error", None) or getattr(outcome, "reason", None) or "")
 
@@ -94,7 +94,12 @@ def reader(store: Location) -> Reader:
 
 
 def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False) -> list[Found]:
-    """Return every operation, oldest first; `with_feed`, also those that only the feed has."""
+    """Return every operation, oldest first.
+
+    Args:
+        registries: The registries to look into.
+        with_feed: Whether to include collected operations that the feed still has.
+    """
     found = []
     for each in registries:
         bodies = dict(each.stored.rows.values()) if with_feed else {}
@@ -150,7 +155,7 @@ def milliseconds(text: str) -> int | None:
 
 
 def age(milliseconds: int) -> str:
-    """Return a duration in words: its largest unit."""
+    """Return a duration as text, in its largest unit."""
     for unit in ("d", "h", "m"):
         if milliseconds >= _UNITS_MS[unit]:
             return f"{milliseconds // _UNITS_MS[unit]}{unit}"

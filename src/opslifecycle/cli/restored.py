@@ -1,4 +1,4 @@
-"""`opslifecycle restored`: say that a store was put back from a backup."""
+"""`opslifecycle restored`: declare that a store was restored from a backup."""
 
 from __future__ import annotations
 

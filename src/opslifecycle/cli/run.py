@@ -41,7 +41,7 @@ EXIT_FAILED, EXIT_NOT_RECORDED = 1, 3
 
 
 class _RunCommand(click.Command):
-    """Takes everything after `--` as one command, word by word."""
+    """A command that takes the words after `--` as one command to run."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--" in args:
@@ -108,7 +108,7 @@ def run(
     """
     words: tuple[str, ...] | None = ctx.meta.get("words")
     if (batch is None) == (words is None) or words == ():
-        raise click.UsageError("say what to run: a batch file, or -- and a command")
+        raise click.UsageError("nothing to run: pass a batch file, or -- and a command")
     try:
         asked = read_batch(batch) if batch is not None else Batch((command_of(words or ()),))
     except InvalidBatchError as error:
@@ -126,7 +126,7 @@ def run(
 
 
 class Session:
-    """One run from its store to its last line of output."""
+    """One run, with its store, its runner and its output."""
 
     def __init__(self, batch: Batch, options: RunOptions, as_json: bool) -> None:
         self._batch = batch
@@ -156,17 +156,17 @@ class Session:
         try:
             await registry.close()
         except PersistenceError as error:
-            # The last progress is lost, which matters to nothing that was told before.
+            # Only the last report of progress can be lost, and no output depends on it.
             if status != EXIT_NOT_RECORDED:
                 click.echo(f"error: {error}", err=True)
             return EXIT_NOT_RECORDED
         return status
 
     def leave(self, status: int) -> int:
-        """Return the exit status; end the process at once if nothing reads what is still unwritten.
+        """Return the exit status. End the process now if no reader takes the remaining output.
 
-        A reader that has gone changes no status. Output that could not be written for another
-        reason does: whoever saved it has not got all of it.
+        A reader that has closed the pipe does not change the status. Any other failure to write
+        does, because the saved output is incomplete.
         """
         failure = self._output.failure
         if failure is not None and not isinstance(failure, BrokenPipeError):
@@ -204,7 +204,7 @@ class Session:
     def _display_for(self, as_json: bool) -> Display:
         if as_json:
             return Silence()
-        # A pipe has no width: nothing is cut there.
+        # A pipe has no width, so no line is cut.
         console = Console(file=self._output, highlight=False)  # type: ignore[arg-type]
         return LiveTable(console) if console.is_terminal else Lines(console)
 
@@ -224,7 +224,7 @@ class Session:
                 self._output.write(f"{json_line(to_json(entry))}\n")
 
     async def _take_requests(self, runner: Runner) -> None:
-        """Carry out what other processes have asked for."""
+        """Cancel the operations for which other processes have requested it."""
         take = self._options.store.take
         while True:
             with contextlib.suppress(PersistenceError):
@@ -233,7 +233,7 @@ class Session:
             await asyncio.sleep(_INBOX_SECONDS)
 
     async def _written(self, runner: Runner) -> None:
-        """Wait for the reader of the output; after a signal, not for long."""
+        """Wait until the output is read; after a signal, for a limited time."""
         await asyncio.to_thread(self._output.close, 0.0)
         unread_seconds = 0.0
         while not self._output.is_done:

@@ -1,4 +1,4 @@
-"""Where the command line keeps operations."""
+"""The store option of the commands, and the report of errors."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ store_option = click.option(
 
 
 def print_line(line: str) -> None:
-    """Print a line at once."""
+    """Print a line and flush it."""
     print(line, flush=True)
 
 
 @contextlib.contextmanager
 def told_errors() -> Iterator[None]:
-    """Tell what went wrong in one line, and exit with 2."""
+    """Report an error in one line, and exit with status 2."""
     try:
         yield
     except BrokenPipeError:
@@ -40,7 +40,7 @@ def told_errors() -> Iterator[None]:
         print(f"error: {' '.join(lines_of(str(error)))}", file=sys.stderr)
     except OSError as error:
         if error.filename is None:
-            # What is still buffered would fail again when the interpreter ends.
+            # Buffered output would fail again when the interpreter ends.
             discard_stdout()
         where = error.filename or "standard output"
         print(f"error: {where}: {error.strerror}", file=sys.stderr)

@@ -63,11 +63,11 @@ def wait(ctx: click.Context, store: Location, ids: tuple[str, ...], timeout: flo
             if deadline is not None and SYSTEM_CLOCK.monotonic_ms() >= deadline:
                 ctx.exit(EXIT_TIMED_OUT)
             time.sleep(LOOK_SECONDS)
-        ctx.exit(_told(wanted, ended))
+        ctx.exit(_report(wanted, ended))
 
 
 def _current(source: Reader, registries: set[str]) -> dict[str, Found]:
-    """Every operation in some registries, and the collected ones that their feeds still have."""
+    """Return the operations of some registries, and the collected ones in their feeds, by id."""
     found: dict[str, Found] = {}
     for name in registries:
         try:
@@ -80,7 +80,7 @@ def _current(source: Reader, registries: set[str]) -> dict[str, Found]:
     return found
 
 
-def _told(wanted: Mapping[str, Found], ended: Mapping[str, Found]) -> int:
+def _report(wanted: Mapping[str, Found], ended: Mapping[str, Found]) -> int:
     """Print how each operation ended, and return the exit status."""
     for id, asked in wanted.items():
         if id in ended:

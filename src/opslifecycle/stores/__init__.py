@@ -1,1 +1,1 @@
-"""Where a registry keeps its state."""
+"""Stores: the durable state of registries."""

@@ -13,8 +13,8 @@ from opslifecycle.values.plain import data_of
 
 Interrupted = Literal["terminate", "discard"]
 
-#: One record as it now is: its id, the sequence of its feed row if it has one, and its body.
-#: A plain tuple, because one is made for each record of each commit.
+#: The current state of one record: its id, the sequence number of its feed row or None, its body.
+#: A plain tuple, because every commit constructs one for each changed record.
 RecordWrite: TypeAlias = tuple[str, int | None, str]
 
 
@@ -45,7 +45,7 @@ class StoreContents:
     state: str | None
 
 
-#: What a new store holds.
+#: The contents of a new store.
 EMPTY = StoreContents({}, {}, None)
 
 
@@ -63,9 +63,10 @@ def commit_of(stored: StoreContents) -> Commit:
 
 @attrs.frozen
 class SchemaVersion:
-    """The machine that writes a store, and the migration of what older versions wrote.
+    """The machine that writes a store, and the migration of older contents.
 
-    `migrate` returns older contents as this version stores them, or raises StoreVersionError.
+    `migrate` takes the version and the contents, and returns the contents in the form of this
+    version, or raises StoreVersionError. It is None if no older version can be read.
     """
 
     machine: str
@@ -87,7 +88,7 @@ class SchemaVersion:
             raise StoreVersionError(f"{machine} version {version} ({where})", str(self))
 
     def adopt(self, version: int, stored: StoreContents) -> StoreContents:
-        """Return the contents that a readable version wrote, as this version stores them."""
+        """Return the contents of a readable version in the form of this version."""
         if version == self.version or self.migrate is None:
             return stored
         return self.migrate(version, stored)
@@ -96,7 +97,7 @@ class SchemaVersion:
 class Store(ABC):
     """Base of stores. A store holds one registry; one thread at a time calls its methods."""
 
-    #: What becomes of live operations at recovery; None: as the machine says.
+    #: The recovery of live records: how they end, or None for the machine's own rule.
     interrupted: Interrupted | None = None
 
     @property
@@ -108,13 +109,14 @@ class Store(ABC):
     def is_open(self) -> bool:
         """Whether a registry of this process owns the store through this object.
 
-        A registry whose opening fails asks before it opens, lest it close what another one owns.
+        A registry reads this before it opens the store. If opening fails, it closes the store only
+        if no other registry has owned it.
         """
         return False
 
     @abstractmethod
     def open(self, schema: SchemaVersion) -> StoreContents:
-        """Take ownership of the registry, and return the store contents.
+        """Acquire ownership of the registry, and return the store contents.
 
         Args:
             schema: The machine that opens the store; older contents are migrated to its version.
@@ -139,7 +141,7 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give up ownership; twice is harmless."""
+        """Release ownership; twice is harmless."""
 
     def heartbeat_seconds(self) -> float | None:
         """Return how often the owner must call `heartbeat`, in seconds; None for never."""
@@ -153,17 +155,20 @@ class Store(ABC):
         """
 
     def on_ownership_lost(self, tell: Callable[[], None]) -> None:  # noqa: B027 - as above
-        """Call `tell`, in any thread, when ownership is lost between two calls of the owner.
+        """Register a function to call when ownership is lost between two calls of the owner.
 
-        It is called at once if that has happened already. The owner then calls `heartbeat`, which
+        If it is lost already, the function is called now. The owner then calls `heartbeat`, which
         raises the error.
+
+        Args:
+            tell: The function. Any thread may call it.
         """
 
     def maintain(self) -> None:  # noqa: B027 - most stores have nothing to do
-        """Do work that no command should wait for. It is called between commits, often."""
+        """Do work that no command should wait for. The committer calls this between commits."""
 
 
-#: How the keys of outbox messages begin, which stand among the records of a store.
+#: The beginning of the keys of outbox messages, which are stored among the records.
 OUTBOX_PREFIX = "effect-"
 
 
@@ -177,13 +182,13 @@ class MemoryStore(Store):
 
     def __init__(self, *, interrupted: Interrupted | None = None) -> None:
         self.interrupted = interrupted
-        # Held by the registry that owns the store, so nothing below needs another lock.
+        # The registry that owns the store holds it, so the other attributes need no lock.
         self._ownership = threading.Lock()
         self._schema: SchemaVersion | None = None
         self._records: dict[str, str] = {}
         self._rows: dict[int, tuple[str, str]] = {}
         self._state: str | None = None
-        # The commit that is being made: one that was interrupted is made by the next owner.
+        # The commit in progress. If it is interrupted, the next owner completes it.
         self._begun: Commit | None = None
 
     @property
@@ -222,14 +227,14 @@ class MemoryStore(Store):
         self._make(commit)
 
     def _make(self, commit: Commit) -> None:
-        """Keep a commit; again is fine."""
+        """Apply a commit; twice is harmless."""
         for id, sequence, body in commit.writes:
             self._records[id] = body
             if sequence is not None:
                 self._rows[sequence] = (id, body)
         for id in commit.erased:
             self._records.pop(id, None)
-        # Rows leave in the order in which they came, so those to go stand first.
+        # Rows are evicted in the order of their insertion, so those to delete come first.
         while self._rows and (oldest := next(iter(self._rows))) <= commit.dropped_through:
             del self._rows[oldest]
         self._state = commit.state
@@ -240,5 +245,5 @@ class MemoryStore(Store):
         try:
             self._ownership.release()
         except RuntimeError:
-            # Nobody owns it.
+            # No registry owns the store.
             pass

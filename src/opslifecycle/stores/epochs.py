@@ -1,4 +1,4 @@
-"""New epochs: the numbering of a feed ends where its store was put back from a backup."""
+"""New epochs, for feeds whose store was restored from a backup."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def with_new_epoch(state: str | None) -> str | None:
     """Return the state of a registry with a new epoch, if it has a feed.
 
     Raises:
-        ValueError: If the state is no JSON.
-        RecursionError: If it is nested too deeply.
+        ValueError: The state is no JSON.
+        RecursionError: The state is nested too deeply.
     """
     data = None if state is None else json.loads(state)
     if not isinstance(data, dict) or "epoch_id" not in data:

@@ -1,4 +1,4 @@
-"""Edits of stored data, from which generated migrations are made."""
+"""Edits of stored data, of which generated migrations consist."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ Edit = Callable[[Data], None]
 def migrated(
     stored: StoreContents, record: Edit | None, registry: Edit | None, message: Edit | None = None
 ) -> StoreContents:
-    """Return what is stored, with every record, the registry's state and every message edited.
+    """Return store contents with every record, the registry's state and every message edited.
 
-    The record inside an outbox message is edited as the others are.
+    Args:
+        stored: The contents.
+        record: The edit of each record, also of the record in an outbox message; None for none.
+        registry: The edit of the registry's state.
+        message: The edit of each outbox message.
     """
-    # A record is often kept twice, by its id and as a feed row, and is edited once.
+    # Many records are stored twice, by id and as a feed row. The cache edits each text once.
     known: dict[tuple[str, Edit], str] = {}
 
     def whole_message(data: Data) -> None:

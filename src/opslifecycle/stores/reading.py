@@ -1,4 +1,4 @@
-"""Reading a store without owning anything in it: what readers of every kind of store return."""
+"""The interface of readers, which read a store without owning a registry in it."""
 
 from __future__ import annotations
 
@@ -12,39 +12,43 @@ from opslifecycle.stores.base import StoreContents
 
 T = TypeVar("T")
 
-#: How many texts of records that have gone are remembered, beside twice those that are there.
+#: How many decoded texts are cached beyond twice the number of stored records.
 _SPARE_TEXTS = 4096
 
-#: What decoding a text raises that no store of this machine has written.
+#: The errors of decoding a text that no store of this machine has written.
 UNREADABLE = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
 )  # fmt: skip
 
-#: What was decoded before, by id: the text, what decoded it, and what it means.
+#: The decoded texts, by id: the text, the function that decoded it, and its result.
 Known: TypeAlias = dict[str, tuple[str, object, Any]]
 
 
 @attrs.frozen
 class StoredRegistry:
-    """A registry in a store, as a process sees it that does not own it."""
+    """The state of a registry in a store, as a process reads it that does not own the registry."""
 
     name: str
-    #: Who owns it, in words; None if there is no owner, or it has ended.
+    #: The description of its owner; None if it has none, or the owner's process has ended.
     holder: str | None
-    #: Whether the owner renews its lease; one that does not is suspended, or hangs.
+    #: Whether the owner renews its lease. An owner that does not is suspended, or hangs.
     responds: bool
     stored: StoreContents
     _path: str
     _positions: Mapping[str, int]
-    #: What was decoded before, by id: the text and what it means.
     _known: Known
 
     def decode(self, decode: Callable[[str, str], T], id: str, body: str) -> T:
-        """Return what a stored text means; one that was decoded at the last look is remembered.
+        """Return a stored text as `decode` decodes it; earlier results are cached.
+
+        Args:
+            decode: Returns the value of an id and a text.
+            id: The id of the record.
+            body: The text.
 
         Raises:
-            StoreDamagedError: If it means nothing; names the row of the record, or that of the
-                registry for an entry whose record has gone.
+            StoreDamagedError: The text cannot be decoded. The error has the row of the record, or
+                row 0 for a feed entry whose record was erased.
         """
         before = self._known.get(id)
         if before is not None and before[0] == body and before[1] is decode:
@@ -61,15 +65,15 @@ class StoredRegistry:
 
 
 class Reader(ABC):
-    """Reads the registries of one machine in a store; their owners go on meanwhile.
+    """A reader of one machine's registries in a store, which does not disturb their owners.
 
-    Methods raise PersistenceError if there is no store, StoreDamagedError and StoreVersionError for
-    one that cannot be read.
+    Methods raise PersistenceError if there is no store, and StoreDamagedError or StoreVersionError
+    if it cannot be read.
     """
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Return the names of the machine's registries, in the order in which they were made.
+        """Return the names of the machine's registries, in the order of their creation.
 
         Raises:
             StoreVersionError: All registries in the store are those of other machines.

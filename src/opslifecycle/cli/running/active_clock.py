@@ -1,18 +1,17 @@
-"""The time in which a run has really run."""
+"""The time during which the process of a run was active."""
 
 from __future__ import annotations
 
 from opslifecycle.clock import SYSTEM_CLOCK
 
-#: A longer silence of the event loop means that the process was stopped, or the machine asleep.
+#: A longer pause between two ticks means that the process or the computer was suspended.
 _STALLED_MS = 1_000
 
 
 class ActiveClock:
-    """A monotonic clock that stands still while the process is stopped.
+    """A monotonic clock that does not advance while the process is suspended.
 
-    `tick` is called several times a second; what passes between two ticks counts only up to one
-    second.
+    The run calls `tick` several times a second. Between two ticks at most one second is counted.
     """
 
     def __init__(self) -> None:

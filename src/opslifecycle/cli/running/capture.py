@@ -1,4 +1,4 @@
-"""What a command printed: whole in its log, the end of it in its result, its lines as progress."""
+"""The output of a command: all of it in a log, its end in the result, its lines as progress."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from opslifecycle.cli.running.logs import LogWriter
 
-#: How much of an output stands in a result or an error, in bytes.
+#: The maximum length of an output in a result or an error, in bytes.
 RESULT_BYTES_MAX = 16_384
 ERROR_BYTES_MAX = 4_096
 _LINE_CHARACTERS_MAX = 500
@@ -15,7 +15,7 @@ _LINE_ENDS = re.compile(r"[\r\n]+")
 
 
 class Capture:
-    """One output of a command, read to its end; memory is bounded whatever comes."""
+    """One output of a command, which is read to its end with bounded memory."""
 
     def __init__(self, log: LogWriter) -> None:
         self.log = log
@@ -28,11 +28,11 @@ class Capture:
 
     @property
     def total_bytes(self) -> int:
-        """How many bytes were printed."""
+        """The number of bytes that were printed."""
         return self._read
 
     def feed(self, data: bytes) -> None:
-        """Take what was read."""
+        """Add bytes of the output."""
         self._read += len(data)
         self.log.write(data)
         self._end += data
@@ -54,7 +54,7 @@ class Capture:
         return f"[… {dropped} bytes before this: see the log]\n" + _decoded(kept)
 
     def _note_line(self, data: bytes) -> None:
-        # Only the end of a large piece can hold the latest line.
+        # The latest line is at the end, so the beginning of a large piece is not decoded.
         text = self._decoder.decode(data[-RESULT_BYTES_MAX:])
         *lines, rest = _LINE_ENDS.split(self._line + text)
         self._line = rest[:_LINE_CHARACTERS_MAX]
@@ -70,7 +70,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _from_character(data: bytes) -> bytes:
-    """Cut the rest of a UTF-8 character off the beginning."""
+    """Remove an incomplete UTF-8 character at the beginning."""
     start = 0
     while start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
         start += 1

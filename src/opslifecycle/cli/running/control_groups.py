@@ -1,8 +1,8 @@
-"""Control groups (cgroup v2) of commands, where this process may make them.
+"""Control groups (cgroup v2) of commands, if this process may create them.
 
-No process leaves its group, whatever it does to its session, its process group or its environment,
-and the kernel ends a whole group at once. A process may make groups below its own where its own was
-delegated to it: to its user, or by systemd (`Delegate=`), or at the root of what it sees.
+No process leaves its control group by changing its session, process group or environment, and the
+kernel kills a whole group at once. A process may create groups below its own if that was delegated:
+to its user, by systemd (`Delegate=`), or as the root of its cgroup namespace.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import os
 import time
 from pathlib import Path
 
-#: How long killed processes may take to go.
+#: How many seconds killed processes may take to end.
 _ENDING_SECONDS_MAX = 1.0
 _PREFIX = "opslifecycle-"
-#: What systemd writes on a group that its processes may divide.
+#: The attributes by which systemd marks a delegated group.
 _DELEGATED = ("user.delegate", "trusted.delegate")
 
 
 def home_of_groups() -> Path | None:
-    """Return the folder in which this process may make control groups; None if there is none."""
+    """Return the folder in which this process may create control groups; None if it may not."""
     try:
         own = _own_group(Path("/proc/self/cgroup").read_text(), _mounts())
     except (OSError, ValueError):
@@ -36,7 +36,7 @@ def group_of(home: Path, key: str) -> Path:
 
 
 def end_group(group: Path) -> None:
-    """Kill everything in the group of a command whose keeper is gone, and remove the group."""
+    """Kill every process in the group of a command whose keeper has ended, and remove the group."""
     with contextlib.suppress(OSError):
         (group / "cgroup.kill").write_text("1")
         until = time.monotonic() + _ENDING_SECONDS_MAX
@@ -48,7 +48,7 @@ def end_group(group: Path) -> None:
 
 
 def _own_group(groups: str, mounts: list[tuple[str, str]]) -> tuple[Path, bool] | None:
-    """Return the folder of this process's own group, and whether it is the root of what is seen."""
+    """Return the folder of this process's group, and whether it is the root of the namespace."""
     for line in groups.splitlines():
         if line.startswith("0::/"):
             name = line.removeprefix("0::")
@@ -74,7 +74,7 @@ def _may_divide(group: Path, is_root: bool) -> bool:
     procs = group / "cgroup.procs"
     if not (os.access(group, os.W_OK) and os.access(procs, os.W_OK)):
         return False
-    # Root may write everywhere, also what belongs to systemd alone.
+    # Root has write permission everywhere, also for groups that systemd manages.
     return os.geteuid() != 0 or is_root or any(_has(group, each) for each in _DELEGATED)
 
 

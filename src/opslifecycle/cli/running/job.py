@@ -24,7 +24,7 @@ _PERCENT = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\s?%")
 
 
 class Phase(Enum):
-    """How far a job has come."""
+    """The phase of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -33,16 +33,16 @@ class Phase(Enum):
 
 @define(eq=False)
 class Job:
-    """A command, its operation, and what is known of it while it runs."""
+    """A command with its operation and its process."""
 
     spec: OperationSpec
     command: Command
     phase: Phase = Phase.WAITING
     process: Process | None = None
-    #: Set when the command is to end before its time; `reason` says why.
+    #: Set when the command must end early; `reason` is the reason.
     stop: asyncio.Event = field(factory=asyncio.Event)
     reason: str = ""
-    #: How it ended, where that could not be recorded.
+    #: The outcome, if it could not be recorded.
     unrecorded: str = ""
     _reported_bytes: int = 0
     _percent: float | None = None
@@ -53,7 +53,7 @@ class Job:
         return self.spec.id
 
     def request_stop(self, reason: str) -> bool:
-        """Note that the command is to end; False if that was asked before, or it has ended."""
+        """Request the end of the command; return False if it was requested before or has ended."""
         if self.phase is Phase.ENDED or self.stop.is_set():
             return False
         self.reason = reason
@@ -61,7 +61,7 @@ class Job:
         return True
 
     def progress(self) -> OperationProgressUpdate | None:
-        """Return what has been printed since the last call; None if nothing was."""
+        """Return the output since the last call as progress; None if there is none."""
         process = self.process
         if process is None:
             return None
@@ -83,7 +83,7 @@ def job_of(command: Command, owner: SessionId) -> Job:
 
 
 def failure_of(status: int, output: Capture, errors: Capture) -> str:
-    """Say how a command failed, with the end of what it printed."""
+    """Return the error of a failed command: its exit status and the end of its output."""
     how = f"exit status {status}" if status > 0 else f"ended by {_signal_name(-status)}"
     printed = errors.text(ERROR_BYTES_MAX) or output.text(ERROR_BYTES_MAX)
     return "\n".join([how, *lines_of(printed)]) if printed else how

@@ -82,7 +82,7 @@ class Group:
 
 
 class Command:
-    """A command and what it has started."""
+    """A command and the processes that it has started."""
 
     def __init__(
         self, key: str, process: subprocess.Popen[bytes], grace: float, group: Group
@@ -109,7 +109,7 @@ class Keeper:
         self._poll_seconds = 0.001
 
     def run(self) -> None:
-        """Serve requests to the end, then end whatever is left."""
+        """Serve requests until the socket closes, then end the remaining commands."""
         wakeup, written = socket.socketpair()
         wakeup.setblocking(False)
         written.setblocking(False)
@@ -232,7 +232,7 @@ class Keeper:
                 command.process.returncode = code
                 command.has_exited = True
                 self._answer(key=command.key, exited=code)
-                # What the command has left running ends with it.
+                # The processes that the command has left running end with it.
                 self._begin_end(command)
 
     def _begin_end(self, command: Command) -> None:
@@ -308,7 +308,7 @@ class Keeper:
         return True
 
     def _members(self) -> dict[str, set[int]]:
-        """Return the processes of each command that are alive, where this system tells."""
+        """Return the live processes of each command; none where the system does not list them."""
         if not self.adopts:
             return {}
         roots = {each.process.pid: each.key for each in self.commands.values()}
@@ -322,7 +322,7 @@ class Keeper:
         return found
 
     def _adopted_from(self, pid: int, roots: dict[int, str]) -> str | None:
-        """Return the command that an adopted process comes from; None if nothing tells."""
+        """Return the command that started an adopted process; None if it is unknown."""
         try:
             key = roots.get(os.getsid(pid)) or roots.get(os.getpgid(pid))
             if key is not None:
@@ -384,7 +384,7 @@ def is_zombie(pid: int) -> bool:
 
 
 def signal_one(pid: int, number: int) -> None:
-    """Signal one process, which may be gone."""
+    """Signal one process, which may have ended."""
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):

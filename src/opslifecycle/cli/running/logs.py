@@ -1,9 +1,8 @@
-"""Logs of commands beside the store: two segments for each output, named by where they begin.
+"""Logs of commands beside the store: at most two segments for each output, named by their offset.
 
 `<store>.logs/<operation>.stdout.<offset>` holds the bytes of standard output from an offset on.
-When a segment is full, the next one begins; at most two are kept, so that a log never exceeds its
-limit. A reader sees from the offsets what is missing: what was rotated away, and what could not be
-written.
+When a segment is full, the next one begins and the oldest is deleted, so that a log never exceeds
+its limit. The offsets show readers the gaps: bytes that were deleted or could not be written.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ class Segment:
 class LogWriter:
     """Appends one output of one operation to its log.
 
-    A log that cannot be written loses bytes, which are counted, and goes on when it can: a command
-    is never ended because of its log. Files are readable by their owner only.
+    A command never ends because of its log. Bytes that cannot be written are counted and lost, and
+    writing continues when it is possible. Files are readable by their owner only.
     """
 
     def __init__(self, folder: Path, operation: str, stream: str, bytes_max: int) -> None:
@@ -48,11 +47,11 @@ class LogWriter:
         self._file: FileIO | None = None
         self._in_segment = 0
         self._offset = 0
-        #: Why the log could not be written last time; None while it can.
+        #: The error of the last write; None after a successful one.
         self.failure: OSError | None = None
 
     def write(self, data: bytes) -> None:
-        """Append bytes; never raises for a file system that refuses."""
+        """Append bytes. A failure of the file system is noted, not raised."""
         rest = memoryview(data)
         while rest:
             room = self._segment_bytes_max - self._in_segment
@@ -63,7 +62,7 @@ class LogWriter:
             self._append(part)
 
     def close(self) -> None:
-        """Close the file; what was written stays."""
+        """Close the file."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -95,7 +94,7 @@ class LogWriter:
                 self.failure = None
         except OSError as error:
             self.failure = error
-            # The next write begins a segment at the right offset, so that the gap can be seen.
+            # The next write begins a segment at its offset, so that readers see the gap.
             self.close()
         self._offset += len(part)
         self._in_segment += len(part)
@@ -113,14 +112,14 @@ def segments(store: Path, operation: str, stream: str) -> list[Segment]:
 
 
 class LogReader:
-    """Reads one output of one operation, and goes on where it stopped."""
+    """A reader of one output of one operation, which continues after the bytes that it has read."""
 
     def __init__(self, store: Path, operation: str, stream: str) -> None:
         self._where = (store, operation, stream)
         self._offset = 0
 
     def read(self) -> Iterator[bytes]:
-        """Yield what came since, with a marked line for every gap."""
+        """Yield the new bytes, with a marked line for every gap."""
         for segment in segments(*self._where):
             try:
                 with segment.path.open("rb") as file:
@@ -135,12 +134,12 @@ class LogReader:
                         self._offset += len(data)
                         yield data
             except FileNotFoundError:
-                # Rotated away while we looked; the next segment shows the gap.
+                # The writer has deleted the segment meanwhile, and the next one shows the gap.
                 continue
 
 
 def remove(store: Path, operations: list[str]) -> None:
-    """Remove the logs of operations whose records are gone."""
+    """Remove the logs of operations whose records were erased."""
     for operation in operations:
         for stream in STREAMS:
             for segment in segments(store, operation, stream):

@@ -20,18 +20,18 @@ from opslifecycle.cli.running.control_groups import end_group, group_of, home_of
 from opslifecycle.cli.text import one_line
 from opslifecycle.values.plain import Data, Json
 
-#: How long a pipe may be silent after the command has gone, before it is given up: a process that
-#: left the command's reach holds it open.
+#: How many seconds a pipe may be silent after the end of the command, before it is closed. A
+#: process that has escaped from the command may hold it open.
 _SILENT_SECONDS = 1.0
 _READ_BYTES = 262_144
 
 
 class KeeperLostError(Exception):
-    """The keeper has ended before its run did; its commands cannot be ended any longer."""
+    """A keeper that has ended before its run, so that its commands cannot be ended any more."""
 
 
 class NotStartedError(Exception):
-    """A command that could not be started; the text says why."""
+    """A command that could not be started, with the reason as its text."""
 
 
 class Process:
@@ -48,9 +48,10 @@ class Process:
         self._pipes: list[_Pipe] = []
 
     async def wait(self) -> int:
-        """Return the exit status, negative for a signal, once nothing of the command is left.
+        """Wait until every process of the command has ended and its output is captured.
 
-        Everything that it printed has been captured by then.
+        Returns:
+            The exit status; the negative number of a signal that ended the command.
         """
         status = await self.exited
         await self.gone
@@ -59,11 +60,11 @@ class Process:
         return status
 
     def end(self) -> None:
-        """End the command and what it has started: politely, after its grace by force."""
+        """End the command and the processes that it has started: by SIGTERM, later by SIGKILL."""
         self._keeper.send(do="end", key=self._key)
 
     def kill(self) -> None:
-        """End the command and what it has started by force, at once."""
+        """End the command and the processes that it has started by SIGKILL."""
         self._keeper.send(do="kill", key=self._key)
 
     def close(self) -> None:
@@ -74,7 +75,7 @@ class Process:
         self.errors.log.close()
 
     def read_from(self, output: int, errors: int) -> None:
-        """Capture what comes through two pipes."""
+        """Capture the outputs from two pipes."""
         self._pipes = [_Pipe(output, self.output), _Pipe(errors, self.errors)]
 
     def fail(self, error: BaseException) -> None:
@@ -87,7 +88,7 @@ class Process:
 
 
 class Keeper:
-    """The parent of the commands, seen from the run; see `keeper.py`."""
+    """The connection of the run to the parent of its commands; see `keeper.py`."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -145,7 +146,7 @@ class Keeper:
         return process
 
     def signal_all(self, number: int) -> None:
-        """Signal every command and what it has started."""
+        """Signal every command and the processes that it has started."""
         self.send(do="signal", number=number)
 
     def kill_all(self) -> None:
@@ -154,14 +155,14 @@ class Keeper:
             process.kill()
 
     def send(self, *, fds: Sequence[int] = (), **request: Json) -> None:
-        """Send a request; one that the keeper cannot take any more is dropped."""
+        """Send a request. It is dropped if the keeper has ended."""
         with contextlib.suppress(OSError):
             text = json.dumps(request).encode() + b"\n"
             sent = socket.send_fds(self._control, [text], fds) if fds else 0
             self._control.sendall(text[sent:])
 
     async def close(self) -> None:
-        """End the keeper, and with it whatever still runs below it."""
+        """End the keeper, and with it every process below it."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._control)
         self._control.close()
@@ -210,7 +211,7 @@ class Keeper:
 
 
 class _Pipe:
-    """One output of a command, read as it comes."""
+    """One output of a command, read as soon as it is written."""
 
     def __init__(self, fd: int, capture: Capture) -> None:
         self._capture = capture
@@ -234,7 +235,7 @@ class _Pipe:
             self.close()
 
     async def drained(self) -> None:
-        """Wait until everything was read, or a stranger holds a silent pipe open."""
+        """Wait until all output is read, or the pipe is silent after the end of the command."""
         while not self._ended.is_set():
             self._arrived = False
             with contextlib.suppress(TimeoutError):
@@ -252,7 +253,7 @@ class _Pipe:
 
 
 def _reason(number: int | None, why: str | None, name: str | None) -> str:
-    """Say why a command could not be started, and which limit was reached."""
+    """Return why a command could not be started, with the limit that was reached."""
     where = f": {one_line(name)}" if name else ""
     return f"cannot be started: {why or 'unknown error'}{where}{_limit(number)}"
 

@@ -19,33 +19,39 @@ from opslifecycle.cli.text import one_line
 
 T = TypeVar("T")
 
-#: What no patience mends.
+#: Errors that a repetition does not change.
 _LASTING = (StoreDamagedError, StoreLostError, RegistryOwnedError, OwnershipLostError)
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.05, 2.0
 
 
 class NotRecordedError(Exception):
-    """The store could not be written within the patience of the run, or never will be."""
+    """A store that could not be written for the patience of the run, or that never can be."""
 
 
 class Recorder:
-    """Repeats what a store refuses, until it works or the patience is over.
+    """Repeats the calls that a store refuses, for the patience of the run.
 
-    `problem` says what is wrong with the store right now, for the display; None if nothing is.
+    Attributes:
+        problem: The current error of the store, for the display; None if it can be written.
     """
 
     def __init__(self, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
         self._failing_since: float | None = None
         self.problem: str | None = None
-        #: Set once the store was given up: whoever still waits for it is told.
+        #: Set when the patience is over, so that no call waits for the store any longer.
         self.given_up = asyncio.Event()
 
     async def record(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return what a call returns, repeated while the store refuses it.
+        """Return the result of a call, which is repeated while the store refuses it.
 
-        Raises NotRecordedError once the store has refused everything for as long as the patience
-        lasts, or for good: it is damaged, or owned by another process. Rejections pass through.
+        Args:
+            call: A call of the registry.
+
+        Raises:
+            NotRecordedError: The store has refused all calls for the whole patience, or it is
+                damaged, lost or owned by another process.
+            OpsLifecycleError: The registry has rejected the call.
         """
         loop = asyncio.get_running_loop()
         pause = _PAUSE_SECONDS_MIN
@@ -62,7 +68,7 @@ class Recorder:
             except PersistenceError as error:
                 self.problem = one_line(str(error))
                 if self._failing_since is None:
-                    # The call has waited for the store before that refused it.
+                    # The failure began with the call, which has waited for the store.
                     self._failing_since = began
                 left = self._failing_since + self._patience_seconds - loop.time()
                 if left <= 0:
@@ -74,7 +80,7 @@ class Recorder:
                 return result
 
     async def _pause(self, seconds: float) -> None:
-        """Wait so long, or until the store is given up."""
+        """Wait `seconds`, or until the patience is over."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.given_up.wait(), seconds)
 

@@ -1,4 +1,4 @@
-"""Runs a batch: the registry says how each command stands, the keeper runs it."""
+"""The execution of a batch: the keeper runs each command, and the registry has its status."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RECENT_MAX = 200
 
 @attrs.frozen
 class RunOptions:
-    """How a batch is run."""
+    """The options of a run."""
 
     store: Location
     max_concurrent: int
@@ -43,14 +43,14 @@ class RunOptions:
 
 
 class Runner:
-    """The commands of one batch, so many at once, each recorded as an operation."""
+    """The commands of one batch, each an operation, of which a limited number runs at once."""
 
     def __init__(self, registry: AsyncRegistry, batch: Batch, options: RunOptions) -> None:
         self.registry = registry
         self.recorder = Recorder(options.patience_seconds)
         self.interrupted: signal.Signals | None = None
         self.counts: Counter[Phase] = Counter({Phase.WAITING: len(batch.commands)})
-        #: What has started and ended since the display looked last.
+        #: The commands that have started or ended since the last update of the display.
         self.events: deque[tuple[Job, Phase]] = deque()
         self._options = options
         self._clock = ActiveClock()
@@ -66,8 +66,9 @@ class Runner:
     async def run(self) -> None:
         """Run every command to its end, and record each end.
 
-        Raises NotRecordedError once the store was given up; every command has ended then, and
-        `unrecorded` tells what the store does not know.
+        Raises:
+            NotRecordedError: The store could not be written. Every command has ended, and
+                `unrecorded` returns the ends that the store lacks.
         """
         self._keeper = Keeper()
         background = [asyncio.create_task(each) for each in (self._report(), self._watch_store())]
@@ -83,7 +84,7 @@ class Runner:
                 raise error
 
     def interrupt(self, number: signal.Signals) -> None:
-        """Cancel everything: politely the first time, by force the second, or for SIGQUIT."""
+        """Cancel every command: by SIGTERM the first time, by SIGKILL the second or for SIGQUIT."""
         if self.interrupted is not None or number is signal.SIGQUIT:
             self._keeper.kill_all()
         if self.interrupted is None:
@@ -91,13 +92,13 @@ class Runner:
             self._stop(self._jobs.values(), "interrupted")
 
     def cancel(self, id: OperationId, reason: str) -> None:
-        """Cancel one command; nothing happens if it is not among these, or has ended."""
+        """Cancel one command, unless it has ended or belongs to another run."""
         job = self._jobs.get(id)
         if job is not None:
             self._stop([job], reason)
 
     def suspend(self) -> None:
-        """Stop the commands; what passes until `resume` counts against no time limit."""
+        """Suspend the commands. The time until `resume` counts against no timeout."""
         self._clock.tick()
         self._keeper.signal_all(signal.SIGSTOP)
 
@@ -106,16 +107,16 @@ class Runner:
         self._clock.tick()
         self._keeper.signal_all(signal.SIGCONT)
 
-    # What the display asks for ------------------------------------------------------------------
+    # For the display ----------------------------------------------------------------------------
 
     def snapshots(self, jobs: Iterable[Job] | None = None) -> list[OperationLifecycleSnapshot]:
-        """Return how some commands stand, by default all of them in the order of the batch."""
+        """Return the snapshots of some commands, by default of all in the order of the batch."""
         chosen = self._jobs.values() if jobs is None else jobs
         found = (self.registry.snapshot(job.id) for job in chosen)
         return [snapshot for snapshot in found if snapshot is not None]
 
     def visible(self, rows: int) -> list[OperationLifecycleSnapshot]:
-        """The few commands that are worth a row: what runs, what has just ended, what is next."""
+        """Return the commands for a table: the running ones, the last ended and the next ones."""
         jobs = list(self._running.values())[:rows]
         jobs += list(self._recent)[: max(0, rows - len(jobs))]
         for job in self._line:
@@ -160,7 +161,7 @@ class Runner:
             try:
                 await self._run(job)
             except NotRecordedError:
-                # The others end in their own turns; what is not recorded is told at the end.
+                # The other commands end as well; the run reports at its end what is not recorded.
                 if not job.unrecorded:
                     ended = f"cancelled: {job.reason}"
                     job.unrecorded = ended if job.reason else "its state is unknown"
@@ -179,11 +180,11 @@ class Runner:
         stopped = [job for job in jobs if job.request_stop(reason)]
         if any(job.phase is Phase.WAITING for job in stopped):
             task = asyncio.ensure_future(self._cancel_stopped())
-            # A failure to record is told by `run`, where it happens again.
+            # `run` reports a failure to record, because recording fails there again.
             task.add_done_callback(lambda done: done.exception())
 
     async def _cancel_stopped(self) -> None:
-        """Cancel what is to end before its turn, so that it does not wait for it in vain."""
+        """Cancel the queued commands whose end was requested."""
         async with self._line_changed:
             stopped = [job for job in self._line if job.stop.is_set()]
             if stopped:
@@ -241,7 +242,7 @@ class Runner:
             await self._until_one_of(ending, stop, started, job.command.timeout_seconds)
             if not ending.done():
                 job.request_stop(f"timed out after {job.command.timeout_seconds or 0:g} s")
-                # Before anything is recorded: a store that cannot be written delays no end.
+                # Before recording, so that a store that cannot be written does not delay the end.
                 process.end()
                 await self.recorder.record(lambda: self.registry.request_retire(job.id))
             status = await ending
@@ -310,8 +311,8 @@ class Runner:
             try:
                 await self.registry.report_progress(job.id, update)
             except OpsLifecycleError:
-                # It has ended meanwhile, or the store refuses: the next report comes soon, and the
-                # end is recorded with patience.
+                # The operation has ended, or the store refuses the write. The next report follows
+                # soon, and the end is recorded with repetitions.
                 return
 
     async def _watch_store(self) -> None:

@@ -1,9 +1,9 @@
-"""What signals do to a run.
+"""The effects of signals on a run.
 
 | signal | effect |
 |---|---|
-| SIGINT, SIGTERM, SIGHUP | the first ends every command politely, the second by force |
-| SIGQUIT | ends every command by force at once |
+| SIGINT, SIGTERM, SIGHUP | the first ends every command by SIGTERM, the second by SIGKILL |
+| SIGQUIT | ends every command by SIGKILL at once |
 | SIGTSTP (Ctrl-Z) | stops the commands, then the run; SIGCONT continues both |
 
 A signal that was ignored when the run began (`nohup`, a background job) stays ignored.
@@ -53,6 +53,6 @@ class Signals:
 
     def _stop(self) -> None:
         self._suspend()
-        # Returns once SIGCONT has come.
+        # Returns after SIGCONT.
         os.kill(os.getpid(), signal.SIGSTOP)
         self._resume()

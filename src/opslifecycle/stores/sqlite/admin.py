@@ -1,4 +1,4 @@
-"""Administration of a store: removing a registry, and saying that the store was restored."""
+"""Administration of a store: removing a registry, and declaring the store as restored."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from opslifecycle.stores.sqlite.statements import Transaction
 
 
 def forget(path: Path, registry: str) -> None:
-    """Remove a registry that has no owner from its file, with everything that is stored of it.
+    """Remove a registry without an owner, with all its rows and requests.
 
     Raises:
-        RegistryOwnedError: If a process works with it.
-        PersistenceError: If it cannot be removed.
+        RegistryOwnedError: A process owns the registry.
+        PersistenceError: The registry cannot be removed.
     """
     file = existing(path)
     with Connection(path) as database, Transaction(database):
@@ -36,13 +36,13 @@ def forget(path: Path, registry: str) -> None:
 
 
 def mark_restored(path: Path) -> None:
-    """Say that a store was put back from a backup: every feed in it begins a new epoch.
+    """Declare that a store was restored from a backup.
 
-    Each does so when its registry is opened next.
+    The feed of each registry begins a new epoch when the registry is next opened.
 
     Raises:
-        RegistryOwnedError: If a process works with one of the registries.
-        PersistenceError: If the store cannot be written.
+        RegistryOwnedError: A process owns one of the registries.
+        PersistenceError: The store cannot be written.
     """
     file = existing(path)
     with Connection(path) as database, Transaction(database):
@@ -54,6 +54,6 @@ def mark_restored(path: Path) -> None:
 
 
 def _refuse_owned(path: Path, file: StoreFile, row: RegistryRow) -> None:
-    # No process can take a registry over while this transaction lasts.
+    # No process can acquire a registry during this transaction.
     if ownership_of(file, row) is not Ownership.FREE:
         raise RegistryOwnedError(str(path), row.owner or "another process")

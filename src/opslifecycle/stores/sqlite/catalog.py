@@ -1,4 +1,4 @@
-"""What a store's file is made of, checked before it is read: layout, tables and registries."""
+"""The parts of a store's file, checked before they are read: layout, tables and registries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opslifecycle.stores.sqlite.schema import (
     checksum_of,
 )
 
-#: Far beyond what any counter reaches, and far below where SQLite's integers end.
+#: The limit of counters: higher than any can rise, and far below the largest integer of SQLite.
 _COUNT_MAX = 1 << 62
 
 #: The kind, name, table and text of one object of a schema.
@@ -26,7 +26,11 @@ _Object: TypeAlias = tuple[str, str, str, str | None]
 
 
 def refuse_other_layouts(database: sqlite3.Connection, path: str, *layouts: int) -> int:
-    """Return the layout of a file; raise StoreVersionError if it is none of `layouts`."""
+    """Return the layout of a file.
+
+    Raises:
+        StoreVersionError: The layout is none of `layouts`, or the file is of another program.
+    """
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (layout,) = database.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -37,10 +41,13 @@ def refuse_other_layouts(database: sqlite3.Connection, path: str, *layouts: int)
 
 
 def check_schema(database: sqlite3.Connection, path: str) -> None:
-    """Raise StoreDamagedError if a table, view or trigger is missing, altered or not ours.
+    """Check the tables, views and triggers of a file.
 
-    A view in the place of a table could have readers compute for ever, and a trigger could undo
-    what was written. Tables and views that others have added are no harm.
+    A view instead of a table could make readers compute forever, and a foreign trigger could undo
+    writes. Additional tables and views are allowed.
+
+    Raises:
+        StoreDamagedError: One is missing or altered, or a trigger is foreign.
     """
     ours = _schema()
     found = {name: (kind, name, table, text) for kind, name, table, text in _objects(database)}
@@ -51,7 +58,7 @@ def check_schema(database: sqlite3.Connection, path: str) -> None:
             raise StoreDamagedError(path, 0, f"the {kind} {name} was altered")
     for kind, name, table, _ in found.values():
         if name not in ours and table in ours:
-            raise StoreDamagedError(path, 0, f"the {kind} {name} on {table} is none of ours")
+            raise StoreDamagedError(path, 0, f"the {kind} {name} on {table} is foreign; drop it")
 
 
 def _objects(database: sqlite3.Connection) -> list[_Object]:
@@ -63,7 +70,7 @@ def _objects(database: sqlite3.Connection) -> list[_Object]:
 
 @cache
 def _schema() -> dict[str, _Object]:
-    """Return what a file of this layout has, as SQLite itself writes it down."""
+    """Return the objects of a file of this layout, as SQLite describes them."""
     database = sqlite3.connect(":memory:")
     try:
         database.executescript(SCHEMA)
@@ -118,7 +125,7 @@ def registry_row(database: sqlite3.Connection, path: str, name: str) -> Registry
     """Return the row of a registry, None if there is no such registry.
 
     Raises:
-        StoreDamagedError: If a column holds what no store has written there.
+        StoreDamagedError: No store has written such a value to a column.
     """
     values = database.execute(_SELECT, (name,)).fetchone()
     if values is None:
@@ -141,7 +148,7 @@ def registry_row(database: sqlite3.Connection, path: str, name: str) -> Registry
 
 
 def registry_names(database: sqlite3.Connection, path: str) -> list[str]:
-    """Return the names of the registries, in the order in which they were made."""
+    """Return the names of the registries, in the order of their creation."""
     names = [name for (name,) in database.execute("SELECT name FROM registries ORDER BY number")]
     for name in names:
         if type(name) is not str:

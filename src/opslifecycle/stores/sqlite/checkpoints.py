@@ -1,4 +1,4 @@
-"""When the write-ahead log of a store is copied into its file, and how long the log may stay."""
+"""Checkpoints: the write-ahead log of a store is copied into its file and limited in its length."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sqlite3
 
 _log = logging.getLogger("opslifecycle")
 
-#: How long the write-ahead log may stay once a checkpoint has emptied it.
+#: The maximum length of the write-ahead log after a checkpoint, in bytes.
 _LOG_BYTES_MAX = 4 * 1024 * 1024
-#: A checkpoint is due after about so many pages, between two commits; if it was prevented, SQLite
-#: tries one within a commit once the log is several times as long.
+#: A checkpoint between two commits is due after about 1,000 pages. If a reader prevents it, SQLite
+#: tries one within a commit at 4,000, and a warning is logged at 16,000.
 _PAGES_OF_CHECKPOINT, _PAGES_AT_LAST, _PAGES_OF_WARNING = 1000, 4000, 16_000
 _PAGES_OF_COMMIT = 3
 
@@ -29,18 +29,18 @@ class Checkpoints:
         database.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_AT_LAST}")
 
     def note(self, rows: int) -> None:
-        """Count a commit of so many rows."""
+        """Count a commit by the number of its rows."""
         self._pages_written += _PAGES_OF_COMMIT + rows
 
     def run(self, database: sqlite3.Connection) -> None:
-        """Run a checkpoint if one is due; warn once if a reader has held it up for long."""
+        """Run a checkpoint if one is due; log a warning once if a reader prevents it for long."""
         if self._pages_written < _PAGES_OF_CHECKPOINT:
             return
         self._pages_written = 0
         try:
             _, logged, copied = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
-            # The log grows until a checkpoint succeeds; the next commit says what is wrong.
+            # The log grows until a checkpoint succeeds, and the next commit reports the cause.
             return
         if logged - copied > _PAGES_OF_WARNING and not self._has_warned:
             self._has_warned = True

@@ -11,16 +11,16 @@ from opslifecycle.stores.sqlite.failures import failure_of
 from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.schema import LAYOUT
 
-#: How long a statement waits for a lock of another program.
+#: How many seconds a statement waits for a lock of another program.
 BUSY_SECONDS = 5.0
 
 
 def existing(path: Path) -> StoreFile:
-    """Locate a store that is there.
+    """Locate an existing store.
 
     Raises:
-        PersistenceError: If there is none.
-        StoreDamagedError: If the file has a length of zero.
+        PersistenceError: There is no file.
+        StoreDamagedError: The file is empty.
     """
     file = locate(check_path(path))
     if file.inode is None:
@@ -39,7 +39,7 @@ def connect(file: Path, mode: str, *options: str) -> sqlite3.Connection:
 
 
 class Connection:
-    """A connection that writes, is closed when it is left, and raises PersistenceErrors."""
+    """A context manager: a connection for writing, which raises PersistenceErrors."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

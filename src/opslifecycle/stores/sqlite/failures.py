@@ -1,4 +1,4 @@
-"""What a failure of SQLite means: damage, or something that passes, with its cause in words."""
+"""The classification of SQLite's errors: damage, or a failure that may pass, with its cause."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from opslifecycle.errors import PersistenceError, StoreDamagedError
 
-#: The bytes are wrong: no store has written them.
+#: The errors of bytes that no store has written.
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-#: What a statement of ours never meets in a sound store.
+#: The errors that no statement of this package causes in an undamaged store.
 _CONTRADICTIONS = {
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_MISMATCH,
@@ -27,25 +27,26 @@ _DENIED = {
 
 
 def is_damage(error: Exception) -> bool:
-    """Return whether an error says that the file holds what no store has written."""
+    """Return whether an error shows that no store has written the contents of the file."""
     code = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF in _DAMAGE or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def is_fatal(error: Exception) -> bool:
-    """Return whether it is unknown, after an error, what the file holds."""
+    """Return whether the contents of the file are unknown after an error."""
     code = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_IOERR or is_damage(error)
 
 
 def failure_of(name: str, file: Path, error: Exception, *, reading: bool) -> PersistenceError:
-    """Return what is raised for a failure.
+    """Return the error to raise for a failure.
 
     Args:
-        name: What messages call the store.
-        file: Its resolved path.
-        reading: Whether the statement only read: then one that a sound store always answers, and
-            text that is no UTF-8, are damage as well.
+        name: The name of the store in messages.
+        file: The resolved path of the store.
+        error: The failure.
+        reading: Whether the statement only reads. Then a contradiction, or a text that is no UTF-8,
+            is damage as well.
     """
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF
@@ -68,7 +69,7 @@ def _cause(file: Path, primary: int | None, error: Exception) -> str:
 
 
 def _denial(file: Path) -> str | None:
-    """Return why a file can be neither opened nor written, as far as that can be seen."""
+    """Return why a file cannot be opened or written; None if no reason is visible."""
     if not file.exists():
         return "the file was deleted"
     try:

@@ -1,4 +1,4 @@
-"""What the path of a store leads to: a regular file, nothing yet, or something that is no store."""
+"""The file at the path of a store: a regular file, nothing yet, or something that is no store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StoreFile:
     """
 
     path: Path
-    #: What identifies the file while others replace it; None if there is nothing yet.
+    #: Identifies the file, also if another one replaces it; None if there is no file yet.
     inode: int | None
     #: Its length in bytes.
     size: int = 0
@@ -49,12 +49,16 @@ class StoreFile:
         except FileNotFoundError:
             return False
         except OSError:
-            # The path cannot be asked right now, which says nothing of the file.
+            # An error of the path does not show that the file was replaced.
             return True
 
 
 def check_path(path: Path) -> Path:
-    """Raise InvalidValueError for what SQLite would not take for a file, and return the rest."""
+    """Return a path after a check.
+
+    Raises:
+        InvalidValueError: SQLite would not interpret it as the path of a file.
+    """
     text = str(path)
     if text == ":memory:":
         reason = "':memory:' names no file, and no other process could read it; use MemoryStore()"
@@ -67,10 +71,10 @@ def check_path(path: Path) -> Path:
 
 
 def locate(path: Path) -> StoreFile:
-    """Find out what is at a path, and create nothing.
+    """Locate the file at a path, without creating it.
 
     Raises:
-        PersistenceError: If something is there that can be no store, or it cannot be told.
+        PersistenceError: The path leads to something that is no regular file, or cannot be read.
     """
     resolved = Path(os.path.realpath(path))
     try:

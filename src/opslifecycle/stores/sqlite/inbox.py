@@ -22,10 +22,10 @@ class Inbox:
             )
 
     def take(self, registry: str) -> list[tuple[str, str]]:
-        """Return the requests that came, each once.
+        """Return the new requests as ids with reasons, and delete them.
 
         Raises:
-            StoreDamagedError: If one holds what no process has asked.
+            StoreDamagedError: No process has written such a request.
         """
         with Connection(self._path) as database:
             if not database.execute(

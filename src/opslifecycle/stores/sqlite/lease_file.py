@@ -1,8 +1,8 @@
-"""The file beside a store that holds the locks of its owners, and what they last wrote.
+"""The file beside a store with the locks and the notes of its owners.
 
-`<store>-lease` has one slot for each registry. The owner of a registry holds a lock on its slot for
-as long as its process lives, and notes there how far it has written. The note tells an older copy
-of the store, put back in its place, from the store that it replaced: it is no part of a backup.
+`<store>-lease` has one slot for each registry. The owner of a registry holds a lock on its slot as
+long as its process lives, and notes there how far it has written the log. The note is not part of a
+backup, so it distinguishes a restored older copy of the store from the store itself.
 
 The lock is an open file description lock of Linux. It does not depend on process ids, reaches every
 container and every client of NFS version 4, and ends with the process even if that is killed. A
@@ -42,22 +42,22 @@ _HELD = (errno.EACCES, errno.EAGAIN)
 
 @attrs.frozen
 class Note:
-    """What the last owner of a registry noted."""
+    """The note of a registry's last owner."""
 
-    #: Names one numbering of the registry's feed.
+    #: Identifies one numbering of the registry's feed.
     token: bytes
     fencing_token: int
     head: int
 
 
 class LeaseFile:
-    """An open lease file. An owner locks one slot and writes to it; a reader only looks."""
+    """An open lease file. An owner locks one slot and writes to it; a reader only reads."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
         self._handle: int | None = handle
         self.inode = os.fstat(handle).st_ino
-        #: Whether a lock was taken here.
+        #: Whether this object holds a lock.
         self.holds = False
         _OPEN.add(self)
 
@@ -66,7 +66,7 @@ class LeaseFile:
         """Open the file for writing, and create it if there is none.
 
         Raises:
-            PersistenceError: If it cannot be opened.
+            PersistenceError: The file cannot be opened.
         """
         path = store.beside(SUFFIX)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
@@ -82,7 +82,7 @@ class LeaseFile:
 
     @classmethod
     def of_reader(cls, store: StoreFile) -> LeaseFile | None:
-        """Open the file for reading; None if there is none, or none that may be read."""
+        """Open the file for reading; return None if it is missing or unreadable."""
         flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)
         try:
             handle = os.open(store.beside(SUFFIX), flags)
@@ -92,15 +92,15 @@ class LeaseFile:
 
     @property
     def lock_name(self) -> str | None:
-        """What an owner that holds a lock here writes into its lease."""
+        """The name of a lock in this file, which its owner writes into the lease."""
         return lock_name(self.inode)
 
     def take(self, number: int, owners: str | None) -> Lock:
-        """Take the lock of a registry, and return what it said before.
+        """Acquire the lock of a registry if it is free, and return its state before.
 
         Args:
-            number: The registry's.
-            owners: Which lock the owner in the row took.
+            number: The number of the registry.
+            owners: The name of the lock that the owner in the row took.
         """
         try:
             self._control(_SET, number)
@@ -110,7 +110,7 @@ class LeaseFile:
         return self._said(owners)
 
     def probe(self, number: int, owners: str | None) -> Lock:
-        """Return what the lock of a registry says, without taking it."""
+        """Return the state of a registry's lock, without acquiring it."""
         try:
             found = self._control(_GET, number)
         except OSError:
@@ -129,7 +129,7 @@ class LeaseFile:
         return bytes(fcntl.fcntl(self._handle, command, request))
 
     def note_of(self, number: int) -> Note | None:
-        """Return what was noted of a registry; None if nothing was."""
+        """Return the note of a registry; None if there is none."""
         if self._handle is None:
             return None
         try:
@@ -141,18 +141,18 @@ class LeaseFile:
         return Note(*_SLOT.unpack(data))
 
     def write(self, number: int, note: Note) -> None:
-        """Note how far a registry is written, as far as the operating system is concerned."""
+        """Write the note of a registry to the operating system, but not to the disk."""
         if self._handle is not None:
             data = _SLOT.pack(note.token, note.fencing_token, note.head)
             os.pwrite(self._handle, data, number * _SLOT.size)
 
     def sync(self) -> None:
-        """Have the notes on the disk."""
+        """Flush the notes to the disk."""
         if self._handle is not None:
             os.fsync(self._handle)
 
     def is_in_place(self) -> bool:
-        """Return whether other processes find this file, and not another one or none."""
+        """Return whether the path of the file still leads to this file."""
         try:
             return os.stat(self.path).st_ino == self.inode
         except OSError:
@@ -166,7 +166,7 @@ class LeaseFile:
 
 
 def _share_as(store: Path, handle: int) -> None:
-    """Let those who may use a store use its lease file, too."""
+    """Give the lease file the permissions of its store."""
     with contextlib.suppress(OSError):
         found = os.stat(store)
         if stat.S_IMODE(os.fstat(handle).st_mode) != found.st_mode & 0o666:

@@ -1,4 +1,4 @@
-"""The log of a registry: each row covers its predecessor; old rows are deleted, new ones added."""
+"""The log of a registry: rows with chained checksums, appended at one end, deleted at the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 from opslifecycle.stores.base import RecordWrite
 from opslifecycle.stores.sqlite.schema import POSITION_BITS, checksum_of_row
 
-# How many rows a log may be longer than twice what is needed of it, before old ones leave.
+# How many rows a log may have beyond twice the needed ones, before old rows are deleted.
 _SPARE_ROWS = 256
 
 
@@ -21,9 +21,9 @@ class LogIndex:
     base_checksum: int = 0
     head: int = 0
     head_checksum: int = 0
-    #: The row that says how a record now is, by its id.
+    #: The row with the current version of each record, by id.
     latest: dict[str, int] = attrs.Factory(dict)
-    #: The row that a feed entry is made from, by its sequence, in their order.
+    #: The row of each feed entry, by sequence number, in order.
     feed: dict[int, int] = attrs.Factory(dict)
 
 
@@ -95,7 +95,7 @@ class Writer:
         return self._index.head - self._index.base > 2 * needed + _SPARE_ROWS
 
     def retire(self, row: Row) -> None:
-        """Delete the oldest row; what is still needed of it is appended again."""
+        """Delete the oldest row, and append it again if it is still needed."""
         position, _, id, sequence, body, checksum = row
         self.base, self.base_checksum = position, checksum
         if body is None:
@@ -103,7 +103,7 @@ class Writer:
         if self.latest(id) == position:
             self.put([(id, sequence, body)])
         elif sequence is not None and self._feeds(sequence, position):
-            # The record has gone; the row stays for the feed alone.
+            # The record was erased, so only the feed needs the row.
             self.row(id, sequence, body)
 
     def _feeds(self, sequence: int, position: int) -> bool:
@@ -111,7 +111,7 @@ class Writer:
         return sequence > self._dropped_through and at == position
 
     def keep(self) -> None:
-        """Store the changed index, after the transaction has succeeded."""
+        """Replace the index by the changed one, after the transaction has succeeded."""
         index = self._index
         index.base, index.base_checksum = self.base, self.base_checksum
         index.head, index.head_checksum = self.head, self.head_checksum

@@ -16,9 +16,10 @@ _KINDS = {"put", "row", "erase", "state"}
 
 
 class LogReader:
-    """What a registry's rows say, read from the first to the last and checked on the way.
+    """A reader of a registry's rows, from the first to the last, which checks each of them.
 
-    `advance` reads on from where it stands, so that following a registry costs what has come since.
+    `advance` continues after the last row that was read, so a repeated read takes time in
+    proportion to the new rows.
     """
 
     def __init__(self, path: str, registry: str, schema: SchemaVersion) -> None:
@@ -35,15 +36,19 @@ class LogReader:
         self._state: str | None = None
 
     def advance(self, database: sqlite3.Connection, row: RegistryRow) -> int:
-        """Read the rows that came since, in one transaction of the caller's.
+        """Read the new rows, in a transaction of the caller.
 
-        Gives the version of the machine that wrote them. Raises StoreVersionError for one that we
-        cannot read, StoreDamagedError for whatever contradicts itself.
+        Returns:
+            The version of the machine that wrote them.
+
+        Raises:
+            StoreVersionError: This program cannot read that version.
+            StoreDamagedError: The rows contradict each other.
         """
         self._schema.refuse_unreadable(row.machine, row.version, self._path)
         written_by = (row.number, row.machine, row.version)
         if row.base > self.index.head or written_by != self._written_by:
-            # Rows have left that were not read before; those that are left tell the whole story.
+            # Rows were deleted that this reader has not read. The remaining rows are complete.
             self._begin(LogIndex(row.base, row.base_checksum, row.base, row.base_checksum))
             self._written_by = written_by
         for each in self._verified(database, row.number, row.head, row.head_checksum):

@@ -19,10 +19,10 @@ _TOKEN_BYTES = 16
 
 
 class Owner:
-    """The one who may write a registry, from `admit` or `begin` to `release`.
+    """The ownership of a registry by this process, from `admit` or `begin` to `release`.
 
-    The statements that take the lease belong to the caller's transaction; `confirm` follows when it
-    is committed.
+    `admit` and `begin` execute statements in the caller's transaction. The caller commits it and
+    then calls `confirm`.
     """
 
     def __init__(self, name: str, file: StoreFile) -> None:
@@ -37,20 +37,20 @@ class Owner:
         self.fencing_token = 0
 
     def begin(self, number: int) -> None:
-        """Own a registry that is new.
+        """Acquire the ownership of a new registry.
 
         Raises:
-            RegistryOwnedError: If a process still holds the lock of one that had its number.
+            RegistryOwnedError: A process still holds the lock of a former registry with the number.
         """
         self._take_lock(number, None, "a process whose registry was removed")
         self.number, self.fencing_token = number, 1
         self._renumber()
 
     def admit(self, row: RegistryRow, *, restored: bool) -> bool:
-        """Own a registry that is there, and return whether it begins a new epoch.
+        """Acquire the ownership of an existing registry, and return whether it begins a new epoch.
 
         Raises:
-            RegistryOwnedError: If it is owned.
+            RegistryOwnedError: Another process owns it.
         """
         said = self._take_lock(row.number, row.lock, self._holder(row))
         note = self._locks.note_of(row.number)
@@ -87,7 +87,7 @@ class Owner:
 
     @property
     def columns(self) -> tuple[int, str, str, str | None, int]:
-        """What the row says of us: `fence`, `place`, `owner`, `lock` and `expires_ms`."""
+        """Return this owner's columns: `fence`, `place`, `owner`, `lock` and `expires_ms`."""
         place = place_of(self._file.inode or 0, self._token)
         return (self.fencing_token, place, leases.this_owner(), self._lock, self._expires_ms())
 
@@ -95,15 +95,20 @@ class Owner:
         return SYSTEM_CLOCK.wall_ms() + leases.LEASE_MS
 
     def confirm(self, head: int) -> None:
-        """Note that the lease is taken; raises OSError if that is not possible."""
+        """Write the note of the committed lease to the disk.
+
+        Raises:
+            OSError: The note cannot be written.
+        """
         self._locks.write(self.number, Note(self._token, self.fencing_token, head))
         if self._token_is_new:
-            # A note that is lost in a power cut is none; a wrong one would begin a new epoch.
+            # Flushed, because a power cut may lose a note, but must not leave a wrong one, which
+            # would begin a new epoch.
             self._locks.sync()
 
     def note(self, head: int) -> None:
         """Note how far the registry is written."""
-        # It is a help against copies, and no commit fails for it.
+        # The note only helps to recognise copies, so no commit fails because of it.
         with contextlib.suppress(OSError):
             self._locks.write(self.number, Note(self._token, self.fencing_token, head))
 
@@ -111,7 +116,7 @@ class Owner:
         """Renew the lease, and the lock if its file was removed.
 
         Raises:
-            OwnershipLostError: If another process owns the registry.
+            OwnershipLostError: Another process owns the registry.
         """
         if not self._locks.is_in_place():
             self._lock_anew(head)
@@ -125,7 +130,8 @@ class Owner:
     def _lock_anew(self, head: int) -> None:
         locks = LeaseFile.of_owner(self._file)
         if locks.take(self.number, None) is Lock.HELD:
-            # Another process has been faster; the fencing token says who owns the registry.
+            # Another process has recreated the file first. The fencing token decides who owns the
+            # registry.
             locks.close()
             return
         self._locks.close()
@@ -134,7 +140,7 @@ class Owner:
         self.note(head)
 
     def shorten(self, database: sqlite3.Connection) -> None:
-        """Shorten a lease that ends later than one can; an owner that lives renews it."""
+        """Shorten a lease that ends later than a lease can. A live owner renews it."""
         row = self._undecided
         if row is not None:
             database.execute(
@@ -144,7 +150,7 @@ class Owner:
             )
 
     def release(self, database: sqlite3.Connection | None) -> None:
-        """Give up the lock, and then the lease if the store can be written."""
+        """Release the lock, and then the lease if the store can be written."""
         # In this order: a process that finds the lock free may take the registry over at once.
         self._locks.close()
         if database is not None:
@@ -156,7 +162,7 @@ class Owner:
 
 
 def ownership_of(file: StoreFile, row: RegistryRow) -> Ownership:
-    """Return how a registry is owned, as its lease and its lock say right now."""
+    """Return how a registry is owned, from its lease and its lock at this moment."""
     locks = LeaseFile.of_reader(file)
     if locks is None:
         said, note = Lock.UNKNOWN, None

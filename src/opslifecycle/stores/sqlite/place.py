@@ -1,13 +1,12 @@
 """Whether a file is the one that a registry was last written to, or a copy in its place.
 
-A position in a feed means something only as long as the numbering lasts. A copy repeats numbers
-that the original has given to other entries, so a registry that is opened from a copy begins a new
-epoch.
+A position in a feed is valid for one numbering. A copy repeats numbers that the original assigned
+to other entries, so a registry that is opened from a copy begins a new epoch.
 
 A row names its place: the inode of the file, and a token that the lease file repeats with the last
 fencing token and head. Another inode, another token, or a row that is behind the note is a copy.
-What looks the same in every respect cannot be told: a volume put back from a snapshot, lease file
-and all. For that there is `SqliteStore(restored=True)`.
+A volume that was restored from a snapshot, including the lease file, cannot be recognised. The
+program declares it with `SqliteStore(restored=True)`.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from __future__ import annotations
 from opslifecycle.stores.sqlite.catalog import RegistryRow
 from opslifecycle.stores.sqlite.lease_file import Note
 
-#: The place of a registry that was stored by a layout which had none.
+#: The place of a registry in a layout without places.
 UNKNOWN = ""
-#: The place of a registry that is to begin a new epoch.
+#: The place of a registry that begins a new epoch when it is opened.
 RESTORED = "restored"
 
 
 def place_of(inode: int, token: bytes) -> str:
-    """Return what the row of a registry says of its place."""
+    """Return the place of a file, in the form of the registry's row."""
     return f"{inode} {token.hex()}"
 
 

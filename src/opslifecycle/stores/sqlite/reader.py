@@ -1,10 +1,9 @@
 """Reading a SQLite store without owning anything in it, and without leaving anything behind.
 
-A reader opens the file for reading only. If no write-ahead log is there, all there is to know is in
-the file, and SQLite is told that nothing changes (`immutable`): then it neither locks nor creates
-anything, and a user who may only read the file and its folder can look. Whether something changed
-after all is checked afterwards. Files that a reader of another user created beside the store would
-lock its owner out.
+A reader opens the file for reading only. If there is no write-ahead log, the file is complete, and
+the reader opens it as `immutable`: SQLite then neither locks nor creates a file, so read permission
+for the file and its folder is enough. Afterwards the reader checks that the file has not changed. A
+reader of another user must create no files beside the store, because the owner could not open them.
 """
 
 from __future__ import annotations
@@ -35,15 +34,16 @@ from opslifecycle.stores.sqlite.schema import LAYOUT
 
 T = TypeVar("T")
 
-#: How often a read that was overtaken by a writer is tried without locks.
+#: How often a read without locks is repeated because a writer has changed the file meanwhile.
 _ATTEMPTS = 3
 
 
 class StoreReader(Reader):
-    """Reads a SQLite store without owning anything in it; its owners go on meanwhile.
+    """A reader of the registries in a SQLite store, which does not disturb their owners.
 
-    Reading the same registry again costs what has come since. Raises PersistenceError if there is
-    no store, StoreDamagedError and StoreVersionError for one that cannot be read.
+    Repeated reads of a registry take time in proportion to its new rows. Methods raise
+    PersistenceError if there is no store, and StoreDamagedError or StoreVersionError if it cannot
+    be read.
     """
 
     def __init__(self, path: Path, schema: SchemaVersion) -> None:
@@ -53,7 +53,7 @@ class StoreReader(Reader):
         self._known: dict[str, Known] = {}
 
     def names(self) -> list[str]:
-        """Return the names of the machine's registries, in the order in which they were made.
+        """Return the names of the machine's registries, in the order of their creation.
 
         Raises:
             StoreVersionError: All registries in the store are those of other machines.
@@ -125,7 +125,7 @@ class StoreReader(Reader):
         return StoredRegistry(name, holder, responds, stored, path, reader.index.latest, known)
 
     def _read(self, read: Callable[[sqlite3.Connection, StoreFile], T]) -> T:
-        """Read in one transaction; what was overtaken by a writer is read again."""
+        """Read in one transaction; repeat a read during which a writer has changed the file."""
         for attempt in range(_ATTEMPTS + 1):
             file = existing(self._path)
             quiet = attempt < _ATTEMPTS and _is_quiet(file)
@@ -138,7 +138,7 @@ class StoreReader(Reader):
             else:
                 if not quiet or _stamp(file) == before:
                     return result
-            # What was read of two states is worth nothing.
+            # The results may mix two states of the file.
             self._readers.clear()
         raise AssertionError("the last attempt is never without locks")
 
@@ -168,7 +168,7 @@ class StoreReader(Reader):
 
 
 def _is_quiet(file: StoreFile) -> bool:
-    """Return whether everything is in the file itself: no log has content of its own."""
+    """Return whether the file is complete, because its write-ahead log is empty or missing."""
     for suffix in ("-wal", "-journal"):
         try:
             if os.stat(file.beside(suffix)).st_size:
@@ -181,7 +181,7 @@ def _is_quiet(file: StoreFile) -> bool:
 
 
 def _stamp(file: StoreFile) -> tuple[int, int, int, bool] | None:
-    """Return what changes when a store is written."""
+    """Return attributes of the files that change when the store is written."""
     try:
         found = os.stat(file.path)
     except OSError:
@@ -190,9 +190,9 @@ def _stamp(file: StoreFile) -> tuple[int, int, int, bool] | None:
 
 
 def _options(file: StoreFile) -> list[str]:
-    """Have a reader of another user create no files beside the store."""
+    """Return the options by which a reader of another user creates no files beside the store."""
     if not hasattr(os, "geteuid"):
         return []
     own = os.geteuid() in (0, os.stat(file.path).st_uid)
-    # SQLite gives to the owner what root creates.
+    # As root, SQLite changes the owner of the files that it creates to the store's owner.
     return [] if own else ["readonly_shm=1"]

@@ -10,12 +10,12 @@ import sqlite3
 import zlib
 from pathlib import Path
 
-#: Marks a file as ours ("opsl"), and says how its tables are laid out.
+#: The application id of the files ("opsl"), and the version of their layout.
 APPLICATION_ID = 0x6F70736C
 LAYOUT = 3
 
-#: A row's key is its registry's number, and below it the position in the registry's chain, in so
-#: many bits. One integer keeps the log an ordinary table that grows at its end.
+#: The low bits of a row's key are the position in the registry's chain, the others the registry's
+#: number. With one integer as its key, the log is an ordinary table that grows at its end.
 POSITION_BITS = 40
 POSITION_MASK = (1 << POSITION_BITS) - 1
 REGISTRIES_MAX = (1 << 63 - POSITION_BITS) - 1
@@ -90,11 +90,12 @@ FROM states s, json_each(s.state, '$.cursors') c;
 def create(path: Path) -> None:
     """Create an empty store, unless another process creates it first.
 
-    It is created under another name and linked to its path, so that no process finds half of it.
+    The file is created under another name and then linked to its path, so that no process finds an
+    incomplete one.
     """
     name = str(path.with_name(f".{path.name}.{secrets.token_hex(8)}"))
     try:
-        # Records hold what users gave, command lines among it: it is their owner's alone.
+        # Readable by its owner only, because records contain data of users, such as command lines.
         os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         database = sqlite3.connect(name, isolation_level=None)
         try:
@@ -115,7 +116,7 @@ def create(path: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Flush the entries of the folder to the disk, where the system can do that."""
+    """Flush the entries of the folder to the disk, if the system supports it."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

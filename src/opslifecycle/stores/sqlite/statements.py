@@ -9,8 +9,8 @@ from opslifecycle.errors import OwnershipLostError
 
 _COLUMNS = 6
 
-#: Sizes are rounded up to a multiple of this, so that few statements are prepared; what is too much
-#: is filled with rows that the statement leaves out.
+#: The number of rows is rounded up to a multiple of this, so that few statements are prepared. The
+#: statement skips the rows that fill it.
 _STEP_ROWS = 8
 _VALUES_MAX = 2048 * _COLUMNS
 
@@ -35,7 +35,7 @@ class Transaction:
             self._roll_back()
 
     def _roll_back(self) -> None:
-        """Undo the transaction. If that fails, the connection reports that it is still in one."""
+        """Undo the transaction. If that fails, the connection is still in a transaction."""
         try:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
@@ -46,10 +46,10 @@ class Transaction:
 def append_rows(
     database: sqlite3.Connection, number: int, fencing_token: int, values: list[int | str | None]
 ) -> None:
-    """Append rows to a registry's log, all or none, if the fencing token is still ours.
+    """Append rows to a registry's log, all or none, if this process still has the fencing token.
 
-    If they fit into one statement, this is a transaction of its own: the interpreter's lock is
-    released once for all of it, and other threads run while the disk works.
+    Rows that fit into one statement are a transaction of their own: SQLite releases the
+    interpreter's lock once for the whole, and other threads run while the disk works.
 
     Raises:
         OwnershipLostError: Another process has taken over the registry; nothing was appended.

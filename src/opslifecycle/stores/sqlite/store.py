@@ -1,9 +1,9 @@
 """The SQLite store: append-only rows with chained checksums, owned by one process.
 
 A commit is one statement, which is its own transaction: it appends a row for each record that
-changed and one for the registry's state, provided that this process still owns the registry. Rows
-that are no longer needed are deleted at the old end, some hundreds at a time; those still needed
-are appended again. So neither the work of a commit nor the file grows for ever.
+changed and one for the registry's state, provided that this process still owns the registry. Old
+rows are deleted, some hundreds at a time; those still needed are appended again. Thus neither the
+duration of a commit nor the size of the file grows without limit.
 """
 
 from __future__ import annotations
@@ -60,12 +60,13 @@ class SqliteStore(Store):
     Args:
         path: The file, created readable by its owner only if it does not exist.
         registry: The name of the registry in the file.
-        durability: What a commit survives: `"power"` a power cut, `"process"` a kill.
-        interrupted: What becomes of records whose process ended; None as the machine declares.
-        restored: Whether the file was put back from a backup: the feed begins a new epoch. A
-            copy is recognised without it, unless a whole volume was put back.
-        lock_timeout: Seconds that a commit waits for a lock of another program. Opening waits
-            five seconds.
+        durability: `"power"` if a commit must survive a power cut, `"process"` if it must survive
+            a kill of the process.
+        interrupted: How live records end whose process has ended; None as the machine declares.
+        restored: Whether the file was restored from a backup, so that the feed begins a new epoch.
+            A copy is recognised without it, unless a whole volume was restored.
+        lock_timeout: The number of seconds that a commit waits for a lock of another program.
+            Opening waits five seconds.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class SqliteStore(Store):
 
     @property
     def name(self) -> str:
-        """The path of the file, which messages name."""
+        """The path of the file, for messages."""
         return str(self._path)
 
     @property
@@ -161,12 +162,12 @@ class SqliteStore(Store):
             return self._claim(database, owner)
 
     def _claim(self, database: sqlite3.Connection, owner: Owner) -> StoreContents:
-        """Take the lease of the registry, and read its contents."""
+        """Acquire the lease of the registry, and read its contents."""
         row = registry_row(database, self.name, self._registry)
         if row is None:
             return self._register(database, owner)
         reader = LogReader(self.name, self._registry, self._schema)
-        # A store that this program cannot read is not taken from its owner.
+        # Checked first, because a program that cannot read the store must not own it.
         renumbered = owner.admit(row, restored=self._restored)
         version = reader.advance(database, row)
         found, self._index = reader.stored(), reader.index
@@ -217,7 +218,7 @@ class SqliteStore(Store):
         if stored.state is not None:
             writer.state(stored.state)
         self._append_rows(database, writer)
-        self._let_go(database, writer)
+        self._truncate(database, writer)
         writer.keep()
 
     # Committing ---------------------------------------------------------------------------------
@@ -242,7 +243,7 @@ class SqliteStore(Store):
                     self._retire_oldest(database, writer)
                     writer.state(commit.state)
                     self._append_rows(database, writer)
-                    self._let_go(database, writer)
+                    self._truncate(database, writer)
             else:
                 writer.state(commit.state)
                 self._append_rows(database, writer)
@@ -260,13 +261,13 @@ class SqliteStore(Store):
         """Return the error of a commit that failed; the store may be unusable afterwards."""
         failure = failure_of(self.name, self._file.path, error, reading=False)
         if database.in_transaction or is_fatal(error):
-            # After such a failure it is unknown what is on the disk.
+            # After such a failure the contents of the disk are unknown.
             self._failed = f"the store has failed: {error}"
             self._give_up(clean=False)
         return failure
 
     def _lose(self) -> StoreLostError:
-        """Stop writing, because other processes no longer find what is written."""
+        """Stop writing, because other processes no longer find the file."""
         cause = (
             "the file was deleted or replaced while it was open; what was acknowledged is in no"
             " file any more, and nothing further is written"
@@ -283,7 +284,7 @@ class SqliteStore(Store):
     def _retire_oldest(self, database: sqlite3.Connection, writer: Writer) -> None:
         """Delete some of the oldest rows, because most of the log is no longer needed."""
         first = self._owned().number << POSITION_BITS
-        # More than came with this commit, so that the log shrinks however large commits are.
+        # More rows than this commit has added, so that the log shrinks also with large commits.
         count = max(_COMPACTED_ROWS, 2 * (writer.head - self._index.head))
         oldest = database.execute(
             "SELECT key, kind, id, sequence, body, checksum FROM log"
@@ -293,7 +294,7 @@ class SqliteStore(Store):
         for key, *values in oldest:
             writer.retire((key & POSITION_MASK, *values))
 
-    def _let_go(self, database: sqlite3.Connection, writer: Writer) -> None:
+    def _truncate(self, database: sqlite3.Connection, writer: Writer) -> None:
         """Delete the rows before the new beginning of the log."""
         number = self._owned().number
         first = number << POSITION_BITS
@@ -342,7 +343,7 @@ class SqliteStore(Store):
         try:
             self._renew(self._database, self._owner)
         except (sqlite3.Error, PersistenceError):
-            # A heartbeat that is missed once is no harm; the next commit says what is wrong.
+            # A single missed heartbeat is harmless, and the next commit reports the cause.
             return
 
     def maintain(self) -> None:
@@ -366,7 +367,7 @@ class SqliteStore(Store):
             if database is not None and clean:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
-            # What was acknowledged is in the file already, and the lock is free.
+            # Acknowledged commits are in the file already, and the lock is released.
             pass
         finally:
             if database is not None:

@@ -25,11 +25,16 @@ _NO_OWNER = (UNKNOWN, None, None, 0)
 
 
 def upgrade(database: sqlite3.Connection, path: str, layout: int) -> None:
-    """Lay a store of an older layout out anew, inside the caller's transaction.
+    """Convert a store of an older layout, inside the caller's transaction.
+
+    Args:
+        database: The connection.
+        path: The path of the store, for errors.
+        layout: The layout of the store.
 
     Raises:
-        RegistryOwnedError: If the lease of an owner has not expired.
-        StoreDamagedError: If the store contradicts itself.
+        RegistryOwnedError: The lease of an owner has not expired.
+        StoreDamagedError: The contents contradict each other.
     """
     try:
         if layout == 1:
@@ -42,7 +47,7 @@ def upgrade(database: sqlite3.Connection, path: str, layout: int) -> None:
 
 
 def _upgrade_2(database: sqlite3.Connection, path: str) -> None:
-    """Lay the registries out anew; the log stays as it is, and is checked when it is read."""
+    """Convert the registries. The log does not change, and is checked when it is read."""
     registries = database.execute("SELECT * FROM registries ORDER BY number").fetchall()
     for *_, owner, expires_ms in registries:
         _refuse_owned(path, owner, expires_ms)
@@ -63,7 +68,7 @@ def _upgrade_2(database: sqlite3.Connection, path: str) -> None:
 
 
 def _refuse_owned(path: str, owner: str | None, expires_ms: object) -> None:
-    """Raise RegistryOwnedError while a lease lasts: older layouts had no lock."""
+    """Raise RegistryOwnedError if a lease has not expired, because older layouts had no lock."""
     words = None
     if owner is not None:
         host, pid, _ = owner.split(" ")
