@@ -35,7 +35,7 @@ from opslifecycle.work import (
 )
 from opslifecycle.work.job import Job
 from opslifecycle.work.jobs import Jobs
-from opslifecycle.work.lifecycle import OperationLifecycle
+from opslifecycle.work.lifecycle import AnyLifecycle, Lifecycle
 from opslifecycle.work.recorder import Recorder
 from opslifecycle.work.registering import Found, Registering
 from opslifecycle.work.runner import Runner
@@ -289,9 +289,9 @@ def an_end_that_is_not_announced(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_cancelled_start_that_leaves_its_record(patch: pytest.MonkeyPatch) -> None:
-    async def discard(self: OperationLifecycle, id: Any) -> None: ...
+    async def discard(self: AnyLifecycle, id: Any) -> None: ...
 
-    patch.setattr(OperationLifecycle, "discard", discard)
+    patch.setattr(Lifecycle, "discard", discard)
 
 
 def a_record_that_no_one_watches(patch: pytest.MonkeyPatch) -> None:

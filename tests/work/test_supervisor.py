@@ -654,7 +654,7 @@ def test_mistakes_of_the_caller_are_errors() -> None:
             for wrong in ({"max_running": 0}, {"max_running": True}, {"on_exit": "perhaps"}):
                 with pytest.raises(InvalidValueError):
                     Supervisor(registry, **wrong)
-            with pytest.raises(InvalidValueError, match="expected a Registry"):
+            with pytest.raises(InvalidValueError, match="expected a registry whose machine"):
                 Supervisor("registry")  # type: ignore[arg-type]
             with pytest.raises(SupervisorClosedError):
                 await Supervisor(registry).start(give, 1)

@@ -17,6 +17,7 @@ from opslifecycle_codegen.analysis.ranges import find_ranges
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
 from opslifecycle_codegen.analysis.waivers import waive
+from opslifecycle_codegen.analysis.work import WorkCalls
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.ir import expr as nodes
@@ -111,6 +112,9 @@ class _Analyzer:
             barrier=commands.barrier(machine.barrier) if machine.barrier else None,
             retention=self._retention(),
             recovery=self._recovery(actions),
+            work=WorkCalls(self._resolver, self._symbols, self._diagnostics).work(
+                machine, create, actions
+            ),
             views=self._views(),
             classifiers=tuple(self._classifier(n, e) for n, e in machine.classifiers.items()),
             invariants=tuple(self._invariant(n, e) for n, e in machine.invariants.items()),

@@ -17,7 +17,7 @@ TYPES = frozenset(
         "Any", "AssertionError", "Callable", "ClassVar", "Hashable",
         "Iterable", "MagicMock", "Path", "Self", "Sequence", "TypeAlias",
         "Effects", "VERSION", "DIGEST", "CODEC", "DEFINITION", "OUTBOX", "INVARIANTS", "STEPS",
-        "LOCK", "CELLS", "BEFORE", "ILLEGAL",
+        "WORK", "LOCK", "CELLS", "BEFORE", "ILLEGAL",
     }
 )  # fmt: skip
 

@@ -31,6 +31,7 @@ def explained(program: Program) -> str:
     for removing in (program.rollback, program.erase):
         if removing is not None:
             lines += _command_lines(program, removing)
+    lines += _work_lines(program)
     guard_analysis = program.guard_analysis
     if guard_analysis is not None:
         lines += [
@@ -103,6 +104,18 @@ def _command_lines(program: Program, command: Command) -> list[str]:
     if command.deferred:
         lines.append("    deferred: written within one second; a crash may lose it")
     return lines
+
+
+def _work_lines(program: Program) -> list[str]:
+    if program.work is None:
+        return []
+    lines = ["", "Work"]
+    for word, call in program.work.calls.items():
+        arguments = [notation(each) for each in call.arguments]
+        own = arguments if word == "register" else ["id", *arguments]
+        lines.append(f"  {word}: {call.method}({', '.join(own)})")
+    given = [f"{name}: {type}" for name, type in program.work.given.items()]
+    return [*lines, f"  given by the caller: {', '.join(given)}"] if given else lines
 
 
 def _outcome(outcome: Expression) -> str:

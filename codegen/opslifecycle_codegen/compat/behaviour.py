@@ -84,6 +84,12 @@ def _facts(program: Program) -> Iterator[Fact]:
             "recovery", f"{does}, keeps {notation(recovery.persist_if)}", "recovery-added",
             "recovery-removed", "recovery-changed",
         )  # fmt: skip
+    if program.work is not None:
+        for word, call in program.work.calls.items():
+            told = f"{call.method}({', '.join(map(notation, call.arguments))})"
+            yield Fact(f"the work's {word}", told, "work-added", "work-removed", "work-changed")
+        given = ", ".join(f"{name}: {type}" for name, type in program.work.given.items())
+        yield Fact("what callers give for work", given or "nothing", "", "", "work-given")
     for rule in (*program.invariants, *program.transition_invariants):
         prop = f"the property {rule.name}"
         yield Fact(

@@ -76,7 +76,7 @@ class DefinitionLowering:
         ]
         settings = [self._setting(name) for name in self._machine.settings]
         if settings:
-            parts.append(_tuple("settings=", settings))
+            parts.append(tuple_argument("settings=", settings))
         parts += [*self._feed(), *self._outbox(), *self._recovery()]
         return parts
 
@@ -129,7 +129,7 @@ class DefinitionLowering:
         return parts
 
 
-def _tuple(before: str, items: Sequence[Code]) -> Code:
+def tuple_argument(before: str, items: Sequence[Code]) -> Code:
     """Return a tuple behind the name of a parameter."""
     inside = ", ".join(each.text for each in items) + ("," if len(items) == 1 else "")
     return Code(f"{before}({inside})", lead=f"{before}(", parts=tuple(items), commas=True)

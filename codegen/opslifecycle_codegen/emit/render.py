@@ -21,6 +21,7 @@ from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, publ
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
 from opslifecycle_codegen.emit.store_test import store_test
+from opslifecycle_codegen.emit.work import work_view
 from opslifecycle_codegen.ir.expr import Expression, Quantified, nodes_of
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, public_methods
@@ -121,16 +122,23 @@ class Renderer:
             **self._registries(),
             "storage": self._storage(),
             "outbox": {"view": outbox.outbox_view(program, names)},
+            "work": {"view": work_view(program, names, width)},
         }
-        if not program.machine.effects:
-            del modules["outbox"]
-        if program.recovery is None:
-            del modules["storage"]
-        if set(program.machine.values) <= set(program.symbols.foreign):
-            del modules["values"]
-        if not (program.invariants or program.transition_invariants):
-            del modules["invariants"]
+        for name in self._unneeded():
+            del modules[name]
         return modules
+
+    def _unneeded(self) -> list[str]:
+        """Return the modules of features that the machine does not declare."""
+        program, machine = self._program, self._program.machine
+        without = {
+            "outbox": not machine.effects,
+            "storage": program.recovery is None,
+            "values": set(machine.values) <= set(program.symbols.foreign),
+            "invariants": not (program.invariants or program.transition_invariants),
+            "work": program.work is None,
+        }
+        return [name for name, is_unneeded in without.items() if is_unneeded]
 
     def _registries(self) -> dict[str, Context]:
         program, names, width = self._program, self._names, self._width
@@ -276,6 +284,7 @@ class Renderer:
             "feed_type": lowering.feed_type(),
             "ask": "ask_now" if reads_now(program) else "ask",
             "own_effects": bool(machine.effects),
+            "has_work": program.work is not None,
         }
 
     def _storage(self) -> Context:

@@ -138,6 +138,28 @@ class Recovery:
 
 
 @frozen
+class WorkCall:
+    """A method of the registry that a supervisor calls.
+
+    `offers` are the names and types that the supervisor has for it; `takes_value` is true if the
+    method receives the value that the work returned, unchanged.
+    """
+
+    method: str
+    offers: dict[str, Type]
+    arguments: tuple[Expression, ...]
+    takes_value: bool = False
+
+
+@frozen
+class Work:
+    """The calls of a supervisor, and the parameters that callers of `start` give."""
+
+    calls: dict[str, WorkCall]
+    given: dict[str, Type]
+
+
+@frozen
 class Retention:
     """The eviction from a feed that has more entries than `max_entries`."""
 
@@ -194,6 +216,7 @@ class Program:
     barrier: BarrierAdmission | None
     retention: Retention | None
     recovery: Recovery | None
+    work: Work | None
     views: Views
     classifiers: tuple[Rule, ...]
     invariants: tuple[Rule, ...]

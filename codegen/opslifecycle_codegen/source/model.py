@@ -26,6 +26,7 @@ from opslifecycle_codegen.source.words import (
     TypeExpr,
     TypeName,
 )
+from opslifecycle_codegen.source.work_model import Work
 
 
 @frozen(kw_only=True)
@@ -382,6 +383,7 @@ class Machine(Declared):
     barrier: Barrier | None = None
     listing: Listing | None = None
     recovery: Recovery | None = None
+    work: Work | None = None
     classifiers: dict[Name, Classifier] = Factory(dict)
     invariants: dict[Name, Invariant] = Factory(dict)
     transition_invariants: dict[Name, Invariant] = Factory(dict)

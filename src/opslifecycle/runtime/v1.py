@@ -46,6 +46,7 @@ from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, Setting
+from opslifecycle.shell.work import NO_BARRIER, WorkBarrier, WorkCall, WorkDefinition, WorkWatch
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.migration import migrated, rename, respell
 from opslifecycle.sync.barriers import Barrier
@@ -86,6 +87,7 @@ from opslifecycle.values.token import ObligationToken, mint
 from opslifecycle.values.trusted import freeze, mutable_subclass
 
 __all__ = [
+    "NO_BARRIER",
     "SYSTEM_CLOCK",
     "UNSET",
     "Anything",
@@ -132,6 +134,10 @@ __all__ = [
     "ThreadConsumer",
     "UnsupportedError",
     "Wait",
+    "WorkBarrier",
+    "WorkCall",
+    "WorkDefinition",
+    "WorkWatch",
     "act_and_die",
     "acting_on_all",
     "advancing",

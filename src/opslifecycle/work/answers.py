@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Generic, TypeAlias
 
 import attrs
-from opslifecycle import (
-    Cancelled,
-    ChannelClosedError,
-    OperationCompletionWatch,
-    OperationId,
-    OperationTerminalOutcome,
-)
+from opslifecycle import ChannelClosedError, OpsLifecycleError
+from opslifecycle.sync.waits import Wait
 from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.machines import IdT, OutcomeT, ResultsT
 
 
 @attrs.frozen
-class WorkCancelled:
+class WorkCancelled(Generic[OutcomeT]):
     """The answer to a request to cancel: record and work have ended as cancelled."""
 
-    outcome: Cancelled
+    outcome: OutcomeT
 
 
 @attrs.frozen
-class AlreadyFinished:
+class AlreadyFinished(Generic[OutcomeT]):
     """The answer to a request to cancel that came too late: how the operation has ended instead."""
 
-    outcome: OperationTerminalOutcome
+    outcome: OutcomeT
 
 
 @attrs.frozen
@@ -34,30 +30,34 @@ class UnknownOperation:
     """The answer to a request to cancel an operation that the registry does not hold (any more)."""
 
 
-CancelAnswer: TypeAlias = WorkCancelled | AlreadyFinished | UnknownOperation
+CancelAnswer: TypeAlias = WorkCancelled[OutcomeT] | AlreadyFinished[OutcomeT] | UnknownOperation
 
 
-async def cancel_record(lifecycle: Lifecycle, id: OperationId, reason: str | None) -> CancelAnswer:
+async def cancel_record(
+    lifecycle: Lifecycle[IdT, OutcomeT, ResultsT], id: IdT, reason: str | None
+) -> CancelAnswer[OutcomeT]:
     """End a record whose work runs elsewhere, or nowhere."""
-    try:
-        watch = lifecycle.watch(id)
-    except lifecycle.over:
+    watch = lifecycle.find(id)
+    if watch is None:
         return UnknownOperation()
     was_done = watch.done()
     if not was_done:
         try:
             await lifecycle.cancel(id, reason)
-        except lifecycle.over:
-            pass
-    return await answer(watch, was_done)
+        except OpsLifecycleError:
+            if not lifecycle.is_over(id):
+                raise
+    return await answer(lifecycle, watch, was_done)
 
 
-async def answer(watch: OperationCompletionWatch, was_done: bool) -> CancelAnswer:
+async def answer(
+    lifecycle: Lifecycle[IdT, OutcomeT, ResultsT], watch: Wait[OutcomeT], was_done: bool
+) -> CancelAnswer[OutcomeT]:
     """Wait for the end of an operation that was asked to end, unless it had ended before."""
     try:
         outcome = await watch
     except ChannelClosedError:
         return UnknownOperation()
-    if isinstance(outcome, Cancelled) and not was_done:
+    if lifecycle.is_cancelled(outcome) and not was_done:
         return WorkCancelled(outcome)
     return AlreadyFinished(outcome)

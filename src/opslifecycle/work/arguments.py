@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 from opslifecycle import InvalidValueError
 from opslifecycle.work.job import Function, Process
@@ -26,6 +27,17 @@ def check_start(key: object, priority: object, retry: object) -> None:
         raise InvalidValueError("priority", f"expected an integer, got {priority!r:.80}")
     if retry is not None and not isinstance(retry, Retry):
         raise InvalidValueError("retry", f"expected a Retry or None, got {type(retry).__name__}")
+
+
+def check_given(given: Mapping[str, object], declared: Mapping[str, object]) -> None:
+    """Check that exactly the parameters are given that the machine declares."""
+    for name in declared:
+        if name not in given:
+            raise InvalidValueError("given", f"the machine's `work` needs {name!r}")
+    for name in given:
+        if name not in declared:
+            known = ", ".join(declared) or "none"
+            raise InvalidValueError("given", f"expected {known}, got {name!r:.80}")
 
 
 def seconds(field: str, value: float | None) -> float | None:

@@ -76,7 +76,7 @@ async def _in_executor(
         return Raised(error)
 
 
-def remotely(work: Callable[..., object], arguments: tuple[object, ...]) -> AttemptEnd:
+def remotely(work: Function, arguments: tuple[object, ...]) -> AttemptEnd:
     """Call a function in another process; return an end that can be pickled."""
     end = guarded(work, arguments)
     if isinstance(end, Raised):

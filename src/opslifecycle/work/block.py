@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 from opslifecycle.work.errors import WorkNotRecordedError
 from opslifecycle.work.jobs import Jobs
-from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.lifecycle import AnyLifecycle
 from opslifecycle.work.progress import Progress
 from opslifecycle.work.recorder import Recorder
 from opslifecycle.work.registering import Registering
@@ -24,7 +24,7 @@ class Block:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        lifecycle: AnyLifecycle,
         executor: Executor | None,
         running_max: int | None,
         characters_max: int,

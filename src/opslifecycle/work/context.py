@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import cast
 
 from opslifecycle import OperationId, OperationProgressUpdate
 from opslifecycle.work.errors import NoCurrentOperationError
@@ -24,8 +25,11 @@ class CurrentOperation:
 
     @property
     def id(self) -> OperationId:
-        """The id of the operation, for instance as an idempotency key for other systems."""
-        return self._job.id
+        """The id of the operation, for instance as an idempotency key for other systems.
+
+        Under a machine of your own it is an identifier of that machine.
+        """
+        return cast(OperationId, self._job.id)
 
     @property
     def attempt(self) -> int:

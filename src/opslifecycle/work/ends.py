@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
-from opslifecycle import InvalidValueError, OperationId, OperationResult, unstructure
+from opslifecycle import unstructure
 
 #: Both kinds of CancelledError, which have no common base.
 CANCELLED_ERRORS = (asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -53,9 +53,9 @@ AttemptEnd: TypeAlias = Returned | Raised | Reported
 
 @attrs.frozen
 class Complete:
-    """The outcome of work with a result."""
+    """The outcome of work with a result, as the arguments of the machine's call."""
 
-    result: OperationResult
+    arguments: tuple[object, ...]
 
 
 @attrs.frozen
@@ -80,47 +80,31 @@ class NotStorableError(Exception):
     """A result that cannot be stored, with the reason as its text."""
 
 
-def result_of(
-    value: object, id: OperationId, duration_ms: int, characters_max: int
-) -> OperationResult:
-    """Return the result to be recorded for a value that work returned.
-
-    A text and an OperationResult are recorded unchanged, None as the empty text, and any other
-    value as JSON.
+def content_of(value: object, characters_max: int) -> str:
+    """Return the text that is recorded for a value: itself, or JSON; None is the empty text.
 
     Args:
         value: The value.
-        id: The id of the operation.
-        duration_ms: The duration of the work.
         characters_max: The limit for the length of the text.
 
     Raises:
         NotStorableError: The value is not serialisable or too large.
     """
-    if isinstance(value, OperationResult):
-        content = value.content
-        made = value
+    if value is None:
+        content = ""
+    elif isinstance(value, str):
+        content = str(value)
     else:
-        content = _content_of(value)
-        made = None
+        content = _json_of(value)
     if len(content) > characters_max:
         raise NotStorableError(
             f"the result has {len(content)} characters, more than the {characters_max} of"
             " result_characters_max: store it elsewhere and return its place"
         )
-    if made is not None:
-        return made
-    try:
-        return OperationResult(id, content, False, duration_ms, 0)
-    except InvalidValueError as error:
-        raise NotStorableError(f"the result cannot be stored: {error}") from None
+    return content
 
 
-def _content_of(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return str(value)
+def _json_of(value: object) -> str:
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()

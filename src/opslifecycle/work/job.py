@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 import attrs
 from opslifecycle import (
     InvalidValueError,
-    OperationCompletionWatch,
-    OperationId,
     OperationProgressUpdate,
     SessionId,
 )
+from opslifecycle.sync.waits import Wait
+from opslifecycle.values.identifiers import Identifier
 from opslifecycle.work.lifecycle import Label
 from opslifecycle.work.retry import ONCE, Retry
 
@@ -73,7 +73,7 @@ class Job:
     threads of the work change as well.
     """
 
-    id: OperationId
+    id: Identifier
     label: Label
     work: Function | Process
     arguments: tuple[object, ...] = ()
@@ -85,7 +85,7 @@ class Job:
 
     phase: Phase = Phase.QUEUED
     attempt: int = 0
-    watch: OperationCompletionWatch = attrs.field(init=False)
+    watch: Wait[object] = attrs.field(init=False)
     task: asyncio.Task[None] | None = None
     #: Interrupts the running work; None in a phase without any.
     interrupt: Callable[[], object] | None = None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
-from opslifecycle import ChannelClosedError, OperationId
+from opslifecycle import ChannelClosedError
+from opslifecycle.sync.waits import Wait
+from opslifecycle.values.identifiers import Identifier
 from opslifecycle.work.admission import Admission
 from opslifecycle.work.answers import CancelAnswer, answer, cancel_record
 from opslifecycle.work.ends import Cancel, describe
 from opslifecycle.work.errors import SupervisorClosedError
 from opslifecycle.work.job import Job, Phase
-from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.lifecycle import AnyLifecycle
 from opslifecycle.work.recorder import Recorder
 from opslifecycle.work.runner import Runner
 
@@ -31,7 +33,7 @@ class Jobs:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        lifecycle: AnyLifecycle,
         recorder: Recorder,
         runner: Runner,
         running_max: int | None,
@@ -46,14 +48,14 @@ class Jobs:
         # Every job whose task has not ended, which keeps the task from being collected.
         self._unended: set[Job] = set()
         # The latest job of each id. A collected key may have another while the first one ends.
-        self._latest: dict[OperationId, Job] = {}
+        self._latest: dict[Identifier, Job] = {}
         # Why all jobs are cancelled; None as long as they are not.
         self._closing: str | None = None
 
     def __len__(self) -> int:
         return len(self._unended)
 
-    def find(self, id: OperationId) -> Job | None:
+    def find(self, id: Identifier) -> Job | None:
         """Return the job of an id that has not ended."""
         return self._latest.get(id)
 
@@ -70,7 +72,11 @@ class Jobs:
 
     def add(self, job: Job) -> None:
         """Run a registered job once there is room, unless all jobs are being cancelled."""
-        job.watch = self._lifecycle.watch(job.id)
+        watch = self._lifecycle.find(job.id)
+        if watch is None:
+            # Erased since it was registered.
+            raise ChannelClosedError
+        job.watch = watch
         self._latest[job.id] = job
         self._unended.add(job)
         job.watch.add_done_callback(lambda: self._record_ended(job))
@@ -112,19 +118,27 @@ class Jobs:
 
     # Ending -------------------------------------------------------------------------------------
 
-    async def end(self, id: OperationId, reason: str | None) -> CancelAnswer:
+    async def end(self, id: Identifier, reason: str | None) -> CancelAnswer[object]:
         """End an operation, and its work if it has a job here; return once both have ended."""
         job = self._latest.get(id)
         if job is None or job.phase is Phase.ENDED:
             return await cancel_record(self._lifecycle, id, reason)
         return await self.end_job(job, reason)
 
-    async def end_job(self, job: Job, reason: str | None) -> CancelAnswer:
+    async def end_watched(
+        self, id: Identifier, watch: Wait[object], reason: str | None
+    ) -> CancelAnswer[object]:
+        """End an operation that has no job here, or none any more, unless it has ended."""
+        if watch.done():
+            return await answer(self._lifecycle, watch, was_done=True)
+        return await self.end(id, reason)
+
+    async def end_job(self, job: Job, reason: str | None) -> CancelAnswer[object]:
         """End a job and its record; return once both have ended."""
         was_done = job.watch.done()
         if not was_done:
             self._cancel(job, reason)
-        return await answer(job.watch, was_done)
+        return await answer(self._lifecycle, job.watch, was_done)
 
     def cancel_all(self, reason: str, *, insist: bool = False) -> None:
         """Ask all jobs to end, also those that are added later."""

@@ -1,36 +1,29 @@
-"""The calls of a registry that a supervisor needs: start, complete, fail and cancel a record.
-
-The supervisor calls a `Lifecycle` only. `OperationLifecycle` is that of the shipped machine.
-"""
+"""The calls of a registry that a supervisor needs, which its machine declares in `work`."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Generic, TypeAlias
 
 import attrs
 from opslifecycle import (
-    AlreadyRegisteredError,
-    AsyncRegistry,
-    InvalidTransitionError,
     InvalidValueError,
-    OperationCompletionWatch,
-    OperationId,
-    OperationKind,
-    OperationNotFoundError,
     OperationProgressUpdate,
-    OperationResult,
-    OperationSpec,
-    OwnerRetiredError,
-    Registry,
-    RunId,
+    OpsLifecycleError,
+    RegistryClosedError,
     SessionId,
-    WaitAll,
+    UnsupportedError,
+    unstructure,
 )
+from opslifecycle.shell.work import WorkCall, WorkDefinition
+from opslifecycle.sync.waits import Wait
+from opslifecycle.values.identifiers import Identifier
 from opslifecycle.work.cancelling import unbroken
+from opslifecycle.work.ends import NotStorableError, content_of
+from opslifecycle.work.machines import IdT, OutcomeT, ResultsT, WorkRegistry
 
 #: The namespace of identifiers from keys (UUIDv5). Never change it: stored ids depend on it.
 _KEYS = uuid.UUID("6f1a5f0e-3c0b-5d0c-9a53-0f6c7d1b8e21")
@@ -39,137 +32,163 @@ _CALLING_THREADS_MAX = 32
 
 @attrs.frozen
 class Label:
-    """The description of work in its record."""
+    """The description of work in its record.
+
+    `owner` takes turns with other owners; `given` are the parameters that the machine declares.
+    """
 
     name: str
-    owner: SessionId
-    kind: OperationKind
     source: str
+    owner: SessionId
+    given: Mapping[str, object]
 
 
-class Lifecycle(Protocol):
-    """The calls of one machine's registry.
+class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
+    """The calls that record what a supervisor runs.
 
-    A call that is cancelled may take effect, but not after a later call.
+    A call that is cancelled may take effect, but not after a later call. Calls of a registry for
+    threads are made in threads, so that they do not block the event loop.
+
+    Args:
+        registry: A generated registry, of either kind.
+
+    Raises:
+        InvalidValueError: It is none, or its machine declares no `work`.
     """
 
-    #: The errors of a record that another caller has finished or erased.
-    over: tuple[type[Exception], ...]
-    #: The error of an id that a record has already.
-    taken: type[Exception]
-
-    def id_of(self, key: str | None) -> OperationId:
-        """Return the id of a key, always the same; a new id without a key."""
-
-    def exists(self, id: OperationId) -> bool:
-        """Return whether a record has the id."""
-
-    def watch(self, id: OperationId) -> OperationCompletionWatch:
-        """Return a watch of the record."""
-
-    def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
-        """Return a barrier over the records."""
-
-    def register(self, id: OperationId, label: Label) -> Awaitable[None]:
-        """Create the record, which waits for its turn."""
-
-    def start(self, id: OperationId) -> Awaitable[None]:
-        """Record that the work runs."""
-
-    def complete(self, id: OperationId, result: OperationResult) -> Awaitable[None]:
-        """End the record with a result."""
-
-    def fail(self, id: OperationId, error: str) -> Awaitable[None]:
-        """End the record with an error."""
-
-    def cancel(self, id: OperationId, reason: str | None) -> Awaitable[None]:
-        """End the record on request, in whatever status it is."""
-
-    def report(self, id: OperationId, update: OperationProgressUpdate) -> Awaitable[None]:
-        """Record progress."""
-
-    def discard(self, id: OperationId) -> Awaitable[None]:
-        """Erase the record as if it had never been registered."""
-
-    def close(self) -> None:
-        """Release what the calls used. The registry stays open."""
-
-
-class OperationLifecycle:
-    """The lifecycle of the shipped machine.
-
-    Calls of a `Registry` are made in threads, so that they do not block the event loop.
-    """
-
-    over: tuple[type[Exception], ...] = (
-        InvalidTransitionError,
-        OperationNotFoundError,
-        OwnerRetiredError,
-    )
-    taken: type[Exception] = AlreadyRegisteredError
-
-    def __init__(self, registry: AsyncRegistry | Registry) -> None:
-        if not isinstance(registry, AsyncRegistry | Registry):
-            reason = f"expected a Registry or an AsyncRegistry, got {type(registry).__name__}"
-            raise InvalidValueError("registry", reason)
+    def __init__(self, registry: WorkRegistry[IdT, OutcomeT, ResultsT]) -> None:
+        definition = getattr(registry, "_work", None)
+        if not isinstance(definition, WorkDefinition):
+            reason = "expected a registry whose machine declares `work`"
+            raise InvalidValueError("registry", f"{reason}, got {type(registry).__name__}")
         self.registry = registry
+        self.definition: WorkDefinition[IdT, OutcomeT, ResultsT] = definition
         self._threads: ThreadPoolExecutor | None = None
-        self._call: Callable[..., Awaitable[None]] = (
-            _call_directly if isinstance(registry, AsyncRegistry) else self._call_in_thread
+        self._runs_in_loop = hasattr(registry, "__aenter__")
+        self._watch: Callable[[IdT], Wait[OutcomeT]] = getattr(registry, definition.watch.method)
+        self._snapshot: Callable[[IdT], object] = getattr(registry, definition.snapshot)
+
+    # Reads --------------------------------------------------------------------------------------
+
+    def id_of(self, key: str | None) -> IdT:
+        """Return the id of a key, always the same; a new id without a key."""
+        kind: type[IdT] = self.definition.id
+        return kind.new() if key is None else kind(str(uuid.uuid5(_KEYS, key)))
+
+    def find(self, id: IdT) -> Wait[OutcomeT] | None:
+        """Return a watch of a record; None if there is none."""
+        try:
+            return self._watch(id)
+        except OpsLifecycleError:
+            if self._snapshot(id) is None:
+                return None
+            raise
+
+    def is_over(self, id: IdT) -> bool:
+        """Return whether a record has ended or is erased."""
+        try:
+            watch = self.find(id)
+        except RegistryClosedError:
+            return False
+        return watch is None or watch.done()
+
+    def is_cancelled(self, outcome: OutcomeT) -> bool:
+        """Return whether an outcome is that of cancelled work."""
+        return any(
+            isinstance(outcome, each) if isinstance(each, type) else outcome is each
+            for each in self.definition.cancelled
         )
 
-    def id_of(self, key: str | None) -> OperationId:
-        """Return the id of a key, always the same; a new id without a key."""
-        return OperationId.new() if key is None else OperationId(str(uuid.uuid5(_KEYS, key)))
+    def wait_all(self, key: Identifier | None, ids: Iterable[IdT]) -> Wait[ResultsT]:
+        """Return a barrier over the records.
 
-    def exists(self, id: OperationId) -> bool:
-        """Return whether an operation has the id."""
-        return self.registry.snapshot(id) is not None
+        Raises:
+            UnsupportedError: The machine declares no barrier.
+        """
+        barrier = self.definition.barrier
+        if not barrier.method:
+            raise UnsupportedError("gather")
+        wait_all: Callable[..., Wait[ResultsT]] = getattr(self.registry, barrier.method)
+        return wait_all(key or barrier.key.new(), list(ids))
 
-    def watch(self, id: OperationId) -> OperationCompletionWatch:
-        """Return a watch of the operation."""
-        return self.registry.register_watcher(id)
+    def completion(
+        self, id: IdT, value: object, duration_ms: int, characters_max: int
+    ) -> tuple[object, ...]:
+        """Return the arguments of `complete` for a value that work returned.
 
-    def wait_all(self, run_id: RunId, ids: Iterable[OperationId]) -> WaitAll:
-        """Return a barrier over the operations."""
-        return self.registry.wait_all(run_id, ids)
+        A text is recorded as it is, None as the empty text, anything else as JSON; a whole result
+        of the machine is recorded as it is.
 
-    def register(self, id: OperationId, label: Label) -> Awaitable[None]:
-        """Register the operation."""
-        spec = OperationSpec(id, label.kind, label.owner, label.name, label.source)
-        return self._call(self.registry.register_operation, spec)
+        Raises:
+            NotStorableError: The value is not serialisable or too large.
+        """
+        definition = self.definition
+        if definition.takes_value or (
+            definition.result is not None and isinstance(value, definition.result)
+        ):
+            content_of(unstructure(value), characters_max)
+            return id, value
+        content = content_of(value, characters_max)
+        try:
+            return definition.complete.arguments(id, content, duration_ms)
+        except InvalidValueError as error:
+            raise NotStorableError(f"the result cannot be stored: {error}") from None
 
-    def start(self, id: OperationId) -> Awaitable[None]:
+    # Calls --------------------------------------------------------------------------------------
+
+    def register(self, id: IdT, label: Label) -> Awaitable[None]:
+        """Create the record, which waits for its turn."""
+        make = self.definition.register.arguments
+        arguments = make(id, label.name, label.source, **label.given)
+        return self._call(self.definition.register.method, arguments)
+
+    def start(self, id: IdT) -> Awaitable[None]:
         """Record that the work runs."""
-        return self._call(self.registry.provisioning_succeeded, id)
+        return self._make(self.definition.start, id)
 
-    def complete(self, id: OperationId, result: OperationResult) -> Awaitable[None]:
-        """End the operation with a result."""
-        return self._call(self.registry.complete_operation, id, result)
+    def complete(self, arguments: tuple[object, ...]) -> Awaitable[None]:
+        """End the record with a result."""
+        return self._call(self.definition.complete.method, arguments)
 
-    def fail(self, id: OperationId, error: str) -> Awaitable[None]:
-        """End the operation with an error."""
-        return self._call(self.registry.fail_operation, id, error)
+    def fail(self, id: IdT, error: str) -> Awaitable[None]:
+        """End the record with an error."""
+        return self._make(self.definition.fail, id, error)
 
-    def cancel(self, id: OperationId, reason: str | None) -> Awaitable[None]:
-        """End the operation on request."""
-        return self._call(self.registry.cancel_operation, id, reason)
+    def cancel(self, id: IdT, reason: str | None) -> Awaitable[None]:
+        """End the record on request, in whatever status it is."""
+        return self._make(self.definition.cancel, id, reason)
 
-    def report(self, id: OperationId, update: OperationProgressUpdate) -> Awaitable[None]:
-        """Record progress."""
-        return self._call(self.registry.report_progress, id, update)
+    async def report(self, id: IdT, update: OperationProgressUpdate) -> None:
+        """Record progress, if the machine can."""
+        progress = self.definition.progress
+        if progress is not None:
+            await self._make(progress, id, update.message, update.percent)
 
-    def discard(self, id: OperationId) -> Awaitable[None]:
-        """Erase the operation as if it had never been registered."""
-        return self._call(self.registry.rollback_unreturned_operation, id)
+    def discard(self, id: IdT) -> Awaitable[None]:
+        """Erase the record as if it had never been; a machine that cannot cancels it."""
+        if self.definition.discard is None:
+            return self.cancel(id, "it was not started")
+        return self._call(self.definition.discard, (id,))
 
     def close(self) -> None:
-        """End the threads that made the calls."""
+        """End the threads that made the calls. The registry stays open."""
         if self._threads is not None:
             self._threads.shutdown()
             self._threads = None
 
-    async def _call_in_thread(self, method: Callable[..., None], *arguments: object) -> None:
+    def _make(self, call: WorkCall, *arguments: object) -> Awaitable[None]:
+        return self._call(call.method, call.arguments(*arguments))
+
+    def _call(self, name: str, arguments: tuple[object, ...]) -> Awaitable[None]:
+        method = getattr(self.registry, name)
+        if self._runs_in_loop:
+            called: Awaitable[None] = method(*arguments)
+            return called
+        return self._call_in_thread(method, arguments)
+
+    async def _call_in_thread(
+        self, method: Callable[..., None], arguments: tuple[object, ...]
+    ) -> None:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_CALLING_THREADS_MAX, "opslifecycle-calls")
         # `unbroken`, because a later call in another thread could overtake one that is abandoned.
@@ -178,5 +197,5 @@ class OperationLifecycle:
         )
 
 
-def _call_directly(method: Callable[..., Awaitable[None]], *arguments: object) -> Awaitable[None]:
-    return method(*arguments)
+#: The lifecycle of whichever machine; a block passes it identifiers of that machine only.
+AnyLifecycle: TypeAlias = Lifecycle[Identifier, object, object]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from typing import Generic, cast
 
-from opslifecycle import (
-    OperationCompletionWatch,
-    OperationId,
-    OperationProgressUpdate,
-    OperationTerminalOutcome,
-)
-from opslifecycle.work.answers import CancelAnswer, answer
+from opslifecycle import OperationProgressUpdate
+from opslifecycle.sync.waits import Wait
+from opslifecycle.work.answers import CancelAnswer
 from opslifecycle.work.job import Job, Phase
 from opslifecycle.work.jobs import Jobs
+from opslifecycle.work.machines import IdT, OutcomeT
 
 
-class Operation:
+class Operation(Generic[IdT, OutcomeT]):
     """An operation: await it for its outcome, in any number of tasks.
 
     Work that raises, times out or is cancelled is an outcome. Awaiting raises ChannelClosedError
@@ -28,8 +26,8 @@ class Operation:
     def __init__(
         self,
         jobs: Jobs,
-        id: OperationId,
-        watch: OperationCompletionWatch,
+        id: IdT,
+        watch: Wait[object],
         job: Job | None,
     ) -> None:
         self.id = id
@@ -37,24 +35,24 @@ class Operation:
         self._watch = watch
         self._job = job
 
-    def __await__(self) -> Generator[object, None, OperationTerminalOutcome]:
-        return self._watch.__await__()
+    def __await__(self) -> Generator[object, None, OutcomeT]:
+        return cast("Wait[OutcomeT]", self._watch).__await__()
 
     def done(self) -> bool:
         """Return whether the operation has ended."""
         return self._watch.done()
 
-    async def cancel(self, reason: str | None = None) -> CancelAnswer:
+    async def cancel(self, reason: str | None = None) -> CancelAnswer[OutcomeT]:
         """End the work and the record together, and return once both have ended.
 
         The work is asked first; how it ends is recorded. Work that returns a result all the same
         has completed. Cancelling the task that awaits this does not take the request back.
         """
-        if self._watch.done():
-            return await answer(self._watch, was_done=True)
         if self._job is None or self._job.phase is Phase.ENDED:
-            return await self._jobs.end(self.id, reason)
-        return await self._jobs.end_job(self._job, reason)
+            answer = await self._jobs.end_watched(self.id, self._watch, reason)
+        else:
+            answer = await self._jobs.end_job(self._job, reason)
+        return cast("CancelAnswer[OutcomeT]", answer)
 
     async def progress(self) -> AsyncGenerator[OperationProgressUpdate]:
         """Iterate over the progress of the work until it ends; a slow reader sees the latest.

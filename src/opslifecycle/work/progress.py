@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from opslifecycle import OwnershipLostError, PersistenceError, RegistryClosedError
+from opslifecycle import OpsLifecycleError, PersistenceError
 from opslifecycle.work.job import Job
-from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.lifecycle import AnyLifecycle
 
 INTERVAL_SECONDS = 0.1
 
@@ -14,7 +14,7 @@ INTERVAL_SECONDS = 0.1
 class Progress:
     """Records the latest progress of jobs, from whichever thread it is reported."""
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self, lifecycle: AnyLifecycle) -> None:
         self._lifecycle = lifecycle
         self._loop = asyncio.get_running_loop()
         self._dirty: dict[Job, None] = {}
@@ -76,8 +76,6 @@ class Progress:
         except PersistenceError:
             # It is due again; progress alone is no reason to interrupt work.
             self.note(job)
-        except (RegistryClosedError, OwnershipLostError):
-            # The runner learns of it by itself, also of a record that is over.
-            pass
-        except self._lifecycle.over:
+        except OpsLifecycleError:
+            # The machine rejects it, or the registry is closed, which the runner finds out itself.
             pass

@@ -15,7 +15,7 @@ from opslifecycle import (
     StoreLostError,
 )
 from opslifecycle.work.job import Job
-from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.lifecycle import AnyLifecycle
 
 #: Errors that a repetition does not change.
 _LASTING = (
@@ -39,22 +39,26 @@ class Recorder:
         given_up: The operations whose end could not be recorded, with the error of each.
     """
 
-    def __init__(self, lifecycle: Lifecycle, patience_seconds: float) -> None:
+    def __init__(self, lifecycle: AnyLifecycle, patience_seconds: float) -> None:
         self._lifecycle = lifecycle
         self._patience_seconds = patience_seconds
         self.given_up: dict[str, str] = {}
 
     async def record(
         self, job: Job, call: Callable[..., Awaitable[None]], *arguments: object
-    ) -> None:
+    ) -> OpsLifecycleError | None:
         """Make a call of the lifecycle for a job, also if this task is cancelled meanwhile.
 
-        Afterwards the call has taken effect, or `job.record_is_over` is True.
+        Afterwards the call has taken effect, or `job.record_is_over` is True, or it is rejected.
 
         Args:
             job: The job.
             call: The method of the lifecycle.
             *arguments: Its arguments.
+
+        Returns:
+            The error if the machine rejects the call for a record that is live. Nothing has
+            changed then.
         """
         loop = asyncio.get_running_loop()
         pause_seconds = _PAUSE_SECONDS_MIN
@@ -66,21 +70,24 @@ class Recorder:
                 # The call is repeated, because it may not have taken effect. If it did, the
                 # registry rejects the repetition.
                 job.cancel(None)
-            except self._lifecycle.over as error:
-                if not getattr(error, "already_done", False):
-                    job.record_is_over = True
-                return
             except _LASTING as error:
-                self._give_up(job, error)
+                self.give_up(job, error)
             except PersistenceError as error:
                 now = loop.time()
                 give_up_at = give_up_at or now + self._patience_seconds
                 if now >= give_up_at:
-                    self._give_up(job, error)
+                    self.give_up(job, error)
                 await self._pause(job, pause_seconds)
                 pause_seconds = min(2 * pause_seconds, _PAUSE_SECONDS_MAX)
+            except OpsLifecycleError as error:
+                if error.already_done:
+                    return None
+                if not self._lifecycle.is_over(job.id):
+                    return error
+                job.record_is_over = True
             else:
-                return
+                return None
+        return None
 
     async def _pause(self, job: Job, seconds: float) -> None:
         try:
@@ -88,6 +95,7 @@ class Recorder:
         except asyncio.CancelledError:
             job.cancel(None)
 
-    def _give_up(self, job: Job, error: OpsLifecycleError) -> None:
+    def give_up(self, job: Job, error: OpsLifecycleError) -> None:
+        """Note that the end of a job cannot be recorded."""
         job.record_is_over = True
         self.given_up[str(job.id)] = str(error)

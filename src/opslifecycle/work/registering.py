@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TypeAlias
 
-from opslifecycle import OperationCompletionWatch, OperationId, OperationNotFoundError
+from opslifecycle import OpsLifecycleError
+from opslifecycle.sync.waits import Wait
+from opslifecycle.values.identifiers import Identifier
 from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.job import Job
 from opslifecycle.work.jobs import Jobs
-from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.lifecycle import AnyLifecycle
 from opslifecycle.work.recorder import Recorder
 
 #: What a key has: the watch of its operation, and its job if that has not ended.
-Found: TypeAlias = tuple[OperationCompletionWatch, Job | None]
+Found: TypeAlias = tuple[Wait[object], Job | None]
 
 
 class Registering:
@@ -27,7 +29,7 @@ class Registering:
     """
 
     def __init__(
-        self, lifecycle: Lifecycle, recorder: Recorder, jobs: Jobs, changed: asyncio.Event
+        self, lifecycle: AnyLifecycle, recorder: Recorder, jobs: Jobs, changed: asyncio.Event
     ) -> None:
         self._lifecycle = lifecycle
         self._recorder = recorder
@@ -35,7 +37,7 @@ class Registering:
         self._changed = changed
         self._count = 0
         # Those with a key can be waited for by others of the same key.
-        self._keys: dict[OperationId, asyncio.Future[None]] = {}
+        self._keys: dict[Identifier, asyncio.Future[None]] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -86,15 +88,13 @@ class Registering:
             self._count -= 1
             self._changed.set()
 
-    def _find(self, id: OperationId) -> Found | None:
+    def _find(self, id: Identifier) -> Found | None:
         job = self._jobs.find(id)
         if job is not None and not job.watch.done():
             return job.watch, job
         # What has ended may be collected already, while its task is about to end.
-        try:
-            return self._lifecycle.watch(id), None
-        except OperationNotFoundError:
-            return None
+        watch = self._lifecycle.find(id)
+        return None if watch is None else (watch, None)
 
     async def _try(self, job: Job) -> bool:
         """Register a job; return False if another supervisor of the registry was faster."""
@@ -105,7 +105,9 @@ class Registering:
         try:
             await unbroken(registering)
             self._jobs.add(job)
-        except self._lifecycle.taken:
+        except OpsLifecycleError:
+            if self._lifecycle.find(job.id) is None:
+                raise
             return False
         except asyncio.CancelledError:
             # Registering itself is cancelled only when the loop shuts down.

@@ -22,11 +22,10 @@ from opslifecycle.work.ends import (
     Reported,
     Returned,
     describe,
-    result_of,
 )
 from opslifecycle.work.guarding import Guardian
 from opslifecycle.work.job import Job, Phase, Process
-from opslifecycle.work.lifecycle import Lifecycle
+from opslifecycle.work.lifecycle import AnyLifecycle
 from opslifecycle.work.processes import as_process
 from opslifecycle.work.progress import Progress
 from opslifecycle.work.recorder import Recorder
@@ -39,7 +38,7 @@ class Runner:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        lifecycle: AnyLifecycle,
         recorder: Recorder,
         progress: Progress,
         executor: Executor | None,
@@ -63,7 +62,10 @@ class Runner:
         enter(CurrentOperation(job, self._progress.note))
         end: AttemptEnd | None = None
         if not job.is_stopping:
-            await self._recorder.record(job, self._lifecycle.start, job.id)
+            rejection = await self._recorder.record(job, self._lifecycle.start, job.id)
+            if rejection is not None:
+                await self.record_end(job, Fail(str(rejection)))
+                return
         started_ms = SYSTEM_CLOCK.monotonic_ms()
         if not job.is_stopping:
             end = await self._attempts(job)
@@ -79,12 +81,17 @@ class Runner:
         job.phase = Phase.RECORDING
         await self._progress.flush(job)
         lifecycle = self._lifecycle
+        rejection = None
         if isinstance(end, Complete):
-            await self._recorder.record(job, lifecycle.complete, job.id, end.result)
-        elif isinstance(end, Fail):
-            await self._recorder.record(job, lifecycle.fail, job.id, end.error)
-        else:
-            await self._recorder.record(job, lifecycle.cancel, job.id, end.reason)
+            rejection = await self._recorder.record(job, lifecycle.complete, end.arguments)
+            if rejection is not None:
+                end = Fail(str(rejection))
+        if isinstance(end, Fail):
+            rejection = await self._recorder.record(job, lifecycle.fail, job.id, end.error)
+        elif isinstance(end, Cancel):
+            rejection = await self._recorder.record(job, lifecycle.cancel, job.id, end.reason)
+        if rejection is not None:
+            self._recorder.give_up(job, rejection)
         job.phase = Phase.ENDED
 
     def close(self) -> None:
@@ -164,7 +171,9 @@ class Runner:
         if isinstance(end, Returned) and not job.has_timed_out:
             duration_ms = SYSTEM_CLOCK.monotonic_ms() - started_ms
             try:
-                return Complete(result_of(end.value, job.id, duration_ms, self._characters_max))
+                return Complete(
+                    self._lifecycle.completion(job.id, end.value, duration_ms, self._characters_max)
+                )
             except NotStorableError as error:
                 return Fail(str(error))
         kind = _kind_of(job, end)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import Executor
 from types import TracebackType
-from typing import Literal, Self
+from typing import Generic, Literal, Self, cast
 
 from opslifecycle import (
-    AsyncRegistry,
-    OperationId,
     OperationKind,
-    Registry,
-    RunId,
     SessionId,
-    WaitAllResult,
 )
+from opslifecycle.values.identifiers import Identifier
 from opslifecycle.work.answers import CancelAnswer, cancel_record
-from opslifecycle.work.arguments import check_options, check_start, name_of, seconds, work_of
+from opslifecycle.work.arguments import (
+    check_given,
+    check_options,
+    check_start,
+    name_of,
+    seconds,
+    work_of,
+)
 from opslifecycle.work.block import Block
 from opslifecycle.work.errors import SupervisorClosedError
-from opslifecycle.work.job import Job, Process
-from opslifecycle.work.lifecycle import Label, OperationLifecycle
+from opslifecycle.work.job import Function, Job, Process
+from opslifecycle.work.lifecycle import AnyLifecycle, Label, Lifecycle
+from opslifecycle.work.machines import IdT, OutcomeT, ResultsT, WorkRegistry
 from opslifecycle.work.operation import Operation
 from opslifecycle.work.retry import ONCE, Retry
 from opslifecycle.work.threads import ThreadSupervisor
@@ -31,7 +35,7 @@ from opslifecycle.work.waiting import as_completed
 RESULT_CHARACTERS_MAX = 1_000_000
 
 
-class Supervisor:
+class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
     """Runs coroutines, functions and processes, and records in a registry how each ends.
 
     Use it as `async with Supervisor(...) as work:`. In threads, `with Supervisor(...) as work:`
@@ -39,7 +43,8 @@ class Supervisor:
     the registry and in fact.
 
     Args:
-        registry: Where the operations are recorded. It stays open.
+        registry: Where the operations are recorded: a registry of either kind whose machine
+            declares `work`, as the shipped machine does. It stays open.
         max_running: How many operations run at once; more wait. None for no limit.
         on_exit: What a block that ends normally does with operations that have not ended: wait for
             them, or cancel them. A block that ends with an exception always cancels them.
@@ -52,7 +57,7 @@ class Supervisor:
 
     def __init__(
         self,
-        registry: AsyncRegistry | Registry,
+        registry: WorkRegistry[IdT, OutcomeT, ResultsT],
         *,
         max_running: int | None = None,
         on_exit: Literal["wait", "cancel"] = "wait",
@@ -63,7 +68,7 @@ class Supervisor:
         store_patience_seconds: float = 30.0,
     ) -> None:
         check_options(max_running, on_exit)
-        self._lifecycle = OperationLifecycle(registry)
+        self._lifecycle = Lifecycle(registry)
         self._max_running = max_running
         self._on_exit = on_exit
         self._owner = owner or SessionId.new()
@@ -72,7 +77,7 @@ class Supervisor:
         self._characters_max = result_characters_max
         self._patience_seconds = store_patience_seconds
         self._block: Block | None = None
-        self._threads: ThreadSupervisor | None = None
+        self._threads: ThreadSupervisor[IdT, OutcomeT, ResultsT] | None = None
 
     # The block ----------------------------------------------------------------------------------
 
@@ -80,7 +85,7 @@ class Supervisor:
         if self._block is not None:
             raise SupervisorClosedError
         self._block = Block(
-            self._lifecycle,
+            cast(AnyLifecycle, self._lifecycle),
             self._executor,
             self._max_running,
             self._characters_max,
@@ -102,7 +107,7 @@ class Supervisor:
         if kind is None:
             block.raise_if_unrecorded()
 
-    def __enter__(self) -> ThreadSupervisor:
+    def __enter__(self) -> ThreadSupervisor[IdT, OutcomeT, ResultsT]:
         threads = ThreadSupervisor(self)
         threads.open()
         self._threads = threads
@@ -130,7 +135,7 @@ class Supervisor:
 
     async def start(
         self,
-        work: Callable[..., object] | Process | list[str] | tuple[str, ...],
+        work: Function | Process | list[str] | tuple[str, ...],
         *arguments: object,
         name: str | None = None,
         key: str | None = None,
@@ -139,7 +144,8 @@ class Supervisor:
         priority: int = 0,
         owner: SessionId | None = None,
         kind: OperationKind = OperationKind.BACKGROUND_TOOL_OP,
-    ) -> Operation:
+        given: Mapping[str, object] | None = None,
+    ) -> Operation[IdT, OutcomeT]:
         """Register an operation that runs `work` once there is room, and return its handle.
 
         Args:
@@ -154,6 +160,7 @@ class Supervisor:
             priority: Higher ones start first. Among equals, owners take turns.
             owner: The session that owns the operation.
             kind: The operation's kind.
+            given: For a machine of your own, the parameters under `work: given`.
 
         Raises:
             MaxConcurrentExceededError: The registry's own limit refuses the operation.
@@ -164,9 +171,10 @@ class Supervisor:
         block = self._opened()
         block.jobs.check_open()
         check_start(key, priority, retry)
+        id = self._lifecycle.id_of(key)
         job = Job(
-            id=self._lifecycle.id_of(key),
-            label=Label(name or name_of(work), owner or self._owner, kind, self._source),
+            id=id,
+            label=self._label(name or name_of(work), owner or self._owner, kind, given),
             work=work_of(work, arguments),
             arguments=arguments,
             timeout_seconds=seconds("timeout", timeout),
@@ -175,33 +183,55 @@ class Supervisor:
         )
         if key is None:
             await block.registering.register(job)
-            return Operation(block.jobs, job.id, job.watch, job)
+            return Operation(block.jobs, id, job.watch, job)
         watch, found = await block.registering.register_once(job)
-        return Operation(block.jobs, job.id, watch, found)
+        return Operation(block.jobs, id, watch, found)
 
-    async def cancel(self, id: OperationId, reason: str | None = None) -> CancelAnswer:
+    def _label(
+        self,
+        name: str,
+        owner: SessionId,
+        kind: OperationKind,
+        given: Mapping[str, object] | None,
+    ) -> Label:
+        """Return the label of a record; owner and kind go to machines that declare them so."""
+        declared = dict(self._lifecycle.definition.given)
+        whole = dict(given or {})
+        for word, value in (("owner", owner), ("kind", kind)):
+            if declared.get(word) is type(value):
+                whole.setdefault(word, value)
+        check_given(whole, declared)
+        return Label(name, self._source, owner, whole)
+
+    async def cancel(self, id: IdT, reason: str | None = None) -> CancelAnswer[OutcomeT]:
         """End an operation, and its work if this supervisor runs it; see `Operation.cancel`."""
         if self._block is None:
             return await cancel_record(self._lifecycle, id, reason)
-        return await self._block.jobs.end(id, reason)
+        return cast("CancelAnswer[OutcomeT]", await self._block.jobs.end(id, reason))
 
     # Waiting ------------------------------------------------------------------------------------
 
     async def gather(
-        self, operations: Iterable[Operation], *, run_id: RunId | None = None
-    ) -> WaitAllResult:
+        self, operations: Iterable[Operation[IdT, OutcomeT]], *, run_id: Identifier | None = None
+    ) -> ResultsT:
         """Wait until all of the operations have ended, through a barrier of the registry.
 
         Args:
             operations: Each at most once.
-            run_id: The run that waits; the registry allows it one barrier at a time.
+            run_id: The run that waits (the key of the machine's barrier); the registry allows it
+                one barrier at a time.
 
         Returns:
             The outcomes in the order asked, and the registry's token that all have ended.
+
+        Raises:
+            UnsupportedError: The machine declares no barrier.
         """
         ids = [operation.id for operation in operations]
-        return await self._lifecycle.wait_all(run_id or RunId.new(), ids)
+        return await self._lifecycle.wait_all(run_id, ids)
 
-    def as_completed(self, operations: Iterable[Operation]) -> AsyncIterator[Operation]:
+    def as_completed(
+        self, operations: Iterable[Operation[IdT, OutcomeT]]
+    ) -> AsyncIterator[Operation[IdT, OutcomeT]]:
         """Iterate over operations as they end, in the order in which they do."""
         return as_completed(operations)

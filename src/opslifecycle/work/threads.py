@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from opslifecycle import (
-    OperationId,
     OperationKind,
     OperationProgressUpdate,
-    OperationTerminalOutcome,
-    RunId,
     SessionId,
-    WaitAllResult,
 )
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import EventLoopBlockedError
+from opslifecycle.values.identifiers import Identifier
 from opslifecycle.work.answers import CancelAnswer
 from opslifecycle.work.errors import SupervisorClosedError
-from opslifecycle.work.job import Process
+from opslifecycle.work.job import Function, Process
+from opslifecycle.work.machines import IdT, OutcomeT, ResultsT
 from opslifecycle.work.operation import Operation
 from opslifecycle.work.retry import Retry
 
@@ -34,12 +32,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class ThreadOperation:
+class _Caller(Protocol):
+    """What a handle needs of its supervisor."""
+
+    def _call(self, coroutine: Coroutine[object, None, T]) -> T: ...
+
+
+class ThreadOperation(Generic[IdT, OutcomeT]):
     """An operation, for threads; otherwise as `Operation`."""
 
     __slots__ = ("_operation", "_threads", "id")
 
-    def __init__(self, threads: ThreadSupervisor, operation: Operation) -> None:
+    def __init__(self, threads: _Caller, operation: Operation[IdT, OutcomeT]) -> None:
         self.id = operation.id
         self._threads = threads
         self._operation = operation
@@ -48,16 +52,16 @@ class ThreadOperation:
         """Return whether the operation has ended."""
         return self._operation.done()
 
-    def result(self, timeout: float | None = None) -> OperationTerminalOutcome:
+    def result(self, timeout: float | None = None) -> OutcomeT:
         """Block until the operation has ended, and return its outcome.
 
         Raises:
             TimeoutError: The time is up. The operation goes on.
             ChannelClosedError: The registry was closed first, or the record was rolled back.
         """
-        return self._operation._watch.result(timeout)
+        return cast("OutcomeT", self._operation._watch.result(timeout))
 
-    def cancel(self, reason: str | None = None) -> CancelAnswer:
+    def cancel(self, reason: str | None = None) -> CancelAnswer[OutcomeT]:
         """End the work and the record together, and return once both have ended."""
         return self._threads._call(self._operation.cancel(reason))
 
@@ -82,14 +86,14 @@ async def _close(updates: AsyncGenerator[object, None]) -> None:
     await updates.aclose()
 
 
-class ThreadSupervisor:
+class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
     """What `with Supervisor(...) as work:` gives: a supervisor for threads.
 
     Functions run in threads, coroutine functions in the loop of the supervisor's own thread. Every
     method can be called in any thread, except in that loop.
     """
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor[IdT, OutcomeT, ResultsT]) -> None:
         self._supervisor = supervisor
         self._loop = asyncio.new_event_loop()
         self._is_over = False
@@ -153,7 +157,7 @@ class ThreadSupervisor:
 
     def start(
         self,
-        work: Callable[..., object] | Process | list[str] | tuple[str, ...],
+        work: Function | Process | list[str] | tuple[str, ...],
         *arguments: object,
         name: str | None = None,
         key: str | None = None,
@@ -162,7 +166,8 @@ class ThreadSupervisor:
         priority: int = 0,
         owner: SessionId | None = None,
         kind: OperationKind = OperationKind.BACKGROUND_TOOL_OP,
-    ) -> ThreadOperation:
+        given: Mapping[str, object] | None = None,
+    ) -> ThreadOperation[IdT, OutcomeT]:
         """Register an operation that runs `work` once there is room; see `Supervisor.start`."""
         starting = self._supervisor.start(
             work,
@@ -174,31 +179,32 @@ class ThreadSupervisor:
             priority=priority,
             owner=owner,
             kind=kind,
+            given=given,
         )
         return ThreadOperation(self, self._call(starting))
 
-    def cancel(self, id: OperationId, reason: str | None = None) -> CancelAnswer:
+    def cancel(self, id: IdT, reason: str | None = None) -> CancelAnswer[OutcomeT]:
         """End an operation, and its work if this supervisor runs it."""
         return self._call(self._supervisor.cancel(id, reason))
 
     def gather(
         self,
-        operations: Iterable[ThreadOperation],
+        operations: Iterable[ThreadOperation[IdT, OutcomeT]],
         *,
-        run_id: RunId | None = None,
+        run_id: Identifier | None = None,
         timeout: float | None = None,
-    ) -> WaitAllResult:
+    ) -> ResultsT:
         """Wait until all of the operations have ended, through a barrier of the registry.
 
         Raises:
             TimeoutError: The time is up. The barrier is given up.
         """
         ids = [operation.id for operation in operations]
-        return self._supervisor._lifecycle.wait_all(run_id or RunId.new(), ids).result(timeout)
+        return self._supervisor._lifecycle.wait_all(run_id, ids).result(timeout)
 
     def as_completed(
-        self, operations: Iterable[ThreadOperation], *, timeout: float | None = None
-    ) -> Iterator[ThreadOperation]:
+        self, operations: Iterable[ThreadOperation[IdT, OutcomeT]], *, timeout: float | None = None
+    ) -> Iterator[ThreadOperation[IdT, OutcomeT]]:
         """Iterate over operations as they end, each once.
 
         Args:
@@ -209,7 +215,7 @@ class ThreadSupervisor:
             TimeoutError: The time is up. The operations go on.
         """
         pending = dict.fromkeys(operations)
-        ended: SimpleQueue[ThreadOperation] = SimpleQueue()
+        ended: SimpleQueue[ThreadOperation[IdT, OutcomeT]] = SimpleQueue()
         end_ms = None if timeout is None else SYSTEM_CLOCK.monotonic_ms() + timeout * 1000
         for each in list(pending):
             each._operation._watch.add_done_callback(partial(ended.put, each))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
+from opslifecycle.work.machines import IdT, OutcomeT
 from opslifecycle.work.operation import Operation
 
 
-async def as_completed(operations: Iterable[Operation]) -> AsyncIterator[Operation]:
+async def as_completed(
+    operations: Iterable[Operation[IdT, OutcomeT]],
+) -> AsyncIterator[Operation[IdT, OutcomeT]]:
     """Iterate over operations as they end, each once."""
     pending = set(operations)
-    ended: asyncio.Queue[Operation] = asyncio.Queue()
+    ended: asyncio.Queue[Operation[IdT, OutcomeT]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for operation in pending:
         operation._watch.add_done_callback(_teller(loop, ended, operation))
@@ -24,7 +27,9 @@ async def as_completed(operations: Iterable[Operation]) -> AsyncIterator[Operati
 
 
 def _teller(
-    loop: asyncio.AbstractEventLoop, ended: asyncio.Queue[Operation], operation: Operation
+    loop: asyncio.AbstractEventLoop,
+    ended: asyncio.Queue[Operation[IdT, OutcomeT]],
+    operation: Operation[IdT, OutcomeT],
 ) -> Callable[[], None]:
     def tell() -> None:
         try:

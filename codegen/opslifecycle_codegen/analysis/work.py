@@ -1,0 +1,236 @@
+"""Stage 3, analyze: the calls by which a supervisor records what it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.resolve import Resolver
+from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, Root
+from opslifecycle_codegen.ir.program import Command, Work, WorkCall
+from opslifecycle_codegen.ir.scope import Scope
+from opslifecycle_codegen.ir.symbols import FieldInfo, Symbols
+from opslifecycle_codegen.ir.types import FLOAT, INT, NONE, STR, Type, optional
+from opslifecycle_codegen.source import model, work_model
+from opslifecycle_codegen.source.words import Expr, Name, Text
+
+#: What a supervisor has for each of its calls, beside the id of the record.
+OFFERS: dict[str, dict[str, Type]] = {
+    "register": {"name": STR, "source": STR},
+    "start": {},
+    "complete": {"content": STR, "duration_ms": INT},
+    "fail": {"error": STR},
+    "cancel": {"reason": optional(STR)},
+    "progress": {"message": STR, "percent": optional(FLOAT)},
+}
+
+
+class WorkCalls:
+    """Checks the section `work`: a supervisor must be able to record every end of its work."""
+
+    def __init__(self, resolver: Resolver, symbols: Symbols, found: Diagnostics) -> None:
+        self._resolver = resolver
+        self._symbols = symbols
+        self._diagnostics = found
+
+    def work(
+        self, machine: model.Machine, create: Command, actions: tuple[Command, ...]
+    ) -> Work | None:
+        """Return the calls; None if the machine does not declare them."""
+        self._machine, self._create = machine, create
+        self._actions = {action.name: action for action in actions}
+        declared = self._machine.work
+        if declared is None:
+            return None
+        if self._machine.watch is None:
+            message = "work needs `watch`, by which a supervisor waits for the end of a record"
+            self._diagnostics.add(declared.mark, "missing-key", message)
+        given = {str(name): self._resolver.type_of(type) for name, type in declared.given.items()}
+        for name in declared.given:
+            if name == "id" or name in OFFERS["register"]:
+                message = f"{name} is a name that the supervisor has for every operation"
+                self._diagnostics.add(name.mark, "name-collision", message)
+        calls = {"register": self._register(declared, given)}
+        for word in ("start", "complete", "fail", "cancel", "progress"):
+            call: work_model.WorkCall | None = getattr(declared, word)
+            if call is not None:
+                calls[word] = self._call(word, call)
+        self._check_statuses(declared)
+        return Work(calls, given)
+
+    def _register(self, declared: work_model.Work, given: dict[str, Type]) -> WorkCall:
+        method, words = next(
+            iter(self._machine.create.methods.items()), (Text("", declared.mark), [])
+        )
+        params = {
+            str(word): self._create.params[word] for word in words if word in self._create.params
+        }
+        offers = {**OFFERS["register"], **given}
+        path = self._machine.create.id.strip()
+        own = next((expr for target, expr in declared.register.items() if target == path), None)
+        if own is None or own.strip() != "id":
+            message = f"{method} must create the record that the supervisor asks for"
+            mark = declared.mark if own is None else own.mark
+            self._diagnostics.add(mark, "missing-key", message, f"write {path}: id")
+        arguments = self._arguments(declared.register, params, offers, declared.mark)
+        return WorkCall(str(method), offers, arguments)
+
+    def _call(self, word: str, declared: work_model.WorkCall) -> WorkCall:
+        action = self._actions.get(declared.do)
+        if action is None:
+            message = f"there is no action {str(declared.do)!r}"
+            hint = nearest(declared.do, self._actions)
+            self._diagnostics.add(declared.do.mark, "unknown-action", message, hint)
+            return WorkCall("", {}, ())
+        methods = self._machine.actions[Name(action.name, declared.mark)].methods
+        if not methods:
+            message = f"{action.name} has no method that a supervisor could call"
+            self._diagnostics.add(declared.do.mark, "missing-key", message)
+        method = next((str(m) for m in methods if m == action.label), str((*methods, "")[0]))
+        offers = OFFERS[word]
+        if word == "complete" and not declared.with_ and len(action.params) == 1:
+            (type,) = action.params.values()
+            value = nodes.Name(type, Root.PARAMETER, "value")
+            return WorkCall(method, {"value": type}, (value,), takes_value=True)
+        arguments = self._arguments(declared.with_, action.params, offers, declared.mark)
+        return WorkCall(method, offers, arguments)
+
+    # Arguments ----------------------------------------------------------------------------------
+
+    def _arguments(
+        self,
+        given: Mapping[Text, Expr],
+        params: Mapping[str, Type],
+        offers: Mapping[str, Type],
+        mark: Location,
+    ) -> tuple[Expression, ...]:
+        names: dict[str, Expression] = {
+            name: nodes.Name(type, Root.PARAMETER, name) for name, type in offers.items()
+        }
+        names["id"] = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
+        scope = Scope(self._symbols, names)
+        arguments = []
+        for param, type in params.items():
+            exprs = {
+                target: expr
+                for target, expr in given.items()
+                if str(target).partition(".")[0] == param
+            }
+            arguments.append(self._argument(param, type, exprs, scope, mark))
+        for target in given:
+            if str(target).partition(".")[0] not in params:
+                message = f"{str(target)!r} is no parameter of the method"
+                self._diagnostics.add(target.mark, "unknown-name", message, nearest(target, params))
+        return tuple(arguments)
+
+    def _argument(
+        self, param: str, type: Type, given: Mapping[Text, Expr], scope: Scope, mark: Location
+    ) -> Expression:
+        whole = next((expr for target, expr in given.items() if target == param), None)
+        if whole is not None:
+            return self._compile(whole, scope, type)
+        if not given:
+            if not type.optional:
+                self._diagnostics.add(mark, "missing-key", f"nothing is given for {param}")
+            return nodes.Literal(NONE, None)
+        record = self._symbols.records.get(type.required.name)
+        if record is None or type.required.kind not in ("record", "variant"):
+            target = next(iter(given))
+            message = f"{param} is of type {type}, which has no fields to be given"
+            self._diagnostics.add(target.mark, "wrong-type", message)
+            return nodes.Literal(type, None)
+        return self._constructed(param, type.required, given, scope, mark)
+
+    def _constructed(
+        self, param: str, type: Type, given: Mapping[Text, Expr], scope: Scope, mark: Location
+    ) -> Expression:
+        fields = self._symbols.records[type.name].fields
+        for target in given:
+            if str(target).partition(".")[2] not in fields:
+                message = f"{type.name} has no field {str(target).partition('.')[2]!r}"
+                self._diagnostics.add(target.mark, "unknown-name", message, nearest(target, fields))
+        exprs = {str(target).partition(".")[2]: expr for target, expr in given.items()}
+        last = max((place for place, name in enumerate(fields) if name in exprs), default=-1)
+        arguments = []
+        for place, (name, info) in enumerate(fields.items()):
+            if name in exprs:
+                arguments.append(self._compile(exprs[name], scope, info.type))
+            elif not _may_be_left_out(info):
+                message = f"nothing is given for {param}.{name}"
+                self._diagnostics.add(mark, "missing-key", message)
+            elif place < last:
+                arguments.append(self._default(info))
+        return nodes.Construct(type, type.name, tuple(arguments))
+
+    def _default(self, info: FieldInfo) -> Expression:
+        default = info.declared.default
+        if default is None:
+            return nodes.Literal(NONE, None)
+        return self._compile(default, Scope(self._symbols, {}), info.type)
+
+    def _compile(self, expr: Expr, scope: Scope, wanted: Type) -> Expression:
+        tree = compile_expression(expr, scope, self._diagnostics, wanted)
+        return tree or nodes.Literal(wanted, None)
+
+    # Statuses -----------------------------------------------------------------------------------
+
+    def _check_statuses(self, declared: work_model.Work) -> None:
+        """Check that each call is legal wherever a supervisor makes it."""
+        live = set(self._symbols.status_groups["live"])
+        start = self._actions.get(declared.start.do)
+        if start is None:
+            return
+        if start.to not in live or self._create.to not in start.from_statuses:
+            message = f"{start.name} must lead from {self._create.to} to a live status"
+            self._diagnostics.add(declared.start.do.mark, "not-total", message)
+            return
+        working = self._reached(start.to, live)
+        queued = self._reached(self._create.to, live)
+        self._check_end(declared.complete, working)
+        self._check_end(declared.fail, queued)
+        self._check_end(declared.cancel, queued)
+        if declared.progress is not None:
+            self._check_legal(declared.progress, working)
+            action = self._actions.get(declared.progress.do)
+            if action is not None and action.to and action.to not in live:
+                message = f"{action.name} ends the record: it reports no progress"
+                self._diagnostics.add(declared.progress.do.mark, "not-total", message)
+        for call in (declared.fail, declared.cancel):
+            self._check_guards(call)
+
+    def _reached(self, status: str, live: set[str]) -> list[str]:
+        """Return the live statuses that other commands can lead to meanwhile."""
+        found = [status]
+        for each in found:
+            for action in self._actions.values():
+                if each in action.from_statuses and action.to in live - set(found):
+                    found.append(action.to)
+        return found
+
+    def _check_end(self, declared: work_model.WorkCall, statuses: list[str]) -> None:
+        self._check_legal(declared, statuses)
+        action = self._actions.get(declared.do)
+        if action is not None and action.to not in self._symbols.status_groups["terminal"]:
+            message = f"{action.name} must lead to a terminal status: it ends the work"
+            self._diagnostics.add(declared.do.mark, "not-total", message)
+
+    def _check_legal(self, declared: work_model.WorkCall, statuses: list[str]) -> None:
+        action = self._actions.get(declared.do)
+        missing = [each for each in statuses if action and each not in action.from_statuses]
+        if action is not None and missing:
+            message = f"{action.name} is not legal in {', '.join(missing)}, where work can end"
+            self._diagnostics.add(declared.do.mark, "not-total", message)
+
+    def _check_guards(self, declared: work_model.WorkCall) -> None:
+        action = self._machine.actions.get(declared.do)
+        if action is not None and action.guards is not None:
+            message = f"{declared.do} has guards of its own, so it could be rejected"
+            hint = "a supervisor must be able to end every record that it has registered"
+            self._diagnostics.add(declared.do.mark, "not-total", message, hint)
+
+
+def _may_be_left_out(info: FieldInfo) -> bool:
+    declared = info.declared
+    return info.type.optional or declared.default is not None or declared.always is not None

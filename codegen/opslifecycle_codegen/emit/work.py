@@ -1,0 +1,113 @@
+"""Lowering of the calls by which a supervisor records what it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.code import Code
+from opslifecycle_codegen.emit.definition import tuple_argument
+from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.ir.expr import Construct, Expression, Member, nodes_of
+from opslifecycle_codegen.ir.program import Program, Work, WorkCall
+from opslifecycle_codegen.ir.public_names import PublicNames
+
+
+@frozen
+class Function:
+    """A function that makes the arguments of one call."""
+
+    signature: list[str]
+    body: list[str]
+
+
+@frozen
+class WorkView:
+    """The module as the template prints it."""
+
+    functions: list[Function]
+    definition: list[str]
+
+
+def work_view(program: Program, names: PublicNames, width: int) -> WorkView | None:
+    """Return the module of the calls; None if the machine declares no work."""
+    if program.work is None:
+        return None
+    return _WorkLowering(program, program.work, names, width).view()
+
+
+class _WorkLowering:
+    def __init__(self, program: Program, work: Work, names: PublicNames, width: int) -> None:
+        self._program = program
+        self._work = work
+        self._names = names
+        self._width = width
+        self._printer = Printer(program.symbols, public=True)
+
+    def view(self) -> WorkView:
+        calls = self._work.calls
+        definition = layout.statement(
+            "WORK = ", layout.called("_rt.WorkDefinition", list(self._parts())), "",
+            indent=0, width=self._width,
+        )  # fmt: skip
+        return WorkView([self._function(word, call) for word, call in calls.items()], definition)
+
+    def _function(self, word: str, call: WorkCall) -> Function:
+        types = {"id": self._names.id, **{n: t.python for n, t in call.offers.items()}}
+        signature = layout.call(
+            f"def _{word}", [f"{name}: {type}" for name, type in types.items()],
+            " -> tuple[object, ...]:", indent=0, width=self._width,
+        )  # fmt: skip
+        arguments = [self._printer.code(each) for each in call.arguments]
+        if word != "register":
+            arguments = [Code("id"), *arguments]
+        body = layout.statement(
+            "return ", layout.called("", arguments), "", indent=4, width=self._width
+        )
+        return Function(signature, body)
+
+    def _parts(self) -> Iterator[Code]:
+        machine = self._program.machine
+        yield Code(f"id={self._names.id}")
+        pairs = [(layout.quoted(name), type.python) for name, type in self._work.given.items()]
+        given = [layout.called("", [Code(each) for each in pair]) for pair in pairs]
+        yield tuple_argument("given=", given) if given else Code("given=()")
+        for word, call in self._work.calls.items():
+            yield Code(f"{word}=_rt.WorkCall({layout.quoted(call.method)}, _{word})")
+        assert machine.watch is not None
+        watch = [layout.quoted(str(machine.watch.method)), self._names.watch]
+        yield layout.called("watch=_rt.WorkWatch", [Code(each) for each in watch])
+        yield Code(f"snapshot={layout.quoted(str(machine.snapshot.method))}")
+        if machine.rollback is not None:
+            yield Code(f"discard={layout.quoted(str(machine.rollback.method))}")
+        yield self._barrier()
+        cancelled = [Code(each) for each in self._cancelled()]
+        yield tuple_argument("cancelled=", cancelled) if cancelled else Code("cancelled=()")
+        complete = self._work.calls["complete"]
+        if complete.takes_value:
+            yield Code("takes_value=True")
+        elif len(complete.arguments) == 1 and isinstance(complete.arguments[0], Construct):
+            yield Code(f"result={complete.arguments[0].variant}")
+
+    def _barrier(self) -> Code:
+        barrier = self._program.machine.barrier
+        if barrier is None:
+            return Code("barrier=_rt.NO_BARRIER")
+        (key,) = barrier.key.values()
+        arguments = [layout.quoted(str(barrier.method)), str(key), str(barrier.wait)]
+        return layout.called("barrier=_rt.WorkBarrier", [Code(each) for each in arguments])
+
+    def _cancelled(self) -> list[str]:
+        """Return the outcomes of cancelled work: classes of values, or members."""
+        assert self._program.machine.work is not None
+        do = self._program.machine.work.cancel.do
+        outcome = next(each.outcome for each in self._program.actions if each.name == do)
+        found: dict[str, None] = {}
+        for node in nodes_of(outcome) if isinstance(outcome, Expression) else ():
+            if isinstance(node, Construct):
+                found[node.variant] = None
+            elif isinstance(node, Member) and node.type == self._program.outcome_type():
+                found[self._printer.code(node).text] = None
+        return list(found)

@@ -1,0 +1,85 @@
+"""How a supervisor records what it runs: the calls that a machine declares for it, generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import attrs
+from opslifecycle.sync.waits import Wait
+from opslifecycle.values.identifiers import Identifier
+
+IdT = TypeVar("IdT", bound=Identifier)
+OutcomeT = TypeVar("OutcomeT")
+ResultsT = TypeVar("ResultsT")
+
+
+@attrs.frozen
+class WorkCall:
+    """A method of the registry, and the function that makes its arguments."""
+
+    method: str
+    arguments: Callable[..., tuple[object, ...]]
+
+
+@attrs.frozen
+class WorkWatch(Generic[OutcomeT]):
+    """The method that waits for a record, and the class of the wait."""
+
+    method: str
+    wait: type[Wait[OutcomeT]]
+
+
+@attrs.frozen
+class WorkBarrier(Generic[ResultsT]):
+    """The method that waits for several records, the type of its key, and the class of the wait.
+
+    Without a barrier, the method is empty.
+    """
+
+    method: str
+    key: type[Identifier]
+    wait: type[Wait[ResultsT]]
+
+
+#: Of a machine that declares no barrier.
+NO_BARRIER: WorkBarrier[None] = WorkBarrier("", Identifier, Wait)
+
+
+@attrs.frozen(kw_only=True)
+class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
+    """The calls of a supervisor for one machine.
+
+    Attributes:
+        id: The type of the records' identifiers.
+        given: The parameters that callers of `start` give, with their types.
+        register: Creates the record of work that waits for its turn.
+        start: Records that the work runs.
+        complete: Records its result.
+        fail: Records its error.
+        cancel: Ends its record on request.
+        progress: Records its progress, if the machine can.
+        watch: The method that waits for a record.
+        snapshot: The method that reads a record.
+        discard: The method that erases a live record, if there is one.
+        barrier: The method that waits for several records.
+        cancelled: What the outcome of cancelled work is: classes of values, or members.
+        result: The class of a result that work may return as a whole.
+        takes_value: Whether `complete` receives the value that work returned, unchanged.
+    """
+
+    id: type[IdT]
+    given: tuple[tuple[str, object], ...]
+    register: WorkCall
+    start: WorkCall
+    complete: WorkCall
+    fail: WorkCall
+    cancel: WorkCall
+    watch: WorkWatch[OutcomeT]
+    snapshot: str
+    barrier: WorkBarrier[ResultsT]
+    cancelled: tuple[object, ...]
+    progress: WorkCall | None = None
+    discard: str | None = None
+    result: type[object] | None = None
+    takes_value: bool = False
