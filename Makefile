@@ -4,19 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
+# One file of tests stays in one process: some of them count what happens in all of it.
+TESTS := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test bytecode coverage test-all nightly check generate docs format bench kill-test chaos chaos-postgres verify-all mutate clean
 
 run: $(READY)
 	$(BIN)/opslifecycle run examples/batch.yaml
 
-# One file of tests stays in one process: some of them count what happens in all of it.
 test: check bytecode
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(TESTS)
 
 # Which lines and branches the tests run, processes that they start included.
 coverage: $(READY) bytecode
-	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
+	$(TESTS) --cov --cov-report=term --cov-report=html:build/coverage
 
 # On every one of Python 3.11 to 3.13 that is found; says which were not.
 test-all: check bytecode
@@ -25,7 +26,7 @@ test-all: check bytecode
 # Every test with nothing left out; ten minutes of random machines, with another seed each time; an
 # interrupt before every bytecode of every public call.
 nightly: bytecode
-	OPSLIFECYCLE_TESTS=whole $(BIN)/pytest --numprocesses auto --dist loadfile -m ''
+	OPSLIFECYCLE_TESTS=whole $(TESTS) -m ''
 	$(BIN)/python -m tests.random_machines.nightly
 	$(BIN)/python -m tests.interrupts.nightly
 

@@ -17,6 +17,23 @@ if TYPE_CHECKING:
 
 _REASON = "SKIPPED: no PostgreSQL server"
 
+#: The files that take longest begin first, so that the processes of a run end together.
+_FIRST = (
+    "proof/test_generated", "proof/test_verify", "proof/test_induction", "proof/test_stateful",
+    "proof/test_symbolic", "random_machines/", "interrupts/test_interrupts", "test_docs",
+    "cli/test_run_faults", "cli/test_run", "codegen/", "postgres/", "chaos/", "schedules/", "work/",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files of tests; the tests of a file stay in their order."""
+
+    def rank(item: pytest.Item) -> int:
+        found = (n for n, name in enumerate(_FIRST) if item.nodeid.startswith(f"tests/{name}"))
+        return next(found, len(_FIRST))
+
+    items.sort(key=rank)
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:

@@ -60,8 +60,8 @@ def main(arguments: list[str]) -> int:
             results[version] = "ABSENT"
             continue
         print(f"Python {version}: {python}", flush=True)
-        options = ["--numprocesses", "auto", "--dist", "loadfile", *arguments]
-        run = [str(environment(version, python)), "-m", "pytest", *options]
+        options = ["--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+        run = [str(environment(version, python)), "-m", "pytest", *options, *arguments]
         done = subprocess.run(run, cwd=ROOT, check=False)
         results[version] = "passed" if done.returncode == 0 else "FAILED"
     for version, result in results.items():

@@ -329,7 +329,13 @@ def test_enough_has_happened() -> None:
 
 @pytest.mark.parametrize(
     ("owner", "method"),
-    [(Retention, "evict"), (Watchers, "close"), (Barriers, "fail_member"), (Barriers, "count")],
+    [
+        (Retention, "evict"),
+        # It takes the longest of them to find.
+        pytest.param(Watchers, "close", marks=pytest.mark.nightly),
+        (Barriers, "fail_member"),
+        (Barriers, "count"),
+    ],
 )
 def test_a_shell_that_forgets_something_is_noticed(
     monkeypatch: pytest.MonkeyPatch, owner: type, method: str

@@ -246,6 +246,7 @@ def test_quotients_and_remainders_are_rounded_down(divisor: int) -> None:
 
 
 @needs_spin
+@pytest.mark.nightly
 def test_spin_counts_as_many_states_of_the_shipped_machine() -> None:
     found = search("waiting").found
     told, wrong = compared_with_spin(found.scenario, found, "machine.yaml")

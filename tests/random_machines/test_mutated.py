@@ -8,8 +8,9 @@ from tests.random_machines.coverage import ACCEPTED_MIN
 from tests.random_machines.examining import Examination
 from tests.random_machines.mutations import MACHINES, mutated
 from tests.random_machines.verdicts import FaultError
+from tests.scale import whole_or
 
-COUNT = 45
+COUNT = whole_or(45, 24)
 GROUPS = 4
 
 
