@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -127,6 +128,15 @@ class BatchRun(Target):
         self.hear(0)
         require_none(f"{_MARK}={self._mark}", self.limits.deadline)
         self.verify_errors()
+
+    def verify_errors(self) -> None:
+        """Require that the run has printed no traceback, once it has begun."""
+        if self.process.returncode == -signal.SIGINT:
+            # While the interpreter imports the package, it answers SIGINT itself, with a traceback.
+            text = self._errors.read_text(errors="replace")
+            require(", in main" not in text, "traceback", text[-2000:])
+            self._errors.write_bytes(b"")
+        super().verify_errors()
 
     def end(self, *, disturbed: bool, may_refuse: bool = False) -> None:
         """Await the end of the run, and verify its exit status, what it left and what is stored.

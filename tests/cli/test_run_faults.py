@@ -435,6 +435,41 @@ class TestSignals:
             Path("go").touch()
             assert process.wait(_SECONDS_MAX) == 0
 
+    def test_an_interrupt_ends_a_wait_with_its_number(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(seconds: float) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("opslifecycle.cli.wait.time", SimpleNamespace(sleep=interrupt))
+        with started("--", "sh", "-c", "touch ready; sleep 84", stdout=subprocess.DEVNULL):
+            until(Path("ready").exists, "the command")
+            wait_for("running")
+            (line,) = command_line("ls", "--json").stdout.splitlines()
+            done = CliRunner().invoke(wait, ["--store", str(store), json.loads(line)["id"]])
+        assert (done.exit_code, done.stderr) == (130, "")
+
+    def test_an_interrupt_while_a_command_is_imported_is_silent(self, store: Path) -> None:
+        slow = (
+            "import sys, time, opslifecycle.cli.main as m\n"
+            "class Slow:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            "        if name == 'opslifecycle.cli.run':\n"
+            "            print('importing', flush=True); time.sleep(60)\n"
+            "sys.meta_path.insert(0, Slow())\n"
+            "sys.argv = ['opslifecycle', 'run', '--', 'true']\n"
+            "m.main()\n"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", slow],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.readline() == "importing\n"
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=_SECONDS_MAX)
+        assert (process.returncode, errors) == (-signal.SIGINT, "")
+
     def test_quit_ends_everything_by_force(self, store: Path) -> None:
         tag = f"81.{os.getpid()}1"
         stubborn = f"trap '' TERM; touch ready; sleep {tag}; sleep {tag}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 import click
+from opslifecycle.cli.interrupting import raise_interrupts
 
 #: The function of each command is in the module of the same name. Its line in the help is here, so
 #: that `--help` imports no command.
@@ -33,6 +34,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"opslifecycle.cli.{cmd_name}"), cmd_name)
+        raise_interrupts()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import sys
 
+from opslifecycle.cli.interrupting import end_by_interrupts
+
 
 def main() -> None:
     """Run the command line, or print what to install if a library is missing."""
+    end_by_interrupts()
     for stream in (sys.stdout, sys.stderr):
         # Characters that the encoding of a terminal or a pipe lacks are shown as `?`.
         if isinstance(stream, io.TextIOWrapper):

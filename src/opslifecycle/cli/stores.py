@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -30,9 +31,11 @@ def print_line(line: str) -> None:
 
 @contextlib.contextmanager
 def told_errors() -> Iterator[None]:
-    """Report an error in one line, and exit with status 2."""
+    """Report an error in one line, and exit with status 2; exit with 130 on an interrupt."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         discard_stdout()
         sys.exit(1)
