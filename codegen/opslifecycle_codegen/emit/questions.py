@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -178,21 +179,19 @@ class QuestionLowering(MethodLowering):
 
     def actions(self) -> list[str]:
         """Return the table of the actions, which stands in the class behind its methods."""
+        said = [column.says for column in self._columns]
+        comments = comment(f"Each action: {', '.join(said)}.", self._width)
         rows = [
-            layout.called("", [column.of(each) for column in self._columns])
+            self._constants.short(layout.called("", [column.of(each) for column in self._columns]))
             for each in self._program.actions
         ]
-        said = [column.says for column in self._columns]
-        return [
-            *comment(f"Each action: {', '.join(said)}.", self._width),
-            f"    {ACTIONS} = (",
-            *(
-                line
-                for row in map(self._constants.short, rows)
-                for line in layout.statement("", row, ",", indent=8, width=self._width)
-            ),
-            "    )",
-        ]
+        before = f"{ACTIONS} = "
+        if len(rows) == 1:
+            # A formatter leaves a tuple of one on a line of its own only where it has to.
+            table = layout.called("", rows)
+            return [*comments, *layout.statement(before, table, "", indent=4, width=self._width)]
+        lines = [layout.statement("", row, ",", indent=8, width=self._width) for row in rows]
+        return [*comments, f"    {before}(", *itertools.chain(*lines), "    )"]
 
     def _allowed(self) -> Method:
         names = [column.name for column in self._columns]
