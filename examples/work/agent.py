@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import sys
-from itertools import count
 from pathlib import Path
 
 from opslifecycle import (
@@ -75,13 +74,9 @@ class Agent:
         self.has_applied = asyncio.Event()
 
     async def use(self, tool: str, question: str) -> None:
-        """Start a tool once for a question, and once more for each process that was killed."""
-        for attempt in count(1):
-            name = f"{tool} {question}"
-            key = f"{name} {attempt}"
-            operation = await self.work.start(TOOLS[tool], question, name=name, key=key)
-            if not operation.done() or not isinstance(await operation, Terminated):
-                return
+        """Start a tool once for a question, and again if its process was killed."""
+        name = f"{tool} {question}"
+        await self.work.start(TOOLS[tool], question, name=name, key=name, on_interrupt="requeue")
 
     async def note(self, kind: str, cursor: CompletionCursorConsumer, *, wait: bool) -> None:
         """Note every result: what the runtime does before the agent sees it."""

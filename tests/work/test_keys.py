@@ -17,7 +17,7 @@ from opslifecycle import (
     Terminated,
 )
 from opslifecycle.stores.base import Commit
-from opslifecycle.work import AlreadyFinished, Supervisor, WorkCancelled
+from opslifecycle.work import REQUEUES_MAX, AlreadyFinished, Supervisor, WorkCancelled
 
 from tests.test_kill import killed
 from tests.work.audit import run
@@ -162,7 +162,15 @@ def test_keys_outlive_a_process_that_is_killed(tmp_path: Path) -> None:
             interrupted = await on.start(work, key="interrupted")
             assert isinstance(await interrupted, Terminated)
             assert work.count == 0
-            assert isinstance(await (await on.start(work, key="interrupted/2")), Completed)
+            again = await on.start(work, key="interrupted", on_interrupt="requeue")
+            assert isinstance(await again, Completed)
+            assert again.id != interrupted.id
+            same = await on.start(work, key="interrupted", on_interrupt="requeue")
+            assert same.id == again.id
+            assert (await on.start(work, key="interrupted")).id == interrupted.id
+            done_again = await on.start(work, key="done", on_interrupt="requeue")
+            assert done_again.id == done.id
+            assert work.count == 1
 
     run(main())
 
@@ -177,3 +185,42 @@ def test_the_same_key_after_a_clean_close(tmp_path: Path) -> None:
 
     work = Counted()
     assert run(once()) == run(once()) == "run 1"
+
+
+def test_an_interrupted_key_is_started_again_a_limited_number_of_times() -> None:
+    async def main() -> None:
+        async with AsyncRegistry(store=MemoryStore()) as registry:
+            ids = []
+            for _ in range(REQUEUES_MAX + 3):
+                async with Supervisor(registry) as on:
+                    operation = await on.start(
+                        asyncio.Event().wait, key="call-17", on_interrupt="requeue"
+                    )
+                    # It stands for the end of the process: the next one has no job for it.
+                    await registry.terminate_owner("the process ended")
+                    same = await on.start(Counted(), key="call-17", on_interrupt="requeue")
+                    assert same.id == operation.id
+                    assert isinstance(await operation, Terminated)
+                ids.append(operation.id)
+            assert len(set(ids)) == REQUEUES_MAX + 1
+            assert ids[-1] == ids[-2] == ids[-3]
+
+    run(main())
+
+
+def test_requeueing_once_for_several_callers() -> None:
+    async def main() -> None:
+        work = Counted()
+        async with AsyncRegistry(store=MemoryStore()) as registry:
+            async with Supervisor(registry) as on:
+                await on.start(asyncio.Event().wait, key="call-17")
+                await registry.terminate_owner("the process ended")
+            async with Supervisor(registry) as on:
+                started = await asyncio.gather(
+                    *(on.start(work, key="call-17", on_interrupt="requeue") for _ in range(5))
+                )
+                assert len({each.id for each in started}) == 1
+                assert isinstance(await started[0], Completed)
+                assert work.count == 1
+
+    run(main())

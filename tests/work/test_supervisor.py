@@ -671,6 +671,10 @@ def test_mistakes_of_the_caller_are_errors() -> None:
                         await work.start(give, 1, timeout=timeout)  # type: ignore[arg-type]
                 with pytest.raises(InvalidValueError, match="key"):
                     await work.start(give, 1, key=7)  # type: ignore[arg-type]
+                with pytest.raises(InvalidValueError, match="'requeue' needs a key"):
+                    await work.start(give, 1, on_interrupt="requeue")
+                with pytest.raises(InvalidValueError, match="expected 'return' or 'requeue'"):
+                    await work.start(give, 1, key="k", on_interrupt="again")  # type: ignore[arg-type]
                 for priority in ("high", 1.5, None, True):
                     with pytest.raises(InvalidValueError, match="priority"):
                         await work.start(give, 1, priority=priority)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.definition import tuple_argument
 from opslifecycle_codegen.emit.python import Printer
-from opslifecycle_codegen.ir.expr import Construct, Expression, Member, nodes_of
+from opslifecycle_codegen.ir.expr import Construct, Member, nodes_of
 from opslifecycle_codegen.ir.program import Program, Work, WorkCall
 from opslifecycle_codegen.ir.public_names import PublicNames
 
@@ -83,8 +83,10 @@ class _WorkLowering:
         if machine.rollback is not None:
             yield Code(f"discard={layout.quoted(str(machine.rollback.method))}")
         yield self._barrier()
-        cancelled = [Code(each) for each in self._cancelled()]
-        yield tuple_argument("cancelled=", cancelled) if cancelled else Code("cancelled=()")
+        assert machine.work is not None
+        yield self._outcomes("cancelled=", machine.work.cancel.do)
+        recovery = machine.recovery
+        yield self._outcomes("interrupted=", recovery.do if recovery is not None else None)
         complete = self._work.calls["complete"]
         if complete.takes_value:
             yield Code("takes_value=True")
@@ -99,15 +101,14 @@ class _WorkLowering:
         arguments = [layout.quoted(str(barrier.method)), str(key), str(barrier.wait)]
         return layout.called("barrier=_rt.WorkBarrier", [Code(each) for each in arguments])
 
-    def _cancelled(self) -> list[str]:
-        """Return the outcomes of cancelled work: classes of values, or members."""
-        assert self._program.machine.work is not None
-        do = self._program.machine.work.cancel.do
-        outcome = next(each.outcome for each in self._program.actions if each.name == do)
+    def _outcomes(self, before: str, action: str | None) -> Code:
+        """Return the outcomes of an action: classes of values, or members."""
+        outcome = next((a.outcome for a in self._program.actions if a.name == action), None)
         found: dict[str, None] = {}
-        for node in nodes_of(outcome) if isinstance(outcome, Expression) else ():
+        for node in nodes_of(outcome) if outcome is not None else ():
             if isinstance(node, Construct):
                 found[node.variant] = None
             elif isinstance(node, Member) and node.type == self._program.outcome_type():
                 found[self._printer.code(node).text] = None
-        return list(found)
+        outcomes = [Code(each) for each in found]
+        return tuple_argument(before, outcomes) if outcomes else Code(f"{before}()")

@@ -11,7 +11,7 @@ from opslifecycle.runtime import v1 as _rt
 from .enums import OperationKind
 from .handles import OperationCompletionWatch, WaitAll
 from .identifiers import OperationId, RunId, SessionId
-from .values import Cancelled, OperationProgressUpdate, OperationResult, OperationSpec
+from .values import Cancelled, OperationProgressUpdate, OperationResult, OperationSpec, Terminated
 
 
 def _register(
@@ -58,5 +58,6 @@ WORK = _rt.WorkDefinition(
     discard="rollback_unreturned_operation",
     barrier=_rt.WorkBarrier("wait_all", RunId, WaitAll),
     cancelled=(Cancelled,),
+    interrupted=(Terminated,),
     result=OperationResult,
 )

@@ -64,6 +64,7 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
         discard: The method that erases a live record, if there is one.
         barrier: The method that waits for several records.
         cancelled: What the outcome of cancelled work is: classes of values, or members.
+        interrupted: What the outcome of work is whose process ended before it, likewise.
         result: The class of a result that work may return as a whole.
         takes_value: Whether `complete` receives the value that work returned, unchanged.
     """
@@ -79,6 +80,7 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
     snapshot: str
     barrier: WorkBarrier[ResultsT]
     cancelled: tuple[object, ...]
+    interrupted: tuple[object, ...]
     progress: WorkCall | None = None
     discard: str | None = None
     result: type[object] | None = None

@@ -15,10 +15,11 @@ from opslifecycle.work.errors import (
 from opslifecycle.work.job import Process
 from opslifecycle.work.operation import Operation
 from opslifecycle.work.retry import Backoff, Retry
-from opslifecycle.work.supervisor import RESULT_CHARACTERS_MAX, Supervisor
+from opslifecycle.work.supervisor import REQUEUES_MAX, RESULT_CHARACTERS_MAX, Supervisor
 from opslifecycle.work.threads import ThreadOperation, ThreadSupervisor
 
 __all__ = [
+    "REQUEUES_MAX",
     "RESULT_CHARACTERS_MAX",
     "AlreadyFinished",
     "Backoff",

@@ -19,10 +19,15 @@ def check_options(max_running: object, on_exit: object) -> None:
         raise InvalidValueError("on_exit", f"expected 'wait' or 'cancel', got {on_exit!r}")
 
 
-def check_start(key: object, priority: object, retry: object) -> None:
+def check_start(key: object, on_interrupt: object, priority: object, retry: object) -> None:
     """Check the options of `start` that no conversion checks."""
     if key is not None and not isinstance(key, str):
         raise InvalidValueError("key", f"expected text or None, got {key!r:.80}")
+    if on_interrupt not in ("return", "requeue"):
+        reason = f"expected 'return' or 'requeue', got {on_interrupt!r:.80}"
+        raise InvalidValueError("on_interrupt", reason)
+    if on_interrupt == "requeue" and key is None:
+        raise InvalidValueError("on_interrupt", "'requeue' needs a key, which finds the operation")
     if type(priority) is not int:
         raise InvalidValueError("priority", f"expected an integer, got {priority!r:.80}")
     if retry is not None and not isinstance(retry, Retry):

@@ -10,6 +10,7 @@ from typing import Generic, TypeAlias
 
 import attrs
 from opslifecycle import (
+    ChannelClosedError,
     InvalidValueError,
     OperationProgressUpdate,
     OpsLifecycleError,
@@ -70,10 +71,16 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
 
     # Reads --------------------------------------------------------------------------------------
 
-    def id_of(self, key: str | None) -> IdT:
-        """Return the id of a key, always the same; a new id without a key."""
+    def new_id(self) -> IdT:
+        """Return a new id."""
         kind: type[IdT] = self.definition.id
-        return kind.new() if key is None else kind(str(uuid.uuid5(_KEYS, key)))
+        return kind.new()
+
+    def id_of(self, key: str, number: int = 1) -> IdT:
+        """Return the id of a key's first operation, or of a later one; always the same."""
+        kind: type[IdT] = self.definition.id
+        first = uuid.uuid5(_KEYS, key)
+        return kind(str(first if number == 1 else uuid.uuid5(first, str(number))))
 
     def find(self, id: IdT) -> Wait[OutcomeT] | None:
         """Return a watch of a record; None if there is none."""
@@ -94,10 +101,16 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
 
     def is_cancelled(self, outcome: OutcomeT) -> bool:
         """Return whether an outcome is that of cancelled work."""
-        return any(
-            isinstance(outcome, each) if isinstance(each, type) else outcome is each
-            for each in self.definition.cancelled
-        )
+        return _is_one_of(outcome, self.definition.cancelled)
+
+    def is_interrupted(self, watch: Wait[OutcomeT]) -> bool:
+        """Return whether a record has ended because its process had ended first."""
+        if not watch.done():
+            return False
+        try:
+            return _is_one_of(watch.value(), self.definition.interrupted)
+        except ChannelClosedError:
+            return False
 
     def wait_all(self, key: Identifier | None, ids: Iterable[IdT]) -> Wait[ResultsT]:
         """Return a barrier over the records.
@@ -195,6 +208,12 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         await unbroken(
             asyncio.get_running_loop().run_in_executor(self._threads, method, *arguments)
         )
+
+
+def _is_one_of(outcome: object, kinds: tuple[object, ...]) -> bool:
+    return any(
+        isinstance(outcome, each) if isinstance(each, type) else outcome is each for each in kinds
+    )
 
 
 #: The lifecycle of whichever machine; a block passes it identifiers of that machine only.

@@ -33,6 +33,9 @@ from opslifecycle.work.waiting import as_completed
 
 #: The default of `result_characters_max`.
 RESULT_CHARACTERS_MAX = 1_000_000
+#: How often an interrupted operation of a key is started again: what ends its process each time
+#: does not do so for ever.
+REQUEUES_MAX = 15
 
 
 class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
@@ -139,6 +142,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         *arguments: object,
         name: str | None = None,
         key: str | None = None,
+        on_interrupt: Literal["return", "requeue"] = "return",
         timeout: float | None = None,
         retry: Retry | None = None,
         priority: int = 0,
@@ -155,6 +159,8 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
             name: The operation's `display_name`; by default the name of the function or program.
             key: An idempotency key. If the registry holds an operation of this key, finished or
                 not, that one is returned and nothing is started.
+            on_interrupt: Whether an operation of the key whose process has ended before it is
+                returned as it ended, or started again.
             timeout: How many seconds one attempt may take, without the time in the queue.
             retry: Whether and when failed work is tried again.
             priority: Higher ones start first. Among equals, owners take turns.
@@ -170,8 +176,8 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         """
         block = self._opened()
         block.jobs.check_open()
-        check_start(key, priority, retry)
-        id = self._lifecycle.id_of(key)
+        check_start(key, on_interrupt, priority, retry)
+        id = self._id_of(block, key, requeues=on_interrupt == "requeue")
         job = Job(
             id=id,
             label=self._label(name or name_of(work), owner or self._owner, kind, given),
@@ -186,6 +192,23 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
             return Operation(block.jobs, id, job.watch, job)
         watch, found = await block.registering.register_once(job)
         return Operation(block.jobs, id, watch, found)
+
+    def _id_of(self, block: Block, key: str | None, *, requeues: bool) -> IdT:
+        """Return the id of the operation that a key finds, or of the one that is to be started."""
+        lifecycle = self._lifecycle
+        if key is None:
+            return lifecycle.new_id()
+        if not requeues:
+            return lifecycle.id_of(key)
+        for number in range(REQUEUES_MAX + 1, 0, -1):
+            id = lifecycle.id_of(key, number)
+            watch = lifecycle.find(id)
+            if watch is None:
+                continue
+            # Work of this process whose record was ended by force may be cleaning up.
+            is_over = lifecycle.is_interrupted(watch) and block.jobs.find(id) is None
+            return lifecycle.id_of(key, number + 1) if is_over and number <= REQUEUES_MAX else id
+        return lifecycle.id_of(key)
 
     def _label(
         self,

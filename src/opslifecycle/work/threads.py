@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar, cast
 
 from opslifecycle import (
     OperationKind,
@@ -161,6 +161,7 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
         *arguments: object,
         name: str | None = None,
         key: str | None = None,
+        on_interrupt: Literal["return", "requeue"] = "return",
         timeout: float | None = None,
         retry: Retry | None = None,
         priority: int = 0,
@@ -174,6 +175,7 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
             *arguments,
             name=name,
             key=key,
+            on_interrupt=on_interrupt,
             timeout=timeout,
             retry=retry,
             priority=priority,

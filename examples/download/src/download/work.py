@@ -59,4 +59,5 @@ WORK = _rt.WorkDefinition(
     snapshot="snapshot",
     barrier=_rt.NO_BARRIER,
     cancelled=(DownloadStatus.DROPPED,),
+    interrupted=(DownloadStatus.DROPPED,),
 )
