@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 PROJECTS = {
     "lamp": ("house.py", "hall: lit, switched 2 times"),
     "approval": ("office.py", "told: \n"),
+    "deadlines": ("shop.py", "order of 20: expire\n2 paid, and none forgotten"),
     "download": ("mirror.py", "c.example/slow: dropped"),
     "fulfilment": ("warehouse.py", "50 orders, none lost on the way"),
 }

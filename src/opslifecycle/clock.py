@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
@@ -47,6 +48,16 @@ SYSTEM_CLOCK = Clock()
 _MANUAL_START_MS = 1_767_225_600_000
 
 
+class DueWork(Protocol):
+    """Work that is due at times of a clock."""
+
+    def milliseconds_left(self) -> int | None:
+        """Return the time until work is due; None if there is none."""
+
+    def run_due(self) -> None:
+        """Do the work that is due."""
+
+
 class ManualClock(Clock):
     """A clock for tests, whose time changes only when a test calls its methods.
 
@@ -54,12 +65,22 @@ class ManualClock(Clock):
         wall_ms: The first time of the wall clock, in milliseconds since the Unix epoch.
     """
 
-    __slots__ = ("_monotonic_ns", "_wall_ns")
+    __slots__ = ("_attached", "_monotonic_ns", "_wall_ns")
 
     def __init__(self, wall_ms: int = _MANUAL_START_MS) -> None:
         super().__init__(lambda: self._wall_ns, lambda: self._monotonic_ns)
         self._wall_ns = wall_ms * 1_000_000
         self._monotonic_ns = 0
+        self._attached: weakref.WeakSet[DueWork] = weakref.WeakSet()
+
+    def attach(self, work: DueWork) -> None:
+        """Run work when it is due, in the thread that advances the clock.
+
+        Args:
+            work: The work, which the clock does not keep alive.
+        """
+        self._attached.add(work)
+        self._pass(0)
 
     def advance(
         self,
@@ -71,6 +92,9 @@ class ManualClock(Clock):
         milliseconds: int = 0,
     ) -> None:
         """Advance both the wall clock and the monotonic clock.
+
+        Timers that are due run before this returns: in the calling thread, in order, each at its
+        own time.
 
         Raises:
             ValueError: The sum is negative. Use `set_wall` to set the wall clock back.
@@ -90,10 +114,20 @@ class ManualClock(Clock):
             wall_ms: The time in milliseconds since the Unix epoch.
         """
         self._wall_ns = wall_ms * 1_000_000
+        self._pass(0)
 
     def _pass(self, elapsed_ms: int) -> None:
-        self._wall_ns += elapsed_ms * 1_000_000
-        self._monotonic_ns += elapsed_ms * 1_000_000
+        """Go forward, with a stop at each time at which work is due."""
+        while True:
+            for work in list(self._attached):
+                work.run_due()
+            if elapsed_ms == 0:
+                return
+            left = (work.milliseconds_left() for work in list(self._attached))
+            step_ms = min([elapsed_ms, *(each for each in left if each is not None)])
+            self._wall_ns += step_ms * 1_000_000
+            self._monotonic_ns += step_ms * 1_000_000
+            elapsed_ms -= step_ms
 
 
 class CommandTime:

@@ -123,7 +123,7 @@ class TestCommands:
             tickets.TicketRegistry(clock=12)
 
     def test_a_manual_clock_only_goes_forward(self) -> None:
-        with pytest.raises(ValueError, match="-1 ms"):
+        with pytest.raises(ValueError, match="got -1"):
             ManualClock().advance(milliseconds=-1)
 
 

@@ -47,18 +47,21 @@ _RACES = ["tests/schedules", "tests/test_hammer.py"]
 _INTERRUPTS = [*_RACES, "tests/interrupts"]
 _EFFECTS = ["tests/codegen/test_effects.py"]
 _WORK = ["tests/work"]
+_TIMERS = ["tests/codegen/test_times.py", "tests/test_timers.py"]
 #: What those meet that live on, by module; the longest run last.
 THEN = {
     "sync.barriers": _INTERRUPTS,
     "shell.export": ["tests/test_golden.py"],
     "values.anything": ["tests/codegen/test_placement.py"],
     "values.checks": [],
-    "clock": [],
+    "clock": _TIMERS,
     "values.closed_set": [],
     "values.trusted": [],
     "values.documented": ["tests/test_package.py"],
     "values.not_copyable": [],
     "shell.authority": [],
+    "shell.alarm": _TIMERS,
+    "shell.timers": _TIMERS,
     "shell.batch": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],

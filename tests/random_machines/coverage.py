@@ -30,7 +30,7 @@ FEATURES = [
     "retention: beyond cursors", "retention: entries", "retention: held by cursors",
     "retention: records", "rollback",
     "discard", "feed: counter", "feed: when", "feed: transitions", "feed: some actions",
-    "feed: what an entry says of its transition", "legal status: left out",
+    "feed: what an entry says of its transition", "timer: after", "legal status: left out",
     "legal status: placed", "effect: of erase", "effect: of rollback", "erase", "setting",
     "several create methods",
     "stamped: created",
@@ -107,6 +107,11 @@ def _properties(schema: dict[str, Any]) -> dict[str, Any]:
 def _collect(
     tree: Any, schema: dict[str, Any], name: str, all: dict[str, Any], found: set[str]
 ) -> None:
+    for either in schema.get("anyOf", []):
+        # One of something, or a list of them.
+        if (either.get("type") == "array") is isinstance(tree, list) and "pattern" not in either:
+            schema = either
+            break
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
         schema = all[name]

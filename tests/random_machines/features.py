@@ -65,6 +65,7 @@ class Features:
             self.b.has("collect")
         self._barrier()
         self._for_all_and_recovery()
+        self._timers()
         self._rollback()
         self._erase()
         self._snapshot()
@@ -242,6 +243,50 @@ class Features:
         else:
             b.has("recovery: live records stay")
         b.tree["recovery"] = recovery
+
+    def _timers(self) -> None:
+        """Timers that are due long after everything that is compared here."""
+        b, later = self.b, self.b.later
+        if not later.chance(25):
+            return
+        after: Tree = {}
+        dates = [name for name, type in b.fields.items() if type in ("int", "int | None")]
+        for status in later.some(b.live, 2, 1):
+            doing = [
+                (name, action) for name, action in b.tree["actions"].items()
+                if action.get("to") and action["to"] != status
+                and action["from"] in ("live", [status]) and not self._reads_time(action)
+            ]  # fmt: skip
+            if not doing:
+                continue
+            name, action = later.one(doing)
+            timer: Tree = {"days": later.integer(1, 9), "do": name}
+            for unit in later.some(["hours", "minutes", "seconds", "milliseconds"], 2):
+                timer[unit] = later.integer(0, 3)
+            if dates and later.chance(30):
+                # Whatever is counted here was long ago; so nothing may be due: the field is None.
+                none = [n for n in dates if b.fields[n].endswith("None") and self._is_none(n)]
+                timer = {"at": f"{b.entity}.{none[0]}", "do": name} if none else timer
+            if action.get("params"):
+                given = {n: b.expressions.value(t, {}) for n, t in action["params"].items()}
+                if any(value is None for value in given.values()):
+                    continue
+                timer["with"] = given
+            after[status] = [timer] if later.chance(50) else timer
+            b.has("timer: at" if "at" in timer else "timer: after")
+        if after:
+            b.tree["after"] = after
+
+    def _is_none(self, name: str) -> bool:
+        """Whether a field is None, whatever happens."""
+        places = [*self.b.tree["actions"].values(), *self.b.tree["on_terminal"]]
+        field = self.b.tree["fields"].get(name, {})
+        target = f"{self.b.entity}.{name}"
+        updated = any(target in each.get("update", {}) for each in places)
+        return "initial" not in field and "stamped" not in field and not updated
+
+    def _reads_time(self, action: Tree) -> bool:
+        return bool(re.search(r"\bnow\b", str(action)))
 
     def _constant(self) -> dict[str, str]:
         """The fields of a record that nothing changes."""

@@ -15,6 +15,7 @@ from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, pla
 from opslifecycle_codegen.analysis.range_guards import with_guards
 from opslifecycle_codegen.analysis.ranges import find_ranges
 from opslifecycle_codegen.analysis.resolve import Resolver
+from opslifecycle_codegen.analysis.timers import Timers
 from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
 from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.analysis.work import WorkCalls
@@ -35,6 +36,7 @@ from opslifecycle_codegen.ir.program import (
 )
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import ViewInfo
+from opslifecycle_codegen.ir.times import STATUS_SINCE, stamp
 from opslifecycle_codegen.ir.types import (
     BARRIER,
     BOOL,
@@ -95,6 +97,10 @@ class _Analyzer:
         actions = tuple(
             feed.action(commands.action(name, each)) for name, each in machine.actions.items()
         )
+        timed = Timers(machine, self._symbols, self._resolver, self._compile, self._diagnostics)
+        timers = timed.timers({each.name: each for each in actions})
+        create = timed.create(create, timers)
+        actions = tuple(timed.action(each, timers) for each in actions)
         program = Program(
             machine=machine,
             symbols=self._symbols,
@@ -104,6 +110,7 @@ class _Analyzer:
             actions=actions,
             on_terminal=ends.steps(),
             bulk=tuple(self._bulk(n, e, actions) for n, e in machine.bulk.items()),
+            timers=timers,
             rollback=commands.rollback(machine.rollback) if machine.rollback else None,
             erase=commands.erase(machine.erase) if machine.erase else None,
             collect=commands.collect(machine.collect) if machine.collect else None,
@@ -144,10 +151,13 @@ class _Analyzer:
         """Return the initial values of fields."""
         scope = self._commands.base_scope(create.params)
         id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
-        scope, starts = scope.with_names({"id": id}), {}
+        starts: dict[str, Expression] = {}
+        scope = scope.with_names({"id": id})
         for name, field in self._machine.fields.items():
             type = self._symbols.entity_fields[name]
-            if field.initial is not None:
+            if name == STATUS_SINCE and self._machine.after:
+                starts[str(name)] = stamp()
+            elif field.initial is not None:
                 starts[str(name)] = self._compile(field.initial, scope, type)
             elif not (type.optional or type == UNKNOWN) and field.stamped != "created":
                 message = f"{name} needs an initial value, or a type with `| None`"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from opslifecycle_codegen.analysis import placement
 from opslifecycle_codegen.analysis.changes import Changes
+from opslifecycle_codegen.analysis.timers import PLANNED
 from opslifecycle_codegen.analysis.transitions import NEVER, fed_end
 from opslifecycle_codegen.base.diagnostics import Location
 from opslifecycle_codegen.ir.expr import And, Arithmetic, Expression, Field, Name, Root, number
@@ -48,6 +49,7 @@ class Ends:
             *map(self._own, self._machine.on_terminal),
             *self._fed(),
             *self._notified(),
+            *([PLANNED] if self._machine.after else []),
             *self._evicted(),
             *self._discarded(),
         )

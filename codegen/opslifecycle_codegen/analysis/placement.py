@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
-from opslifecycle_codegen.analysis.transitions import placed_fields
+from opslifecycle_codegen.analysis import timers, transitions
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
+from opslifecycle_codegen.ir.times import STATUS_SINCE
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr
 
@@ -45,7 +46,10 @@ class _Placement:
         self._entity = str(machine.entity)
 
     def run(self) -> model.Machine:
-        self._noted = placed_fields(self._machine, self._diagnostics)
+        self._noted = {
+            **transitions.placed_fields(self._machine, self._diagnostics),
+            **timers.placed_fields(self._machine, self._diagnostics),
+        }
         self._refuse_built_in_effects()
         self._refuse_tests_of_legality()
         self._refuse_updates_of_the_feed()
@@ -100,14 +104,14 @@ class _Placement:
                 self._diagnostics.add(check.mark, "legality", message)
 
     def _refuse_updates_of_the_feed(self) -> None:
-        if self._machine.feed is None:
-            return
-        owned = {f"{self._entity}.sequence"}
-        owned |= {f"registry.{name}" for name in counters(self._machine.feed)}
-        owned |= {f"{self._entity}.{name}" for name in self._noted}
+        owned = {f"{self._entity}.{name}" for name in self._noted}
+        if self._machine.feed is not None:
+            owned |= {f"{self._entity}.sequence"}
+            owned |= {f"registry.{name}" for name in counters(self._machine.feed)}
         for target in declared_updates(self._machine):
             if target in owned:
-                message = f"{target} belongs to the feed: the compiler updates it"
+                owner = "the timers" if str(target).endswith(STATUS_SINCE) else "the feed"
+                message = f"{target} belongs to {owner}: the compiler updates it"
                 self._diagnostics.add(target.mark, "owned-field", message)
 
     def _refuse_features_without_a_feed(self) -> None:
@@ -132,6 +136,7 @@ class _Placement:
         effects = [
             *(["fail_barriers"] if machine.barrier is not None else []),
             *(["close_watchers"] if machine.watch is not None else []),
+            *(["cancel_timers"] if machine.after else []),
             "erase",
         ]
         placed_too = effect_names(effects, rollback.mark)
@@ -146,7 +151,7 @@ class _Placement:
     def _fields(self) -> dict[Name, model.EntityField]:
         feed, fields = self._machine.feed, dict(self._machine.fields)
         if feed is None:
-            return fields
+            return {**fields, **self._noted}
         declared = fields.get(Name("sequence", feed.mark))
         type = TypeExpr("int | None", feed.mark)
         if declared is None:

@@ -10,6 +10,7 @@ from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.scenario_rules import check_slices
 from opslifecycle_codegen.analysis.stamps import check_stamps
+from opslifecycle_codegen.analysis.timers import declared_timers
 from opslifecycle_codegen.analysis.times import check_times
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
@@ -107,6 +108,7 @@ class _Rules:
         """Report actions without a method."""
         machine = self._machine
         done = {str(each.do) for each in machine.bulk.values()}
+        done |= {str(timer.do) for _, timer in declared_timers(machine)}
         for name, action in machine.actions.items():
             if not action.methods and name not in done:
                 message = f"{name} has no method, and no other command applies it"

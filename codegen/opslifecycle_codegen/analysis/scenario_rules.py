@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Program, named_timers
 from opslifecycle_codegen.source.model import Machine
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Name, Text
@@ -23,7 +23,13 @@ def check_slices(program: Program, diagnostics: Diagnostics) -> None:
         if not 1 <= each.entities <= ENTITIES_MAX or not 1 <= each.keys <= ENTITIES_MAX:
             message = f"a scenario has 1 to {ENTITIES_MAX} entities, and as many keys"
             diagnostics.add(each.mark, "wrong-shape", message)
-        _known(each.exclude, [*methods(program), *HAPPENINGS], "nothing is called", diagnostics)
+        timers = named_timers(program.timers)
+        _known(
+            each.exclude,
+            [*methods(program), *timers, *HAPPENINGS],
+            "nothing is called",
+            diagnostics,
+        )
         _known(
             each.settings, [str(n) for n in machine.settings], "there is no setting", diagnostics
         )

@@ -16,8 +16,8 @@ TYPES = frozenset(
     {
         "Any", "AssertionError", "Callable", "ClassVar", "Hashable",
         "Iterable", "MagicMock", "Path", "Self", "Sequence", "TypeAlias",
-        "Effects", "VERSION", "DIGEST", "CODEC", "DEFINITION", "OUTBOX", "INVARIANTS", "STEPS",
-        "WORK", "LOCK", "CELLS", "BEFORE", "ILLEGAL",
+        "Effects", "VERSION", "DIGEST", "CODEC", "DEFINITION", "OUTBOX", "TIMERS", "INVARIANTS",
+        "STEPS", "WORK", "LOCK", "CELLS", "BEFORE", "ILLEGAL",
     }
 )  # fmt: skip
 

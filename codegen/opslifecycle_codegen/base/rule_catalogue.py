@@ -65,6 +65,8 @@ RULES = {
     "unreachable-status": "No action leads to the status.",
     "endless-status": "No terminal status can be reached from the status.",
     "dead-action": "No status allows the action, or no method asks for it.",
+    "dead-timer": "The action of a timer is not legal in the status of the timer.",
+    "endless-timer": "The action of a timer leaves the timer due.",
     "dead-guard": "A guard never rejects where it is used, or always does.",
     "overlapping-steps": "Two steps of `on_terminal` set one field, and both can apply.",
     "unused-guard": "No command uses the guard.",

@@ -10,6 +10,7 @@ from opslifecycle_codegen.ir.expr import Expression, Member
 from opslifecycle_codegen.ir.feeds import CREATE, fed_commands
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check, Command, Program
+from opslifecycle_codegen.ir.times import timer_notation
 
 
 def explained(program: Program) -> str:
@@ -76,6 +77,9 @@ def _status_lines(program: Program, status: str) -> list[str]:
         lines.append(f"    reached by {', '.join(into)}")
     if arrows:
         lines.append(f"    allows {', '.join(arrows)}")
+    for timer in program.timers:
+        if status in timer.statuses:
+            lines.append(f"    asks for {timer.action} {timer_notation(timer)}")
     already = [a.name for a in program.actions if status in a.idempotent_in]
     if already:
         lines.append(f"    done already: {', '.join(already)}")

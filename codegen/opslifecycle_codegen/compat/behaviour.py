@@ -11,7 +11,8 @@ from opslifecycle_codegen.compat.limits import bare, spelled
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.feeds import COMPLETIONS, fed_commands
 from opslifecycle_codegen.ir.notation import notation, update_notation
-from opslifecycle_codegen.ir.program import Assignment, Command, Program
+from opslifecycle_codegen.ir.program import Assignment, Command, Program, named_timers
+from opslifecycle_codegen.ir.times import timer_notation
 
 
 @frozen
@@ -74,6 +75,13 @@ def _facts(program: Program) -> Iterator[Fact]:
     if machine.feed is not None:
         fed = ", ".join(sorted(fed_commands(machine))) or COMPLETIONS
         yield Fact("what enters the feed", fed, "", "", "feed-changed")
+    for name, timers in named_timers(program.timers).items():
+        for status in dict.fromkeys(each for timer in timers for each in timer.statuses):
+            due = [timer_notation(timer) for timer in timers if status in timer.statuses]
+            yield Fact(
+                f"the timer {name} in {status}", " and ".join(due), "timer-added",
+                "timer-removed", "timer-changed",
+            )  # fmt: skip
     recovery = program.recovery
     if recovery is not None:
         does = "nothing"

@@ -13,7 +13,7 @@ from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
-from opslifecycle_codegen.ir.times import tells_time
+from opslifecycle_codegen.ir.times import STATUS_SINCE, tells_time
 from opslifecycle_codegen.source.words import Name
 
 
@@ -77,7 +77,7 @@ class DefinitionLowering:
         settings = [self._setting(name) for name in self._machine.settings]
         if settings:
             parts.append(tuple_argument("settings=", settings))
-        parts += [*self._feed(), *self._outbox(), *self._recovery()]
+        parts += [*self._feed(), *self._outbox(), *self._timers(), *self._recovery()]
         return parts
 
     def _setting(self, name: Name) -> Code:
@@ -114,6 +114,14 @@ class DefinitionLowering:
         if self._program.recovery is not None:
             arguments.append("body_of=body_of")
         return [layout.called("outbox=_rt.OutboxDefinition", [Code(each) for each in arguments])]
+
+    def _timers(self) -> list[Code]:
+        if not self._program.timers:
+            return []
+        arguments = ["timers=TIMERS", "timers_of=timers_of"]
+        if STATUS_SINCE in self._program.symbols.entity_fields:
+            arguments.append("begin_status=begin_status")
+        return [layout.called("timers=_rt.TimersDefinition", [Code(each) for each in arguments])]
 
     def _recovery(self) -> list[Code]:
         recovery, authority = self._program.recovery, self._names.authority

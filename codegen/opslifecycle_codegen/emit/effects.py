@@ -15,7 +15,6 @@ NO_EFFECTS = "_NO_EFFECTS"
 #: With more tests the code of an end has no branch for each combination, of which it would have
 #: twice as many with every test: it gathers its effects one step after another.
 _TESTS_MAX = 3
-
 _SUMMARIES = {
     "append_to_feed": "Show the end in the feed.",
     "count_in_barriers": "Count the end in the barriers that hold the record.",
@@ -23,6 +22,8 @@ _SUMMARIES = {
     "evict_oldest": "Let go of the feed rows that are over the limit.",
     "close_watchers": "End the watches without an outcome.",
     "fail_barriers": "Fail the barriers that hold the record.",
+    "plan_timers": "Plan the timers of the record, and cancel those of an earlier status.",
+    "cancel_timers": "Cancel the timers of the record.",
     "erase": "Let the record go.",
 }
 

@@ -21,6 +21,7 @@ from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, publ
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
 from opslifecycle_codegen.emit.store_test import store_test
+from opslifecycle_codegen.emit.timers import timers_view
 from opslifecycle_codegen.emit.work import work_view
 from opslifecycle_codegen.ir.expr import Expression, Quantified, nodes_of
 from opslifecycle_codegen.ir.feeds import feeds_transitions
@@ -122,6 +123,7 @@ class Renderer:
             **self._registries(),
             "storage": self._storage(),
             "outbox": {"view": outbox.outbox_view(program, names)},
+            "timers": {"view": timers_view(program, names, width)},
             "work": {"view": work_view(program, names, width)},
         }
         for name in self._unneeded():
@@ -136,6 +138,7 @@ class Renderer:
             "storage": program.recovery is None,
             "values": set(machine.values) <= set(program.symbols.foreign),
             "invariants": not (program.invariants or program.transition_invariants),
+            "timers": not program.timers,
             "work": program.work is None,
         }
         return [name for name, is_unneeded in without.items() if is_unneeded]

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import model, timer_model
 from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
 from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text, TypeName
@@ -52,6 +52,9 @@ class _Definitions:
         if kind is NameList:
             name = self.of(Name)
             return {"anyOf": [name, {"type": "array", "items": name}]}
+        if kind is timer_model.Timers:
+            timer = self.of(timer_model.Timer)
+            return {"anyOf": [timer, {"type": "array", "items": timer}]}
         if kind is bool:
             return {"type": "boolean"}
         if kind is int:

@@ -15,6 +15,8 @@ BUILT_IN_EFFECTS = {
     "evict_oldest": "`retention`",
     "close_watchers": "`rollback`",
     "fail_barriers": "`rollback`",
+    "plan_timers": "`after`",
+    "cancel_timers": "`rollback` with `after`",
     "erase": "`rollback`, `erase`, `collect` or `discard_when`",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import field, frozen
 
@@ -129,6 +129,38 @@ class Bulk:
 
 
 @frozen
+class Timer:
+    """An action that the shell asks for when it is due, while a record has one of some statuses."""
+
+    statuses: tuple[str, ...]
+    #: When it is due, in milliseconds since the Unix epoch; None for a record without a deadline.
+    due: Expression
+    action: str
+    given: dict[str, Expression]
+    #: How long after its status began it is due, in milliseconds; 0 for one that a field dates.
+    after_ms: int = 0
+
+
+#: What the names of timers begin with, where they stand beside methods.
+TIMER_PREFIX = "timer_"
+
+
+def named_timers(timers: Iterable[Timer]) -> dict[str, list[Timer]]:
+    """Return timers by the names that searches and scenarios give them.
+
+    Those that ask for the same have one name; a number tells the arguments of an action apart.
+    """
+    found: dict[str, list[Timer]] = {}
+    for timer in timers:
+        number, name = 1, f"{TIMER_PREFIX}{timer.action}"
+        while name in found and found[name][0].given != timer.given:
+            number += 1
+            name = f"{TIMER_PREFIX}{timer.action}_{number}"
+        found.setdefault(name, []).append(timer)
+    return found
+
+
+@frozen
 class Recovery:
     """The stored part, and the command that ends interrupted records, if one is declared."""
 
@@ -208,6 +240,7 @@ class Program:
     actions: tuple[Command, ...]
     on_terminal: tuple[EndStep, ...]
     bulk: tuple[Bulk, ...]
+    timers: tuple[Timer, ...]
     rollback: Command | None
     erase: Command | None
     collect: Command | None

@@ -12,12 +12,15 @@ from opslifecycle_codegen.ir.program import (
     Command,
     EndStep,
     Program,
+    Timer,
     updates_of,
 )
 from opslifecycle_codegen.ir.types import INT
 
 #: What expressions call the time of a command.
 NOW = "now"
+#: The field of a record that says since when it has its status, where a timer needs that.
+STATUS_SINCE = "status_since_ms"
 #: No clock shows a time from here on, in milliseconds since the Unix epoch.
 TIME_END = 2**53
 
@@ -34,7 +37,8 @@ def stamp() -> Name:
 
 def tells_time(program: Program) -> bool:
     """Return whether a registry needs a clock for more than the declared stamps."""
-    return any({Root.NOW, Root.STAMP} & roots_in(tree) for tree in _rules(program))
+    told = any({Root.NOW, Root.STAMP} & roots_in(tree) for tree in _rules(program))
+    return told or bool(program.timers)
 
 
 def reads_now(program: Program) -> bool:
@@ -66,6 +70,17 @@ def command_reads_now(program: Program, command: Command | Bulk) -> bool:
     if command.to in program.symbols.status_groups["terminal"]:
         trees += trees_of_end(program)
     return any(Root.NOW in roots_in(tree) for tree in trees)
+
+
+def timer_notation(timer: Timer) -> str:
+    """Return when a timer is due and what its action gets, for what users read."""
+    if timer.after_ms:
+        seconds, ms = divmod(timer.after_ms, 1000)
+        due = f"after {seconds} s" if not ms else f"after {timer.after_ms} ms"
+    else:
+        due = f"at {notation(timer.due)}"
+    given = ", ".join(f"{name}: {notation(tree)}" for name, tree in timer.given.items())
+    return f"{due} with {given}" if given else due
 
 
 def time_fields(program: Program) -> frozenset[str]:

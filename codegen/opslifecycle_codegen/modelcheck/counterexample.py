@@ -10,7 +10,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import TIMER_PREFIX, Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.search import Violation
@@ -90,7 +90,9 @@ def source_of_test(violation: Violation, module: str) -> str | None:
     program, ids = scenario.interpreter.program, scenario.interpreter.ids
     methods = {call.method for call in violation.calls}
     shown = violation.property in {str(name) for name in program.machine.invariants}
-    timed = any(call.time is not None for call in violation.calls)
+    timed = any(
+        call.time is not None or call.method.startswith(TIMER_PREFIX) for call in violation.calls
+    )
     if not shown or timed or methods & {DROP_BARRIER, DROP_WATCH, CRASH_DISCARDING}:
         return None
     names = public_names(program.machine)

@@ -32,6 +32,7 @@ from opslifecycle_codegen.modelcheck.state import (
     Refusal,
     State,
     Value,
+    at_time,
 )
 from opslifecycle_codegen.modelcheck.terminal_effects import TerminalEffects
 
@@ -162,7 +163,7 @@ class Interpreter:
 
     def create(self, state: State, call: Call) -> Answer:
         """Create a record."""
-        state = _at(state, call)
+        state = at_time(state, call)
         id = self._create_id({NOW: state.time, **dict(call.arguments)})
         names = self._names(state, id, call.arguments)
         refusal = first_refusal(self._create_guards, names)
@@ -185,7 +186,7 @@ class Interpreter:
 
     def act(self, state: State, call: Call, name: str) -> Answer:
         """Apply an action to one record."""
-        state = _at(state, call)
+        state = at_time(state, call)
         action, id = self._actions[name], call.id
         assert id is not None
         names = self._names(state, id, call.arguments)
@@ -225,7 +226,7 @@ class Interpreter:
 
     def bulk(self, state: State, call: Call) -> Answer:
         """Apply a command that ends every live record, in the order of their ids."""
-        state = _at(state, call)
+        state = at_time(state, call)
         unless, action, updates = self._bulk[call.method]
         names = {NOW: state.time, "registry": state.registry, **dict(call.arguments)}
         if unless is not None and unless(names):
@@ -261,7 +262,7 @@ class Interpreter:
     def _remove(self, state: State, call: Call, command: Command | None) -> Answer:
         assert call.id is not None
         assert command is not None
-        state = _at(state, call)
+        state = at_time(state, call)
         guards, updates = self._removing[command.name]
         names = self._names(state, call.id, ())
         refusal = first_refusal(guards, names)
@@ -274,7 +275,7 @@ class Interpreter:
 
     def collect(self, state: State, call: Call) -> Answer:
         """Return the outcomes of the finished records, oldest first, and erase them."""
-        state = _at(state, call)
+        state = at_time(state, call)
         names = {NOW: state.time, "registry": state.registry}
         refusal = first_refusal(self._collect_guards, names)
         if refusal is not None:
@@ -286,7 +287,7 @@ class Interpreter:
 
     def advance(self, state: State, call: Call) -> Answer:
         """Advance a cursor, which never decreases."""
-        state = _at(state, call)
+        state = at_time(state, call)
         names = {NOW: state.time, "registry": state.registry, **dict(call.arguments)}
         refusal = first_refusal(self._cursor_guards, names)
         if refusal is not None:
@@ -333,7 +334,7 @@ class Interpreter:
         assert declared is not None
         for check, refused in self._barrier_refusals:
             repeated = [id for at, id in enumerate(asked) if id in asked[:at]]
-            unknown = [id for id in asked if self._record(state, id) is None]
+            unknown = [id for id in asked if self.record(state, id) is None]
             if check == "busy":
                 holds = len(state.barriers[key]) < declared.active_per_key_max
                 of: list[str] = [] if holds else [""]
@@ -344,11 +345,12 @@ class Interpreter:
         return None
 
     def _is_ended(self, state: State, id: str) -> bool:
-        record = self._record(state, id)
+        record = self.record(state, id)
         assert record is not None
         return self.ends.is_ended(record)
 
-    def _record(self, state: State, id: str) -> Fields | None:
+    def record(self, state: State, id: str) -> Fields | None:
+        """Return the record of an id in a state."""
         place = self._places.get(id)
         return None if place is None else state.records[place]
 
@@ -387,13 +389,6 @@ class Interpreter:
             return Answer(draft.state(), value=())
         action = self._actions[recovery.command.action]
         return self._end_all(draft, action, self._recovering_with)
-
-
-def _at(state: State, call: Call) -> State:
-    """Return a state when something is asked for: time only rises."""
-    if call.time is None or call.time <= state.time:
-        return state
-    return state._replace(time=call.time)
 
 
 def _guards_of(clauses: Clauses, command: Command | None) -> tuple[Guard, ...]:

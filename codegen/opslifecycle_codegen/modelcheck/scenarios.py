@@ -13,6 +13,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
+from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import Bulk, Command, Program
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
 from opslifecycle_codegen.ir.types import ENTITY
@@ -20,6 +21,7 @@ from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
 from opslifecycle_codegen.modelcheck.representatives import Representatives
 from opslifecycle_codegen.modelcheck.state import Answer, Arguments, Call, State, Value
+from opslifecycle_codegen.modelcheck.timers import timer_calls
 from opslifecycle_codegen.modelcheck.values import Values
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
@@ -137,6 +139,12 @@ def _bounds(
     entity = str(program.machine.entity)
     given = {str(path): most for path, most in declared.bounds.items()}
     given = dict.fromkeys(time_fields(program), 2 * later(program)) | given
+    feed = program.machine.feed
+    if feed is not None and feeds_transitions(program.machine):
+        # One bound for all that follows the counter.
+        last = given.get(f"registry.{feed.counter}", COUNTS_MAX)
+        following = (f"{entity}.sequence", "registry.watermark", "registry.dropped_through")
+        given = dict.fromkeys(following, last) | given
     bounds = []
     for owner, fields in (
         ("registry", program.symbols.registry_fields),
@@ -176,6 +184,7 @@ def _calls(
                 for time in _times(program, action):
                     call = Call(str(methods[0]), id, arguments, time)
                     yield call, _acting(interpreter, action.name)
+    yield from _timers(interpreter)
     for each in program.bulk:
         for arguments in values.arguments(each.command.params):
             for time in _times(program, each):
@@ -195,6 +204,17 @@ def _calls(
         yield Call(CRASH, None), interpreter.crash
         if program.discards():
             yield Call(CRASH_DISCARDING, None), interpreter.crash
+
+
+def _timers(
+    interpreter: Interpreter,
+) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
+    program = interpreter.program
+    actions = {action.name: action for action in program.actions}
+    for timer in timer_calls(interpreter):
+        times = _times(program, actions[timer.action])
+        for id, time in itertools.product(interpreter.ids, times):
+            yield Call(timer.name, id, timer.given, time), timer.answer
 
 
 def later(program: Program) -> int:

@@ -62,6 +62,13 @@ class Call(NamedTuple):
     time: int | None = None
 
 
+def at_time(state: State, call: Call) -> State:
+    """Return a state when something is asked for: time only rises."""
+    if call.time is None or call.time <= state.time:
+        return state
+    return state._replace(time=call.time)
+
+
 class Draft:
     """A mutable state, which a call changes."""
 

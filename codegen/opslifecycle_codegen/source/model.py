@@ -14,6 +14,7 @@ from opslifecycle_codegen.source.property_model import (
     Waiver,
 )
 from opslifecycle_codegen.source.reader import Node
+from opslifecycle_codegen.source.timer_model import Timers
 from opslifecycle_codegen.source.type_model import Enum, IdType, Property, RefinedType, Value
 from opslifecycle_codegen.source.words import (
     NOWHERE,
@@ -371,6 +372,7 @@ class Machine(Declared):
     global_guards: list[Name] = Factory(list)
     default_guards: list[Name] = Factory(list)
     on_terminal: list[Step] = Factory(list)
+    after: dict[Name, Timers] = Factory(dict)
     bulk: dict[Name, Bulk] = Factory(dict)
     rollback: Rollback | None = None
     erase: Erase | None = None

@@ -20,7 +20,7 @@ from opslifecycle_codegen.base.diagnostics import (
     nearest,
 )
 from opslifecycle_codegen.base.reserved_words import ANYWHERE
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import model, timer_model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text, TypeName
 
@@ -71,6 +71,8 @@ class _Parser:
             return self._list(node, arguments[0], what)
         if kind is NameList:
             return self._name_list(node, what)
+        if kind is timer_model.Timers:
+            return self._timers(node, what)
         if kind is model.Refusal:
             return self._refusal(node, what)
         if kind is bool:
@@ -153,6 +155,12 @@ class _Parser:
         words = [self._text(item, Name, what) for item in items]
         names = [word for word in words if not isinstance(word, _Missing)]
         return NameList(names) if len(names) == len(words) else _MISSING
+
+    def _timers(self, node: Node, what: str) -> timer_model.Timers | _Missing:
+        items = node.items if isinstance(node, Sequence) else [node]
+        found = [self.declared(item, timer_model.Timer, what) for item in items]
+        timers = [each for each in found if isinstance(each, timer_model.Timer)]
+        return timer_model.Timers(timers) if len(timers) == len(found) else _MISSING
 
     def _refusal(self, node: Node, what: str) -> object:
         if isinstance(node, Scalar):

@@ -46,6 +46,7 @@ from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, Setting
+from opslifecycle.shell.timers import Dues, Timer, TimersDefinition, later
 from opslifecycle.shell.work import NO_BARRIER, WorkBarrier, WorkCall, WorkDefinition, WorkWatch
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.migration import migrated, rename, respell
@@ -102,6 +103,7 @@ __all__ = [
     "Data",
     "DeadLetter",
     "Definition",
+    "Dues",
     "Engine",
     "Executor",
     "FeedBatch",
@@ -132,6 +134,8 @@ __all__ = [
     "StoreVersionError",
     "TextIdentifier",
     "ThreadConsumer",
+    "Timer",
+    "TimersDefinition",
     "UnsupportedError",
     "Wait",
     "WorkBarrier",
@@ -164,6 +168,7 @@ __all__ = [
     "int_from",
     "json_text",
     "killed",
+    "later",
     "merge",
     "migrated",
     "mint",

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, CommandTime
+from opslifecycle.shell.alarm import Alarm
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.codec import MachineCodec
 from opslifecycle.shell.commands import Answer, Change, Decide, recovering
@@ -26,6 +27,7 @@ from opslifecycle.shell.messages import OutboxRules, restored
 from opslifecycle.shell.opening import Opening
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.settings import Setting, epoch_from
+from opslifecycle.shell.timers import TimersDefinition
 from opslifecycle.stores.base import EMPTY, Interrupted, RecordWrite, Store, StoreContents
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.values.checks import instance
@@ -101,6 +103,7 @@ class Definition(Generic[RecordT]):
     settings: tuple[Setting, ...] = ()
     feed: FeedDefinition[Entry, Identifier] | None = None
     outbox: OutboxDefinition | None = None
+    timers: TimersDefinition | None = None
     codec: MachineCodec[RecordT] | None = None
     terminate: Decide[Sequence[Change[RecordT]]] | None = None
     discard: Decide[Answer] | None = None
@@ -161,6 +164,7 @@ def open_registry(
         executor = _begin(registry, definition, given, store, contents, on_effect, clock)
         if store is not None and contents.state is not None:
             _recover(executor, definition, store.interrupted)
+        executor.start_timers()
     except BaseException as error:
         opening.give_up(error, registry)
         raise
@@ -193,6 +197,7 @@ def import_registry(
             fill(store, codec.schema, contents)
         executor = _begin(registry, definition, {}, store, contents, None, SYSTEM_CLOCK)
         _recover(executor, definition, None if store is None else store.interrupted)
+        executor.start_timers()
     except BaseException as error:
         opening.give_up(error, registry)
         raise
@@ -303,12 +308,17 @@ def _parts(
         effects.restore(authority, definition.codec.restore(authority, contents, clock))
     time = CommandTime(clock, authority.clock_offset_ms + authority.now_ms)
     engine = Engine(authority, lock, effects, time)
+    undated: list[RecordT] = []
+    if definition.timers is not None:
+        undated = definition.timers.begin(authority.records.values(), time.now_ms())
+        effects.use_alarm(Alarm(lock, authority, time, definition.timers))
     executor: Executor
     if store is None:
         executor = DirectExecutor(engine, definition.id_type)
     else:
         epoch = "" if feed is None else str(feed.epoch_id)
         committer = Committer(engine, store, _codec(definition), epoch, contents.state)
+        committer.defer(undated)
         executor = GroupCommit(engine, definition.id_type, committer)
     return _Parts(authority, engine, executor, feed, outbox)
 

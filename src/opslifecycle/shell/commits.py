@@ -91,6 +91,10 @@ class Committer(Generic[IdT, RecordT]):
         self._work_to_do = threading.Lock()
         self._done = Gate()
 
+    def defer(self, records: Iterable[RecordT]) -> None:
+        """Write records that opening has changed with the next commit; before `start`."""
+        self._deferred.update((record.id, None) for record in records)
+
     def note_delivery(self, entry: OutboxEntry) -> None:
         """Write an outbox message that a delivery has changed with the next commit."""
         self._mailbox.put(entry)
@@ -99,7 +103,7 @@ class Committer(Generic[IdT, RecordT]):
         """Start the thread."""
         self._plan_heartbeat()
         self._store.on_ownership_lost(partial(self._mailbox.put, Wake.HEARTBEAT))
-        if self._is_stale:
+        if self._is_stale or self._deferred:
             self._plan_write()
         # A daemon, because a registry that is not closed must not keep its process alive.
         name = f"opslifecycle-{self._codec.schema.machine}"

@@ -128,7 +128,7 @@ class DirectExecutor(Executor):
 
     async def close_async(self) -> None:
         """See `Executor.close_async`."""
-        if self._engine.effects.outbox is None:
+        if self._engine.effects.outbox is None and self._engine.effects.alarm is None:
             self.close()
             return
         import asyncio

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sized
+from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.errors import InternalError, RegistryClosedError
 from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
 from opslifecycle.shell.commands import Arguments, Change, Decide, Effects
-from opslifecycle.shell.feed import MachineFeed, row_of
+from opslifecycle.shell.feed import MachineFeed
 from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.retention import Retention
 from opslifecycle.sync.barriers import Barriers
 from opslifecycle.sync.watchers import Watchers
 
 if TYPE_CHECKING:
+    from opslifecycle.shell.alarm import Alarm
     from opslifecycle.shell.outbox import Outbox
 
 OutcomeT = TypeVar("OutcomeT")
@@ -24,7 +26,7 @@ OutcomeT = TypeVar("OutcomeT")
 #: The effects that the shell applies itself. Every other effect is an outbox message.
 BUILT_IN = frozenset(
     {"append_to_feed", "count_in_barriers", "wake_watchers", "evict_oldest"}
-    | {"close_watchers", "fail_barriers", "erase"}
+    | {"close_watchers", "fail_barriers", "erase", "plan_timers", "cancel_timers"}
 )
 _OF_THE_FEED = {"append_to_feed", "evict_oldest"}
 _OF_WATCHERS = {"wake_watchers", "close_watchers"}
@@ -93,6 +95,10 @@ class _Plans(dict[Effects, _Plan]):
         if feed is not None:
             self._notifiers["append_to_feed"] = (feed._waits.cells, feed.advance)
 
+    def notify(self, effect: str, notifier: Notifier) -> None:
+        """Have a notifier called for an effect."""
+        self._notifiers[effect] = notifier
+
     def __missing__(self, effects: Effects) -> _Plan:
         names = [effect.value for effect in effects]
         if self._feed is None and not _OF_THE_FEED.isdisjoint(names):
@@ -143,6 +149,8 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.feed = parts.feed if parts is not None else None
         self._rows_max = parts.rows_max if parts is not None else 0
         self._held_by_cursors = parts is not None and parts.held_by_cursors
+        #: The timers of the machine; None for a machine without.
+        self.alarm: Alarm[IdT, RecordT] | None = None
         self._plans = _Plans(self.watchers, self.barriers, parts, outbox is not None)
 
     def apply(
@@ -158,7 +166,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         if plan.own:
             self._note(authority, record, plan, decide, arguments)
         if plan.rows is not None:
-            plan.rows.append(row_of(record) if plan.copies else record)
+            plan.rows.append(copy(record) if plan.copies else record)
         for waits, notify in plan.notifiers:
             if waits:
                 notify(record)
@@ -216,7 +224,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         if plan.own:
             self._note(authority, record, plan, decide, arguments)
         if plan.copies:
-            record = row_of(record)
+            record = copy(record)
         if plan.rows is not None:
             retention.append(record)
         if plan.evicts_from is not None:
@@ -257,6 +265,12 @@ class EffectRunner(Generic[IdT, RecordT]):
                 self.listing.note(row.id)
         if self.outbox is not None:
             self.outbox.publish()
+
+    def use_alarm(self, alarm: Alarm[IdT, RecordT]) -> None:
+        """Have the effects on timers applied to an alarm."""
+        self.alarm = alarm
+        self._plans.notify("plan_timers", (alarm, alarm.note))
+        self._plans.notify("cancel_timers", (alarm, alarm.cancel))
 
     def feeds(self, effects: Effects) -> bool:
         """Return whether the effects append a feed entry."""

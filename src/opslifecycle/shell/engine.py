@@ -210,7 +210,9 @@ class Engine(Generic[IdT, RecordT]):
         self.lock.left[self.effects.end] = True
 
     def stop_delivery(self, *, wait: bool) -> None:
-        """Deliver no more outbox messages; see `Outbox.stop`."""
+        """Ask for nothing more by timers, and deliver no more outbox messages."""
+        if self.effects.alarm is not None:
+            self.effects.alarm.stop(wait=wait)
         if self.effects.outbox is not None:
             self.effects.outbox.stop(wait=wait)
 
@@ -237,6 +239,8 @@ class Engine(Generic[IdT, RecordT]):
         """Close in a forked child, which has copies of the locks and none of the threads."""
         self.lock.renew()
         self.closed = RegistryClosedError
+        if self.effects.alarm is not None:
+            self.effects.alarm.detach_after_fork()
         if self.effects.outbox is not None:
             self.effects.outbox.detach_after_fork()
         self.effects.end()

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Sequence
 from typing import Any, TypeVar
 
+from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
 from opslifecycle.shell.engine import Engine
 
@@ -29,6 +30,12 @@ class Executor(ABC):
 
     def start(self) -> None:  # noqa: B027 - the direct one has nothing to start
         """Start to execute commands. `close` may be called before."""
+
+    def start_timers(self) -> None:
+        """Ask for the actions of timers from now on, first of those that are late."""
+        alarm = self._engine.effects.alarm
+        if alarm is not None:
+            alarm.start(list(self._engine.authority.records.values()), self.run_all)
 
     @abstractmethod
     def act(
@@ -71,6 +78,16 @@ class Executor(ABC):
     @abstractmethod
     def run(self, command: Command[T]) -> T:
         """Execute any other command and return its value, or raise its rejection."""
+
+    def run_all(self, commands: Sequence[Command[T]]) -> list[T | OpsLifecycleError]:
+        """Execute several such commands in their order; return the value or the error of each."""
+        answers: list[T | OpsLifecycleError] = []
+        for command in commands:
+            try:
+                answers.append(self.run(command))
+            except OpsLifecycleError as error:
+                answers.append(error)
+        return answers
 
     @abstractmethod
     def run_async(self, command: Command[T]) -> Awaitable[T]:

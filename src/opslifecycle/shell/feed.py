@@ -64,14 +64,6 @@ class FeedBatch(Generic[EntryT_co]):
         return CompletionFeedGap(seq, self.dropped_through, self.watermark)
 
 
-def row_of(record: Any) -> Any:
-    """Return a record as it is now, for an entry of a transition: the record goes on."""
-    row = object.__new__(type(record))
-    for name in record.__slots__:
-        setattr(row, name, getattr(record, name))
-    return row
-
-
 class FeedAdvance(Wait[int]):
     """A wait until the watermark is past a position. Its result is the watermark."""
 

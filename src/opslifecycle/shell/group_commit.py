@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from opslifecycle.errors import RegistryClosedError
+from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
 from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Engine
@@ -71,6 +71,25 @@ class GroupCommit(Executor):
         waiter: ThreadWaiter[T] = ThreadWaiter()
         self._submit(pending_of(waiter, command))
         return waiter.join()
+
+    def run_all(self, commands: Sequence[Command[T]]) -> list[T | OpsLifecycleError]:
+        """See `Executor.run_all`. The commands go to the store together."""
+        waiters: list[ThreadWaiter[T]] = []
+        refused: list[T | OpsLifecycleError] = []
+        try:
+            for command in commands:
+                waiter: ThreadWaiter[T] = ThreadWaiter()
+                self._submit(pending_of(waiter, command))
+                waiters.append(waiter)
+        except OpsLifecycleError as error:
+            refused += [error.clone() for _ in commands[len(waiters) :]]
+        answers: list[T | OpsLifecycleError] = []
+        for each in waiters:
+            try:
+                answers.append(each.join())
+            except OpsLifecycleError as error:
+                answers.append(error)
+        return answers + refused
 
     def run_async(self, command: Command[T]) -> Awaitable[T]:
         """See `Executor.run_async`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from opslifecycle_codegen.analysis.scenario_rules import (
     CRASH,
@@ -10,7 +10,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
-from opslifecycle_codegen.ir.program import Command
+from opslifecycle_codegen.ir.program import Command, Timer, named_timers
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.state import Call
 from opslifecycle_codegen.modelcheck.symbolic.rules import ActionResult, Rules
@@ -49,6 +49,9 @@ class Calls:
         ways |= {str(method): self._create for method in machine.create.methods}
         for name, action in machine.actions.items():
             ways |= {str(method): self._acting(str(name)) for method in action.methods}
+        ways |= {
+            name: self._firing(timers) for name, timers in named_timers(program.timers).items()
+        }
         ways |= {each.command.name: self._bulk for each in program.bulk}
         for declared, way in (
             (machine.rollback, self._rollback), (machine.erase, self._erase),
@@ -98,6 +101,16 @@ class Calls:
             return enabled
 
         return act
+
+    def _firing(self, timers: Sequence[Timer]) -> Callable[[World, Call], Formula]:
+        act = self._acting(timers[0].action)
+
+        def fire(world: World, call: Call) -> Formula:
+            record = world.records[self._place(call)]
+            is_set = either(*(self._rules.is_set(each, record) for each in timers))
+            return both(is_set, act(world, call))
+
+        return fire
 
     def _place(self, call: Call) -> int:
         return self._ids.index(str(call.id))

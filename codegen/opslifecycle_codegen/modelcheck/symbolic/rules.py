@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.program import Assignment, Check, Command, EndStep, Program
+from opslifecycle_codegen.ir.program import Assignment, Check, Command, EndStep, Program, Timer
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Environment, Formulas, Many
-from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Shapes, merged
+from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Shapes, maybe, merged
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, both, either, same
 
 Fields = tuple[Shape, ...]
@@ -123,6 +123,15 @@ class Rules:
         enum = self.symbols.status_enum
         members = self.symbols.status_groups[group]
         return either(*(same(record[1], self.shapes.member(enum, each)) for each in members))
+
+    def is_set(self, timer: Timer, record: Maybe) -> Formula:
+        """Return whether a timer of a record is set, whenever it is due."""
+        enum = self.symbols.status_enum
+        members = [self.shapes.member(enum, each) for each in timer.statuses]
+        in_status = either(*(same(record.value[1], each) for each in members))
+        names: dict[str, Shape] = {self.entity: Maybe(True, record.value)}
+        due = maybe(self.formulas.shape(timer.due, names)).there if not timer.after_ms else True
+        return both(record.there, in_status, due)
 
     # What is allowed ----------------------------------------------------------------------------
 
