@@ -268,19 +268,19 @@ def test_a_file_that_says_something_else_is_noticed(name: str, old: str, new: st
 
 
 _SOURCE = Path(str(generated.__file__)).read_text(encoding="utf-8")
-_MEMBERSHIP = re.compile(r"if operation\.status not in (\w+):")
-#: Each membership test of the authority, with the method that has it.
-MEMBERSHIPS = [
+_STATUS_TEST = re.compile(r"operation\.status (?:not in|is not) \w+(?=:)")
+#: Each test of the status in the authority, with the method that has it.
+STATUS_TESTS = [
     (match.start(), re.findall(r"    def (\w+)", _SOURCE[: match.start()])[-1])
-    for match in _MEMBERSHIP.finditer(_SOURCE)
+    for match in _STATUS_TEST.finditer(_SOURCE)
 ]
 
 
 def weakened(start: int) -> ModuleType:
-    """Return the authority with the membership test at a place letting final records through."""
-    match = _MEMBERSHIP.match(_SOURCE, start)
+    """Return the authority with the status test at a place letting final records through."""
+    match = _STATUS_TEST.match(_SOURCE, start)
     assert match is not None
-    test = f"if operation.status not in {match[1]} and not operation.status.terminal:"
+    test = f"{match[0]} and not operation.status.terminal"
     module = ModuleType(generated.__name__)
     module.__dict__.update(__package__=generated.__package__, __file__=generated.__file__)
     text = _SOURCE[:start] + test + _SOURCE[match.end() :]
@@ -288,12 +288,12 @@ def weakened(start: int) -> ModuleType:
     return module
 
 
-def test_every_action_has_a_membership_test() -> None:
+def test_every_action_tests_the_status() -> None:
     actions = {action.name for action in edited().actions}
-    assert actions <= {method for _, method in MEMBERSHIPS}
+    assert actions <= {method for _, method in STATUS_TESTS}
 
 
-@pytest.mark.parametrize(("start", "method"), MEMBERSHIPS, ids=[name for _, name in MEMBERSHIPS])
+@pytest.mark.parametrize(("start", "method"), STATUS_TESTS, ids=[name for _, name in STATUS_TESTS])
 def test_a_final_record_that_moves_again_is_noticed(
     start: int, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
