@@ -1,4 +1,4 @@
-"""Consumers of the feed: each entry at least once, the cursor moved after it succeeded."""
+"""Consumers of the feed: each entry is delivered at least once; the cursor moves afterwards."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ EntryT = TypeVar("EntryT", bound=Entry)
 
 @attrs.frozen
 class Delivery(Generic[EntryT]):
-    """A feed entry that a consumer receives.
+    """A feed entry for a consumer.
 
     Attributes:
         entry: The entry. Its `seq` is an idempotency key.
-        maybe_redelivered: Whether an earlier iteration of this cursor may have received it, too.
-            False is certain, as long as a cursor has one consumer at a time.
+        maybe_redelivered: Whether an earlier iteration with this cursor may have received it, too.
+            False is certain if the cursor has one consumer at a time.
     """
 
     entry: EntryT
     maybe_redelivered: bool
 
 
-#: What a consumer receives: an entry, or the fact that entries were evicted before it read them.
+#: An item for a consumer: an entry, or the gap of entries that were evicted before it read them.
 Consumed: TypeAlias = Delivery[EntryT] | CompletionFeedGap
 
 
 class _Position(Generic[EntryT]):
-    """The entries after a cursor: which the consumer has received, and which it has processed."""
+    """A position in the feed: which entries a consumer has received, and which it has processed."""
 
     def __init__(self, feed: AnyFeed[EntryT], cursor: Callable[[], int], wait: bool) -> None:
         checks.flag("wait", wait)
@@ -44,15 +44,16 @@ class _Position(Generic[EntryT]):
         self._restart()
 
     def _restart(self) -> None:
-        # The cursor first: what comes between the two reads is called a redelivery, not missed.
+        # The cursor is read first, so that an entry between the two reads is marked as a possible
+        # redelivery.
         self._after = self._cursor()
         self._old_until = self._feed.watermark
         self._page: deque[Consumed[EntryT]] = deque()
-        # The position to which the cursor moves once the body has succeeded; None: nowhere.
+        # The position to which the cursor moves once the body has succeeded; None for no move.
         self._succeeded: int | None = None
 
     def _take(self) -> Consumed[EntryT] | None:
-        """Return what comes next, if it has come."""
+        """Return the next item; None if the feed has none yet."""
         if not self._page:
             self._read()
         if not self._page:
@@ -114,7 +115,7 @@ class Consumer(_Position[EntryT], AsyncIterator[Consumed[EntryT]]):
         return item
 
     async def succeed(self) -> None:
-        """Move the cursor past what was received last, for a body that ends with `break`."""
+        """Move the cursor past the last received item, for a body that ends with `break`."""
         if self._succeeded is not None:
             await self._advance(self._succeeded)
             self._succeeded = None
@@ -123,10 +124,10 @@ class Consumer(_Position[EntryT], AsyncIterator[Consumed[EntryT]]):
     async def batch(self, count: int = 100) -> AsyncIterator[list[Consumed[EntryT]]]:
         """Receive several entries; the cursor moves past all of them if the block succeeds.
 
-        It waits for the first one. The list is empty only without waiting (`wait=False`).
+        It waits for the first entry, except with `wait=False`, when the list may be empty.
 
         Args:
-            count: How many entries at most.
+            count: The maximum number of entries.
 
         Raises:
             InvalidValueError: `count` is not an integer of at least 1.
@@ -141,7 +142,7 @@ class Consumer(_Position[EntryT], AsyncIterator[Consumed[EntryT]]):
 
 
 class ThreadConsumer(_Position[EntryT], Iterator[Consumed[EntryT]]):
-    """An iteration over the entries after a cursor, for threads; otherwise as `Consumer`."""
+    """An iteration over the entries after a cursor for threads; otherwise like `Consumer`."""
 
     def __init__(
         self,
@@ -168,7 +169,7 @@ class ThreadConsumer(_Position[EntryT], Iterator[Consumed[EntryT]]):
         return item
 
     def succeed(self) -> None:
-        """Move the cursor past what was received last, for a body that ends with `break`."""
+        """Move the cursor past the last received item, for a body that ends with `break`."""
         if self._succeeded is not None:
             self._advance(self._succeeded)
             self._succeeded = None

@@ -1,4 +1,4 @@
-"""Work under a registry: run coroutines, functions and processes, and record how each ends."""
+"""Work under a registry: coroutines, functions and processes, whose outcomes are recorded."""
 
 from opslifecycle.work.answers import (
     AlreadyFinished,

@@ -1,4 +1,4 @@
-"""Which jobs have a place to run, and which wait for one."""
+"""The limited number of places to run, and the jobs that wait for one."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Admission:
         return self._taken + len(self._queue)
 
     def add(self, job: Job) -> None:
-        """Let a job wait for a place, which it may receive at once."""
+        """Queue a job for a place. It receives a free one at once."""
         self._queue.add(job)
         self._fill()
 
     def withdraw(self, job: Job) -> bool:
-        """Remove a job that waits; return whether it did."""
+        """Remove a job from the queue; return False if it was not in it."""
         return self._queue.remove(job)
 
     def free(self) -> None:
-        """Pass on the place of a job that has ended."""
+        """Release the place of a job that has ended, to the next one in the queue."""
         self._taken -= 1
         self._fill()
 

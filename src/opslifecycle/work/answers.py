@@ -1,4 +1,4 @@
-"""What a request to cancel an operation is answered with."""
+"""The answers to a request to cancel an operation."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from opslifecycle.work.machines import IdT, OutcomeT, ResultsT
 
 @attrs.frozen
 class WorkCancelled(Generic[OutcomeT]):
-    """The answer to a request to cancel: record and work have ended as cancelled."""
+    """The answer of a request that took effect: record and work have ended as cancelled."""
 
     outcome: OutcomeT
 
 
 @attrs.frozen
 class AlreadyFinished(Generic[OutcomeT]):
-    """The answer to a request to cancel that came too late: how the operation has ended instead."""
+    """The answer of a request that came too late, with the outcome of the operation."""
 
     outcome: OutcomeT
 
 
 @attrs.frozen
 class UnknownOperation:
-    """The answer to a request to cancel an operation that the registry does not hold (any more)."""
+    """The answer of a request for an id that no record of the registry has."""
 
 
 CancelAnswer: TypeAlias = WorkCancelled[OutcomeT] | AlreadyFinished[OutcomeT] | UnknownOperation
@@ -53,7 +53,13 @@ async def cancel_record(
 async def answer(
     lifecycle: Lifecycle[IdT, OutcomeT, ResultsT], watch: Wait[OutcomeT], was_done: bool
 ) -> CancelAnswer[OutcomeT]:
-    """Wait for the end of an operation that was asked to end, unless it had ended before."""
+    """Return the answer to a request, once the operation has ended.
+
+    Args:
+        lifecycle: The calls of the registry.
+        watch: The watch of the operation.
+        was_done: Whether the operation had ended before the request.
+    """
     try:
         outcome = await watch
     except ChannelClosedError:

@@ -1,4 +1,4 @@
-"""What a supervisor has while its block runs, and how the block ends."""
+"""The state of a supervisor during its block, and the end of the block."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Block:
         self.registering = Registering(lifecycle, self._recorder, self.jobs, self._changed)
 
     async def end(self, *, cancelling: bool) -> None:
-        """Wait until all jobs have ended, then release what ran them.
+        """Wait until all jobs have ended, then release threads, processes and connections.
 
         Args:
             cancelling: Whether to cancel the jobs first.

@@ -1,4 +1,4 @@
-"""Waiting that a cancellation does not cut short."""
+"""Waits that continue when the waiting task is cancelled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def unbroken(future: asyncio.Future[T]) -> T:
     cancelled: list[bool] = []
     await finished(future, lambda: cancelled.append(True))
     if cancelled:
-        # Marked as seen: its error, if any, is what the caller no longer asks for.
+        # Retrieve the exception, so that asyncio does not report it: its caller was cancelled.
         if not future.cancelled():
             future.exception()
         raise asyncio.CancelledError

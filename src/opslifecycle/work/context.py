@@ -1,4 +1,4 @@
-"""What work sees of its own operation."""
+"""The operation of running work, for the work itself."""
 
 from __future__ import annotations
 
@@ -38,19 +38,22 @@ class CurrentOperation:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the work is asked to stop: it was cancelled or has timed out."""
+        """Whether the work is requested to stop: it was cancelled or has timed out."""
         return self._job.stop_requested
 
     def wait_for_stop(self, timeout: float | None = None) -> bool:
-        """Block a thread until the work is asked to stop, for at most `timeout` seconds.
+        """Block a thread until the work is requested to stop.
+
+        Args:
+            timeout: The number of seconds to block at most; None for no limit.
 
         Returns:
-            Whether the work is asked to stop.
+            Whether the work is requested to stop.
         """
         return self._job.wait_for_stop(timeout)
 
     def raise_if_stopped(self) -> None:
-        """Raise CancelledError if the work is asked to stop. For work in threads."""
+        """Raise CancelledError if the work is requested to stop. For work in threads."""
         if self.stop_requested:
             raise asyncio.CancelledError
 
@@ -58,8 +61,8 @@ class CurrentOperation:
         """Report progress. It never blocks; of reports in quick succession the last is recorded.
 
         Args:
-            message: What is going on.
-            percent: How much of the work is done.
+            message: The description of the current step.
+            percent: The finished part of the work, in percent; None if it is unknown.
 
         Raises:
             InvalidValueError: The message is no text, or the percentage no finite number.

@@ -1,4 +1,4 @@
-"""Errors of a supervisor. What goes wrong in work is an outcome, not an error."""
+"""Errors of a supervisor. A failure of work is an outcome, not an error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from opslifecycle.errors import OpsLifecycleError
 
 
 class SupervisorClosedError(OpsLifecycleError):
-    """A call of a supervisor outside its block, or after its block began to end by cancelling."""
+    """A call of a supervisor outside its block, or while the block cancels its operations."""
 
     template = "the supervisor accepts no work: call it inside its `with` or `async with` block"
 
@@ -24,10 +24,10 @@ class NoCurrentOperationError(OpsLifecycleError, LookupError):
 
 
 class WorkNotRecordedError(OpsLifecycleError):
-    """Work whose end the store refused to record, raised at the end of the supervisor's block.
+    """The end of a supervisor's block for some of whose operations the store recorded no end.
 
-    The next process that opens the store recovers these operations as interrupted. `ids` are
-    theirs, `cause` is the last error of the store.
+    The next process that opens the store recovers these operations as interrupted. `ids` are the
+    ids of the operations, `cause` is the last error of the store.
     """
 
     field_names = ("ids", "cause")

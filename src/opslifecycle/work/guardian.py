@@ -1,8 +1,8 @@
-"""A program of its own that ends the processes of a supervisor whose process is killed.
+"""A program that kills the processes of a supervisor whose own process was killed.
 
-It reads process groups from its standard input, a line each: `+1234` for one that begins, `-1234`
-for one that has ended. When the input ends, or its parent is gone, it kills those that are left. It
-uses the standard library alone, so that it starts quickly.
+It reads process groups from its standard input, one a line: `+1234` for one that starts, `-1234`
+for one that has ended. When the input ends, or its parent process ends, it kills the remaining
+groups. It imports only the standard library, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _POLL_SECONDS = 0.5
 
 
 def main() -> None:
-    """Guard process groups until the supervisor is gone."""
+    """Guard process groups until the supervisor's process ends."""
     parent = int(sys.argv[1])
     groups: set[int] = set()
     received = b""
     while True:
         if not select.select([0], [], [], _POLL_SECONDS)[0]:
-            # A process that the supervisor's has forked may hold the pipe open.
+            # A forked child of the supervisor's process may hold the pipe open.
             if os.getppid() != parent:
                 break
             continue

@@ -11,32 +11,32 @@ import sys
 from opslifecycle.work import guardian
 from opslifecycle.work.job import Process
 
-#: Waits for a line before it becomes the program: by then the guardian knows the group. Without a
-#: line this process is gone, and nothing is to run.
+#: A shell command that reads a line and then becomes the program. This process sends the line once
+#: the guardian knows the group. If it ends before, the program never runs.
 _GATE = 'read -r go && exec "$@" </dev/null'
 #: The line.
 GO = b"go\n"
 
 
 class Guardian:
-    """The guardian of one supervisor, started when the first process is."""
+    """The guardian of one supervisor, started with its first process."""
 
     def __init__(self) -> None:
         self._groups: set[int] = set()
         self._process: subprocess.Popen[bytes] | None = None
 
     def add(self, group: int) -> None:
-        """Have a process group killed if this process is."""
+        """Add a process group, which the guardian kills if this process is killed."""
         self._groups.add(group)
         self._tell(f"+{group}\n")
 
     def discard(self, group: int) -> None:
-        """Note that a group has ended."""
+        """Remove a group that has ended."""
         self._groups.discard(group)
         self._tell(f"-{group}\n")
 
     def close(self) -> None:
-        """End the guardian; no group is left."""
+        """End the guardian, after every group has ended."""
         process, self._process = self._process, None
         if process is not None:
             assert process.stdin is not None
@@ -46,7 +46,7 @@ class Guardian:
 
     def _tell(self, line: str) -> None:
         if self._process is None or not self._write(self._process, line):
-            # None yet, or it was killed.
+            # The guardian was not started, or was killed.
             self.close()
             self._process = _start()
             self._write(self._process, "".join(f"+{group}\n" for group in self._groups))
@@ -66,7 +66,7 @@ def _start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # Ctrl-C in the terminal is for the supervisor.
+        # In a session of its own, so that Ctrl-C in the terminal reaches only the supervisor.
         start_new_session=True,
     )
 

@@ -25,8 +25,8 @@ class Jobs:
 
     Args:
         lifecycle: The calls of the registry.
-        recorder: What repeats them.
-        runner: What runs a job.
+        recorder: Repeats calls that the store refuses.
+        runner: Runs a job.
         running_max: How many jobs run at once; None for no limit.
         changed: Set whenever a job has ended.
     """
@@ -45,11 +45,12 @@ class Jobs:
         self._runner = runner
         self._changed = changed
         self._admission = Admission(running_max, self._begin)
-        # Every job whose task has not ended, which keeps the task from being collected.
+        # Every job whose task has not ended. The reference keeps the task from being collected.
         self._unended: set[Job] = set()
-        # The latest job of each id. A collected key may have another while the first one ends.
+        # The latest job of each id. After an operation is collected, its key may be used for a new
+        # job while the task of the first one ends.
         self._latest: dict[Identifier, Job] = {}
-        # Why all jobs are cancelled; None as long as they are not.
+        # The reason for which all jobs are cancelled; None before.
         self._closing: str | None = None
 
     def __len__(self) -> int:
@@ -91,7 +92,7 @@ class Jobs:
 
     def _spawn(self, job: Job, steps: Coroutine[object, None, None], *, has_place: bool) -> None:
         if self._loop.is_closed():
-            # Nothing runs there any more; the next process recovers the record as interrupted.
+            # A closed loop runs no task. The next process recovers the record as interrupted.
             steps.close()
             return
         task = self._loop.create_task(steps, context=job.context)
@@ -102,7 +103,7 @@ class Jobs:
         error = None if task.cancelled() else task.exception()
         if job.phase is not Phase.ENDED:
             if error is None:
-                # Cancelled before its first step, when its loop is shut down for instance.
+                # The task was cancelled before its first step, for instance by a closing loop.
                 steps = self._runner.record_end(job, Cancel("its task was cancelled"))
                 self._spawn(job, steps, has_place=has_place)
                 return
@@ -141,7 +142,12 @@ class Jobs:
         return await answer(self._lifecycle, job.watch, was_done)
 
     def cancel_all(self, reason: str, *, insist: bool = False) -> None:
-        """Ask all jobs to end, also those that are added later."""
+        """Request all jobs to end, also those that are added later.
+
+        Args:
+            reason: The reason that is recorded.
+            insist: Whether to interrupt jobs again that were requested before.
+        """
         self._closing = reason
         for job in list(self._unended):
             self._cancel(job, reason, insist=insist)
@@ -164,7 +170,7 @@ class Jobs:
         try:
             self._loop.call_soon_threadsafe(self._stop_without_record, job)
         except RuntimeError:
-            # A closed loop runs no work any more.
+            # A closed loop runs no work.
             if not self._loop.is_closed():
                 raise
 
@@ -175,7 +181,7 @@ class Jobs:
         try:
             job.watch.value()
         except ChannelClosedError:
-            # Erased, or the registry was closed; recording the end shows which.
+            # The record was erased, or the registry closed. Recording the end distinguishes them.
             self._cancel(job, _ERASED)
             return
         job.record_is_over = True

@@ -17,8 +17,8 @@ from opslifecycle.work.machines import IdT, OutcomeT
 class Operation(Generic[IdT, OutcomeT]):
     """An operation: await it for its outcome, in any number of tasks.
 
-    Work that raises, times out or is cancelled is an outcome. Awaiting raises ChannelClosedError
-    if the registry was closed before the end, or the record was rolled back.
+    Work that raises, times out or is cancelled has an outcome as well. Awaiting raises
+    ChannelClosedError if the registry was closed before the end, or the record was rolled back.
     """
 
     __slots__ = ("_job", "_jobs", "_watch", "id")
@@ -45,8 +45,12 @@ class Operation(Generic[IdT, OutcomeT]):
     async def cancel(self, reason: str | None = None) -> CancelAnswer[OutcomeT]:
         """End the work and the record together, and return once both have ended.
 
-        The work is asked first; how it ends is recorded. Work that returns a result all the same
-        has completed. Cancelling the task that awaits this does not take the request back.
+        The work is requested to stop, and its end is recorded. Work that returns a result in spite
+        of the request has completed. Cancelling the task that awaits this does not withdraw the
+        request.
+
+        Args:
+            reason: The reason that is recorded.
         """
         if self._job is None or self._job.phase is Phase.ENDED:
             answer = await self._jobs.end_watched(self.id, self._watch, reason)
@@ -55,9 +59,9 @@ class Operation(Generic[IdT, OutcomeT]):
         return cast("CancelAnswer[OutcomeT]", answer)
 
     async def progress(self) -> AsyncGenerator[OperationProgressUpdate]:
-        """Iterate over the progress of the work until it ends; a slow reader sees the latest.
+        """Iterate over the progress of the work until it ends; a slow reader skips reports.
 
-        Work that this supervisor does not run has no progress here.
+        For work that this supervisor does not run, there are no reports.
         """
         job = self._job
         if job is None:

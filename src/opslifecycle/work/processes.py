@@ -12,15 +12,15 @@ from opslifecycle.work.ends import AttemptEnd, Raised, Reported, Returned
 from opslifecycle.work.guarding import GO, Guardian, gated
 from opslifecycle.work.job import Job, Process
 
-#: How long to read on after the group has ended. A process that has left the group may keep the
-#: pipe open for ever.
+#: How many seconds output is read after the group has ended. A process that has left the group may
+#: keep the pipe open forever.
 _READING_SECONDS = 1.0
 _ERROR_BYTES_MAX = 4_000
 _OUT, _ERR = 1, 2
 
 
 class _Outputs(asyncio.SubprocessProtocol):
-    """What a process writes, and its end."""
+    """The outputs of a process and its exit."""
 
     def __init__(self, bytes_max: int) -> None:
         loop = asyncio.get_running_loop()
@@ -47,7 +47,7 @@ class _Outputs(asyncio.SubprocessProtocol):
             self.closed[fd].set_result(None)
 
     def process_exited(self) -> None:
-        """Note the exit, which may come before the pipes have ended."""
+        """Note the exit, which may happen before the ends of the pipes."""
         if not self.exited.done():
             self.exited.set_result(None)
 
@@ -66,7 +66,7 @@ async def as_process(job: Job, output_max: int, guardian: Guardian) -> AttemptEn
         job.cancel(None)
 
     job.interrupt = stop
-    # In a task, because a start that is broken off would leave a process that no one ends.
+    # In a task of its own, because an interrupted start would leave a process without an owner.
     starting = asyncio.ensure_future(_start(process, output_max, guardian))
     await finished(starting, cancel)
     try:
@@ -105,7 +105,7 @@ async def _start(
         gate.write(GO)
         gate.close()
     except BaseException:
-        # Without a guardian it does not become the program.
+        # The gate is closed, so the program never runs without a guardian.
         transport.close()
         raise
     return transport, outputs
@@ -117,7 +117,7 @@ async def _end(
     stopping: asyncio.Future[None],
     grace_seconds: float,
 ) -> int:
-    """Wait for the end of the process, end what is left of its group, and return its exit code."""
+    """Wait for the end of the process, kill the rest of its group, and return its exit code."""
     group = transport.get_pid()
     try:
         await asyncio.wait([outputs.exited, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -125,7 +125,8 @@ async def _end(
             _signal(group, signal.SIGTERM)
             await asyncio.wait([outputs.exited], timeout=grace_seconds)
     finally:
-        # What the process has started ends with it. Until a group is empty its number stays taken.
+        # The processes that it has started end with it. The number of a group is not reused before
+        # the group is empty.
         _signal(group, signal.SIGKILL)
         await asyncio.wait([outputs.exited])
         await asyncio.wait(outputs.closed.values(), timeout=_READING_SECONDS)
@@ -139,7 +140,7 @@ def _signal(group: int, number: signal.Signals) -> None:
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
-        # Nothing is left of the group; PermissionError is what macOS raises for zombies.
+        # The group is empty. On macOS a group of zombies raises PermissionError.
         pass
 
 

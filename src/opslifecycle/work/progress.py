@@ -1,4 +1,4 @@
-"""Progress of work: noted at once, recorded at most every tenth of a second."""
+"""Progress of work: noted immediately, recorded at most every tenth of a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INTERVAL_SECONDS = 0.1
 
 
 class Progress:
-    """Records the latest progress of jobs, from whichever thread it is reported."""
+    """A recorder of the latest progress of jobs. Any thread may report it."""
 
     def __init__(self, lifecycle: AnyLifecycle) -> None:
         self._lifecycle = lifecycle
@@ -31,7 +31,7 @@ class Progress:
         try:
             self._loop.call_soon_threadsafe(self._schedule, job)
         except RuntimeError:
-            # A closed loop records nothing any more.
+            # A closed loop records nothing.
             if not self._loop.is_closed():
                 raise
 
@@ -42,7 +42,7 @@ class Progress:
             try:
                 await self._report(job)
             except asyncio.CancelledError:
-                # Submitted, and so ahead of the end.
+                # The call is submitted, so it takes effect before the record of the end.
                 job.cancel(None)
 
     async def close(self) -> None:
@@ -66,7 +66,7 @@ class Progress:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def _report(self, job: Job) -> None:
-        # First: what is noted from here on is scheduled again.
+        # First, so that later reports are scheduled again.
         job.dirty = False
         update = job.latest
         assert update is not None
@@ -74,7 +74,7 @@ class Progress:
         try:
             await self._lifecycle.report(job.id, update)
         except PersistenceError:
-            # It is due again; progress alone is no reason to interrupt work.
+            # Recorded later, because a failure to record progress must not interrupt work.
             self.note(job)
         except OpsLifecycleError:
             # The machine rejects it, or the registry is closed, which the runner finds out itself.

@@ -1,4 +1,4 @@
-"""The queue of work that waits for its turn: by priority, then in turn for each owner."""
+"""The queue of waiting work: by priority, and among equals in turn for each owner."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Queued(Protocol):
-    """Work that waits, as the queue sees it."""
+    """The properties of work that the queue reads."""
 
     @property
     def priority(self) -> int:
-        """A higher one comes first."""
+        """The priority; work with a higher one starts first."""
 
     @property
     def owner(self) -> Hashable:
-        """Whose work it is."""
+        """The owner of the work."""
 
 
 JobT = TypeVar("JobT", bound=Queued)
@@ -37,7 +37,7 @@ class FairQueue(Generic[JobT]):
         return self._count
 
     def add(self, job: JobT) -> None:
-        """Add a job behind those of its owner and priority."""
+        """Add a job behind the others of its owner and priority."""
         owners = self._owners.get(job.priority)
         if owners is None:
             owners = self._owners[job.priority] = OrderedDict()
@@ -46,7 +46,7 @@ class FairQueue(Generic[JobT]):
         self._count += 1
 
     def remove(self, job: JobT) -> bool:
-        """Remove a job; return whether it was waiting."""
+        """Remove a job; return False if it was not in the queue."""
         owners = self._owners.get(job.priority, OrderedDict())
         jobs = owners.get(job.owner)
         if jobs is None or job not in jobs:
@@ -55,7 +55,7 @@ class FairQueue(Generic[JobT]):
         return True
 
     def take(self) -> JobT | None:
-        """Remove and return the job whose turn it is; None if no job waits."""
+        """Remove and return the next job; None if the queue is empty."""
         if not self._priorities:
             return None
         owners = self._owners[self._priorities[-1]]

@@ -1,4 +1,4 @@
-"""Registers the operations of jobs, those with a key once."""
+"""The registration of jobs as operations, at most once for each key."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Registering:
 
     Args:
         lifecycle: The calls of the registry.
-        recorder: What erases operations whose handle no caller receives.
-        jobs: Where registered jobs run.
+        recorder: Repeats calls that the store refuses.
+        jobs: The jobs, to which registered ones are added.
         changed: Set whenever a call returns.
     """
 
@@ -53,7 +53,7 @@ class Registering:
             await self._lifecycle.register(job.id, job.label)
             self._jobs.add(job)
         except asyncio.CancelledError:
-            # Whether it was registered is unknown; no other caller has its id.
+            # The call may have taken effect, and no other caller has the id.
             await self._discard(job)
             raise
         finally:
@@ -68,14 +68,14 @@ class Registering:
 
         Raises:
             SupervisorClosedError: All jobs are being cancelled.
-            CancelledError: This call was cancelled; what it has registered is erased.
+            CancelledError: This call was cancelled; an operation that it has registered is erased.
         """
         self._count += 1
         try:
             while True:
                 earlier = self._keys.get(job.id)
                 if earlier is not None:
-                    # Another call is registering it, and may fail or be cancelled.
+                    # Another call is registering the operation, and may fail or be cancelled.
                     await asyncio.wait([earlier])
                     continue
                 found = self._find(job.id)
@@ -97,10 +97,10 @@ class Registering:
         return None if watch is None else (watch, None)
 
     async def _try(self, job: Job) -> bool:
-        """Register a job; return False if another supervisor of the registry was faster."""
+        """Register a job; return False if another supervisor has registered the id."""
         done = self._keys[job.id] = asyncio.get_running_loop().create_future()
-        # To its end, because the id may be of another supervisor: only what this call has
-        # registered may be erased.
+        # The call is awaited to its end, also if this task is cancelled, because only an operation
+        # that it has registered may be erased, not that of another supervisor.
         registering = asyncio.ensure_future(self._lifecycle.register(job.id, job.label))
         try:
             await unbroken(registering)
@@ -110,7 +110,7 @@ class Registering:
                 raise
             return False
         except asyncio.CancelledError:
-            # Registering itself is cancelled only when the loop shuts down.
+            # The call itself is cancelled only when the loop shuts down.
             if not registering.cancelled() and registering.exception() is None:
                 await self._discard(job)
             raise

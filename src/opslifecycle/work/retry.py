@@ -1,4 +1,4 @@
-"""When work is tried again."""
+"""The rule for repeated attempts at failed work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 import attrs
 from opslifecycle import InvalidValueError
 
-#: Seconds between attempts: always the same, or by the number of the attempt that failed.
+#: The seconds between two attempts: a constant, or a function of the number of the failed attempt.
 Backoff: TypeAlias = float | Callable[[int], float]
 
 
@@ -25,15 +25,15 @@ def _check_on(_: object, __: object, value: object) -> None:
 
 @attrs.frozen
 class Retry:
-    """When failed work is tried again, in the same operation.
+    """The rule for repeated attempts at failed work, within the same operation.
 
-    Cancelled work is never tried again. Each attempt after the first is visible as progress.
+    Cancelled work is never repeated. Each attempt after the first is reported as progress.
 
     Attributes:
-        attempts: How often the work is tried at most, the first time included.
-        backoff: Seconds to wait before the next attempt: a number, or a function of the number of
-            the attempt that failed, from 1.
-        on: Classes of exceptions after which it is tried again. A timeout is a TimeoutError.
+        attempts: The maximum number of attempts, including the first one.
+        backoff: The seconds to wait before the next attempt: a number, or a function of the number
+            of the failed attempt, from 1.
+        on: The classes of exceptions after which work is repeated. A timeout is a TimeoutError.
     """
 
     attempts: int = attrs.field(default=1, validator=_check_attempts)
@@ -41,14 +41,19 @@ class Retry:
     on: tuple[type[Exception], ...] = attrs.field(default=(Exception,), validator=_check_on)
 
     def covers(self, kind: type[BaseException], attempt: int) -> bool:
-        """Return whether to try again after an attempt ended with an exception of this class."""
+        """Return whether an attempt that ended with an exception of a class is repeated.
+
+        Args:
+            kind: The class of the exception.
+            attempt: The number of the failed attempt, from 1.
+        """
         return attempt < self.attempts and issubclass(kind, self.on)
 
     def pause_seconds(self, attempt: int) -> float:
-        """Return how long to wait after an attempt."""
+        """Return the seconds to wait after a failed attempt."""
         backoff = self.backoff(attempt) if callable(self.backoff) else self.backoff
         return max(0.0, backoff)
 
 
-#: No second attempt.
+#: The rule without a second attempt.
 ONCE = Retry()

@@ -1,4 +1,4 @@
-"""Runs one job: records that it starts, makes its attempts, records how it ended."""
+"""The execution of a job: the record of its start, its attempts, the record of its end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _THREADS_MAX = 1 << 15
 
 
 class Runner:
-    """Runs jobs, each in a task of its own that records its end whatever cancels it."""
+    """Runs jobs, each in a task of its own, which records the end also if it is cancelled."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Runner:
         await self.record_end(job, self._conclude(job, end, started_ms))
         error = end.error if isinstance(end, Raised) and runs_in_loop(job.work) else None
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            # As from any task: it reaches the caller who runs the event loop.
+            # Raised, so that it reaches the caller that runs the event loop, as from any task.
             raise error
 
     async def record_end(self, job: Job, end: End) -> None:
-        """Record how a job ended, unless its record is over."""
+        """Record the end of a job, unless its record is finished or erased."""
         job.phase = Phase.RECORDING
         await self._progress.flush(job)
         lifecycle = self._lifecycle
@@ -95,7 +95,7 @@ class Runner:
         job.phase = Phase.ENDED
 
     def close(self) -> None:
-        """End threads and guardian, which have no work any more."""
+        """End the threads and the guardian, after all jobs have ended."""
         self._guardian.close()
         if self._threads is not None:
             self._threads.shutdown()
@@ -116,7 +116,7 @@ class Runner:
             self._report_retry(job, end, pause_seconds)
             await self._pause(job, pause_seconds)
             if job.is_stopping:
-                # Nothing ran when the request came.
+                # The job was requested to stop between two attempts.
                 return Raised(asyncio.CancelledError())
             job.allow_again()
 
@@ -131,7 +131,7 @@ class Runner:
         finally:
             if timer is not None:
                 timer.cancel()
-            # From here on there is nothing to interrupt.
+            # The attempt has ended, so there is nothing to interrupt.
             job.phase, job.interrupt = Phase.STARTING, None
 
     def _work(self, job: Job) -> Awaitable[AttemptEnd]:
@@ -144,7 +144,7 @@ class Runner:
         if self._executor is not None:
             return in_executor(job, self._executor)
         if self._threads is None:
-            # Never full: a job that has a slot runs at once.
+            # A limit that is never reached, because a job with a place must run at once.
             self._threads = ThreadPoolExecutor(_THREADS_MAX, "opslifecycle-work")
         return in_thread(job, self._threads)
 

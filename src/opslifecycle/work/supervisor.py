@@ -1,4 +1,4 @@
-"""Runs work under a registry, from an event loop."""
+"""The supervisor, which runs work under a registry from an event loop."""
 
 from __future__ import annotations
 
@@ -39,23 +39,24 @@ REQUEUES_MAX = 15
 
 
 class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
-    """Runs coroutines, functions and processes, and records in a registry how each ends.
+    """A runner of coroutines, functions and processes, which records their outcomes in a registry.
 
     Use it as `async with Supervisor(...) as work:`. In threads, `with Supervisor(...) as work:`
-    gives a `ThreadSupervisor`. Every operation that it starts has ended when the block ends, in
-    the registry and in fact.
+    returns a `ThreadSupervisor`. When the block ends, all work that it has started has ended, and
+    so have the operations in the registry.
 
     Args:
-        registry: Where the operations are recorded: a registry of either kind whose machine
-            declares `work`, as the shipped machine does. It stays open.
-        max_running: How many operations run at once; more wait. None for no limit.
-        on_exit: What a block that ends normally does with operations that have not ended: wait for
-            them, or cancel them. A block that ends with an exception always cancels them.
+        registry: The registry of the operations, of either kind. Its machine declares `work`, as
+            the shipped machine does. It stays open.
+        max_running: How many operations run at once; the others wait. None for no limit.
+        on_exit: `wait` if a block that ends normally waits for its operations, `cancel` if it
+            cancels them. A block that ends with an exception always cancels them.
         owner: The session that owns operations for which `start` has no owner.
         source: The `source_label` of the operations.
-        executor: Where functions run; None for threads of the supervisor's own. It stays open.
-        result_characters_max: The longest result to be recorded; a longer one is a failure.
-        store_patience_seconds: How long a store may refuse to record the end of an operation.
+        executor: The executor of functions; None for threads of the supervisor. It stays open.
+        result_characters_max: The maximum length of a result; a longer one is a failure.
+        store_patience_seconds: How long recording the end of an operation is repeated if the store
+            refuses it.
     """
 
     def __init__(
@@ -155,15 +156,15 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         Args:
             work: A coroutine function, another callable (it runs in a thread or in the executor),
                 or a program as a list of texts or a `Process`.
-            arguments: Those of the function; use `functools.partial` for keyword arguments.
+            arguments: The arguments of the function; use `functools.partial` for keyword arguments.
             name: The operation's `display_name`; by default the name of the function or program.
-            key: An idempotency key. If the registry holds an operation of this key, finished or
+            key: An idempotency key. If the registry has an operation with this key, finished or
                 not, that one is returned and nothing is started.
-            on_interrupt: Whether an operation of the key whose process has ended before it is
-                returned as it ended, or started again.
-            timeout: How many seconds one attempt may take, without the time in the queue.
-            retry: Whether and when failed work is tried again.
-            priority: Higher ones start first. Among equals, owners take turns.
+            on_interrupt: What to return for an operation of the key whose process ended before it
+                did: `return` the recovered operation, or `requeue` it.
+            timeout: The seconds that one attempt may take, without the time in the queue.
+            retry: The rule for repeated attempts; None for a single one.
+            priority: Work with a higher one starts first. Among equals, owners take turns.
             owner: The session that owns the operation.
             kind: The operation's kind.
             given: For a machine of your own, the parameters under `work: given`.
@@ -172,7 +173,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
             MaxConcurrentExceededError: The registry's own limit refuses the operation.
             InvalidValueError: An argument is not of its type.
             SupervisorClosedError: The block has not begun or is being cancelled.
-            CancelledError: This call was cancelled; nothing was started or will be.
+            CancelledError: This call was cancelled; nothing is started.
         """
         block = self._opened()
         block.jobs.check_open()

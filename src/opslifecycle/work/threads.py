@@ -1,4 +1,4 @@
-"""The supervisor for threads: the same, with calls that block. It runs a loop in a thread."""
+"""The supervisor for threads: its calls block, and an event loop runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ThreadOperation(Generic[IdT, OutcomeT]):
         """Block until the operation has ended, and return its outcome.
 
         Raises:
-            TimeoutError: The time is up. The operation goes on.
+            TimeoutError: The timeout has passed. The operation continues.
             ChannelClosedError: The registry was closed first, or the record was rolled back.
         """
         return cast("OutcomeT", self._operation._watch.result(timeout))
@@ -66,7 +66,7 @@ class ThreadOperation(Generic[IdT, OutcomeT]):
         return self._threads._call(self._operation.cancel(reason))
 
     def progress(self) -> Iterator[OperationProgressUpdate]:
-        """Iterate over the progress of the work until it ends; a slow reader sees the latest."""
+        """Iterate over the progress of the work until it ends; a slow reader skips reports."""
         updates = self._operation.progress()
         try:
             while (update := self._threads._call(_next_of(updates))) is not None:
@@ -102,7 +102,7 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
             target=self._serve, name="opslifecycle-supervisor", daemon=True
         )
 
-    # The block, which belongs to the supervisor -------------------------------------------------
+    # The block, which the supervisor begins and ends --------------------------------------------
 
     def open(self) -> None:
         """Start the thread and open the supervisor in it."""
@@ -142,7 +142,7 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
             try:
                 self._loop.run_forever()
             except (KeyboardInterrupt, SystemExit) as error:
-                # Raised by a coroutine; it is to reach the thread of the block.
+                # A coroutine has raised it, and `close` raises it in the thread of the block.
                 self._exit = error
                 self._supervisor._cancel_all(f"other work raised {type(error).__name__}")
 
@@ -199,7 +199,7 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
         """Wait until all of the operations have ended, through a barrier of the registry.
 
         Raises:
-            TimeoutError: The time is up. The barrier is given up.
+            TimeoutError: The timeout has passed. The barrier is given up.
         """
         ids = [operation.id for operation in operations]
         return self._supervisor._lifecycle.wait_all(run_id, ids).result(timeout)
@@ -211,10 +211,10 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
 
         Args:
             operations: The operations.
-            timeout: How many seconds all of them may take together.
+            timeout: The seconds that all of them may take together; None for no limit.
 
         Raises:
-            TimeoutError: The time is up. The operations go on.
+            TimeoutError: The timeout has passed. The operations continue.
         """
         pending = dict.fromkeys(operations)
         ended: SimpleQueue[ThreadOperation[IdT, OutcomeT]] = SimpleQueue()
@@ -240,7 +240,7 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
         try:
             return calling.result()
         except BaseException:
-            # An interrupt of this thread; without effect if the coroutine itself raised.
+            # This thread was interrupted. If the coroutine has raised, this has no effect.
             calling.cancel()
             raise
 
