@@ -204,16 +204,17 @@ class CursorOutOfRangeError(OpsLifecycleError):
 class OutOfRangeError(OpsLifecycleError):
     """A command that would move a number out of its range; it has changed nothing.
 
-    `field` is the name of the field in the machine; `value` is the number it would have.
+    `field` is the name of the field in the machine; `value` is the number it would have, or a text
+    for a time that Python cannot compute.
     """
 
     field_names = ("field", "value")
     template = "{field} would be {value}, which is out of its range"
 
     field: str
-    value: float
+    value: float | str
 
-    def __init__(self, field: str, value: float) -> None:
+    def __init__(self, field: str, value: float | str) -> None:
         super().__init__(field, value)
 
 

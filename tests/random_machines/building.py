@@ -58,6 +58,8 @@ class Builder:
             self._refined()
         if self.apart.chance(25):
             self._texts()
+        if self.apart.chance(20):
+            self.shapes.moments = ["datetime", "timedelta"]
         for _ in range(pick.integer(0, 1)):
             name = words.type("Id")
             shapes.ids.append(name)

@@ -17,7 +17,8 @@ FEATURES = [
     "always first", "barrier", "classifier", "collect", "command for all",
     "create: id within a value", "cursors", "deferred", "effect: of a step of an end",
     "effect: of an action", "effect: of an ending action", "effect: of create", "feed",
-    "field: bool", "field: closed set", "field: int", "field: int with a range", "field: float",
+    "field: bool", "field: closed set", "field: datetime", "field: timedelta", "field: int",
+    "field: int with a range", "field: float",
     "field: id",
     "field: optional", "field: str", "field: str with limits", "id: with a pattern",
     "field: union", "field: value", "group", "guard",
@@ -44,7 +45,7 @@ FEATURES = [
     "optional command", "optional method", "recovered as", "view field: json",
     *(f"expression: {form}" for form in (
         "%", "*", "+", "-", "//", "and", "comparison", "conditional", "is a variant",
-        "membership", "min",
+        "datetime", "membership", "min", "timedelta",
         "narrowing", "not", "or", "variant",
     )),
 ]  # fmt: skip

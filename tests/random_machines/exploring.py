@@ -234,7 +234,7 @@ class Exploration:
 
 
 def _is_out_of_range(type: Type, value: Any) -> bool:
-    if type.required.kind != "int" or value is None:
+    if not type.required.integral or value is None:
         return False
     least, most = type.required.range
     return not least <= value <= most

@@ -33,10 +33,13 @@ class Shapes:
     #: Texts with limits, each with an example.
     texts: dict[str, str] = field(factory=dict)
 
+    #: Times and durations, in machines that have them.
+    moments: list[str] = field(factory=list)
+
     def types(self) -> list[str]:
         """Every type that a field or parameter may have."""
         declared = [*self.enums, *self.ids, *self.records, *self.unions]
-        return [*SCALARS, *declared, *self.numbers, *self.texts]
+        return [*SCALARS, *declared, *self.numbers, *self.texts, *self.moments]
 
     def fields(self, type: str) -> Mapping[str, str]:
         """What can be read of a value of a type."""
@@ -94,6 +97,8 @@ class Expressions:
             found += _LITERALS.get(type, [])
         else:
             found.append(pick.one(_LITERALS[type]))
+        if type in self._shapes.moments:
+            found += self._moments(type, scope)
         if type in self._shapes.texts:
             found.append(repr(self._shapes.texts[type]))
         found += [f"{type}.{member}" for member in self._shapes.enums.get(type, [])]
@@ -102,6 +107,20 @@ class Expressions:
             if made is not None:
                 found.append(made)
         return pick.one(found) if found else None
+
+    def _moments(self, type: str, scope: Scope) -> list[str]:
+        """Times or durations: a literal of each, and what is computed of others."""
+        times, durations = self._of(scope, "datetime"), self._of(scope, "timedelta")
+        if type == "datetime":
+            found = ["datetime(2026, 1, 31)"]
+            found += [f"{time} + timedelta(days=1)" for time in times]
+            found += [f"{time} - {duration}" for time in times for duration in durations]
+        else:
+            found = ["timedelta(hours=1, microseconds=-3)"]
+            found += [f"-{duration}" for duration in durations]
+            found += [f"{one} - {other}" for one in times for other in times if one != other]
+        self.used.add(f"expression: {type}")
+        return found
 
     def _variant(self, union: str, scope: Scope, depth: int) -> str | None:
         variants = self._shapes.unions[union]
@@ -171,6 +190,11 @@ class Expressions:
             operator = pick.one(["<", "<=", "==", "!=", ">", ">="])
             self.used.add("expression: comparison")
             yield f"{pick.one(counts)} {operator} {self.count(scope, 1)}"
+        for moment, other in (("datetime", "datetime(2026, 1, 31)"), ("timedelta", "timedelta(1)")):
+            known = self._of(scope, moment)
+            if known:
+                other = self._apart.one([*known, other.replace("(1)", "(days=1)")])
+                yield f"{self._apart.one(known)} {self._apart.one(['<', '>=', '=='])} {other}"
         flags = self._of(scope, "bool")
         if flags:
             yield pick.one(flags)

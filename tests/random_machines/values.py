@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import enum
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import ModuleType
 from typing import Any
 
 from opslifecycle import OpsLifecycleError
 from opslifecycle.values.identifiers import Identifier
+from opslifecycle_codegen.ir.moments import microseconds_of
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import Type
 
 _TEXTS = ["x", "", 'a "b" \\ {c} \U0001f600\n']
 _COUNTS = [0, 1, 2, 5]
+_TIMES = [datetime(2026, 1, 31, tzinfo=UTC), datetime.max.replace(tzinfo=UTC),
+          datetime.min.replace(tzinfo=UTC)]  # fmt: skip
+_DURATIONS = [timedelta(microseconds=7), timedelta(days=-400), datetime.max - datetime.min]
 
 
 class Values:
@@ -35,6 +40,10 @@ class Values:
         """A real value as the interpreter spells it."""
         if isinstance(value, enum.Enum):
             return value.value
+        if isinstance(value, datetime):
+            return microseconds_of(value)
+        if isinstance(value, timedelta):
+            return value // timedelta(microseconds=1)
         if isinstance(value, Identifier):
             return str.__str__(value)
         record = self._symbols.records.get(type(value).__name__)
@@ -66,7 +75,7 @@ class Values:
             return self.ids[number % (len(self.ids) - 1)]
         simple: dict[str, list[Any]] = {
             "bool": [False, True], "int": _COUNTS, "float": [0.0, 1.5], "str": _TEXTS,
-            "name": ["x", "y"],
+            "name": ["x", "y"], "datetime": _TIMES, "timedelta": _DURATIONS,
         }  # fmt: skip
         if type.kind in simple:
             return simple[type.kind][number % len(simple[type.kind])]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.types import FLOAT, INT, SIGNED, UNKNOWN, Type
+from opslifecycle_codegen.ir.types import DATETIME, FLOAT, INT, SIGNED, TIMEDELTA, UNKNOWN, Type
 
 if TYPE_CHECKING:
     from opslifecycle_codegen.analysis.expressions import Checker
@@ -22,6 +22,10 @@ _RESULTS: dict[tuple[str, str], dict[str, str]] = {
     ("int", "float"): dict.fromkeys(("+", "-", "*"), "float"),
     ("float", "int"): dict.fromkeys(("+", "-", "*"), "float"),
     ("float", "float"): dict.fromkeys(("+", "-", "*"), "float"),
+    ("datetime", "timedelta"): {"+": "datetime", "-": "datetime"},
+    ("timedelta", "datetime"): {"+": "datetime"},
+    ("datetime", "datetime"): {"-": "timedelta"},
+    ("timedelta", "timedelta"): {"+": "timedelta", "-": "timedelta", "//": "int", "%": "timedelta"},
 }
 _KINDS = {kind for pair in _RESULTS for kind in pair}
 
@@ -50,7 +54,7 @@ def check_arithmetic(checker: Checker, node: ast.BinOp, scope: Scope) -> Express
 def check_negative(checker: Checker, node: ast.UnaryOp, scope: Scope) -> Expression:
     """Return the typed tree of `-operand`; of a literal, a literal."""
     operand = checker.check(node.operand, scope)
-    if operand.type.kind not in (*_KINDS, "unknown"):
+    if operand.type.kind not in ("int", "float", "timedelta", "unknown"):
         raise checker.refuse(node.operand, "wrong-type", f"expected a number, found {operand.type}")
     type = _result(operand.type.kind, SIGNED, operand.type)
     match operand:
@@ -62,5 +66,6 @@ def check_negative(checker: Checker, node: ast.UnaryOp, scope: Scope) -> Express
 def _result(kind: str, *operands: Type) -> Type:
     """Return the type of a result. An integer has a sign if one of its operands has."""
     if kind == "int":
+        # A quotient of durations has the sign that they may have.
         return SIGNED if any(each.range[0] < 0 for each in operands) else INT
-    return FLOAT if kind == "float" else UNKNOWN
+    return {"float": FLOAT, "datetime": DATETIME, "timedelta": TIMEDELTA}.get(kind, UNKNOWN)

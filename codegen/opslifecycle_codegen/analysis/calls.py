@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from opslifecycle_codegen.analysis.moments import MOMENTS, check_moment
 from opslifecycle_codegen.base.diagnostics import nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
@@ -19,6 +20,8 @@ _QUANTIFIERS = ("all", "any", "count", "distinct")
 
 def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
     """Return the typed tree of a call."""
+    if isinstance(node.func, ast.Name) and node.func.id in MOMENTS:
+        return check_moment(checker, node, node.func.id)
     if not isinstance(node.func, ast.Name) or node.keywords:
         raise checker.refuse(
             node, "expression-form", "a call is a named function with positional arguments"
@@ -31,7 +34,7 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
     named = scope.symbols.type_named(name)
     if named is not None and named.kind == "variant":
         return _constructed(checker, node, named, scope)
-    known = [*_QUANTIFIERS, "min", "max"]
+    known = [*_QUANTIFIERS, *MOMENTS, "min", "max"]
     raise checker.refuse(
         node.func, "unknown-name", f"there is no function {name!r}", nearest(name, known)
     )
@@ -40,8 +43,11 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
 def _extreme(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Expression:
     typed = [checker.check(argument, scope) for argument in node.args]
     for argument, each in zip(node.args, typed, strict=True):
-        if not each.type.numeric:
+        if not each.type.ordered:
             raise checker.refuse(argument, "wrong-type", f"expected a number, found {each.type}")
+        if join(typed[0].type, each.type) is None:
+            message = f"{name} compares {typed[0].type} with {each.type}"
+            raise checker.refuse(argument, "wrong-type", message)
     if len(typed) < 2:
         raise checker.refuse(node, "wrong-type", f"{name} needs two numbers or more")
     type = typed[0].type

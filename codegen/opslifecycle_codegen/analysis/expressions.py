@@ -278,8 +278,8 @@ class Checker:
         return nodes.Compare(BOOL, tuple(operands), tuple(operators))
 
     def _comparable(self, node: ast.expr, left: Type, right: Type, *, ordered: bool) -> None:
-        if ordered and not (left.numeric and right.numeric):
-            odd = right if left.numeric else left
+        if ordered and not (left.ordered and right.ordered):
+            odd = right if left.ordered else left
             raise self.refuse(node, "wrong-type", f"expected numbers to compare, found {odd}")
         if join(left, right) is None:
             raise self.refuse(node, "wrong-type", f"{left} is never equal to {right}")

@@ -135,7 +135,7 @@ class State:
         return [zone]
 
     def _compared(self, zone: Zone, one: Expression, sign: str, other: Expression) -> list[Zone]:
-        if one.type.required.kind != "int" or other.type.required.kind != "int":
+        if not (one.type.required.integral and other.type.required.integral):
             return [zone]
         if sign in (">", ">="):
             one, other, sign = other, one, {">": "<", ">=": "<="}[sign]
@@ -243,7 +243,7 @@ def linear(tree: Expression) -> Sum | None:
         case nodes.Arithmetic(operator="*", left=nodes.Literal(value=int() as factor), right=right):
             return _times(linear(right), factor)
         case nodes.Name() | nodes.Field() | nodes.Count() | nodes.Quantified():
-            return Sum({notation(tree): 1}) if tree.type.required.kind == "int" else None
+            return Sum({notation(tree): 1}) if tree.type.required.integral else None
     return None
 
 
@@ -257,7 +257,7 @@ def _times(total: Sum | None, factor: int) -> Sum | None:
 def _variables(tree: Expression) -> Iterator[Expression]:
     """Iterate over the integers that a linear expression reads."""
     if isinstance(tree, nodes.Name | nodes.Field | nodes.Count | nodes.Quantified):
-        if tree.type.required.kind == "int":
+        if tree.type.required.integral:
             yield tree
         return
     for part in nodes.parts_of(tree):

@@ -10,7 +10,9 @@ from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source.words import Expr
 
 #: Kinds of types whose values Python can sort.
-_SORTABLE = frozenset({"bool", "int", "float", "str", "name", "id", "unknown"})
+_SORTABLE = frozenset(
+    {"bool", "int", "float", "str", "name", "id", "unknown", "datetime", "timedelta"}
+)
 #: Kinds of types whose values are hashable.
 _HASHABLE = _SORTABLE | {"enum", "record", "union", "variant"}
 

@@ -12,6 +12,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_REJECTIONS, OUT_OF_RANGE, RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import Check, Command, Program
+from opslifecycle_codegen.ir.types import DATETIME
 
 
 @frozen
@@ -51,7 +52,11 @@ def _guarded(command: Command, needed: Sequence[Guard], title: str) -> Command:
     for guard in needed:
         name = f"{RANGE_GUARD}{guard.made.place} in {title}"
         count = sum(1 for each in checks if each.guard.startswith(name))
-        facts = nodes.text(guard.made.place), guard.made.value
+        value = guard.made.value
+        if value.type == DATETIME:
+            # It cannot be computed.
+            value = nodes.text("outside the years 1 to 9999")
+        facts = nodes.text(guard.made.place), value
         refusal = nodes.Refusal(BUILT_IN_REJECTIONS[OUT_OF_RANGE][0], facts, built_in=True)
         if count:
             name += f" ({count + 1})"

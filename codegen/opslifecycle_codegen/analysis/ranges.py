@@ -31,7 +31,16 @@ from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program
 from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
-from opslifecycle_codegen.ir.types import BOOL, ENTITY, FLOAT, INT, INT_MAX, Type
+from opslifecycle_codegen.ir.types import (
+    BOOL,
+    DATETIME,
+    ENTITY,
+    FLOAT,
+    INT,
+    INT_MAX,
+    TIMEDELTA,
+    Type,
+)
 
 #: The maximum of a field in small steps: a whole command cannot leave the range from there.
 _SMALL = Interval(0, INT_MAX - 1_000 * STEP_MAX)
@@ -79,7 +88,7 @@ def _times(program: Program) -> Iterator[tuple[Expression, Expression]]:
     for name, declared in program.machine.fields.items():
         if declared.stamped is not None:
             stamped.setdefault(str(declared.stamped), []).append(
-                nodes.Field(INT, record, str(name))
+                nodes.Field(program.symbols.entity_fields[str(name)].required, record, str(name))
             )
     for when, times in stamped.items():
         if when != "created":
@@ -267,6 +276,11 @@ class _Finder:
             hint = f"test {text} != 0 before it"
             self._diagnostics.add(mark, "out-of-range", f"{made.place} {how} 0 here", hint)
             return
+        if made.value.type == DATETIME:
+            message = f"{made.place} may be outside the years 1 to 9999 here"
+            hint = "compare it without the sum, or bound the duration in a guard before"
+            self._diagnostics.add(mark, "out-of-range", message, hint)
+            return
         least, most = _range(made)
         low = bounds.least is None or bounds.least < least
         where = f"below {least}" if low else f"above {most}"
@@ -314,17 +328,37 @@ class _Finder:
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
-    return (
-        state.after(target, value)
-        if target.type.required.kind == "int"
-        else state.forgetting(target)
-    )
+    return state.after(target, value) if target.type.required.integral else state.forgetting(target)
+
+
+def _time_tests(value: Expression, bounds: Interval) -> tuple[Expression, ...]:
+    """Return the tests that keep a sum with a time in the years 1 to 9999.
+
+    Python cannot compute a time outside of them, so the duration is compared with what is left.
+    """
+    least, most = DATETIME.range
+    assert isinstance(value, nodes.Arithmetic)
+    time, duration = value.left, value.right
+    if time.type.required != DATETIME:
+        time, duration = duration, time
+    ends = nodes.Literal(DATETIME, least), nodes.Literal(DATETIME, most)
+    sign = "<=" if value.operator == "+" else ">="
+    left = [nodes.Arithmetic(TIMEDELTA, "-", end, time) for end in ends]
+    if value.operator == "-":
+        left = [nodes.Arithmetic(TIMEDELTA, "-", time, end) for end in ends]
+    tests = []
+    if bounds.least is None or bounds.least < least:
+        opposite = {"<=": ">=", ">=": "<="}[sign]
+        tests.append(nodes.Compare(BOOL, (duration, left[0]), (opposite,)))
+    if bounds.most is None or bounds.most > most:
+        tests.append(nodes.Compare(BOOL, (duration, left[1]), (sign,)))
+    return tuple(tests)
 
 
 def _range(made: Made) -> tuple[int, int]:
     """Return the minimum and the maximum of a number."""
     wanted = made.wanted
-    return wanted.range if wanted is not None and wanted.kind == "int" else made.value.type.range
+    return wanted.range if wanted is not None and wanted.integral else made.value.type.range
 
 
 def _needed(made: Made, state: State) -> tuple[Expression, ...]:
@@ -342,6 +376,8 @@ def _needed(made: Made, state: State) -> tuple[Expression, ...]:
         is_zero = nodes.Compare(BOOL, (value, nodes.number(0)), ("==",))
         return (negation(is_zero),) if state.assuming(is_zero).reached else ()
     low, high = _range(made)
+    if value.type == DATETIME:
+        return _time_tests(value, bounds)
     if bounds.least is None or bounds.least < low:
         tests.append(nodes.Compare(BOOL, (value, nodes.number(low)), (">=",)))
     if bounds.most is None or bounds.most > high:

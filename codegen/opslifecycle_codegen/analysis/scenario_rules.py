@@ -77,7 +77,7 @@ def _counts(program: Program) -> list[str]:
         f"{owner}.{name}"
         for owner, fields in owners.items()
         for name, type in fields.items()
-        if type.required.kind == "int" and name not in program.machine.settings
+        if type.required.integral and name not in program.machine.settings
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from opslifecycle_codegen.analysis.placement import declared_updates
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import INT, UNKNOWN
+from opslifecycle_codegen.ir.types import DATETIME, INT, UNKNOWN
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Name
 
@@ -35,9 +35,9 @@ def _check_field(
     if field.stamped not in known:
         message = f"{str(field.stamped)!r} is nothing that stamps a field"
         diagnostics.add(field.stamped.mark, "unknown-name", message, nearest(field.stamped, known))
-    if symbols.entity_fields[name].required not in (INT, UNKNOWN):
-        message = f"{name} is stamped with a time in milliseconds, which is an int"
-        hint = "set its type to int, or to int | None if it has no time at first"
+    if symbols.entity_fields[name].required not in (INT, DATETIME, UNKNOWN):
+        message = f"{name} is stamped with a time: a datetime, or an int of milliseconds"
+        hint = "set its type to one of them, with `| None` if it has no time at first"
         diagnostics.add(field.type.mark, "wrong-type", message, hint)
     if field.stamped == "created" and field.initial is not None:
         message = f"{name} is stamped when its record is created: it has no other value then"

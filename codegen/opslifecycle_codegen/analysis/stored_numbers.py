@@ -10,7 +10,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import FLOAT, Type
+from opslifecycle_codegen.ir.types import DATETIME, FLOAT, Type
 
 
 @frozen
@@ -53,7 +53,7 @@ def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Ite
             pass
         case _:
             inner = wanted.required
-            if inner.kind == "int" or (inner == FLOAT and _computes(tree)):
+            if inner.kind in ("int", "timedelta") or (inner == FLOAT and _computes(tree)):
                 yield Made(place, tree, inner)
 
 
@@ -62,7 +62,7 @@ def _computes(tree: Expression) -> bool:
 
 
 def divisors_in(tree: Expression) -> Iterator[Made]:
-    """Iterate over the divisors of an expression, each with the tests that lead to it."""
+    """Iterate over the divisors and the computed times of an expression, each with its tests."""
     match tree:
         case nodes.And(operands=operands) | nodes.Or(operands=operands):
             before: tuple[Expression, ...] = ()
@@ -88,6 +88,8 @@ def divisors_in(tree: Expression) -> Iterator[Made]:
     match tree:
         case nodes.Arithmetic(operator="//" | "%", right=divisor):
             yield Made(f"the divisor {notation(divisor)}", divisor, None)
+        case nodes.Arithmetic() if tree.type == DATETIME:
+            yield Made(f"the time {notation(tree)}", tree, DATETIME)
 
 
 def _behind(tests: tuple[Expression, ...], tree: Expression) -> Iterator[Made]:

@@ -29,7 +29,11 @@ IMPORTS_PLACE = "\0imports\0"
 #: The alias of the runtime in generated code: no declared name begins with an underscore.
 RUNTIME = "_rt"
 #: Modules whose names a member of a class may hide.
-_MODULES = {"_abc": "import abc as _abc", BUILTINS: f"import builtins as {BUILTINS}"}
+_MODULES = {
+    "_abc": "import abc as _abc",
+    BUILTINS: f"import builtins as {BUILTINS}",
+    "_dt": "import datetime as _dt",
+}
 _RUNTIME_IMPORT = f"from opslifecycle.runtime import v1 as {RUNTIME}"
 
 

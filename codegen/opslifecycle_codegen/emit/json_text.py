@@ -53,6 +53,10 @@ class JsonTexts:
             return [f"{{_rt.json_text({code})}}"]
         if type.kind == "id":
             return [f'"{{{code}}}"']
+        if type.kind == "datetime":
+            return [f'"{{_rt.datetime_text({code})}}"']
+        if type.kind == "timedelta":
+            return [f"{{_rt.microseconds({code})}}"]
         if type.kind == "foreign":
             return [f"{{_rt.encoded({code})}}"]
         if type.kind == "enum":

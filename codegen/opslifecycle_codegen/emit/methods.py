@@ -151,10 +151,15 @@ class MethodLowering:
             for line in self._statement(*self._printer.assignment(each), depth=depth)
         ]
 
+    def _time(self, name: str, milliseconds: str) -> str:
+        """Return the time that stamps a field, as its type has it."""
+        is_time = self._program.symbols.entity_fields[name].required.kind == "datetime"
+        return f"_rt.datetime_of({milliseconds})" if is_time else milliseconds
+
     def _stamps(self, when: str) -> list[str]:
         entity = self._entity
         return [
-            f"{entity}.{name} = {entity}.clock_offset_ms + self.now_ms"
+            f"{entity}.{name} = {self._time(name, f'{entity}.clock_offset_ms + self.now_ms')}"
             for name, field in self._machine.fields.items()
             if field.stamped == when
         ]

@@ -11,10 +11,11 @@ from opslifecycle_codegen.emit.code import AND, ATOM, OR, SUM, Code
 from opslifecycle_codegen.emit.constants import StatusConstants
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
+from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, variable
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import BARRIER, BOOL, REGISTRY
+from opslifecycle_codegen.ir.types import BARRIER, BOOL, DATETIME, REGISTRY, TIMEDELTA
 
 #: How names are written that are the same wherever they may stand.
 _FIXED = {
@@ -54,6 +55,12 @@ class Printer:
     def code(self, tree: Expression) -> Code:
         """Return an expression."""
         match tree:
+            case expr.Literal(type=type, value=int() as number) if type == DATETIME:
+                figures = [*datetime_arguments(number), "tzinfo=_dt.UTC"]
+                return layout.called("_dt.datetime", [Code(each) for each in figures])
+            case expr.Literal(type=type, value=int() as number) if type == TIMEDELTA:
+                units = timedelta_arguments(number)
+                return layout.called("_dt.timedelta", [Code(each) for each in units])
             case expr.Literal(value=value):
                 return Code(layout.quoted(value) if isinstance(value, str) else repr(value))
             case expr.Member(type=enum, word=word):

@@ -92,6 +92,7 @@ def authority_sample(program: Program) -> str:
 def sample(type: Type, symbols: Symbols) -> Code:
     """Return the code of some value of a type."""
     simple = {
+        "datetime": "_dt.datetime(2026, 1, 31, tzinfo=_dt.UTC)", "timedelta": "_dt.timedelta(1)",
         "bool": "True", "float": "1.0", "str": '"text"', "name": '"word"',
         "optional": "None",
     }  # fmt: skip

@@ -37,7 +37,8 @@ def record_arguments(program: Program) -> list[Code]:
 def first_code(program: Program, start: Start) -> Code:
     """Return the first value of a field."""
     if start.stamp:
-        return Code("self.clock_offset_ms + self.now_ms")
+        code = "self.clock_offset_ms + self.now_ms"
+        return Code(f"_rt.datetime_of({code})" if start.type.kind == "datetime" else code)
     return Printer(program.symbols).code(start.first)
 
 

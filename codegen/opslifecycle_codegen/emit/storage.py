@@ -117,11 +117,17 @@ class StorageLowering:
         names = [str(name) for name, field in self._machine.fields.items() if field.stamped]
         if not names:
             return []
-        codes = [Code(f"{self._entity}.{name}") for name in names]
+        codes = [self._milliseconds(name) for name in names]
         if len(codes) > 1:
             return ["    times = (", *(f"        {code.text}," for code in codes), "    )"]
         code = layout.called("", codes)
         return layout.statement("times = ", code, "", indent=4, width=self._width)
+
+    def _milliseconds(self, name: str) -> Code:
+        code, type = f"{self._entity}.{name}", self._types[name]
+        if type.required.kind != "datetime":
+            return Code(code)
+        return Code(f"_rt.{'optional_' * type.optional}ms_of({code})")
 
     def slots(self) -> list[str]:
         """Return every slot of a record, for the copy of it."""
@@ -301,6 +307,9 @@ def _read(data: str, type: Type) -> Code:
         limits = type.required.limits
         arguments = [Code(data), Code(str(limits.max_length)), Code(layout.quoted(limits.pattern))]
         return layout.called(f"_rt.{'optional_' * type.optional}str_from", arguments)
+    if type.required.kind in ("datetime", "timedelta"):
+        reader = f"_rt.{'optional_' * type.optional}{type.required.kind}_from"
+        return layout.called(reader, [Code(data)])
     if type.required == INT:
         return layout.called(f"_rt.{'optional_' * type.optional}count_from", [Code(data)])
     return layout.called("_rt.structure", [Code(data), Code(type.python)])

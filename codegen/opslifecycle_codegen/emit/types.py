@@ -261,7 +261,8 @@ def _check(name: str, code: str, type: Type) -> str:
     if type.kind == "str" and type.limits is not None:
         length, pattern = type.limits.max_length, layout.quoted(type.limits.pattern)
         return f"_rt.check_str({label}, {code}, {length}, {pattern})"
-    scalar = {"str": "text", "name": "text", "int": "count", "bool": "flag", "float": "finite"}
+    scalar = {"str": "text", "name": "text", "int": "count", "bool": "flag", "float": "finite",
+              "datetime": "datetime", "timedelta": "timedelta"}  # fmt: skip
     if type.kind in scalar:
         return f"_rt.check_{scalar[type.kind]}({label}, {code})"
     check = "exact" if type.kind in ("id", "record", "union", "variant") else "instance"

@@ -6,6 +6,8 @@ import itertools
 
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Loop
+from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
+from opslifecycle_codegen.ir.types import DATETIME, TIMEDELTA
 
 #: The precedence of each kind of expression; `_ATOM` for all others.
 _CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _PRODUCT, _SIGN, _ATOM = range(9)
@@ -19,6 +21,10 @@ _FIRMNESS: dict[type[Expression], int] = {
 def notation(tree: Expression) -> str:
     """Return an expression with the necessary brackets only."""
     match tree:
+        case expr.Literal(type=type, value=int() as value) if type == DATETIME:
+            return f"datetime({', '.join(datetime_arguments(value))})"
+        case expr.Literal(type=type, value=int() as value) if type == TIMEDELTA:
+            return f"timedelta({', '.join(timedelta_arguments(value))})"
         case expr.Literal(value=value):
             return _literal(value)
         case expr.Member(type=enum, word=word):

@@ -83,14 +83,32 @@ class Type:
         return self.kind in ("int", "float", "unknown")
 
     @property
+    def ordered(self) -> bool:
+        """Whether values can be compared with `<`."""
+        return self.numeric or self.kind in ("datetime", "timedelta")
+
+    @property
+    def integral(self) -> bool:
+        """Whether values are whole numbers in rules: of microseconds, for times and durations."""
+        return self.kind in ("int", "datetime", "timedelta")
+
+    @property
     def range(self) -> tuple[int, int]:
         """The least and the greatest integer of the type."""
+        if self.kind in _MOMENTS:
+            return _MOMENTS[self.kind]
         limits = self.limits or Limits()
         least = 0 if limits.minimum is None else limits.minimum
         return least, INT_MAX if limits.maximum is None else limits.maximum
 
 
-_PYTHON = {"bool": "bool", "int": "int", "float": "float", "str": "str", "name": "str"}
+_PYTHON = {
+    "bool": "bool", "int": "int", "float": "float", "str": "str", "name": "str",
+    "datetime": "_dt.datetime", "timedelta": "_dt.timedelta",
+}  # fmt: skip
+#: The years 1 to 9999, in microseconds since the beginning of 1970; and the time between them.
+_TIMES = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+_MOMENTS = {"datetime": _TIMES, "timedelta": (_TIMES[0] - _TIMES[1], _TIMES[1] - _TIMES[0])}
 
 BOOL = Type("bool")
 INT = Type("int")
@@ -101,6 +119,8 @@ INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 SIGNED = Type("int", limits=Limits(INT_MIN, INT_MAX))
 FLOAT = Type("float")
 STR = Type("str")
+#: A time in UTC, and the time between two, both in microseconds.
+DATETIME, TIMEDELTA = Type("datetime"), Type("timedelta")
 NAME = Type("name")
 NONE = Type("none")
 ENTITY = Type("entity")
@@ -112,7 +132,8 @@ BARRIER = Type("barrier")
 #: The type of an expression with a reported error; it fits everywhere, to report an error once.
 UNKNOWN = Type("unknown")
 
-SCALARS = {"bool": BOOL, "int": INT, "float": FLOAT, "str": STR, "name": NAME}
+SCALARS = {"bool": BOOL, "int": INT, "float": FLOAT, "str": STR, "name": NAME,
+           "datetime": DATETIME, "timedelta": TIMEDELTA}  # fmt: skip
 
 
 def optional(inner: Type) -> Type:

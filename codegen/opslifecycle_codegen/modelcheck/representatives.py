@@ -162,9 +162,9 @@ def _commands(program: Program) -> list[Command]:
 def _sources(tree: Expression) -> Iterator[Source]:
     """Yield what tells the integers that an expression reads."""
     match tree:
-        case nodes.Name(name=name) if tree.type.required.kind == "int":
+        case nodes.Name(name=name) if tree.type.required.integral:
             yield name
-        case nodes.Field(base=base, name=name) if tree.type.required.kind == "int":
+        case nodes.Field(base=base, name=name) if tree.type.required.integral:
             owner = base.type.required
             if owner.kind != "enum":
                 yield (owner.name or owner.kind, name)

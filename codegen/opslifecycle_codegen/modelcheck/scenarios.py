@@ -152,7 +152,7 @@ def _bounds(
     ):
         for place, (name, type) in enumerate(fields.items()):
             setting = owner == "registry" and name in program.machine.settings
-            if type.required.kind == "int" and not setting:
+            if type.required.integral and not setting:
                 path, of_record = f"{owner}.{name}", owner == entity
                 source = (ENTITY.kind if of_record else owner, name)
                 furthest = representatives.furthest(type.required, source)

@@ -68,7 +68,7 @@ class Values:
             return [False, True]
         if inner.kind == "enum":
             return list(self._symbols.enums[inner.name].members)
-        if inner.kind == "int":
+        if inner.integral:
             return self._integers(inner, path, source, looked=looked)
         if inner == FLOAT:
             return [0.0]
@@ -126,7 +126,7 @@ class Values:
 
 def _number(word: str, type: Type) -> int | None:
     """Return an integer that a scenario names; None for what is none of the type."""
-    if type.required.kind != "int" or not word.removeprefix("-").isdecimal():
+    if not type.required.integral or not word.removeprefix("-").isdecimal():
         return None
     least, most = type.required.range
     return int(word) if least <= int(word) <= most else None

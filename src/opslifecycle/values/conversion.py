@@ -10,6 +10,7 @@ import json
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import Enum
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -18,6 +19,12 @@ import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
 from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.moments import (
+    datetime_from,
+    datetime_text,
+    microseconds,
+    timedelta_from,
+)
 from opslifecycle.values.plain import Data, Json, text_of
 
 if TYPE_CHECKING:
@@ -208,6 +215,10 @@ def _build() -> Converter:
         converter.register_structure_hook(scalar, _strict(scalar))
     converter.register_structure_hook_func(_is_subclass_of(Enum), _structure_enum)
     converter.register_unstructure_hook(Identifier, str)
+    converter.register_unstructure_hook(datetime, datetime_text)
+    converter.register_structure_hook(datetime, _ignoring_type(datetime_from))
+    converter.register_unstructure_hook(timedelta, microseconds)
+    converter.register_structure_hook(timedelta, _ignoring_type(timedelta_from))
     # A hook for the class itself, because cattrs would otherwise find the hook for `str`.
     converter.register_structure_hook(Identifier, lambda data, kind: kind(data))
     for kind, foreign in _foreign.items():

@@ -99,10 +99,10 @@ class UnboundedWorlds:
             size = len(self.rules.shapes.variants(type.name))
         if size is not None:
             self.ranges.append(both(at_most(0, made), below(made, size)))
-        elif type.kind == "int":
+        elif type.integral:
             least, most = type.range
             self.ranges.append(at_most(least, made))
-            if type.limits is not None:
+            if type.kind != "int" or type.limits is not None:
                 self.ranges.append(at_most(made, most))
         return made
 
