@@ -324,6 +324,7 @@ class Renderer:
             "record_sample": ratchet.record_sample(program, self._names, self._width),
             "authority_sample": ratchet.authority_sample(program),
             "store_test": store_test(program, self._width),
+            "has_timers": bool(program.timers),
             "may_refuse": ratchet.may_refuse(program),
         }
 

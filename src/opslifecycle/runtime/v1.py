@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from opslifecycle.clock import SYSTEM_CLOCK, Clock
+from opslifecycle.clock import SYSTEM_CLOCK, Clock, ManualClock
 from opslifecycle.conformance import act_and_die, killed, store_at, stored_fields
 from opslifecycle.errors import (
     CursorOutOfRangeError,
@@ -125,6 +125,7 @@ __all__ = [
     "InternalError",
     "InvalidSpecError",
     "InvalidValueError",
+    "ManualClock",
     "ObligationToken",
     "OpsLifecycleError",
     "OutOfRangeError",

@@ -242,4 +242,6 @@ def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    _rt.act_and_die(OrderRegistry, is_persistent, begin, act, BEFORE)
+    # Time stands still, so that no timer acts as well.
+    make = _rt.partial(OrderRegistry, clock=_rt.ManualClock())
+    _rt.act_and_die(make, is_persistent, begin, act, BEFORE)
