@@ -15,14 +15,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import durable, memory, peers_contest, starting
+from benchmarks import durable, memory, peers_contest, server, starting
 from benchmarks.measuring import Measured, Named, Ratio, figure_text, held
 from benchmarks.page import data_of, without_words, write_page
 from benchmarks.revisions import answer, beside, revision
 
 ROOT = Path(__file__).parents[1]
 OURS: list[Named] = [*memory.contests, *durable.contests, *starting.contests]
-RATIOS = [*memory.RATIOS, *peers_contest.RATIOS, *durable.RATIOS, *starting.RATIOS]
+RATIOS = [
+    *memory.RATIOS, *peers_contest.RATIOS, *durable.RATIOS, *starting.RATIOS, *server.RATIOS
+]  # fmt: skip
 
 
 def _told(measured: Measured, ratios: Sequence[Ratio]) -> Measured:
@@ -72,6 +74,10 @@ def main() -> int:
         answer(OURS)
         return 0
     contests = list(OURS)
+    if server.missing() is None:
+        contests += server.contests
+    else:
+        print(f"server SKIPPED: {server.missing()}")
     if options.peers is not None:
         contests += peers_contest.contests(options.peers)
     elif not options.against:

@@ -7,11 +7,13 @@ a failure prints as a program that can be run as it is.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -46,7 +48,11 @@ from tests.proof.both_sides import HAPPENED, IDS, PROGRAM, Asked, BothSides
 from tests.proof.state_mapper import StateMapper
 from tests.scale import whole_or
 
+if TYPE_CHECKING:
+    from tests.postgres.databases import Database
+
 STEPS_MIN = 2_000
+_REGISTRIES = itertools.count()
 METHODS = {str(n): [str(m) for m in each.methods] for n, each in PROGRAM.machine.actions.items()}
 
 
@@ -62,6 +68,9 @@ def _stays(answer: Answer) -> bool:
 
 class RegistryAndFile(BothSides):
     """A registry, and the interpreter that says what it has to do."""
+
+    #: A schema on a server, for those that are to use one.
+    database: Database | None = None
 
     @initialize(
         kind=st.sampled_from(["none", "memory", "sqlite"]),
@@ -95,6 +104,9 @@ class RegistryAndFile(BothSides):
                 Path(self.folder.name) / "store.db", durability="process"
             ),
         }
+        if self.database is not None:
+            kind, name = "postgres", f"r{next(_REGISTRIES)}"
+            stores[kind] = partial(self.database.store, name)
         self.store, self.durable = stores[kind], kind != "none"
         self.runner = asyncio.Runner() if tasks else None
         self.registry = self._open()
@@ -313,6 +325,20 @@ TestRegistryAndFile.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_a_registry_on_a_server_does_what_the_file_says(postgres: Database) -> None:
+    class OnServer(RegistryAndFile):
+        database = postgres
+
+    few = settings(
+        max_examples=whole_or(60, 6),
+        derandomize=True,
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(OnServer, settings=few)
 
 
 def test_enough_has_happened() -> None:

@@ -140,22 +140,30 @@ def _refuse_unsafe(name: str, link: Link, deadline: Deadline) -> None:
 
 
 _SESSIONS: dict[Target, Session] = {}
+#: Held while a session begins, which may take as long as a connection does.
+_BEGINNING: dict[Target, threading.Lock] = {}
 _SESSIONS_LOCK = threading.Lock()
 
 
 def enter(target: Target) -> Session:
     """Return the session of this process, which lasts until everybody has left it."""
     with _SESSIONS_LOCK:
-        session = _SESSIONS.get(target)
-        if session is None or not session.lease.is_valid():
-            session = Session(target)
-            try:
-                session.begin()
-            except BaseException:
-                session.end()
-                raise
+        beginning = _BEGINNING.setdefault(target, threading.Lock())
+    with beginning:
+        with _SESSIONS_LOCK:
+            session = _SESSIONS.get(target)
+            if session is not None and session.lease.is_valid():
+                session.users += 1
+                return session
+        session = Session(target)
+        try:
+            session.begin()
+        except BaseException:
+            session.end()
+            raise
+        with _SESSIONS_LOCK:
             _SESSIONS[target] = session
-        session.users += 1
+            session.users += 1
         return session
 
 
@@ -184,6 +192,7 @@ def _forget_all() -> None:
     global _SESSIONS_LOCK
     _SESSIONS_LOCK = threading.Lock()
     _SESSIONS.clear()
+    _BEGINNING.clear()
 
 
 if hasattr(os, "register_at_fork"):
