@@ -101,11 +101,12 @@ def check_schema_name(name: str) -> str | None:
 
 def layout_of(link: Link, schema: str, deadline: Deadline) -> int:
     """Return the layout of a schema; 0 if it has no tables of ours."""
-    table = f"{schema}.layout"
-    ((found,),) = link.run("SELECT to_regclass($1)", table, deadline=deadline)
-    if found is None:
+    # A query sees what was committed before it. `to_regclass` may answer from what this session
+    # has looked up earlier.
+    statement = "SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'layout'"
+    if not link.run(statement, schema, deadline=deadline):
         return 0
-    ((version,),) = link.run(f"SELECT max(version) FROM {table}", deadline=deadline)
+    ((version,),) = link.run(f"SELECT max(version) FROM {schema}.layout", deadline=deadline)
     return int(version or 0)
 
 
@@ -138,8 +139,8 @@ def migrate(link: Link, schema: str, deadline: Deadline) -> tuple[int, int]:
     if before > LAYOUT:
         refuse_other_layouts(link, schema, deadline)
     if before == 0:
-        ((exists,),) = link.run("SELECT to_regnamespace($1)", schema, deadline=deadline)
-        if exists is None:
+        statement = "SELECT 1 FROM pg_namespace WHERE nspname = $1"
+        if not link.run(statement, schema, deadline=deadline):
             link.run(f"CREATE SCHEMA {schema}", deadline=deadline)
         link.run(
             f"CREATE TABLE {schema}.layout (version integer NOT NULL,"
