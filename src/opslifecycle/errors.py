@@ -343,7 +343,8 @@ class StoreRolledBackError(OwnershipLostError):
     """A store that no longer has commits which it had acknowledged; the registry has closed itself.
 
     The server was replaced by one that is behind: a replica that had not received the last commits,
-    or a backup. `acknowledged` and `found` are the positions in the registry's log.
+    or a backup. They could not be written again, because the server knows another owner, or none.
+    `acknowledged` and `found` are the positions in the registry's log.
     """
 
     field_names = ("store", "acknowledged", "found")

@@ -96,9 +96,9 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """A server with a data folder of its own; with a primary, a replica that follows it."""
+    """A server with a data folder of its own, or the replica of a primary, by its address."""
 
-    def __init__(self, folder: Path, primary: PostgresServer | None = None, **options: str) -> None:
+    def __init__(self, folder: Path, primary: str | None = None, **options: str) -> None:
         folder.chmod(0o755)
         self._folder = folder
         self._programs = _executable(programs(), folder)
@@ -116,7 +116,7 @@ class PostgresServer:
             )  # fmt: skip
         else:
             self._run(
-                "pg_basebackup", "-D", str(self.data), "-d", primary.dsn, "-R", "-c", "fast",
+                "pg_basebackup", "-D", str(self.data), "-d", primary, "-R", "-c", "fast",
                 "--no-sync",
             )  # fmt: skip
 
@@ -190,9 +190,7 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_server(
-    primary: PostgresServer | None = None, **options: str
-) -> Iterator[PostgresServer]:
+def running_server(primary: str | None = None, **options: str) -> Iterator[PostgresServer]:
     """Start a server in a new folder, and remove both at the end.
 
     Raises:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 
 import pytest
-from opslifecycle import OwnershipLostError, PersistenceError, Registry, StoreRolledBackError
+from opslifecycle import OperationId, PersistenceError, Registry, RegistryOwnedError
 
 from tests.builders import completed
 from tests.postgres.databases import Database, new_database
 from tests.postgres.hosts import until
-from tests.postgres.proxy import Proxy
+from tests.postgres.proxy import Flow, Proxy
 from tests.postgres.server import NoServerError, PostgresServer, running_server
 
 #: Two servers of their own each, which is slow on a busy machine.
@@ -29,8 +28,17 @@ def primary() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def replica(primary: PostgresServer) -> Iterator[PostgresServer]:
-    with running_server(primary) as server:
+def feeding(primary: PostgresServer) -> Iterator[Proxy]:
+    """Between the primary and its replica."""
+    proxy = Proxy(primary.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def replica(primary: PostgresServer, feeding: Proxy) -> Iterator[PostgresServer]:
+    fed_by = f"host=127.0.0.1 port={feeding.port} user=postgres"
+    with running_server(primary.dsn, primary_conninfo=fed_by) as server:
         yield server
 
 
@@ -55,21 +63,6 @@ def fail_over(proxy: Proxy, primary: PostgresServer, replica: PostgresServer) ->
     proxy.cut()
 
 
-def receiver(replica: PostgresServer) -> int:
-    """Return the process id of what receives the primary's changes."""
-    found: list[int] = []
-
-    def is_there() -> bool:
-        rows = Database(replica.dsn, "public", replica).query(
-            "SELECT pid FROM pg_stat_wal_receiver"
-        )
-        found[:] = [pid for (pid,) in rows]
-        return bool(found)
-
-    until(is_there)
-    return found[0]
-
-
 def caught_up(primary: PostgresServer) -> bool:
     rows = Database(primary.dsn, "public", primary).query(
         "SELECT replay_lsn = pg_current_wal_lsn() FROM pg_stat_replication"
@@ -77,30 +70,61 @@ def caught_up(primary: PostgresServer) -> bool:
     return rows == [(True,)]
 
 
-def test_what_an_asynchronous_replica_has_not_received_is_told(
-    primary: PostgresServer, replica: PostgresServer, proxy: Proxy
-) -> None:
-    database = behind(proxy, primary)
-    registry = Registry(store=database.store(lease_seconds=60.0))
-    completed(registry)
+def behind_by_one(
+    primary: PostgresServer, replica: PostgresServer, feeding: Proxy, registry: Registry
+) -> OperationId:
+    """End an operation of which the replica does not hear, and return it; the primary ends."""
     until(lambda: caught_up(primary))
-    pid = receiver(replica)
-    os.kill(pid, signal.SIGSTOP)
+    feeding.to_client = Flow.HOLD
     lost = completed(registry)
     primary.stop(signal.SIGQUIT)
-    os.kill(pid, signal.SIGCONT)
-    fail_over(proxy, primary, replica)
-    with pytest.raises(StoreRolledBackError) as raised:
+    feeding.cut()
+    return lost
+
+
+def test_an_owner_that_lives_puts_back_what_a_failover_has_lost(
+    primary: PostgresServer,
+    replica: PostgresServer,
+    feeding: Proxy,
+    proxy: Proxy,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    database = behind(proxy, primary)
+    with Registry(store=database.store(lease_seconds=60.0)) as registry:
         completed(registry)
-    assert raised.value.found < raised.value.acknowledged
-    with pytest.raises(OwnershipLostError):
+        lost = behind_by_one(primary, replica, feeding, registry)
+        fail_over(proxy, primary, replica)
         completed(registry)
-    registry.close()
+        assert "the server has lost commits" in caplog.text
+        assert "wrote 2 record(s) again" in caplog.text
     with Registry(store=database.store()) as after:
-        assert after.snapshot(lost) is None
-        assert after.completion_feed().watermark == 1
-        completed(after)
+        assert after.snapshot(lost) is not None
+        assert [entry.seq for entry in after.completion_feed().list_since(0).entries] == [1, 2, 3]
         assert after.broken_invariants() == []
+
+
+def test_what_a_failover_has_lost_of_a_dead_owner_is_gone(
+    primary: PostgresServer, replica: PostgresServer, feeding: Proxy, proxy: Proxy
+) -> None:
+    """An asynchronous replica cannot have it, and no process knows it any more."""
+    database = behind(proxy, primary)
+    registry = Registry(store=database.store())
+    completed(registry)
+    lost = behind_by_one(primary, replica, feeding, registry)
+    registry.close()
+    fail_over(proxy, primary, replica)
+
+    def opened() -> bool:
+        try:
+            with Registry(store=database.store()) as after:
+                assert after.snapshot(lost) is None
+                assert after.completion_feed().watermark == 1
+                completed(after)
+                return after.broken_invariants() == []
+        except RegistryOwnedError:
+            return False
+
+    until(opened)
 
 
 def test_a_synchronous_replica_has_everything(

@@ -357,19 +357,38 @@ class TestOwners:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(_opened_at_last, postgres).result(60)
 
-    def test_a_server_that_lost_commits_is_noticed(self, postgres: Database) -> None:
+    def test_what_a_server_has_lost_is_put_back(self, postgres: Database) -> None:
         """As after a failover to a replica that was behind."""
+        with Registry(store=postgres.store(), max_completed=3) as registry:
+            ids = [completed(registry) for _ in range(5)]
+            live = running(registry)
+            ((head,),) = postgres.query("SELECT head FROM registries")
+            postgres.query("DELETE FROM log")
+            postgres.query("UPDATE registries SET head = %s, state = NULL", head - 9)
+            registry.complete_operation(live, result())
+            before = registry.completion_feed().list_since(3)
+            assert registry.broken_invariants() == []
+        with Registry(store=postgres.store(), max_completed=3) as registry:
+            assert registry.completion_feed().list_since(3).entries == before.entries
+            assert registry.snapshot(ids[-1]) is not None
+            assert registry.broken_invariants() == []
+            completed(registry)
+
+    def test_an_owner_that_the_server_has_forgotten_puts_nothing_back(
+        self, postgres: Database
+    ) -> None:
+        """Another process may have owned the registry since."""
         registry = Registry(store=postgres.store())
-        id = running(registry)
-        saved = postgres.query("SELECT head FROM registries")
         completed(registry)
-        postgres.query("UPDATE registries SET head = %s", saved[0][0])
+        ((head,),) = postgres.query("SELECT head FROM registries")
+        postgres.query("UPDATE registries SET head = 1, fencing_token = 0, owner = NULL")
         with pytest.raises(StoreRolledBackError) as raised:
-            registry.complete_operation(id, result(id))
-        assert raised.value.found < raised.value.acknowledged
+            completed(registry)
+        assert (raised.value.acknowledged, raised.value.found) == (head, 1)
         with pytest.raises(OwnershipLostError):
-            registry.complete_operation(id, result(id))
+            completed(registry)
         registry.close()
+        assert postgres.query("SELECT head FROM registries") == [(1,)]
 
 
 def _opened_at_last(postgres: Database) -> None:

@@ -27,6 +27,7 @@ from opslifecycle.errors import (
     OwnershipLostError,
     PersistenceError,
     RegistryClosedError,
+    StoreRolledBackError,
 )
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.batch import Batch, NotStorableError, without
@@ -35,7 +36,7 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.mailbox import Mailbox, Wake, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
-from opslifecycle.stores.base import Commit, RecordWrite, Store
+from opslifecycle.stores.base import Commit, RecordWrite, Store, StoreContents
 from opslifecycle.sync.waking import Gate
 
 _log = logging.getLogger("opslifecycle")
@@ -213,7 +214,7 @@ class Committer(Generic[IdT, RecordT]):
                 written = {write[0] for write in writes}
                 erased = [id for id in self._leaving if id not in written]
                 messages = {id: entry.written() for id, entry in self._messages.items()}
-                self._store.append(self._commit_on(self._authority, writes, erased, messages))
+                self._append(self._commit_on(self._authority, writes, erased, messages))
         except PersistenceError as error:
             self._write_at = _now() + RETRY_SECONDS
             return error
@@ -233,6 +234,27 @@ class Committer(Generic[IdT, RecordT]):
         self._messages.clear()
         self._is_stale = False
         self._write_at = None
+
+    def _append(self, commit: Commit) -> None:
+        """Write a commit; if the store has lost earlier ones, write everything again first."""
+        try:
+            self._store.append(commit)
+        except StoreRolledBackError:
+            if not self._store.put_back(self._engine.lock.hold(self._published)):
+                raise
+            self._store.append(commit)
+
+    def _published(self) -> StoreContents:
+        """Return the published state as a store holds it."""
+        authority, codec, effects = self._authority, self._codec, self._engine.effects
+        records = filter(self._is_persistent, authority.records.values())
+        writes = [codec.serialize(each) for each in records]
+        if effects.outbox is not None:
+            writes += effects.outbox.writes()
+        rows = [] if effects.feed is None else [codec.row(each) for each in effects.feed.records()]
+        entries = {number: (id, text) for id, number, text in rows if number is not None}
+        state = codec.serialize_state(authority, self._epoch_id)
+        return StoreContents({id: text for id, _, text in writes}, entries, state)
 
     # Batches ------------------------------------------------------------------------------------
 
@@ -274,7 +296,7 @@ class Committer(Generic[IdT, RecordT]):
             decided.decide(batch)
             commit = self._commit_of(decided)
             if commit is not None:
-                self._store.append(commit)
+                self._append(commit)
             self._publish(decided, commit)
         except PersistenceError as error:
             self._drop_messages()

@@ -154,6 +154,17 @@ class Store(ABC):
             OwnershipLostError: Another process has taken over the registry.
         """
 
+    def put_back(self, stored: StoreContents) -> bool:
+        """Write all contents again, because the store has lost commits that it had acknowledged.
+
+        The owner calls it after StoreRolledBackError, with what it has acknowledged.
+
+        Returns:
+            Whether the store now has the contents; False if it could not write them, or if another
+            process has owned the registry since.
+        """
+        return False
+
     def on_ownership_lost(self, tell: Callable[[], None]) -> None:  # noqa: B027 - as above
         """Register a function to call when ownership is lost between two calls of the owner.
 

@@ -20,7 +20,7 @@ from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import RegistryOwnedError
 from opslifecycle.stores.base import EMPTY, SchemaVersion, StoreContents
 from opslifecycle.stores.postgres.link import Deadline, Link, within
-from opslifecycle.stores.postgres.log_index import Changes, LogIndex
+from opslifecycle.stores.postgres.log_index import LogIndex
 from opslifecycle.stores.postgres.schema import POSITION_BITS
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Session
 from opslifecycle.stores.postgres.statements import SPLIT
@@ -177,28 +177,65 @@ class Claiming:
             self._schema.digest, deadline=self._deadline,
         )  # fmt: skip
         if stored is not found:
-            index = self._rewrite(link, row.number, index, stored)
+            index = rewrite(link, self._tables, row.number, index, stored, self._deadline)
         link.run("COMMIT", deadline=self._deadline)
         return Claim(row.number, row.fencing_token + 1, index, stored)
 
-    def _rewrite(self, link: Link, number: int, index: LogIndex, stored: StoreContents) -> LogIndex:
-        """Write all contents again as this version stores them."""
-        fresh = LogIndex(index.head, index.dropped_through)
-        changes: Changes = fresh.rewrite(stored)
-        first = number << POSITION_BITS
-        last = first | ((1 << POSITION_BITS) - 1)
-        link.run(
-            f"DELETE FROM {self._tables}.log WHERE key BETWEEN $1::bigint AND $2::bigint",
-            first, last, deadline=self._deadline,
-        )  # fmt: skip
-        link.run(insert_rows(self._tables), changes.encoded(number), deadline=self._deadline)
-        link.run(
-            f"UPDATE {self._tables}.registries SET head = $2::bigint, state = $3"
-            " WHERE number = $1::integer",
-            number, changes.head, stored.state, deadline=self._deadline,
-        )  # fmt: skip
-        fresh.apply(changes)
-        return fresh
+
+def rewrite(
+    link: Link,
+    schema: str,
+    number: int,
+    index: LogIndex,
+    stored: StoreContents,
+    deadline: Deadline,
+) -> LogIndex:
+    """Write all contents of a registry anew, behind its present head; returns where they are."""
+    fresh = LogIndex(index.head, index.dropped_through)
+    changes = fresh.rewrite(stored)
+    first, end = number << POSITION_BITS, (number + 1) << POSITION_BITS
+    delete = f"DELETE FROM {schema}.log WHERE key >= $1::bigint AND key < $2::bigint"
+    link.run(delete, first, end, deadline=deadline)
+    link.run(insert_rows(schema), changes.encoded(number), deadline=deadline)
+    link.run(
+        f"UPDATE {schema}.registries SET head = $2::bigint, dropped_through = $3::bigint,"
+        " state = $4 WHERE number = $1::integer",
+        number, changes.head, changes.dropped_through, stored.state, deadline=deadline,
+    )  # fmt: skip
+    fresh.apply(changes)
+    return fresh
+
+
+def put_back(
+    link: Link,
+    schema: str,
+    owner: tuple[int, int, int],
+    index: LogIndex,
+    stored: StoreContents,
+    deadline: Deadline,
+) -> LogIndex | None:
+    """Write what an owner has acknowledged to a server that has lost some of it.
+
+    Args:
+        link: The connection.
+        schema: The schema.
+        owner: The number of the registry, its fencing token and its owner.
+        index: Where the rows were.
+        stored: What the owner has acknowledged.
+        deadline: When the owner's lease ends.
+
+    Returns:
+        Where the rows are; None if the server says that the registry has another owner.
+    """
+    begin(link, deadline)
+    rows = link.run(
+        f"SELECT head FROM {schema}.registries WHERE number = $1::integer"
+        " AND fencing_token = $2::bigint AND owner = $3::bigint FOR UPDATE",
+        *owner, deadline=deadline,
+    )  # fmt: skip
+    written = rewrite(link, schema, owner[0], index, stored, deadline) if rows else None
+    link.run("COMMIT", deadline=deadline)
+    return written
 
 
 def begin(link: Link, deadline: Deadline) -> None:

@@ -139,6 +139,9 @@ class Link:
         """Return whether the link can be used, and its other end has not closed it meanwhile."""
         try:
             self.take_notices()
+            while self._selector.select(0):
+                # The server's last message, and behind it the end.
+                self.take_notices()
         except LinkLostError:
             return False
         return True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 from collections.abc import Callable
 
 from opslifecycle.errors import (
@@ -10,18 +12,22 @@ from opslifecycle.errors import (
     OwnershipLostError,
     PersistenceError,
     RegistryOwnedError,
+    StoreRolledBackError,
 )
 from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, Store, StoreContents
-from opslifecycle.stores.postgres.claims import Claiming
-from opslifecycle.stores.postgres.link import within
+from opslifecycle.stores.postgres.claims import Claiming, put_back
+from opslifecycle.stores.postgres.failures import failure_of
+from opslifecycle.stores.postgres.link import LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.log_index import COLUMN, LINE, LogIndex
 from opslifecycle.stores.postgres.schema import POSITION_BITS, check_schema_name
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Session, Target, enter, leave
 from opslifecycle.stores.postgres.writer import Write
 from opslifecycle.values import checks
 
+_log = logging.getLogger("opslifecycle")
 _LEASE_SECONDS_MIN, _LEASE_SECONDS_MAX = 1.0, 3600.0
 _COLUMNS_OF_A_ROW = 5
+_PAUSE_SECONDS = 0.05
 
 
 class PostgresStore(Store):
@@ -148,12 +154,46 @@ class PostgresStore(Store):
         self._refuse_unstorable(rows, len(changes.rows), commit.state)
         try:
             session.writer.write(write)
+        except StoreRolledBackError:
+            # What is owned may be put back.
+            raise
         except OwnershipLostError:
             self._is_lost = True
             raise
         finally:
             self._fencing_token = write.fencing_token
         self._index.apply(changes)
+
+    def put_back(self, stored: StoreContents) -> bool:
+        """See `Store.put_back`."""
+        session = self._session
+        while session is not None and session.lease.is_valid():
+            try:
+                with session.side() as link:
+                    index = put_back(
+                        link,
+                        session.target.schema,
+                        (self._number, self._fencing_token, session.lease.owner),
+                        self._index,
+                        stored,
+                        session.lease.deadline,
+                    )
+            except LinkLostError:
+                # Writing everything once more is harmless.
+                threading.Event().wait(_PAUSE_SECONDS)
+            except RefusedError as error:
+                _log.error("%s", failure_of(self.name, error))
+                return False
+            else:
+                return self._has_put_back(index, len(stored.records))
+        return False
+
+    def _has_put_back(self, index: LogIndex | None, count: int) -> bool:
+        if index is None:
+            return False
+        _log.warning("%s: wrote %d record(s) again", self.name, count)
+        self._index = index
+        return True
 
     def _refuse_unstorable(self, rows: str, count: int, state: str) -> None:
         """Raise PersistenceError for texts that the server could not read as they were written."""

@@ -216,10 +216,12 @@ class Writer:
             )
         }
         for each in missing:
-            token, head = found.get(each.number, (None, 0))
-            each.error = OwnershipLostError()
-            if token == each.fencing_token and head < each.before:
+            token, head = found.get(each.number, (each.fencing_token + 1, 0))
+            # No process lowers a token or a head: the server is another one, which is behind.
+            if (token, head) < (each.fencing_token, each.before):
                 each.error = self._rolled_back(each.before, head)
+            else:
+                each.error = OwnershipLostError()
 
     def _resolve(self, writes: Sequence[Write]) -> list[Write]:
         """Find out what became of commits; returns those that were not written, to send again."""
@@ -231,10 +233,12 @@ class Writer:
                 self._statements.resolve, numbers, self._owner, deadline=self._deadline
             )
         }
+        missing = [each for each in writes if each.number not in found]
+        if missing:
+            self._explain(link, missing)
         again = []
         for each in writes:
             if each.number not in found:
-                each.error = OwnershipLostError()
                 continue
             each.fencing_token, head = found[each.number]
             if head == each.before:
