@@ -13,7 +13,7 @@ from opslifecycle_codegen.ir.symbols import snake
 #: Prefixes and suffixes of other constants in these modules.
 _PREFIXES = ("_FROM_", "_DONE_IN_")
 _SUFFIXES = ("_FROM", "_DONE_IN", "_EFFECTS")
-# A longer name for some statuses says less than a short one and the list it stands for.
+# A longer name of a list of statuses is less readable than a short one beside the list.
 _CHARACTERS_MAX = 40
 
 
@@ -68,8 +68,9 @@ class Constants:
 class StatusConstants:
     """The constants of the authority's module that hold several statuses.
 
-    One is called after the declared group that it is, or after its members; a longer list after the
-    first command that has it. One status alone has no constant here.
+    The name is that of a declared group with these members, or else consists of the members. Where
+    that would be long, it is the name of the first command that has the list. A list of one status
+    has no constant.
     """
 
     def __init__(self, program: Program) -> None:
@@ -87,7 +88,7 @@ class StatusConstants:
         groups = self._symbols.status_groups
         group = next((name for name, each in groups.items() if each == members), "")
         name = f"_{kind}_{group.upper() or '_OR_'.join(map(str.upper, members))}"
-        # Statuses may be called so that two lists of them read alike, or as a group.
+        # Names of statuses may make two lists read alike, or a list like a group.
         taken = {*self._names.values(), *(f"_{kind}_{each.upper()}" for each in groups)}
         if not group and (len(name) > _CHARACTERS_MAX or name in taken):
             name = f"_{command.name.upper()}_{kind}"
@@ -121,7 +122,7 @@ class StatusConstants:
         return lines
 
     def _long(self, name: str, members: tuple[str, ...], width: int) -> list[str]:
-        """Return a definition of all statuses that are not terminal which does not list them."""
+        """Return a definition by a rule, for all statuses that are not terminal; else nothing."""
         status = self._symbols.enums[self._symbols.status_enum]
         if members != tuple(n for n, each in status.members.items() if not each.values["terminal"]):
             return []

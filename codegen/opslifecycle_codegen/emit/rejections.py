@@ -12,7 +12,7 @@ from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import Check, Command, Program
 from opslifecycle_codegen.ir.types import BOOL, STATUSES
 
-#: What a method of errors can read: the arguments of each command are its own.
+#: Roots that a method of errors can read; arguments differ between commands.
 _READABLE = {
     Root.ID, Root.RECORD, Root.REGISTRY, Root.NOW, Root.ACTION_LABEL, Root.ACTION_STATUSES,
 }  # fmt: skip
@@ -20,7 +20,7 @@ _READABLE = {
 
 @frozen
 class Beginning:
-    """Guards of any action up to the test of the status, and the method of their errors."""
+    """The guards up to the test of the status, as any action has them, and their method."""
 
     method: str
     checks: tuple[Check, ...]
@@ -28,7 +28,7 @@ class Beginning:
     has_done: bool
 
     def reads(self, root: Root) -> bool:
-        """Return whether finding the error reads something."""
+        """Return whether the method of errors reads a root."""
         tests = [check.test for check in self.checks[:-1]]
         fields = [field for check in self.checks for field in check.refusal.fields]
         return any(root in expr.roots_in(tree) for tree in (*tests, *fields))
