@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jsonschema
@@ -17,6 +16,7 @@ import yaml
 from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, project
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "machine/ops_lifecycle.yaml"
@@ -249,15 +249,12 @@ def test_watch_generates_at_every_change(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=folder, stdout=-1, stderr=-1, text=True)
     try:
-        machine = folder / "machine/turnstile.yaml"
+        machine, generated = folder / "machine/turnstile.yaml", folder / "src/turnstile/registry.py"
         for summary in ("Another machine.", "Yet another."):
             text = machine.read_text().splitlines()
             text[3] = f"summary: {summary}"
             machine.write_text("\n".join(text) + "\n")
-            deadline = time.monotonic() + 30
-            while summary not in (folder / "src/turnstile/registry.py").read_text():
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(lambda summary=summary: summary in generated.read_text(), summary)  # type: ignore[misc]
         process.send_signal(signal.SIGINT)
         _, mistakes = process.communicate(timeout=30)
         assert (process.returncode, mistakes) == (0, "")

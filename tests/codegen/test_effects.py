@@ -30,6 +30,7 @@ from opslifecycle.stores.base import Commit
 from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, project
+from tests.support.waiting import eventually, until
 
 MACHINE = Path(__file__).parent / "parcel.yaml"
 
@@ -219,17 +220,11 @@ def test_what_was_delivered_is_erased_once(parcels: Any, monkeypatch: pytest.Mon
             super().append(commit)
             self.erased += commit.erased
 
-    def wait_for(count: int) -> None:
-        deadline = time.monotonic() + 30
-        while len(store.erased) < count:
-            assert time.monotonic() < deadline
-
     store, heard = Remembering(), Heard()
     with parcels.ParcelRegistry(store=store, on_effect=heard) as registry:
         registry.accept(parcels.ParcelId.new(), "here")
         heard.wait_for(1)
-        while registry.pending_effects():
-            pass
+        until(lambda: not registry.pending_effects())
         # With the commits of others, if there are any.
         for _ in range(3):
             registry.accept(parcels.ParcelId.new(), "there")
@@ -243,7 +238,7 @@ def test_what_was_delivered_is_erased_once(parcels: Any, monkeypatch: pytest.Mon
         # Or after a while, if nothing comes.
         for count in (1, 2):
             registry.accept(parcels.ParcelId.new(), "by itself")
-            wait_for(count)
+            until(lambda count=count: len(store.erased) >= count)  # type: ignore[misc]
     assert store.erased == ["effect-1", "effect-2"]
 
 
@@ -477,8 +472,7 @@ def test_closing_after_the_loop_has_stopped_in_a_handler_does_not_hang(parcels: 
     async def scenario() -> Any:
         registry = parcels.AsyncParcelRegistry(on_effect=handle)
         await registry.accept(parcels.ParcelId.new(), "here")
-        while not begun.is_set():
-            await asyncio.sleep(0.01)
+        await eventually(begun.is_set)
         return registry
 
     loop = asyncio.new_event_loop()
@@ -516,13 +510,6 @@ def test_a_forked_child_does_not_wait_for_a_handler_of_its_parent(parcels: Any) 
         _, status = os.waitpid(child, 0)
         go_on.set()
         assert os.waitstatus_to_exitcode(status) == 0
-
-
-def until(holds: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_closing_waits_for_the_call_in_progress(parcels: Any) -> None:
@@ -713,10 +700,6 @@ def test_an_interrupt_in_a_coroutine_handler_reaches_the_loop_and_delivery_goes_
         registry.accept(parcels.ParcelId.new(), "here")
         return registry
 
-    async def until_delivered() -> None:
-        while not delivered:
-            await asyncio.sleep(0.001)
-
     async def interrupted() -> None:
         await asyncio.sleep(30)
 
@@ -726,7 +709,7 @@ def test_an_interrupt_in_a_coroutine_handler_reaches_the_loop_and_delivery_goes_
         with pytest.raises(error):
             loop.run_until_complete(waiting)
         waiting.cancel()
-        loop.run_until_complete(asyncio.wait_for(until_delivered(), 30))
+        loop.run_until_complete(asyncio.wait_for(eventually(lambda: delivered), 30))
         assert delivered == raised == [1]
         registry.close()
     finally:

@@ -24,6 +24,7 @@ from opslifecycle.stores.base import SchemaVersion, StoreContents
 
 from tests.builders import spec
 from tests.stores.gate import AGENT, REASON, Gate, MakeStore
+from tests.support.waiting import eventually
 
 
 class Slow(MemoryStore):
@@ -148,8 +149,7 @@ class TestAsync:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
                 gate.open_gate.set()
-                while registry.snapshot(made.id) is None:
-                    await asyncio.sleep(0.001)
+                await eventually(lambda: registry.snapshot(made.id) is not None)
 
         asyncio.run(scenario())
 

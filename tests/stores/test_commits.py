@@ -40,6 +40,7 @@ from opslifecycle.shell.commands import Command, Decision
 from opslifecycle.operations.authority import OperationRecord
 from tests.builders import SLOT, UPDATE, completed, registered, result, running, spec
 from tests.stores.gate import Gate, MakeStore, committer_of, snapshot, statuses
+from tests.support.waiting import until
 
 
 class TestGroupCommit:
@@ -56,8 +57,7 @@ class TestGroupCommit:
             assert gate.waiting.wait(30)
             rest = [pool.submit(registry.mark_retired, id) for id in ids]
             queue = committer_of(registry)._mailbox._queue
-            while queue.qsize() < 100:
-                pass
+            until(lambda: queue.qsize() >= 100)
             assert threading.active_count() <= threads + 101
             gate.open_gate.set()
             for each in (held, *rest):
@@ -166,8 +166,7 @@ class TestGroupCommit:
             assert gate.waiting.wait(30)
             second = pool.submit(registry.mark_retired, id)
             queue = committer_of(registry)._mailbox._queue
-            while queue.qsize() < 1:
-                pass
+            until(lambda: queue.qsize() >= 1)
             closing = pool.submit(registry.close)
             gate.open_gate.set()
             for each in (first, second, closing):
@@ -256,8 +255,7 @@ class TestGroupCommit:
         registry.provisioning_succeeded(id)
         assert gate.waiting.wait(30)
         gate.fails = None
-        while len(gate.commits) < 2:
-            pass
+        until(lambda: len(gate.commits) >= 2)
         assert statuses(gate.commits[1]) == ["running"]
 
     def test_readers_are_not_held_up_by_a_commit(self, registry: Registry, gate: Gate) -> None:
@@ -337,8 +335,7 @@ class TestDeferredWrites:
     ) -> None:
         monkeypatch.setattr(commits, "DEFERRED_SECONDS", 0.01)
         running(registry)
-        while len(gate.commits) < 2:
-            pass
+        until(lambda: len(gate.commits) >= 2)
         monkeypatch.setattr(commits, "DEFERRED_SECONDS", 1000.0)
         registry.register_operation(spec())
         assert [statuses(commit) for commit in gate.commits] == [
@@ -441,8 +438,7 @@ class TestDeferredWrites:
             rest = []
             for number, call in enumerate(calls):
                 rest.append(pool.submit(call))
-                while queue.qsize() <= number:
-                    pass
+                until(lambda number=number: queue.qsize() > number)  # type: ignore[misc]
             gate.open_gate.set()
             for each in (held, *rest):
                 each.result(30)

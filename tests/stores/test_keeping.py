@@ -22,6 +22,7 @@ from opslifecycle.shell import commits
 
 from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, registered, result, running, spec
 from tests.stores.gate import AGENT, REASON, Gate, MakeStore, committer_of, snapshot, statuses
+from tests.support.waiting import until
 
 
 class TestKeeping:
@@ -136,8 +137,7 @@ class TestKeeping:
         gate.waiting.clear()
         registry.provisioning_succeeded(id)
         assert gate.waiting.wait(30)
-        while len(gate.commits) < 2:
-            pass
+        until(lambda: len(gate.commits) >= 2)
         assert statuses(gate.commits[1]) == ["running"]
 
     def test_rejections_write_nothing(self, registry: Registry, gate: Gate) -> None:

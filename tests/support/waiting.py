@@ -1,12 +1,13 @@
-"""Waiting for what another process or thread does, where no event says it."""
+"""Waiting for what another process, thread or task does, where no event says it."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
 DEADLINE_SECONDS = 60
-_LOOK_SECONDS = 0.01
+_LOOK_SECONDS, _TURN_SECONDS = 0.01, 0.001
 
 
 def until(condition: Callable[[], object], what: object = None) -> None:
@@ -20,3 +21,10 @@ def until(condition: Callable[[], object], what: object = None) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"{what or condition} did not come in time"
         time.sleep(_LOOK_SECONDS)
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Let other tasks run until a condition holds; raises TimeoutError after a minute."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():
+            await asyncio.sleep(_TURN_SECONDS)

@@ -23,6 +23,7 @@ from opslifecycle.stores.base import Commit
 from opslifecycle.work import Supervisor
 
 from tests.builders import completed
+from tests.support.waiting import eventually, until
 from tests.work.audit import Cancelling, run
 
 APPLIED = CompletionCursorConsumer.AGENT_APPLIED
@@ -94,8 +95,7 @@ def test_what_comes_later_is_no_redelivery() -> None:
             following = asyncio.create_task(follow())
             await asyncio.sleep(0)
             await ended(registry, "new", "newer")
-            while registry.completion_cursor(APPLIED) < 3:
-                await asyncio.sleep(0)
+            await eventually(lambda: registry.completion_cursor(APPLIED) >= 3)
             await registry.close()
             with pytest.raises(RegistryClosedError):
                 await following
@@ -216,8 +216,7 @@ def test_cancelling_a_consumer_anywhere_loses_nothing(form: str) -> None:
             await asyncio.sleep(0.001)
             await ended(registry, "c")
             if not cancelling.reached:
-                while len(done) < 3:
-                    await asyncio.sleep(0)
+                await eventually(lambda: len(done) >= 3)
                 following.cancel()
             await asyncio.wait([following])
             assert registry.completion_cursor(APPLIED) <= max(done, default=0)
@@ -266,8 +265,7 @@ def test_consumers_in_threads() -> None:
         thread = threading.Thread(target=follow_to_the_end)
         thread.start()
         completed(registry, name="later")
-        while registry.completion_cursor(APPLIED) < 4:
-            pass
+        until(lambda: registry.completion_cursor(APPLIED) >= 4)
         registry.close()
         thread.join()
         assert seen[-1].startswith("later")

@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from opslifecycle.work import (
     current,
 )
 
+from tests.support.waiting import eventually
 from tests.work.audit import run
 
 DEADLINE_SECONDS = 30.0
@@ -66,13 +66,6 @@ def content_of(outcome: OperationTerminalOutcome) -> str:
 def error_of(outcome: OperationTerminalOutcome) -> str:
     assert isinstance(outcome, Failed), outcome
     return outcome.error
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds that another thread or process brings about."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 # Threads -----------------------------------------------------------------------------------------

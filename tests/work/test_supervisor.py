@@ -36,6 +36,7 @@ from opslifecycle.work import (
     current,
 )
 
+from tests.support.waiting import eventually
 from tests.work.audit import Audit, audit, run
 
 
@@ -227,8 +228,7 @@ def cancelling(work: Any, **how: Any) -> tuple[Any, OperationTerminalOutcome]:
         async with AsyncRegistry(store=MemoryStore()) as registry, Supervisor(registry) as work_:
             audit(registry, work_)
             operation = await work_.start(work, **how)
-            while registry.snapshot(operation.id).status is not OperationStatus.RUNNING:  # type: ignore[union-attr]
-                await asyncio.sleep(0)
+            await eventually(lambda: registry.list_operations(status=OperationStatus.RUNNING))
             await asyncio.sleep(0.01)
             answer = await operation.cancel("enough")
             return answer, await operation
@@ -393,14 +393,12 @@ def test_what_ends_in_the_registry_ends_in_fact() -> None:
                     await sleep_for_ever()
 
             operations = [await work.start(observed) for _ in range(3)]
-            while len(watch.running) < 3:
-                await asyncio.sleep(0)
+            await eventually(lambda: len(watch.running) == 3)
             watch.ended_outside = set(watch.running)
             await registry.cancel_operation(operations[0].id, "by hand")
             await registry.rollback_unreturned_operation(operations[1].id)
             await registry.terminate_owner("all of them")
-            while watch.running:
-                await asyncio.sleep(0)
+            await eventually(lambda: not watch.running)
             assert await operations[0] == Cancelled("by hand")
             assert await operations[2] == Terminated("all of them")
             assert await operations[1].cancel() == UnknownOperation()
@@ -428,8 +426,7 @@ def test_a_registry_that_closes_ends_the_work() -> None:
         with pytest.raises(WorkNotRecordedError, match="the registry is closed") as caught:
             async with Supervisor(registry) as work:
                 operation = await work.start(observed)
-                while not running:
-                    await asyncio.sleep(0)
+                await eventually(lambda: running)
                 await registry.close()
                 with pytest.raises(ChannelClosedError):
                     await operation
@@ -477,8 +474,7 @@ def test_a_queued_operation_is_cancelled_without_running() -> None:
                         await sleep_for_ever()
 
                 first, second = await work.start(observed), await work.start(observed)
-                while not watch.running:
-                    await asyncio.sleep(0)
+                await eventually(lambda: watch.running)
                 assert await second.cancel("no") == WorkCancelled(Cancelled("no"))
                 assert await first.cancel() == WorkCancelled(Cancelled(None))
                 assert watch.begun == [first.id]

@@ -32,6 +32,8 @@ from opslifecycle.work import (
     current,
 )
 
+from tests.support.waiting import until
+
 DEADLINE_SECONDS = 30.0
 
 
@@ -202,8 +204,7 @@ def test_a_lost_registry_is_reported() -> None:
     with pytest.raises(WorkNotRecordedError, match="the registry is closed"):
         with Supervisor(registry) as work:
             work.start(wait_for_stop)
-            while not registry.list_operations(status=OperationStatus.RUNNING):
-                pass
+            until(lambda: registry.list_operations(status=OperationStatus.RUNNING))
             registry.close()
 
 
