@@ -27,7 +27,7 @@ from opslifecycle import (
 )
 
 from tests.builders import result, spec
-from tests.stores.gate import Gate
+from tests.support.gate import Gate
 
 FIGURES = Path(__file__).with_name("counts.json")
 LIFECYCLES, WARM_UP = 200, 50

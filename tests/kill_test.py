@@ -37,7 +37,7 @@ class Ledger:
 
 def kill_once(path: Path, how: list[str], ledger: Ledger, seconds: float) -> None:
     """Let a process work for some time, kill it, and note what it has said."""
-    command = [sys.executable, "-m", "tests.durable_worker", str(path), *how]
+    command = [sys.executable, "-m", "tests.support.durable_worker", str(path), *how]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline()]

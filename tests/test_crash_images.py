@@ -25,8 +25,8 @@ from opslifecycle.stores.sqlite import log_index
 from opslifecycle.stores.sqlite import store as sqlite_store
 
 from tests.builders import result, spec
-from tests.crash_images import Image, images, lay
-from tests.files import Files, Operation
+from tests.support.crash_images import Image, images, lay
+from tests.support.files import Files, Operation
 
 AGENT = CompletionCursorConsumer.AGENT_APPLIED
 

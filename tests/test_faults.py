@@ -19,7 +19,7 @@ from opslifecycle.stores.sqlite import log_index
 from opslifecycle.stores.sqlite import store as sqlite_store
 
 from tests.builders import completed, running, spec
-from tests.files import Fault, Files, Operation
+from tests.support.files import Fault, Files, Operation
 
 #: What fails, how, and after how many bytes.
 FAULTS = {

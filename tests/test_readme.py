@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.docs_runner import run_page
+from tests.support.docs_runner import run_page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -68,7 +68,15 @@ class TestKilled:
 
 class TestOwner:
     def test_a_second_process_is_told_who_holds_it(self, path: Path) -> None:
-        command = [sys.executable, "-m", "tests.durable_worker", str(path), "process", "1", "10"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.support.durable_worker",
+            str(path),
+            "process",
+            "1",
+            "10",
+        ]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()

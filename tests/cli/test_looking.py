@@ -24,8 +24,8 @@ from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
 from tests.builders import completed
-from tests.cli.processes import alive
 from tests.support.command_line import command_line
+from tests.support.processes import alive
 from tests.support.waiting import until
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.processes import alive
 from tests.support.command_line import command_line
+from tests.support.processes import alive
 from tests.support.waiting import until
 
 RUN = [sys.executable, "-m", "opslifecycle.cli.main", "run"]

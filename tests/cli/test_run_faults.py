@@ -24,8 +24,8 @@ from click.testing import CliRunner
 from opslifecycle.cli.running.control_groups import group_of, home_of_groups
 from opslifecycle.cli.wait import wait
 
-from tests.cli.processes import alive
 from tests.support.command_line import command_line
+from tests.support.processes import alive
 from tests.support.waiting import until
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]

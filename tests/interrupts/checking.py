@@ -24,7 +24,7 @@ from opslifecycle import (
 from tests.builders import SLOT, result, spec
 from tests.interrupts.calls import AGENT, World
 from tests.interrupts.injecting import Injection, Interrupt
-from tests.stores.gate import committer_of
+from tests.support.gate import committer_of
 
 T = TypeVar("T")
 W = TypeVar("W", contravariant=True)

@@ -14,7 +14,7 @@ from opslifecycle import (
 )
 from opslifecycle.shell import commits
 
-from tests.stores.gate import Gate, MakeStore
+from tests.support.gate import Gate, MakeStore
 
 if TYPE_CHECKING:
     from tests.postgres.databases import Database

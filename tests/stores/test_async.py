@@ -23,7 +23,7 @@ from opslifecycle import (
 from opslifecycle.stores.base import SchemaVersion, StoreContents
 
 from tests.builders import spec
-from tests.stores.gate import AGENT, REASON, Gate, MakeStore
+from tests.support.gate import AGENT, REASON, Gate, MakeStore
 from tests.support.waiting import eventually
 
 

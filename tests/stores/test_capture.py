@@ -17,7 +17,7 @@ from opslifecycle import (
 from opslifecycle.shell import export
 
 from tests.builders import CHILD, HANDLE, SLOT, UPDATE, completed, running, spec
-from tests.stores.gate import AGENT, REASON, MakeStore, snapshot
+from tests.support.gate import AGENT, REASON, MakeStore, snapshot
 
 
 class TestCapture:

@@ -12,7 +12,7 @@ from opslifecycle import EpochChangedError, PersistenceError, Registry, RuntimeE
 from opslifecycle.stores.sqlite.admin import mark_restored
 
 from tests.builders import completed, running
-from tests.stores.owners import owning, query
+from tests.support.owners import owning, query
 
 needs_inodes = pytest.mark.skipif(
     sys.platform == "win32", reason="SKIPPED: files have no numbers of their own here"

@@ -15,13 +15,13 @@ from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.sqlite import lease as leases
 
 from tests.builders import UPDATE, completed, running, spec
-from tests.stores.owners import (
+from tests.support.command_line import command_line
+from tests.support.owners import (
     OwnerProcess,
     needs,
     owning,
     query,
 )
-from tests.support.command_line import command_line
 from tests.support.waiting import until
 
 HOUR_MS = 3_600_000

@@ -27,8 +27,8 @@ from opslifecycle.stores.sqlite.reader import StoreReader
 
 from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, running, spec
-from tests.stores.owners import as_nobody, owning, query
 from tests.support.command_line import command_line
+from tests.support.owners import as_nobody, owning, query
 
 COMMANDS = [("ls",), ("doctor",), ("collect",), ("wait", "00000000"), ("show", "00000000")]
 

@@ -28,7 +28,7 @@ from opslifecycle.shell.consuming import _Position
 from opslifecycle.stores.base import Commit
 from opslifecycle.work import Supervisor
 
-from tests.work.audit import Audit, AuditedLoop, audit
+from tests.support.audit import Audit, AuditedLoop, audit
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/work/agent.py"

@@ -19,7 +19,7 @@ from opslifecycle import (
 from opslifecycle.work import Operation, Process, Retry, Supervisor, current
 from opslifecycle.work.jobs import Jobs
 
-from tests.work.audit import Audit, AuditedLoop, Cancelling, audit, run
+from tests.support.audit import Audit, AuditedLoop, Cancelling, audit, run
 
 STEPS_MAX = 400
 

@@ -23,8 +23,8 @@ from opslifecycle.stores.base import Commit
 from opslifecycle.work import Supervisor
 
 from tests.builders import completed
+from tests.support.audit import Cancelling, run
 from tests.support.waiting import eventually, until
-from tests.work.audit import Cancelling, run
 
 APPLIED = CompletionCursorConsumer.AGENT_APPLIED
 

@@ -23,7 +23,7 @@ from opslifecycle import (
 )
 from opslifecycle.work import AlreadyFinished, Retry, Supervisor
 
-from tests.work.audit import run
+from tests.support.audit import run
 
 RAY_EXECUTOR = Path(__file__).parents[2] / "examples/work/ray_executor.py"
 DEADLINE_SECONDS = 60.0

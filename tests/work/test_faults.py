@@ -15,7 +15,7 @@ from opslifecycle import (
 from opslifecycle.stores.base import Commit
 from opslifecycle.work import Supervisor, WorkNotRecordedError
 
-from tests.work.audit import audit, run
+from tests.support.audit import audit, run
 
 
 class Refusing(MemoryStore):

@@ -19,8 +19,8 @@ from opslifecycle import (
 from opslifecycle.stores.base import Commit
 from opslifecycle.work import REQUEUES_MAX, AlreadyFinished, Supervisor, WorkCancelled
 
+from tests.support.audit import run
 from tests.test_kill import killed
-from tests.work.audit import run
 
 KILLED = """
 import asyncio, os, signal, sys

@@ -23,7 +23,7 @@ from opslifecycle.work import (
 )
 
 from tests.codegen.projects import edit, project
-from tests.work.audit import run
+from tests.support.audit import run
 
 MACHINE = Path(__file__).parents[2] / "examples/download/machine/download.yaml"
 AT = {"address": "a.example"}

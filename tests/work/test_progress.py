@@ -17,7 +17,7 @@ from opslifecycle import (
 from opslifecycle.work import Supervisor, current
 from opslifecycle.work.progress import INTERVAL_SECONDS
 
-from tests.work.audit import run
+from tests.support.audit import run
 
 
 class Counting(AsyncRegistry):

@@ -16,7 +16,7 @@ from opslifecycle import (
 )
 from opslifecycle.work import Operation, Retry, Supervisor, current
 
-from tests.work.audit import run
+from tests.support.audit import run
 
 
 class Flaky:

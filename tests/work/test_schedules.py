@@ -44,7 +44,7 @@ from tests.scale import whole_or
 from tests.schedules.exploring import Scenario, ScenarioError, explore, sample
 from tests.schedules.scenarios import TurnsStore
 from tests.schedules.scheduling import Schedule
-from tests.work.audit import Audit
+from tests.support.audit import Audit
 
 DISTURBANCES, SEEDS = whole_or(2, 1), range(100)
 

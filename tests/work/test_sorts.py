@@ -33,8 +33,8 @@ from opslifecycle.work import (
     current,
 )
 
+from tests.support.audit import run
 from tests.support.waiting import eventually
-from tests.work.audit import run
 
 DEADLINE_SECONDS = 30.0
 

@@ -36,8 +36,8 @@ from opslifecycle.work import (
     current,
 )
 
+from tests.support.audit import Audit, audit, run
 from tests.support.waiting import eventually
-from tests.work.audit import Audit, audit, run
 
 
 async def give(value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.files import Operation
+from tests.support.files import Operation
 
 Image = dict[str, bytes]
 
