@@ -32,8 +32,15 @@ MACHINES = sorted(
 )
 PUBLIC_SURFACE = ROOT / "src/opslifecycle/__init__.py"
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
-#: How many lines of the runtime, the compiler and its templates name the type Any. It may fall.
-ANY_LINES_MAX = 76
+#: Where JSON data has no static type.
+JSON_BOUNDARY = {
+    RUNTIME / "values/plain.py",
+    RUNTIME / "values/conversion.py",
+    ROOT / "codegen/opslifecycle_codegen/compat/lock.py",
+}
+#: How many other lines of the runtime, the compiler and its templates name the type Any, imports
+#: included. It may fall.
+ANY_LINES_MAX = 58
 
 
 def test_the_folders_are_found() -> None:
@@ -259,7 +266,7 @@ def test_modules_and_functions_are_small() -> None:
 def lines_with_any(path: Path) -> set[int]:
     """The lines on which a file names the type Any, in code or in a quoted type."""
     text = path.read_text(encoding="utf-8")
-    quoted = re.compile(r"[\[( ]Any\b[],| ]")
+    quoted = re.compile(r"\[Any\b|\bAny\]")
     if path.suffix == ".j2":
         lines = enumerate(text.splitlines(), 1)
         return {number for number, line in lines if re.search(r"[\[( ]Any\b", line)}
@@ -273,7 +280,7 @@ def lines_with_any(path: Path) -> set[int]:
 
 
 def test_the_type_any_does_not_spread() -> None:
-    files = [*SHELL, *GENERATED, *COMMAND_LINE, *WORK, *COMPILER, *TEMPLATES]
+    files = {*SHELL, *GENERATED, *COMMAND_LINE, *WORK, *COMPILER, *TEMPLATES} - JSON_BOUNDARY
     found = {path.relative_to(ROOT): lines for path in files if (lines := lines_with_any(path))}
     count = sum(map(len, found.values()))
     assert count <= ANY_LINES_MAX, "use a real type: a protocol, a type variable, or object"

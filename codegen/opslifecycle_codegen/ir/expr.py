@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
-from typing import Any
 
 import attrs
 from attrs import evolve, field, frozen
@@ -299,7 +298,9 @@ def reads(tree: Expression, fields: Collection[str]) -> bool:
 
 def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Expression:
     """Return the tree with every node replaced, from the leaves up."""
-    changed: dict[str, Any] = {}
+    changed: dict[str, object] = {}
+    # Untyped, because the names of the fields depend on the class of the tree.
+    evolved: Callable[..., Expression] = evolve
     for attribute in attrs.fields(type(tree)):
         if attribute.name in ("type", "mark"):
             continue
@@ -307,7 +308,7 @@ def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Ex
         after = _replaced(before, change)
         if after is not before:
             changed[attribute.name] = after
-    return change(evolve(tree, **changed) if changed else tree)
+    return change(evolved(tree, **changed) if changed else tree)
 
 
 def with_given(tree: Expression, given: Mapping[str, Expression]) -> Expression:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from opslifecycle.errors import InvalidValueError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: A handler of outbox messages: a function or a coroutine function of one message, whose type the
 #: machine declares.
-Handler: TypeAlias = Callable[[Any], object]
+Handler: TypeAlias = Callable[..., object]
 
 #: The event loop for which a worker thread opens a registry; no loop runs in the thread itself.
 opening_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
+from opslifecycle.shell.authority import IdT, RecordT
 from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Engine
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class GroupCommit(Executor):
+class GroupCommit(Executor, Generic[IdT, RecordT]):
     """Queues each command for the committer, which sets its result once it is durable."""
 
     def __init__(
-        self, engine: Engine[Any, Any], id_type: type[object], committer: Committer[Any, Any]
+        self,
+        engine: Engine[IdT, RecordT],
+        id_type: type[object],
+        committer: Committer[IdT, RecordT],
     ) -> None:
         super().__init__(engine, id_type)
         self._committer = committer

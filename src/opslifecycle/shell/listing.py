@@ -9,7 +9,7 @@ again.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 IdT = TypeVar("IdT", bound=Hashable)
 RecordT = TypeVar("RecordT")
@@ -18,7 +18,7 @@ RecordT = TypeVar("RecordT")
 class SortKey(Protocol):
     """A value that is ordered among those of its type."""
 
-    def __lt__(self, other: Any, /) -> bool: ...
+    def __lt__(self, other: Self, /) -> bool: ...
 
 
 class Listing(Generic[IdT, RecordT]):

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import pickle
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
 
@@ -34,7 +34,10 @@ async def in_loop(job: Job) -> AttemptEnd:
     assert task is not None
     job.interrupt = task.cancel
     try:
-        return Returned(await job.work(*job.arguments))  # type: ignore[operator]
+        assert not isinstance(job.work, Process)
+        coroutine = job.work(*job.arguments)
+        assert isinstance(coroutine, Awaitable), "a coroutine function returned no awaitable"
+        return Returned(await coroutine)
     except GeneratorExit:
         # The loop is closed, and nothing can be awaited.
         raise

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 from opslifecycle import (
@@ -58,7 +58,7 @@ class Process:
 
 
 #: Work in Python: a coroutine function, or a function for a thread. Its result has any type.
-Function: TypeAlias = Callable[..., Any]
+Function: TypeAlias = Callable[..., object]
 
 
 #: Held while a job gets its event, so that all threads of its work wait for the same event.
