@@ -55,8 +55,6 @@ CREATE TABLE {s}.log (
     body text NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
-CREATE INDEX log_id ON {s}.log (id);
-
 CREATE TABLE {s}.inbox (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     registry text NOT NULL,
