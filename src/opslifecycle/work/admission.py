@@ -28,8 +28,11 @@ class Admission:
 
     def add(self, job: Job) -> None:
         """Queue a job for a place. It receives a free one at once."""
-        self._queue.add(job)
-        self._fill()
+        if self._has_room() and not self._queue:
+            self._give(job)
+        else:
+            self._queue.add(job)
+            self._fill()
 
     def withdraw(self, job: Job) -> bool:
         """Remove a job from the queue; return False if it was not in it."""
@@ -41,9 +44,14 @@ class Admission:
         self._fill()
 
     def _fill(self) -> None:
-        while self._places_max is None or self._taken < self._places_max:
+        while self._queue and self._has_room():
             job = self._queue.take()
-            if job is None:
-                return
-            self._taken += 1
-            self._begin(job)
+            assert job is not None
+            self._give(job)
+
+    def _has_room(self) -> bool:
+        return self._places_max is None or self._taken < self._places_max
+
+    def _give(self, job: Job) -> None:
+        self._taken += 1
+        self._begin(job)

@@ -66,6 +66,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         self.definition: WorkDefinition[IdT, OutcomeT, ResultsT] = definition
         self._threads: ThreadPoolExecutor | None = None
         self._runs_in_loop = hasattr(registry, "__aenter__")
+        self.given = dict(definition.given)
         self._watch: Callable[[IdT], Wait[OutcomeT]] = getattr(registry, definition.watch.method)
         self._snapshot: Callable[[IdT], object] = getattr(registry, definition.snapshot)
 

@@ -219,7 +219,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         given: Mapping[str, object] | None,
     ) -> Label:
         """Return the label of a record; owner and kind go to machines that declare them so."""
-        declared = dict(self._lifecycle.definition.given)
+        declared = self._lifecycle.given
         whole = dict(given or {})
         for word, value in (("owner", owner), ("kind", kind)):
             if declared.get(word) is type(value):
