@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,17 @@ from tests.interrupts.trying import MakeStores
 
 #: Interrupts before every so many-th bytecode; returns how many bytecodes there are.
 Examination = Callable[[int], int]
+
+
+@contextlib.contextmanager
+def folder_for_stores() -> Iterator[Path]:
+    """A folder for the files of stores, in memory where the system has a place for it.
+
+    On a disk, which each world would synchronize, they take five times as long.
+    """
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 def in_memory() -> tuple[Store, Callable[[], Store]]:

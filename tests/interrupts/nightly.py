@@ -11,27 +11,23 @@ import multiprocessing
 import os
 import re
 import sys
-import tempfile
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from tests.interrupts.checking import Helper
-from tests.interrupts.examinations import examinations
+from tests.interrupts.examinations import examinations, folder_for_stores
 from tests.interrupts.trying import InterruptError
-
-#: Files on a disk take five times as long: each world has a store that is synchronized.
-_MEMORY = Path("/dev/shm")
 
 
 def examined(step: int, name: str) -> str:
     """Carry one examination out; return what there is to say of it."""
     threading.excepthook = lambda arguments: None
     logging.getLogger("opslifecycle").disabled = True
-    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+    with folder_for_stores() as folder:
         try:
-            count = dict(examinations(Path(folder), Helper()))[name](step)
+            count = dict(examinations(folder, Helper()))[name](step)
         except InterruptError as error:
             return f"FAILED {name}: {error}"
     return f"passed {name}: {count} bytecodes, every {step}."

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.interrupts.checking import Helper
-from tests.interrupts.examinations import examinations
+from tests.interrupts.examinations import examinations, folder_for_stores
 
 #: The calls that are interrupted before every bytecode, and every how many of the others.
 MAIN = {"register", "start", "progress", "complete", "watch", "snapshot", "wait_all"}
@@ -31,5 +31,6 @@ def helper() -> Helper:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", NAMES)
-def test_interrupts(name: str, helper: Helper, tmp_path: Path) -> None:
-    assert dict(examinations(tmp_path, helper))[name](step_of(name)) > 20
+def test_interrupts(name: str, helper: Helper) -> None:
+    with folder_for_stores() as folder:
+        assert dict(examinations(folder, helper))[name](step_of(name)) > 20
