@@ -55,7 +55,8 @@ class Group:
             return set()
         try:
             with open(f"{self._folder}/cgroup.procs") as file:
-                return {int(each) for each in file}
+                # 0 is a process that this one cannot see, and to `kill` this one's own group.
+                return {int(each) for each in file} - {0}
         except OSError:
             return set()
 
