@@ -18,6 +18,7 @@ from tests.postgres.databases import Database
 from tests.postgres.history import Entry, Event, Written, events, wrong
 from tests.postgres.owner_program import RETAINED
 from tests.postgres.proxy import Proxy
+from tests.postgres.transitions import Step, illegal
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 60
@@ -31,6 +32,17 @@ BEGIN
   VALUES (new.number, new.fencing_token, new.head);
   RETURN NULL;
 END $$;
+CREATE TABLE test_steps (at bigint GENERATED ALWAYS AS IDENTITY, number integer, id text,
+                         status text);
+CREATE FUNCTION test_record_steps() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT AS $$
+BEGIN
+  INSERT INTO test_steps (number, id, status)
+  SELECT key >> 40, id, field(body, 'status') FROM inserted ORDER BY key;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER test_record_steps AFTER INSERT ON log REFERENCING NEW TABLE AS inserted
+FOR EACH STATEMENT EXECUTE FUNCTION test_record_steps();
 CREATE TRIGGER test_record AFTER UPDATE OF head ON registries FOR EACH ROW
 EXECUTE FUNCTION test_record();
 """
@@ -152,7 +164,9 @@ class Hosts:
         query = self.database.query
         feeds = {name: [Entry(*row) for row in query(feed, name)] for name in self.names}
         commits = {name: [Written(*row) for row in query(written, name)] for name in self.names}
-        return wrong(self._history, feeds, commits)
+        steps = "SELECT name, id, status FROM test_steps JOIN registries USING (number) ORDER BY at"
+        taken = [Step(*row) for row in query(steps)]
+        return wrong(self._history, feeds, commits) + illegal(taken)
 
     def counts(self) -> dict[str, int]:
         """Return how many events of each kind the ended hosts have reported."""

@@ -30,6 +30,7 @@ from opslifecycle import (
     StoreRolledBackError,
     StoreVersionError,
 )
+from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.base import EMPTY, Commit, RecordWrite, SchemaVersion, StoreContents
 from opslifecycle.stores.postgres import claims
 from opslifecycle.stores.postgres.reader import PostgresReader
@@ -289,6 +290,17 @@ class TestOwners:
             assert other.broken_invariants() == []
             completed(other)
         registry.close()
+
+    def test_one_stops_before_the_server_lets_others_take_over(self, postgres: Database) -> None:
+        store = postgres.store(lease_seconds=600.0)
+        with Registry(store=store):
+            session = store._session
+            assert session is not None
+            before = SYSTEM_CLOCK.monotonic_ns()
+            ((left,),) = postgres.query(
+                "SELECT extract(epoch FROM lease_until - clock_timestamp()) FROM owners"
+            )
+            assert 0 < (session.lease.deadline() - before) / 1e9 < float(left)
 
     def test_one_whose_lease_ended_learns_it_without_a_command(self, postgres: Database) -> None:
         registry = Registry(store=postgres.store(lease_seconds=1.0))
