@@ -58,6 +58,7 @@ THEN = {
     "values.closed_set": [],
     "values.trusted": [],
     "values.documented": ["tests/test_package.py"],
+    "values.moments": [],
     "values.not_copyable": [],
     "shell.authority": [],
     "shell.alarm": _TIMERS,

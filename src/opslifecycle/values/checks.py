@@ -65,7 +65,8 @@ def text(field: str, value: object) -> None:
     try:
         size = len(str.encode(value))
     except UnicodeEncodeError:
-        raise InvalidValueError(field, "expected text without lone surrogates") from None
+        reason = f"expected text without lone surrogates, got {shown(value)}; decode it as UTF-8"
+        raise InvalidValueError(field, reason) from None
     if size > TEXT_BYTES_MAX:
         reason = f"expected at most {TEXT_BYTES_MAX} bytes of text, got {size}"
         raise InvalidValueError(field, reason)
