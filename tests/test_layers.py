@@ -160,6 +160,7 @@ READ_PYTHON = {
     "analysis/expressions.py",
     "analysis/arithmetic.py",
     "analysis/calls.py",
+    "analysis/moments.py",
     "emit/imports.py",
 }
 PARSE_PYTHON = {"analysis/expressions.py", "emit/imports.py"}

@@ -247,3 +247,19 @@ def test_a_change_of_texts_is_told(old: str, new: str, told: str) -> None:
     before, after = (program_of(each.encode(), "m.yaml") for each in (text, text.replace(old, new)))
     assert told in {change.rule for change, _ in compared(before, after).changes}
     assert told not in {change.rule for change, _ in compared(before, before).changes}
+
+
+def test_a_search_tries_a_parameter_that_rules_compare_only_as_a_field() -> None:
+    """A number that is copied to a field is compared where the field is."""
+    guard = "  rich: {when: gate.most > 70, error: {no_such_gate: {id: id}}}\n  new: {when"
+    edits = (
+        ("  new: {when", guard),
+        ("fields:\n", "fields:\n  most: {type: int, initial: most}\n"),
+        ("install: [id, place]", "install: [id, place, most]"),
+        ("place: str}", "place: str, most: int}"),
+        ("methods: [push], from", "methods: [push], guards: [known, rich], from"),
+    )
+    (scenario,) = scenarios(program_of(variant(*edits), "m.yaml"))
+    assert scenario.values.chosen["most"] == [0, 69, 70, 71]
+    # It is never computed from itself, so it ends by itself.
+    assert "gate.most" not in {each.name for each in scenario.bounds}

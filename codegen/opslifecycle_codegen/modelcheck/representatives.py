@@ -30,7 +30,11 @@ class Representatives:
         self._program = program
         self._group: dict[Source, Source] = {}
         self._constants: dict[Source, set[int]] = {}
-        self._calculated: set[Source] = set()
+        #: Numbers that a test compares.
+        self._met: set[Source] = set()
+        #: What each number is set from, and those that are computed and not just copied.
+        self._set_from: dict[Source, set[Source]] = {}
+        self._computed: set[Source] = set()
         parameters = {name for each in _commands(program) for name in each.params}
         for tree in self._tests():
             self._meet(tree)
@@ -38,6 +42,8 @@ class Representatives:
             self._set(target, value)
         #: Groups with a parameter.
         self._given = {self._find(name) for name in parameters}
+        self._circular = self._circles()
+        self._compared = {self._find(each) for each in self._met}
 
     def values(self, type: Type, source: Source) -> list[int]:
         """Return the integers of a type that stand for all of them, in their order."""
@@ -51,19 +57,23 @@ class Representatives:
             near |= {least, most}
         return sorted(each for each in near if least <= each <= most)
 
-    def furthest(self, type: Type, source: Source) -> int:
-        """Return how far a number goes from 0 for every one of its constants to be reached.
+    def furthest(self, source: Source) -> int | None:
+        """Return how far a number goes from 0 in a search; None if it ends by itself.
 
-        A number that is calculated from itself goes through all numbers on its way. So the ends of
-        its range are not waited for, and a constant only as far as steps of one lead to it, unless
-        a parameter of its group may be the constant.
+        That is so for a number that is never computed from itself: it has as many values as what it
+        is set from. Another one goes through all numbers on its way: as far as its constants, if a
+        parameter may be one of them, or steps of one lead there.
         """
-        found, group = self.constants(source), self._find(source)
-        if group not in self._calculated:
-            found += self.values(type, source)
-        elif group not in self._given:
+        if source not in self._circular:
+            return None
+        found = self.constants(source)
+        if self._find(source) not in self._given:
             found = [each for each in found if abs(each) <= STEPS_MAX]
         return max((abs(each) + 1 for each in found), default=0)
+
+    def is_compared(self, source: Source) -> bool:
+        """Return whether a test compares a number, or what is set from it."""
+        return self._find(source) in self._compared
 
     def constants(self, source: Source) -> list[int]:
         """Return the constants that rules compare a number with, or set it to."""
@@ -85,7 +95,7 @@ class Representatives:
         if " " in check.guard:
             return
         for name, tree in check.lets:
-            self._join({name, *_sources(tree)})
+            self._set(name, tree)
             yield tree
         yield check.test
 
@@ -112,16 +122,39 @@ class Representatives:
         """Note what meets in the comparisons of a test."""
         for node in nodes_of(tree):
             if isinstance(node, nodes.Compare | nodes.Among):
-                self._join(set(_sources(node)), self._constants_in(node))
+                sources = set(_sources(node))
+                self._join(sources, self._constants_in(node))
+                self._met |= sources
 
     def _set(self, target: Source, value: Expression) -> None:
-        """Note what a number is set from; a sum with itself never comes to an end."""
+        """Note what a number is set from."""
         self._meet(value)
         sources = set(_sources(value))
-        calculates = any(isinstance(node, nodes.Arithmetic) for node in nodes_of(value))
-        self._join({target, *sources}, () if calculates else self._constants_in(value))
-        if calculates:
-            self._calculated.add(self._find(target))
+        self._set_from.setdefault(target, set()).update(sources)
+        computes = any(
+            isinstance(node, nodes.Arithmetic | nodes.Negative) for node in nodes_of(value)
+        )
+        self._join({target, *sources}, () if computes else self._constants_in(value))
+        if computes:
+            self._computed.add(target)
+
+    def _circles(self) -> set[Source]:
+        """Return the numbers that are computed from themselves, also through others."""
+        behind: dict[Source, set[Source]] = {}
+        for target in self._set_from:
+            found: set[Source] = set()
+            waiting = [target]
+            while waiting:
+                for source in self._set_from.get(waiting.pop(), set()) - found:
+                    found.add(source)
+                    waiting.append(source)
+            behind[target] = found
+        return {
+            target
+            for target, sources in behind.items()
+            if target in sources
+            and any(each in self._computed and target in behind.get(each, ()) for each in sources)
+        }
 
     def _constants_in(self, tree: Expression) -> Iterator[int]:
         for node in nodes_of(tree):
@@ -150,8 +183,6 @@ class Representatives:
         for root in roots - {first}:
             self._group[root] = first
             found |= self._constants.pop(root, set())
-            if root in self._calculated:
-                self._calculated.add(first)
 
 
 def _commands(program: Program) -> list[Command]:

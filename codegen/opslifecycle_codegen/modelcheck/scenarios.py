@@ -155,8 +155,10 @@ def _bounds(
             if type.required.integral and not setting:
                 path, of_record = f"{owner}.{name}", owner == entity
                 source = (ENTITY.kind if of_record else owner, name)
-                furthest = representatives.furthest(type.required, source)
-                most = given.get(path, max(COUNTS_MAX, furthest))
+                furthest = representatives.furthest(source)
+                if furthest is None and path not in given:
+                    continue
+                most = given.get(path, max(COUNTS_MAX, furthest or 0))
                 least = -most if type.required.range[0] < 0 else None
                 bounds.append(Bound(path, of_record, place, least, most))
     return tuple(bounds)

@@ -41,9 +41,15 @@ class Values:
     def arguments(self, params: Mapping[str, Type]) -> Iterator[Arguments]:
         """Yield every combination of a command's arguments."""
         looked_at = self._evaluator.names_looked_at
-        domains = [self.of(type, name, looked=name in looked_at) for name, type in params.items()]
+        domains = [
+            self.of(type, name, looked=name in looked_at or self._is_compared(name, type))
+            for name, type in params.items()
+        ]
         for combination in itertools.product(*domains):
             yield tuple(zip(params, combination, strict=True))
+
+    def _is_compared(self, name: str, type: Type) -> bool:
+        return type.required.integral and self.representatives.is_compared(name)
 
     def of(
         self, type: Type, path: str, *, looked: bool, source: tuple[str, str] | None = None

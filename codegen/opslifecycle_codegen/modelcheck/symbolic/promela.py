@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from opslifecycle_codegen.analysis.counters import every_update
+from opslifecycle_codegen.ir.expr import Compare, Expression, Extreme, Literal, parts_of
 from opslifecycle_codegen.modelcheck.scenarios import Scenario
+from opslifecycle_codegen.modelcheck.state import Value
 from opslifecycle_codegen.modelcheck.symbolic.printing import (
     Printer,
     Spelling,
@@ -64,16 +67,33 @@ def promela(scenario: Scenario, relation: Relation, source: str) -> str:
 
 def _kind_of_numbers(scenario: Scenario) -> str:
     """Return the type of the variables: what one call computes from two numbers fits into it."""
-    given = [
-        abs(value)
-        for call in scenario.calls
-        for _, value in call.arguments
-        if isinstance(value, int)
-    ]
-    most = max([0, *given, *(bound.most for bound in scenario.bounds)])
+    program = scenario.interpreter.program
+    trees = [*program.initial.values(), *(each.value for each in every_update(program))]
+    arguments = (value for call in scenario.calls for _, value in call.arguments)
+    given = [each for value in arguments for each in _flat(value) if isinstance(each, int)]
+    numbers = map(abs, (*given, *(each for tree in trees for each in _written(tree))))
+    most = max([0, *numbers, *(bound.most for bound in scenario.bounds)])
     if most * most > _INT_MAX:
         raise NotCoveredError(f"its numbers go up to {most}, and SPIN computes with 32 bits")
     return "short" if most * most <= _SHORT_MAX else "int"
+
+
+def _written(tree: Expression) -> Iterator[int]:
+    """Yield the literals that may become a value; the end that `min` sets is beyond the bounds."""
+    if isinstance(tree, Literal) and isinstance(tree.value, int):
+        yield tree.value
+    elif not isinstance(tree, Compare | Extreme):
+        for part in parts_of(tree):
+            yield from _written(part)
+
+
+def _flat(value: Value) -> Iterator[Value]:
+    """Yield the plain values that an argument consists of."""
+    if isinstance(value, tuple):
+        for each in value:
+            yield from _flat(each)
+    else:
+        yield value
 
 
 def _step(transition: Transition) -> tuple[list[str], int]:

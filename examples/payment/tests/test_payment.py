@@ -1,0 +1,98 @@
+"""What payments go through, and which values they refuse."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from opslifecycle import InvalidValueError, OutOfRangeError, SqliteStore
+
+from payment import (
+    CaptureTooLargeError,
+    PaymentExpiredError,
+    PaymentId,
+    PaymentRegistry,
+    PaymentStatus,
+)
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "description"),
+    [
+        (49, "eur", None),
+        (100_000_000, "eur", None),
+        (50.0, "eur", None),
+        (50, "EUR", None),
+        (50, "euro", None),
+        (50, "eur", "x" * 81),
+    ],
+)
+def test_what_is_no_amount_currency_or_description_is_refused(
+    amount: int, currency: str, description: str | None
+) -> None:
+    with PaymentRegistry() as till:
+        with pytest.raises(InvalidValueError):
+            till.describe(PaymentId.new(), amount, currency, NOON, description)
+        assert till.payments() == []
+
+
+def test_ids_are_those_of_payments() -> None:
+    assert str(PaymentId.new()).startswith("pi_")
+    assert str(PaymentId("pi_3MtwBwLkdIwHu7ix")) == "pi_3MtwBwLkdIwHu7ix"
+    with pytest.raises(InvalidValueError):
+        PaymentId("ch_3MtwBwLkdIwHu7ix")
+
+
+def test_a_small_payment_costs_more_than_it_earns() -> None:
+    with PaymentRegistry() as till:
+        id = PaymentId.new()
+        till.request(id, 1_000, "eur", NOON)
+        till.confirm(id, NOON - timedelta(microseconds=1))
+        with pytest.raises(CaptureTooLargeError, match="1001 is more than the 1000"):
+            till.capture(id, 1_001, NOON)
+        till.capture(id, 50, NOON)
+        payment = till.snapshot(id)
+        assert payment is not None
+        assert (payment.captured, payment.earned) == (50, 50 - 1 - 30)
+        assert payment.status is PaymentStatus.SUCCEEDED
+        assert payment.ended is not None
+        assert payment.ended >= payment.created
+
+
+def test_a_payment_expires_and_is_prolonged() -> None:
+    with PaymentRegistry() as till:
+        id = PaymentId.new()
+        till.request(id, 1_000, "eur", NOON)
+        with pytest.raises(PaymentExpiredError):
+            till.confirm(id, NOON)
+        till.prolong(id, timedelta(hours=1))
+        till.confirm(id, NOON)
+        payment = till.snapshot(id)
+        assert payment is not None
+        assert payment.expires == NOON + timedelta(days=7)
+        with pytest.raises(OutOfRangeError, match="outside the years 1 to 9999"):
+            till.confirm(_prolonged(till), datetime.max.replace(tzinfo=UTC) - _SECOND)
+
+
+_SECOND = timedelta(seconds=1)
+
+
+def _prolonged(till: PaymentRegistry) -> PaymentId:
+    """Return a payment that may be confirmed until the last time that there is."""
+    id = PaymentId.new()
+    till.request(id, 50, "eur", datetime.max.replace(tzinfo=UTC))
+    return id
+
+
+def test_everything_is_stored(tmp_path: Path) -> None:
+    id, path = PaymentId.new(), tmp_path / "till.db"
+    with PaymentRegistry(store=SqliteStore(path)) as till:
+        till.describe(id, 99_999_999, "usd", NOON, 'A "quoted" thing')
+        till.confirm(id, NOON - _SECOND)
+        till.capture(id, 60, NOON)
+        before = till.snapshot(id)
+    with PaymentRegistry(store=SqliteStore(path)) as till:
+        assert till.snapshot(id) == before

@@ -1,0 +1,55 @@
+"""A till that takes payments and keeps them in a file; what it earned is there in the next run.
+
+python till.py [FILE]
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "src"))
+
+from opslifecycle import InvalidValueError, OutOfRangeError, SqliteStore
+
+from payment import (
+    CaptureTooLargeError,
+    PaymentId,
+    PaymentRegistry,
+    PaymentStatus,
+)
+
+
+def main() -> None:
+    path = Path(sys.argv[1] if len(sys.argv) > 1 else "till.db")
+    now = datetime.now(UTC)
+    with PaymentRegistry(store=SqliteStore(path)) as till:
+        for amount in (50, 2_000):
+            id = PaymentId.new()
+            till.describe(id, amount, "eur", now + timedelta(minutes=15), "Two tickets")
+            till.confirm(id, now)
+            try:
+                till.capture(id, amount + 1, now)
+            except CaptureTooLargeError as error:
+                print(f"refused: {error}")
+            till.capture(id, amount, now)
+        try:
+            till.request(PaymentId.new(), 49, "eur", now)
+        except InvalidValueError as error:
+            print(f"refused: {error}")
+        late = PaymentId.new()
+        till.request(late, 99_999_999, "usd", datetime.max.replace(tzinfo=UTC))
+        try:
+            till.prolong(late, timedelta(microseconds=1))
+        except OutOfRangeError as error:
+            print(f"refused: {error}")
+        till.cancel(late)
+        done = till.payments(status=PaymentStatus.SUCCEEDED)
+        earned = sum(payment.earned for payment in done)
+        print(f"{len(done)} payments, each at most as large as agreed")
+        print(f"{earned / 100:.2f} earned, {earned / len(done) / 100:.2f} each")
+
+
+if __name__ == "__main__":
+    main()
