@@ -63,6 +63,7 @@ THEN = {
     "shell.authority": [],
     "shell.alarm": _TIMERS,
     "shell.timers": _TIMERS,
+    "shell.history": ["tests/codegen/test_history.py"],
     "shell.batch": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "values.conversion": ["tests/test_golden.py", "tests/codegen/test_foreign.py"],

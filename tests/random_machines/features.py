@@ -66,6 +66,7 @@ class Features:
         self._barrier()
         self._for_all_and_recovery()
         self._timers()
+        self._history()
         self._rollback()
         self._erase()
         self._snapshot()
@@ -243,6 +244,22 @@ class Features:
         else:
             b.has("recovery: live records stay")
         b.tree["recovery"] = recovery
+
+    def _history(self) -> None:
+        b, later = self.b, self.b.later
+        if not later.chance(20):
+            return
+        leading = [action for action in b.tree["actions"].values() if action.get("to")]
+        types: dict[str, set[str]] = {}
+        for params in (b.params, *(action.get("params", {}) for action in leading)):
+            for name, type in params.items():
+                types.setdefault(name, set()).add(required(type))
+        params = [name for name, found in types.items() if len(found) == 1]
+        b.tree["history"] = {
+            "summary": b.words.text(), "method": b.words.name(), "last": later.integer(1, 3),
+            "params": later.some(params, 2),
+        }  # fmt: skip
+        b.has("history")
 
     def _timers(self) -> None:
         """Timers that are due long after everything that is compared here."""

@@ -8,6 +8,7 @@ from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.history import with_entry
 from opslifecycle_codegen.analysis.listing import check_filter, check_order
 from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.overlaps import analyze_guards
@@ -23,7 +24,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of, roots_in, with_given
-from opslifecycle_codegen.ir.feeds import feeds_transitions
+from opslifecycle_codegen.ir.feeds import CREATE, feeds_transitions
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
     Bulk,
@@ -93,9 +94,10 @@ class _Analyzer:
         ends = Ends(machine, self._symbols, commands.changes, self._compile)
         feed = Transitions(machine, self._symbols, ends.of_a_transition())
         create, create_id = commands.create(machine.create)
-        create = feed.create(create)
+        create = with_entry(feed.create(create), machine, self._symbols, CREATE)
         actions = tuple(
-            feed.action(commands.action(name, each)) for name, each in machine.actions.items()
+            with_entry(feed.action(commands.action(name, each)), machine, self._symbols)
+            for name, each in machine.actions.items()
         )
         timed = Timers(machine, self._symbols, self._resolver, self._compile, self._diagnostics)
         timers = timed.timers({each.name: each for each in actions})
@@ -204,6 +206,7 @@ class _Analyzer:
         command = Command(
             str(name), str(name), declared.summary, action.params, to=action.to,
             outcome=action.outcome, effects=action.effects, notes=action.notes,
+            entry=action.entry,
         )  # fmt: skip
         return Bulk(command, action.name, unless, updates, declared.optional)
 
@@ -244,7 +247,9 @@ class _Analyzer:
         if action is not None and action.outcome is not None:
             outcome = nodes.decided(self._compile(action.outcome, Scope(self._symbols, names)))
         notes = tuple(evolve(n, value=with_given(n.value, names)) for n in bulk.command.notes)
-        command = evolve(bulk.command, params={}, outcome=outcome, notes=notes)
+        entry = bulk.command.entry
+        entry = with_given(entry, names) if entry is not None else None
+        command = evolve(bulk.command, params={}, outcome=outcome, notes=notes, entry=entry)
         return evolve(bulk, command=command, given=names)
 
     def _recovered_fields(self) -> dict[str, Expression]:

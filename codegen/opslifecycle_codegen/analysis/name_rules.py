@@ -116,7 +116,7 @@ class _Names:
             for key in (*keys, "effect", "record", "authority")
         ]
         generated.append(Text(made.reads, machine.entity.mark))
-        if machine.effects or feeds_transitions(machine):
+        if machine.effects or machine.history or feeds_transitions(machine):
             generated.append((given and given.action) or Text(made.action, machine.entity.mark))
         if machine.effects:
             messages = (made.outbox_message, made.dead_letter)

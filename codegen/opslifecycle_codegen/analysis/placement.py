@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
-from opslifecycle_codegen.analysis import timers, transitions
+from opslifecycle_codegen.analysis import history, timers, transitions
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.times import STATUS_SINCE
@@ -64,6 +64,10 @@ class _Placement:
             rollback=self._rollback(),
             erase=self._erase(),
             fields=self._fields(),
+            values={
+                **self._machine.values,
+                **history.placed_value(self._machine, self._diagnostics),
+            },
             registry=self._registry(),
         )
 

@@ -109,7 +109,7 @@ class Resolver:
     def _notes_actions(self) -> bool:
         """Return whether records keep the action of their last transition."""
         noted = field_name(ACTION) in self._machine.fields
-        return feeds_transitions(self._machine) and noted
+        return self._machine.history is not None or (feeds_transitions(self._machine) and noted)
 
     def _enums(self) -> None:
         for name, declared in self._machine.enums.items():

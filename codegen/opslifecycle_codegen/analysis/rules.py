@@ -6,6 +6,7 @@ import re
 import string
 
 from opslifecycle_codegen.analysis.commands import Commands
+from opslifecycle_codegen.analysis.history import transition_class
 from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.scenario_rules import check_slices
@@ -162,7 +163,7 @@ class _Rules:
                     hint = nearest(field.checked_by, machine.guards)
                     message = f"{field_name} of {type_name} names an unknown guard"
                     self._diagnostics.add(field.checked_by.mark, "unknown-guard", message, hint)
-        mentioned = self._mentions()
+        mentioned = self._mentions() | {transition_class(machine)}
         for declared in (*machine.ids, *machine.types, *machine.values):
             if declared not in mentioned:
                 self._add(declared, "unused-type", f"nothing uses {declared}")

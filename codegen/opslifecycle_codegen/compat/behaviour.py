@@ -72,16 +72,7 @@ def _facts(program: Program) -> Iterator[Fact]:
     for name, setting in machine.settings.items():
         default = str(setting.default)
         yield Fact(f"the default of {name}", default, "", "setting-removed", "default-changed")
-    if machine.feed is not None:
-        fed = ", ".join(sorted(fed_commands(machine))) or COMPLETIONS
-        yield Fact("what enters the feed", fed, "", "", "feed-changed")
-    for name, timers in named_timers(program.timers).items():
-        for status in dict.fromkeys(each for timer in timers for each in timer.statuses):
-            due = [timer_notation(timer) for timer in timers if status in timer.statuses]
-            yield Fact(
-                f"the timer {name} in {status}", " and ".join(due), "timer-added",
-                "timer-removed", "timer-changed",
-            )  # fmt: skip
+    yield from _past_and_future(program)
     recovery = program.recovery
     if recovery is not None:
         does = "nothing"
@@ -103,6 +94,25 @@ def _facts(program: Program) -> Iterator[Fact]:
         yield Fact(
             prop, notation(rule.tree), "property-added", "property-removed", "property-changed"
         )
+
+
+def _past_and_future(program: Program) -> Iterator[Fact]:
+    """Yield what is remembered of transitions, and what happens by itself."""
+    machine = program.machine
+    if machine.feed is not None:
+        fed = ", ".join(sorted(fed_commands(machine))) or COMPLETIONS
+        yield Fact("what enters the feed", fed, "", "", "feed-changed")
+    if machine.history is not None:
+        params = ", ".join(machine.history.params) or "nothing"
+        kept = f"the last {machine.history.last} with {params}"
+        yield Fact("what a history keeps", kept, "", "", "history-changed")
+    for name, timers in named_timers(program.timers).items():
+        for status in dict.fromkeys(each for timer in timers for each in timer.statuses):
+            due = [timer_notation(timer) for timer in timers if status in timer.statuses]
+            yield Fact(
+                f"the timer {name} in {status}", " and ".join(due), "timer-added",
+                "timer-removed", "timer-changed",
+            )  # fmt: skip
 
 
 def _guarded(program: Program) -> Iterator[Command]:
@@ -153,7 +163,8 @@ def _methods(program: Program) -> Iterator[Fact]:
         parameters = ", ".join(["id", *(f"{n}: {bare(t)}" for n, t in rule.params.items())])
         signatures[rule.name] = f"{parameters}) -> ({bare(rule.type)}"
     for feature in (machine.rollback, machine.erase, machine.collect, machine.watch,
-                    machine.feed, machine.barrier, machine.snapshot, machine.listing):  # fmt: skip
+                    machine.feed, machine.history, machine.barrier, machine.snapshot,
+                    machine.listing):  # fmt: skip
         if feature is not None:
             signatures[str(feature.method)] = ""
     commands = {"create": program.create, **{each.name: each for each in program.actions}}

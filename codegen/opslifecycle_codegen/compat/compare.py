@@ -50,6 +50,7 @@ RULES = {
     "durability-changed": BEHAVIOUR,
     "end-changed": BEHAVIOUR,
     "feed-changed": BEHAVIOUR,
+    "history-changed": BEHAVIOUR,
     "timer-added": BEHAVIOUR,
     "timer-removed": BEHAVIOUR,
     "timer-changed": BEHAVIOUR,

@@ -10,6 +10,7 @@ from opslifecycle_codegen.compat.limits import bare, spelled
 from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.types import optional
 
 FORMAT = 2
@@ -78,6 +79,8 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
         optional = origins[str(name)] in (Origin.LITERAL, Origin.DERIVED)
         type = spelled(symbols.entity_fields[name])
         fields[str(name)] = f"{type} | None" if optional and field.initial else type
+    if machine.history is not None:
+        fields["history"] = f"tuple[{public_names(machine).transition}, ...] | None"
     registry = {}
     for name in (*machine.settings, *machine.registry):
         if name not in recovery.fields:

@@ -126,13 +126,13 @@ class CommandLowering(MethodLowering):
         record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
-        body += [*self._assign(command.notes), *self._followed(command)]
+        body += [*self._noted(command), *self._followed(command)]
         return self._method("register", self._params(command), DECISION, [], body)
 
     def _action(self, command: Command) -> Method:
         entity = self._entity
         body = [*self._guards(command), *self._assign(command.updates)]
-        body += self._assign(command.notes)
+        body += self._noted(command)
         terminal = command.to in self._program.symbols.status_groups["terminal"]
         body += self._stamps(command.name)
         if terminal:
@@ -146,6 +146,16 @@ class CommandLowering(MethodLowering):
             body += self._followed(command)
         parameters = [f"id: {self._names.id}", *self._params(command)]
         return self._method(self._command(command.name), parameters, DECISION, [], body)
+
+    def _noted(self, command: Command, depth: int = 0) -> list[str]:
+        """Return what features note in the record of a command, before its status changes."""
+        lines, history = self._assign(command.notes, depth), self._machine.history
+        if command.entry is not None and history is not None:
+            kept = f"{self._entity}.history"
+            arguments = [Code(kept), self._printer.code(command.entry), Code(str(history.last))]
+            longer = layout.called("_rt.appended", arguments)
+            lines += self._statement(f"{kept} = ", longer, depth=depth)
+        return lines
 
     def _followed(self, command: Command) -> list[str]:
         """Return the steps of an action that finishes no record, and its effects."""
@@ -173,7 +183,7 @@ class CommandLowering(MethodLowering):
         outcome = self.outcomes.of(command)
         doc = self._doc("Return the finished records with their effects, by their ids.")
         name = name or self._command(command.name)
-        if not (command.notes or roots_in(command.outcome or NOTHING) & _CHANGING):
+        if not (command.notes or command.entry or roots_in(command.outcome or NOTHING) & _CHANGING):
             given = [status, outcome, *([Code(self._effects(command))] if command.effects else [])]
             body += self._assign(each.updates)
             body += self._statement("return ", layout.called("self._end_all", given))
@@ -181,7 +191,7 @@ class CommandLowering(MethodLowering):
             return self._method(name, self._params(command), returns, doc, body)
         # Each record has an outcome of its own.
         ending = self._ending(command, status, outcome)
-        notes = self._assign(command.notes, depth=1)
+        notes = self._noted(command, depth=1)
         body += self._loop(ending, self._assign(each.updates), notes)
         return self._method(name, self._params(command), returns, doc, body)
 

@@ -61,9 +61,10 @@ class JsonTexts:
             return [f"{{_rt.encoded({code})}}"]
         if type.kind == "enum":
             return [f'"{{{code}.wire}}"']
-        return [f"{{{self._function(type)}({code})}}"]
+        return [f"{{{self.function(type)}({code})}}"]
 
-    def _function(self, type: Type) -> str:
+    def function(self, type: Type) -> str:
+        """Return the name of the function for a record or a union."""
         name = f"_{snake(type.name)}_text"
         if name not in self._functions:
             symbols = self._symbols

@@ -10,6 +10,7 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS, EFFECTS, message_arguments
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, Migration
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import snake
 from opslifecycle_codegen.ir.types import Type
 
@@ -137,6 +138,11 @@ class MigrationLowering:
                 function = self._type(step, inner)
                 if function:
                     lines += [f"if {key} in data:", f"    {function}(data[{key}])"]
+        if part == RECORD and self._program.machine.history is not None:
+            transition = public_names(self._program.machine).transition
+            function = self._type(step, Type("record", transition))
+            if function:
+                lines += ['for each in data.get("history", ()):', f"    {function}(each)"]
         return lines
 
     def _respell(self, step: Migration, part: str, key: str) -> list[str]:

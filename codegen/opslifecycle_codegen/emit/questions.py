@@ -44,6 +44,8 @@ class QuestionLowering(MethodLowering):
             methods.append(self._cursor_of(program.cursors))
         if program.barrier is not None:
             methods.append(self._barrier())
+        if self._machine.history is not None:
+            methods.append(self._history_of())
         methods += [self._rejection(each) for each in self._shared_beginnings()]
         commands = {
             self._refusers[_guards(command)]: command for command in reversed(program.actions)
@@ -62,6 +64,16 @@ class QuestionLowering(MethodLowering):
         parameters = [f"consumer: {command.params['consumer'].python}"]
         doc = self._doc("Return the cursor of a consumer.")
         return self._method("cursor_of", parameters, "int", doc, ["return self.cursors[consumer]"])
+
+    def _history_of(self) -> Method:
+        entity = self._entity
+        body = [
+            f"{entity} = self.records.get(id)",
+            f"return () if {entity} is None else {entity}.history",
+        ]
+        doc = self._doc("Return the last transitions of a record; none without a record.")
+        returns = f"tuple[{self._names.transition}, ...]"
+        return self._method("history_of", [f"id: {self._names.id}"], returns, doc, body)
 
     def _barrier(self) -> Method:
         barrier, declared = self._program.barrier, self._machine.barrier

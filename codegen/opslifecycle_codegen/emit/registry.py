@@ -139,6 +139,14 @@ class RegistryLowering:
             machine.snapshot.summary, ["Returns None if no record has the id."],
             ["return self._engine.view(id, _snapshot_of)"], abstract=True,
         )  # fmt: skip
+        if machine.history is not None:
+            last = machine.history.last
+            more = f"Returns the last {last}, oldest first; none if no record has the id."
+            yield self._method(
+                str(machine.history.method), self._of_one({}), f"tuple[{names.transition}, ...]",
+                machine.history.summary, [more],
+                [f"return self._engine.ask({names.authority}.history_of, id)"], abstract=True,
+            )  # fmt: skip
         if machine.listing is not None:
             yield self._listing()
         if program.collect is not None:

@@ -61,6 +61,8 @@ class StateLowering:
         slots = list(self._program.symbols.entity_fields)
         if has_stamps(self._program):
             slots.append("clock_offset_ms")
+        if self._machine.history is not None:
+            slots.append("history")
         if self._program.recovery is not None:
             # What of the record never changes, once it has been written as text.
             slots.append("constant_text")
@@ -80,6 +82,8 @@ class StateLowering:
             body.append("self.clock_offset_ms = clock_offset_ms")
         for start in starts_of(self._program):
             body += self._first_value(start, types[start.name].python)
+        if self._machine.history is not None:
+            body.append(f"self.history: tuple[{self._names.transition}, ...] = ()")
         if self._program.recovery is not None:
             body.append("self.constant_text: str | None = None")
         lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)

@@ -89,7 +89,7 @@ class StorageLowering:
             body=body,
             state=self._state([*map(str, self._machine.settings), *fields]),
             texts=self._texts.functions(),
-            known=sorted(layout.quoted(name) for name in self._types if name != "id"),
+            known=sorted(map(layout.quoted, self._known())),
             made=self._made(),
             from_data=self._from_data(),
             stamps=self._stamps(),
@@ -132,7 +132,8 @@ class StorageLowering:
     def slots(self) -> list[str]:
         """Return every slot of a record, for the copy of it."""
         clock = ["clock_offset_ms"] if has_stamps(self._program) else []
-        return sorted([*self._types, *clock, "constant_text"])
+        history = ["history"] if self._machine.history is not None else []
+        return sorted([*self._types, *clock, *history, "constant_text"])
 
     # To text ------------------------------------------------------------------------------------
 
@@ -160,6 +161,14 @@ class StorageLowering:
         for start in self._starts:
             if start.updated or start.origin is Origin.NONE:
                 lines += self._changing(start)
+        if self._machine.history is not None:
+            kept = f"{self._entity}.history"
+            function = self._texts.function(Type("record", self._names.transition))
+            lines += [
+                f"    if {kept}:",
+                f'        transitions = ",".join(map({function}, {kept}))',
+                """        text += f',"history":[{transitions}]'""",
+            ]
         return lines
 
     def _changing(self, start: Start) -> list[str]:
@@ -262,7 +271,22 @@ class StorageLowering:
                     indent=8, width=self._width,
                 ),
             ]  # fmt: skip
+        if self._machine.history is not None:
+            kind = f"tuple[{self._names.transition}, ...]"
+            lines += [
+                '    if "history" in data:',
+                *layout.statement(
+                    f"{self._entity}.history = ",
+                    layout.called("_rt.structure", [Code('data["history"]'), Code(kind)]),
+                    "", indent=8, width=self._width,
+                ),
+            ]  # fmt: skip
         return [*lines, *self._contradictions()]
+
+    def _known(self) -> list[str]:
+        """Return the keys of a stored record."""
+        history = ["history"] if self._machine.history is not None else []
+        return [*(name for name in self._types if name != "id"), *history]
 
     def _contradictions(self) -> list[str]:
         """Refuse what no authority makes: a pseudo status, an outcome of a live record or none."""

@@ -86,6 +86,8 @@ class Command:
     depends_on: tuple[str, ...] = ()
     #: What features note of the command in its record, after its updates and before its status.
     notes: tuple[Assignment, ...] = ()
+    #: What it adds to the history of its record.
+    entry: Expression | None = None
     #: What follows a command that finishes no record, after its status.
     steps: tuple[EndStep, ...] = ()
 

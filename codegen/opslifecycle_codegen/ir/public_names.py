@@ -30,6 +30,8 @@ class PublicNames:
     effect: str
     #: The closed set of the actions, which outbox messages name.
     action: str
+    #: One entry of the history of a record.
+    transition: str
     outbox_message: str
     dead_letter: str
     record: str
@@ -61,6 +63,7 @@ def public_names(machine: Machine) -> PublicNames:
         status=name("status", f"{title}Status"),
         effect=name("effect", f"{title}Effect"),
         action=name("action", f"{title}Action"),
+        transition=f"{title}Transition",
         outbox_message=f"{title}OutboxMessage",
         dead_letter=f"{title}DeadLetter",
         record=name("record", f"{title}Record"),

@@ -130,6 +130,7 @@ def trees_of(command: Command) -> Iterator[Expression]:
         yield check.test
         yield from check.refusal.fields
     yield from _values((*command.updates, *command.notes))
+    yield from [command.entry] if command.entry is not None else []
     if command.outcome is not None:
         yield command.outcome
     yield from _trees_of_steps(command.steps)

@@ -14,7 +14,7 @@ from opslifecycle_codegen.source.property_model import (
     Waiver,
 )
 from opslifecycle_codegen.source.reader import Node
-from opslifecycle_codegen.source.timer_model import Timers
+from opslifecycle_codegen.source.timer_model import History, Timers
 from opslifecycle_codegen.source.type_model import Enum, IdType, Property, RefinedType, Value
 from opslifecycle_codegen.source.words import (
     NOWHERE,
@@ -379,6 +379,7 @@ class Machine(Declared):
     collect: Collect | None = None
     watch: Watch | None = None
     feed: Feed | None = None
+    history: History | None = None
     retention: Retention | None = None
     discard_when: Expr | None = None
     cursors: Cursors | None = None

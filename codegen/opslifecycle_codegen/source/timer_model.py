@@ -1,10 +1,10 @@
-"""The grammar of timers: when each is due, and what it does."""
+"""The grammar of what is about time: timers, and histories."""
 
 from __future__ import annotations
 
 from attrs import Factory, frozen
 
-from opslifecycle_codegen.source.words import Declared, Expr, Name
+from opslifecycle_codegen.source.words import Declared, Expr, Name, Text
 
 
 @frozen(kw_only=True)
@@ -25,3 +25,13 @@ class Timers(tuple[Timer, ...]):
     """One timer or a list of timers."""
 
     __slots__ = ()
+
+
+@frozen(kw_only=True)
+class History(Declared):
+    """The last transitions of each record, with the listed parameters of their actions."""
+
+    summary: Text
+    method: Name
+    last: int
+    params: list[Name] = Factory(list)

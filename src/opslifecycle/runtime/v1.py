@@ -33,6 +33,7 @@ from opslifecycle.shell.context_managers import AsyncContextManager, ContextMana
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
+from opslifecycle.shell.history import appended
 from opslifecycle.shell.listing import SortKey
 from opslifecycle.shell.messages import (
     DeadLetter,
@@ -159,6 +160,7 @@ __all__ = [
     "act_and_die",
     "acting_on_all",
     "advancing",
+    "appended",
     "broken_invariants",
     "check_count",
     "check_datetime",
