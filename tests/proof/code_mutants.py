@@ -148,6 +148,7 @@ THEN = {
     "work.context": _WORK,
     "work.ends": _WORK,
     "work.errors": _WORK,
+    "work.executor": _WORK,
     "work.guardian": _WORK,
     "work.guarding": _WORK,
     "work.job": _WORK,

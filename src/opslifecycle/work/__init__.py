@@ -9,9 +9,11 @@ from opslifecycle.work.answers import (
 from opslifecycle.work.context import CurrentOperation, current
 from opslifecycle.work.errors import (
     NoCurrentOperationError,
+    OperationEndedError,
     SupervisorClosedError,
     WorkNotRecordedError,
 )
+from opslifecycle.work.executor import OperationExecutor, OperationFuture
 from opslifecycle.work.job import Process
 from opslifecycle.work.operation import Operation
 from opslifecycle.work.retry import Backoff, Retry
@@ -27,6 +29,9 @@ __all__ = [
     "CurrentOperation",
     "NoCurrentOperationError",
     "Operation",
+    "OperationEndedError",
+    "OperationExecutor",
+    "OperationFuture",
     "Process",
     "Retry",
     "Supervisor",

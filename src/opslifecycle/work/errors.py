@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opslifecycle import OperationTerminalOutcome
 from opslifecycle.errors import OpsLifecycleError
 
 
@@ -38,3 +39,18 @@ class WorkNotRecordedError(OpsLifecycleError):
 
     def __init__(self, ids: tuple[str, ...], cause: str) -> None:
         super().__init__(ids, cause)
+
+
+class OperationEndedError(OpsLifecycleError):
+    """An operation that did not complete, raised by the future of an executor.
+
+    `outcome` is how it ended: by another caller, or because its result could not be recorded.
+    """
+
+    field_names = ("outcome",)
+    template = "the operation ended otherwise: {outcome}"
+
+    outcome: OperationTerminalOutcome
+
+    def __init__(self, outcome: OperationTerminalOutcome) -> None:
+        super().__init__(outcome)
