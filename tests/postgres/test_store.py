@@ -18,6 +18,7 @@ import attrs
 import pytest
 from opslifecycle import (
     ChannelClosedError,
+    CommitInDoubtError,
     InvalidValueError,
     OperationId,
     OperationProgressUpdate,
@@ -33,8 +34,10 @@ from opslifecycle import (
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.base import EMPTY, Commit, RecordWrite, SchemaVersion, StoreContents
 from opslifecycle.stores.postgres import claims
+from opslifecycle.stores.postgres.link import Deadline, Link, RefusedError, Row
 from opslifecycle.stores.postgres.reader import PostgresReader
 from opslifecycle.stores.postgres.session import Target
+from opslifecycle.stores.postgres.writer import Write, Writer
 
 from opslifecycle.operations.storage import CODEC
 from tests.builders import completed, registered, result, running
@@ -269,6 +272,60 @@ class TestCommits:
             store.open(MACHINE)
         assert store.open(newer) == expected
         store.close()
+
+
+class TestWriter:
+    def writes(self, *stores: PostgresStore) -> list[Write]:
+        """Return a commit of each store."""
+        return [
+            Write(
+                store._number, store._fencing_token, store._index.head, store._index.head + 1,
+                0, "{}", "", [], [],
+            )
+            for store in stores
+        ]  # fmt: skip
+
+    def test_a_refused_question_says_nothing_about_what_was_written(
+        self, postgres: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The statement has left one registry out, and the reason cannot be asked for."""
+        stores = [postgres.store(name) for name in ("kept", "lost")]
+        for store in stores:
+            store.open(MACHINE)
+        session = stores[0]._session
+        assert session is not None
+        postgres.query(
+            "UPDATE registries SET fencing_token = fencing_token + 1, owner = NULL"
+            " WHERE name = 'lost'"
+        )
+        real, refused = Link.run, list[str]()
+
+        def run(link: Link, statement: str, *values: Any, deadline: Deadline) -> list[Row]:
+            if statement == session.statements.owner and not refused:
+                refused.append(statement)
+                raise RefusedError("57014", "cancelled")
+            return real(link, statement, *values, deadline=deadline)
+
+        monkeypatch.setattr(Link, "run", run)
+        kept, lost = self.writes(*stores)
+        session.writer._write([kept, lost])
+        assert refused
+        assert kept.error is None
+        assert isinstance(lost.error, OwnershipLostError)
+        assert postgres.query("SELECT head FROM registries WHERE name = 'kept'") == [(1,)]
+        for store in stores:
+            store.close()
+
+    def test_an_unexpected_error_leaves_it_to_the_other_registries(
+        self, postgres: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Registry(store=postgres.store("one")) as one, Registry(store=postgres.store()) as two:
+            completed(two)
+            with monkeypatch.context() as patch:
+                patch.setattr(Writer, "_write", lambda writer, writes: 1 / 0)
+                with pytest.raises(CommitInDoubtError, match="ZeroDivisionError"):
+                    completed(one)
+            completed(two)
 
 
 class TestOwners:

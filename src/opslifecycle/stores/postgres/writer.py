@@ -124,10 +124,11 @@ class Writer:
             try:
                 if writes:
                     self._write(writes)
-            except BaseException as error:
+            except Exception as error:
+                # The thread goes on for the other registries of the process.
+                _log.exception("%s: an unexpected error of the writer", self._name)
                 for each in writes:
                     each.error = each.error or CommitInDoubtError(self._name, repr(error))
-                raise
             finally:
                 for each in writes:
                     each.done.set()
@@ -202,8 +203,12 @@ class Writer:
             )
         }
         missing = [each for each in writes if each.number not in written]
-        if missing:
-            self._explain(link, missing)
+        try:
+            if missing:
+                self._explain(link, missing)
+        except RefusedError as error:
+            # Others are written: this says nothing about them.
+            raise LinkLostError(error.message) from None
         return []
 
     def _explain(self, link: Link, missing: Sequence[Write]) -> None:
