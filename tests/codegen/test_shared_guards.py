@@ -30,9 +30,12 @@ def printed(program: Program) -> AuthorityView:
 
 def shared(*edits: tuple[str, str]) -> dict[str, tuple[str, list[str]]]:
     """The method of each command that shares guards, and these."""
+    made = program(*edits)
     return {
-        name: (each.method, [check.guard for check in each.checks])
-        for name, each in beginnings(program(*edits)).items()
+        command.name: (each.method, [check.guard for check in each.checks])
+        for command in made.actions
+        for each in beginnings(made)
+        if each.begins(command)
     }
 
 
@@ -67,6 +70,12 @@ def test_guards_that_one_command_has_are_printed_in_it() -> None:
     assert shared(("  new:", own), (f"from: {LOCKED}", f"{guards}: {LOCKED}"), (
         "from: [unlocked]", f"{guards}: [unlocked]")
     ) == {}  # fmt: skip
+
+
+def test_an_action_may_be_called_like_the_creation_of_a_record() -> None:
+    view = printed(program(("  push: {", "  register: {")))
+    create = next(each.body for each in view.methods if "def register(" in each.signature[0])
+    assert not [line for line in create if "_rejection" in line]
 
 
 def test_a_long_list_of_statuses_is_called_after_its_action() -> None:

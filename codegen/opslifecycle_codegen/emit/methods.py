@@ -77,7 +77,7 @@ class MethodLowering:
             label: What the errors call the command.
             done_in: The statuses in which it is done already.
         """
-        beginning = self._beginnings.get(command.name)
+        beginning = next((each for each in self._beginnings if each.begins(command)), None)
         if beginning is None:
             return self._checks(checks, done_in=done_in)
         shared = len(beginning.checks)

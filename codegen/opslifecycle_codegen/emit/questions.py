@@ -46,7 +46,7 @@ class QuestionLowering(MethodLowering):
             methods.append(self._barrier())
         if self._machine.history is not None:
             methods.append(self._history_of())
-        methods += [self._rejection(each) for each in self._shared_beginnings()]
+        methods += [self._rejection(each) for each in self._beginnings]
         commands = {
             self._refusers[_guards(command)]: command for command in reversed(program.actions)
         }
@@ -122,9 +122,6 @@ class QuestionLowering(MethodLowering):
             if declared[command.name] is None and not ranges and not command.depends_on:
                 found[_guards(command)] = "_refused"
         return found
-
-    def _shared_beginnings(self) -> list[Beginning]:
-        return list(dict.fromkeys(self._beginnings.values()))
 
     def _rejection(self, beginning: Beginning) -> Method:
         """Return the method with the errors of guards that several commands begin with."""

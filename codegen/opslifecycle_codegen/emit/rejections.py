@@ -33,22 +33,26 @@ class Beginning:
         fields = [field for check in self.checks for field in check.refusal.fields]
         return any(root in expr.roots_in(tree) for tree in (*tests, *fields))
 
+    def begins(self, command: Command) -> bool:
+        """Return whether the guards of a command begin with these."""
+        return _begins(command, self.checks)
 
-def beginnings(program: Program) -> dict[str, Beginning]:
-    """Return the beginning of each command that shares one, by the name of the command."""
+
+def beginnings(program: Program) -> list[Beginning]:
+    """Return the beginnings that several commands of a program have."""
     removing = [each for each in (program.rollback, program.erase) if each is not None]
     found: dict[tuple[Check, ...], list[Command]] = {}
     for action in program.actions:
         checks = _up_to_status(action.foreseeable)
         if _is_simple(checks) and _begins(action, checks):
             found.setdefault(checks, []).append(action)
-    made: dict[str, Beginning] = {}
+    made: list[Beginning] = []
     for number, (checks, commands) in enumerate(found.items()):
         sharing = [*commands, *(each for each in removing if _begins(each, checks))]
         if len(sharing) > 1:
             method = f"_{commands[0].name}_rejection" if number else "_rejection"
             has_done = any(each.idempotent_in for each in sharing)
-            made |= {each.name: Beginning(method, checks, has_done) for each in sharing}
+            made.append(Beginning(method, checks, has_done))
     return made
 
 
