@@ -7,6 +7,7 @@ import importlib
 import random
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -173,6 +174,31 @@ class TestDues:
                 clock.advance(milliseconds=1000 if not rung else 1)
                 rung.append(sum(registry.snapshot(id).rings for id in ids))
             assert rung == list(range(1, 21))
+
+
+class TestDatetimes:
+    def test_a_deadline_can_be_a_datetime(self, tmp_path: Path) -> None:
+        kettles = package(
+            tmp_path, "dated_kettle",
+            ("  alarm_ms: {type: int | None}", "  alarm_ms: {type: datetime | None}"),
+            ("params: {at_ms: int | None}", "params: {at_ms: datetime | None}"),
+            ("kettle.alarm_ms: now + 60000", "kettle.alarm_ms: None"),
+            ("    params: {at_ms: [none, '1']}\n", ""),
+        )  # fmt: skip
+        store, clock = MemoryStore(), ManualClock(START_MS)
+        due = datetime.fromtimestamp(START_MS // 1000 + 60, UTC) + timedelta(microseconds=1)
+        with kettles.KettleRegistry(clock=clock, store=store) as registry:
+            id = bought(kettles, registry)
+            registry.set_alarm(id, due)
+            clock.advance(minutes=1)
+            # A timer is never early, not by a microsecond.
+            assert registry.snapshot(id).rings == 0
+        with kettles.KettleRegistry(clock=clock, store=store) as registry:
+            clock.advance(milliseconds=1)
+            assert registry.snapshot(id).rings == 1
+            registry.set_alarm(id, None)
+            clock.advance(days=1)
+            assert registry.snapshot(id).rings == 1
 
 
 class TestRejections:

@@ -14,7 +14,7 @@ from opslifecycle_codegen.ir.program import Assignment, Command, EndStep, Timer
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.times import STATUS_SINCE, stamp
-from opslifecycle_codegen.ir.types import BOOL, ENTITY, INT, UNKNOWN, Type, fits, optional
+from opslifecycle_codegen.ir.types import BOOL, DATETIME, ENTITY, INT, UNKNOWN, Type, fits, optional
 from opslifecycle_codegen.source import model, timer_model
 from opslifecycle_codegen.source.words import Expr, Name, TypeExpr
 
@@ -118,8 +118,9 @@ class Timers:
             return nodes.Conditional(optional(INT), unknown, nodes.NOTHING, later)
         scope = Scope(self._symbols, {str(self._machine.entity): self._record})
         due = self._compile(declared.at, scope)
-        if not (due.type == UNKNOWN or fits(due.type, optional(INT))):
-            message = f"expected a time, an int of milliseconds, found {due.type}"
+        times = (optional(INT), optional(DATETIME))
+        if not (due.type == UNKNOWN or any(fits(due.type, each) for each in times)):
+            message = f"expected a time, a datetime or an int of milliseconds, found {due.type}"
             self._diagnostics.add(declared.at.mark, "wrong-type", message)
         return due
 

@@ -56,6 +56,8 @@ def timers_view(program: Program, names: PublicNames, width: int) -> TimersView 
 
 
 def _due(timer: Timer, printer: Printer, names: PublicNames) -> Code:
+    if timer.due.type.required.kind == "datetime":
+        return layout.called("_rt.milliseconds_of", [printer.code(timer.due)])
     if not timer.after_ms:
         return printer.code(timer.due)
     since = Code(f"{names.variable}.{STATUS_SINCE}")

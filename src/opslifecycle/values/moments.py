@@ -41,6 +41,16 @@ def check_timedelta(field: str, value: object) -> None:
         raise InvalidValueError(field, f"expected at most {_LONGEST.days} days, got {value}")
 
 
+def milliseconds_of(value: _dt.datetime | None) -> int | None:
+    """Return the first whole millisecond since the Unix epoch that is not before a time.
+
+    None for no time.
+    """
+    if value is None:
+        return None
+    return -((_EPOCH - value) // _dt.timedelta(milliseconds=1))
+
+
 def datetime_text(value: _dt.datetime) -> str:
     """Return the text that a store holds of a time in UTC."""
     return f"{value.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
