@@ -221,10 +221,19 @@ class _Induction:
             enabled = both(record.there, self._live(record))
             if guarded:
                 enabled = rules.may_act(name, world.registry, record, 0, arguments)
+                enabled = both(enabled, self._asked(name, record))
             self._put(world, rules.acted(name, world.registry, record.value, arguments))
             return enabled
 
         return act
+
+    def _asked(self, name: str, record: Maybe) -> Formula:
+        """Return whether anything may ask for an action: without a method, a timer has to."""
+        declared = next(a for n, a in self._rules.machine.actions.items() if n == name)
+        timers = [timer for timer in self._rules.program.timers if timer.action == name]
+        if declared.methods or not timers:
+            return True
+        return either(*(self._rules.is_set(timer, record) for timer in timers))
 
     def _updating(self, updates: tuple[Assignment, ...]) -> Callable[[UnboundedWorld], Formula]:
         def update(world: UnboundedWorld) -> Formula:
