@@ -1,7 +1,7 @@
 """The alarm: it asks for the actions of timers when they are due, in one thread.
 
 The authority decides, as for any caller. A command that is rejected, or that the store cannot
-write, is asked for again, later and later, as long as its timer is set. ADR 0025 says why.
+write, is asked for again, later and later, as long as its timer is set. ADR 0028 says why.
 """
 
 from __future__ import annotations
