@@ -105,6 +105,7 @@ class TestConnections:
         # The server has written it, and nobody could be told.
         assert database.query("SELECT sequence, status FROM feed") == [(1, "completed")]
 
+    @pytest.mark.nightly
     def test_terminated_backends_lose_nothing(self, database: Database) -> None:
         with hosts(database, NAMES, lease=30.0) as all_of_them:
             host = all_of_them.start()
