@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.cli.project import program_of
 
 from tests.codegen.projects import assert_clean, begin, edit, generated, project
 
@@ -355,3 +357,36 @@ def test_generated_code_is_what_the_shipped_machine_says(
 ) -> None:
     assert check(ROOT) == 0
     assert "18 generated files" in capsys.readouterr().out
+
+
+def test_a_draft_changes_freely_until_it_is_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Path(__file__).parent / "turnstile.yaml"
+    folder = project(tmp_path / "gates", source)
+    machine, lock = (folder / "machine" / f"turnstile{each}" for each in (".yaml", ".lock.json"))
+    # A machine that was published is not a draft any more.
+    edit(machine, "version: 1", "version: 1\nstatus: draft")
+    assert main(["--project", str(folder), "generate"]) == 2
+    assert "[published]" in capsys.readouterr().err
+    lock.unlink()
+    edit(machine, "errors:", "recovery: {persist_if: 'true'}\n\nerrors:")
+    assert main(["--project", str(folder), "generate"]) == 0
+    assert json.loads(lock.read_text("utf-8"))["draft"] is True
+    edit(machine, "coins: {type: int, initial: '0'}", "coins: {type: bool, initial: 'false'}")
+    edit(machine, "gate.coins: gate.coins + 1", "gate.coins: true")
+    assert main(["--project", str(folder), "generate"]) == 0
+    edit(machine, "\nstatus: draft", "")
+    assert main(["--project", str(folder), "generate"]) == 0
+    assert "draft" not in json.loads(lock.read_text("utf-8"))
+    edit(machine, "coins: {type: bool, initial: 'false'}", "coins: {type: str, initial: \"''\"}")
+    edit(machine, "gate.coins: true", "gate.coins: \"'x'\"")
+    assert main(["--project", str(folder), "generate"]) == 2
+    assert "[breaking-change]" in capsys.readouterr().err
+
+
+def test_a_machine_is_a_draft_or_published(tmp_path: Path) -> None:
+    text = (Path(__file__).parent / "turnstile.yaml").read_text(encoding="utf-8")
+    with pytest.raises(InvalidMachineError) as caught:
+        program_of(text.replace("version: 1", "version: 1\nstatus: done").encode(), "m.yaml")
+    assert [each.rule for each in caught.value.findings] == ["wrong-shape"]

@@ -60,6 +60,8 @@ class Builder:
             self._texts()
         if self.apart.chance(20):
             self.shapes.moments = ["datetime", "timedelta"]
+        if self.apart.chance(5):
+            tree["status"] = "draft"
         for _ in range(pick.integer(0, 1)):
             name = words.type("Id")
             shapes.ids.append(name)

@@ -24,6 +24,7 @@ def check(
 ) -> None:
     """Report unreachable statuses, unused declarations, endless cycles and missing methods."""
     rules = _Rules(program, resolver, commands, diagnostics)
+    rules.draft()
     rules.statuses()
     rules.deferred()
     check_slices(program, diagnostics)
@@ -50,6 +51,14 @@ class _Rules:
     def _add(self, name: Text, rule: str, message: str, hint: str = "") -> None:
         """Report a finding about a name."""
         self._diagnostics.add(name.mark, rule, message, hint, of=str(name))
+
+    def draft(self) -> None:
+        """Report a status of the machine itself other than `draft`."""
+        status = self._machine.status
+        if status is not None and status != "draft":
+            message = f"a machine is a draft or published; found {str(status)!r}"
+            hint = "write `status: draft`, or remove the key"
+            self._diagnostics.add(status.mark, "wrong-shape", message, hint)
 
     def statuses(self) -> None:
         """Report statuses that are unreachable, or from which no final status is reachable."""

@@ -60,6 +60,7 @@ RULES = {
     "not-total": "A command for all live records must be legal for every live record.",
     "dead-idempotence": "`idempotent_in` lists a status in which the action is legal.",
     "breaking-change": "The change would make stored data unreadable, and no migration covers it.",
+    "published": "A published machine is declared a draft again.",
     "template-error": "A template of the project cannot be rendered.",
     "unused-waiver": "No finding matches the waiver.",
     "unreachable-status": "No action leads to the status.",

@@ -93,7 +93,12 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
         old = lock.load(text, str(config.lock))
         owned = {config.lock: write.digest(text), **lock.outputs(old, str(config.lock))}
         changes = compare.changes(old, renderer.lock)
-        for change, hint in _unexplained(program, old, renderer.lock):
+        published = not old.get(lock.DRAFT, False)
+        if published and program.machine.status == lock.DRAFT:
+            message = f"{config.lock} was published: what it describes may be stored somewhere"
+            hint = "remove `status: draft`, and declare migrations for changes of stored data"
+            diagnostics.add(program.machine.status.mark, "published", message, hint)
+        for change, hint in () if not published else _unexplained(program, old, renderer.lock):
             diagnostics.add(program.machine.mark, "breaking-change", change.text, hint)
     else:
         _refuse_moved_lock(project, config, str(program.machine.machine))

@@ -14,6 +14,8 @@ from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.types import optional
 
 FORMAT = 2
+#: The status of a machine that is not published: its lock protects no stored data.
+DRAFT = "draft"
 #: The ending of lock file names.
 SUFFIX = ".lock.json"
 
@@ -46,6 +48,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         "format": FORMAT,
         "machine": str(program.machine.machine),
         "version": program.machine.version,
+        **({DRAFT: True} if program.machine.status == DRAFT else {}),
         "digest": digest,
         "closed_sets": {name: list(info.members) for name, info in symbols.enums.items()},
         "statuses": symbols.status_enum,

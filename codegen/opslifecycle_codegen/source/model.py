@@ -362,6 +362,7 @@ class Machine(Declared):
     guards: dict[Name, Guard]
     illegal_transition: Refusal
     names: Names | None = None
+    status: Name | None = None
     types: dict[TypeName, RefinedType] = Factory(dict)
     enums: dict[TypeName, Enum] = Factory(dict)
     values: dict[TypeName, Value] = Factory(dict)
