@@ -95,7 +95,7 @@ class Builder:
             name = self.words.type()
             limits: Tree = self.apart.one([
                 {"max_length": 3}, {"pattern": '[a-z]+["\\\\]?', "example": "it"},
-                {"max_length": 4, "pattern": "[a-z]*", "example": ""},
+                {"max_length": 4, "pattern": "[a-z]*", "example": "on"},
             ])  # fmt: skip
             self.shapes.texts[name] = limits.get("example", "it")
             declared = {"summary": self.words.text(), "type": "str", **limits}
