@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+from itertools import count
 
 from tests.random_machines.compiling import Refused, compiled
 from tests.random_machines.features import build
 from tests.random_machines.linting import lint
 
-#: Each had expressions that were broken elsewhere than a formatter breaks them.
-NUMBERS = [5, 15, 33, 37, 43, 68, 1059]
+#: Other machines than those of `test_random`, which lints none.
+FIRST = 1_000
+ACCEPTED = 7
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-def test_generated_code_is_final(number: int) -> None:
-    with compiled(build(number)[0]) as found:
-        if isinstance(found, Refused):
-            pytest.fail(f"{number} is refused: choose another machine")
-        lint(found)
+def test_generated_code_is_final() -> None:
+    linted = 0
+    for number in count(FIRST):
+        with compiled(build(number)[0]) as found:
+            if not isinstance(found, Refused):
+                print(f"machine {number}")
+                lint(found)
+                linted += 1
+        if linted == ACCEPTED:
+            return
