@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 import struct
@@ -55,7 +56,9 @@ class LeaseFile:
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
-        self._handle: int | None = handle
+        # Closes its descriptor once, however often an interrupt repeats `close`, and when it is
+        # collected: a leaked descriptor would hold the lock until the process ends.
+        self._file = io.FileIO(handle, "r")
         self.inode = os.fstat(handle).st_ino
         #: Whether this object holds a lock.
         self.holds = False
@@ -123,17 +126,17 @@ class LeaseFile:
         return Lock.FREE if own else Lock.UNKNOWN
 
     def _control(self, command: int, number: int) -> bytes:
-        if not command or struct.calcsize("P") != 8 or self._handle is None:
+        if not command or struct.calcsize("P") != 8 or self._file.closed:
             raise OSError(errno.ENOTSUP, "no locks here")
         request = struct.pack(_FLOCK, fcntl.F_WRLCK, 0, number * _SLOT.size, _SLOT.size, 0)
-        return bytes(fcntl.fcntl(self._handle, command, request))
+        return bytes(fcntl.fcntl(self._file, command, request))
 
     def note_of(self, number: int) -> Note | None:
         """Return the note of a registry; None if there is none."""
-        if self._handle is None:
+        if self._file.closed:
             return None
         try:
-            data = os.pread(self._handle, _SLOT.size, number * _SLOT.size)
+            data = os.pread(self._file.fileno(), _SLOT.size, number * _SLOT.size)
         except OSError:
             return None
         if len(data) < _SLOT.size or not any(data):
@@ -142,14 +145,14 @@ class LeaseFile:
 
     def write(self, number: int, note: Note) -> None:
         """Write the note of a registry to the operating system, but not to the disk."""
-        if self._handle is not None:
+        if not self._file.closed:
             data = _SLOT.pack(note.token, note.fencing_token, note.head)
-            os.pwrite(self._handle, data, number * _SLOT.size)
+            os.pwrite(self._file.fileno(), data, number * _SLOT.size)
 
     def sync(self) -> None:
         """Flush the notes to the disk."""
-        if self._handle is not None:
-            os.fsync(self._handle)
+        if not self._file.closed:
+            os.fsync(self._file.fileno())
 
     def is_in_place(self) -> bool:
         """Return whether the path of the file still leads to this file."""
@@ -160,9 +163,7 @@ class LeaseFile:
 
     def close(self) -> None:
         """Close the file, which releases its locks."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            os.close(handle)
+        self._file.close()
 
 
 def _share_as(store: Path, handle: int) -> None:

@@ -358,9 +358,8 @@ class SqliteStore(Store):
         self._give_up(clean=self._failed is None)
 
     def _give_up(self, *, clean: bool) -> None:
-        """Release the lock, the lease and the connection."""
-        database, self._database = self._database, None
-        owner, self._owner = self._owner, None
+        """Release the lock, the lease and the connection; after an interrupt it can be repeated."""
+        database, owner = self._database, self._owner
         try:
             if owner is not None:
                 owner.release(database if clean else None)
@@ -372,6 +371,7 @@ class SqliteStore(Store):
         finally:
             if database is not None:
                 database.close()
+        self._database = self._owner = None
 
     def _connected(self) -> sqlite3.Connection:
         if self._database is None:
