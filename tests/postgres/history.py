@@ -2,8 +2,8 @@
 
 The sequence numbers of a registry's feed are a total order of its ends. A history is linearizable
 if no call contradicts that order: an end that was acknowledged before another one was asked for has
-the smaller number; a read returns at least what was acknowledged before it began, and no more than
-what was asked for before it returned. That takes no search.
+the smaller number; a read of an owner returns at least what was acknowledged before it began, and
+no more than what was asked for before it returned. That takes no search.
 """
 
 from __future__ import annotations
@@ -103,11 +103,26 @@ def _of_order(history: Sequence[Event], feed: Sequence[Entry]) -> Iterable[str]:
     later = _Lowest([(each.before, sequences.get(str(each.value), 0)) for each in asked])
     for read in reads:
         watermark = int(read.value)
-        if watermark < acknowledged.before(read.before):
+        if watermark < acknowledged.before(read.before) and _goes_on(read, history):
             yield f"host {read.host} read {watermark}, and a later end was acknowledged before"
         first = later.after(read.after)
         if first is not None and watermark >= first:
             yield f"host {read.host} read {watermark}, which was asked for later"
+
+
+def _goes_on(read: Event, history: Sequence[Event]) -> bool:
+    """Return whether the host of a read acknowledged something after it as the same owner.
+
+    A host that has lost a registry and has not noticed yet may return what it knew. It acknowledges
+    nothing before it has noticed.
+    """
+    later = [
+        each
+        for each in history
+        if each.host == read.host and each.after > read.after and each.kind != "read"
+    ]
+    first = min(later, key=lambda each: each.after, default=None)
+    return first is not None and first.kind in ("registered", "completed")
 
 
 def _of_owners(written: Sequence[Written]) -> Iterable[str]:

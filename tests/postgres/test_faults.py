@@ -201,7 +201,9 @@ class TestChecker:
         assert wrong(ends, {"r": feed}, {"r": commits}) == []
         read = Event(1, "read", "r", 1, 32, 38)
         assert wrong([*ends, read], {"r": feed}, {"r": commits}) == []
-        stale = Event(1, "read", "r", 1, 50, 60)
+        stale = [Event(1, "read", "r", 1, 50, 60), Event(1, "completed", "r", "y", 61, 70)]
+        unnoticed = [stale[0], Event(1, "failed", "r", "OwnershipLostError()", 0, 70)]
+        assert wrong([*ends, *unnoticed], {"r": feed}, {"r": commits}) == []
         early = Event(1, "read", "r", 2, 22, 24)
         registered = Event(1, "registered", "r", "z", 1, 2)
         for history, entries, written in (
@@ -210,7 +212,7 @@ class TestChecker:
             (ends, [*feed, Entry(3, "x", "completed")], commits),
             (ends, [Entry(1, "y", "completed"), Entry(2, "x", "completed")], commits),
             (ends, [feed[0], Entry(2, "y", "terminated")], commits),
-            ([*ends, stale], feed, commits),
+            ([*ends, *stale], feed, commits),
             ([*ends, early], feed, commits),
             ([*ends, registered], feed, commits),
             (ends, feed, [Written(2, 1), Written(1, 2)]),
