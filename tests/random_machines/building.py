@@ -224,6 +224,8 @@ class Builder:
             if "terminal_outcome" not in self.fields:
                 self._field("terminal_outcome", f"{union} | None", None, "none")
                 self.has("outcome of a union")
+        for type, example in self.shapes.texts.items():
+            self._field(words.name(), type, repr(example), "constant")
 
     def _field(self, name: str, type: str, start: str | None, kind: str) -> None:
         if name in self.fields:
