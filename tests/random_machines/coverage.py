@@ -60,6 +60,7 @@ HOSTILE = [
 NEVER_GENERATED = {
     "Machine.migrations": "a machine needs an earlier version of itself: tests/codegen",
     "Machine.scenarios": "it says how much is searched, and changes nothing of what is generated",
+    "Machine.work": "it names commands for a supervisor, and decides nothing: tests/work",
     "Machine.waivers": "the examination waives every judgement of the compiler",
     "Value.python": "the class stands in the program: the changed machines have one",
 }
