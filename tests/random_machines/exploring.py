@@ -241,8 +241,4 @@ def _is_out_of_range(type: Type, value: Any) -> bool:
 
 
 def _settings(program: Program) -> dict[str, Any]:
-    return {
-        str(name): each.default if each.default is not None or each.type.endswith("None")
-        else max(1, each.at_least)
-        for name, each in program.machine.settings.items()
-    }  # fmt: skip
+    return {str(name): each.default for name, each in program.machine.settings.items()}

@@ -52,7 +52,7 @@ def check_arithmetic(checker: Checker, node: ast.BinOp, scope: Scope) -> Express
 
 
 def check_negative(checker: Checker, node: ast.UnaryOp, scope: Scope) -> Expression:
-    """Return the typed tree of `-operand`; of a literal, a literal."""
+    """Return the typed tree of `-operand`; of a literal, a literal; of `-value`, the value."""
     operand = checker.check(node.operand, scope)
     if operand.type.kind not in ("int", "float", "timedelta", "unknown"):
         raise checker.refuse(node.operand, "wrong-type", f"expected a number, found {operand.type}")
@@ -60,6 +60,9 @@ def check_negative(checker: Checker, node: ast.UnaryOp, scope: Scope) -> Express
     match operand:
         case nodes.Literal(value=int() | float() as value):
             return nodes.Literal(type, -value)
+        case nodes.Negative(operand=value):
+            # Linters take `-(-a)` for the decrement of other languages.
+            return value
     return nodes.Negative(type, operand)
 
 

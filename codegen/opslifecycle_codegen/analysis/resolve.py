@@ -297,14 +297,24 @@ class Resolver:
         self._require_identifiers()
 
     def _default_of(self, name: Name, setting: model.Setting, type: Type) -> None:
-        """Report a default that the setting does not take itself."""
-        if setting.default is None or type.required.kind != "int":
+        """Report a setting without a value to begin with, and numbers that it does not take."""
+        if setting.default is None and not type.optional:
+            message = f"{name} has no value when no caller gives one"
+            hint = "give it a default" if type.kind == "int" else f"its type can be `{type} | None`"
+            self._diagnostics.add(setting.mark, "missing-key", message, hint)
+        numbers = {"at_least": setting.at_least, "default": setting.default}
+        given = {what: number for what, number in numbers.items() if number is not None}
+        if given and type.required.kind != "int":
+            message = f"{name} is a {type}, so it has no {' and no '.join(given)}"
+            self._diagnostics.add(setting.mark, "wrong-type", message)
             return
         least, most = type.required.range
-        least = max(least, setting.at_least)
-        if not least <= setting.default <= most:
-            message = f"the default of {name} is {setting.default}, not from {least} to {most}"
-            self._diagnostics.add(setting.mark, "out-of-range", message)
+        for what, number in given.items():
+            if not least <= number <= most:
+                message = f"{what} of {name} is {number}, not from {least} to {most}"
+                self._diagnostics.add(setting.mark, "out-of-range", message)
+                return
+            least = number
 
     def _require_identifiers(self) -> None:
         machine = self._machine

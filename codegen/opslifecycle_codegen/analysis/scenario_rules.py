@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.program import Program, named_timers
-from opslifecycle_codegen.source.model import Machine
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Name, Text
 
@@ -39,21 +39,28 @@ def check_slices(program: Program, diagnostics: Diagnostics) -> None:
             params |= set(command.params)
         _known((Text(p.partition(".")[0], p.mark) for p in each.params), params,
                "there is no parameter", diagnostics)  # fmt: skip
-        _check_settings(each.settings, machine, diagnostics)
+        _check_settings(each.settings, program, diagnostics)
 
 
 def _check_settings(
-    settings: Mapping[Name, Node], machine: Machine, diagnostics: Diagnostics
+    settings: Mapping[Name, Node], program: Program, diagnostics: Diagnostics
 ) -> None:
-    """Report settings that are neither valid numbers nor null."""
-    floors = {str(name): setting.at_least for name, setting in machine.settings.items()}
+    """Report settings that are neither valid numbers nor, where the type has None, null."""
     for name, node in settings.items():
+        setting = program.machine.settings.get(name)
+        if setting is None:
+            continue  # It is reported as unknown.
+        type = program.symbols.registry_fields[name]
         text = node.text if isinstance(node, Scalar) else ""
-        floor = floors.get(str(name), 0)
-        if text == "null" or (text.isdecimal() and int(text) >= floor):
+        if text == "null" and type.optional:
             continue
-        wanted = f"a whole number from {floor} on" if floor else "a whole number"
-        diagnostics.add(node.mark, "wrong-shape", f"{name}: expected {wanted} or null")
+        least, most = type.required.range if type.required.kind == "int" else (0, -1)
+        least = least if setting.at_least is None else max(least, setting.at_least)
+        if re.fullmatch("-?[0-9]{1,19}", text) and least <= int(text) <= most:
+            continue
+        wanted = [f"an integer from {least} to {most}"] if least <= most else []
+        wanted += ["null"] if type.optional else []
+        diagnostics.add(node.mark, "wrong-shape", f"{name}: expected {' or '.join(wanted)}")
 
 
 def methods(program: Program) -> list[str]:

@@ -9,6 +9,7 @@ from attrs import frozen
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.emit.readers import reader
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import command_method, setting
 from opslifecycle_codegen.ir.program import Program
@@ -82,14 +83,17 @@ class DefinitionLowering:
 
     def _setting(self, name: Name) -> Code:
         declared = self._machine.settings[name]
-        arguments = [layout.quoted(name), self._program.symbols.registry_fields[name].python]
+        function, limits = reader(self._program.symbols.registry_fields[name])
+        arguments = [Code(layout.quoted(name)), Code(function)]
         if declared.default is not None:
-            arguments.append(f"DEFAULT_{name.upper()}")
-        if declared.at_least:
-            arguments.append(f"at_least={declared.at_least}")
+            arguments.append(Code(f"DEFAULT_{name.upper()}"))
+        if declared.at_least is not None:
+            arguments.append(Code(f"at_least={declared.at_least}"))
         if setting(name) != name:
-            arguments.append(f"argument={layout.quoted(setting(name))}")
-        return layout.called("_rt.Setting", [Code(each) for each in arguments])
+            arguments.append(Code(f"argument={layout.quoted(setting(name))}"))
+        if limits:
+            arguments.append(tuple_argument("read_with=", limits))
+        return layout.called("_rt.Setting", arguments)
 
     def _feed(self) -> list[Code]:
         feed, retention = self._machine.feed, self._program.retention

@@ -80,13 +80,15 @@ def record_sample(program: Program, names: PublicNames, width: int) -> list[str]
     return layout.statement("record = ", made, "", indent=4, width=width)
 
 
-def authority_sample(program: Program) -> str:
-    """Arguments of an authority."""
+def authority_sample(program: Program, names: PublicNames, width: int) -> list[str]:
+    """Return the statement that constructs an authority with sample settings."""
     symbols = program.symbols
-    return ", ".join(
-        f"{setting(name)}={sample(symbols.registry_fields[name], symbols).text}"
+    arguments = [
+        Code(f"{setting(name)}={sample(symbols.registry_fields[name], symbols).text}")
         for name in program.machine.settings
-    )
+    ]
+    made = layout.called(names.authority, arguments)
+    return layout.statement("authority = ", made, "", indent=4, width=width)
 
 
 def sample(type: Type, symbols: Symbols) -> Code:

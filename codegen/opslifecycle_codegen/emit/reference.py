@@ -90,7 +90,7 @@ def _words(hint: object) -> str:
     if isinstance(hint, type) and issubclass(hint, Declared):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     plain = {
-        "bool": "true or false", "int": "a whole number", "Text": "a text",
+        "bool": "true or false", "int": "a whole number", "Number": "an integer", "Text": "a text",
         "Name": "a snake_case name", "TypeName": "a PascalCase name", "Expr": "an expression",
         "TypeExpr": "a type", "Words": "a name or a list of names",
     }  # fmt: skip

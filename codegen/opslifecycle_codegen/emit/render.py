@@ -322,7 +322,7 @@ class Renderer:
             "cells": ratchet.cells(program, self._names),
             "calls": ratchet.calls(program, self._width),
             "record_sample": ratchet.record_sample(program, self._names, self._width),
-            "authority_sample": ratchet.authority_sample(program),
+            "authority_sample": ratchet.authority_sample(program, self._names, self._width),
             "store_test": store_test(program, self._width),
             "has_timers": bool(program.timers),
             "may_refuse": ratchet.may_refuse(program),

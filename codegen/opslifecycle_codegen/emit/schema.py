@@ -11,7 +11,7 @@ import attrs
 from opslifecycle_codegen.source import model, timer_model
 from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
 from opslifecycle_codegen.source.reader import Node
-from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text, TypeName
+from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Number, Text, TypeName
 
 #: A JSON Schema, as JSON data.
 Schema: TypeAlias = dict[str, object]
@@ -59,6 +59,8 @@ class _Definitions:
             return {"type": "boolean"}
         if kind is int:
             return {"type": "integer", "minimum": 0}
+        if kind is Number:
+            return {"type": "integer"}
         if kind is model.Refusal:
             facts = {"type": "object", "additionalProperties": self.of(Expr)}
             one = {"type": "object", "minProperties": 1, "maxProperties": 1}

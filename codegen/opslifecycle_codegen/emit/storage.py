@@ -14,6 +14,7 @@ from opslifecycle_codegen.emit.migration import (
     MigrationStep,
 )
 from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.emit.readers import read
 from opslifecycle_codegen.emit.state import first_code, has_stamps
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
@@ -41,7 +42,7 @@ class StorageView:
     from_data: list[str]
     stamps: list[str]
     state: list[str]
-    fields: list[tuple[str, str, str]]
+    fields: list[tuple[str, list[str]]]
     is_persistent: list[str]
     sequence: list[str]
     recovered: list[str]
@@ -80,9 +81,10 @@ class StorageLowering:
         fields = [str(name) for name in self._machine.registry if name not in recovery.fields]
         registry = {name: symbols.registry_fields[name] for name in fields}
         counter = "effects_given"
-        given = [(counter, counter, _read_state(counter, INT))] if self._machine.effects else []
+        given = [(counter, counter, INT)] if self._machine.effects else []
         if self._timed:
-            given.append((_TIME, "clock_offset_ms", _read_state(_TIME, INT)))
+            given.append((_TIME, "clock_offset_ms", INT))
+        given = [*((n, attribute(n), registry[n]) for n in registry), *given]
         return StorageView(
             slots=self.slots(),
             constant=constant,
@@ -93,7 +95,7 @@ class StorageLowering:
             made=self._made(),
             from_data=self._from_data(),
             stamps=self._stamps(),
-            fields=[*((n, attribute(n), _read_state(n, registry[n])) for n in registry), *given],
+            fields=[(name, self._restored(name, inside, type)) for name, inside, type in given],
             members=members,
             is_persistent=layout.statement("return ", stays, "", indent=4, width=self._width),
             sequence=layout.statement("return ", put, "", indent=4, width=self._width),
@@ -111,6 +113,12 @@ class StorageLowering:
                 )
             ],
         )
+
+    def _restored(self, name: str, inside: str, type: Type) -> list[str]:
+        """Return the statement that sets a field of the registry from stored data."""
+        stored = read(f"state[{layout.quoted(name)}]", type)
+        before = f"authority.{inside} = "
+        return layout.statement(before, stored, "", indent=8, width=self._width)
 
     def _stamps(self) -> list[str]:
         """Return lines that gather the times of a record; none for a record without."""
@@ -246,14 +254,19 @@ class StorageLowering:
     # From data ----------------------------------------------------------------------------------
 
     def _made(self) -> list[str]:
-        made = [f"_rt.structure(id, {self._types['id'].python})"]
+        """Return the lines of the arguments that a record is constructed with."""
+        made = [Code(f"_rt.structure(id, {self._types['id'].python})")]
         if has_stamps(self._program):
-            made.append("0")
+            made.append(Code("0"))
         for start in given(self._program):
             key = layout.quoted(start.name)
             data = f"data.get({key})" if start.type.optional else f"data[{key}]"
-            made.append(_read(data, start.type).text)
-        return made
+            made.append(read(data, start.type))
+        return [
+            line
+            for argument in made
+            for line in layout.statement("", argument, ",", indent=8, width=self._width)
+        ]
 
     def _from_data(self) -> list[str]:
         lines = layout.statement(
@@ -314,26 +327,4 @@ class StorageLowering:
 
 
 def _structured(name: str, type: Type) -> Code:
-    return _read(f"data[{layout.quoted(name)}]", type)
-
-
-def _read_state(name: str, type: Type) -> str:
-    return _read(f"state[{layout.quoted(name)}]", type).text
-
-
-def _read(data: str, type: Type) -> Code:
-    """Return what reads a stored value; an integer is tested for its range, too."""
-    if type.required.kind == "int" and type.required.limits is not None:
-        least, most = type.required.range
-        arguments = [Code(data), Code(str(least)), Code(str(most))]
-        return layout.called(f"_rt.{'optional_' * type.optional}int_from", arguments)
-    if type.required.kind == "str" and type.required.limits is not None:
-        limits = type.required.limits
-        arguments = [Code(data), Code(str(limits.max_length)), Code(layout.quoted(limits.pattern))]
-        return layout.called(f"_rt.{'optional_' * type.optional}str_from", arguments)
-    if type.required.kind in ("datetime", "timedelta"):
-        reader = f"_rt.{'optional_' * type.optional}{type.required.kind}_from"
-        return layout.called(reader, [Code(data)])
-    if type.required == INT:
-        return layout.called(f"_rt.{'optional_' * type.optional}count_from", [Code(data)])
-    return layout.called("_rt.structure", [Code(data), Code(type.python)])
+    return read(f"data[{layout.quoted(name)}]", type)

@@ -99,11 +99,9 @@ def scenarios(program: Program) -> list[Scenario]:
 
 def _scenario(name: str, declared: property_model.Scenario, program: Program) -> Scenario:
     ids = tuple("abcdef"[: declared.entities])
-    settings = {
-        str(setting): each.default if each.default is not None or each.type.endswith("None")
-        else each.at_least
-        for setting, each in program.machine.settings.items()
-    }  # fmt: skip
+    settings: dict[str, int | None] = {
+        str(name): each.default for name, each in program.machine.settings.items()
+    }
     settings |= {str(setting): _number(node) for setting, node in declared.settings.items()}
     interpreter = Interpreter(program, ids, declared.keys, settings)
     # The fields that properties read are known before values are chosen.

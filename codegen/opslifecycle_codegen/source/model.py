@@ -23,6 +23,7 @@ from opslifecycle_codegen.source.words import (
     Expr,
     Name,
     NameList,
+    Number,
     Text,
     TypeExpr,
     TypeName,
@@ -83,8 +84,8 @@ class Setting(Declared):
 
     summary: Text
     type: TypeExpr
-    default: int | None = None
-    at_least: int = 0
+    default: Number | None = None
+    at_least: Number | None = None
 
 
 @frozen(kw_only=True)

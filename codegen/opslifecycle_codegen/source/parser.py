@@ -22,7 +22,7 @@ from opslifecycle_codegen.base.diagnostics import (
 from opslifecycle_codegen.base.reserved_words import ANYWHERE
 from opslifecycle_codegen.source import model, timer_model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
-from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Text, TypeName
+from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Number, Text, TypeName
 
 TextT = TypeVar("TextT", bound=Text)
 
@@ -78,7 +78,9 @@ class _Parser:
         if kind is bool:
             return self._literal(node, what, "true or false", {"true": True, "false": False})
         if kind is int:
-            return self._whole_number(node, what)
+            return self._integer(node, what, "[0-9]{1,18}", "a whole number")
+        if kind is Number:
+            return self._integer(node, what, "-?[0-9]{1,19}", "an integer")
         assert isinstance(kind, type), "the grammar has no other annotations"
         if issubclass(kind, Declared):
             return self.declared(node, kind, what)
@@ -196,10 +198,10 @@ class _Parser:
             return values[node.text]
         return self._wrong(node, f"{what}: expected {expected}")
 
-    def _whole_number(self, node: Node, what: str) -> int | _Missing:
-        if isinstance(node, Scalar) and node.plain and re.fullmatch(r"[0-9]{1,18}", node.text):
+    def _integer(self, node: Node, what: str, form: str, expected: str) -> int | _Missing:
+        if isinstance(node, Scalar) and node.plain and re.fullmatch(form, node.text):
             return int(node.text)
-        return self._wrong(node, f"{what}: expected a whole number")
+        return self._wrong(node, f"{what}: expected {expected}")
 
     def _wrong(self, node: Node, message: str) -> _Missing:
         self._diagnostics.add(node.mark, "wrong-shape", message)

@@ -39,6 +39,12 @@ class TypeExpr(Text):
     """A type: a scalar, a declared name, or one of these and `| None`."""
 
 
+class Number(int):
+    """An integer with or without a sign; other integers of the grammar have none."""
+
+    __slots__ = ()
+
+
 class NameList(tuple[Text, ...]):
     """One word or a list of words."""
 

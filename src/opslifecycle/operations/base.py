@@ -52,8 +52,8 @@ DEFINITION = _rt.Definition(
     id_type=OperationId,
     listing_keys=listing_keys,
     settings=(
-        _rt.Setting("max_completed", int, DEFAULT_MAX_COMPLETED, at_least=1),
-        _rt.Setting("max_concurrent", int | None),
+        _rt.Setting("max_completed", _rt.count_from, DEFAULT_MAX_COMPLETED, at_least=1),
+        _rt.Setting("max_concurrent", _rt.optional_count_from),
     ),
     feed=_rt.FeedDefinition(
         entry_of=entry_of,

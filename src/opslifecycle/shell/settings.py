@@ -8,7 +8,7 @@ from typing import Any, TypeVar, final
 import attrs
 from opslifecycle.values.conversion import structure
 from opslifecycle.values.identifiers import Identifier
-from opslifecycle.values.plain import Json, count_from, optional_count_from
+from opslifecycle.values.plain import Json
 
 EpochT = TypeVar("EpochT", bound=Identifier)
 
@@ -25,32 +25,28 @@ class _Unset:
 UNSET: Any = _Unset()
 
 
-#: Conversions that need no cattrs, so that opening a registry does not load it.
-_READERS: dict[object, Callable[[Json], object]] = {
-    int: count_from,
-    int | None: optional_count_from,
-}
-
-
 @attrs.frozen
 class Setting:
     """A setting of a machine's registries.
 
     Attributes:
         name: The name of the constructor's parameter and of the stored field.
-        kind: The type.
+        read: Reads a stored value. It raises InvalidValueError for one that is not of the type.
         default: The machine's default.
         at_least: The least value for the authority; lower ones are raised to it. None for no limit.
+            A setting that is None stays None.
         argument: The name of the authority's parameter; `name` by default.
+        read_with: The arguments of `read` behind the stored value: a type, or its limits.
     """
 
     name: str
-    kind: object
+    read: Callable[..., object]
     default: object = None
     at_least: int | None = attrs.field(default=None, kw_only=True)
     argument: str = attrs.field(
         default=attrs.Factory(lambda self: self.name, takes_self=True), kw_only=True
     )
+    read_with: tuple[object, ...] = attrs.field(default=(), kw_only=True)
 
     def value(self, given: Mapping[str, object], state: Mapping[str, Json]) -> object:
         """Return the value: as passed, else as stored, else the default.
@@ -64,15 +60,12 @@ class Setting:
         """
         value = given.get(self.name, UNSET)
         if value is UNSET:
-            value = self._read(state[self.name]) if self.name in state else self.default
-        if self.at_least is None:
+            stored = state.get(self.name, UNSET)
+            value = self.default if stored is UNSET else self.read(stored, *self.read_with)
+        if self.at_least is None or value is None:
             return value
         assert isinstance(value, int), "only a number has a least value"
         return max(self.at_least, value)
-
-    def _read(self, stored: Json) -> object:
-        read = _READERS.get(self.kind)
-        return structure(stored, self.kind) if read is None else read(stored)
 
 
 def epoch_from(state: Mapping[str, Json], kind: type[EpochT]) -> EpochT:

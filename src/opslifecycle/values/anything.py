@@ -48,4 +48,6 @@ class Anything:
         return self._answer
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _answered
-    __add__ = __radd__ = __sub__ = __rsub__ = __call__ = __getitem__ = _same
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __neg__ = _same
+    __call__ = __getitem__ = _same

@@ -120,6 +120,8 @@ class _Induction:
     def _given(self) -> list[Formula]:
         settings = []
         for name, setting in self._rules.machine.settings.items():
+            if setting.at_least is None:
+                continue
             value = self._world.registry[self._rules.registry_fields.index(str(name))]
             least = value.value if isinstance(value, Maybe) else value
             settings.append(at_most(setting.at_least, least))

@@ -52,7 +52,9 @@ DEFINITION = _rt.Definition(
     authority=RequestAuthority,
     id_type=RequestId,
     listing_keys=listing_keys,
-    settings=(_rt.Setting("decisions_max", int, DEFAULT_DECISIONS_MAX, at_least=1),),
+    settings=(
+        _rt.Setting("decisions_max", _rt.count_from, DEFAULT_DECISIONS_MAX, at_least=1),
+    ),
     feed=_rt.FeedDefinition(
         entry_of=entry_of,
         batch=DecisionBatch,

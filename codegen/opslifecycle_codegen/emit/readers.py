@@ -1,0 +1,30 @@
+"""The functions of the runtime that read stored values, and test what they read."""
+
+from __future__ import annotations
+
+from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit.code import Code
+from opslifecycle_codegen.ir.types import INT, Type
+
+
+def reader(type: Type) -> tuple[str, list[Code]]:
+    """Return the function that reads a stored value, and its arguments behind the data."""
+    required = type.required
+    optional = "optional_" * type.optional
+    if required.kind == "int" and required.limits is not None:
+        return f"_rt.{optional}int_from", [Code(str(each)) for each in required.range]
+    if required.kind == "str" and required.limits is not None:
+        limits = required.limits
+        pattern = Code(layout.quoted(limits.pattern))
+        return f"_rt.{optional}str_from", [Code(str(limits.max_length)), pattern]
+    if required.kind in ("datetime", "timedelta"):
+        return f"_rt.{optional}{required.kind}_from", []
+    if required == INT:
+        return f"_rt.{optional}count_from", []
+    return "_rt.structure", [Code(type.python)]
+
+
+def read(data: str, type: Type) -> Code:
+    """Return the call that reads a stored value."""
+    function, arguments = reader(type)
+    return layout.called(function, [Code(data), *arguments])
