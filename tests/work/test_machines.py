@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,27 @@ def test_keys_and_cancelled_starts_without_rollback(download: Any) -> None:
             assert set(statuses.values()) <= {download.DownloadStatus.DROPPED}
 
     run(main())
+
+
+def test_keys_with_ids_that_have_a_prefix(tmp_path: Path) -> None:
+    """A later registry finds the same record by its key."""
+    machine = tmp_path / "download.yaml"
+    machine.write_text(MACHINE.read_text(encoding="utf-8"), encoding="utf-8")
+    edit(machine, "{summary: Names one download.}", "{summary: Names one download., prefix: dl_}")
+
+    async def main(download: Any) -> None:
+        store, found = MemoryStore(), []
+        for _ in range(2):
+            registry = await download.AsyncDownloadRegistry.open(store=store)
+            async with registry, Supervisor(registry) as work:
+                operation = await work.start(give, "/srv", key="k", given=AT)
+                assert await operation is download.DownloadStatus.SAVED
+                found.append(str(operation.id))
+        assert found[0] == found[1]
+        assert re.fullmatch("dl_[0-9a-f]{32}", found[0])
+
+    for download in imported(project(tmp_path / "project", machine) / "src"):
+        run(main(download))
 
 
 def test_in_threads(download: Any) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from typing import ClassVar, Self, final
+from typing import ClassVar, Self, TypeVar, final
+from uuid import UUID
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_IdT = TypeVar("_IdT", bound="Identifier")
 #: The longest identifier with a pattern.
 _LENGTH_MAX = 255
 
@@ -44,7 +46,12 @@ class Identifier(str):
     @classmethod
     def new(cls) -> Self:
         """Return a new identifier: a UUIDv7, greater than every other one made in this process."""
-        return str.__new__(cls, _UUID7.make())
+        return cls._of_uuid(_UUID7.make())
+
+    @classmethod
+    def _of_uuid(cls, text: str) -> Self:
+        """Return the identifier that is made from the canonical text of a UUID."""
+        return str.__new__(cls, text)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -126,7 +133,11 @@ class TextIdentifier(Identifier):
     @classmethod
     def new(cls) -> Self:
         """Return a new identifier: the prefix, then the digits of a UUIDv7 without hyphens."""
-        return cls(cls.prefix + _UUID7.make().replace("-", ""))
+        return cls._of_uuid(_UUID7.make())
+
+    @classmethod
+    def _of_uuid(cls, text: str) -> Self:
+        return cls(cls.prefix + text.replace("-", ""))
 
 
 @final
@@ -182,6 +193,15 @@ class _Uuid7Maker:
 
 
 _UUID7 = _Uuid7Maker()
+
+
+def identifier_of_uuid(kind: type[_IdT], uuid: UUID) -> _IdT:
+    """Return the identifier of a class that is made from a UUID, as `new()` makes one.
+
+    Raises:
+        InvalidValueError: If the pattern of the class does not accept it.
+    """
+    return kind._of_uuid(str(uuid))
 
 
 def new_uuid() -> str:

@@ -21,7 +21,7 @@ from opslifecycle import (
 )
 from opslifecycle.shell.work import WorkCall, WorkDefinition
 from opslifecycle.sync.waits import Wait
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import Identifier, identifier_of_uuid
 from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.ends import NotStorableError, content_of
 from opslifecycle.work.machines import IdT, OutcomeT, ResultsT, WorkRegistry
@@ -81,7 +81,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         """Return the id of a key's first operation, or of a later one; always the same."""
         kind: type[IdT] = self.definition.id
         first = uuid.uuid5(_KEYS, key)
-        return kind(str(first if number == 1 else uuid.uuid5(first, str(number))))
+        return identifier_of_uuid(kind, first if number == 1 else uuid.uuid5(first, str(number)))
 
     def find(self, id: IdT) -> Wait[OutcomeT] | None:
         """Return a watch of a record; None if there is none."""
