@@ -318,6 +318,10 @@ class Checker:
             for item, typed in zip(node.elts, items, strict=True):
                 self._comparable(item, left.type, typed.type, ordered=False)
             return tuple(items)
+        if isinstance(node, ast.Name) and node.id not in scope.names:
+            group = scope.symbols.status_groups.get(node.id)
+            if group is not None and left.type.required == scope.symbols.status_type:
+                return tuple(self._member(node, each, left.type.required, scope) for each in group)
         right = self.check(node, scope)
         if right.type == STATUSES and left.type == scope.symbols.status_type:
             return right
