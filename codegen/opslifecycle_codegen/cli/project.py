@@ -138,7 +138,8 @@ def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, s
     if version <= old["version"] or not any(step.version > old["version"] for step in steps):
         hint = (
             f"set version: {old['version'] + 1} and say under `migrations` "
-            "what becomes of what users have stored"
+            "what becomes of stored data; if there is none to read again, delete the lock "
+            "file and the generated package"
         )
         return [(change, hint) for change in compare.changes(old, new) if change.breaking]
     hint = f"say so in the migration to version {version}: renames, removes, adds or refuses"
