@@ -64,6 +64,13 @@ EDITS = [
     ("      agent_applied:\n", "      applied:\n"),
     ("fields: {message: str, percent: float | None}", "fields: {message: str}"),
     ("display_name: str", "display_name: str\n      tier: str"),
+    # How work is recorded names the same parameters.
+    ("result.content: content", "result.body: content"),
+    (", update.percent: percent}", "}"),
+    (
+        "    spec.source_label: source\n",
+        "    spec.source_label: source\n    spec.tier: \"'basic'\"\n",
+    ),
 ]
 
 READ = """
@@ -160,6 +167,7 @@ def test_an_older_program_and_a_refusing_one_say_what_was_found(operations: Path
     note = "version: 2\nmigrations: {2: {reason: It means something else now., refuses: true}}\n"
     edit(machine, "version: 1\n", note)
     edit(machine, "content: str", "body: str")
+    edit(machine, "result.content: content", "result.body: content")
     assert main(["--project", str(operations), "generate"]) == 0
     done = python(operations, READ)
     assert "StoreVersionError" in done.stderr
@@ -169,6 +177,7 @@ def test_an_older_program_and_a_refusing_one_say_what_was_found(operations: Path
     assert done.returncode == 0, done.stderr
     edit(machine, note, "version: 1\n")
     edit(machine, "body: str", "content: str")
+    edit(machine, "result.body: content", "result.content: content")
     (operations / "machine/ops_lifecycle.lock.json").unlink()
     assert main(["--project", str(operations), "generate"]) == 0
     done = python(operations, WRITE.replace("store.db", "new.db"))
