@@ -103,7 +103,8 @@ class TestListing:
     def test_without_a_store(self, command: str, store: Path) -> None:
         done = command_line(command)
         assert done.returncode == 2
-        assert done.stderr == f"error: {store}: there is no such store\n"
+        fix = "opening a registry, or `opslifecycle run`, creates it"
+        assert done.stderr == f"error: {store}: there is no such store; {fix}\n"
         assert not store.exists()
 
 

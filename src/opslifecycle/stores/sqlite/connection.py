@@ -24,7 +24,8 @@ def existing(path: Path) -> StoreFile:
     """
     file = locate(check_path(path))
     if file.inode is None:
-        raise PersistenceError(str(path), "there is no such store")
+        reason = "there is no such store; opening a registry, or `opslifecycle run`, creates it"
+        raise PersistenceError(str(path), reason)
     if file.size == 0:
         raise StoreDamagedError(str(path), 0, "an existing file has a length of zero")
     return file
