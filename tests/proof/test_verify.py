@@ -135,6 +135,22 @@ def test_an_end_out_of_reach_is_found(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "every_lamp_breaks does not hold after 4 calls" in capsys.readouterr().out
 
 
+def test_what_no_scenario_reaches_is_listed_with_the_fix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lamp = (ROOT / "examples/lamp/machine/lamp.yaml").read_text()
+    lamp += (
+        "\nscenarios:\n  whole: {summary: No lamp breaks., entities: 1, exclude: [note_broken]}\n"
+    )
+    assert prove_text(tmp_path, lamp) == 1
+    printed = capsys.readouterr().out.splitlines()
+    missed = [line for line in printed if ": no scenario " in line]
+    assert "machine/lamp.yaml: no scenario lets note_broken happen" in missed
+    assert printed[printed.index(missed[-1]) + 1].startswith(
+        "machine/lamp.yaml: declare a scenario that reaches them: "
+    )
+
+
 def prove_text(folder: Path, text: str) -> int:
     (folder / "machine").mkdir(exist_ok=True)
     (folder / "machine/lamp.yaml").write_text(text)

@@ -11,6 +11,11 @@ from opslifecycle_codegen.modelcheck.counterexample import counterexample, sourc
 from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
 from opslifecycle_codegen.modelcheck.search import STATES_MAX, Found, Search
 
+_WIDEN = (
+    "declare a scenario that reaches them: higher `bounds`, more `entities`, other `settings` "
+    "or `params`, less in `exclude`"
+)
+
 
 def chosen(program: Program, *, large: bool) -> tuple[list[Scenario], list[str]]:
     """Return the scenarios to search, and the names of large ones that are skipped."""
@@ -63,7 +68,7 @@ def wrong(found: Found, source: PurePosixPath, module: str) -> Iterator[str]:
 
 
 def never(program: Program, found: list[Found]) -> list[str]:
-    """Return the statuses, commands and guards that no scenario has reached."""
+    """Return the statuses, commands and guards that no scenario has reached, then the fix."""
     if not found:
         return []
     groups = program.symbols.status_groups
@@ -76,12 +81,13 @@ def never(program: Program, found: list[Found]) -> list[str]:
     )
     # Except guards of ranges: a search uses small numbers, so it reaches no limit but zero.
     guards = [*map(str, program.machine.guards), LEGAL_STATUS]
-    return [
+    missed = [
         *(f"no scenario reaches {s}" for s in (*groups["live"], *groups["terminal"])
           if s not in reached),
         *(f"no scenario lets {method} happen" for method in methods if method not in fired),
         *(f"no scenario is refused by the guard {g}" for g in guards if g not in refused),
     ]  # fmt: skip
+    return [*missed, _WIDEN] if missed else []
 
 
 def properties_of(scenario: Scenario) -> list[str]:
