@@ -264,6 +264,20 @@ def test_watch_generates_at_every_change(tmp_path: Path) -> None:
         process.wait()
 
 
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    folder = project(tmp_path, TURNSTILE)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "opslifecycle_codegen.cli.main", "--project", str(folder)]
+    try:
+        done = subprocess.run(
+            [*command, "explain"], stdout=writer, stderr=-1, text=True, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "opslifecycle_codegen.cli.main", "--help"]
     done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +14,25 @@ from opslifecycle_codegen.cli.commands import COMMANDS, MISTAKE
 from opslifecycle_codegen.cli.report import FORMATS, report_findings
 from opslifecycle_codegen.compat.lock import InvalidLockError
 
+#: The exit status of a shell's programs that SIGPIPE ended.
+READER_GONE = 141
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     0: success. 1: a file is out of date, or a property is violated. 2: invalid input. 3: a breaking
-    change.
+    change. 141: the reader of the output went away (`| head -1`), as for other programs on SIGPIPE.
     """
     options = parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would report the rest of the output as lost when it ends.
+        with Path(os.devnull).open("w", encoding="utf-8") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        return READER_GONE
     except InvalidMachineError as error:
         report_findings(error.findings, options.project, options.format)
         if options.format == "text":
@@ -34,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
         print(f"error: {error.filename or options.project}: {error.strerror}", file=sys.stderr)
+    else:
+        return status
     return MISTAKE
 
 
