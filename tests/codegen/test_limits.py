@@ -166,6 +166,69 @@ def test_a_search_tries_the_numbers_at_which_guards_decide_otherwise() -> None:
     assert any(line.startswith("  tried parts: -1000,") for line in lines)
 
 
+FEED = """\
+feed:
+  summary: What happens.
+  method: changes
+  of: [give]
+  epoch: FeedId
+  batch: Changes
+  when: gate.last > 50
+  entry: {name: GateChange, summary: One., fields: {seq: gate.sequence}}
+
+snapshot:"""
+TALLY = """\
+registry:
+  many:
+    type: int
+    initial: 0
+    summary: How many have much.
+    recovered_as: count(g for g in gates if g.last > 50)
+
+recovery: {persist_if: 'true'}
+
+errors:"""
+PAYMENT = """\
+values:
+  Payment:
+    summary: What is paid.
+    fields: {paid: int, is_large: {type: bool, always: paid > 50}}
+
+errors:"""
+
+
+def guarded(action: str, test: str) -> list[tuple[str, str]]:
+    """Return edits that give an action a guard."""
+    guard = f"  fit: {{when: {test}, error: {{no_such_gate: {{id: id}}}}}}\n  new: {{when"
+    begin = f"  {action}: {{summary: "
+    return [("  new: {when", guard), (begin, f"  {action}: {{guards: [known, fit], summary: ")]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "edits"),
+    [
+        ("by", [("errors:", "recovery: {persist_if: gate.last != 50}\n\nerrors:")]),
+        ("by", [("errors:", TALLY), *guarded("push", "registry.many == 0")]),
+        ("by", [("  GateId:", "  FeedId: {summary: One.}\n  GateId:"), ("snapshot:", FEED)]),
+        (
+            "payment.paid",
+            [
+                ("errors:", PAYMENT),
+                ("params: {by: Change}", "params: {by: Change, payment: Payment}"),
+                *guarded("give", "payment.is_large"),
+            ],
+        ),
+    ],
+    ids=["persist_if", "recovered_as", "feed", "always"],
+)
+def test_a_search_tries_the_numbers_of_every_rule(
+    parameter: str, edits: list[tuple[str, str]]
+) -> None:
+    (scenario,) = scenarios(program_of(variant(*edits), "m.yaml"))
+    # `-by` becomes `last` where that is compared.
+    assert {49, 50, 51} <= set(scenario.values.chosen[parameter])
+
+
 @pytest.mark.parametrize(
     ("value", "is_small"),
     [

@@ -238,7 +238,7 @@ def test_what_a_slice_names_must_be_there(
 @pytest.mark.parametrize("number", ["0", "few", "-1"])
 def test_a_slice_has_settings_that_the_registry_would_take(number: str) -> None:
     scenario = "its id used again.\n    entities: 1\n    settings: {max_completed: 1}"
-    with pytest.raises(InvalidMachineError, match="expected a whole number from 1 on or null"):
+    with pytest.raises(InvalidMachineError, match="expected an integer from 1 to "):
         edited((scenario, scenario.replace("max_completed: 1", f"max_completed: {number}")))
 
 

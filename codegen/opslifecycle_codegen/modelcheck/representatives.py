@@ -40,6 +40,12 @@ class Representatives:
             self._meet(tree)
         for target, value in self._updates():
             self._set(target, value)
+        for (record, name), tree in program.always.items():
+            # The constructor computes it from its parameters, which set the other fields.
+            for source in set(_sources(tree)):
+                if isinstance(source, str):
+                    self._join({source, (record, source)})
+            self._set((record, name), tree)
         #: Groups with a parameter.
         self._given = {self._find(name) for name in parameters}
         self._circular = self._circles()
@@ -86,7 +92,17 @@ class Representatives:
         for command in _commands(program):
             for check in command.guards:
                 yield from self._test_of(check)
-        yield from (step.test for step in program.on_terminal if step.test is not None)
+            if command.outcome is not None:
+                yield command.outcome
+        for check in program.barrier.first if program.barrier is not None else ():
+            yield from self._test_of(check)
+        steps = (*program.on_terminal, *(s for each in program.actions for s in each.steps))
+        yield from (step.test for step in (*steps, *program.create.steps) if step.test is not None)
+        yield from (each.unless for each in program.bulk if each.unless is not None)
+        yield from (timer.due for timer in program.timers)
+        if program.recovery is not None:
+            yield program.recovery.persist_if
+            yield from program.recovery.fields.values()
         rules = (*program.classifiers, *program.invariants, *program.transition_invariants)
         yield from (rule.tree for rule in rules)
 
@@ -186,7 +202,10 @@ class Representatives:
 
 
 def _commands(program: Program) -> list[Command]:
-    commands = (program.create, *program.actions, program.rollback, program.erase)
+    commands = (
+        program.create, *program.actions, program.rollback, program.erase, program.collect,
+        program.watch, program.cursors, *(each.command for each in program.bulk),
+    )  # fmt: skip
     return [each for each in commands if each is not None]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import nodes_of
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import BOOL, FLOAT, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
@@ -28,6 +30,7 @@ class Values:
         counts_max: int | None,
         takes: Mapping[str, Sequence[str]],
     ) -> None:
+        self._program = program
         self._symbols = program.symbols
         self._evaluator = evaluator
         self._ids = tuple(ids)
@@ -98,11 +101,10 @@ class Values:
     def _fields(self, record: str, path: str) -> list[list[Value]]:
         """Return every combination of a value's fields; its constructor derives some of them."""
         infos = self._symbols.records[record].fields
-        looked_at = self._evaluator.looked_at
+        looked_at = self._looked_at(record)
         domains = [
             self.of(
-                info.type, f"{path}.{name}", looked=(record, name) in looked_at,
-                source=(record, name),
+                info.type, f"{path}.{name}", looked=name in looked_at, source=(record, name)
             )
             if (record, name) not in self._always else [None]
             for name, info in infos.items()
@@ -116,6 +118,14 @@ class Values:
                     fields[place] = self._always[record, name](named)
             made.append(fields)
         return made
+
+    def _looked_at(self, record: str) -> set[str]:
+        """Return the fields that rules read, also through others that a constructor computes."""
+        found = {name for of, name in self._evaluator.looked_at if of == record}
+        for (of, name), tree in self._program.always.items():
+            if of == record and name in found:
+                found |= {each.name for each in nodes_of(tree) if isinstance(each, nodes.Name)}
+        return found
 
     def kept(self, type: Type, value: Value) -> Value:
         """Return a value as records hold it: parts that no rule reads have one representative."""
