@@ -13,6 +13,7 @@ import pytest
 from opslifecycle import InvalidValueError, SqliteStore
 from opslifecycle.runtime.v1 import Anything
 from opslifecycle_codegen.cli.project import program_of
+from opslifecycle_codegen.compat.versions import compared
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 
 from tests.codegen.projects import assert_clean, project
@@ -130,3 +131,27 @@ def test_anything_has_every_operator_of_expressions(name: str) -> None:
         assert function(anything) is anything
         return
     assert function(anything, 3) is function(3, anything) is anything
+
+
+@pytest.mark.parametrize(
+    ("rule", "edits"),
+    [
+        ("field-type", [("type: Change, default: -4, at_least: -7", "type: Coins, default: 4")]),
+        (
+            "field-type",
+            [
+                ("type: Coins | None, at_least: 2", "type: Coins, default: 2"),
+                ("registry.most_coins is None or by", "by"),
+            ],
+        ),
+        ("field-type", [("'[a-z]{2}'", "'[a-c]{2}'")]),
+        ("field-type", [("minimum: -9223372036854775808}", "minimum: -1000}")]),
+        ("field-widened", [("type: Change, default: -4", "type: Wide, default: -4")]),
+    ],
+)
+def test_a_lock_notices_what_stored_data_of_a_registry_would_no_longer_be(
+    rule: str, edits: list[tuple[str, str]]
+) -> None:
+    before, after = (program_of(machine(*each).encode(), "m.yaml") for each in ((), edits))
+    told = [str(change) for change, _ in compared(before, after).changes]
+    assert [each for each in told if f"[{rule}]" in each and "registry." in each], told

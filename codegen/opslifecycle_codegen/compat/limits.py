@@ -34,7 +34,7 @@ def bare(type: Type) -> str:
 
 def widens(old: str, new: str) -> bool:
     """Return whether every value of a type, as it was spelled, is one of another."""
-    if new.endswith(" | None"):
+    while new.endswith(" | None"):
         new = new.removesuffix(" | None")
         old = old.removesuffix(" | None")
     before, after = _read(old), _read(new)

@@ -88,7 +88,7 @@ def _stored(program: Program) -> dict[str, dict[str, str]]:
     for name in (*machine.settings, *machine.registry):
         if name not in recovery.fields:
             # Every field of the registry has an initial value.
-            registry[str(name)] = f"{symbols.registry_fields[name].required} | None"
+            registry[str(name)] = f"{spelled(symbols.registry_fields[name])} | None"
     return {"fields": fields, "registry": registry}
 
 
