@@ -11,7 +11,9 @@ from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.compat.behaviour import behaviour_changes
 from opslifecycle_codegen.compat.compare import changes
 from opslifecycle_codegen.compat.lock import lock_of
+from opslifecycle_codegen.emit.timers import timers_view
 from opslifecycle_codegen.ir.program import Program, named_timers
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.modelcheck.counterexample import counterexample, source_of_test
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Found, Search
@@ -43,6 +45,16 @@ def searched(*edits: tuple[str, str]) -> Found:
 
 def test_the_package_is_clean(tmp_path: Path) -> None:
     assert_clean(project(tmp_path, KETTLE))
+
+
+def test_a_single_timer_stands_on_one_line() -> None:
+    text = KETTLE.read_text(encoding="utf-8")
+    begin, end = text.index("  heating: {minutes"), text.index("  live: {at: kettle.alarm_ms")
+    methods = ("from: [heating], to: warm}", "methods: [keep_warm], from: [heating], to: warm}")
+    program = compiled((text[begin:end], ""), methods)
+    view = timers_view(program, public_names(program.machine), 100)
+    assert view is not None
+    assert view.timers == ["TIMERS: tuple[_rt.Timer, ...] = (_rt.Timer(KettleAuthority.ring),)"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from opslifecycle_codegen.ir.times import STATUS_SINCE
 class TimersView:
     """The timers module as the template prints it."""
 
-    #: Each timer as lines of a tuple.
+    #: The statement that defines the tuple of all timers.
     timers: list[str]
     body: list[str]
     #: Whether a timer asks since when a record has its status.
@@ -29,13 +29,14 @@ def timers_view(program: Program, names: PublicNames, width: int) -> TimersView 
     if not program.timers:
         return None
     printer, fields = Printer(program.symbols), {*program.symbols.registry_fields}
-    timers: list[str] = []
+    timers: list[Code] = []
     for timer in program.timers:
         decide = f"{names.authority}.{command_method(timer.action, fields)}"
         given = [printer.code(tree) for tree in timer.given.values()]
         arguments = [Code(decide), *given]
-        code = layout.called("_rt.Timer", arguments)
-        timers += layout.statement("", code, ",", indent=4, width=width)
+        timers.append(layout.called("_rt.Timer", arguments))
+    before = "TIMERS: tuple[_rt.Timer, ...] = "
+    defined = layout.statement(before, layout.called("", timers), "", indent=0, width=width)
     body: list[str] = []
     for statuses, places in _by_timers(program).items():
         members = [Code(f"{names.status}.{each.upper()}") for each in statuses]
@@ -52,7 +53,7 @@ def timers_view(program: Program, names: PublicNames, width: int) -> TimersView 
         ]
         body += layout.statement("return ", _tuple(dues), "", indent=8, width=width)
     begins = STATUS_SINCE in program.symbols.entity_fields
-    return TimersView(timers, [*body, "    return ()"], begins)
+    return TimersView(defined, [*body, "    return ()"], begins)
 
 
 def _due(timer: Timer, printer: Printer, names: PublicNames) -> Code:
