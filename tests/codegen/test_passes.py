@@ -107,7 +107,7 @@ MISTAKES = [
     ("c.cold", "unknown-name"),
     ("z", "unknown-name"),
     ("a if a else b", "wrong-type"),
-    ("a * b", "expression-form"),
+    ("a ** b", "expression-form"),
     ("lambda: a", "expression-form"),
     ("a.__class__", "unknown-name"),
     ("[a for a in s]", "expression-form"),
