@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError
 from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.modelcheck import baseline, symmetry, verification
 from opslifecycle_codegen.modelcheck.counterexample import counterexample, source_of_test
 from opslifecycle_codegen.modelcheck.properties import ENDS_STAND, WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Found, Search
 
 from tests.proof.machines import ROOT, SCENARIOS, SHIPPED, edited, scenario_of, search, unplaced
@@ -274,3 +276,29 @@ def test_nothing_is_discarded_where_it_could_refuse() -> None:
     found = Search(scenario_of(program, "waiting")).run()
     assert found.violation is None
     assert "discard" not in found.fired
+
+
+def test_texts_that_a_derived_field_compares_are_tried_equal_and_different() -> None:
+    text = (ROOT / "tests/codegen/turnstile.yaml").read_text(encoding="utf-8")
+    for old, new in (
+        (
+            "\nstatuses:",
+            "\nvalues:\n  Pair:\n    summary: Two words.\n"
+            "    fields: {one: str, other: str, same: {type: bool, always: one == other}}\n"
+            "\nstatuses:",
+        ),
+        (
+            "methods: [coin], from",
+            "methods: [coin], params: {pair: Pair}, guards: [known, alike], from",
+        ),
+        (
+            "\n  known: {",
+            "\n  alike: {when: pair.same, error: {no_such_gate: {id: id}}}\n  known: {",
+        ),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (scenario,) = scenarios(program_of(text.encode(), "turnstile.yaml"))
+    tried = {call.arguments for call in scenario.calls if call.method == "coin"}
+    pairs = [("x", "x", True), ("x", "y", False), ("y", "x", False), ("y", "y", True)]
+    assert tried == {(("pair", pair),) for pair in pairs}

@@ -72,6 +72,8 @@ class Evaluator:
         self.compared: set[str | tuple[str, str]] = set()
         #: Closed sets of which an expression names a member, or reads a property.
         self.told_apart: set[str] = set()
+        #: The value whose derived field is compiled: its fields are names there.
+        self._derived_in = ""
 
     def function(self, tree: Expression, *, whole: bool = False) -> Function:
         """Return the function of an expression.
@@ -83,6 +85,13 @@ class Evaluator:
         if whole or not isinstance(tree, nodes.Name | nodes.Construct):
             self._note_names(tree)
         return self._term(tree).of
+
+    def derived(self, record: str, tree: Expression) -> Function:
+        """Return the function of a field that the constructor of a value derives."""
+        outer, self._derived_in = self._derived_in, record
+        function = self.function(tree)
+        self._derived_in = outer
+        return function
 
     def _note_names(self, tree: Expression) -> None:
         for node in nodes_of(tree):
@@ -142,7 +151,8 @@ class Evaluator:
             entity = str(self._program.machine.entity)
             record = nodes.Name(ENTITY, Root.RECORD, entity)
             return self._field(nodes.Field(tree.type, record, name))
-        return Term(lambda names: names[name], tree.type.required == ENTITY, name)
+        source = (self._derived_in, name) if tree.root is Root.OWN else name
+        return Term(lambda names: names[name], tree.type.required == ENTITY, source)
 
     def _field(self, tree: nodes.Field) -> Term:
         layouts, field = self._layouts, tree.name
@@ -258,7 +268,7 @@ class Evaluator:
             for place, name in enumerate(fields):
                 tree = self._program.always.get((record, name))
                 if tree is not None:
-                    found.append((place, fields, self.function(tree)))
+                    found.append((place, fields, self.derived(record, tree)))
         return self._settings[record]
 
     def _values(self, element: Expression, loops: Sequence[nodes.Loop]) -> Function:

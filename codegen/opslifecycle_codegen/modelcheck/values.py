@@ -39,7 +39,10 @@ class Values:
         self.representatives = Representatives(program)
         #: The integers that were chosen for a parameter, or a field of one, by its path.
         self.chosen: dict[str, list[int]] = {}
-        self._always = {key: evaluator.function(tree) for key, tree in program.always.items()}
+        self._always = {
+            (record, name): evaluator.derived(record, tree)
+            for (record, name), tree in program.always.items()
+        }
 
     def arguments(self, params: Mapping[str, Type]) -> Iterator[Arguments]:
         """Yield every combination of a command's arguments."""
