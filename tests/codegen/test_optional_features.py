@@ -213,3 +213,21 @@ def test_what_a_command_for_all_sets_is_stored_even_where_it_ends_nothing(tmp_pa
          "    do: scrap\n    update: {registry.closings: registry.closings + 1}\n\nwatch:"),
     )  # fmt: skip
     assert printed(folder, CLOSING) == ["2"]
+
+
+def test_an_action_that_only_recovery_applies_needs_no_method(tmp_path: Path) -> None:
+    folder = compiled(
+        tmp_path,
+        TURNSTILE,
+        ("summary: Take the gate away., methods: [scrap], from", "summary: Take it away., from"),
+        ("\nwatch:", "\nrecovery: {persist_if: 'true', do: scrap}\n\nwatch:"),
+    )
+    script = (
+        "from turnstile import *\n"
+        "from opslifecycle import MemoryStore\n"
+        "store, id = MemoryStore(), GateId.new()\n"
+        "with GateRegistry(store=store) as registry: registry.install(id, 'west')\n"
+        "with GateRegistry(store=store) as registry:\n"
+        "    print(registry.snapshot(id).status.value, hasattr(registry, 'scrap'))\n"
+    )
+    assert printed(folder, script) == ["scrapped False"]

@@ -119,6 +119,8 @@ class _Rules:
         machine = self._machine
         done = {str(each.do) for each in machine.bulk.values()}
         done |= {str(timer.do) for _, timer in declared_timers(machine)}
+        if machine.recovery is not None and machine.recovery.do is not None:
+            done.add(str(machine.recovery.do))
         for name, action in machine.actions.items():
             if not action.methods and name not in done:
                 message = f"{name} has no method, and no other command applies it"
