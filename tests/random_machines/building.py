@@ -253,9 +253,15 @@ class Builder:
         for _ in range(pick.integer(0, 1)):
             name = words.name()
             type = pick.one(["int", "int | None"])
+            if self.shapes.numbers and self.apart.chance(50):
+                type = self.apart.one(list(self.shapes.numbers))
             setting: Tree = {"summary": words.text(), "type": type}
             if type == "int":
                 setting |= {"default": pick.integer(1, 3), "at_least": pick.integer(0, 1)}
+            elif type in self.shapes.numbers:
+                least, most = self.shapes.numbers[type]
+                setting["default"] = self.apart.integer(least, most)
+                self.has("setting with a range")
             self.tree["settings"][name] = setting
             self.settings[name] = type
             self.has("setting")
