@@ -133,6 +133,17 @@ def test_a_template_replaces_no_other_output(
     assert "a template that would replace src/turnstile/errors.py" in capsys.readouterr().err
 
 
+def test_a_package_may_be_called_as_the_folder_of_a_build(
+    gates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(gates / "pyproject.toml", 'package = "src/turnstile"', 'package = "src/build"')
+    assert run(gates, "generate") == 0
+    edit(gates / "pyproject.toml", 'package = "src/build"', 'package = "src/gate"')
+    assert run(gates, "check") == 1
+    told = "src/build/authority.py is generated, but no machine claims it"
+    assert told in capsys.readouterr().out
+
+
 def test_what_a_template_left_behind_is_reported_and_removed(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,8 +20,10 @@ _DIFF_LINES_MAX = 60
 _MARKED, _MARKER_WITHIN = (".py", ".md"), 400
 #: The journal of a run that writes, and the ending of staged files.
 _JOURNAL, _FRESH = ".opslifecycle-codegen.journal", ".opslifecycle-codegen-fresh"
-#: Folders that contain no files of the project itself.
-_FOREIGN_FOLDERS = frozenset({"node_modules", "build", "dist", "__pycache__"})
+#: Folders that contain no files of the project itself: anywhere, and at its top. A package may be
+#: called `build`.
+_FOREIGN_FOLDERS = frozenset({"node_modules", "__pycache__"})
+_FOREIGN_AT_THE_TOP = frozenset({"build", "dist"})
 
 
 def stale(root: Path, files: Mapping[PurePosixPath, str]) -> dict[PurePosixPath, str]:
@@ -63,11 +65,12 @@ def own_files(root: Path) -> Iterator[Path]:
     """Yield the files of a project, without hidden folders and without projects inside it."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
+        foreign = _FOREIGN_FOLDERS | (_FOREIGN_AT_THE_TOP if here == root else frozenset())
         folders[:] = [
             name
             for name in folders
             if not name.startswith(".")
-            and name not in _FOREIGN_FOLDERS
+            and name not in foreign
             and not (here / name / "pyproject.toml").exists()
         ]
         yield from (here / name for name in names)
