@@ -59,4 +59,5 @@ def test_every_depth(limit: int, name: str) -> None:
         assert sum(map(len, ended)) == len(every)
         registry.close()
         assert watch.done()
-    assert 5 < failed < _DEPTHS
+    # As many as the call has frames, which differs between versions of Python.
+    assert 0 < failed < _DEPTHS
