@@ -190,7 +190,10 @@ class TestStores:
             assert registry.changes().epoch_id == epoch
             assert registry.changes().list_since(4, epoch_id=epoch).entries[0].seq == 5
 
-    def test_many_changes_in_one_commit_have_an_entry_each(self, errands: ModuleType) -> None:
+    @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres"])
+    def test_many_changes_in_one_commit_have_an_entry_each(
+        self, errands: ModuleType, kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> None:
         """Callers that wait for one commit get one entry for each of their commands."""
 
         async def work(store: Store) -> list[tuple[Any, ...]]:
@@ -206,11 +209,18 @@ class TestStores:
                 assert snapshot.notes == 20
                 return [(e.seq, e.runner, e.notes) for e in entries(registry)]
 
-        store = MemoryStore()
-        before = asyncio.run(asyncio.wait_for(work(store), 30))
+        kept = MemoryStore()
+
+        def store() -> Store:
+            if kind == "postgres":
+                opened: Store = request.getfixturevalue("postgres").store()
+                return opened
+            return SqliteStore(tmp_path / "errands.db") if kind == "sqlite" else kept
+
+        before = asyncio.run(asyncio.wait_for(work(store()), 30))
         assert len(before) == 21
         assert [notes for _, _, notes in before] == [0, *range(20)]
-        with errands.ErrandRegistry(store=store) as registry:
+        with errands.ErrandRegistry(store=store()) as registry:
             after = [(e.seq, e.runner, e.notes) for e in entries(registry)]
             assert after[:21] == before
             assert registry.snapshot(entries(registry)[0].errand_id).notes == 20
