@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pytest
 from opslifecycle import ManualClock, MemoryStore, PersistenceError, SqliteStore, Store
+from opslifecycle.shell.alarm import Alarm
 from opslifecycle.shell.timers import Dues, Plan
 from opslifecycle.stores.base import Commit
 
@@ -321,6 +322,24 @@ class TestThread:
             registry.set_alarm(late, now_ms + 86_400_000)
             registry.set_alarm(soon, now_ms + 30)
             wait_until(lambda: registry.snapshot(soon).rings == 1)
+
+    @pytest.mark.parametrize("step", ["run_due", "_command", "_note_answers", "_sleep"])
+    def test_an_interrupt_of_the_thread_loses_no_timer(
+        self, quick: ModuleType, store: Any, step: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original, interrupts = getattr(Alarm, step), [MemoryError()]
+
+        def interrupted(*arguments: Any) -> Any:
+            if interrupts:
+                raise interrupts.pop()
+            return original(*arguments)
+
+        with quick.KettleRegistry(store=store) as registry:
+            monkeypatch.setattr(Alarm, step, interrupted)
+            id = bought(quick, registry)
+            registry.heat(id)
+            wait_until(lambda: registry.snapshot(id).why == "too long")
+        assert not interrupts
 
     def test_closing_does_not_wait_for_a_timer(self, kettles: ModuleType, store: Any) -> None:
         registry = kettles.KettleRegistry(store=store)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeAlias
 
@@ -16,7 +17,7 @@ from opslifecycle.clock import CommandTime, ManualClock
 from opslifecycle.errors import OpsLifecycleError, OwnershipLostError, RegistryClosedError
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.commands import Command, Decision
-from opslifecycle.shell.messages import retry_seconds
+from opslifecycle.shell.messages import RETRY_SECONDS_MIN, retry_seconds
 from opslifecycle.shell.timers import Plan, PlannedTimer, TimersDefinition
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waking import Gate
@@ -173,10 +174,22 @@ class Alarm(Generic[IdT, RecordT]):
     def _work(self) -> None:
         try:
             while not self._stopped:
-                self.run_due()
-                self._sleep()
+                self._serve()
         finally:
             self._done.open()
+
+    def _serve(self) -> None:
+        """Ask for what is due, until that is to stop or an exception interrupts it."""
+        try:
+            while not self._stopped:
+                self.run_due()
+                self._sleep()
+        except BaseException:
+            _log.exception("asking for the actions of timers was interrupted, and begins again")
+            with suppress(Empty):
+                # Not at once: what has failed may fail again.
+                self._queue.get(timeout=RETRY_SECONDS_MIN)
+            self._lock.hold(self._plan.put_back_taken, self._time.now_ms())
 
     def _sleep(self) -> None:
         seconds = self._lock.hold(self._until_next)
