@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -74,8 +73,6 @@ class Interruptible(Protocol[W]):
 
 def interrupted(w: W, call: Interruptible[W], injection: Injection) -> None:
     """Interrupt a call in this thread."""
-    # A collection would finalize the worlds before this one, and count their bytecodes.
-    gc.disable()
     try:
         injection.during(lambda: call.make(w))
     except Interrupt:
@@ -83,8 +80,6 @@ def interrupted(w: W, call: Interruptible[W], injection: Injection) -> None:
     except OpsLifecycleError:
         # The machine's own refusal, as without an interrupt.
         pass
-    finally:
-        gc.enable()
     assert injection.place is None, f"swallowed: {injection.place}"
 
 

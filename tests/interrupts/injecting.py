@@ -8,6 +8,7 @@ a call enters, in the calling thread or in one that works for it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -33,6 +34,16 @@ class Interrupt(KeyboardInterrupt):
     """What comes before a bytecode."""
 
 
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Prevent a collection: it would finalize registries of earlier calls, and count that."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 @define(eq=False)
 class Injection:
     """Raises before the bytecode `at`, once; 0 counts alone."""
@@ -47,13 +58,14 @@ class Injection:
     def during(self, call: Callable[[], Any]) -> Any:
         """Return what a call returns, unless it is interrupted in this thread."""
         before = sys.gettrace()
-        self._thread = threading.get_ident()
-        sys.settrace(self._enter)
-        try:
-            return call()
-        finally:
-            sys.settrace(before)
-            self._thread = None
+        with _no_collection():
+            self._thread = threading.get_ident()
+            sys.settrace(self._enter)
+            try:
+                return call()
+            finally:
+                sys.settrace(before)
+                self._thread = None
 
     @contextlib.contextmanager
     def possible(self, name: str) -> Iterator[None]:
@@ -81,10 +93,11 @@ class Injection:
             if self._is_ours(frame):
                 self._trace(frame)
             frame = frame.f_back
-        try:
-            yield
-        finally:
-            self._thread = None
+        with _no_collection():
+            try:
+                yield
+            finally:
+                self._thread = None
 
     def _is_due(self) -> bool:
         return self.place is None and self._thread == threading.get_ident()

@@ -153,13 +153,10 @@ def opening(
 def _interrupt_opening(
     open_one: Callable[[Store], Registry], store: Store, injection: Injection
 ) -> None:
-    gc.disable()
     try:
         registry = injection.during(lambda: open_one(store))
     except Interrupt:
         return
-    finally:
-        gc.enable()
     assert injection.place is None, f"swallowed: {injection.place}"
     registry.close()
 

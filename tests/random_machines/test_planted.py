@@ -100,7 +100,7 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
     (_effects_of_an_ending_action_are_dropped, "effect: of an ending action", {"effects"}, 4),
     (_built_in_effects_stand_anywhere, "hostile: a built-in effect in the list", set(), 102),
     (_words_are_written_as_they_are, "hostile: a name", set(), 4154),
-    (_no_word_is_reserved, "hostile: a name", set(), 54),
+    (_no_word_is_reserved, "hostile: a name", set(), 179),
     (_numbers_leave_their_ranges, "", set(), 3),
     (
         _create_leaves_out_what_it_needs,
