@@ -231,3 +231,44 @@ def test_an_action_that_only_recovery_applies_needs_no_method(tmp_path: Path) ->
         "    print(registry.snapshot(id).status.value, hasattr(registry, 'scrap'))\n"
     )
     assert printed(folder, script) == ["scrapped False"]
+
+
+def test_numbers_whose_names_fill_a_line_are_written_as_text(tmp_path: Path) -> None:
+    count = "coins_paid_since_the_gate_was_installed"
+    pause = "pause_before_the_next_person_gets_in"
+    machine = tmp_path / "turnstile.yaml"
+    shutil.copy(TURNSTILE, machine)
+    for old, new in (
+        (
+            "  coins: {type: int, initial: '0'}",
+            "  coins: {type: int, initial: '0'}\n"
+            f"  {count}: {{type: int, initial: '0'}}\n"
+            f"  {pause}: {{type: timedelta | None, initial: 'None'}}",
+        ),
+        (
+            "methods: [coin], from: [locked], to: unlocked, update: {",
+            "methods: [coin], params: {pause: timedelta}, from: [locked], to: unlocked,"
+            f" update: {{gate.{count}: gate.{count} + 2, gate.{pause}: pause, ",
+        ),
+        (
+            "coins: gate.coins}",
+            f"coins: gate.coins, {count}: gate.{count}, {pause}: gate.{pause}}}",
+        ),
+        ("\nwatch:", "\nrecovery: {persist_if: 'true'}\n\nwatch:"),
+    ):
+        edit(machine, old, new)
+    folder = project(tmp_path / "project", machine)
+    assert "str(_rt.microseconds(" in (folder / "src/turnstile/storage.py").read_text()
+    script = (
+        "from datetime import timedelta\n"
+        "from turnstile import *\n"
+        "from opslifecycle import SqliteStore\n"
+        "id = GateId.new()\n"
+        "with GateRegistry(store=SqliteStore('gates.db')) as registry:\n"
+        "    registry.install(id, 'west')\n"
+        "    registry.coin(id, timedelta(seconds=3))\n"
+        "with GateRegistry(store=SqliteStore('gates.db')) as registry:\n"
+        "    gate = registry.snapshot(id)\n"
+        f"    print(gate.{count}, gate.{pause})\n"
+    )
+    assert printed(folder, script) == ["2 0:00:03"]

@@ -6,6 +6,8 @@ field with None is omitted: a reader of the text uses None for it.
 
 from __future__ import annotations
 
+import re
+
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
@@ -14,6 +16,9 @@ from opslifecycle_codegen.ir.types import Type
 
 #: Pieces of one f-string in single quotes, with braces doubled.
 Fragments = list[str]
+
+#: The beginning of code whose value is text already; the values of other code are numbers.
+_TEXT = re.compile(r'_rt\.(json_text|encoded)\(|_\w+_text\(|"true" if ')
 
 
 @frozen
@@ -167,7 +172,7 @@ class JsonTexts:
         if len(whole) <= self._width:
             return [whole]
         alone = value.startswith("{") and value.endswith("}")
-        code = layout.literal(value[1:-1] if alone else _literal(value))
+        code = layout.literal(_text_of(value[1:-1]) if alone else _literal(value))
         return [
             f"{margin}{target} += {_literal(',' + name)}",
             *layout.statement(f"{target} += ", code, "", indent=indent, width=self._width),
@@ -176,6 +181,11 @@ class JsonTexts:
 
 def _tag(union: UnionInfo, variant: RecordInfo) -> Fragments:
     return [f'"{union.tag}":"{variant.tag_value}"']
+
+
+def _text_of(code: str) -> str:
+    """Return the code of a replacement field as an expression of type `str`."""
+    return code if _TEXT.match(code) else f"str({code})"
 
 
 def _literal(text: str) -> str:
