@@ -170,3 +170,17 @@ class TestVerification:
         assert walked(relation(scenario)) == Search(scenario, NOTHING_SWAPPED).run().states
         pytest.importorskip("z3")
         assert induction(program).failed == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("with: {why: \"'too long'\"}", "with: {why: \"'a' if 1 % 0 == 0 else 'b'\"}"),
+        ("\n  rings:", "\n  odd: {type: int, initial: '2 // 0'}\n  rings:"),
+    ],
+    ids=["an argument of a timer", "a constant of a record"],
+)
+def test_a_divisor_of_zero_is_refused_where_no_guard_is_asked(old: str, new: str) -> None:
+    with pytest.raises(InvalidMachineError) as refused:
+        compiled((old, new))
+    assert "the divisor 0 is always 0 here" in [each.message for each in refused.value.findings]

@@ -141,7 +141,12 @@ class _Finder:
         for name, tree in self._program.initial.items():
             wanted = self._symbols.entity_fields[name]
             for made in numbers_in(tree, wanted, f"{entity}.{name}", self._symbols):
-                state = self._kept(made, tree.mark, state, {}, self._found.create)
+                if nodes.roots_in(tree):
+                    state = self._kept(made, tree.mark, state, {}, self._found.create)
+                else:
+                    # A constant of the constructor, which is computed whatever the guards are.
+                    fresh = self._states.fresh()
+                    self._kept(made, tree.mark, fresh, {}, self._found.create)
         state, _ = self._updated(create, state, self._found.create)
         self._followed(create.steps, state)
 
@@ -325,6 +330,9 @@ class _Finder:
             trees.append(("max_entries", program.retention.max_entries))
         for place, tree in trees:
             self._shows(tree, place, state)
+        for timer in program.timers:
+            for tree in timer.given.values():
+                self._divides(tree, state)
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
