@@ -12,7 +12,7 @@ RULES = {
     "yaml-shape": "A file must declare one machine, as one mapping whose keys are words.",
     "yaml-size": "The file is too large.",
     "yaml-depth": "The file is nested too deeply.",
-    "yaml-duplicate": "A key occurs twice in one mapping.",
+    "yaml-duplicate": "A key occurs twice in one mapping, or a name in one list.",
     "yaml-alias": "Anchors, aliases and merge keys are not supported; repeat the content.",
     "yaml-tag": "Tags are not supported.",
     "yaml-guess": "YAML reads a plain word as a boolean, a number or null; quote it.",

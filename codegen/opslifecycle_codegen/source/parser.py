@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import attrs
@@ -24,6 +24,7 @@ from opslifecycle_codegen.source import model, timer_model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Number, Text, TypeName
 
+T = TypeVar("T")
 TextT = TypeVar("TextT", bound=Text)
 
 NAME_PATTERN = "[a-z][a-z0-9_]*"
@@ -148,6 +149,8 @@ class _Parser:
         if not isinstance(node, Sequence):
             return self._wrong(node, f"{what}: expected a list")
         result = [self.value(item, kind, what) for item in node.items]
+        if kind is Name:
+            result = self._without_repeats(result)
         return _MISSING if any(value is _MISSING for value in result) else result
 
     def _name_list(self, node: Node, what: str) -> NameList | _Missing:
@@ -156,7 +159,16 @@ class _Parser:
         items = node.items if isinstance(node, Sequence) else [node]
         words = [self._text(item, Name, what) for item in items]
         names = [word for word in words if not isinstance(word, _Missing)]
-        return NameList(names) if len(names) == len(words) else _MISSING
+        return NameList(self._without_repeats(names)) if len(names) == len(words) else _MISSING
+
+    def _without_repeats(self, words: Iterable[T]) -> list[T]:
+        """Return names once each; report those that occur again, which has no meaning."""
+        first: dict[object, T] = {}
+        for word in words:
+            if first.setdefault(word, word) is not word and isinstance(word, Name):
+                message = f"the name {str(word)!r} occurs twice in the list"
+                self._diagnostics.add(word.mark, "yaml-duplicate", message, "remove one of them")
+        return list(first.values())
 
     def _timers(self, node: Node, what: str) -> timer_model.Timers | _Missing:
         items = node.items if isinstance(node, Sequence) else [node]
