@@ -346,3 +346,14 @@ class TestVerification:
         assert walked(relation(scenario)) == found.states
         pytest.importorskip("z3")
         assert induction(program).failed == []
+
+
+def test_a_feed_that_no_end_enters_is_clean(tmp_path: Path) -> None:
+    errands = package(tmp_path, "open_errands", ("of: transitions", "of: [take, give_back]"))
+    assert_clean(tmp_path / "project")
+    with errands.ErrandRegistry() as registry:
+        id = errands.ErrandId.new()
+        registry.ask(id, "milk")
+        registry.take(id, "Ada")
+        registry.finish(id)
+        assert [entry[1] for entry in said(registry)] == ["take"]

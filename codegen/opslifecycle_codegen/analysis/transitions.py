@@ -144,7 +144,7 @@ def fed_end(machine: model.Machine, symbols: Symbols, record: Expression) -> Exp
         return None
     enum = symbols.type_named(public_names(machine).action)
     type = symbols.entity_fields.get(field_name(ACTION))
-    if enum is None or type is None:
+    if enum is None or type is None or not finishing & fed:
         return NEVER
     members = tuple(nodes.Member(enum, each) for each in sorted(finishing & fed))
     noted = nodes.Field(type, record, field_name(ACTION))
