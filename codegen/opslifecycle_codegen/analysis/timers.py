@@ -125,7 +125,7 @@ class Timers:
         return due
 
     def _given(self, declared: timer_model.Timer, action: Command) -> dict[str, Expression]:
-        """Return what the action gets for its parameters: nobody is there to pass them."""
+        """Return the arguments of the action, which no caller passes."""
         given: dict[str, Expression] = {}
         for param, type in action.params.items():
             expr = next((e for n, e in declared.with_.items() if n == param), None)

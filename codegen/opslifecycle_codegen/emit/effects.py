@@ -16,15 +16,15 @@ NO_EFFECTS = "_NO_EFFECTS"
 #: twice as many with every test: it gathers its effects one step after another.
 _TESTS_MAX = 3
 _SUMMARIES = {
-    "append_to_feed": "Show the end in the feed.",
+    "append_to_feed": "Append the entry of the record to the feed.",
     "count_in_barriers": "Count the end in the barriers that hold the record.",
-    "wake_watchers": "Give the outcome to everybody who watches.",
-    "evict_oldest": "Let go of the feed rows that are over the limit.",
+    "wake_watchers": "Resolve the watches of the record with its outcome.",
+    "evict_oldest": "Evict the oldest entries above the limit of the feed.",
     "close_watchers": "End the watches without an outcome.",
     "fail_barriers": "Fail the barriers that hold the record.",
     "plan_timers": "Plan the timers of the record, and cancel those of an earlier status.",
     "cancel_timers": "Cancel the timers of the record.",
-    "erase": "Let the record go.",
+    "erase": "Erase the record.",
 }
 
 

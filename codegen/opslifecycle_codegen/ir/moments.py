@@ -16,7 +16,7 @@ def microseconds_of(moment: datetime.datetime) -> int:
 
 
 def moment_of(microseconds: int) -> datetime.datetime:
-    """Return the time that is so many microseconds after the beginning of 1970."""
+    """Return the time of a number of microseconds since the Unix epoch."""
     return _EPOCH + microseconds * _MICROSECOND
 
 

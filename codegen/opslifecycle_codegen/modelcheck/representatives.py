@@ -15,7 +15,7 @@ from opslifecycle_codegen.ir.expr import Expression, nodes_of
 from opslifecycle_codegen.ir.program import Check, Command, Program
 from opslifecycle_codegen.ir.types import ENTITY, Type
 
-#: What a number is told by: the name of a parameter, or a type and the name of its field.
+#: The source of a number: the name of a parameter, or a type and the name of its field.
 Source = str | tuple[str, str]
 #: How far numbers go of which no rule knows a larger constant.
 SMALL_MAX = 1

@@ -276,17 +276,17 @@ class OperationLifecycleAction(_rt.ClosedSet):
 class OperationEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
-    #: Show the end in the feed.
+    #: Append the entry of the record to the feed.
     APPEND_TO_FEED = "append_to_feed"
     #: Count the end in the barriers that hold the record.
     COUNT_IN_BARRIERS = "count_in_barriers"
-    #: Give the outcome to everybody who watches.
+    #: Resolve the watches of the record with its outcome.
     WAKE_WATCHERS = "wake_watchers"
-    #: Let go of the feed rows that are over the limit.
+    #: Evict the oldest entries above the limit of the feed.
     EVICT_OLDEST = "evict_oldest"
     #: End the watches without an outcome.
     CLOSE_WATCHERS = "close_watchers"
     #: Fail the barriers that hold the record.
     FAIL_BARRIERS = "fail_barriers"
-    #: Let the record go.
+    #: Erase the record.
     ERASE = "erase"

@@ -87,15 +87,15 @@ class RequestStatus(_rt.ClosedSet):
 class RequestEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
-    #: Show the end in the feed.
+    #: Append the entry of the record to the feed.
     APPEND_TO_FEED = "append_to_feed"
     #: Count the end in the barriers that hold the record.
     COUNT_IN_BARRIERS = "count_in_barriers"
-    #: Give the outcome to everybody who watches.
+    #: Resolve the watches of the record with its outcome.
     WAKE_WATCHERS = "wake_watchers"
-    #: Let go of the feed rows that are over the limit.
+    #: Evict the oldest entries above the limit of the feed.
     EVICT_OLDEST = "evict_oldest"
-    #: Let the record go.
+    #: Erase the record.
     ERASE = "erase"
     #: Tell the one who asked how it ended.
     TELL_REQUESTER = "tell_requester"

@@ -227,7 +227,7 @@ def act(registry: ApprovalRegistry, id: RequestId, action: str) -> None:
 def test_what_is_stored_survives_a_kill(tmp_path: Path) -> None:
     path, expected = _rt.killed(__file__, tmp_path)
     if not expected:
-        pytest.skip("the machine refuses or does not store a record of samples")
+        pytest.skip("no generated sample passes the guards and is stored")
     store = _rt.store_at(path)
     authority = RequestAuthority(decisions_max=1)
     CODEC.restore(authority, store.open(CODEC.schema), _rt.SYSTEM_CLOCK)

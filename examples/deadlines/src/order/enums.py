@@ -57,9 +57,9 @@ class OrderAction(_rt.ClosedSet):
 class OrderEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
-    #: Show the end in the feed.
+    #: Append the entry of the record to the feed.
     APPEND_TO_FEED = "append_to_feed"
-    #: Give the outcome to everybody who watches.
+    #: Resolve the watches of the record with its outcome.
     WAKE_WATCHERS = "wake_watchers"
     #: Plan the timers of the record, and cancel those of an earlier status.
     PLAN_TIMERS = "plan_timers"

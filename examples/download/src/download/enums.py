@@ -32,5 +32,5 @@ class DownloadStatus(_rt.ClosedSet):
 class DownloadEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
-    #: Give the outcome to everybody who watches.
+    #: Resolve the watches of the record with its outcome.
     WAKE_WATCHERS = "wake_watchers"

@@ -80,5 +80,5 @@ class OrderStatus(_rt.ClosedSet):
 class OrderEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
-    #: Give the outcome to everybody who watches.
+    #: Resolve the watches of the record with its outcome.
     WAKE_WATCHERS = "wake_watchers"

@@ -26,5 +26,5 @@ class LampStatus(_rt.ClosedSet):
 class LampEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
-    #: Give the outcome to everybody who watches.
+    #: Resolve the watches of the record with its outcome.
     WAKE_WATCHERS = "wake_watchers"

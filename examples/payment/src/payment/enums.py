@@ -28,5 +28,5 @@ class PaymentStatus(_rt.ClosedSet):
 class PaymentEffect(_rt.ClosedSet):
     """What the shell carries out after a command was accepted."""
 
-    #: Give the outcome to everybody who watches.
+    #: Resolve the watches of the record with its outcome.
     WAKE_WATCHERS = "wake_watchers"
