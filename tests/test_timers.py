@@ -341,6 +341,20 @@ class TestThread:
             wait_until(lambda: registry.snapshot(id).why == "too long")
         assert not interrupts
 
+    def test_a_limit_on_threads_delays_timers_and_closes_nothing(
+        self, quick: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with quick.KettleRegistry() as registry:
+            ids = [bought(quick, registry) for _ in range(2)]
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", refused)
+                registry.heat(ids[0])
+            registry.heat(ids[1])
+            wait_until(lambda: all(registry.snapshot(id).why == "too long" for id in ids))
+
     def test_closing_does_not_wait_for_a_timer(self, kettles: ModuleType, store: Any) -> None:
         registry = kettles.KettleRegistry(store=store)
         registry.heat(bought(kettles, registry))

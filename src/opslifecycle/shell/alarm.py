@@ -85,10 +85,14 @@ class Alarm(Generic[IdT, RecordT]):
         if next_ms is None:
             return
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._work, name="opslifecycle-timers", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="opslifecycle-timers", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # The command is accepted, and the next one that plans a timer tries again.
+                _log.error("no thread for the timers of a registry: %s", error)
+                return
+            self._thread = thread
         elif self._sleeps_until_ms is not None and next_ms < self._sleeps_until_ms:
             self._queue.put(None)
 
