@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import random
 import threading
 import time
@@ -19,7 +18,7 @@ from opslifecycle.shell.alarm import Alarm
 from opslifecycle.shell.timers import Dues, Plan
 from opslifecycle.stores.base import Commit
 
-from tests.codegen.projects import edit, project
+from tests.codegen.projects import package
 
 KETTLE = Path(__file__).parent / "codegen/kettle.yaml"
 MINUTE_MS = 60_000
@@ -31,28 +30,16 @@ WITH_METHOD = (
 START_MS = 1_000_000_000
 
 
-def package(folder: Path, name: str, *edits: tuple[str, str]) -> ModuleType:
-    machine = folder / f"{name}.yaml"
-    text = KETTLE.read_text(encoding="utf-8")
-    machine.write_text(text.replace("machine: kettle", f"machine: {name}"), encoding="utf-8")
-    for old, new in edits:
-        edit(machine, old, new)
-    made = project(folder / "project", machine)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(made / "src"))
-        return importlib.import_module(name)
-
-
 @pytest.fixture(scope="module")
 def kettles(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    return package(tmp_path_factory.mktemp("timers"), "kettle")
+    return package(tmp_path_factory.mktemp("timers"), KETTLE, "kettle")
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The same kettle with timers that a real clock reaches soon."""
     return package(
-        tmp_path_factory.mktemp("quick"), "quick_kettle",
+        tmp_path_factory.mktemp("quick"), KETTLE, "quick_kettle",
         ("{minutes: 3, do: keep_warm}", "{milliseconds: 20, do: keep_warm}"),
         ("{minutes: 30, seconds: 30, do: cool,", "{milliseconds: 30, do: cool,"),
     )  # fmt: skip
@@ -180,7 +167,7 @@ class TestDues:
 class TestDatetimes:
     def test_a_deadline_can_be_a_datetime(self, tmp_path: Path) -> None:
         kettles = package(
-            tmp_path, "dated_kettle",
+            tmp_path, KETTLE, "dated_kettle",
             ("  alarm_ms: {type: int | None}", "  alarm_ms: {type: datetime | None}"),
             ("params: {at_ms: int | None}", "params: {at_ms: datetime | None}"),
             ("kettle.alarm_ms: now + 60000", "kettle.alarm_ms: None"),
@@ -272,7 +259,7 @@ class TestRestart:
         """Timers that are added to a machine find records that are in their status already."""
         dated = ("  heating: {minutes: 3, do: keep_warm}\n", "")
         warm = "  warm:\n    - {minutes: 30, seconds: 30, do: cool, with: {why: \"'too long'\"}}\n"
-        old = package(tmp_path, "old_kettle", dated, (warm, ""), WITH_METHOD)
+        old = package(tmp_path, KETTLE, "old_kettle", dated, (warm, ""), WITH_METHOD)
         store = MemoryStore()
         with old.KettleRegistry(store=store, clock=ManualClock(START_MS)) as registry:
             id = bought(old, registry)
@@ -385,7 +372,7 @@ class TestThread:
 
     def test_a_watch_sees_the_end_that_a_timer_brings(self, tmp_path: Path) -> None:
         soon = ("{minutes: 3, do: keep_warm}", "{milliseconds: 20, do: wear}")
-        kettles = package(tmp_path, "short_kettle", soon, WITH_METHOD)
+        kettles = package(tmp_path, KETTLE, "short_kettle", soon, WITH_METHOD)
         with kettles.KettleRegistry() as registry:
             id = bought(kettles, registry)
             watch = registry.watch(id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 from opslifecycle_codegen.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +50,24 @@ def project(folder: Path, source: Path, *, width: int = 88) -> Path:
     made = _made(source, source.read_bytes(), width)
     shutil.copytree(made, folder, dirs_exist_ok=True)
     return folder
+
+
+def imported(folder: Path, name: str) -> ModuleType:
+    """Import a generated package from the sources of a project."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder / "src"))
+        return importlib.import_module(name)
+
+
+def package(folder: Path, source: Path, name: str, *edits: tuple[str, str]) -> ModuleType:
+    """Import the package of a machine under another name, with some of its text replaced."""
+    machine = folder / f"{name}.yaml"
+    text = source.read_text(encoding="utf-8")
+    text = text.replace(f"machine: {source.stem}\n", f"machine: {name}\n", 1)
+    machine.write_text(text, encoding="utf-8")
+    for old, new in edits:
+        edit(machine, old, new)
+    return imported(project(folder / "project", machine), name)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from opslifecycle_codegen.compat.lock import lock_of
 from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
 
-from tests.codegen.projects import assert_clean, edit, project
+from tests.codegen.projects import assert_clean, edit, imported, project
 
 ERRAND = Path(__file__).with_name("errand.yaml")
 START_MS = 1_000_000
@@ -54,10 +53,7 @@ def text(*edits: tuple[str, str], feed: bool = True) -> str:
 def package(folder: Path, name: str, source: str) -> ModuleType:
     machine = folder / f"{name}.yaml"
     machine.write_text(source.replace("machine: errand", f"machine: {name}"), encoding="utf-8")
-    made = project(folder / "project", machine)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(made / "src"))
-        return importlib.import_module(name)
+    return imported(project(folder / "project", machine), name)
 
 
 @pytest.fixture(scope="module")
@@ -163,9 +159,7 @@ def test_a_rename_reaches_into_stored_histories(tmp_path: Path) -> None:
     )
     yaml.write_text(renamed + migration, encoding="utf-8")
     assert main(["--project", str(made), "generate"]) == 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(made / "src"))
-        errands = importlib.import_module("renamed_errand")
+    errands = imported(made, "renamed_errand")
     with errands.ErrandRegistry(store=SqliteStore(store)) as registry:
         (id,) = registry._authority.records
         assert [entry[:3] for entry in said(registry, id)] == [

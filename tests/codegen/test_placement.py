@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import ENVIRONMENT, edit, project
+from tests.codegen.projects import ENVIRONMENT, edit, imported, project
 from tests.proof.test_symbolic import walked
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
@@ -49,10 +48,7 @@ def compiled(folder: Path, name: str, *edits: tuple[str, str]) -> ModuleType:
     machine.write_text(text.replace("machine: turnstile", f"machine: {name}"), encoding="utf-8")
     for old, new in edits:
         edit(machine, old, new)
-    made = project(folder / "project", machine)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(made / "src"))
-        return importlib.import_module(name)
+    return imported(project(folder / "project", machine), name)
 
 
 def generated_tests(folder: Path) -> int:

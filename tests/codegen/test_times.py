@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +17,7 @@ from opslifecycle_codegen.modelcheck.search import Found, Search
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import NotCoveredError, relation
 
-from tests.codegen.projects import assert_clean, project
+from tests.codegen.projects import assert_clean, imported, project
 
 TICKET = Path(__file__).with_name("ticket.yaml")
 _NUMBERS = itertools.count()
@@ -28,10 +27,7 @@ MINUTE_MS = 60_000
 @pytest.fixture(scope="module")
 def tickets(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The package of the machine."""
-    made = project(tmp_path_factory.mktemp("times") / "project", TICKET)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(made / "src"))
-        return importlib.import_module("ticket")
+    return imported(project(tmp_path_factory.mktemp("times") / "project", TICKET), "ticket")
 
 
 @pytest.fixture(params=[None, MemoryStore], ids=["without a store", "with a store"])

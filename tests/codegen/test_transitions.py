@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +20,7 @@ from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.relation import relation
 from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
-from tests.codegen.projects import assert_clean, edit, project
+from tests.codegen.projects import assert_clean, package, project
 from tests.proof.test_symbolic import walked
 
 ERRAND = Path(__file__).with_name("errand.yaml")
@@ -36,22 +35,9 @@ scenarios:
 """
 
 
-def package(folder: Path, name: str, *edits: tuple[str, str]) -> ModuleType:
-    """The package of the machine under a name of its own, with some of its text replaced."""
-    machine = folder / f"{name}.yaml"
-    text = ERRAND.read_text(encoding="utf-8")
-    machine.write_text(text.replace("machine: errand", f"machine: {name}"), encoding="utf-8")
-    for old, new in edits:
-        edit(machine, old, new)
-    made = project(folder / "project", machine)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(made / "src"))
-        return importlib.import_module(name)
-
-
 @pytest.fixture(scope="module")
 def errands(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    return package(tmp_path_factory.mktemp("transitions"), "errand")
+    return package(tmp_path_factory.mktemp("transitions"), ERRAND, "errand")
 
 
 @pytest.fixture(params=["none", "memory", "sqlite"])
@@ -140,7 +126,10 @@ class TestEntries:
 
     def test_only_some_actions_enter(self, tmp_path: Path) -> None:
         errands = package(
-            tmp_path, "some_errands", ("of: transitions", "of: [take, finish, note, give_back]")
+            tmp_path,
+            ERRAND,
+            "some_errands",
+            ("of: transitions", "of: [take, finish, note, give_back]"),
         )
         store = MemoryStore()
         with errands.ErrandRegistry(store=store) as registry:
@@ -159,7 +148,7 @@ class TestEntries:
 
     def test_a_condition_leaves_some_out(self, tmp_path: Path) -> None:
         errands = package(
-            tmp_path, "quiet_errands",
+            tmp_path, ERRAND, "quiet_errands",
             ("of: transitions", "of: transitions\n  when: errand.what != 'secret'"),
         )  # fmt: skip
         with errands.ErrandRegistry() as registry:
@@ -263,7 +252,7 @@ class TestRetention:
 
     def test_a_live_record_stays_when_its_latest_entry_leaves(self, tmp_path: Path) -> None:
         errands = package(
-            tmp_path, "brief_errands",
+            tmp_path, ERRAND, "brief_errands",
             ("retention: {evict: records,", "retention: {beyond_cursors: true, evict: records,"),
         )  # fmt: skip
         for store in (None, MemoryStore()):
@@ -349,7 +338,9 @@ class TestVerification:
 
 
 def test_a_feed_that_no_end_enters_is_clean(tmp_path: Path) -> None:
-    errands = package(tmp_path, "open_errands", ("of: transitions", "of: [take, give_back]"))
+    errands = package(
+        tmp_path, ERRAND, "open_errands", ("of: transitions", "of: [take, give_back]")
+    )
     assert_clean(tmp_path / "project")
     with errands.ErrandRegistry() as registry:
         id = errands.ErrandId.new()
