@@ -105,6 +105,21 @@ class TestCheck:
         assert check(turnstile) == 1
         assert before == {path: path.read_bytes() for path in generated(turnstile)}
 
+    def test_a_summary_changes_the_files_that_show_it_alone(self, turnstile: Path) -> None:
+        """Everything else stays, with the digest that stores have."""
+        before = {path: path.read_bytes() for path in generated(turnstile)}
+        edit(turnstile / "machine/turnstile.yaml", "summary: Nobody gets through.", "summary: No!")
+        assert main(["--project", str(turnstile), "generate"]) == 0
+        changed = {path.name for path in generated(turnstile) if path.read_bytes() != before[path]}
+        assert changed == {"enums.py", "turnstile.md"}
+
+    def test_what_the_machine_means_changes_the_digest(self, turnstile: Path) -> None:
+        lock = turnstile / "machine/turnstile.lock.json"
+        before = json.loads(lock.read_text("utf-8"))["digest"]
+        edit(turnstile / "machine/turnstile.yaml", "gate.coins: gate.coins + 1", "gate.coins: 1")
+        assert main(["--project", str(turnstile), "generate"]) == 0
+        assert json.loads(lock.read_text("utf-8"))["digest"] != before
+
     def test_a_comment_is_no_change(self, turnstile: Path) -> None:
         edit(turnstile / "machine/turnstile.yaml", "version: 1", "version: 1  # the first")
         assert check(turnstile) == 0
@@ -383,6 +398,86 @@ def test_a_draft_changes_freely_until_it_is_published(
     edit(machine, "gate.coins: true", "gate.coins: \"'x'\"")
     assert main(["--project", str(folder), "generate"]) == 2
     assert "[breaking-change]" in capsys.readouterr().err
+
+
+class TestReset:
+    """`lock --reset` begins a lock anew: with a reason, and so that no store is misread."""
+
+    @pytest.fixture
+    def changed(self, turnstile: Path) -> Path:
+        machine = turnstile / "machine/turnstile.yaml"
+        edit(machine, "errors:", "recovery: {persist_if: 'true'}\n\nerrors:")
+        assert main(["--project", str(turnstile), "generate"]) == 0
+        edit(machine, "coins: {type: int, initial: '0'}", "coins: {type: bool, initial: 'false'}")
+        edit(machine, "gate.coins: gate.coins + 1", "gate.coins: true")
+        edit(machine, "version: 1", "version: 2")
+        return turnstile
+
+    def reset(self, folder: Path, *options: str) -> int:
+        return main(["--project", str(folder), "lock", "--reset", *options])
+
+    def test_the_lock_keeps_the_reason_from_then_on(
+        self, changed: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["--project", str(changed), "generate"]) == 2
+        assert "lock --reset --reason" in capsys.readouterr().err
+        assert self.reset(changed, "--reason", "Every store was a trial.") == 0
+        assert check(changed) == 0
+        lock = changed / "machine/turnstile.lock.json"
+        known = [{"from": 1, "to": 2, "reason": "Every store was a trial."}]
+        assert json.loads(lock.read_text("utf-8"))["resets"] == known
+        edit(changed / "machine/turnstile.yaml", "summary: Pay.", "summary: Pay!")
+        assert main(["--project", str(changed), "generate"]) == 0
+        assert json.loads(lock.read_text("utf-8"))["resets"] == known
+        capsys.readouterr()
+        assert main(["--project", str(changed), "lock"]) == 0
+        assert capsys.readouterr().out == (
+            "machine/turnstile.lock.json: turnstile version 2, published\n"
+            "  reset from version 1 to 2: Every store was a trial.\n"
+        )
+
+    @pytest.mark.parametrize("options", [[], ["--reason", ""], ["--reason", " \n"]])
+    def test_without_a_reason_nothing_changes(self, changed: Path, options: list[str]) -> None:
+        before = {path: path.read_bytes() for path in generated(changed)}
+        assert self.reset(changed, *options) == 2
+        assert before == {path: path.read_bytes() for path in generated(changed)}
+
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            ("version: 2", "version: 1", "set version: 2"),
+            (
+                "version: 2",
+                "version: 2\nmigrations: {2: {reason: x, adds: {fields: {coins: true}}}}",
+                "remove `migrations`",
+            ),
+        ],
+    )
+    def test_a_store_of_the_old_form_could_not_be_misread(
+        self, changed: Path, old: str, new: str, expected: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        edit(changed / "machine/turnstile.yaml", old, new)
+        assert self.reset(changed, "--reason", "x") == 2
+        assert expected in capsys.readouterr().err
+
+    def test_a_lock_that_forbids_nothing_stays(
+        self, turnstile: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.reset(turnstile, "--reason", "x") == 2
+        assert "forbids none of the changes" in capsys.readouterr().err
+        assert self.reset(turnstile, "--reason", "x", "--machine", "turnstyle") == 2
+        assert "did you mean 'turnstile'?" in capsys.readouterr().err
+        (turnstile / "machine/turnstile.lock.json").unlink()
+        assert self.reset(turnstile, "--reason", "x") == 2
+        assert "to reset; run generate" in capsys.readouterr().err
+
+    def test_one_of_several_machines_is_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        begin(tmp_path, TURNSTILE, TURNSTILE.with_name("ticket.yaml"))
+        assert self.reset(tmp_path, "--reason", "x") == 2
+        assert "say which one with --machine" in capsys.readouterr().err
 
 
 def test_a_machine_is_a_draft_or_published(tmp_path: Path) -> None:

@@ -141,8 +141,7 @@ def test_a_machine_changed_at_random_is_no_traceback(seed: int) -> None:
                 lines[place] = lines[place].replace(chance.choice(found), chance.choice(words), 1)
     tree = "\n".join(lines).encode()
     if not mistakes(tree):
-        root = read(tree, "m.yaml")
-        program = analyze(parse(root, Diagnostics()), Diagnostics())
-        for path, text in Renderer(program, CONFIG, root).files().items():
+        program = program_of(tree, "m.yaml")
+        for path, text in Renderer(program, CONFIG, "0").files().items():
             if path.suffix == ".py":
                 ast.parse(text)

@@ -37,8 +37,9 @@ from opslifecycle_codegen.cli.main import main as codegen
 from opslifecycle_codegen.cli.project import compile_all
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.source.meaning import digest
 from opslifecycle_codegen.source.parser import parse
-from opslifecycle_codegen.source.reader import Mapping, read
+from opslifecycle_codegen.source.reader import read
 
 from tests.proof import mutants as of_the_machine
 from tests.proof.machines import ROOT
@@ -138,11 +139,12 @@ def _machine_says_something_else(mutant: Mutant) -> bool:
     next(each for each in of_the_machine.mutants() if each.name == mutant.where).edit(root)
     diagnostics = Diagnostics()
     try:
-        program = analyze(parse(root, diagnostics), diagnostics)
+        machine = parse(root, diagnostics)
+        program = analyze(machine, diagnostics)
     except InvalidMachineError:
         return True
     _, config, _ = _project(ROOT)
-    return _is_drift(ROOT, program, config, root)
+    return _is_drift(ROOT, program, config, digest(machine))
 
 
 def _template_gives_something_else(mutant: Mutant) -> bool:
@@ -154,9 +156,9 @@ def _template_gives_something_else(mutant: Mutant) -> bool:
 
     with mock.patch.object(jinja2.PackageLoader, "get_source", other):
         for project in PROJECTS:
-            program, config, tree = _project(project)
+            program, config, meaning = _project(project)
             try:
-                if _is_drift(project, program, config, tree):
+                if _is_drift(project, program, config, meaning):
                     return True
             except (jinja2.TemplateError, SyntaxError, AssertionError):
                 return True
@@ -191,15 +193,15 @@ KINDS = {
 
 
 @cache
-def _project(project: Path) -> tuple[Program, MachineConfig, Mapping]:
+def _project(project: Path) -> tuple[Program, MachineConfig, str]:
     (config,) = load_config(project / "pyproject.toml")
-    tree = read((project / config.source).read_bytes(), str(config.source))
     diagnostics = Diagnostics()
-    return analyze(parse(tree, diagnostics), diagnostics), config, tree
+    machine = parse(read((project / config.source).read_bytes(), str(config.source)), diagnostics)
+    return analyze(machine, diagnostics), config, digest(machine)
 
 
-def _is_drift(project: Path, program: Program, config: MachineConfig, tree: Mapping) -> bool:
-    files = Renderer(program, config, tree).files()
+def _is_drift(project: Path, program: Program, config: MachineConfig, meaning: str) -> bool:
+    files = Renderer(program, config, meaning).files()
     return any((project / path).read_text("utf-8") != text for path, text in files.items())
 
 

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.base.config import InvalidConfigError, load_config
 from opslifecycle_codegen.base.diagnostics import InvalidMachineError, nearest
+from opslifecycle_codegen.cli.locking import SEVERAL, Reset, lock_lines
 from opslifecycle_codegen.cli.project import Compiled, compile_all
 from opslifecycle_codegen.cli.report import report_findings
 from opslifecycle_codegen.emit import write
@@ -54,8 +55,8 @@ def generate(options: Options) -> int:
     return _generate(options.project)
 
 
-def _generate(project: Path) -> int:
-    compiled = compile_all(project)
+def _generate(project: Path, reset: Reset | None = None) -> int:
+    compiled = compile_all(project, reset)
     files = _files(compiled)
     owned = {path: digest for each in compiled for path, digest in each.owned.items()}
     write.refuse_to_overwrite(project, files, owned)
@@ -94,6 +95,19 @@ def check(options: Options) -> int:
         return DRIFT
     print(f"{len(files)} generated files of {len(compiled)} machine(s) are up to date")
     return OK
+
+
+def lock(options: Options) -> int:
+    """Print what each lock is of, or begin one anew and generate."""
+    if not options.reset:
+        for each in _chosen(options):
+            print("\n".join(lock_lines(each.config.lock, each.program, each.resets)))
+        return OK
+    reason = " ".join((options.reason or "").split())
+    if not reason:
+        example = "lock --reset --reason 'every store was a trial'"
+        raise InvalidConfigError(f"a reset needs the reason why no store is read again: {example}")
+    return _generate(options.project, Reset(reason, options.machine))
 
 
 def watch(options: Options) -> int:
@@ -159,7 +173,7 @@ def diagram(options: Options) -> int:
             print("\n".join(mermaid(each.program)))
         return OK
     if len(chosen) > 1:
-        raise InvalidConfigError("several machines: say which one with --machine")
+        raise InvalidConfigError(SEVERAL)
     draw(chosen[0].program, options.svg)
     print(f"wrote {options.svg}")
     return OK
@@ -178,7 +192,7 @@ def export(options: Options) -> int:
 
     chosen = _chosen(options)
     if len(chosen) > 1:
-        raise InvalidConfigError("several machines: say which one with --machine")
+        raise InvalidConfigError(SEVERAL)
     print(verifying.exported(chosen[0], options.scenario, options.to), end="")
     return OK
 
@@ -266,6 +280,12 @@ COMMANDS = (
          ((("name",), {"metavar": "NAME", "help": "the name of the machine, in snake_case"}),)),
     Command("generate", "generate every file that is missing or out of date", generate),
     Command("check", "compare every generated file with its source; write nothing", check),
+    Command("lock", "print what each lock is of, or begin one anew", lock,
+         (_MACHINE,
+          (("--reset",), {"action": "store_true",
+                          "help": "begin the lock anew, then generate; needs a new version"}),
+          (("--reason",), {"metavar": "TEXT",
+                           "help": "why no store has to be read again; the lock keeps it"}))),
     Command("watch", "generate whenever a machine or the configuration changes", watch),
     Command("explain", "describe a machine, or what is allowed in one status", explain,
          ((("status",), {"nargs": "?", "metavar": "STATUS",

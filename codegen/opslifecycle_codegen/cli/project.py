@@ -13,14 +13,15 @@ from opslifecycle_codegen.base.diagnostics import (
     Finding,
     InvalidMachineError,
     Location,
+    nearest,
 )
-from opslifecycle_codegen.compat import compare, lock
+from opslifecycle_codegen.cli.locking import SEVERAL, Reset, compare_with_lock
+from opslifecycle_codegen.compat import lock
 from opslifecycle_codegen.compat.compare import Change
-from opslifecycle_codegen.compat.lock import Lock
-from opslifecycle_codegen.compat.migrations import applied
 from opslifecycle_codegen.emit import user_templates, write
 from opslifecycle_codegen.emit.render import Renderer
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.source.meaning import digest
 from opslifecycle_codegen.source.parser import parse
 from opslifecycle_codegen.source.reader import read
 
@@ -35,6 +36,8 @@ class Compiled:
     changes: list[Change]
     #: Digests of generated files that have no marker, by path, as of the last run.
     owned: dict[PurePosixPath, str]
+    #: The resets of its lock, oldest first.
+    resets: list[lock.Reset]
 
 
 def program_of(source: bytes, path: str) -> Program:
@@ -43,16 +46,23 @@ def program_of(source: bytes, path: str) -> Program:
     return analyze(parse(read(source, path), diagnostics), diagnostics)
 
 
-def compile_all(project: Path) -> list[Compiled]:
+def compile_all(project: Path, reset: Reset | None = None) -> list[Compiled]:
     """Compile every machine of a project; raises InvalidMachineError with all errors in them."""
+    configs = load_config(project / "pyproject.toml")
+    if reset is not None and reset.machine is None and len(configs) > 1:
+        raise InvalidConfigError(SEVERAL)
     compiled, findings = [], []
-    for config in load_config(project / "pyproject.toml"):
+    for config in configs:
         try:
-            compiled.append(_compile(project, config))
+            compiled.append(_compile(project, config, reset))
         except InvalidMachineError as error:
             findings += error.findings
     if findings:
         raise InvalidMachineError(findings)
+    if reset is not None and not any(reset.names(each.program) for each in compiled):
+        known = [str(each.program.machine.machine) for each in compiled]
+        hint = nearest(str(reset.machine), known)
+        raise InvalidConfigError(f"there is no machine {reset.machine!r}; {hint}")
     owners: dict[PurePosixPath, MachineConfig] = {}
     for each in compiled:
         for path in each.files:
@@ -63,18 +73,23 @@ def compile_all(project: Path) -> list[Compiled]:
     return compiled
 
 
-def _compile(project: Path, config: MachineConfig) -> Compiled:
+def _compile(project: Path, config: MachineConfig, reset: Reset | None) -> Compiled:
     path = str(config.source)
     try:
         source = (project / config.source).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         finding = Finding(Location(path, 1, 1), "there is no such file", "no-source")
         raise InvalidMachineError([finding]) from None
-    tree = read(source, path)
     diagnostics = Diagnostics()
-    program = analyze(parse(tree, diagnostics), diagnostics)
-    renderer = Renderer(program, config, tree)
+    machine = parse(read(source, path), diagnostics)
+    program = analyze(machine, diagnostics)
+    renderer = Renderer(program, config, digest(machine))
+    found = compare_with_lock(project, config, program, renderer.lock, diagnostics, reset)
+    diagnostics.stop_if_any()
     files = renderer.files()
+    extra: dict[str, object] = {}
+    if found.resets:
+        extra[lock.RESETS] = found.resets
     if config.templates is not None and config.output is not None:
         sources = _templates(project, config.templates)
         own = user_templates.rendered(sources, config.output, program, renderer.digest)
@@ -83,43 +98,9 @@ def _compile(project: Path, config: MachineConfig) -> Compiled:
             message = f"{config.templates} has a template that would replace {twice[0]}"
             raise InvalidConfigError(f"{message}; give it another name")
         files |= own
-        printed = {str(path): write.digest(text) for path, text in own.items()}
-        files[config.lock] = lock.dump({**renderer.lock, "outputs": printed})
-    lock_path = project / config.lock
-    changes: list[Change] = []
-    owned: dict[PurePosixPath, str] = {}
-    if lock_path.exists():
-        text = lock_path.read_text(encoding="utf-8")
-        old = lock.load(text, str(config.lock))
-        owned = {config.lock: write.digest(text), **lock.outputs(old, str(config.lock))}
-        changes = compare.changes(old, renderer.lock)
-        published = not old.get(lock.DRAFT, False)
-        if published and program.machine.status == lock.DRAFT:
-            message = f"{config.lock} was published: what it describes may be stored somewhere"
-            hint = "remove `status: draft`, and declare migrations for changes of stored data"
-            diagnostics.add(program.machine.status.mark, "published", message, hint)
-        for change, hint in () if not published else _unexplained(program, old, renderer.lock):
-            diagnostics.add(program.machine.mark, "breaking-change", change.text, hint)
-    else:
-        _refuse_moved_lock(project, config, str(program.machine.machine))
-    diagnostics.stop_if_any()
-    return Compiled(config, program, files, changes, owned)
-
-
-def _refuse_moved_lock(project: Path, config: MachineConfig, machine: str) -> None:
-    """Raise InvalidConfigError if a machine has no lock, and its lock is in another folder."""
-    for path in write.own_files(project):
-        if not path.name.endswith(lock.SUFFIX):
-            continue
-        try:
-            found = lock.load(path.read_text(encoding="utf-8"), str(path))
-        except (lock.InvalidLockError, UnicodeDecodeError):
-            continue
-        if found.get("machine") == machine:
-            elsewhere = path.relative_to(project).as_posix()
-            message = f"{elsewhere} is the lock of {machine}, which the configuration has at"
-            hint = "move it there, so that changes are still compared with what is stored"
-            raise InvalidConfigError(f"{message} {config.lock}: {hint}")
+        extra["outputs"] = {str(path): write.digest(text) for path, text in own.items()}
+    files[config.lock] = lock.dump({**renderer.lock, **extra})
+    return Compiled(config, program, files, found.changes, found.owned, found.resets)
 
 
 def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]:
@@ -129,25 +110,3 @@ def _templates(project: Path, folder: PurePosixPath) -> dict[PurePosixPath, str]
         message = f"there is no template *{user_templates.SUFFIX} in this folder"
         raise InvalidMachineError([Finding(Location(str(folder), 1, 1), message, "template-error")])
     return {folder / path.name: path.read_text(encoding="utf-8") for path in found}
-
-
-def _unexplained(program: Program, old: Lock, new: Lock) -> list[tuple[Change, str]]:
-    """Return the breaking changes that no migration covers, each with the fix."""
-    version = program.machine.version
-    steps = program.migrations.steps
-    if version <= old["version"] or not any(step.version > old["version"] for step in steps):
-        hint = (
-            f"set version: {old['version'] + 1} and say under `migrations` "
-            "what becomes of stored data; if there is none to read again, delete the lock "
-            "file and the generated package"
-        )
-        return [(change, hint) for change in compare.changes(old, new) if change.breaking]
-    hint = f"say so in the migration to version {version}: renames, removes, adds or refuses"
-    left = compare.changes(applied(program.migrations, old, new), new)
-    # A migration's reason accepts changes that break source code alone.
-    return [
-        (change, hint)
-        for change in left
-        if change.kind == compare.PERSISTED
-        and not any(change.rule in s.accepts for s in steps if s.version > old["version"])
-    ]

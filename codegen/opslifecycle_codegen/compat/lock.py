@@ -16,12 +16,20 @@ from opslifecycle_codegen.ir.types import optional
 FORMAT = 2
 #: The status of a machine that is not published: its lock protects no stored data.
 DRAFT = "draft"
+#: The key of the resets of a lock, oldest first.
+RESETS = "resets"
 #: The ending of lock file names.
 SUFFIX = ".lock.json"
 
 
 #: A lock as JSON data, in any format that a release has written.
 Lock = dict[str, Any]
+
+
+#: A reset of a lock: `from` a version `to` another, for a `reason`.
+Reset = dict[str, str | int]
+#: The fix of every error in a lock.
+_RESTORE = "restore the file from version control"
 
 
 class InvalidLockError(Exception):
@@ -102,28 +110,42 @@ def load(text: str, path: str) -> Lock:
     try:
         lock = json.loads(text)
     except ValueError as error:
-        raise InvalidLockError(f"{path}: no JSON: {error}") from None
+        raise InvalidLockError(f"{path}: this is no JSON: {error}; {_RESTORE}") from None
     if not isinstance(lock, dict) or lock.get("format") != FORMAT:
-        raise InvalidLockError(f"{path}: no lock of format {FORMAT}")
+        raise InvalidLockError(f"{path}: this is no lock of format {FORMAT}; {_RESTORE}")
     for key in ("closed_sets", "values", "unions", "stored", "views"):
         if not isinstance(lock.get(key), dict):
-            raise InvalidLockError(f"{path}: the lock lacks {key!r}")
+            raise InvalidLockError(f"{path}: the lock lacks {key!r}; {_RESTORE}")
     if not isinstance(lock.get("terminal_statuses"), list):
-        raise InvalidLockError(f"{path}: the lock lacks 'terminal_statuses'")
+        raise InvalidLockError(f"{path}: the lock lacks 'terminal_statuses'; {_RESTORE}")
     if not isinstance(lock.get("version"), int):
-        raise InvalidLockError(f"{path}: the lock lacks 'version'")
+        raise InvalidLockError(f"{path}: the lock lacks 'version'; {_RESTORE}")
     # Older locks lack the arguments of messages.
     lock.setdefault("messages", {"sets": {}, "arguments": {}})
     return lock
+
+
+def resets(lock: Lock, path: str) -> list[Reset]:
+    """Return the resets of a lock: from which version, to which, and why."""
+    found = lock.get(RESETS, [])
+    keys = {"from": int, "to": int, "reason": str}
+    if not isinstance(found, list) or not all(
+        isinstance(each, dict)
+        and each.keys() == keys.keys()
+        and all(isinstance(each[key], kind) for key, kind in keys.items())
+        for each in found
+    ):
+        raise InvalidLockError(f"{path}: {RESETS!r} are no versions with a reason; {_RESTORE}")
+    return found
 
 
 def outputs(lock: Lock, path: str) -> dict[PurePosixPath, str]:
     """Return the digests of the files that the project's own templates printed, by path."""
     found = lock.get("outputs", {})
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
-        raise InvalidLockError(f"{path}: 'outputs' are no files with their digests")
+        raise InvalidLockError(f"{path}: 'outputs' are no files with their digests; {_RESTORE}")
     files = {PurePosixPath(name): digest for name, digest in found.items()}
     for each in files:
         if each.is_absolute() or ".." in each.parts:
-            raise InvalidLockError(f"{path}: {str(each)!r} is no file of this project")
+            raise InvalidLockError(f"{path}: {str(each)!r} is no file of this project; {_RESTORE}")
     return files
