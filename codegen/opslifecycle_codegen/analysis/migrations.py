@@ -1,28 +1,31 @@
 """Stage 3, analyze: migrations of data that older versions have stored.
 
-A migration edits parts by name: a closed set, a value, a variant or a union, or `fields` (of a
-record) and `registry`. It uses the names of its own version; a later migration applies its own
-renames. `types` renames classes, which stored data does not contain.
+A migration edits parts by name (`ir/parts.py`). It uses the names of its own version; a later
+migration applies its own renames. `types` renames classes, which stored data does not contain.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+
+from attrs import evolve
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.compat.compare import COMPATIBLE, RULES
-from opslifecycle_codegen.ir.messages import message_arguments, message_sets
-from opslifecycle_codegen.ir.migrations import (
-    RECORD,
-    REGISTRY,
-    TYPES,
-    JsonScalar,
-    Migration,
-    Migrations,
+from opslifecycle_codegen.ir.messages import ACTIONS
+from opslifecycle_codegen.ir.migrations import RECORD, JsonScalar, Migration, Migrations
+from opslifecycle_codegen.ir.parts import (
+    FEED_ENTRY,
+    METHODS,
+    SNAPSHOT,
+    all_parts,
+    fields_in,
+    names_in,
+    stored_parts,
 )
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, Type
+from opslifecycle_codegen.ir.public_names import public_names
+from opslifecycle_codegen.ir.types import BOOL
 from opslifecycle_codegen.source import property_model
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Text
@@ -39,8 +42,9 @@ class _Checker:
     def __init__(self, program: Program, diagnostics: Diagnostics) -> None:
         self._machine = program.machine
         self._symbols = program.symbols
-        self._sets = message_sets(program)
-        self._arguments = message_arguments(program)
+        self._program = program
+        self._parts = all_parts(program)
+        self._stored = stored_parts(program)
         self._diagnostics = diagnostics
 
     def run(self) -> Migrations:
@@ -61,15 +65,43 @@ class _Checker:
         migrations = Migrations(steps, enums)
         for version in sorted(found):
             self._check_names(version, found[version][1], migrations)
-        return migrations
+        return evolve(migrations, steps=self._with_followers(steps))
+
+    def _with_followers(self, steps: tuple[Migration, ...]) -> tuple[Migration, ...]:
+        """Return steps with the renames of what is called like a renamed field or action."""
+        result = list(steps)
+        machine, enums = self._program.machine, self._program.symbols.enums
+        of_actions = [str(n) for n, each in machine.enums.items() if each.members_from == ACTIONS]
+        of_actions += [name for name in [public_names(machine).action] if name in enums]
+        followers = [(RECORD, SNAPSHOT), (RECORD, FEED_ENTRY), (ACTIONS, METHODS)]
+        followers += [(ACTIONS, name) for name in of_actions]
+        for part, following in followers:
+            names = set(names_in(self._program, following))
+            for place in reversed(range(len(result))):
+                step = result[place]
+                implied = {
+                    old: new
+                    for old, new in step.renames.get(part, {}).items()
+                    if new in names and old not in names
+                }
+                declared = step.renames.get(following, {})
+                names = names - set(implied.values()) - set(declared.values())
+                names |= {*implied, *declared}
+                if implied:
+                    edits = {**step.renames, following: {**implied, **declared}}
+                    result[place] = evolve(step, renames=edits)
+        return tuple(result)
 
     def _migration(self, version: int, declared: property_model.Migration) -> Migration:
-        parts = self._parts()
-        renamed = [part for part in declared.renames if part != TYPES]
-        for part in {*renamed, *declared.removes, *declared.adds}:
-            if part not in parts:
-                hint = nearest(part, [*parts, TYPES])
+        for part in declared.renames:
+            if part not in self._parts:
+                message = f"{part!s} is no part of this machine whose names can change"
+                hint = nearest(part, self._parts)
+                self._diagnostics.add(part.mark, "unknown-name", message, hint)
+        for part in {*declared.removes, *declared.adds}:
+            if part not in self._stored:
                 message = f"{part!s} is no stored type"
+                hint = nearest(part, self._stored)
                 self._diagnostics.add(part.mark, "unknown-name", message, hint)
         for rule in declared.accepts:
             if RULES.get(str(rule), COMPATIBLE) == COMPATIBLE:
@@ -89,40 +121,14 @@ class _Checker:
             {str(rule): str(reason) for rule, reason in declared.accepts.items()},
         )
 
-    def _parts(self) -> list[str]:
-        symbols = self._symbols
-        declared = [*symbols.enums, *symbols.records, *symbols.unions, RECORD, REGISTRY]
-        return [*declared, *self._sets, *self._arguments]
-
-    def _names(self, part: str) -> Iterable[str]:
-        """Return the current names of a part."""
-        symbols = self._symbols
-        if part == TYPES:
-            return symbols.type_names()
-        if part in self._sets:
-            return self._sets[part]
-        if part in symbols.enums:
-            return symbols.enums[part].members
-        if part in symbols.unions:
-            return [variant.tag_value for variant in symbols.unions[part].variants.values()]
-        return self._fields(part)
-
-    def _fields(self, part: str) -> Mapping[str, Type]:
-        symbols = self._symbols
-        if part in symbols.records:
-            return {info.name: info.type for info in symbols.records[part].fields.values()}
-        fields = {RECORD: symbols.entity_fields, REGISTRY: symbols.registry_fields}
-        return {**fields, **self._arguments}.get(part, {})
-
     def _check_names(
         self, version: int, declared: property_model.Migration, every: Migrations
     ) -> None:
         """Report renames to missing names, and renames or removals of existing names."""
-        known = [*self._parts(), TYPES]
         for part, edits in declared.renames.items():
-            if part not in known:
+            if part not in self._parts:
                 continue
-            today = [every.spelled(part, name, version) for name in self._names(part)]
+            today = self._spelled(part, version, every)
             for old, new in edits.items():
                 if new not in today:
                     message = f"{part!s} has no {new!s} in version {version}"
@@ -131,17 +137,22 @@ class _Checker:
                     message = f"{part!s} still has {old!s} in version {version}"
                     self._diagnostics.add(old.mark, "name-collision", message)
         for part, names in declared.removes.items():
-            today = [every.spelled(part, name, version) for name in self._names(part)]
+            today = self._spelled(part, version, every)
             for name in names:
                 if name in today and name not in declared.adds.get(part, {}):
                     message = f"{part!s} still has {name!s} in version {version}"
                     self._diagnostics.add(name.mark, "name-collision", message)
 
+    def _spelled(self, part: str, version: int, every: Migrations) -> list[str]:
+        """Return the names of a part as a version spells them."""
+        return [every.spelled(part, name, version) for name in names_in(self._program, part)]
+
     def _added(self, part: Text, name: Text, node: Node) -> JsonScalar:
         """Return the JSON value of a field that older data lacks."""
-        type = self._fields(part).get(name)
+        fields = fields_in(self._program, part)
+        type = fields.get(name)
         if type is None:
-            hint = nearest(name, self._fields(part))
+            hint = nearest(name, fields)
             self._diagnostics.add(name.mark, "unknown-name", f"{part!s} has no {name!s}", hint)
             return None
         if isinstance(node, Scalar):

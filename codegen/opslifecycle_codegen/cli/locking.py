@@ -8,10 +8,10 @@ from attrs import Factory, frozen
 
 from opslifecycle_codegen.base.config import InvalidConfigError, MachineConfig
 from opslifecycle_codegen.base.diagnostics import Diagnostics
-from opslifecycle_codegen.compat import compare, lock
+from opslifecycle_codegen.compat import compare, lock, renames
 from opslifecycle_codegen.compat.compare import Change
 from opslifecycle_codegen.compat.lock import Lock
-from opslifecycle_codegen.compat.migrations import applied
+from opslifecycle_codegen.compat.migrations import applied, renamed
 from opslifecycle_codegen.emit import write
 from opslifecycle_codegen.ir.program import Program
 
@@ -77,7 +77,8 @@ def compare_with_lock(
     text = path.read_text(encoding="utf-8")
     old = lock.load(text, str(config.lock))
     owned = {config.lock: write.digest(text), **lock.outputs(old, str(config.lock))}
-    changes, resets = compare.changes(old, fresh), lock.resets(old, str(config.lock))
+    resets = lock.resets(old, str(config.lock))
+    changes = _changes(program, old, fresh)
     if reset is not None and asked:
         _refuse_reset(config, program, old, changes)
         added: lock.Reset = {"from": old["version"], "to": fresh["version"], "reason": reset.reason}
@@ -93,6 +94,13 @@ def lock_lines(path: PurePosixPath, program: Program, resets: list[lock.Reset]) 
     state = "a draft, whose lock protects nothing" if machine.status == lock.DRAFT else "published"
     begun = [f"  reset from version {r['from']} to {r['to']}: {r['reason']}" for r in resets]
     return [f"{path}: {machine.machine} version {machine.version}, {state}", *begun]
+
+
+def _changes(program: Program, old: Lock, fresh: Lock) -> list[Change]:
+    """Return the changes since a lock, with declared renames as such."""
+    names = renames.renames_since(old["version"], program.migrations)
+    before = renamed(program.migrations, old, fresh)
+    return [*renames.of_lock(old, names), *compare.changes(before, fresh)]
 
 
 def _report_breaking(

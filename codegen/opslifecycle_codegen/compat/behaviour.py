@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from opslifecycle_codegen.compat.compare import Change
 from opslifecycle_codegen.compat.limits import bare, spelled
+from opslifecycle_codegen.compat.renames import UNCHANGED, Renames
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
+from opslifecycle_codegen.ir.expr import Expression, Field
 from opslifecycle_codegen.ir.feeds import COMPLETIONS, fed_commands
-from opslifecycle_codegen.ir.notation import notation, update_notation
-from opslifecycle_codegen.ir.program import Assignment, Command, Program, named_timers
+from opslifecycle_codegen.ir.messages import ACTIONS, EFFECTS, create_word
+from opslifecycle_codegen.ir.migrations import REGISTRY, TYPES
+from opslifecycle_codegen.ir.notation import condition_notation, notation, update_notation
+from opslifecycle_codegen.ir.parts import ERRORS, GUARDS, INVARIANTS, METHODS, methods_of
+from opslifecycle_codegen.ir.program import (
+    TIMER_PREFIX,
+    Assignment,
+    Command,
+    Program,
+    Timer,
+    named_timers,
+)
 from opslifecycle_codegen.ir.times import timer_notation
+from opslifecycle_codegen.ir.types import Type
 
 
 @frozen
@@ -29,10 +42,16 @@ class Fact:
     changed: str
 
 
-def behaviour_changes(old: Program, new: Program) -> list[Change]:
-    """Return the changes that callers notice, except those that the locks show."""
-    before = {fact.subject: fact for fact in _facts(old)}
-    after = {fact.subject: fact for fact in _facts(new)}
+def behaviour_changes(old: Program, new: Program, names: Renames = UNCHANGED) -> list[Change]:
+    """Return the changes that callers notice, except those that the locks show.
+
+    Args:
+        old: The older machine.
+        new: The newer one.
+        names: The newer one's names for what the older one calls otherwise.
+    """
+    before = {fact.subject: fact for fact in _Facts(old, names).all()}
+    after = {fact.subject: fact for fact in _Facts(new, UNCHANGED).all()}
     found = []
     for subject, fact in before.items():
         now = after.get(subject)
@@ -46,135 +65,199 @@ def behaviour_changes(old: Program, new: Program) -> list[Change]:
     return found
 
 
-def _facts(program: Program) -> Iterator[Fact]:
-    for command in (program.create, *program.actions):
-        yield from _command(command)
-    yield from _methods(program)
-    machine = program.machine
-    checks = {check.guard: check for command in _guarded(program) for check in command.guards}
-    for name, check in checks.items():
-        # The legal statuses of an action represent its test of the status.
-        if name and name != LEGAL_STATUS:
-            yield Fact(f"the guard {name}", check.condition, "", "", "guard-changed")
-    for name, rejection in machine.errors.items():
-        facts = ", ".join(f"{n}: {bare(t)}" for n, t in program.error_fields[name].items())
-        signature = f"{rejection.class_}({facts})"
-        yield Fact(
-            f"the rejection {name}", signature, "rejection-added", "rejection-removed",
-            "rejection-changed",
-        )  # fmt: skip
-    steps = [
-        f"{f'if {notation(step.test)}: ' if step.test else ''}{_updates(step.updates)}"
-        f" effects {', '.join(step.effects) or 'none'}"
-        for step in program.on_terminal
-    ]
-    yield Fact("what every end does", "; ".join(steps) or "nothing", "", "", "end-changed")
-    for name, setting in machine.settings.items():
-        default = str(setting.default)
-        yield Fact(f"the default of {name}", default, "", "setting-removed", "default-changed")
-    yield from _past_and_future(program)
-    recovery = program.recovery
-    if recovery is not None:
+class _Facts:
+    """The facts of a program, in the names of the newer version."""
+
+    def __init__(self, program: Program, names: Renames) -> None:
+        self._program = program
+        self._machine = program.machine
+        self._names = names
+
+    def all(self) -> Iterator[Fact]:
+        """Yield every fact."""
+        for command in (self._program.create, *self._program.actions):
+            yield from self._command(command)
+        yield from self._methods()
+        yield from self._rejections()
+        steps = [
+            f"{f'if {self._text(step.test)}: ' if step.test else ''}{self._updates(step.updates)}"
+            f" effects {self._effects(step.effects)}"
+            for step in self._program.on_terminal
+        ]
+        yield Fact("what every end does", "; ".join(steps) or "nothing", "", "", "end-changed")
+        for name, setting in self._machine.settings.items():
+            subject = f"the default of {self._names.name(REGISTRY, name)}"
+            yield Fact(subject, str(setting.default), "", "setting-removed", "default-changed")
+        yield from self._past_and_future()
+        yield from self._recovery()
+        yield from self._work()
+        for rule in (*self._program.invariants, *self._program.transition_invariants):
+            prop = f"the property {self._names.name(INVARIANTS, rule.name)}"
+            yield Fact(
+                prop, self._text(rule.tree), "property-added", "property-removed",
+                "property-changed",
+            )  # fmt: skip
+
+    def _rejections(self) -> Iterator[Fact]:
+        program, names = self._program, self._names
+        for command in self._guarded():
+            for check in command.guards:
+                # The legal statuses of an action represent its test of the status.
+                if check.guard and check.guard != LEGAL_STATUS:
+                    guard = names.name(GUARDS, check.guard)
+                    action = self._action(command)
+                    lets = tuple((name, names.tree(tree, action)) for name, tree in check.lets)
+                    condition = condition_notation(lets, names.tree(check.test, action))
+                    yield Fact(f"the guard {guard}", condition, "", "", "guard-changed")
+        for name, rejection in self._machine.errors.items():
+            fields = program.error_fields[name].items()
+            facts = ", ".join(f"{n}: {self._bare(t)}" for n, t in fields)
+            yield Fact(
+                f"the rejection {names.name(ERRORS, name)}", f"{rejection.class_}({facts})",
+                "rejection-added", "rejection-removed", "rejection-changed",
+            )  # fmt: skip
+
+    def _recovery(self) -> Iterator[Fact]:
+        recovery = self._program.recovery
+        if recovery is None:
+            return
         does = "nothing"
         if recovery.command is not None:
             outcome = recovery.command.command.outcome
-            does = f"{recovery.command.action} as {notation(outcome) if outcome else 'its status'}"
+            ends = self._text(outcome) if outcome else "its status"
+            does = f"{self._names.name(ACTIONS, recovery.command.action)} as {ends}"
         yield Fact(
-            "recovery", f"{does}, keeps {notation(recovery.persist_if)}", "recovery-added",
+            "recovery", f"{does}, keeps {self._text(recovery.persist_if)}", "recovery-added",
             "recovery-removed", "recovery-changed",
         )  # fmt: skip
-    if program.work is not None:
-        for word, call in program.work.calls.items():
-            told = f"{call.method}({', '.join(map(notation, call.arguments))})"
+
+    def _work(self) -> Iterator[Fact]:
+        work = self._program.work
+        if work is None:
+            return
+        for word, call in work.calls.items():
+            method = self._names.name(METHODS, call.method)
+            told = f"{method}({', '.join(map(self._text, call.arguments))})"
             yield Fact(f"the work's {word}", told, "work-added", "work-removed", "work-changed")
-        given = ", ".join(f"{name}: {type}" for name, type in program.work.given.items())
+        given = ", ".join(f"{name}: {self._names.type(type)}" for name, type in work.given.items())
         yield Fact("what callers give for work", given or "nothing", "", "", "work-given")
-    for rule in (*program.invariants, *program.transition_invariants):
-        prop = f"the property {rule.name}"
-        yield Fact(
-            prop, notation(rule.tree), "property-added", "property-removed", "property-changed"
-        )
 
+    def _past_and_future(self) -> Iterator[Fact]:
+        """Yield what is remembered of transitions, and what happens by itself."""
+        machine, names = self._machine, self._names
+        if machine.feed is not None:
+            commands = (names.name(ACTIONS, each) for each in fed_commands(machine))
+            fed = ", ".join(sorted(commands)) or COMPLETIONS
+            yield Fact("what enters the feed", fed, "", "", "feed-changed")
+        if machine.history is not None:
+            params = ", ".join(machine.history.params) or "nothing"
+            kept = f"the last {machine.history.last} with {params}"
+            yield Fact("what a history keeps", kept, "", "", "history-changed")
+        for name, timers in named_timers(self._program.timers).items():
+            _, _, number = name.partition(f"{TIMER_PREFIX}{timers[0].action}")
+            timer_name = f"{TIMER_PREFIX}{names.name(ACTIONS, timers[0].action)}{number}"
+            for status in dict.fromkeys(each for timer in timers for each in timer.statuses):
+                due = [self._due(timer) for timer in timers if status in timer.statuses]
+                subject = f"the timer {timer_name} in {self._status(status)}"
+                yield Fact(
+                    subject, " and ".join(due), "timer-added", "timer-removed", "timer-changed"
+                )
 
-def _past_and_future(program: Program) -> Iterator[Fact]:
-    """Yield what is remembered of transitions, and what happens by itself."""
-    machine = program.machine
-    if machine.feed is not None:
-        fed = ", ".join(sorted(fed_commands(machine))) or COMPLETIONS
-        yield Fact("what enters the feed", fed, "", "", "feed-changed")
-    if machine.history is not None:
-        params = ", ".join(machine.history.params) or "nothing"
-        kept = f"the last {machine.history.last} with {params}"
-        yield Fact("what a history keeps", kept, "", "", "history-changed")
-    for name, timers in named_timers(program.timers).items():
-        for status in dict.fromkeys(each for timer in timers for each in timer.statuses):
-            due = [timer_notation(timer) for timer in timers if status in timer.statuses]
+    def _due(self, timer: Timer) -> str:
+        action = self._names.name(ACTIONS, timer.action)
+        given = {
+            self._names.argument(action, name): self._names.tree(tree)
+            for name, tree in timer.given.items()
+        }
+        return timer_notation(evolve(timer, due=self._names.tree(timer.due), given=given))
+
+    def _guarded(self) -> Iterator[Command]:
+        program = self._program
+        removing = (program.rollback, program.erase, program.watch)
+        yield from (program.create, *program.actions)
+        yield from (command for command in removing if command is not None)
+
+    def _command(self, command: Command) -> Iterator[Fact]:
+        action = self._action(command)
+        name = f"the action {action}"
+        yield Fact(name, "", "action-added", "action-removed", "")
+        for status in map(self._status, command.from_statuses):
+            yield Fact(f"{name} from {status}", "legal", "status-allowed", "status-refused", "")
+        for status in map(self._status, command.idempotent_in):
+            subject = f"{name} in {status} as done already"
+            yield Fact(subject, "", "idempotence-added", "idempotence-removed", "")
+        target = self._status(command.to) or "nowhere"
+        yield Fact(f"where {name} leads", target, "", "", "target-changed")
+        guards = ", ".join(self._names.name(GUARDS, check.guard) for check in command.guards)
+        yield Fact(f"what {name} is checked for", guards or "nothing", "", "", "checks-changed")
+        updates = self._updates(command.updates, action)
+        yield Fact(f"what {name} sets", updates, "", "", "update-changed")
+        effects = self._effects(command.effects)
+        yield Fact(f"the effects of {name}", effects, "", "", "effects-changed")
+        when = "deferred" if command.deferred else "durable when the call returns"
+        yield Fact(f"the write of {name}", when, "", "", "durability-changed")
+        outcome = self._text(command.outcome, action) if command.outcome else "none"
+        yield Fact(f"the outcome of {name}", outcome, "", "", "outcome-changed")
+
+    def _methods(self) -> Iterator[Fact]:
+        """Yield the public methods with their parameters."""
+        machine, program, names = self._machine, self._program, self._names
+        signatures: dict[str, str] = {}
+        for method, words in machine.create.methods.items():
+            params = {str(word): program.create.params[str(word)] for word in words}
+            signatures[str(method)] = self._signature(create_word(machine), params)
+        for each in program.actions:
+            declared = next(a for n, a in machine.actions.items() if n == each.name)
+            parameters = self._signature(each.name, each.params, "id")
+            signatures.update(dict.fromkeys(map(str, declared.methods), parameters))
+        for bulk in program.bulk:
+            signatures[bulk.command.name] = self._signature(bulk.action, bulk.command.params)
+        for rule in program.classifiers:
+            parameters = self._signature(rule.name, rule.params, "id")
+            signatures[rule.name] = f"{parameters}) -> ({self._bare(rule.type)}"
+        for name in methods_of(program):
+            signatures.setdefault(name, "")
+        for command in (program.create, *program.actions):
+            for parameter, type in command.params.items():
+                if type.required.limits is not None:
+                    action = self._action(command)
+                    subject = f"the limits of {names.argument(action, parameter)} in {action}"
+                    yield Fact(subject, spelled(type), "", "", "limits-changed")
+        for name, signature in signatures.items():
             yield Fact(
-                f"the timer {name} in {status}", " and ".join(due), "timer-added",
-                "timer-removed", "timer-changed",
+                f"the method {names.name(METHODS, name)}", f"({signature})", "method-added",
+                "method-removed", "method-changed",
             )  # fmt: skip
 
+    def _action(self, command: Command) -> str:
+        """Return today's name of a command."""
+        is_create = command is self._program.create
+        return self._names.name(ACTIONS, create_word(self._machine) if is_create else command.name)
 
-def _guarded(program: Program) -> Iterator[Command]:
-    removing = (program.rollback, program.erase, program.watch)
-    yield from (program.create, *program.actions)
-    yield from (command for command in removing if command is not None)
+    # Text ---------------------------------------------------------------------------------------
 
+    def _signature(self, action: str, params: Mapping[str, Type], *first: str) -> str:
+        today = self._names.name(ACTIONS, action)
+        named = ((self._names.argument(today, n), self._bare(t)) for n, t in params.items())
+        return ", ".join([*first, *(f"{name}: {type}" for name, type in named)])
 
-def _command(command: Command) -> Iterator[Fact]:
-    name = f"the action {command.name}"
-    yield Fact(name, "", "action-added", "action-removed", "")
-    for status in command.from_statuses:
-        yield Fact(f"{name} from {status}", "legal", "status-allowed", "status-refused", "")
-    for status in command.idempotent_in:
-        subject = f"{name} in {status} as done already"
-        yield Fact(subject, "", "idempotence-added", "idempotence-removed", "")
-    yield Fact(f"where {name} leads", command.to or "nowhere", "", "", "target-changed")
-    guards = ", ".join(check.guard for check in command.guards)
-    yield Fact(f"what {name} is checked for", guards or "nothing", "", "", "checks-changed")
-    yield Fact(f"what {name} sets", _updates(command.updates), "", "", "update-changed")
-    effects = ", ".join(command.effects) or "none"
-    yield Fact(f"the effects of {name}", effects, "", "", "effects-changed")
-    when = "deferred" if command.deferred else "durable when the call returns"
-    yield Fact(f"the write of {name}", when, "", "", "durability-changed")
-    outcome = notation(command.outcome) if command.outcome else "none"
-    yield Fact(f"the outcome of {name}", outcome, "", "", "outcome-changed")
+    def _bare(self, type: Type) -> str:
+        return bare(self._names.type(type))
 
+    def _text(self, tree: Expression, action: str = "") -> str:
+        return notation(self._names.tree(tree, action))
 
-def _updates(updates: tuple[Assignment, ...]) -> str:
-    return ", ".join(update_notation(u.target, u.value) for u in updates) or "nothing"
+    def _status(self, status: str) -> str:
+        symbols, names = self._program.symbols, self._names
+        return names.name(names.name(TYPES, symbols.status_enum), status)
 
+    def _effects(self, effects: tuple[str, ...]) -> str:
+        return ", ".join(self._names.name(EFFECTS, each) for each in effects) or "none"
 
-def _methods(program: Program) -> Iterator[Fact]:
-    """Return the public methods with their parameters."""
-    machine = program.machine
-    signatures: dict[str, str] = {}
-    for method, words in machine.create.methods.items():
-        params = program.create.params
-        signatures[str(method)] = ", ".join(f"{w}: {bare(params[str(w)])}" for w in words)
-    for action in program.actions:
-        declared = next(a for n, a in machine.actions.items() if n == action.name)
-        parameters = ", ".join(["id", *(f"{n}: {bare(t)}" for n, t in action.params.items())])
-        signatures.update(dict.fromkeys(map(str, declared.methods), parameters))
-    for each in program.bulk:
-        parameters = ", ".join(f"{n}: {bare(t)}" for n, t in each.command.params.items())
-        signatures[each.command.name] = parameters
-    for rule in program.classifiers:
-        parameters = ", ".join(["id", *(f"{n}: {bare(t)}" for n, t in rule.params.items())])
-        signatures[rule.name] = f"{parameters}) -> ({bare(rule.type)}"
-    for feature in (machine.rollback, machine.erase, machine.collect, machine.watch,
-                    machine.feed, machine.history, machine.barrier, machine.snapshot,
-                    machine.listing):  # fmt: skip
-        if feature is not None:
-            signatures[str(feature.method)] = ""
-    commands = {"create": program.create, **{each.name: each for each in program.actions}}
-    for name, command in commands.items():
-        for parameter, type in command.params.items():
-            if type.required.limits is not None:
-                subject = f"the limits of {parameter} in {name}"
-                yield Fact(subject, spelled(type), "", "", "limits-changed")
-    for name, signature in signatures.items():
-        yield Fact(
-            f"the method {name}", f"({signature})", "method-added", "method-removed",
-            "method-changed",
-        )  # fmt: skip
+    def _updates(self, updates: tuple[Assignment, ...], action: str = "") -> str:
+        found = []
+        for each in updates:
+            target = self._names.tree(each.target)
+            assert isinstance(target, Field)
+            found.append(update_notation(target, self._names.tree(each.value, action)))
+        return ", ".join(found) or "nothing"

@@ -12,6 +12,8 @@ SOURCE = "breaking-source"
 PERSISTED = "breaking-persisted"
 BEHAVIOUR = "breaking-behaviour"
 
+#: The rule of a declared rename of what stores hold.
+RENAMED_IN_STORES = "stored-name-renamed"
 #: The rules that report changes, each with whom such a change breaks.
 RULES = {
     "member-added": COMPATIBLE,
@@ -73,7 +75,12 @@ RULES = {
     "property-added": COMPATIBLE,
     "property-removed": COMPATIBLE,
     "property-changed": COMPATIBLE,
+    RENAMED_IN_STORES: PERSISTED,
+    "public-name-renamed": SOURCE,
+    "inner-name-renamed": COMPATIBLE,
 }
+#: The rules of renames, which the migration that declares them explains.
+RENAMES = frozenset({RENAMED_IN_STORES, "public-name-renamed", "inner-name-renamed"})
 
 
 @frozen

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import json
 
+from attrs import evolve
+
 from opslifecycle_codegen.compat.lock import Lock
 from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS
 from opslifecycle_codegen.ir.migrations import TYPES, Migration, Migrations
 
 
+def renamed(migrations: Migrations, lock: Lock, new: Lock) -> Lock:
+    """Return the lock of an older version with the names of today, and nothing else changed."""
+    steps = (evolve(step, refuses=False, removes={}, adds={}) for step in migrations.steps)
+    return applied(evolve(migrations, steps=tuple(steps)), lock, new)
+
+
 def applied(migrations: Migrations, lock: Lock, new: Lock) -> Lock:
     """Return the lock of an older version after all migrations since that version."""
     result: Lock = _copied(lock)
+    steps = [step for step in migrations.steps if step.version > lock["version"]]
     arguments = result["messages"]["arguments"]
-    for step in migrations.steps:
+    for step in steps:
+        # Migrations name types, and the actions of arguments, as they are called today.
+        for old, name in step.renames.get(TYPES, {}).items():
+            _rename_type(result, old, name)
         for old, name in step.renames.get(ACTIONS, {}).items():
-            if step.version > lock["version"] and f"{ARGUMENTS}{old}" in arguments:
+            if f"{ARGUMENTS}{old}" in arguments:
                 arguments[f"{ARGUMENTS}{name}"] = arguments.pop(f"{ARGUMENTS}{old}")
-    for step in migrations.steps:
-        if step.version > lock["version"]:
-            if step.refuses:
-                # Older data is not read, so no stored data can break.
-                return {**_copied(new), "views": result["views"]}
-            _apply(migrations, step, result, new)
+    for step in steps:
+        if step.refuses:
+            # Older data is not read, so no stored data can break.
+            return {**_copied(new), "views": result["views"]}
+        _apply(migrations, step, result, new)
     return result
 
 
 def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> None:
-    for old, name in step.renames.get(TYPES, {}).items():
-        _rename_type(lock, old, name)
     for part in {*step.renames, *step.removes, *step.adds} - {TYPES}:
         renames, removes = step.renames.get(part, {}), step.removes.get(part, [])
         for name in (part, migrations.enums_of_unions.get(part, part)):
@@ -47,7 +56,7 @@ def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> No
             fields = messages["arguments"][part]
             kept = {renames.get(f, f): t for f, t in fields.items() if f not in removes}
             messages["arguments"][part] = kept
-        for section in ("values", "stored"):
+        for section in ("values", "stored", "views"):
             if part in lock[section]:
                 fields = lock[section][part]
                 kept = {renames.get(f, f): t for f, t in fields.items() if f not in removes}

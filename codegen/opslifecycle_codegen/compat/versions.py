@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.compat import compare
+from opslifecycle_codegen.compat import compare, renames
 from opslifecycle_codegen.compat.behaviour import behaviour_changes
 from opslifecycle_codegen.compat.compare import Change
 from opslifecycle_codegen.compat.lock import lock_of
-from opslifecycle_codegen.compat.migrations import applied
+from opslifecycle_codegen.compat.migrations import applied, renamed
 from opslifecycle_codegen.ir.program import Program
 
 
@@ -27,15 +27,21 @@ class Verdict:
 def compared(old: Program, new: Program) -> Verdict:
     """Return the changes between two machines."""
     before, after = lock_of(old, ""), lock_of(new, "")
+    names = renames.between(old, new)
     steps = [s for s in new.migrations.steps if s.version > before["version"]]
-    persisted = compare.changes(before, after)
+    found = [
+        *renames.of_program(old, names),
+        *compare.changes(renamed(new.migrations, before, after), after),
+        *behaviour_changes(old, new, names),
+    ]
     left = {str(c) for c in compare.changes(applied(new.migrations, before, after), after)}
     explained = "; ".join(step.reason for step in steps)
     accepts = {rule: reason for step in steps for rule, reason in step.accepts.items()}
     changes = []
-    for change in [*persisted, *behaviour_changes(old, new)]:
+    for change in found:
         reason = accepts.get(change.rule, "") if change.breaking else ""
-        if change.kind == compare.PERSISTED and str(change) not in left:
+        covered = change.kind == compare.PERSISTED and str(change) not in left
+        if covered or change.rule in compare.RENAMES:
             # A migration covers it.
             reason = reason or explained
         changes.append((change, reason))

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS, EFFECTS, message_arguments
+from opslifecycle_codegen.ir.messages import (
+    ACTIONS,
+    ARGUMENTS,
+    EFFECTS,
+    message_arguments,
+    message_sets,
+)
 from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, Migration
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
@@ -71,6 +77,8 @@ class MigrationLowering:
 
     def _message(self, step: Migration) -> str:
         """Return the function for outbox messages; empty without a change."""
+        if not message_sets(self._program):
+            return ""
         body: list[str] = []
         for part, key in ((ACTIONS, "action"), (EFFECTS, "effect")):
             if step.edits(part):
