@@ -184,8 +184,10 @@ def _finish(console: Console, runner: Runner) -> None:
                 console.print(Text(f"  {line}"), soft_wrap=True)
     counts = Counter(_status(each) for each in snapshots)
     total = ", ".join(f"{count} {status}" for status, count in counts.items())
-    noun = "command" if len(snapshots) == 1 else "commands"
-    console.print(Text(f"\n{len(snapshots)} {noun}: {total}"), soft_wrap=True)
+    counted = "1 command" if runner.commands == 1 else f"{runner.commands} commands"
+    if len(snapshots) > runner.commands:
+        counted += f" in {len(snapshots)} attempts"
+    console.print(Text(f"\n{counted}: {total}"), soft_wrap=True)
     for name, how in runner.unrecorded():
         console.print(Text(f"not recorded: {one_line(name)}: {one_line(how)}"), soft_wrap=True)
 

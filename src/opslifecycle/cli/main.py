@@ -21,7 +21,7 @@ def main() -> None:
         # A command is imported when it is used.
         cli()
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich", "yaml"):
+        if error.name not in ("click", "dotenv", "rich", "yaml"):
             raise
         sys.exit(
             f"opslifecycle: the command line needs {error.name}; pip install 'opslifecycle[cli]'"

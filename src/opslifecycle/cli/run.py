@@ -15,19 +15,20 @@ from opslifecycle import (
     CompletionEntry,
     CompletionFeed,
     OperationId,
-    OperationStatus,
     PersistenceError,
     RunId,
     RuntimeEpochId,
 )
 from opslifecycle import unstructure as to_json
-from opslifecycle.cli.batch import Batch, InvalidBatchError, command_of, read_batch
+from opslifecycle.cli.batches.model import Batch, InvalidBatchError, command_of
+from opslifecycle.cli.batches.reading import read_batch
 from opslifecycle.cli.display import Display, Lines, LiveTable, Silence
 from opslifecycle.cli.locations import Location
 from opslifecycle.cli.output import Output
+from opslifecycle.cli.running.execution import RunOptions
 from opslifecycle.cli.running.logs import DEFAULT_LOG_BYTES_MAX
 from opslifecycle.cli.running.recorder import NotRecordedError
-from opslifecycle.cli.running.runner import Runner, RunOptions
+from opslifecycle.cli.running.runner import Runner
 from opslifecycle.cli.running.signals import Signals
 from opslifecycle.cli.stores import store_option, told_errors
 from opslifecycle.cli.text import json_line
@@ -79,6 +80,11 @@ class _RunCommand(click.Command):
     show_default=True,
     help="Bytes that the log of each output holds; the oldest are dropped.",
 )
+@click.option(
+    "--stdin",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="The standard input of the one command: a file, or - for that of this process.",
+)
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print each end as a line of JSON.")
 @click.pass_context
@@ -89,6 +95,7 @@ def run(
     grace_seconds: float,
     store_patience: float,
     log_bytes_max: int,
+    stdin: Path | None,
     store: Location,
     as_json: bool,
 ) -> None:
@@ -109,8 +116,10 @@ def run(
     words: tuple[str, ...] | None = ctx.meta.get("words")
     if (batch is None) == (words is None) or words == ():
         raise click.UsageError("nothing to run: pass a batch file, or -- and a command")
+    if batch is not None and stdin is not None:
+        raise click.UsageError("--stdin is for one command: write stdin_file into the batch file")
     try:
-        asked = read_batch(batch) if batch is not None else Batch((command_of(words or ()),))
+        asked = Batch((command_of(words or (), stdin),)) if batch is None else read_batch(batch)
     except InvalidBatchError as error:
         click.echo(f"error: {error}", err=True)
         ctx.exit(2)
@@ -140,7 +149,8 @@ class Session:
     async def run(self) -> int:
         """Run the batch and return the exit status."""
         status = EXIT_NOT_RECORDED
-        retained = max(DEFAULT_MAX_COMPLETED, len(self._batch.commands))
+        attempts = sum(each.retry.attempts for each in self._batch.commands)
+        retained = max(DEFAULT_MAX_COMPLETED, attempts)
         store = self._options.store.store(self._name, impatient=True)
         registry = AsyncRegistry(max_completed=retained, store=store)
         try:
@@ -198,8 +208,7 @@ class Session:
             return EXIT_NOT_RECORDED
         if runner.interrupted is not None:
             return 128 + runner.interrupted
-        ended = [each.status for each in runner.snapshots()]
-        return 0 if all(each is OperationStatus.COMPLETED for each in ended) else EXIT_FAILED
+        return 0 if runner.all_completed else EXIT_FAILED
 
     def _display_for(self, as_json: bool) -> Display:
         if as_json:

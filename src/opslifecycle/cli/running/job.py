@@ -15,7 +15,7 @@ from opslifecycle import (
     OperationSpec,
     SessionId,
 )
-from opslifecycle.cli.batch import Command
+from opslifecycle.cli.batches.model import Command
 from opslifecycle.cli.running.capture import ERROR_BYTES_MAX, Capture
 from opslifecycle.cli.running.processes import Process
 from opslifecycle.cli.text import lines_of, one_line
@@ -37,11 +37,15 @@ class Job:
 
     spec: OperationSpec
     command: Command
+    #: The number of the attempt, from 1.
+    attempt: int = 1
     phase: Phase = Phase.WAITING
     process: Process | None = None
     #: Set when the command must end early; `reason` is the reason.
     stop: asyncio.Event = field(factory=asyncio.Event)
     reason: str = ""
+    #: Whether the reason is the command's own limit, after which it may be tried again.
+    timed_out: bool = False
     #: The outcome, if it could not be recorded.
     unrecorded: str = ""
     _reported_bytes: int = 0
@@ -75,11 +79,14 @@ class Job:
         return OperationProgressUpdate(line, self._percent)
 
 
-def job_of(command: Command, owner: SessionId) -> Job:
-    """Return a command as an operation that is not registered yet."""
+def job_of(command: Command, owner: SessionId, attempt: int = 1) -> Job:
+    """Return an attempt at a command as an operation that is not registered yet."""
     kind = OperationKind.BACKGROUND_TOOL_OP
     name = one_line(command.name)
-    return Job(OperationSpec(OperationId.new(), kind, owner, name, "opslifecycle run"), command)
+    if attempt > 1:
+        name += f" (attempt {attempt})"
+    spec = OperationSpec(OperationId.new(), kind, owner, name, "opslifecycle run")
+    return Job(spec, command, attempt)
 
 
 def failure_of(status: int, output: Capture, errors: Capture) -> str:

@@ -7,9 +7,9 @@ that nothing escapes it; elsewhere it knows process groups only. Where it may, i
 into a control group of its own. It uses the standard library alone, so that it starts quickly, and
 no threads.
 
-Requests, one JSON object a line: `start` (with two file descriptors, for output and errors), `end`
-(politely, then by force), `kill`, `signal` (to every command). Answers: `started`, `failed`,
-`exited`, and `gone` once nothing of a command is left.
+Requests, one JSON object a line: `start` (with file descriptors for output, errors and, if it
+`reads`, input), `end` (politely, then by force), `kill`, `signal` (to every command). Answers:
+`started`, `failed`, `exited`, and `gone` once nothing of a command is left.
 """
 
 from __future__ import annotations
@@ -156,22 +156,25 @@ class Keeper:
         key: str,
         words: list[str],
         directory: str | None,
-        variables: dict[str, str],
+        variables: dict[str, str | None],
+        reads: bool,
         grace: float,
         group: str | None,
     ) -> None:
-        outputs, self._fds = self._fds[:2], self._fds[2:]
+        count = 3 if reads else 2
+        given, self._fds = self._fds[:count], self._fds[count:]
+        environment = {**self.environment, **variables, MARKER: key}
         own = Group(group)
         try:
-            if len(outputs) < 2:
+            if len(given) < count:
                 raise OSError(24, "Too many open files")
             process = subprocess.Popen(
                 words,
-                stdin=subprocess.DEVNULL,
-                stdout=outputs[0],
-                stderr=outputs[1],
+                stdin=given[2] if reads else subprocess.DEVNULL,
+                stdout=given[0],
+                stderr=given[1],
                 cwd=directory,
-                env={**self.environment, **variables, MARKER: key},
+                env={name: value for name, value in environment.items() if value is not None},
                 start_new_session=True,
                 preexec_fn=(lambda: begin(own)) if self.adopts else None,
             )
@@ -186,7 +189,7 @@ class Keeper:
             self.commands[key] = Command(key, process, grace, own)
             self._answer(key=key, started=process.pid)
         finally:
-            for fd in outputs:
+            for fd in given:
                 os.close(fd)
 
     def _on_end(self, key: str) -> None:

@@ -11,10 +11,11 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from opslifecycle.cli.batch import Command
+from opslifecycle.cli.batches.model import Command
 from opslifecycle.cli.running.capture import Capture
 from opslifecycle.cli.running.control_groups import end_group, group_of, home_of_groups
 from opslifecycle.cli.text import one_line
@@ -119,24 +120,29 @@ class Keeper:
             "do": "start", "key": key, "grace": grace_seconds,
             "words": ["/bin/sh", "-c", words] if isinstance(words, str) else list(words),
             "directory": None if command.directory is None else str(command.directory),
-            "variables": dict(command.environment),
+            "variables": dict(command.environment), "reads": command.stdin is not None,
             "group": None if self._groups is None else str(group_of(self._groups, key)),
         }  # fmt: skip
         process = Process(self, key, captures)
-        ends: list[int] = []
+        ours: list[int] = []
+        theirs: list[int] = []
         try:
             for _ in range(2):
-                ends += os.pipe()
-            process.read_from(ends[0], ends[2])
+                read, write = os.pipe()
+                ours.append(read)
+                theirs.append(write)
+            if command.stdin is not None:
+                theirs.append(input_of(command.stdin))
+            process.read_from(*ours)
         except OSError as error:
-            for end in ends:
+            for end in [*ours, *theirs]:
                 os.close(end)
             process.close()
-            raise NotStartedError(_reason(error.errno, error.strerror, None)) from None
+            raise NotStartedError(_reason(error.errno, error.strerror, error.filename)) from None
         self._processes[key] = process
-        self.send(fds=(ends[1], ends[3]), **request)
-        os.close(ends[1])
-        os.close(ends[3])
+        self.send(fds=theirs, **request)
+        for end in theirs:
+            os.close(end)
         try:
             await process.started
         except BaseException:
@@ -250,6 +256,19 @@ class _Pipe:
             os.close(self._fd)
             self._fd = -1
         self._ended.set()
+
+
+def input_of(stdin: str | Path) -> int:
+    """Open the standard input of a command: a file, `-` for that of this process, or a text."""
+    if stdin == Path("-"):
+        return os.dup(0)
+    if isinstance(stdin, Path):
+        return os.open(stdin, os.O_RDONLY | os.O_CLOEXEC)
+    # A pipe would have to be fed, and a command that does not read would hold it up.
+    with tempfile.TemporaryFile() as file:
+        file.write(stdin.encode())
+        file.seek(0)
+        return os.dup(file.fileno())
 
 
 def _reason(number: int | None, why: str | None, name: str | None) -> str:
