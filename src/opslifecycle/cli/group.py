@@ -16,6 +16,7 @@ COMMANDS = {
     "doctor": "Check a store for damage and broken invariants.",
     "logs": "Print the output of a command.",
     "ls": "List the operations in a store, oldest first.",
+    "migrate": "Migrate the registries of a store, after a backup.",
     "restored": "Begin a new epoch after a store was restored.",
     "run": "Run commands, and record how each ends.",
     "show": "Print everything about one operation.",

@@ -1,0 +1,103 @@
+"""`opslifecycle migrate`: bring the registries of a store to the version of their machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+
+import click
+from opslifecycle.cli.locations import FileLocation, Location
+from opslifecycle.cli.stores import print_line, store_option, told_errors
+from opslifecycle.cli.text import one_line
+from opslifecycle.stores.base import SchemaVersion
+from opslifecycle.stores.migrating import KindChanges, MigrationReport, planned
+from opslifecycle.stores.migrating import migrate as migrate_registries
+
+
+@click.command()
+@store_option
+@click.option(
+    "--package",
+    default="opslifecycle.operations",
+    show_default=True,
+    metavar="MODULE",
+    help="The generated package of the machine, as Python imports it from here or from src.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
+@click.option(
+    "--backup",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The new file for the backup (default: the store's name with the version before).",
+)
+def migrate(store: Location, package: str, dry_run: bool, backup: Path | None) -> None:
+    """Migrate the registries of a store to the version of their machine.
+
+    Opening a registry does the same. This command makes a backup before, and prints what changes in
+    each kind of record. A registry is migrated as a whole or not at all.
+    """
+    schema = _schema(package)
+    with told_errors():
+        if dry_run:
+            reports = list(planned(store.reader, schema))
+            _print(store, schema, reports)
+            print_line("nothing was written" if reports else _UP_TO_DATE)
+            return
+        if not isinstance(store, FileLocation):
+            raise click.UsageError(
+                "on a server, a registry is migrated when it is opened: make a backup with pg_dump,"
+                " and look before with --dry-run"
+            )
+        _migrate(store, schema, backup)
+
+
+_UP_TO_DATE = "every registry is up to date"
+
+
+def _migrate(store: FileLocation, schema: SchemaVersion, backup: Path | None) -> None:
+    from opslifecycle.stores.sqlite.backup import back_up
+
+    def save(version: int) -> None:
+        target = backup or store.path.with_name(f"{store.path.name}.version-{version}")
+        back_up(store.path, target)
+        print_line(f"backup: {target}")
+
+    names = store.reader(schema).names()
+    done = 0
+    for report in migrate_registries(store.store, names, schema, save):
+        _print(store, schema, [report])
+        done += 1
+    print_line(f"migrated {done} of {len(names)} registries" if done else _UP_TO_DATE)
+
+
+def _print(store: Location, schema: SchemaVersion, reports: Iterable[MigrationReport]) -> None:
+    for report in reports:
+        versions = f"{schema.machine} version {report.version} to {schema.version}"
+        print_line(f"{store}: {one_line(report.registry)}: {versions}")
+        for kind in report.kinds:
+            print_line(f"  {_line(kind)}")
+
+
+def _line(kind: KindChanges) -> str:
+    if not kind.changed:
+        return f"{kind.kind}: {kind.total}, none changed"
+    fields = ", ".join(f"{name} in {count}" for name, count in sorted(kind.fields.items()))
+    return f"{kind.kind}: {kind.total}, {kind.changed} changed: {fields}"
+
+
+def _schema(package: str) -> SchemaVersion:
+    """Return the version of the machine of a generated package."""
+    sys.path[:0] = [str(Path.cwd()), str(Path.cwd() / "src")]
+    try:
+        codec = getattr(import_module(f"{package}.storage"), "CODEC", None)
+    except ImportError as error:
+        raise click.UsageError(
+            f"--package: {package} cannot be imported: {error}; name the generated package of a"
+            " machine with `recovery`, and set PYTHONPATH if it is neither here nor in src"
+        ) from None
+    schema = getattr(codec, "schema", None)
+    if not isinstance(schema, SchemaVersion):
+        raise click.UsageError(f"--package: {package} is no generated package; name one")
+    return schema
