@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from opslifecycle.shell import batch, commits
+from opslifecycle.shell import batch, commits, writes
 from opslifecycle.stores.sqlite import store as sqlite_store
 from opslifecycle.stores.sqlite.log_index import Writer
 
@@ -26,7 +26,7 @@ _KEPT = (True, False, True)
 #: The parts of a lifecycle by their names: whose method each is.
 PARTS: dict[str, tuple[Any, str]] = {
     "deciding": (batch.Batch, "decide"),
-    "encoding": (commits.Committer, "_commit_of"),
+    "encoding": (writes.Writes, "of_batch"),
     "chaining": (Writer, "put"),
     "SQLite": (sqlite_store, "append_rows"),
     "publishing": (commits.Committer, "_publish"),

@@ -59,6 +59,18 @@ class Recording:
                     self.ended.append((len(files.operations), made.id))
                 reached = registry.advance_completion_cursor(AGENT, number // 2 + 1)
                 self.cursors.append((len(files.operations), reached))
+            self.pairs: list[tuple[OperationId, OperationId]] = []
+            for _ in range(3):
+                one, two = spec(), spec()
+                self.asked += [(len(files.operations), each.id) for each in (one, two)]
+                with registry.transaction() as transaction:
+                    transaction.register_operation(one)
+                    transaction.register_operation(two)
+                    transaction.provisioning_failed(two.id, "no")
+                at = len(files.operations)
+                self.pairs.append((one.id, two.id))
+                self.registered += [(at, one.id), (at, two.id)]
+                self.ended.append((at, two.id))
             registry.close()
         self.operations: list[Operation] = files.operations
 
@@ -69,6 +81,8 @@ class Recording:
             assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
             outcomes = {row.operation_id: row.terminal_outcome for row in rows}
             self._verify_nothing_invented(done, outcomes)
+            for one, two in self.pairs:
+                assert (one in outcomes) is (two in outcomes), "half of a transaction"
             for at, id in self.registered:
                 assert at > done or id in outcomes, f"lost after {done} operations: {id}"
             for at, id in self.ended:

@@ -30,11 +30,13 @@ from opslifecycle.errors import (
     StoreLostError,
     StoreRolledBackError,
     StoreVersionError,
+    TransactionEndedError,
     UnsupportedError,
 )
 from opslifecycle.shell.consuming import Consumed, Consumer, Delivery, ThreadConsumer
 from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.permissions import Permission
+from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 from opslifecycle.stores.base import MemoryStore, Store
 from opslifecycle.values.conversion import register_type, structure, unstructure
 
@@ -103,6 +105,7 @@ __all__ = [
     "AlreadyPeerReadyError",
     "AlreadyRegisteredError",
     "AsyncRegistry",
+    "AsyncTransaction",
     "BackendPeer",
     "BarrierMemberRolledBackError",
     "Cancelled",
@@ -175,6 +178,8 @@ __all__ = [
     "StoreVersionError",
     "Terminated",
     "ThreadConsumer",
+    "Transaction",
+    "TransactionEndedError",
     "TrustedPeerDescriptor",
     "UnsupportedError",
     "WaitAll",

@@ -24,6 +24,8 @@ class OpsLifecycleError(Exception):
         guard: The guard of the machine that rejected the command; None for other errors.
         already_done: Whether the record's status is in the `idempotent_in` of the action. A caller
             can treat the rejection as success.
+        command_index: The index of the rejected command among those of its transaction; None
+            outside of one.
     """
 
     field_names: ClassVar[tuple[str, ...]] = ()
@@ -31,6 +33,7 @@ class OpsLifecycleError(Exception):
 
     guard: str | None = None
     already_done: bool = False
+    command_index: int | None = None
 
     def __init__(self, *values: object) -> None:
         super().__init__(*values)
@@ -43,6 +46,12 @@ class OpsLifecycleError(Exception):
         self.already_done = already_done
         return self
 
+    def of_command(self, index: int) -> Self:
+        """Return the same error, as raised by a command of a transaction."""
+        self.command_index = index
+        self.add_note(f"command {index} of the transaction was rejected, so none has happened")
+        return self
+
     def clone(self) -> Self:
         """Return an equal error.
 
@@ -51,6 +60,7 @@ class OpsLifecycleError(Exception):
         other = type(self)(*self.args)
         other.guard = self.guard
         other.already_done = self.already_done
+        other.command_index = self.command_index
         return other
 
     def __str__(self) -> str:
@@ -182,6 +192,18 @@ class CompletionFeedGapError(OpsLifecycleError):
 
     def __init__(self, gap: CompletionFeedGap) -> None:
         super().__init__(gap)
+
+
+class TransactionEndedError(OpsLifecycleError):
+    """A command of a transaction whose block has ended, which would have no effect.
+
+    Call the method of the registry, or begin another transaction.
+    """
+
+    template = "the transaction has ended: call the registry, or begin another transaction"
+
+    def __init__(self) -> None:
+        super().__init__()
 
 
 class CursorOutOfRangeError(OpsLifecycleError):

@@ -110,6 +110,16 @@ def _projected(w: World) -> None:
     w.registry.advance_completion_cursor(AGENT, 2, EpochCursorState())
 
 
+def _transact(w: World, finished: OperationId) -> None:
+    registry: Any = w.registry
+    if isinstance(registry, Asynchronous):
+        asyncio.run(registry.together(w, finished))
+        return
+    with registry.transaction() as transaction:
+        transaction.register_operation(w.new)
+        transaction.complete_operation(finished, w.outcome)
+
+
 def _close(w: World) -> None:
     w.closing = True
     w.registry.close()
@@ -139,6 +149,12 @@ class Asynchronous:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._registry, name)
         return lambda *arguments: asyncio.run(call(*arguments))
+
+    async def together(self, w: World, finished: OperationId) -> None:
+        """Do the transaction of `_transact`."""
+        async with self._registry.transaction() as transaction:
+            await transaction.register_operation(w.new)
+            await transaction.complete_operation(finished, w.outcome)
 
 
 @frozen
@@ -188,6 +204,8 @@ COMMANDS = _calls(
     ("rollback", lambda w: w.registry.rollback_unreturned_operation(w.live)),
     ("collect", lambda w: w.registry.collect_completed()),
     ("advance_cursor", _projected),
+    ("transact", lambda w: _transact(w, w.live)),
+    ("transact_in_vain", lambda w: _transact(w, w.ended)),
 )
 
 READS = _calls(

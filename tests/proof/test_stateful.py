@@ -189,6 +189,47 @@ class RegistryAndFile(BothSides):
         HAPPENED["tasks at once"] += 1
         self._look()
 
+    @rule(
+        ats=st.lists(st.integers(0, 49), min_size=1, max_size=5),
+        picks=st.lists(st.integers(0, 9999), min_size=5, max_size=5),
+    )
+    def ask_in_a_transaction(self, ats: list[int], picks: list[int]) -> None:
+        """Commands that happen together; one that is refused is the last, and undoes the others."""
+        asked: list[Call] = []
+        state, answer = self.state, None
+        for at, pick in zip(ats, picks, strict=False):
+            calls = self._calls_of(self._known(at), pick)
+            accepted = [each for each in calls if each[1](state).state is not None]
+            among = calls if pick % 5 == 0 else accepted or calls
+            call, answer_of = among[pick // 8 % len(among)]
+            asked.append(call)
+            answer = answer_of(state)
+            if answer.state is None:
+                break
+            state = answer.state
+        assert answer is not None
+        if self.runner is None:
+            found = self._call(lambda: self._transact(asked))
+        else:
+            found = self._call(lambda: self._transact_in_a_task(asked))
+        self._same(asked[-1], answer, found)
+        HAPPENED["transactions" if answer.refusal is None else "refused transactions"] += 1
+        if answer.refusal is None:
+            self.state = state
+        else:
+            assert found.command_index == len(asked) - 1
+        self._look()
+
+    def _transact(self, asked: list[Call]) -> None:
+        with self.registry.transaction() as transaction:
+            for call in asked:
+                getattr(transaction, call.method)(*self._given(call))
+
+    async def _transact_in_a_task(self, asked: list[Call]) -> None:
+        async with self.registry.transaction() as transaction:
+            for call in asked:
+                await getattr(transaction, call.method)(*self._given(call))
+
     def _calls_of(self, id: str, pick: int) -> list[Asked]:
         """Everything that may be asked about one operation, registering it included."""
         interpreter, values = self.scenario.interpreter, self.scenario.values
@@ -348,7 +389,7 @@ def test_enough_has_happened() -> None:
     assert accepted + refused >= whole_or(STEPS_MIN, STEPS_MIN // 3)
     assert accepted >= refused
     expected = [*(m for methods in METHODS.values() for m in methods), *PROGRAM.machine.guards]
-    expected += [LEGAL_STATUS, CRASH, "tasks at once"]
+    expected += [LEGAL_STATUS, CRASH, "tasks at once", "transactions", "refused transactions"]
     missing = [each for each in expected if each not in HAPPENED]
     assert missing == []
 

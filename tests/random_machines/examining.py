@@ -20,6 +20,7 @@ from tests.random_machines.exploring import Asked, Exploration, Reached
 from tests.random_machines.linting import lint
 from tests.random_machines.sides import Side, Views
 from tests.random_machines.stores import contents_of, killed
+from tests.random_machines.together import TogetherSide
 from tests.random_machines.values import Values
 from tests.random_machines.verdicts import FaultError, Tally
 
@@ -108,6 +109,7 @@ class _Comparison:
             last = reached
         if last is not None:
             self._compare_async(last)
+            self._compare_together(last)
         if self._stored and last is not None:
             with tempfile.TemporaryDirectory() as path:
                 self._kill(SqliteStore(Path(path) / "store.db", durability="process"), last)
@@ -170,6 +172,19 @@ class _Comparison:
         if store is not None:
             self._found_again(self._side(contents_of(store), AsyncSide), reached)
         side.close()
+
+    def _compare_together(self, reached: Reached) -> None:
+        """Bring registries to a state by transactions, and have others rejected there."""
+        stores = [None, MemoryStore()] if self._stored else [None]
+        for store in stores:
+            side = self._side(store, TogetherSide)
+            assert isinstance(side, TogetherSide)
+            side.bring(reached.path, self._exploration.interpreter.initial())
+            side.look(reached.state)
+            self._tally.features["rejected transaction"] += side.reject(reached)
+            if store is not None:
+                self._found_again(self._side(contents_of(store)), reached)
+            side.close()
 
     # Stores -------------------------------------------------------------------------------------
 

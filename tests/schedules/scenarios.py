@@ -126,6 +126,36 @@ async def a_watch_while_it_ends(world: World) -> None:
 
 
 @_scenario
+async def a_transaction_while_one_of_its_records_ends(world: World) -> None:
+    registry = world.registry
+
+    async def both() -> None:
+        places: list[int | None] = []
+        try:
+            async with registry.transaction() as transaction:
+                await transaction.complete_operation(A, RESULT)
+                await transaction.fail_operation(B, "together")
+        except InvalidTransitionError as rejection:
+            places.append(rejection.command_index)
+        assert places in ([], [1])
+        assert world.terminal(A) is not bool(places)
+        assert places or world.store.status(B) == "failed"
+
+    async def look() -> None:
+        snapshots = registry.list_operations(terminal=True)
+        if any(each.id == A for each in snapshots):
+            assert [each.id for each in snapshots if each.id == B] == [B]
+
+    async def alone() -> None:
+        try:
+            await registry.cancel_operation(B)
+        except InvalidTransitionError:
+            assert world.terminal(A)
+
+    await world.together(both(), alone(), look())
+
+
+@_scenario
 async def a_barrier_while_its_members_end(world: World) -> None:
     registry = world.registry
 
@@ -312,6 +342,7 @@ def threads_that_wait(schedule: Schedule) -> None:
 
 SCENARIOS = [
     a_watch_while_it_ends,
+    a_transaction_while_one_of_its_records_ends,
     a_barrier_while_its_members_end,
     a_barrier_while_a_member_is_rolled_back,
     following_the_feed,

@@ -51,11 +51,13 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
             {
                 "add_note",
                 "clone",
+                "command_index",
                 "already_done",
                 "args",
                 "with_guard",
                 "field_names",
                 "guard",
+                "of_command",
                 "super",
                 "template",
             }

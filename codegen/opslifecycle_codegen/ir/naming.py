@@ -152,6 +152,7 @@ def _escaped(word: str, taken: frozenset[str]) -> str:
 BUILT_IN_METHODS = (
     "open", "close", "allowed", "capture", "restore", "broken_invariants", "consume",
     "pending_effects", "dead_letters", "retry_dead_letter", "discard_dead_letter",
+    "transaction",
 )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ from opslifecycle.shell.overlay import Overlay, merge
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, Setting
 from opslifecycle.shell.timers import Dues, Timer, TimersDefinition, later
+from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 from opslifecycle.shell.work import NO_BARRIER, WorkBarrier, WorkCall, WorkDefinition, WorkWatch
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.migration import migrated, rename, respell
@@ -108,6 +109,7 @@ __all__ = [
     "UNSET",
     "Anything",
     "AsyncContextManager",
+    "AsyncTransaction",
     "Barrier",
     "Clock",
     "ClosedSet",
@@ -152,6 +154,7 @@ __all__ = [
     "ThreadConsumer",
     "Timer",
     "TimersDefinition",
+    "Transaction",
     "UnsupportedError",
     "Wait",
     "WorkBarrier",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Generic
 
-from opslifecycle.errors import InternalError, InvalidValueError
+from opslifecycle.errors import InternalError, InvalidValueError, OpsLifecycleError
 from opslifecycle.shell.authority import Authority, IdT, RecordT
-from opslifecycle.shell.commands import Change, Command
+from opslifecycle.shell.commands import Change, Command, Step, Together
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.pending import PendingCommand, set_results
+from opslifecycle.shell.retention import Retention
 
 
 class Batch(Generic[IdT, RecordT]):
@@ -17,9 +18,11 @@ class Batch(Generic[IdT, RecordT]):
 
     Args:
         engine: The engine of the registry.
-        staged: An authority on top of the published one, which the batch changes.
+        below: The batch whose transaction this one decides, on top of it; None for a batch on top
+            of the published authority.
 
     Attributes:
+        staged: An authority on top of the published one, which the batch changes.
         answers: The value or the error of each command.
         changes: The changed records with their effects, in order.
         retention: The feed entries after the batch.
@@ -27,25 +30,36 @@ class Batch(Generic[IdT, RecordT]):
         moved: Whether a command has changed fields of the registry and no record.
     """
 
-    def __init__(self, engine: Engine[IdT, RecordT], staged: Authority[IdT, RecordT]) -> None:
+    def __init__(
+        self, engine: Engine[IdT, RecordT], below: Batch[IdT, RecordT] | None = None
+    ) -> None:
         self._engine = engine
-        self.staged = staged
+        base = engine.authority if below is None else below.staged
+        self.staged: Authority[IdT, RecordT] = engine.staging.stage(base)
         self.answers: list[object] = []
         self.changes: list[Change[RecordT]] = []
-        self.retention = engine.effects.begin()
+        self.retention: Retention = engine.effects.begin() if below is None else below.retention
         self.durable = False
         self.moved = False
 
-    def decide(self, commands: Sequence[PendingCommand]) -> None:
+    def decide(self, commands: Sequence[Step[object]]) -> None:
         """Decide commands in their order, all at one time of the clock."""
+        self._engine.time.set_time(self.staged)
+        self._decide(commands, stops=False)
+
+    def decide_together(self, steps: Sequence[Step[object]]) -> OpsLifecycleError | None:
+        """Decide the commands of a transaction, up to the first that is rejected; return that."""
+        self._engine.time.set_time(self.staged)
+        return self._together(steps)
+
+    def _decide(self, commands: Sequence[Step[object]], *, stops: bool) -> None:
         staged, records, apply = self.staged, self.staged.records, self._engine.effects.apply_staged
         answers, changes = self.answers, self.changes
-        self._engine.time.set_time(staged)
         for _, id, decide, arguments, deferred in commands:
             if id is None:
-                (command,) = arguments
-                assert isinstance(command, Command)
-                self._run(command)
+                self._decide_many(*arguments)
+                if stops and isinstance(answers[-1], OpsLifecycleError):
+                    return
                 continue
             effects = decide(staged, *arguments)
             if effects.__class__ is tuple:
@@ -58,6 +72,45 @@ class Batch(Generic[IdT, RecordT]):
                     self.durable = True
             else:
                 answers.append(effects)
+                if stops:
+                    return
+
+    def _decide_many(self, command: object) -> None:
+        if isinstance(command, Together):
+            self.answers.append(self._transact(command))
+        else:
+            assert isinstance(command, Command)
+            self._run(command)
+
+    def _transact(self, transaction: Together) -> OpsLifecycleError | None:
+        """Decide a transaction on top of this batch; return the rejection that has undone it."""
+        outbox, retention = self._engine.effects.outbox, self.retention
+        rows, messages = retention.mark(), None if outbox is None else outbox.mark()
+        own = Batch(self._engine, self)
+        rejection = own._together(transaction.steps)
+        if rejection is not None:
+            retention.reset(rows)
+            if outbox is not None and messages is not None:
+                outbox.reset(messages)
+            return rejection
+        self._engine.staging.merge(self.staged, own.staged)
+        self.changes += own.changes
+        # A transaction is durable when it returns, also if all its actions are deferred.
+        self.durable = self.durable or own.durable or bool(own.changes)
+        self.moved = self.moved or own.moved
+        return None
+
+    def _together(self, steps: Sequence[Step[object]]) -> OpsLifecycleError | None:
+        self._decide(steps, stops=True)
+        last = self.answers[-1] if self.answers else None
+        if isinstance(last, OpsLifecycleError):
+            return last.of_command(len(self.answers) - 1)
+        return None
+
+    def publish(self) -> None:
+        """Publish the batch; called with the publication lock held."""
+        self._engine.staging.merge(self._engine.authority, self.staged)
+        self._engine.effects.publish(self.changes, self.retention.evicted)
 
     def _run(self, command: Command[object]) -> None:
         value, changes, durable = command.run(self.staged)
@@ -91,7 +144,7 @@ def without(batch: list[PendingCommand], error: NotStorableError) -> list[Pendin
     Raises:
         InternalError: No command of the batch acts on the record.
     """
-    guilty = [command for command in batch if command[1] == error.id]
+    guilty = [command for command in batch if _acts_on(command, error.id)]
     cause = repr(error.__cause__)
     if not guilty:
         reasons = [InternalError(cause) for _ in batch]
@@ -100,4 +153,10 @@ def without(batch: list[PendingCommand], error: NotStorableError) -> list[Pendin
     reason = f"the record {error.id} cannot be stored with them: {cause}; pass values that no"
     reason += " thread modifies after the call"
     set_results(guilty, [InvalidValueError("arguments", reason) for _ in guilty])
-    return [command for command in batch if command[1] != error.id]
+    return [command for command in batch if not _acts_on(command, error.id)]
+
+
+def _acts_on(command: PendingCommand, id: Hashable) -> bool:
+    if command[1] is None:
+        return isinstance(command[3][0], Together) and command[3][0].acts_on(id)
+    return bool(command[1] == id)

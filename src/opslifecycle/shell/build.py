@@ -27,6 +27,7 @@ from opslifecycle.shell.messages import OutboxRules, restored
 from opslifecycle.shell.opening import Opening
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.settings import Setting, epoch_from
+from opslifecycle.shell.staging import Staging, by_slots
 from opslifecycle.shell.timers import TimersDefinition
 from opslifecycle.stores.base import EMPTY, Interrupted, RecordWrite, Store, StoreContents
 from opslifecycle.sync.publication import PublicationLock
@@ -304,10 +305,14 @@ def _parts(
         sent = definition.outbox
         outbox = Outbox(lock, sent.snapshot_of, sent.body_of, on_effect, sent.rules)
     effects = EffectRunner(Listing(authority.records, definition.listing_keys), parts, outbox)
-    if definition.codec is not None:
-        effects.restore(authority, definition.codec.restore(authority, contents, clock))
+    codec = definition.codec
+    if codec is not None:
+        effects.restore(authority, codec.restore(authority, contents, clock))
     time = CommandTime(clock, authority.clock_offset_ms + authority.now_ms)
-    engine = Engine(authority, lock, effects, time)
+    staging: Staging[Authority[Hashable, RecordT]] = (
+        by_slots() if codec is None else Staging(codec.stage, codec.merge)
+    )
+    engine = Engine(authority, lock, effects, time, staging)
     undated: list[RecordT] = []
     if definition.timers is not None:
         undated = definition.timers.begin(authority.records.values(), time.now_ms())

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
-from opslifecycle.errors import InvalidValueError, OpsLifecycleError
+from opslifecycle.errors import InternalError, InvalidValueError, OpsLifecycleError
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.sync.waits import Ended
 
 T = TypeVar("T")
+WaitingT = TypeVar("WaitingT")
 
 #: The effects on one record that follow from an accepted command.
 Effects: TypeAlias = tuple[Enum, ...]
@@ -49,11 +50,36 @@ class Command(Generic[T]):
         decide: The function of the authority that `run` calls. The outbox finds the action of a
             message by it; None for a command of the shell itself.
         arguments: The arguments of that function.
+        has_value: Whether its callers use its value, which is known only after it was decided.
     """
 
     run: Callable[..., Decision[T, Any]]
     decide: Decide[object] | None = None
     arguments: Arguments = ()
+    has_value: bool = attrs.field(default=True, kw_only=True)
+
+
+#: One command of a transaction: the id of the one record that it creates or changes, the function
+#: that decides it and that function's arguments, and whether its write is deferred. The first item
+#: is the waiter of a command in the committer's queue, which is such a tuple, too. Without an id
+#: the one argument is a `Command`, or the `Together` of a transaction.
+Step: TypeAlias = tuple[WaitingT, Any, Decide[object], Arguments, bool]
+
+
+@attrs.frozen
+class Together:
+    """The commands of a transaction: all of them happen, in their order, or none."""
+
+    steps: Sequence[Step[None]]
+
+    def acts_on(self, id: Hashable) -> bool:
+        """Return whether one of the commands creates or changes the record with an id."""
+        return any(step[1] == id for step in self.steps)
+
+
+def in_its_arguments(*_: object) -> object:
+    """Stand for the function of a step that has a `Command` or a `Together`."""
+    raise InternalError("the command of a step without an id is its argument")
 
 
 def acting_on_all(
@@ -72,7 +98,7 @@ def acting_on_all(
         changes = decide(authority, *payload)
         return None, changes, writes_state or bool(changes)
 
-    return Command(run, decide, payload)
+    return Command(run, decide, payload, has_value=False)
 
 
 def collecting(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Generic
 
@@ -36,7 +36,8 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.mailbox import Mailbox, Wake, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
-from opslifecycle.stores.base import Commit, RecordWrite, Store, StoreContents
+from opslifecycle.shell.writes import Writes
+from opslifecycle.stores.base import Commit, Store
 from opslifecycle.sync.waking import Gate
 
 _log = logging.getLogger("opslifecycle")
@@ -68,18 +69,9 @@ class Committer(Generic[IdT, RecordT]):
         state: str | None,
     ) -> None:
         self._engine = engine
-        self._authority = engine.authority
         self._store = store
         self._codec = codec
-        self._epoch_id = epoch_id
-        # Whether the store has other fields of the registry, such as other limits, or none yet.
-        self._is_stale = codec.serialize_state(engine.authority, epoch_id) != state
-        # The records with a published change that no commit has written yet.
-        self._deferred: dict[IdT, None] = {}
-        # The stored ids of records that are no longer persistent, which the next commit erases, and
-        # the outbox messages that a delivery has changed, which it writes.
-        self._leaving: dict[str, None] = {}
-        self._messages: dict[str, OutboxEntry] = {}
+        self._writes: Writes[IdT, RecordT] = Writes(engine, codec, epoch_id, state)
         # The time at which the deferred writes are due; None while there are none.
         self._write_at: float | None = None
         self._heartbeat_at: float | None = None
@@ -94,7 +86,7 @@ class Committer(Generic[IdT, RecordT]):
 
     def defer(self, records: Iterable[RecordT]) -> None:
         """Write records that opening has changed with the next commit; before `start`."""
-        self._deferred.update((record.id, None) for record in records)
+        self._writes.defer(records)
 
     def note_delivery(self, entry: OutboxEntry) -> None:
         """Write an outbox message that a delivery has changed with the next commit."""
@@ -104,7 +96,7 @@ class Committer(Generic[IdT, RecordT]):
         """Start the thread."""
         self._plan_heartbeat()
         self._store.on_ownership_lost(partial(self._mailbox.put, Wake.HEARTBEAT))
-        if self._is_stale or self._deferred:
+        if self._writes.are_due:
             self._plan_write()
         # A daemon, because a registry that is not closed must not keep its process alive.
         name = f"opslifecycle-{self._codec.schema.machine}"
@@ -165,8 +157,7 @@ class Committer(Generic[IdT, RecordT]):
         arrived = self._mailbox.take(self._seconds_left())
         batch = commands_of(arrived)
         if len(batch) < len(arrived):
-            changed = (each for each in arrived if isinstance(each, OutboxEntry))
-            self._messages.update((each.id, each) for each in changed)
+            self._writes.defer_messages(each for each in arrived if isinstance(each, OutboxEntry))
             self._plan_write()
             if Wake.HEARTBEAT in arrived:
                 self._heartbeat_at = _now()
@@ -206,15 +197,10 @@ class Committer(Generic[IdT, RecordT]):
 
     def _write_deferred(self) -> PersistenceError | None:
         """Commit the deferred writes; return the error if that fails."""
-        held = (self._authority.records.get(id) for id in self._deferred)
-        persistent = (each for each in held if each is not None and self._is_persistent(each))
-        writes = [self._codec.serialize(record) for record in persistent]
         try:
-            if writes or self._leaving or self._messages or self._is_stale:
-                written = {write[0] for write in writes}
-                erased = [id for id in self._leaving if id not in written]
-                messages = {id: entry.written() for id, entry in self._messages.items()}
-                self._append(self._commit_on(self._authority, writes, erased, messages))
+            commit = self._writes.of_deferred()
+            if commit is not None:
+                self._append(commit)
         except PersistenceError as error:
             self._write_at = _now() + RETRY_SECONDS
             return error
@@ -225,14 +211,11 @@ class Committer(Generic[IdT, RecordT]):
         """Commit the deferred writes of a closing registry. A failure is logged and loses them."""
         error = self._write_deferred()
         if error is not None:
-            count = len(self._deferred)
+            count = self._writes.deferred_count
             _log.error("closed without the deferred writes of %d record(s): %s", count, error)
 
     def _nothing_is_deferred(self) -> None:
-        self._deferred.clear()
-        self._leaving.clear()
-        self._messages.clear()
-        self._is_stale = False
+        self._writes.forget()
         self._write_at = None
 
     def _append(self, commit: Commit) -> None:
@@ -240,61 +223,18 @@ class Committer(Generic[IdT, RecordT]):
         try:
             self._store.append(commit)
         except StoreRolledBackError:
-            if not self._store.put_back(self._engine.lock.hold(self._published)):
+            if not self._store.put_back(self._engine.lock.hold(self._writes.published)):
                 raise
             self._store.append(commit)
 
-    def _published(self) -> StoreContents:
-        """Return the published state as a store holds it."""
-        authority, codec, effects = self._authority, self._codec, self._engine.effects
-        records = filter(self._is_persistent, authority.records.values())
-        writes = [codec.serialize(each) for each in records]
-        if effects.outbox is not None:
-            writes += effects.outbox.writes()
-        rows = [] if effects.feed is None else [codec.row(each) for each in effects.feed.records()]
-        entries = {number: (id, text) for id, number, text in rows if number is not None}
-        state = codec.serialize_state(authority, self._epoch_id)
-        return StoreContents({id: text for id, _, text in writes}, entries, state)
-
     # Batches ------------------------------------------------------------------------------------
-
-    def _commit_on(
-        self,
-        authority: Authority[IdT, RecordT],
-        writes: Iterable[RecordWrite],
-        erased: Iterable[str],
-        messages: Mapping[str, str | None],
-    ) -> Commit:
-        """Return a commit.
-
-        Args:
-            authority: The authority with the registry's fields.
-            writes: The record writes.
-            erased: The stored ids of the erased records.
-            messages: The texts of outbox messages by id; None for those to erase.
-        """
-        state = self._codec.serialize_state(authority, self._epoch_id)
-        texts: list[RecordWrite] = [
-            (id, None, text) for id, text in messages.items() if text is not None
-        ]
-        gone = [id for id, text in messages.items() if text is None]
-        # The authority of a machine without a feed has no such field.
-        dropped_through = getattr(authority, "dropped_through", 0)
-        return Commit((*writes, *texts), (*erased, *gone), dropped_through, state)
-
-    def _is_persistent(self, record: RecordT | None) -> bool:
-        return record is not None and self._codec.is_persistent(record)
-
-    def _may_be_stored(self, id: IdT) -> bool:
-        """Return whether the store may hold a record that is no longer persistent."""
-        return self._is_persistent(self._authority.records.get(id)) or str(id) in self._leaving
 
     def _commit(self, batch: list[PendingCommand]) -> list[PendingCommand]:
         """Commit a batch and set its results; return the commands that must be decided again."""
-        decided = Batch(self._engine, self._codec.stage(self._authority))
+        decided = Batch(self._engine)
         try:
             decided.decide(batch)
-            commit = self._commit_of(decided)
+            commit = self._writes.of_batch(decided)
             if commit is not None:
                 self._append(commit)
             self._publish(decided, commit)
@@ -323,12 +263,7 @@ class Committer(Generic[IdT, RecordT]):
         """Publish a batch whose writes are committed or deferred."""
         if commit is None:
             if decided.changes:
-                self._deferred.update((record.id, None) for record, _ in decided.changes)
-                self._leaving.update(
-                    (str(record.id), None)
-                    for record, _ in decided.changes
-                    if not self._is_persistent(record) and self._may_be_stored(record.id)
-                )
+                self._writes.defer_batch(decided)
                 self._plan_write()
         else:
             self._nothing_is_deferred()
@@ -336,60 +271,10 @@ class Committer(Generic[IdT, RecordT]):
 
     def _merge(self, decided: Batch[IdT, RecordT]) -> None:
         try:
-            self._codec.merge(self._authority, decided.staged)
-            self._engine.effects.publish(decided.changes, decided.retention.evicted)
+            decided.publish()
         except BaseException:
             self._engine.fail()
             raise
-
-    def _commit_of(self, decided: Batch[IdT, RecordT]) -> Commit | None:
-        """Return the commit of a batch; None if nothing of it must be durable now."""
-        if not decided.durable:
-            return None
-        staged = decided.staged.records
-        # By the object, because a batch may have two records with one id: an erased and a new one.
-        writes: dict[int, RecordWrite] = {}
-        erased: dict[str, None] = {}
-        is_persistent, serialize = self._codec.is_persistent, self._codec.serialize
-        feeds_transitions = self._codec.feeds_transitions
-        some_left = decided.retention.erased or decided.retention.evicted
-        for record, effects in decided.changes:
-            persistent = is_persistent(record)
-            if not persistent or (some_left and record.id not in staged):
-                # A record that is not persistent, or was removed within the batch, is written for
-                # its feed entry only.
-                feeds = self._engine.effects.feeds(effects)
-                stored = persistent or feeds or self._may_be_stored(record.id)
-                if stored and not self._is_persistent(staged.get(record.id)):
-                    erased[str(record.id)] = None
-                if not feeds:
-                    continue
-            if id(record) not in writes:
-                try:
-                    is_row = feeds_transitions and self._engine.effects.feeds(effects)
-                    writes[id(record)] = self._codec.row(record) if is_row else serialize(record)
-                except Exception as error:
-                    raise NotStorableError(record.id) from error
-            elif feeds_transitions:
-                # The record as it is now comes after its older rows.
-                writes[id(record)] = writes.pop(id(record))
-        for evicted in decided.retention.evicted:
-            if evicted.id not in staged:
-                erased[str(evicted.id)] = None
-        outbox = self._engine.effects.outbox
-        noted = outbox.noted() if outbox is not None else {}
-        if not (writes or erased or decided.moved or noted):
-            return None
-        for deferred in self._deferred:
-            current = staged.get(deferred)
-            if current is not None and id(current) not in writes and is_persistent(current):
-                writes[id(current)] = serialize(current)
-        if self._leaving:
-            written = {write[0] for write in writes.values()}
-            erased.update((id, None) for id in self._leaving if id not in written)
-        # A change of a message by a command of the batch comes after those of earlier deliveries.
-        changed = {id: entry.written() for id, entry in self._messages.items()}
-        return self._commit_on(decided.staged, writes.values(), erased, {**changed, **noted})
 
 
 def _now() -> float:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from opslifecycle.errors import CommandInterruptedError, OpsLifecycleError, RegistryClosedError
 from opslifecycle.shell.authority import IdT, RecordT
-from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
+from opslifecycle.shell.batch import Batch
+from opslifecycle.shell.commands import Answer, Arguments, Command, Decide, Together
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.pending import ReadyResult
@@ -120,6 +121,33 @@ class DirectExecutor(Executor):
     def run_async(self, command: Command[T]) -> Awaitable[T]:
         """See `Executor.run_async`. This executes the command before it returns."""
         return ReadyResult(self.run(command))
+
+    def transact(self, transaction: Together) -> None:
+        """See `Executor.transact`."""
+        rejection = self._engine.lock.hold(self._transact, transaction)
+        if rejection is not None:
+            raise rejection
+
+    def _transact(self, transaction: Together) -> OpsLifecycleError | None:
+        engine = self._engine
+        if engine.closed is not None:
+            raise engine.closed
+        batch = Batch(engine)
+        try:
+            rejection = batch.decide_together(transaction.steps)
+            if rejection is None:
+                batch.publish()
+            elif engine.effects.outbox is not None:
+                engine.effects.outbox.drop()
+        except BaseException:
+            engine.fail()
+            raise
+        return rejection
+
+    def transact_async(self, transaction: Together) -> Awaitable[None]:
+        """See `Executor.transact_async`. This executes the commands before it returns."""
+        self.transact(transaction)
+        return ReadyResult(None)
 
     def close(self) -> None:
         """See `Executor.close`."""

@@ -18,6 +18,7 @@ from opslifecycle.errors import (
 from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.effects import EffectRunner
 from opslifecycle.shell.listing import SortKey
+from opslifecycle.shell.staging import Staging
 from opslifecycle.sync.barriers import Satisfy
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import WaitT, ended, failed
@@ -40,6 +41,7 @@ class Engine(Generic[IdT, RecordT]):
         lock: The lock of the published state.
         effects: The application of effects, with the waits and the feed.
         time: The time of commands.
+        staging: The functions that stage the authority.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Engine(Generic[IdT, RecordT]):
         lock: PublicationLock,
         effects: EffectRunner[IdT, RecordT],
         time: CommandTime,
+        staging: Staging[Authority[IdT, RecordT]],
     ) -> None:
         self.authority = authority
         self.lock = lock
         self.effects = effects
         self.time = time
+        self.staging = staging
         #: The clock of `time`.
         self.clock = time.clock
         #: The error of every later command; None while the registry is open.

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Hashable, Sequence
 from typing import Any, TypeVar
 
 from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
+from opslifecycle.shell.commands import Answer, Arguments, Command, Decide, Together
 from opslifecycle.shell.engine import Engine
 
 T = TypeVar("T")
@@ -92,6 +92,20 @@ class Executor(ABC):
     @abstractmethod
     def run_async(self, command: Command[T]) -> Awaitable[T]:
         """Do what `run` does without blocking the event loop."""
+
+    @abstractmethod
+    def transact(self, transaction: Together) -> None:
+        """Execute all commands of a transaction, or none and raise the rejection of one.
+
+        Raises:
+            OpsLifecycleError: The rejection with its `command_index`, or why the executor is
+                closed.
+            PersistenceError: The store could not write the commit; nothing has changed.
+        """
+
+    @abstractmethod
+    def transact_async(self, transaction: Together) -> Awaitable[None]:
+        """Do what `transact` does without blocking the event loop."""
 
     @abstractmethod
     def close(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from opslifecycle.errors import OpsLifecycleError, RegistryClosedError
 from opslifecycle.shell.authority import IdT, RecordT
-from opslifecycle.shell.commands import Answer, Arguments, Command, Decide
+from opslifecycle.shell.commands import Answer, Arguments, Command, Decide, Together
 from opslifecycle.shell.commits import Committer
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
@@ -99,6 +99,18 @@ class GroupCommit(Executor, Generic[IdT, RecordT]):
         """See `Executor.run_async`."""
         future: asyncio.Future[T] = new_future()
         self._submit(pending_of(future, command))
+        return future
+
+    def transact(self, transaction: Together) -> None:
+        """See `Executor.transact`."""
+        waiter: ThreadWaiter[None] = ThreadWaiter()
+        self._submit(pending_of(waiter, transaction))
+        waiter.join()
+
+    def transact_async(self, transaction: Together) -> Awaitable[None]:
+        """See `Executor.transact_async`."""
+        future: asyncio.Future[None] = new_future()
+        self._submit(pending_of(future, transaction))
         return future
 
     def close(self) -> None:

@@ -172,7 +172,7 @@ class Outbox:
             self._decided[number] = decision
             return None, (), True
 
-        return Command(run)
+        return Command(run, has_value=False)
 
     def _beginning(self, entry: OutboxEntry) -> Command[None]:
         """Return the command that counts a delivery before it begins."""
@@ -191,6 +191,17 @@ class Outbox:
             entry = self._entries[number]
             writes[entry.id] = _TEXTS[decision](entry)
         return writes
+
+    def mark(self) -> tuple[int, int]:
+        """Return what `reset` forgets everything after."""
+        return len(self._noted), len(self._decided)
+
+    def reset(self, mark: tuple[int, int]) -> None:
+        """Forget the messages and changes of this batch since a mark."""
+        noted, decided = mark
+        del self._noted[noted:]
+        for number in list(self._decided)[decided:]:
+            del self._decided[number]
 
     def drop(self) -> None:
         """Forget the messages and changes of this batch, because its commands have failed."""

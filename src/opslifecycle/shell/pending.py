@@ -7,7 +7,12 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final
 
 from opslifecycle.errors import OpsLifecycleError
-from opslifecycle.shell.commands import Arguments, Command, Decide
+from opslifecycle.shell.commands import (
+    Command,
+    Step,
+    Together,
+    in_its_arguments,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -80,14 +85,15 @@ Waiting: TypeAlias = "ThreadWaiter[Any] | asyncio.Future[Any]"
 
 #: A command in the committer's queue: its waiter, the id of the one record that it creates or
 #: changes, the function that decides it and that function's arguments, and whether its write is
-#: deferred. Without an id the one argument is a `Command`, whose result lists the changes. A flat
-#: tuple, because the garbage collector runs more often the more objects each command allocates.
-PendingCommand: TypeAlias = "tuple[Waiting, Any, Decide[object], Arguments, bool]"
+#: deferred. Without an id the one argument is a `Command`, whose result lists the changes, or a
+#: transaction. A flat tuple, because the garbage collector runs more often the more objects each
+#: command allocates.
+PendingCommand: TypeAlias = "Step[Waiting]"
 
 
-def pending_of(waiting: Waiting, command: Command[T]) -> PendingCommand:
-    """Return the entry of a `Command` for the queue."""
-    return waiting, None, command.run, (command,), False
+def pending_of(waiting: Waiting, command: Command[T] | Together) -> PendingCommand:
+    """Return the entry of a `Command` or of a transaction for the queue."""
+    return waiting, None, in_its_arguments, (command,), False
 
 
 def set_results(commands: Iterable[PendingCommand], answers: Iterable[object]) -> None:

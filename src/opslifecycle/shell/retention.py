@@ -50,6 +50,15 @@ class Retention:
         self.evicted: list[Row] = []
         self.erased = False
 
+    def mark(self) -> tuple[int, int, bool]:
+        """Return what `reset` undoes everything after."""
+        return len(self._own), len(self.evicted), self.erased
+
+    def reset(self, mark: tuple[int, int, bool]) -> None:
+        """Undo what was appended and evicted since a mark."""
+        own, evicted, self.erased = mark
+        del self._own[own:], self.evicted[evicted:]
+
     def append(self, record: Any) -> None:
         """Append the row of a finished record."""
         self._own.append(record)

@@ -149,6 +149,18 @@ class AsyncApprovalRegistry(_rt.AsyncContextManager, RequestRegistryBase):
 
     _discard_dead_letter = discard_dead_letter
 
+    def transaction(self) -> _rt.AsyncTransaction[Self]:
+        """Begin a block whose commands happen together at its end: all of them, or
+        none.
+
+        Use it in `async with`, and await the commands on what that gives. The end of
+        the block raises the rejection of the first command that is rejected, with its
+        `command_index`.
+        """
+        return _rt.AsyncTransaction(self)
+
+    _transaction = transaction
+
     async def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
         harmless.

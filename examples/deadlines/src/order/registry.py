@@ -95,6 +95,18 @@ class OrderRegistry(_rt.ContextManager, OrderRegistryBase, AbstractOrderRegistry
 
     _discard_dead_letter = discard_dead_letter
 
+    def transaction(self) -> _rt.Transaction[Self]:
+        """Begin a block whose commands happen together at its end: all of them, or
+        none.
+
+        Use it in `with`, and call the commands on what that gives. The end of the block
+        raises the rejection of the first command that is rejected, with its
+        `command_index`.
+        """
+        return _rt.Transaction(self)
+
+    _transaction = transaction
+
     def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
         harmless.

@@ -49,6 +49,18 @@ class LampRegistry(_rt.ContextManager, LampRegistryBase, AbstractLampRegistry):
     def note_broken(self, id: LampId) -> None:
         self._executor.act(id, LampAuthority.wear_out, (id,))
 
+    def transaction(self) -> _rt.Transaction[Self]:
+        """Begin a block whose commands happen together at its end: all of them, or
+        none.
+
+        Use it in `with`, and call the commands on what that gives. The end of the block
+        raises the rejection of the first command that is rejected, with its
+        `command_index`.
+        """
+        return _rt.Transaction(self)
+
+    _transaction = transaction
+
     def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
         harmless.

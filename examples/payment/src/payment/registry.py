@@ -90,6 +90,18 @@ class PaymentRegistry(_rt.ContextManager, PaymentRegistryBase, AbstractPaymentRe
     def cancel(self, id: PaymentId) -> None:
         self._executor.act(id, PaymentAuthority.cancel, (id,))
 
+    def transaction(self) -> _rt.Transaction[Self]:
+        """Begin a block whose commands happen together at its end: all of them, or
+        none.
+
+        Use it in `with`, and call the commands on what that gives. The end of the block
+        raises the rejection of the first command that is rejected, with its
+        `command_index`.
+        """
+        return _rt.Transaction(self)
+
+    _transaction = transaction
+
     def close(self) -> None:
         """Refuse further commands and end every wait with a typed error; twice is
         harmless.
