@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from opslifecycle_codegen.analysis import rules
+from opslifecycle_codegen.analysis.bulk import BulkCommands
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.analysis.expressions import compile_expression
@@ -20,17 +21,15 @@ from opslifecycle_codegen.analysis.timers import Timers
 from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
 from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.analysis.work import WorkCalls
-from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of, roots_in, with_given
+from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.feeds import CREATE, feeds_transitions
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
-    Bulk,
     Command,
     Program,
-    Recovery,
     Retention,
     Rule,
     Views,
@@ -51,7 +50,7 @@ from opslifecycle_codegen.ir.types import (
     optional,
 )
 from opslifecycle_codegen.source import model, property_model
-from opslifecycle_codegen.source.words import Expr, Name, Text
+from opslifecycle_codegen.source.words import Expr, Name
 
 #: Kinds of types that expressions may name and fields may not have.
 _NO_VALUES = frozenset(
@@ -103,6 +102,9 @@ class _Analyzer:
         timers = timed.timers({each.name: each for each in actions})
         create = timed.create(create, timers)
         actions = tuple(timed.action(each, timers) for each in actions)
+        all_live = BulkCommands(
+            machine, self._symbols, commands, actions, self._compile, self._diagnostics
+        )
         program = Program(
             machine=machine,
             symbols=self._symbols,
@@ -111,7 +113,7 @@ class _Analyzer:
             initial=self._starts(create),
             actions=actions,
             on_terminal=ends.steps(),
-            bulk=tuple(self._bulk(n, e, actions) for n, e in machine.bulk.items()),
+            bulk=tuple(all_live.bulk(n, e) for n, e in machine.bulk.items()),
             timers=timers,
             rollback=commands.rollback(machine.rollback) if machine.rollback else None,
             erase=commands.erase(machine.erase) if machine.erase else None,
@@ -120,7 +122,7 @@ class _Analyzer:
             cursors=commands.cursors(machine.cursors) if machine.cursors else None,
             barrier=commands.barrier(machine.barrier) if machine.barrier else None,
             retention=self._retention(),
-            recovery=self._recovery(actions),
+            recovery=all_live.recovery(),
             work=WorkCalls(self._resolver, self._symbols, self._diagnostics).work(
                 machine, create, actions
             ),
@@ -179,88 +181,6 @@ class _Analyzer:
     def _record_scope(self) -> Scope:
         entity = self._machine.entity
         return Scope(self._symbols, {entity: nodes.Name(ENTITY, Root.RECORD, str(entity))})
-
-    def _bulk(self, name: Name, declared: model.Bulk, actions: tuple[Command, ...]) -> Bulk:
-        action = next((each for each in actions if each.name == declared.do), None)
-        scope = self._commands.base_scope({})
-        unless = self._compile(declared.unless, scope, BOOL) if declared.unless else None
-        updates = self._commands.changes.updates(declared.update, scope)
-        if action is None:
-            hint = nearest(declared.do, self._machine.actions)
-            message = f"there is no action {str(declared.do)!r}"
-            self._diagnostics.add(declared.do.mark, "unknown-action", message, hint)
-            action = Command(str(name), str(name), "", {})
-        elif set(action.from_statuses) != set(self._symbols.status_groups["live"]):
-            message = f"{action.name} is not legal from every live status"
-            self._diagnostics.add(declared.do.mark, "not-total", message)
-        elif action.to not in self._symbols.status_groups["terminal"] or action.updates:
-            message = f"{action.name} must lead to a terminal status and have no updates"
-            self._diagnostics.add(declared.do.mark, "not-total", message)
-        elif self._machine.actions[Name(action.name, declared.mark)].guards is not None:
-            message = f"{action.name} has guards of its own, so it could be rejected"
-            self._diagnostics.add(declared.do.mark, "not-total", message)
-        elif action.outcome is not None and Root.LOCAL in roots_in(action.outcome):
-            message = f"the outcome of {action.name} reads a `let`, and {name} checks no guards"
-            hint = "write the expression of the `let` in the outcome"
-            self._diagnostics.add(declared.do.mark, "not-total", message, hint)
-        command = Command(
-            str(name), str(name), declared.summary, action.params, to=action.to,
-            outcome=action.outcome, effects=action.effects, notes=action.notes,
-            entry=action.entry,
-        )  # fmt: skip
-        return Bulk(command, action.name, unless, updates, declared.optional)
-
-    def _recovery(self, actions: tuple[Command, ...]) -> Recovery | None:
-        declared = self._machine.recovery
-        if declared is None:
-            return None
-        keeps = self._compile(declared.persist_if, self._record_scope(), BOOL)
-        command = self._interrupted(declared, declared.do, actions) if declared.do else None
-        return Recovery(keeps, command, self._recovered_fields())
-
-    def _interrupted(
-        self, declared: model.Recovery, do: Name, actions: tuple[Command, ...]
-    ) -> Bulk:
-        """Return the command that ends interrupted records at recovery."""
-        name = Name("recover_interrupted", declared.mark)
-        doing = model.Bulk(
-            mark=declared.mark, do=do,
-            summary=Text("End what was live when its process was gone.", declared.mark),
-        )  # fmt: skip
-        bulk = self._bulk(name, doing, actions)
-        names: dict[str, Expression] = {}
-        for param, type in bulk.command.params.items():
-            expr = next((e for n, e in declared.with_.items() if n == param), None)
-            if expr is None:
-                message = f"{do} takes {param}: say it under `with`"
-                self._diagnostics.add(declared.mark, "missing-key", message)
-            else:
-                given = self._compile(expr, Scope(self._symbols, {}), type)
-                names[param] = evolve(given, type=type)
-        for word in declared.with_:
-            if word not in bulk.command.params:
-                hint = nearest(word, bulk.command.params)
-                message = f"{do} does not take {str(word)!r}"
-                self._diagnostics.add(word.mark, "unknown-name", message, hint)
-        action = next((a for n, a in self._machine.actions.items() if n == do), None)
-        outcome = bulk.command.outcome
-        if action is not None and action.outcome is not None:
-            outcome = nodes.decided(self._compile(action.outcome, Scope(self._symbols, names)))
-        notes = tuple(evolve(n, value=with_given(n.value, names)) for n in bulk.command.notes)
-        entry = bulk.command.entry
-        entry = with_given(entry, names) if entry is not None else None
-        command = evolve(bulk.command, params={}, outcome=outcome, notes=notes, entry=entry)
-        return evolve(bulk, command=command, given=names)
-
-    def _recovered_fields(self) -> dict[str, Expression]:
-        """Return the registry fields that are not stored, because recovery derives them."""
-        many = nodes.Name(collection(ENTITY), Root.RECORDS, f"{self._machine.entity}s")
-        scope = Scope(self._symbols, {f"{self._machine.entity}s": many})
-        return {
-            str(name): self._compile(field.recovered_as, scope, self._symbols.registry_fields[name])
-            for name, field in self._machine.registry.items()
-            if field.recovered_as is not None
-        }
 
     def _retention(self) -> Retention | None:
         declared = self._machine.retention

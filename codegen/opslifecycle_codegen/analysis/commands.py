@@ -29,7 +29,7 @@ from opslifecycle_codegen.ir.types import (
     fits,
     optional,
 )
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.words import Expr, Name, NameList, Text, TypeExpr
 
 
@@ -72,7 +72,7 @@ class Commands:
 
     # Commands -----------------------------------------------------------------------------------
 
-    def create(self, declared: model.Create) -> tuple[Command, Expression]:
+    def create(self, declared: command_model.Create) -> tuple[Command, Expression]:
         """Return the command that creates a record, and the expression of its id."""
         params = self.params(declared.params)
         scope = self.base_scope(params)
@@ -101,7 +101,7 @@ class Commands:
         )
         return command, made or nodes.NOTHING
 
-    def _require_new_id(self, declared: model.Create, scope: Scope) -> None:
+    def _require_new_id(self, declared: command_model.Create, scope: Scope) -> None:
         """Report a `create` that could replace an existing record."""
         entity = self._machine.entity
         if scope.narrowed.get(entity) != NONE:
@@ -112,7 +112,7 @@ class Commands:
             message = "create has no method, so there could never be a record"
             self._diagnostics.add(declared.mark, "missing-key", message)
 
-    def action(self, name: Name, declared: model.Action) -> Command:
+    def action(self, name: Name, declared: command_model.Action) -> Command:
         """Return the command of an action."""
         params = self.params(declared.params, "id", "action")
         label = action_label(name, declared)
@@ -142,13 +142,13 @@ class Commands:
             depends_on,
         )  # fmt: skip
 
-    def rollback(self, declared: model.Rollback) -> Command:
+    def rollback(self, declared: command_model.Rollback) -> Command:
         """Return the command that erases a live record."""
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
         return self._removing(declared, sources, declared.update)
 
-    def erase(self, declared: model.Erase) -> Command:
+    def erase(self, declared: command_model.Erase) -> Command:
         """Return the command that erases a record in a terminal status."""
         sources = self._resolver.statuses(declared.from_)
         for status in sources:
@@ -160,7 +160,7 @@ class Commands:
 
     def _removing(
         self,
-        declared: model.Rollback | model.Erase,
+        declared: command_model.Rollback | command_model.Erase,
         sources: tuple[str, ...],
         update: Mapping[Text, Expr],
     ) -> Command:
@@ -186,7 +186,7 @@ class Commands:
         name = str(declared.method)
         return Command(name, name, declared.summary, {}, checks)
 
-    def collect(self, declared: model.Collect) -> Command:
+    def collect(self, declared: command_model.Collect) -> Command:
         """Return the command that returns and erases finished records."""
         checks, _ = self.guards.checks([], self.base_scope({}))
         name = str(declared.method)
@@ -235,7 +235,7 @@ class Commands:
     # Their parts --------------------------------------------------------------------------------
 
     def _outcome(
-        self, name: Name, declared: model.Action, scope: Scope, terminal: bool
+        self, name: Name, declared: command_model.Action, scope: Scope, terminal: bool
     ) -> Expression | None:
         wanted = self._symbols.entity_fields["terminal_outcome"].required
         from_status = "terminal_outcome" not in self._machine.fields

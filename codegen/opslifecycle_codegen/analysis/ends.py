@@ -19,7 +19,7 @@ from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.times import NOW, now
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, INT, REGISTRY, Type
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.words import Expr
 
 Compile = Callable[[Expr, Scope, Type], Expression]
@@ -61,7 +61,7 @@ class Ends:
     def _when(self) -> Expr | None:
         return self._machine.feed.when if self._machine.feed is not None else None
 
-    def _own(self, step: model.Step) -> EndStep:
+    def _own(self, step: command_model.Step) -> EndStep:
         updates = self._changes.updates(step.update, self._scope)
         return EndStep(self._test(step.if_), updates, self._changes.effects(step.effects))
 

@@ -17,7 +17,7 @@ from opslifecycle_codegen.ir.expr import Refusal as RefusalOf
 from opslifecycle_codegen.ir.program import Check
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, Type
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.words import Name
 
 
@@ -127,7 +127,7 @@ class Guards:
         return Check((), test, refusal, LEGAL_STATUS, name.mark), scope
 
     def _check(
-        self, name: Name, guard: model.Guard, scope: Scope, diagnostics: Diagnostics
+        self, name: Name, guard: command_model.Guard, scope: Scope, diagnostics: Diagnostics
     ) -> tuple[Check, Scope]:
         lets = []
         for local, expr in guard.let.items():
@@ -142,7 +142,9 @@ class Guards:
         scope = narrowed_by(guard.when, scope, diagnostics, truth=True)
         return Check(tuple(lets), test or NOTHING, refusal, str(name), name.mark), scope
 
-    def refusal(self, refusal: model.Refusal, scope: Scope, diagnostics: Diagnostics) -> RefusalOf:
+    def refusal(
+        self, refusal: command_model.Refusal, scope: Scope, diagnostics: Diagnostics
+    ) -> RefusalOf:
         """Return the error of a rejection, with its fields."""
         name = refusal.name
         self.used_rejections.add(str(name))
@@ -172,6 +174,6 @@ class Guards:
             given.append(typed or NOTHING)
         return RefusalOf(error, tuple(given), built_in=declared is None)
 
-    def fact_types(self, rejection: model.Rejection) -> dict[str, Type]:
+    def fact_types(self, rejection: command_model.Rejection) -> dict[str, Type]:
         """Return the types of a rejection's fields."""
         return {str(name): self._resolver.type_of(type) for name, type in rejection.fields.items()}

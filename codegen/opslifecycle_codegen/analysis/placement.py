@@ -15,7 +15,7 @@ from opslifecycle_codegen.analysis import history, timers, transitions
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.times import STATUS_SINCE
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.words import Expr, Name, Text, TypeExpr
 
 EVICT_RECORDS, EVICT_ENTRIES = "records", "entries"
@@ -133,7 +133,7 @@ class _Placement:
 
     # Features -----------------------------------------------------------------------------------
 
-    def _rollback(self) -> model.Rollback | None:
+    def _rollback(self) -> command_model.Rollback | None:
         rollback, machine = self._machine.rollback, self._machine
         if rollback is None:
             return None
@@ -146,7 +146,7 @@ class _Placement:
         placed_too = effect_names(effects, rollback.mark)
         return evolve(rollback, effects=[*rollback.effects, *placed_too])
 
-    def _erase(self) -> model.Erase | None:
+    def _erase(self) -> command_model.Erase | None:
         erase = self._machine.erase
         if erase is None:
             return None

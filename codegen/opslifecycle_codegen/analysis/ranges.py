@@ -9,7 +9,6 @@ proved to be in range, and a command that would always be rejected is an error.
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
@@ -24,6 +23,7 @@ from opslifecycle_codegen.analysis.counters import (
 from opslifecycle_codegen.analysis.interval import ANYTHING, Interval
 from opslifecycle_codegen.analysis.intervals import State, inlined, substituted
 from opslifecycle_codegen.analysis.range_guards import Guard, Ranges
+from opslifecycle_codegen.analysis.range_tests import needed_tests, range_of
 from opslifecycle_codegen.analysis.stored_numbers import Made, divisors_in, numbers_in
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
@@ -38,14 +38,12 @@ from opslifecycle_codegen.ir.types import (
     FLOAT,
     INT,
     INT_MAX,
-    TIMEDELTA,
     Type,
 )
 
 #: The maximum of a field in small steps: a whole command cannot leave the range from there.
 _SMALL = Interval(0, INT_MAX - 1_000 * STEP_MAX)
 _TIME = Interval(0, TIME_END)
-_FLOAT_MAX = sys.float_info.max
 
 
 class States:
@@ -250,7 +248,7 @@ class _Finder:
         place = reduce(State.assuming, made.tests, state)
         if not place.reached:
             return state
-        tests = _needed(made, place)
+        tests = needed_tests(made, place)
         if not tests:
             return state
         if guards is None or all(not place.assuming(test).reached for test in tests):
@@ -266,7 +264,7 @@ class _Finder:
 
     def _proved(self, made: Made, mark: Location | None, state: State) -> None:
         place = reduce(State.assuming, made.tests, state)
-        if place.reached and _needed(made, place):
+        if place.reached and needed_tests(made, place):
             self._report(made, mark, place)
 
     def _report(self, made: Made, mark: Location | None, state: State) -> None:
@@ -286,7 +284,7 @@ class _Finder:
             hint = "compare it without the sum, or bound the duration in a guard before"
             self._diagnostics.add(mark, "out-of-range", message, hint)
             return
-        least, most = _range(made)
+        least, most = range_of(made)
         low = bounds.least is None or bounds.least < least
         where = f"below {least}" if low else f"above {most}"
         fix = f"max({text}, {least})" if low else f"min({text}, {most})"
@@ -337,57 +335,3 @@ class _Finder:
 
 def _set(state: State, target: Expression, value: Expression) -> State:
     return state.after(target, value) if target.type.required.integral else state.forgetting(target)
-
-
-def _time_tests(value: Expression, bounds: Interval) -> tuple[Expression, ...]:
-    """Return the tests that keep a sum with a time in the years 1 to 9999.
-
-    Python cannot compute a time outside of them, so the duration is compared with what is left.
-    """
-    least, most = DATETIME.range
-    assert isinstance(value, nodes.Arithmetic)
-    time, duration = value.left, value.right
-    if time.type.required != DATETIME:
-        time, duration = duration, time
-    ends = nodes.Literal(DATETIME, least), nodes.Literal(DATETIME, most)
-    sign = "<=" if value.operator == "+" else ">="
-    left = [nodes.Arithmetic(TIMEDELTA, "-", end, time) for end in ends]
-    if value.operator == "-":
-        left = [nodes.Arithmetic(TIMEDELTA, "-", time, end) for end in ends]
-    tests = []
-    if bounds.least is None or bounds.least < least:
-        opposite = {"<=": ">=", ">=": "<="}[sign]
-        tests.append(nodes.Compare(BOOL, (duration, left[0]), (opposite,)))
-    if bounds.most is None or bounds.most > most:
-        tests.append(nodes.Compare(BOOL, (duration, left[1]), (sign,)))
-    return tuple(tests)
-
-
-def _range(made: Made) -> tuple[int, int]:
-    """Return the minimum and the maximum of a number."""
-    wanted = made.wanted
-    return wanted.range if wanted is not None and wanted.integral else made.value.type.range
-
-
-def _needed(made: Made, state: State) -> tuple[Expression, ...]:
-    """Return the tests that keep a number in range at a reachable point."""
-    value = made.value
-    if value.type.required == FLOAT:
-        most, zero = nodes.Literal(FLOAT, _FLOAT_MAX), nodes.Literal(FLOAT, 0.0)
-        least = nodes.Arithmetic(FLOAT, "-", zero, most)
-        return (
-            nodes.Compare(BOOL, (value, least), (">=",)),
-            nodes.Compare(BOOL, (value, most), ("<=",)),
-        )
-    bounds, tests = state.bounds(value), []
-    if made.wanted is None:
-        is_zero = nodes.Compare(BOOL, (value, nodes.number(0)), ("==",))
-        return (negation(is_zero),) if state.assuming(is_zero).reached else ()
-    low, high = _range(made)
-    if value.type == DATETIME:
-        return _time_tests(value, bounds)
-    if bounds.least is None or bounds.least < low:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(low)), (">=",)))
-    if bounds.most is None or bounds.most > high:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(high)), ("<=",)))
-    return tuple(tests)

@@ -32,7 +32,7 @@ from opslifecycle_codegen.ir.types import (
     fits,
     optional,
 )
-from opslifecycle_codegen.source import model, type_model
+from opslifecycle_codegen.source import command_model, model, type_model
 from opslifecycle_codegen.source.parser import is_name
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, TypeName
@@ -355,7 +355,7 @@ class Resolver:
                 self._diagnostics.add(machine.cursors.consumer.mark, "unknown-type", message, hint)
 
 
-def action_label(name: str, action: model.Action) -> str:
+def action_label(name: str, action: command_model.Action) -> str:
     """Return the label of an action in messages: declared, else its first method, else its name."""
     return str(action.label or (action.methods[0] if action.methods else name))
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
-from opslifecycle_codegen.source import model, timer_model
+from opslifecycle_codegen.source import command_model, model, timer_model
 from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
 from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Number, Text, TypeName
@@ -61,7 +61,7 @@ class _Definitions:
             return {"type": "integer", "minimum": 0}
         if kind is Number:
             return {"type": "integer"}
-        if kind is model.Refusal:
+        if kind is command_model.Refusal:
             facts = {"type": "object", "additionalProperties": self.of(Expr)}
             one = {"type": "object", "minProperties": 1, "maxProperties": 1}
             return {"anyOf": [self.of(Name), {**one, "additionalProperties": facts}]}

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
-
 from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.times import NOW
-from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Function, Names
+from opslifecycle_codegen.modelcheck.acting import Acting, Action
+from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Names
 from opslifecycle_codegen.modelcheck.guards import (
     Clauses,
     Guard,
     Refused,
-    Step,
-    Update,
     first_refusal,
 )
 from opslifecycle_codegen.modelcheck.layouts import Layouts
@@ -35,19 +32,6 @@ from opslifecycle_codegen.modelcheck.state import (
     at_time,
 )
 from opslifecycle_codegen.modelcheck.terminal_effects import TerminalEffects
-
-
-@frozen
-class _Action:
-    guards: tuple[Guard, ...]
-    updates: tuple[Update, ...]
-    notes: tuple[Update, ...]
-    steps: tuple[Step, ...]
-    to: str
-    terminal: bool
-    outcome: Function | None
-    stamps: tuple[int, ...]
-    effects: tuple[str, ...]
 
 
 class Interpreter:
@@ -67,24 +51,12 @@ class Interpreter:
         self._clauses = clauses = Clauses(program, self.evaluator)
         self.ends = TerminalEffects(program, self.evaluator, clauses, self._places)
         self._fields = list(program.symbols.entity_fields)
-        self._actions = {each.name: self._action(each) for each in program.actions}
+        self._acting = Acting(program, self.evaluator, clauses, self.ends, self._places)
+        self._actions = {each.name: self._acting.action(each) for each in program.actions}
         self._create()
         self._features()
 
     # Reading the machine ------------------------------------------------------------------------
-
-    def _action(self, command: Command) -> _Action:
-        terminal = command.to in self.program.symbols.status_groups["terminal"]
-        outcome = command.outcome
-        return _Action(
-            self._clauses.guards(command.guards),
-            self._clauses.updates(command.updates),
-            self._clauses.updates(command.notes),
-            self._clauses.steps(command.steps),
-            command.to, terminal,
-            self.evaluator.function(outcome) if outcome is not None else None,
-            self.ends.stamped(command.name), command.effects,
-        )  # fmt: skip
 
     def _create(self) -> None:
         program, function = self.program, self.evaluator.function
@@ -195,34 +167,11 @@ class Interpreter:
             return Answer(None, refusal)
         draft = Draft(state)
         record = names[self._entity]
-        record, effects = self._acted(draft, action, names, record)
+        record, effects = self._acting.acted(draft, action, names, record)
         self.ends.apply_effects(draft, id, record, effects)
         return Answer(
             draft.state(), effects=((id, effects),), ended=(id,) if action.terminal else ()
         )
-
-    def _acted(
-        self, draft: Draft, action: _Action, names: Names, record: Fields
-    ) -> tuple[Fields, tuple[str, ...]]:
-        """Return the record after an action, and the effects."""
-        fields = list(self.ends.update(draft, action.updates, names, list(record)))
-        fields = list(self.ends.update(draft, action.notes, names, fields))
-        for place in action.stamps:
-            fields[place] = 0
-        if not action.terminal:
-            if action.to:
-                fields[1] = action.to
-            fields, more = self.ends.follow(draft, action.steps, fields)
-            effects = (*action.effects, *more)
-        else:
-            # An outcome reads the record after the action's updates.
-            ended = {**names, "registry": tuple(draft.registry), self._entity: tuple(fields)}
-            outcome = action.outcome(ended) if action.outcome is not None else action.to
-            fields, more = self.ends.end(draft, fields, action.to, outcome)
-            effects = (*action.effects, *more)
-        changed = tuple(fields)
-        draft.records[self._places[changed[0]]] = changed
-        return changed, effects
 
     def bulk(self, state: State, call: Call) -> Answer:
         """Apply a command that ends every live record, in the order of their ids."""
@@ -235,7 +184,7 @@ class Interpreter:
         self.ends.update(draft, updates, names, [])
         return self._end_all(draft, action, call.arguments)
 
-    def _end_all(self, draft: Draft, action: _Action, arguments: Arguments) -> Answer:
+    def _end_all(self, draft: Draft, action: Action, arguments: Arguments) -> Answer:
         live = sorted(r[0] for r in draft.records if r is not None and not self.ends.is_ended(r))
         changed = []
         for id in live:
@@ -245,7 +194,7 @@ class Interpreter:
                 NOW: draft.time, "registry": tuple(draft.registry), "id": id,
                 self._entity: record, **dict(arguments),
             }  # fmt: skip
-            changed.append((id, *self._acted(draft, action, names, record)))
+            changed.append((id, *self._acting.acted(draft, action, names, record)))
         for id, record, effects in changed:
             self.ends.apply_effects(draft, id, record, effects)
         effects_of = tuple((id, effects) for id, _, effects in changed)

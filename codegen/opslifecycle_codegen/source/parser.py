@@ -20,7 +20,7 @@ from opslifecycle_codegen.base.diagnostics import (
     nearest,
 )
 from opslifecycle_codegen.base.reserved_words import ANYWHERE
-from opslifecycle_codegen.source import model, timer_model
+from opslifecycle_codegen.source import command_model, model, timer_model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Number, Text, TypeName
 
@@ -74,7 +74,7 @@ class _Parser:
             return self._name_list(node, what)
         if kind is timer_model.Timers:
             return self._timers(node, what)
-        if kind is model.Refusal:
+        if kind is command_model.Refusal:
             return self._refusal(node, what)
         if kind is bool:
             return self._literal(node, what, "true or false", {"true": True, "false": False})
@@ -179,13 +179,13 @@ class _Parser:
     def _refusal(self, node: Node, what: str) -> object:
         if isinstance(node, Scalar):
             name = self._text(node, Name, what)
-            return self._made(model.Refusal, node.mark, {"name": name})
+            return self._made(command_model.Refusal, node.mark, {"name": name})
         if not isinstance(node, Mapping) or len(node.items) != 1:
             return self._wrong(node, f"{what}: expected an error, or an error with its fields")
         key, child = node.items[0]
         name = self._text(key, Name, what)
         fields = self._dict(child, Name, Expr, key.text)
-        return self._made(model.Refusal, key.mark, {"name": name, "fields": fields})
+        return self._made(command_model.Refusal, key.mark, {"name": name, "fields": fields})
 
     def _text(self, node: Node, kind: type[TextT], what: str) -> TextT | _Missing:
         if not isinstance(node, Scalar):

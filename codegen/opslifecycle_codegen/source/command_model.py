@@ -1,0 +1,141 @@
+"""The grammar of commands: guards and their errors, actions, and what ends or removes records."""
+
+from __future__ import annotations
+
+from attrs import Factory, frozen
+
+from opslifecycle_codegen.source.words import (
+    NOWHERE,
+    Declared,
+    Expr,
+    Name,
+    NameList,
+    Text,
+    TypeExpr,
+    TypeName,
+)
+
+
+@frozen(kw_only=True)
+class Rejection(Declared):
+    """A typed error: its class, its attributes, and its message."""
+
+    class_: TypeName
+    message: Text
+    fields: dict[Name, TypeExpr] = Factory(dict)
+
+
+@frozen(kw_only=True)
+class Refusal(Declared):
+    """The rejection of a failed check: its name, and an expression for each of its fields."""
+
+    name: Name
+    fields: dict[Name, Expr] = Factory(dict)
+
+
+@frozen(kw_only=True)
+class Guard(Declared):
+    """A condition of a command, and the rejection if it is false."""
+
+    when: Expr
+    error: Refusal
+    let: dict[Name, Expr] = Factory(dict)
+
+
+@frozen(kw_only=True)
+class Effect(Declared):
+    """An effect that the user's program applies after the commit of an action.
+
+    `attempts` is the number of failed deliveries after which a message is a dead letter.
+    """
+
+    summary: Text
+    attempts: int = 25
+
+
+@frozen(kw_only=True)
+class Create(Declared):
+    """The command that creates a record."""
+
+    summary: Text
+    methods: dict[Name, list[Name]]
+    params: dict[Name, TypeExpr]
+    id: Expr
+    to: Name
+    guards: list[Name] = Factory(list)
+    optional_methods: list[Name] = Factory(list)
+    update: dict[Text, Expr] = Factory(dict)
+    effects: list[Name] = Factory(list)
+
+
+@frozen(kw_only=True)
+class Action(Declared):
+    """A command on one record: its legal statuses, and its updates."""
+
+    summary: Text
+    from_: NameList
+    methods: list[Name] = Factory(list)
+    label: Name | None = None
+    params: dict[Name, TypeExpr] = Factory(dict)
+    guards: list[Name] | None = None
+    to: Name | None = None
+    outcome: Expr | None = None
+    update: dict[Text, Expr] = Factory(dict)
+    effects: list[Name] = Factory(list)
+    idempotent_in: NameList = Factory(NameList)
+    deferred: bool = False
+
+
+@frozen(kw_only=True)
+class Step(Declared):
+    """A part of every action that leads to a terminal status, with an optional condition."""
+
+    if_: Expr | None = None
+    update: dict[Text, Expr] = Factory(dict)
+    effects: list[Name] = Factory(list)
+
+
+@frozen(kw_only=True)
+class Bulk(Declared):
+    """A command that applies one action to every live record, or to none."""
+
+    summary: Text
+    do: Name
+    unless: Expr | None = None
+    update: dict[Text, Expr] = Factory(dict)
+    optional: bool = False
+
+
+@frozen(kw_only=True)
+class Rollback(Declared):
+    """The removal of one live record, as if it had never been created."""
+
+    summary: Text
+    method: Name
+    from_: NameList
+    guards: list[Name] | None = None
+    update: dict[Text, Expr] = Factory(dict)
+    effects: list[Name] = Factory(list)
+
+
+@frozen(kw_only=True)
+class Collect(Declared):
+    """The removal of every finished record; the method returns their outcomes."""
+
+    summary: Text
+    method: Name
+
+
+#: The statuses that a record is erased in by default.
+TERMINAL = NameList((Name("terminal", NOWHERE),))
+
+
+@frozen(kw_only=True)
+class Erase(Declared):
+    """The removal of one record in a terminal status."""
+
+    summary: Text
+    method: Name
+    from_: NameList = TERMINAL
+    guards: list[Name] | None = None
+    effects: list[Name] = Factory(list)
