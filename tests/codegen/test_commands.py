@@ -303,7 +303,7 @@ class TestOwnTemplates:
         template = shop / "templates/actions.csv.j2"
         template.write_text(
             "{% for a in actions %}\n"
-            "{{ a.name }},{{ a.to }},{{ a.from | join('+') }}\n"
+            "{{ a.name }},{{ a.targets[0].to }},{{ a.from | join('+') }}\n"
             "{% endfor %}\n"
         )
         assert run(shop, "generate") == 0

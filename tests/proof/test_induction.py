@@ -101,7 +101,7 @@ def one_by_one(scenario: Scenario, state: State, call: Call) -> State:
         if record is None or interpreter.ends.is_ended(record):
             continue
         names = {"registry": tuple(now.registry), "id": id, "operation": record, **given}
-        after, effects = interpreter._acted(now, action, names, record)
+        after, effects = interpreter._acting.acted(now, action.taken(names), names, record)
         interpreter.ends.apply_effects(now, id, after, effects)
     return now.state()
 

@@ -29,7 +29,7 @@ FEATURES = [
     "label", "let", "listing", "outcome of a union", "recovery: ends the interrupted",
     "recovery: keeps some", "recovery: live records stay", "recovery: none", "registry field",
     "retention: beyond cursors", "retention: entries", "retention: held by cursors",
-    "retention: records", "rollback",
+    "retention: records", "rollback", "several targets",
     "discard", "feed: counter", "feed: when", "feed: transitions", "feed: some actions",
     "feed: what an entry says of its transition", "timer: after", "history",
     "legal status: left out", "legal status: placed", "effect: of erase", "effect: of rollback",

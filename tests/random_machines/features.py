@@ -11,6 +11,7 @@ from tests.random_machines.details import Details
 from tests.random_machines.expressions import required
 from tests.random_machines.picking import Pick
 from tests.random_machines.pruning import pruned
+from tests.random_machines.shaping import Shaping
 
 
 class Features:
@@ -450,6 +451,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.closed_sets()
     details.add()
     details.replacing()
+    Shaping(builder, Pick(-1 - number - _LATER), commands.effects).add()
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):

@@ -95,13 +95,15 @@ class _Analyzer:
         create, create_id = commands.create(machine.create)
         create = with_entry(feed.create(create), machine, self._symbols, CREATE)
         actions = tuple(
-            with_entry(feed.action(commands.action(name, each)), machine, self._symbols)
+            commands.action(name, each).with_ways(
+                lambda way: with_entry(feed.action(way), machine, self._symbols)
+            )
             for name, each in machine.actions.items()
         )
         timed = Timers(machine, self._symbols, self._resolver, self._compile, self._diagnostics)
         timers = timed.timers({each.name: each for each in actions})
         create = timed.create(create, timers)
-        actions = tuple(timed.action(each, timers) for each in actions)
+        actions = tuple(each.with_ways(lambda way: timed.action(way, timers)) for each in actions)
         all_live = BulkCommands(
             machine, self._symbols, commands, actions, self._compile, self._diagnostics
         )

@@ -50,6 +50,9 @@ class BulkCommands:
         elif set(action.from_statuses) != set(self._symbols.status_groups["live"]):
             message = f"{action.name} is not legal from every live status"
             self._diagnostics.add(declared.do.mark, "not-total", message)
+        elif action.targets:
+            message = f"{action.name} has several targets; {name} needs an action with one"
+            self._diagnostics.add(declared.do.mark, "not-total", message)
         elif action.to not in self._symbols.status_groups["terminal"] or action.updates:
             message = f"{action.name} must lead to a terminal status and have no updates"
             self._diagnostics.add(declared.do.mark, "not-total", message)
@@ -100,8 +103,10 @@ class BulkCommands:
                 self._diagnostics.add(word.mark, "unknown-name", message, hint)
         action = next((a for n, a in self._machine.actions.items() if n == do), None)
         outcome = bulk.command.outcome
-        if action is not None and action.outcome is not None:
-            outcome = nodes.decided(self._compile(action.outcome, Scope(self._symbols, names)))
+        declared_outcome = action.end() if action is not None else None
+        if declared_outcome is not None:
+            tree = self._compile(declared_outcome, Scope(self._symbols, names), None)
+            outcome = nodes.decided(tree)
         notes = tuple(evolve(n, value=with_given(n.value, names)) for n in bulk.command.notes)
         entry = bulk.command.entry
         entry = with_given(entry, names) if entry is not None else None

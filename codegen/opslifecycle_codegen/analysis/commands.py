@@ -8,6 +8,7 @@ from opslifecycle_codegen.analysis.changes import Changes
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.resolve import Resolver, action_label
+from opslifecycle_codegen.analysis.targets import Targets
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS
@@ -26,7 +27,6 @@ from opslifecycle_codegen.ir.types import (
     STATUSES,
     STR,
     Type,
-    fits,
     optional,
 )
 from opslifecycle_codegen.source import command_model, model
@@ -45,6 +45,7 @@ class Commands:
         self._diagnostics = found
         self.guards = Guards(machine, resolver, found)
         self.changes = Changes(machine, symbols, found)
+        self._targets = Targets(machine, symbols, resolver, self.changes, found)
 
     # Scopes -------------------------------------------------------------------------------------
 
@@ -130,17 +131,12 @@ class Commands:
         scope = self._action_scope(scope, nodes.text(label))
         legal = nodes.StatusSet(STATUSES, sources)
         checks, scope = self.guards.checks(names, scope, legal=legal)
-        updates = self.changes.updates(declared.update, scope)
-        targets = self._resolver.statuses([declared.to] if declared.to else [])
-        terminal = bool(targets) and targets[0] in self._symbols.status_groups["terminal"]
-        outcome = self._outcome(name, declared, scope, terminal)
-        effects = self.changes.effects(declared.effects)
-        return Command(
-            str(name), label, declared.summary, params, checks, updates, effects,
-            targets[0] if targets else "", outcome, sources,
-            self._resolver.statuses(declared.idempotent_in), declared.deferred, foreseeable,
-            depends_on,
+        command = Command(
+            str(name), label, declared.summary, params, checks, from_statuses=sources,
+            idempotent_in=self._resolver.statuses(declared.idempotent_in),
+            deferred=declared.deferred, foreseeable=foreseeable, depends_on=depends_on,
         )  # fmt: skip
+        return self._targets.led(command, declared, scope)
 
     def rollback(self, declared: command_model.Rollback) -> Command:
         """Return the command that erases a live record."""
@@ -231,29 +227,6 @@ class Commands:
             for name, refusal in given
         )
         return BarrierAdmission(first, refusals)
-
-    # Their parts --------------------------------------------------------------------------------
-
-    def _outcome(
-        self, name: Name, declared: command_model.Action, scope: Scope, terminal: bool
-    ) -> Expression | None:
-        wanted = self._symbols.entity_fields["terminal_outcome"].required
-        from_status = "terminal_outcome" not in self._machine.fields
-        if declared.outcome is None:
-            if terminal and not from_status:
-                message = f"{name} leads to a terminal status: it needs an outcome"
-                self._diagnostics.add(declared.mark, "missing-key", message)
-            if not terminal:
-                return None
-            return nodes.Member(self._symbols.status_type, str(declared.to))
-        if not terminal:
-            message = f"{name} does not lead to a terminal status: it cannot have an outcome"
-            self._diagnostics.add(declared.outcome.mark, "wrong-shape", message)
-            return None
-        typed = compile_expression(declared.outcome, scope, self._diagnostics, wanted)
-        if typed is not None and not fits(typed.type, wanted):
-            return None
-        return typed
 
     def _refuse_terminal_exit(self, words: NameList, sources: tuple[str, ...]) -> None:
         terminal = self._symbols.status_groups["terminal"]

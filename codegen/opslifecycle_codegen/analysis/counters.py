@@ -112,7 +112,9 @@ def live_counters(program: Program) -> dict[str, int]:
         added = _grown(field, program.create.updates)
         if type != INT or not added or not _is_recovered(program, name, added):
             continue
-        elsewhere = [_grown(field, command.updates) for command in program.actions]
+        elsewhere = [
+            _grown(field, way.updates) for command in program.actions for way in command.ways
+        ]
         elsewhere += [_grown(field, bulk.updates) for bulk in _bulks(program)]
         ends = [_grown(field, step.updates) for step in program.on_terminal]
         rollback = program.rollback

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.symbols import MemberOf, PropertyValue, Symbols
 from opslifecycle_codegen.ir.types import BOOL, NONE
@@ -81,7 +81,7 @@ class Domains:
                 self._add(read)
             case _:
                 self.opaque = True
-                self._values.setdefault(notation(tree), [False, True])
+                self._values.setdefault(_independent(tree)[0], [False, True])
 
     def _add(self, read: Expression) -> None:
         """Add the domains of an expression's paths; a property has the domain of its member."""
@@ -122,7 +122,8 @@ class Domains:
             case nodes.Literal(value=value):
                 return value is True
         if _tried(tree) is None:
-            return bool(case[notation(tree)])
+            name, truth = _independent(tree)
+            return bool(case[name]) is truth
         return self._test(tree, case)
 
     def _test(self, tree: Expression, case: Case) -> bool:
@@ -152,6 +153,17 @@ class Domains:
         enum = self._symbols.enums[tree.base.type.required.name]
         value = enum.members[str(member)].values.get(tree.name)
         return value.wire if isinstance(value, MemberOf) else value
+
+
+def _independent(tree: Expression) -> tuple[str, bool]:
+    """Return the name of an independent test, and its value if what is named so is true.
+
+    A comparison and its opposite are one test.
+    """
+    match tree:
+        case nodes.Compare(operators=("!=" | ">" | ">=",)):
+            return notation(negation(tree)), False
+    return notation(tree), True
 
 
 def _tried(tree: Expression) -> Expression | None:

@@ -81,7 +81,7 @@ def _type(param: Name, machine: model.Machine, diagnostics: Diagnostics) -> str 
 
 def _parameters(machine: model.Machine) -> Iterator[dict[Name, TypeExpr]]:
     yield machine.create.params
-    yield from (each.params for each in machine.actions.values() if each.to is not None)
+    yield from (each.params for each in machine.actions.values() if each.to)
 
 
 def with_entry(

@@ -275,6 +275,15 @@ def substituted(tree: Expression, values: Mapping[str, Expression]) -> Expressio
     return replaced(tree, change) if values else tree
 
 
+def lets_of(checks: Iterable[Check]) -> dict[str, Expression]:
+    """Return the values of the `let` names of guards."""
+    lets: dict[str, Expression] = {}
+    for check in checks:
+        for name, tree in check.lets:
+            lets[name] = substituted(tree, lets)
+    return lets
+
+
 def inlined(checks: Iterable[Check]) -> Iterator[Check]:
     """Yield checks in order, with `let` names replaced by their values."""
     lets: dict[str, Expression] = {}

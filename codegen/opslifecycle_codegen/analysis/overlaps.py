@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from opslifecycle_codegen.analysis.counters import is_live
 from opslifecycle_codegen.analysis.domains import Domains, UndecidedError
-from opslifecycle_codegen.analysis.intervals import inlined
+from opslifecycle_codegen.analysis.intervals import inlined, lets_of, substituted
 from opslifecycle_codegen.analysis.ranges import States
 from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
-from opslifecycle_codegen.ir.expr import Expression, Field, negation
+from opslifecycle_codegen.ir.expr import Expression, Field, Literal, Refusal, conjunction, negation
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Check, Command, GuardAnalysis, Program
+from opslifecycle_codegen.ir.types import BOOL
 
 
 def analyze_guards(program: Program, diagnostics: Diagnostics) -> GuardAnalysis:
@@ -56,7 +57,39 @@ class _Overlaps:
                 message = f"{guard} never refuses anything where it is asked"
                 hint = "what it asks for is so already, by the guards before it"
                 self._diagnostics.add(mark, "dead-guard", message, hint, of=guard)
+        for command in self._program.actions:
+            self._targets(command)
         self._steps()
+
+    def _targets(self, command: Command) -> None:
+        """Report targets that are never taken, and an action that may have none to take."""
+        missed: tuple[Expression, ...] = ()
+        if command.targets and not self._possible(command, Literal(BOOL, True), "its guards"):
+            # Reported of the guard that leaves nothing.
+            return
+        for target in command.targets:
+            if not self._possible(command, target.condition, f"the target {target.way.to}"):
+                message = f"{target.way.to} is never taken here"
+                hint = "the guards, or the targets before it, leave nothing to it"
+                self._diagnostics.add(target.mark, "dead-target", message, hint)
+            missed = (*missed, negation(target.test or Literal(BOOL, True)))
+        if missed and self._possible(command, conjunction(missed), "having a target"):
+            message = f"{command.name} has no target in some case"
+            hint = "remove the `when` of the last one, if that is for all other cases"
+            self._diagnostics.add(command.targets[-1].mark, "not-total", message, hint)
+
+    def _possible(self, command: Command, test: Expression, asked: str) -> bool:
+        """Return whether a test may be true after the guards of a command, as far as is decided."""
+        first = tuple(inlined(command.guards))
+        test = substituted(test, lets_of(command.guards))
+        check = Check((), test, Refusal("", ()), asked)
+        _, passes = self._tried(command, first, check)
+        if not passes:
+            return False
+        state = self._states.fresh(live=is_live(command, self._program))
+        for each in first:
+            state = state.assuming(each.test)
+        return state.assuming(test).reached
 
     def _commands(self) -> Iterator[Command]:
         program = self._program

@@ -30,7 +30,7 @@ def declared_updates(machine: model.Machine) -> Iterator[Text]:
     """Yield the targets of all declared updates."""
     yield from machine.create.update
     for action in machine.actions.values():
-        yield from action.update
+        yield from action.declared_updates()
     for step in machine.on_terminal:
         yield from step.update
     for bulk in machine.bulk.values():
@@ -77,7 +77,7 @@ class _Placement:
         machine = self._machine
         yield from machine.create.effects
         for action in machine.actions.values():
-            yield from action.effects
+            yield from action.declared_effects()
         for step in machine.on_terminal:
             yield from step.effects
         if machine.rollback is not None:

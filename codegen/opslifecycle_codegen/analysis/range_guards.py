@@ -24,6 +24,12 @@ class Guard:
     mark: Location
 
 
+def only_if(condition: Expression, guard: Guard) -> Guard:
+    """Return a guard that asks only where a condition is true."""
+    outside = nodes.conjunction([condition, nodes.negation(guard.test)])
+    return evolve(guard, test=nodes.negation(outside))
+
+
 @frozen
 class Ranges:
     """The guards that a program's numbers need, by command."""

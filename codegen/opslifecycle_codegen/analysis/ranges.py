@@ -21,8 +21,8 @@ from opslifecycle_codegen.analysis.counters import (
     small_steps,
 )
 from opslifecycle_codegen.analysis.interval import ANYTHING, Interval
-from opslifecycle_codegen.analysis.intervals import State, inlined, substituted
-from opslifecycle_codegen.analysis.range_guards import Guard, Ranges
+from opslifecycle_codegen.analysis.intervals import State, inlined, lets_of, substituted
+from opslifecycle_codegen.analysis.range_guards import Guard, Ranges, only_if
 from opslifecycle_codegen.analysis.range_tests import needed_tests, range_of
 from opslifecycle_codegen.analysis.stored_numbers import Made, divisors_in, numbers_in
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
@@ -145,22 +145,48 @@ class _Finder:
                     # A constant of the constructor, which is computed whatever the guards are.
                     fresh = self._states.fresh()
                     self._kept(made, tree.mark, fresh, {}, self._found.create)
-        state, _ = self._updated(create, state, self._found.create)
+        state, _ = self._updated(create, lets_of(create.guards), state, self._found.create)
         self._followed(create.steps, state)
 
     def _command(self, command: Command, guards: list[Guard] | None) -> None:
         """Check a command; add the guards that it needs if it can be rejected."""
         live = is_live(command, self._program)
         state = self._checked(command, self._states.fresh(live=live))
-        state, values = self._updated(command, state, guards)
-        if command.outcome is not None:
+        if not command.targets:
+            self._way(command, lets_of(command.guards), state, guards)
+        elif guards is not None:
+            self._targets(command, state, guards)
+
+    def _targets(self, command: Command, state: State, guards: list[Guard]) -> None:
+        """Check the targets of an action; what all of them set is guarded once."""
+        lets = lets_of(command.guards)
+        shared = evolve(command.ways[0], updates=command.shared_updates, notes=())
+        self._updated(shared, lets, state, guards)
+        known = {(guard.made.place, guard.mark) for guard in guards}
+        for target in command.targets:
+            condition = substituted(target.condition, lets)
+            self._divides(condition, state)
+            found: list[Guard] = []
+            self._way(target.way, lets, state.assuming(condition), found)
+            own = (guard for guard in found if (guard.made.place, guard.mark) not in known)
+            guards += [only_if(condition, guard) for guard in own]
+
+    def _way(
+        self, way: Command, lets: Mapping[str, Expression], state: State,
+        guards: list[Guard] | None,
+    ) -> None:  # fmt: skip
+        """Check what follows the guards of a command, at least for one of its targets."""
+        if not state.reached:
+            return
+        state, values = self._updated(way, lets, state, guards)
+        if way.outcome is not None:
             wanted = self._program.outcome_type()
-            for made in numbers_in(command.outcome, wanted, "the outcome", self._symbols):
-                state = self._kept(made, command.outcome.mark, state, values, guards)
-        if command.to in self._symbols.status_groups["terminal"]:
+            for made in numbers_in(way.outcome, wanted, "the outcome", self._symbols):
+                state = self._kept(made, way.outcome.mark, state, values, guards)
+        if way.to in self._symbols.status_groups["terminal"]:
             self._end(state)
         else:
-            self._followed(command.steps, state)
+            self._followed(way.steps, state)
 
     def _checked(self, command: Command, state: State) -> State:
         """Return the facts after the checks of a command."""
@@ -185,12 +211,10 @@ class _Finder:
             self._shows(tree, f"a field of {check.error}", state, wanted)
 
     def _updated(
-        self, command: Command, state: State, guards: list[Guard] | None
-    ) -> tuple[State, dict[str, Expression]]:
+        self, command: Command, lets: Mapping[str, Expression], state: State,
+        guards: list[Guard] | None,
+    ) -> tuple[State, dict[str, Expression]]:  # fmt: skip
         """Return the facts after the updates of a command, and the new values by target."""
-        lets: dict[str, Expression] = {}
-        for check in command.guards:
-            lets |= {name: substituted(tree, lets) for name, tree in check.lets}
         values = dict(lets)
         for each in (*command.updates, *command.notes):
             value = substituted(each.value, lets)

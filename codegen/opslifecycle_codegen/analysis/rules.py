@@ -65,8 +65,9 @@ class _Rules:
         machine, groups = self._machine, self._program.symbols.status_groups
         real = [*groups["live"], *groups["terminal"]]
         edges = {
-            (source, action.to or source)
+            (source, way.to or source)
             for action in self._program.actions
+            for way in action.ways
             for source in action.from_statuses
         }
         reached = _closure({str(machine.create.to)}, edges)
@@ -104,9 +105,10 @@ class _Rules:
         for name, action in self._machine.actions.items():
             if not action.deferred:
                 continue
-            if action.to is not None and str(action.to) in terminal:
-                message = f"{name} leads to {action.to}, a terminal status: it cannot be deferred"
-            elif action.effects:
+            ends = [str(target.status) for target in action.to if str(target.status) in terminal]
+            if ends:
+                message = f"{name} leads to {ends[0]}, a terminal status: it cannot be deferred"
+            elif any(action.declared_effects()):
                 message = f"{name} has effects, which follow its commit: it cannot be deferred"
             elif self._machine.recovery is None:
                 message = f"{name} is deferred, but nothing is stored without `recovery`"

@@ -182,6 +182,8 @@ def _goes_on(
     statuses: tuple[str, ...], due: Expression, action: Command, *, of_field: bool
 ) -> bool:
     """Return whether a timer whose action was accepted is due no longer, or later."""
-    if action.to and (not of_field or action.to not in statuses):
-        return True
-    return bool({each.target.name for each in action.updates} & _read(due))
+    return all(
+        (way.to and (not of_field or way.to not in statuses))
+        or bool({each.target.name for each in way.updates} & _read(due))
+        for way in action.ways
+    )

@@ -91,9 +91,13 @@ def _words(machine: model.Machine, feed: model.Feed) -> dict[str, Text]:
 
 
 def _finishing(machine: model.Machine) -> set[str]:
-    """Return the actions that lead to a terminal status."""
+    """Return the actions that may lead to a terminal status."""
     terminal = {str(n) for n, each in machine.statuses.members.items() if each.terminal}
-    return {str(name) for name, each in machine.actions.items() if str(each.to) in terminal}
+    return {
+        str(name)
+        for name, each in machine.actions.items()
+        if any(str(target.status) in terminal for target in each.to)
+    }
 
 
 def _told_by_action(machine: model.Machine) -> bool:
@@ -161,7 +165,7 @@ class Transitions:
         self._symbols = symbols
         self._steps = steps
         self._fed = fed_commands(machine)
-        self._finishing = _finishing(machine) if feeds_transitions(machine) else set()
+        self._of_transitions = feeds_transitions(machine)
         self._record = nodes.Name(ENTITY, Root.RECORD, str(machine.entity))
 
     def create(self, command: Command) -> Command:
@@ -175,7 +179,7 @@ class Transitions:
         return self._followed(command, command.name, command.name, before=before)
 
     def _followed(self, command: Command, name: str, word: str, *, before: Expression) -> Command:
-        if name in self._finishing:
+        if self._of_transitions and command.to in self._symbols.status_groups["terminal"]:
             # The steps of an end append to the feed, and ask for the action.
             words = self._noted() if name in self._fed else [ACTION]
             return evolve(command, notes=tuple(self._notes(words, command, word, before)))

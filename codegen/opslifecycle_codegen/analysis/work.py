@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.resolve import Resolver
@@ -182,37 +182,40 @@ class WorkCalls:
         start = self._actions.get(declared.start.do)
         if start is None:
             return
-        if start.to not in live or self._create.to not in start.from_statuses:
+        begun = [way.to for way in start.ways]
+        if not live.issuperset(begun) or self._create.to not in start.from_statuses:
             message = f"{start.name} must lead from {self._create.to} to a live status"
             self._diagnostics.add(declared.start.do.mark, "not-total", message)
             return
-        working = self._reached(start.to, live)
-        queued = self._reached(self._create.to, live)
+        working = self._reached(begun, live)
+        queued = self._reached([self._create.to], live)
         self._check_end(declared.complete, working)
         self._check_end(declared.fail, queued)
         self._check_end(declared.cancel, queued)
         if declared.progress is not None:
             self._check_legal(declared.progress, working)
             action = self._actions.get(declared.progress.do)
-            if action is not None and action.to and action.to not in live:
+            if action is not None and any(way.to and way.to not in live for way in action.ways):
                 message = f"{action.name} ends the record: it reports no progress"
                 self._diagnostics.add(declared.progress.do.mark, "not-total", message)
         for call in (declared.fail, declared.cancel):
             self._check_guards(call)
 
-    def _reached(self, status: str, live: set[str]) -> list[str]:
+    def _reached(self, statuses: Iterable[str], live: set[str]) -> list[str]:
         """Return the live statuses that other commands can lead to meanwhile."""
-        found = [status]
+        found = list(dict.fromkeys(statuses))
         for each in found:
             for action in self._actions.values():
-                if each in action.from_statuses and action.to in live - set(found):
-                    found.append(action.to)
+                for way in action.ways if each in action.from_statuses else ():
+                    if way.to in live - set(found):
+                        found.append(way.to)
         return found
 
     def _check_end(self, declared: work_model.WorkCall, statuses: list[str]) -> None:
         self._check_legal(declared, statuses)
         action = self._actions.get(declared.do)
-        if action is not None and action.to not in self._symbols.status_groups["terminal"]:
+        terminal = set(self._symbols.status_groups["terminal"])
+        if action is not None and not terminal.issuperset(way.to for way in action.ways):
             message = f"{action.name} must lead to a terminal status: it ends the work"
             self._diagnostics.add(declared.do.mark, "not-total", message)
 

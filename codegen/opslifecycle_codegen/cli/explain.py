@@ -9,7 +9,7 @@ from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Member
 from opslifecycle_codegen.ir.feeds import CREATE, fed_commands
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Check, Command, Program
+from opslifecycle_codegen.ir.program import Check, Command, Program, leads_to, tested_ways
 from opslifecycle_codegen.ir.times import timer_notation
 
 
@@ -66,12 +66,14 @@ def _status_lines(program: Program, status: str) -> list[str]:
     terminal = status in program.symbols.status_groups["terminal"]
     lines = [f"  {status}: {line(info.summary)}{' Terminal.' if terminal else ''}"]
     arrows = [
-        f"{action.name} → {action.to or 'stays'}"
+        f"{action.name} → {' or '.join(leads_to(action)) or 'stays'}"
         for action in program.actions
         if status in action.from_statuses
     ]
     into = _distinct(
-        command.name for command in (program.create, *program.actions) if command.to == status
+        command.name
+        for command in (program.create, *program.actions)
+        if status in leads_to(command)
     )
     if into:
         lines.append(f"    reached by {', '.join(into)}")
@@ -93,21 +95,31 @@ def _command_lines(program: Program, command: Command) -> list[str]:
         lines.append(f"    from {', '.join(command.from_statuses)}")
     if command in (program.rollback, program.erase):
         lines.append("    erases the record")
-    else:
+    elif not command.targets:
         lines.append(f"    to {command.to}" if command.to else "    changes no status")
     lines += [f"    needs {_need(check)}" for check in command.guards]
-    lines += [f"    sets {notation(u.target)}: {notation(u.value)}" for u in command.updates]
-    if command.outcome is not None:
-        lines.append(f"    outcome {_outcome(command.outcome)}")
-    own = [effect for effect in command.effects if effect not in BUILT_IN_EFFECTS]
-    if own:
-        lines.append(f"    effects {', '.join(own)}")
+    if not command.targets:
+        lines += _way_lines(command, "    ")
+    for test, way in tested_ways(command) if command.targets else ():
+        case = f"if {notation(test)}" if test is not None else "otherwise"
+        lines += [f"    to {way.to} {case}", *_way_lines(way, "      ")]
     name = CREATE if command is program.create else command.name
     if name in fed_commands(program.machine):
         lines.append("    enters the feed")
     if command.deferred:
         lines.append("    deferred: written within one second; a crash may lose it")
     return lines
+
+
+def _way_lines(way: Command, margin: str) -> Iterator[str]:
+    """Yield what follows the guards of a command, or one of its targets."""
+    for update in way.updates:
+        yield f"{margin}sets {notation(update.target)}: {notation(update.value)}"
+    if way.outcome is not None:
+        yield f"{margin}outcome {_outcome(way.outcome)}"
+    own = [effect for effect in way.effects if effect not in BUILT_IN_EFFECTS]
+    if own:
+        yield f"{margin}effects {', '.join(own)}"
 
 
 def _work_lines(program: Program) -> list[str]:

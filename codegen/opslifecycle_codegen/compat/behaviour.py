@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from attrs import evolve, frozen
 
@@ -23,6 +23,7 @@ from opslifecycle_codegen.ir.program import (
     Program,
     Timer,
     named_timers,
+    tested_ways,
 )
 from opslifecycle_codegen.ir.times import timer_notation
 from opslifecycle_codegen.ir.types import Type
@@ -186,18 +187,30 @@ class _Facts:
         for status in map(self._status, command.idempotent_in):
             subject = f"{name} in {status} as done already"
             yield Fact(subject, "", "idempotence-added", "idempotence-removed", "")
-        target = self._status(command.to) or "nowhere"
-        yield Fact(f"where {name} leads", target, "", "", "target-changed")
+        leads = self._of_ways(command, lambda way: self._status(way.to) or "nowhere")
+        yield Fact(f"where {name} leads", leads, "", "", "target-changed")
         guards = ", ".join(self._names.name(GUARDS, check.guard) for check in command.guards)
         yield Fact(f"what {name} is checked for", guards or "nothing", "", "", "checks-changed")
-        updates = self._updates(command.updates, action)
+        updates = self._of_ways(command, lambda way: self._updates(way.updates, action))
         yield Fact(f"what {name} sets", updates, "", "", "update-changed")
-        effects = self._effects(command.effects)
+        effects = self._of_ways(command, lambda way: self._effects(way.effects))
         yield Fact(f"the effects of {name}", effects, "", "", "effects-changed")
         when = "deferred" if command.deferred else "durable when the call returns"
         yield Fact(f"the write of {name}", when, "", "", "durability-changed")
-        outcome = self._text(command.outcome, action) if command.outcome else "none"
-        yield Fact(f"the outcome of {name}", outcome, "", "", "outcome-changed")
+        outcomes = self._of_ways(
+            command, lambda way: self._text(way.outcome, action) if way.outcome else "none"
+        )
+        yield Fact(f"the outcome of {name}", outcomes, "", "", "outcome-changed")
+
+    def _of_ways(self, command: Command, said: Callable[[Command], str]) -> str:
+        """Return what is said of the ways of a command, each with its test if they differ."""
+        ways = list(tested_ways(command))
+        values = [said(way) for _, way in ways]
+        if len(set(values)) == 1:
+            return values[0]
+        action = self._action(command)
+        cases = (f"if {self._text(test, action)}" if test else "else" for test, _ in ways)
+        return "; ".join(f"{value} {case}" for value, case in zip(values, cases, strict=True))
 
     def _methods(self) -> Iterator[Fact]:
         """Yield the public methods with their parameters."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import AND, SUM, Code
@@ -14,7 +14,7 @@ from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
-from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, roots_in
+from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, reads, roots_in
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import (
     Bulk,
@@ -126,26 +126,37 @@ class CommandLowering(MethodLowering):
         record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
         body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
-        body += [*self._noted(command), *self._followed(command)]
+        body += [*self._noted(command), *self._followed(command, command.name)]
         return self._method("register", self._params(command), DECISION, [], body)
 
     def _action(self, command: Command) -> Method:
-        entity = self._entity
-        body = [*self._guards(command), *self._assign(command.updates)]
-        body += self._noted(command)
-        terminal = command.to in self._program.symbols.status_groups["terminal"]
-        body += self._stamps(command.name)
-        if terminal:
-            status = Code(f"{self._names.status}.{command.to.upper()}")
-            outcome = self.outcomes.of(command)
-            body += self._statement("return ", self._ending(command, status, outcome))
-        else:
-            if command.to:
-                status = Code(f"{self._names.status}.{command.to.upper()}")
-                body += self._statement(f"{entity}.status = ", status)
-            body += self._followed(command)
+        first = command.shared_updates
+        changed = {update.target.name for update in first}
+        if any(reads(target.condition, changed) for target in command.targets):
+            first = ()
+        own = command.with_ways(lambda way: evolve(way, updates=way.updates[len(first) :]))
+        # One of the targets applies, as analysis has proved: the last, if none before it.
+        otherwise = self._way(own.ways[-1], command.name)
+        body = [*self._guards(command), *self._assign(first)]
+        for target in own.targets[:-1]:
+            assert target.test is not None
+            body += self._statement("if ", self._printer.code(target.test), ":")
+            body += self._way(target.way, f"{command.name}_{target.way.to}", depth=1)
         parameters = [f"id: {self._names.id}", *self._params(command)]
-        return self._method(self._command(command.name), parameters, DECISION, [], body)
+        name = self._command(command.name)
+        return self._method(name, parameters, DECISION, [], [*body, *otherwise])
+
+    def _way(self, way: Command, word: str, depth: int = 0) -> list[str]:
+        """Return what follows the guards of an action; its effects are called after `word`."""
+        body = [*self._assign(way.updates, depth), *self._noted(way, depth)]
+        body += self._stamps(way.name, depth)
+        status = Code(f"{self._names.status}.{way.to.upper()}")
+        if way.to in self._program.symbols.status_groups["terminal"]:
+            ending = self._ending(way, status, self.outcomes.of(way), word)
+            return [*body, *self._statement("return ", ending, depth=depth)]
+        if way.to:
+            body += self._statement(f"{self._entity}.status = ", status, depth=depth)
+        return [*body, *self._followed(way, word, depth)]
 
     def _noted(self, command: Command, depth: int = 0) -> list[str]:
         """Return what features note in the record of a command, before its status changes."""
@@ -157,19 +168,20 @@ class CommandLowering(MethodLowering):
             lines += self._statement(f"{kept} = ", longer, depth=depth)
         return lines
 
-    def _followed(self, command: Command) -> list[str]:
+    def _followed(self, command: Command, word: str, depth: int = 0) -> list[str]:
         """Return the steps of an action that finishes no record, and its effects."""
         return self._steps(
             list(command.steps), {}, command.effects,
-            lambda effects: self.effects.of_command(command.name, effects),
+            lambda effects: self.effects.of_command(word, effects), depth,
         )  # fmt: skip
 
-    def _ending(self, command: Command, status: Code, outcome: Code) -> Code:
+    def _ending(self, command: Command, status: Code, outcome: Code, word: str) -> Code:
         """Return the call that ends a record; what the action itself causes comes first."""
         ending = layout.called("self._end", [Code(self._entity), status, outcome])
         if not command.effects:
             return ending
-        return layout.joined("+", [Code(self._effects(command)), ending], SUM)
+        first = Code(self.effects.of_command(word, command.effects))
+        return layout.joined("+", [first, ending], SUM)
 
     def _effects(self, command: Command) -> str:
         return self.effects.of_command(command.name, command.effects)
@@ -190,7 +202,7 @@ class CommandLowering(MethodLowering):
             self._ends_all = True
             return self._method(name, self._params(command), returns, doc, body)
         # Each record has an outcome of its own.
-        ending = self._ending(command, status, outcome)
+        ending = self._ending(command, status, outcome, command.name)
         notes = self._noted(command, depth=1)
         body += self._loop(ending, self._assign(each.updates), notes)
         return self._method(name, self._params(command), returns, doc, body)

@@ -11,8 +11,9 @@ from opslifecycle_codegen.base.config import InvalidConfigError
 from opslifecycle_codegen.emit import texts
 from opslifecycle_codegen.emit.docs import member_word
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
+from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.program import Command, Program, tested_ways
 
 
 def mermaid(program: Program) -> list[str]:
@@ -26,7 +27,7 @@ def _mermaid_lines(program: Program) -> list[str]:
     for status in _statuses(program):
         text = _broken([status, *_properties(program, status)])
         lines.append(f"{_state(status)}: {text}")
-    first = _broken([_label(program, program.create)])
+    first = _broken([_label(program, program.create, program.create)])
     lines.append(f"[*] --> {_state(program.create.to)}: {first}")
     for (source, to), labels in _edges(program).items():
         lines.append(f"{_state(source)} --> {_state(to)}: {_broken(labels)}")
@@ -68,24 +69,30 @@ def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
     """Return the transitions between statuses."""
     edges: dict[tuple[str, str], list[str]] = {}
     for action in program.actions:
-        for status in action.from_statuses:
-            edges.setdefault((status, action.to or status), []).append(_label(program, action))
+        for test, way in tested_ways(action):
+            label = _label(program, action, way, test)
+            for status in action.from_statuses:
+                edges.setdefault((status, way.to or status), []).append(label)
     return edges
 
 
-def _label(program: Program, command: Command) -> str:
-    """Return the label of a command: its name, its own guards, and its effects."""
+def _label(program: Program, command: Command, way: Command, test: Expression | None = None) -> str:
+    """Return the label of a way of a command: its name, its own guards, its test, its effects."""
     usual = program.usual_guards()
     guards = [
         check.guard
         for check in command.guards
         if check.guard not in usual and not check.guard.startswith(RANGE_GUARD)
     ]
+    if test is not None:
+        guards.append(notation(test))
+    elif command.targets:
+        guards.append("else")
     label = command.name
     if guards:
         label += f" [{', '.join(guards)}]"
-    if command.effects:
-        label += f" / {', '.join(command.effects)}"
+    if way.effects:
+        label += f" / {', '.join(way.effects)}"
     if command.deferred:
         label += " (deferred)"
     return label
@@ -131,7 +138,7 @@ def _graph(program: Program) -> list[str]:
         ]
         style = ", peripheries=2" if status in terminal else ""
         lines.append(f'  "{status}" [label=<{"<br/>".join(rows)}>{style}];')
-    first = texts.dot(_label(program, program.create))
+    first = texts.dot(_label(program, program.create, program.create))
     lines.append(f'  "" -> "{program.create.to}" [label="{first}"];')
     for (source, to), labels in _edges(program).items():
         text = "\\n".join(texts.dot(label) for label in labels)

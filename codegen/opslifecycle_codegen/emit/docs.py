@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.program import Command, Program, leads_to
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo, MemberOf
 
 
@@ -38,7 +38,7 @@ def table(program: Program) -> list[tuple[str, list[str]]]:
 
 def _cell(action: Command, status: str) -> str:
     if status in action.from_statuses:
-        place = f"→ {action.to}" if action.to else "*stays*"
+        place = f"→ {' or '.join(leads_to(action))}" if any(leads_to(action)) else "*stays*"
         return f"{place} (deferred)" if action.deferred else place
     return "*already*" if status in action.idempotent_in else ""
 

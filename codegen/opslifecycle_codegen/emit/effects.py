@@ -31,9 +31,9 @@ _SUMMARIES = {
 def effect_set(program: Program, names: PublicNames) -> EnumInfo:
     """Return the closed set of the effects that the authority returns; no store holds them."""
     used = {effect for step in program.on_terminal for effect in step.effects}
-    used.update(effect for action in program.actions for effect in action.effects)
-    commands = (program.create, *program.actions)
-    used.update(e for each in commands for step in each.steps for e in step.effects)
+    ways = [way for each in (program.create, *program.actions) for way in each.ways]
+    used.update(effect for way in ways for effect in way.effects)
+    used.update(effect for way in ways for step in way.steps for effect in step.effects)
     used.update(program.rollback.effects if program.rollback else ())
     used.update(program.erase.effects if program.erase else ())
     used.update(("erase",) if program.collect else ())

@@ -156,10 +156,11 @@ class MethodLowering:
         is_time = self._program.symbols.entity_fields[name].required.kind == "datetime"
         return f"_rt.datetime_of({milliseconds})" if is_time else milliseconds
 
-    def _stamps(self, when: str) -> list[str]:
-        entity = self._entity
+    def _stamps(self, when: str, depth: int = 0) -> list[str]:
+        entity, margin = self._entity, "    " * depth
+        clock = f"{entity}.clock_offset_ms + self.now_ms"
         return [
-            f"{entity}.{name} = {self._time(name, f'{entity}.clock_offset_ms + self.now_ms')}"
+            f"{margin}{entity}.{name} = {self._time(name, clock)}"
             for name, field in self._machine.fields.items()
             if field.stamped == when
         ]

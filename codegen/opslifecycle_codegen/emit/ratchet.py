@@ -23,8 +23,8 @@ def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
     for status in [*groups["live"], *groups["terminal"]]:
         for action in program.actions:
             legal = status in action.from_statuses
-            if legal and not _checks_only_the_status(program, action):
-                # Guards of its own may refuse a sample payload; the cell asserts nothing there.
+            if legal and (action.targets or not _checks_only_the_status(program, action)):
+                # A sample payload may be refused, or choose another target.
                 continue
             target = f"{names.status}.{(action.to or status).upper()}" if legal else "None"
             rows.append((status.upper(), action.name, target))

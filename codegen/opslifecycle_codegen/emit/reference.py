@@ -19,7 +19,7 @@ from opslifecycle_codegen.compat import compare
 from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS, BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.naming import BUILT_IN_METHODS
 from opslifecycle_codegen.source import model
-from opslifecycle_codegen.source.words import Declared
+from opslifecycle_codegen.source.words import Declared, OneOrMore
 
 _NOTE = "<!-- Printed by opslifecycle_codegen.emit.reference; make generate writes it anew. -->\n"
 
@@ -71,8 +71,11 @@ def _kinds(kind: type[Declared], seen: set[type]) -> Iterator[type[Declared]]:
 
 
 def _inner(hint: object) -> Iterator[type[Declared]]:
-    if isinstance(hint, type) and not typing.get_origin(hint) and issubclass(hint, Declared):
-        yield hint
+    if isinstance(hint, type) and not typing.get_origin(hint):
+        if issubclass(hint, OneOrMore):
+            yield hint.item
+        elif issubclass(hint, Declared):
+            yield hint
     for argument in typing.get_args(hint):
         yield from _inner(argument)
 
@@ -87,12 +90,14 @@ def _words(hint: object) -> str:
         return f"{_words(arguments[0])} → {_words(arguments[1])}"
     if origin is list:
         return f"a list of: {_words(arguments[0])}"
+    if isinstance(hint, type) and issubclass(hint, OneOrMore):
+        return f"{_words(hint.item)}, or a list of them"
     if isinstance(hint, type) and issubclass(hint, Declared):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     plain = {
         "bool": "true or false", "int": "a whole number", "Number": "an integer", "Text": "a text",
         "Name": "a snake_case name", "TypeName": "a PascalCase name", "Expr": "an expression",
-        "TypeExpr": "a type", "Words": "a name or a list of names",
+        "TypeExpr": "a type", "NameList": "a name or a list of names",
     }  # fmt: skip
     return plain.get(getattr(hint, "__name__", ""), "any value")
 

@@ -12,7 +12,7 @@ from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.types import check_lines
 from opslifecycle_codegen.ir.naming import command_method, public_methods
-from opslifecycle_codegen.ir.program import Bulk, Check, Command, Program
+from opslifecycle_codegen.ir.program import Bulk, Check, Command, Program, leads_to
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type, optional
 
@@ -363,6 +363,7 @@ def _moves(command: Command) -> str:
     sources = f"{', '.join(others)} or {last}" if others else last
     done = command.idempotent_in
     again = f" Rejected as already done in {', '.join(done)}." if done else ""
-    if not command.to:
+    targets = leads_to(command)
+    if not any(targets):
         return f"Legal in {sources}.{again}"
-    return f"From {sources} to {command.to}.{again}"
+    return f"From {sources} to {' or '.join(targets)}.{again}"

@@ -8,10 +8,19 @@ from typing import TypeAlias
 
 import attrs
 
-from opslifecycle_codegen.source import command_model, model, timer_model
+from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
 from opslifecycle_codegen.source.reader import Node
-from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Number, Text, TypeName
+from opslifecycle_codegen.source.words import (
+    Declared,
+    Expr,
+    Name,
+    NameList,
+    Number,
+    OneOrMore,
+    Text,
+    TypeName,
+)
 
 #: A JSON Schema, as JSON data.
 Schema: TypeAlias = dict[str, object]
@@ -52,9 +61,9 @@ class _Definitions:
         if kind is NameList:
             name = self.of(Name)
             return {"anyOf": [name, {"type": "array", "items": name}]}
-        if kind is timer_model.Timers:
-            timer = self.of(timer_model.Timer)
-            return {"anyOf": [timer, {"type": "array", "items": timer}]}
+        if isinstance(kind, type) and issubclass(kind, OneOrMore):
+            item = self.of(kind.item)
+            return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
         if kind is bool:
             return {"type": "boolean"}
         if kind is int:

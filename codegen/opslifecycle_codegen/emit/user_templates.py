@@ -15,7 +15,8 @@ import jinja2.sandbox
 from opslifecycle_codegen.base.diagnostics import Finding, InvalidMachineError, Location
 from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.environment import Context
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.program import Program, tested_ways
 
 SUFFIX = ".j2"
 
@@ -86,7 +87,10 @@ def _context(program: Program, digest: str) -> Context:
                 "label": action.label,
                 "summary": str(action.summary),
                 "from": list(action.from_statuses),
-                "to": action.to or None,
+                "targets": [
+                    {"to": way.to or None, "when": notation(test) if test is not None else None}
+                    for test, way in tested_ways(action)
+                ],
                 "params": {name: str(type) for name, type in action.params.items()},
                 "guards": [check.guard for check in action.guards],
                 "idempotent_in": list(action.idempotent_in),

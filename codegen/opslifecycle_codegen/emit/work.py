@@ -103,9 +103,10 @@ class _WorkLowering:
 
     def _outcomes(self, before: str, action: str | None) -> Code:
         """Return the outcomes of an action: classes of values, or members."""
-        outcome = next((a.outcome for a in self._program.actions if a.name == action), None)
+        ways = [way for a in self._program.actions if a.name == action for way in a.ways]
+        trees = [way.outcome for way in ways if way.outcome is not None]
         found: dict[str, None] = {}
-        for node in nodes_of(outcome) if outcome is not None else ():
+        for node in (node for tree in trees for node in nodes_of(tree)):
             if isinstance(node, Construct):
                 found[node.variant] = None
             elif isinstance(node, Member) and node.type == self._program.outcome_type():

@@ -6,7 +6,7 @@ longer optional. Nodes are independent of generated code; `emit.python` prints t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
 
 import attrs
@@ -251,6 +251,8 @@ def negation(tree: Expression) -> Expression:
     match tree:
         case Not(operand=operand):
             return operand
+        case Literal(value=bool() as truth):
+            return Literal(BOOL, not truth, mark=tree.mark)
         case And(operands=operands):
             return Or(BOOL, tuple(map(negation, operands)), mark=tree.mark)
         case Or(operands=operands):
@@ -260,6 +262,14 @@ def negation(tree: Expression) -> Expression:
         case Among() | IsNone() | IsVariant() | IsMember():
             return evolve(tree, negated=not tree.negated)
     return Not(BOOL, tree, mark=tree.mark)
+
+
+def conjunction(operands: Iterable[Expression]) -> Expression:
+    """Return the test that all operands are true, with those of conjunctions side by side."""
+    flat = [
+        part for each in operands for part in (each.operands if isinstance(each, And) else [each])
+    ]
+    return flat[0] if len(flat) == 1 else And(BOOL, tuple(flat))
 
 
 def parts_of(tree: Expression) -> Iterator[Expression]:

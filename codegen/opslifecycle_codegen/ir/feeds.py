@@ -17,6 +17,6 @@ def fed_commands(machine: model.Machine) -> frozenset[str]:
     if machine.feed is None or not feeds_transitions(machine):
         return frozenset()
     if list(machine.feed.of) == [TRANSITIONS]:
-        leading = (str(name) for name, each in machine.actions.items() if each.to is not None)
+        leading = (str(name) for name, each in machine.actions.items() if each.to)
         return frozenset({CREATE, *leading})
     return frozenset(map(str, machine.feed.of))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from opslifecycle_codegen.base.diagnostics import Location
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
@@ -90,14 +91,62 @@ class Command:
     entry: Expression | None = None
     #: What follows a command that finishes no record, after its status.
     steps: tuple[EndStep, ...] = ()
+    #: The targets of an action that has several. What follows its guards is theirs, not its own.
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def ways(self) -> tuple[Command, ...]:
+        """The command, or in its place a command for each of its targets."""
+        return tuple(target.way for target in self.targets) or (self,)
+
+    @property
+    def shared_updates(self) -> tuple[Assignment, ...]:
+        """The updates with which all ways begin."""
+        each = zip(*(way.updates for way in self.ways), strict=False)
+        return tuple(same[0] for same in takewhile(lambda same: len(set(same)) == 1, each))
+
+    def with_ways(self, change: Callable[[Command], Command]) -> Command:
+        """Return the command with its only way changed, or with each of them."""
+        if not self.targets:
+            return change(self)
+        return evolve(self, targets=tuple(evolve(t, way=change(t.way)) for t in self.targets))
+
+
+@frozen
+class Target:
+    """One of several targets of an action: when it is taken, and what then follows the guards.
+
+    All tests read the record and the registry as the guards do, before any update.
+    """
+
+    #: The declared test; None for a target that is always taken if none before it is.
+    test: Expression | None
+    #: The whole condition: this test holds, and none before it.
+    condition: Expression
+    #: What follows the guards, as a command that has none.
+    way: Command
+    mark: Location = field(eq=False, repr=False)
+
+
+def tested_ways(command: Command) -> Iterator[tuple[Expression | None, Command]]:
+    """Yield the ways of a command with the test of each; None for the one of all other cases."""
+    if not command.targets:
+        yield None, command
+    yield from ((target.test, target.way) for target in command.targets)
+
+
+def leads_to(command: Command) -> tuple[str, ...]:
+    """Return the statuses that a command may lead to, each once; an empty one if it stays."""
+    return tuple(dict.fromkeys(way.to for way in command.ways))
 
 
 def updates_of(command: Command) -> Iterator[Assignment]:
     """Yield everything that a command itself sets: its updates, and what features add."""
-    yield from command.updates
-    yield from command.notes
-    for step in command.steps:
-        yield from step.updates
+    for way in command.ways:
+        yield from way.updates
+        yield from way.notes
+        for step in way.steps:
+            yield from step.updates
 
 
 @frozen

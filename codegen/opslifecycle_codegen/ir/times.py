@@ -67,7 +67,8 @@ def command_reads_now(program: Program, command: Command | Bulk) -> bool:
     trees += trees_of(command)
     if command is program.create:
         trees += [*program.initial.values(), program.create_id]
-    if command.to in program.symbols.status_groups["terminal"]:
+    terminal = program.symbols.status_groups["terminal"]
+    if any(way.to in terminal for way in command.ways):
         trees += trees_of_end(program)
     return any(Root.NOW in roots_in(tree) for tree in trees)
 
@@ -129,11 +130,13 @@ def trees_of(command: Command) -> Iterator[Expression]:
         yield from (tree for _, tree in check.lets)
         yield check.test
         yield from check.refusal.fields
-    yield from _values((*command.updates, *command.notes))
-    yield from [command.entry] if command.entry is not None else []
-    if command.outcome is not None:
-        yield command.outcome
-    yield from _trees_of_steps(command.steps)
+    yield from (target.condition for target in command.targets)
+    for way in command.ways:
+        yield from _values((*way.updates, *way.notes))
+        yield from [way.entry] if way.entry is not None else []
+        if way.outcome is not None:
+            yield way.outcome
+        yield from _trees_of_steps(way.steps)
 
 
 def trees_of_end(program: Program) -> Iterator[Expression]:

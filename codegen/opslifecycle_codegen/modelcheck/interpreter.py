@@ -167,11 +167,10 @@ class Interpreter:
             return Answer(None, refusal)
         draft = Draft(state)
         record = names[self._entity]
-        record, effects = self._acting.acted(draft, action, names, record)
+        way = action.taken(names)
+        record, effects = self._acting.acted(draft, way, names, record)
         self.ends.apply_effects(draft, id, record, effects)
-        return Answer(
-            draft.state(), effects=((id, effects),), ended=(id,) if action.terminal else ()
-        )
+        return Answer(draft.state(), effects=((id, effects),), ended=(id,) if way.terminal else ())
 
     def bulk(self, state: State, call: Call) -> Answer:
         """Apply a command that ends every live record, in the order of their ids."""
@@ -194,7 +193,7 @@ class Interpreter:
                 NOW: draft.time, "registry": tuple(draft.registry), "id": id,
                 self._entity: record, **dict(arguments),
             }  # fmt: skip
-            changed.append((id, *self._acting.acted(draft, action, names, record)))
+            changed.append((id, *self._acting.acted(draft, action.taken(names), names, record)))
         for id, record, effects in changed:
             self.ends.apply_effects(draft, id, record, effects)
         effects_of = tuple((id, effects) for id, _, effects in changed)

@@ -92,11 +92,12 @@ class Representatives:
         for command in _commands(program):
             for check in command.guards:
                 yield from self._test_of(check)
-            if command.outcome is not None:
-                yield command.outcome
+            yield from (target.test for target in command.targets if target.test is not None)
+            yield from (way.outcome for way in command.ways if way.outcome is not None)
         for check in program.barrier.first if program.barrier is not None else ():
             yield from self._test_of(check)
-        steps = (*program.on_terminal, *(s for each in program.actions for s in each.steps))
+        ways = [way for action in program.actions for way in action.ways]
+        steps = (*program.on_terminal, *(step for way in ways for step in way.steps))
         yield from (step.test for step in (*steps, *program.create.steps) if step.test is not None)
         yield from (each.unless for each in program.bulk if each.unless is not None)
         yield from (timer.due for timer in program.timers)
@@ -125,7 +126,8 @@ class Representatives:
         found += [((ENTITY.kind, name), tree) for name, tree in program.initial.items()]
         yield from found
         made = [value for _, value in found]
-        made += [each.outcome for each in program.actions if each.outcome is not None]
+        ways = [way for action in program.actions for way in action.ways]
+        made += [way.outcome for way in ways if way.outcome is not None]
         for node in (node for tree in made for node in nodes_of(tree)):
             if isinstance(node, nodes.Construct):
                 fields = program.symbols.records[node.variant].fields

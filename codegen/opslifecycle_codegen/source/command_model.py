@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 from attrs import Factory, frozen
 
 from opslifecycle_codegen.source.words import (
@@ -10,6 +13,7 @@ from opslifecycle_codegen.source.words import (
     Expr,
     Name,
     NameList,
+    OneOrMore,
     Text,
     TypeExpr,
     TypeName,
@@ -69,6 +73,29 @@ class Create(Declared):
 
 
 @frozen(kw_only=True)
+class Target(Declared):
+    """A status that an action leads to, if the targets before it do not apply and `when` holds.
+
+    What it declares comes after what the action declares.
+    """
+
+    shorthand: ClassVar[str] = "status"
+
+    status: Name
+    when: Expr | None = None
+    outcome: Expr | None = None
+    update: dict[Text, Expr] = Factory(dict)
+    effects: list[Name] = Factory(list)
+
+
+class Targets(OneOrMore[Target]):
+    """One target or several: the first that applies is taken."""
+
+    __slots__ = ()
+    item = Target
+
+
+@frozen(kw_only=True)
 class Action(Declared):
     """A command on one record: its legal statuses, and its updates."""
 
@@ -78,12 +105,29 @@ class Action(Declared):
     label: Name | None = None
     params: dict[Name, TypeExpr] = Factory(dict)
     guards: list[Name] | None = None
-    to: Name | None = None
+    to: Targets = Factory(Targets)
     outcome: Expr | None = None
     update: dict[Text, Expr] = Factory(dict)
     effects: list[Name] = Factory(list)
     idempotent_in: NameList = Factory(NameList)
     deferred: bool = False
+
+    def end(self) -> Expr | None:
+        """Return the outcome of an action whose only target is terminal, if it declares one."""
+        own = self.to[0].outcome if len(self.to) == 1 else None
+        return own if own is not None else self.outcome
+
+    def declared_updates(self) -> Iterator[Text]:
+        """Yield what the action and its targets update."""
+        yield from self.update
+        for target in self.to:
+            yield from target.update
+
+    def declared_effects(self) -> Iterator[Name]:
+        """Yield the effects of the action and of its targets."""
+        yield from self.effects
+        for target in self.to:
+            yield from target.effects
 
 
 @frozen(kw_only=True)

@@ -20,9 +20,18 @@ from opslifecycle_codegen.base.diagnostics import (
     nearest,
 )
 from opslifecycle_codegen.base.reserved_words import ANYWHERE
-from opslifecycle_codegen.source import command_model, model, timer_model
+from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
-from opslifecycle_codegen.source.words import Declared, Expr, Name, NameList, Number, Text, TypeName
+from opslifecycle_codegen.source.words import (
+    Declared,
+    Expr,
+    Name,
+    NameList,
+    Number,
+    OneOrMore,
+    Text,
+    TypeName,
+)
 
 T = TypeVar("T")
 TextT = TypeVar("TextT", bound=Text)
@@ -72,8 +81,6 @@ class _Parser:
             return self._list(node, arguments[0], what)
         if kind is NameList:
             return self._name_list(node, what)
-        if kind is timer_model.Timers:
-            return self._timers(node, what)
         if kind is command_model.Refusal:
             return self._refusal(node, what)
         if kind is bool:
@@ -83,6 +90,8 @@ class _Parser:
         if kind is Number:
             return self._integer(node, what, "-?[0-9]{1,19}", "an integer")
         assert isinstance(kind, type), "the grammar has no other annotations"
+        if issubclass(kind, OneOrMore):
+            return self._one_or_more(node, kind, what)
         if issubclass(kind, Declared):
             return self.declared(node, kind, what)
         assert issubclass(kind, Text)
@@ -170,11 +179,15 @@ class _Parser:
                 self._diagnostics.add(word.mark, "yaml-duplicate", message, "remove one of them")
         return list(first.values())
 
-    def _timers(self, node: Node, what: str) -> timer_model.Timers | _Missing:
+    def _one_or_more(
+        self, node: Node, kind: type[OneOrMore[Declared]], what: str
+    ) -> OneOrMore[Declared] | _Missing:
         items = node.items if isinstance(node, Sequence) else [node]
-        found = [self.declared(item, timer_model.Timer, what) for item in items]
-        timers = [each for each in found if isinstance(each, timer_model.Timer)]
-        return timer_model.Timers(timers) if len(timers) == len(found) else _MISSING
+        if not items:
+            return self._wrong(node, f"{what}: expected at least one")
+        found = [self.declared(item, kind.item, what) for item in items]
+        made = [each for each in found if isinstance(each, Declared)]
+        return kind(made) if len(made) == len(found) else _MISSING
 
     def _refusal(self, node: Node, what: str) -> object:
         if isinstance(node, Scalar):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import Factory, frozen
 
-from opslifecycle_codegen.source.words import Declared, Expr, Name, Text
+from opslifecycle_codegen.source.words import Declared, Expr, Name, OneOrMore, Text
 
 
 @frozen(kw_only=True)
@@ -21,10 +21,11 @@ class Timer(Declared):
     with_: dict[Name, Expr] = Factory(dict)
 
 
-class Timers(tuple[Timer, ...]):
+class Timers(OneOrMore[Timer]):
     """One timer or a list of timers."""
 
     __slots__ = ()
+    item = Timer
 
 
 @frozen(kw_only=True)

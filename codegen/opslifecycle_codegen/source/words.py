@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from attrs import frozen
 
 from opslifecycle_codegen.base.diagnostics import Location
+
+T = TypeVar("T")
 
 
 class Text(str):
@@ -64,3 +66,10 @@ class Declared:
 
     mark: Location
     shorthand: ClassVar[str] = ""
+
+
+class OneOrMore(tuple[T, ...]):
+    """One declaration of a class of the grammar, `item`, or a list of them."""
+
+    __slots__ = ()
+    item: ClassVar[type[Declared]]

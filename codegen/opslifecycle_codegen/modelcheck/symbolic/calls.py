@@ -76,8 +76,8 @@ class Calls:
         there = either(old.there, when)
         world.registry = merged(when, acted.registry, world.registry)
         world.records[place] = Maybe(there, merged(when, acted.record, old.value))
-        if acted.terminal:
-            self._effects.note_end(world, when, place)
+        if acted.ends is not False:
+            self._effects.note_end(world, both(when, acted.ends), place)
 
     def _create(self, world: World, call: Call) -> Formula:
         arguments = self._arguments(call, self._rules.program.create.params)

@@ -12,7 +12,7 @@ from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.symbolic.formulas import Environment, Formulas, Many
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape, Shapes, maybe, merged
-from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, both, either, same
+from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, both, either, ite, negated, same
 
 Fields = tuple[Shape, ...]
 #: The part of a state that properties of steps read: the registry's fields, and the cursors.
@@ -21,12 +21,15 @@ Stepping = tuple[Fields, Iterable[Formula]]
 
 @frozen
 class ActionResult:
-    """The result of an action: the registry, the record, and each effect with its condition."""
+    """The result of an action: the registry, the record, and each effect with its condition.
+
+    `ends` is the condition that the record has ended.
+    """
 
     registry: Fields
     record: Fields
     effects: tuple[tuple[Formula, str], ...]
-    terminal: bool
+    ends: Formula
 
 
 class Rules:
@@ -181,7 +184,7 @@ class Rules:
         assert command is not None
         names = self._with_lets(command.guards, self.names(registry, {}, record, id))
         registry, fields = self.updated(command.updates, names, registry, record.value)
-        return ActionResult(registry, fields, _always(command.effects), terminal=False)
+        return ActionResult(registry, fields, _always(command.effects), ends=False)
 
     def recovered(self, registry: Fields, names: Environment) -> Fields:
         """Return the recovered registry."""
@@ -218,7 +221,7 @@ class Rules:
         registry, record = self.updated(updates, names, registry, tuple(fields))
         registry, fields, more = self._followed(command.steps, registry, list(record))
         effects = (*_always(command.effects), *more)
-        return ActionResult(registry, tuple(fields), effects, terminal=False)
+        return ActionResult(registry, tuple(fields), effects, ends=False)
 
     def action(self, name: str) -> Command:
         """Return an action by its name."""
@@ -231,16 +234,28 @@ class Rules:
         command = self.action(name)
         names = self.names(registry, arguments, Maybe(True, record), record[0])
         names = self._with_lets(command.guards, names)
+        *others, last = [self._acted(way, names, registry, record) for way in command.ways]
+        for target, result in reversed(list(zip(command.targets, others, strict=False))):
+            assert target.test is not None
+            last = _chosen(self.formulas.truth(target.test, names), result, last)
+        return last
+
+    def _acted(
+        self, command: Command, given: Environment, registry: Fields, record: Fields
+    ) -> ActionResult:
+        """Return the result of one way of an action."""
+        names, id = dict(given), record[0]
         updates = (*command.updates, *command.notes)
         registry, record = self.updated(updates, names, registry, record)
         fields = list(record)
-        self._stamp(fields, name)
+        self._stamp(fields, command.name)
         effects = _always(command.effects)
         terminal = command.to in self.symbols.status_groups["terminal"]
         outcome: Shape = None
         if terminal and command.outcome is not None:
             # An outcome reads the record after the action's updates.
-            names |= self.names(registry, arguments, Maybe(True, tuple(fields)), fields[0])
+            now = Maybe(True, tuple(fields))
+            names |= {"registry": registry, self.entity: now, "id": id}
             outcome = self.formulas.shape(command.outcome, names)
         if command.to:
             fields[1] = self.shapes.member(self.symbols.status_enum, command.to)
@@ -250,7 +265,7 @@ class Rules:
         steps = self.program.on_terminal if terminal else command.steps
         registry, fields, more = self._followed(steps, registry, fields)
         effects = (*effects, *more)
-        return ActionResult(registry, tuple(fields), effects, terminal)
+        return ActionResult(registry, tuple(fields), effects, ends=terminal)
 
     def _followed(
         self, steps: Iterable[EndStep], registry: Fields, fields: list[Shape]
@@ -277,6 +292,19 @@ class Rules:
         """Return the maximum number of retained feed entries."""
         assert self.program.retention is not None
         return self.formulas.truth(self.program.retention.max_entries, {"registry": registry})
+
+
+def _chosen(test: Formula, one: ActionResult, other: ActionResult) -> ActionResult:
+    """Return one result if a test is true, else another."""
+    return ActionResult(
+        merged(test, one.registry, other.registry),
+        merged(test, one.record, other.record),
+        (
+            *((both(test, when), effect) for when, effect in one.effects),
+            *((both(negated(test), when), effect) for when, effect in other.effects),
+        ),
+        ite(test, one.ends, other.ends),
+    )
 
 
 def _always(effects: Iterable[str]) -> tuple[tuple[Formula, str], ...]:

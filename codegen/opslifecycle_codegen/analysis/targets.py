@@ -1,0 +1,143 @@
+"""Stage 3, analyze: where an action leads, with the updates, outcome and effects of each target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from opslifecycle_codegen.analysis.changes import Changes
+from opslifecycle_codegen.analysis.expressions import compile_expression, narrowed_by
+from opslifecycle_codegen.analysis.resolve import Resolver
+from opslifecycle_codegen.base.diagnostics import Diagnostics
+from opslifecycle_codegen.ir import expr as nodes
+from opslifecycle_codegen.ir.expr import Expression, negation
+from opslifecycle_codegen.ir.program import Command, Target
+from opslifecycle_codegen.ir.scope import Scope
+from opslifecycle_codegen.ir.symbols import Symbols
+from opslifecycle_codegen.ir.types import BOOL, fits
+from opslifecycle_codegen.source import command_model, model
+from opslifecycle_codegen.source.words import Expr
+
+
+class Targets:
+    """Analyses what follows the guards of an action."""
+
+    def __init__(
+        self, machine: model.Machine, symbols: Symbols, resolver: Resolver, changes: Changes,
+        found: Diagnostics,
+    ) -> None:  # fmt: skip
+        self._machine = machine
+        self._symbols = symbols
+        self._resolver = resolver
+        self._changes = changes
+        self._diagnostics = found
+
+    def led(self, command: Command, declared: command_model.Action, scope: Scope) -> Command:
+        """Return an action with its only target, or with several.
+
+        Args:
+            command: The action up to its guards.
+            declared: Its declaration.
+            scope: The names after its guards.
+        """
+        updates = self._changes.updates(declared.update, scope)
+        effects = self._changes.effects(declared.effects)
+        bare = evolve(command, guards=(), foreseeable=(), depends_on=())
+        bare = evolve(bare, updates=updates, effects=effects)
+        leads = [self._status(target) for target in declared.to]
+        outcome = self._common_outcome(command, declared, leads, scope)
+        if not declared.to:
+            return evolve(command, updates=updates, effects=effects)
+        targets: list[Target] = []
+        missed: tuple[Expression, ...] = ()
+        for target, status in zip(declared.to, leads, strict=True):
+            test, reached = self._test(target, scope)
+            way = evolve(bare, to=status, outcome=outcome)
+            way = self._way(way, declared, target, reached)
+            parts = (*missed, *([test] if test is not None else []))
+            targets.append(Target(test, nodes.conjunction(parts), way, target.mark))
+            if target.when is not None and test is not None:
+                missed = (*missed, negation(test))
+                scope = narrowed_by(target.when, scope, self._diagnostics, truth=False)
+        self._refuse_targets_behind_the_last(targets)
+        if len(targets) == 1 and targets[0].test is None:
+            (only,) = targets
+            return evolve(
+                command, updates=only.way.updates, effects=only.way.effects, to=only.way.to,
+                outcome=only.way.outcome,
+            )  # fmt: skip
+        return evolve(command, targets=tuple(targets))
+
+    def _status(self, target: command_model.Target) -> str:
+        return next(iter(self._resolver.statuses([target.status])), "")
+
+    def _is_terminal(self, status: str) -> bool:
+        return status in self._symbols.status_groups["terminal"]
+
+    def _test(self, target: command_model.Target, scope: Scope) -> tuple[Expression | None, Scope]:
+        """Return the test of a target, and the names that its declarations read."""
+        if target.when is None:
+            return None, scope
+        test = compile_expression(target.when, scope, self._diagnostics, BOOL)
+        reached = narrowed_by(target.when, scope, self._diagnostics, truth=True)
+        return test or nodes.NOTHING, reached
+
+    def _refuse_targets_behind_the_last(self, targets: Sequence[Target]) -> None:
+        """Report targets that can never be taken, because one before them always is."""
+        always = next((n for n, each in enumerate(targets) if each.test is None), len(targets))
+        for target in targets[always + 1 :]:
+            message = f"{target.way.to} is never taken here: a target before it has no `when`"
+            self._diagnostics.add(target.mark, "dead-target", message, "put that one last")
+
+    def _way(
+        self, way: Command, declared: command_model.Action, target: command_model.Target,
+        scope: Scope,
+    ) -> Command:  # fmt: skip
+        """Return a command with what one of its targets adds."""
+        return evolve(
+            way,
+            updates=(*way.updates, *self._changes.updates(target.update, scope)),
+            effects=(*way.effects, *self._changes.effects(target.effects)),
+            outcome=self._outcome(way, declared, target, scope),
+        )
+
+    # Outcomes -----------------------------------------------------------------------------------
+
+    def _common_outcome(
+        self, command: Command, declared: command_model.Action, leads: Sequence[str], scope: Scope
+    ) -> Expression | None:
+        """Return the outcome that an action declares for its terminal targets."""
+        if declared.outcome is None:
+            return None
+        if not any(map(self._is_terminal, leads)):
+            message = (
+                f"{command.name} does not lead to a terminal status: it cannot have an outcome"
+            )
+            self._diagnostics.add(declared.outcome.mark, "wrong-shape", message)
+            return None
+        return self._compiled(declared.outcome, scope)
+
+    def _outcome(
+        self, way: Command, declared: command_model.Action, target: command_model.Target,
+        scope: Scope,
+    ) -> Expression | None:  # fmt: skip
+        """Return the outcome of a target: its own, the action's, or its status."""
+        if not self._is_terminal(way.to):
+            if target.outcome is not None:
+                message = f"{target.status} is no terminal status: it cannot have an outcome"
+                self._diagnostics.add(target.outcome.mark, "wrong-shape", message)
+            return None
+        if target.outcome is not None:
+            return self._compiled(target.outcome, scope)
+        if declared.outcome is not None:
+            return way.outcome
+        if "terminal_outcome" in self._machine.fields:
+            message = f"{way.name} leads to a terminal status: it needs an outcome"
+            self._diagnostics.add(declared.mark, "missing-key", message)
+        return nodes.Member(self._symbols.status_type, way.to)
+
+    def _compiled(self, outcome: Expr, scope: Scope) -> Expression | None:
+        wanted = self._symbols.entity_fields["terminal_outcome"].required
+        typed = compile_expression(outcome, scope, self._diagnostics, wanted)
+        return typed if typed is None or fits(typed.type, wanted) else None

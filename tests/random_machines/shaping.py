@@ -1,0 +1,70 @@
+"""A random machine: shapes of its actions and statuses, added to a machine that is complete."""
+
+from __future__ import annotations
+
+from tests.random_machines.building import Builder, Tree
+from tests.random_machines.expressions import Expressions, Scope, required
+from tests.random_machines.picking import Pick
+
+
+class Shaping:
+    """Adds shapes, with choices of its own: everything else of a machine stays as it is."""
+
+    def __init__(self, builder: Builder, pick: Pick, effects: list[str]) -> None:
+        self.b = builder
+        self.pick = pick
+        self.effects = effects
+        self.expressions = Expressions(pick, builder.shapes, pick)
+
+    def add(self) -> None:
+        """Add shapes where they are allowed."""
+        tree = self.b.tree
+        for_all = {each["do"] for each in tree.get("bulk", {}).values()}
+        for_all.add(tree.get("recovery", {}).get("do"))
+        for name, action in tree["actions"].items():
+            # What is done to every live record has one target.
+            if "to" in action and self.pick.chance(2 if name in for_all else 20):
+                self._targets(action)
+        self.b.features |= self.expressions.used
+
+    # Targets ------------------------------------------------------------------------------------
+
+    def _targets(self, action: Tree) -> None:
+        """Some targets with tests before the only one that an action had."""
+        b, pick = self.b, self.pick
+        statuses = [*b.live, *b.ends]
+        if action.get("deferred"):
+            statuses = b.live
+        scope = {**b.of_record(), **b.of_command(), **action.get("params", {})}
+        targets: list[str | Tree] = []
+        for _ in range(2 if pick.chance(25) else 1):
+            target = self._target(pick.one(statuses), scope, deferred="deferred" in action)
+            if target is not None:
+                targets.append(target | {"when": self._test(scope)})
+        if targets:
+            action["to"] = [*targets, action["to"]]
+            b.has("several targets")
+
+    def _test(self, scope: Scope) -> str:
+        numbers = [p for p, type in self.expressions.paths(scope, 1) if type == "int"]
+        if numbers and self.pick.chance(60):
+            sign = self.pick.one(["<", ">=", "==", "!="])
+            return f"{self.pick.one(numbers)} {sign} {self.pick.integer(1, 2)}"
+        return self.expressions.boolean(scope)
+
+    def _target(self, status: str, scope: Scope, *, deferred: bool) -> Tree | None:
+        b, pick = self.b, self.pick
+        target: Tree = {"status": status}
+        outcome = b.fields.get("terminal_outcome")
+        if status in b.ends and outcome:
+            made = self.expressions.value(required(outcome), scope)
+            if made is None:
+                return None
+            target["outcome"] = made
+        counts = [f"registry.{name}" for name, type in b.registry.items() if type == "int"]
+        if counts and pick.chance(40):
+            count = pick.one(counts)
+            target["update"] = {count: f"{count} {pick.one(['+', '-'])} 1"}
+        if self.effects and not deferred and pick.chance(30):
+            target["effects"] = pick.some(self.effects, 2, 1)
+        return target
