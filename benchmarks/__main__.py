@@ -15,16 +15,30 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import durable, memory, peers_contest, server, starting, supervised
+from benchmarks import (
+    durable,
+    memory,
+    peers_contest,
+    server,
+    starting,
+    supervised,
+    transactions,
+)
 from benchmarks.measuring import Measured, Named, Ratio, figure_text, held
 from benchmarks.page import data_of, without_words, write_page
 from benchmarks.revisions import answer, beside, revision
 
 ROOT = Path(__file__).parents[1]
-OURS: list[Named] = [*memory.contests, *durable.contests, *starting.contests, *supervised.contests]
+OURS: list[Named] = [
+    *memory.contests,
+    *durable.contests,
+    *transactions.contests,
+    *starting.contests,
+    *supervised.contests,
+]
 RATIOS = [
     *memory.RATIOS, *peers_contest.RATIOS, *durable.RATIOS, *starting.RATIOS, *server.RATIOS,
-    *supervised.RATIOS,
+    *supervised.RATIOS, *transactions.RATIOS,
 ]  # fmt: skip
 
 

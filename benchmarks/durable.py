@@ -67,7 +67,8 @@ def raw(path: Path, durability: Durability, in_flight: int, rows: list[tuple[Any
     return seconds
 
 
-def _rows_of(path: Path) -> list[tuple[Any, ...]]:
+def rows_of(path: Path) -> list[tuple[Any, ...]]:
+    """The record writes in a store, as rows."""
     database = sqlite3.connect(path)
     rows = database.execute("SELECT * FROM log WHERE kind = 'put' ORDER BY key").fetchall()
     database.close()
@@ -88,7 +89,7 @@ def _rows(durability: Durability, in_flight: int, count: int) -> list[tuple[Any,
     """What so many lifecycles leave in a store."""
     with folder() as where:
         asyncio.run(lifecycles(where / "ours.db", durability, in_flight, count))
-        return _rows_of(where / "ours.db")
+        return rows_of(where / "ours.db")
 
 
 def _raw(durability: Durability, in_flight: int) -> Callable[[], float]:
