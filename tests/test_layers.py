@@ -6,6 +6,7 @@ import ast
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from io import StringIO
 from pathlib import Path
@@ -43,6 +44,18 @@ JSON_BOUNDARY = {
 ANY_LINES_MAX = 58
 
 
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a Python file, which is parsed once for all tests."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nodes_are_kept_for_this_module_alone() -> Iterator[None]:
+    yield
+    nodes_of.cache_clear()
+
+
 def test_the_folders_are_found() -> None:
     for files in (SHELL, GENERATED, COMPILER, TEMPLATES):
         assert len(files) >= 10
@@ -64,14 +77,17 @@ def words_of(machine: Path) -> set[str]:
     return names | several | pascal | {member.upper() for member in several}
 
 
-def code_words(path: Path) -> Iterator[tuple[int, str]]:
-    """Identifiers and strings of a Python file; every word of a template."""
-    text = path.read_text(encoding="utf-8")
+@cache
+def code_words(path: Path) -> dict[str, int]:
+    """Identifiers and words of strings of a Python file, words of a template; each with a line."""
     if path.suffix == ".j2":
-        for number, written in enumerate(text.splitlines(), 1):
-            yield from ((number, word) for word in re.findall(r"\w+", written))
-        return
-    for node in ast.walk(ast.parse(text)):
+        lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        return {word: number for number, written in lines for word in re.findall(r"\w+", written)}
+    return {word: line for line, word in _python_words(path)}
+
+
+def _python_words(path: Path) -> Iterator[tuple[int, str]]:
+    for node in nodes_of(path):
         line: int = getattr(node, "lineno", 0)
         if isinstance(node, ast.Name):
             yield line, node.id
@@ -98,21 +114,22 @@ def test_compiler_templates_and_shell_know_no_machine(machine: Path) -> None:
         f"{path.relative_to(ROOT)}:{line} {word}"
         for path in [*SHELL, *COMPILER, *TEMPLATES]
         if path != PUBLIC_SURFACE
-        for line, word in code_words(path)
+        for word, line in code_words(path).items()
         if word in words
     ]
     assert found == [], "take it from the machine instead"
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+    return frozenset(found)
 
 
 def test_compiler_and_runtime_do_not_import_each_other() -> None:
@@ -189,7 +206,7 @@ def runtime_names(path: Path) -> set[str]:
     """What a generated module uses of the runtime's surface."""
     return {
         node.attr
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "_rt"
@@ -230,21 +247,20 @@ def test_only_the_clock_reads_time() -> None:
         if path.name != "clock.py":
             assert "time" not in imports_of(path), path
             # Times are values as well: their class may be named, and not asked for the time.
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            read = {node.attr for node in nodes_of(path) if isinstance(node, ast.Attribute)}
             assert not {"now", "today", "utcnow"} & read, path
 
 
 def test_only_generated_code_compares_statuses() -> None:
     for path in [*SHELL, *WORK]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.Compare):
                 assert ".status" not in ast.unparse(node), f"{path.name}:{node.lineno}"
 
 
 def test_nothing_is_evaluated() -> None:
     for path in [*SHELL, *GENERATED, *COMPILER, *WORK]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec", "compile", "__import__"), path
 
@@ -256,7 +272,7 @@ def test_modules_and_functions_are_small() -> None:
         text = path.read_text(encoding="utf-8")
         if text.count("\n") > MODULE_LINES_MAX:
             large.append(str(path.relative_to(ROOT)))
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES_MAX:
@@ -271,7 +287,9 @@ def lines_with_any(path: Path) -> set[int]:
     if path.suffix == ".j2":
         lines = enumerate(text.splitlines(), 1)
         return {number for number, line in lines if re.search(r"[\[( ]Any\b", line)}
-    found = set()
+    found: set[int] = set()
+    if "Any" not in text:
+        return found
     for token in tokenize.generate_tokens(StringIO(text).readline):
         named = token.type == tokenize.NAME and token.string == "Any"
         one_line = token.type == tokenize.STRING and "\n" not in token.string
