@@ -7,8 +7,6 @@ import contextlib
 from types import ModuleType
 from typing import Any
 
-from opslifecycle_codegen.ir.public_names import public_names
-
 from tests.random_machines.exploring import Asked
 from tests.random_machines.sides import Side
 from tests.random_machines.verdicts import FaultError
@@ -19,7 +17,7 @@ class AsyncSide(Side):
 
     def _opened(self, package: ModuleType, given: dict[str, Any]) -> Any:
         self._runner = asyncio.Runner()
-        kind = getattr(package, public_names(self.program.machine).async_registry)
+        kind = getattr(package, self._views.public.async_registry)
         try:
             return self._runner.run(self._open(kind, given))
         except BaseException:

@@ -26,6 +26,8 @@ class Views:
 
     def __init__(self, exploration: Exploration) -> None:
         program, evaluator = exploration.program, exploration.interpreter.evaluator
+        #: Of the registries, which are as many as there are states and calls.
+        self.public, self.timed = public_names(program.machine), tells_time(program)
         self.entity = entity = str(program.machine.entity)
         function, views = evaluator.function, program.views
         self.snapshot = {info.name: function(tree) for info, tree in views.snapshot}
@@ -70,7 +72,7 @@ class Side:
         if program.recovery is not None:
             given["store"] = store
         self._clock = ManualClock(0)
-        if tells_time(program):
+        if views.timed:
             given["clock"] = self._clock
         try:
             self.registry = self._opened(package, given)
@@ -78,7 +80,7 @@ class Side:
             raise FaultError("a registry cannot be opened", f"{error!r}") from error
 
     def _opened(self, package: ModuleType, given: dict[str, Any]) -> Any:
-        return getattr(package, public_names(self.program.machine).registry)(**given)
+        return getattr(package, self._views.public.registry)(**given)
 
     # Calls --------------------------------------------------------------------------------------
 

@@ -274,9 +274,21 @@ def conjunction(operands: Iterable[Expression]) -> Expression:
 
 def parts_of(tree: Expression) -> Iterator[Expression]:
     """Yield the children of a node in order."""
-    for attribute in attrs.fields(type(tree)):
-        if attribute.name not in ("type", "mark"):
-            yield from _expressions(getattr(tree, attribute.name))
+    for name in _part_names(type(tree)):
+        yield from _expressions(getattr(tree, name))
+
+
+#: The fields that may hold nodes, by the class of the node.
+_PART_NAMES: dict[type[Expression], tuple[str, ...]] = {}
+
+
+def _part_names(kind: type[Expression]) -> tuple[str, ...]:
+    names = _PART_NAMES.get(kind)
+    if names is None:
+        all_names = (each.name for each in attrs.fields(kind))
+        names = tuple(name for name in all_names if name not in ("type", "mark"))
+        _PART_NAMES[kind] = names
+    return names
 
 
 def _expressions(value: object) -> Iterator[Expression]:
@@ -291,9 +303,11 @@ def _expressions(value: object) -> Iterator[Expression]:
 
 def nodes_of(tree: Expression) -> Iterator[Expression]:
     """Yield a node, and every node below it."""
-    yield tree
-    for part in parts_of(tree):
-        yield from nodes_of(part)
+    left = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        left += reversed([*parts_of(node)])
 
 
 def roots_in(tree: Expression) -> frozenset[Root]:
@@ -311,13 +325,11 @@ def replaced(tree: Expression, change: Callable[[Expression], Expression]) -> Ex
     changed: dict[str, object] = {}
     # Untyped, because the names of the fields depend on the class of the tree.
     evolved: Callable[..., Expression] = evolve
-    for attribute in attrs.fields(type(tree)):
-        if attribute.name in ("type", "mark"):
-            continue
-        before = getattr(tree, attribute.name)
+    for name in _part_names(type(tree)):
+        before = getattr(tree, name)
         after = _replaced(before, change)
         if after is not before:
-            changed[attribute.name] = after
+            changed[name] = after
     return change(evolved(tree, **changed) if changed else tree)
 
 
