@@ -19,7 +19,7 @@ from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
 from opslifecycle_codegen.modelcheck.symbolic.rules import ActionResult, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape
-from opslifecycle_codegen.modelcheck.symbolic.solver import Solver
+from opslifecycle_codegen.modelcheck.symbolic.solver import Example, Solver
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
     at_most,
@@ -89,14 +89,15 @@ class _Induction:
         found = InductionResult(outside=self.outside)
         before = dict(self._properties(self._world))
         found.properties = [*before, *(n for n, _ in self._steps(self._world, self._world))]
-        self._show(found, "the beginning", self._given(), dict(self._properties(self._initial())))
+        given = self._solver.assuming(self._given())
+        self._show(found, "the beginning", given, dict(self._properties(self._initial())))
         for name, change in self._calls():
             world = self._world.copy()
             answer = change(world)
             enabled, world = answer if isinstance(answer, tuple) else (answer, world)
             after = dict(self._properties(world)) | dict(self._steps(self._world, world))
-            given = [*self._given(), *before.values(), enabled]
-            if self._solver.example(given, False) is None:
+            given = self._solver.assuming([*self._given(), *before.values(), enabled])
+            if given(False) is None:
                 found.failed.append(f"{name} is never possible")
                 continue
             found.possible.append(name)
@@ -107,11 +108,11 @@ class _Induction:
         self,
         found: InductionResult,
         call: str,
-        given: list[Formula],
+        example_of: Example,
         properties: dict[str, Formula],
     ) -> None:
         for prop, formula in properties.items():
-            example = self._solver.example(given, formula)
+            example = example_of(formula)
             if example is None:
                 found.proved += 1
                 continue
