@@ -13,7 +13,7 @@ from opslifecycle_codegen.modelcheck.state import Call, Draft, State
 from opslifecycle_codegen.modelcheck.symbolic.induction import induction
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
 
-from tests.proof.machines import ROOT, edited, search
+from tests.proof.machines import ROOT, edited, scenario_of, states_of
 
 MACHINES = [
     ROOT / "machine/ops_lifecycle.yaml",
@@ -54,12 +54,8 @@ GAP = (
             ROLLBACK,
             "active_count_is_the_live_ones is not preserved by rollback_unreturned_operation",
         ),
-        pytest.param(PEERLESS, "peer_ready is never possible", marks=pytest.mark.nightly),
-        pytest.param(
-            GAP,
-            "rows_lie_between_gap_and_watermark is not preserved by fail",
-            marks=pytest.mark.nightly,
-        ),
+        (PEERLESS, "peer_ready is never possible"),
+        (GAP, "rows_lie_between_gap_and_watermark is not preserved by fail"),
     ],
 )
 def test_a_mistake_is_told_by_its_call(edit: tuple[str, str], told: str) -> None:
@@ -108,11 +104,10 @@ def one_by_one(scenario: Scenario, state: State, call: Call) -> State:
 
 def test_ending_all_is_ending_one_after_another() -> None:
     """Induction shows each end by itself; that they add up is looked at in every state."""
-    found = search("waiting")
-    scenario = found.found.scenario
+    scenario = scenario_of(edited(), "waiting")
     calls = [call for call in scenario.calls if call.method in scenario.interpreter._bulk]
     together = 0
-    for state in found.states:
+    for state in states_of("waiting"):
         for call in calls:
             answer = scenario.answer(state, call)
             if answer.value:

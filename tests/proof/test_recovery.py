@@ -21,7 +21,7 @@ from opslifecycle_codegen.modelcheck.state import Call, State
 from opslifecycle.operations import OperationAuthority, OperationRecord
 from opslifecycle.operations.storage import CODEC, is_persistent, serialize, serialize_state
 from tests.builders import spec
-from tests.proof.machines import edited, scenario_of, search
+from tests.proof.machines import edited, scenario_of, states_of
 from tests.proof.state_mapper import StateMapper
 from tests.scale import whole_or
 
@@ -125,12 +125,11 @@ CALLS = (CRASH, CRASH_DISCARDING)
 
 @pytest.mark.parametrize("name", SOME)
 def test_what_was_kept_is_recovered_as_the_file_says(name: str) -> None:
-    done = search(name)
-    assert compared(Recovery(done.found.scenario), list(done.states)) == []
+    assert compared(Recovery(scenario_of(edited(), name)), states_of(name)) == []
 
 
 def test_a_file_that_says_something_else_of_recovery_is_noticed() -> None:
     other = scenario_of(
         edited(("  do: terminate\n  with: {reason:", "  do: fail\n  with: {error:")), "alone"
     )
-    assert compared(Recovery(other), list(search("alone").states))
+    assert compared(Recovery(other), states_of("alone"))

@@ -34,6 +34,7 @@ from tests.proof.machines import ROOT, edited, scenario_of, search
 
 PROGRAMS = spin.find()
 needs_spin = pytest.mark.skipif(PROGRAMS is None, reason=spin.SKIPPED)
+LAMP = ROOT / "examples/lamp/machine/lamp.yaml"
 EXAMPLES = sorted((ROOT / "examples").glob("*/machine/*.yaml"))
 
 
@@ -101,9 +102,17 @@ def test_a_machine_whose_rules_read_the_time_is_not_covered() -> None:
 
 
 COVERED = [path for path in EXAMPLES if path.stem != "order"]
+#: It has ten times the states of the others.
+LARGE = "approval"
 
 
-@pytest.mark.parametrize("path", COVERED, ids=lambda each: each.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(each, id=each.stem, marks=[pytest.mark.nightly] * (each.stem == LARGE))
+        for each in COVERED
+    ],
+)
 def test_the_formulas_lead_to_as_many_states_as_the_search(path: Path) -> None:
     scenario = small(path)
     assert walked(relation(scenario)) == counted(scenario) > 100
@@ -263,6 +272,7 @@ def test_spin_counts_as_many_states_of_the_shipped_machine() -> None:
 
 
 @needs_spin
+@pytest.mark.nightly
 def test_spin_tells_which_claim_is_broken() -> None:
     assert PROGRAMS is not None
     program = edited((
@@ -282,7 +292,7 @@ def test_a_rule_read_differently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
         return attrs.evolve(right, transitions=tuple(forgetful))
 
     monkeypatch.setattr("opslifecycle_codegen.cli.verify.relation", misread)
-    scenario = small(EXAMPLES[0])
+    scenario = small(LAMP)
     _, wrong = compared_with_spin(scenario, Search(scenario).run(), "machine.yaml")
     assert len(wrong) == 1
     assert "the search" in wrong[0]
@@ -290,7 +300,7 @@ def test_a_rule_read_differently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_without_spin_it_says_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spin, "find", lambda: None)
-    scenario = small(EXAMPLES[0])
+    scenario = small(LAMP)
     told, wrong = compared_with_spin(scenario, Search(scenario).run(), "machine.yaml")
     assert told.startswith("SPIN SKIPPED: needs spin")
     assert wrong == []
