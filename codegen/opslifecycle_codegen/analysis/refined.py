@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
+from functools import cache
+from itertools import cycle, islice
 
 from attrs import fields
 
-from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir.symbols import IdForm
 from opslifecycle_codegen.ir.types import INT_MAX, INT_MIN, SCALARS, Limits, Type
 from opslifecycle_codegen.source import type_model
@@ -14,10 +17,15 @@ from opslifecycle_codegen.source.words import Text, TypeName
 
 #: The longest declared text; in UTF-8, it is what a store holds at most.
 TEXT_MAX = 2**25
+#: The longest identifier with a pattern.
+ID_MAX = 255
 #: Behind the prefix of an identifier without a pattern of its own.
 _ANY_ID = "[A-Za-z0-9_-]{1,200}"
-#: What `new()` puts behind a prefix.
-_MADE = "0123456789abcdef0123456789abcdef"
+_DIGITS = "0123456789abcdef"
+#: How many digits a registry puts behind a prefix: those of a UUID.
+_DIGITS_MADE = 32
+#: Beside the texts that differ in one digit, so many that differ in all.
+_TRIED = 256
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 #: The keys that limit the values of a kind.
 _KEYS = {"int": ("minimum", "maximum"), "str": ("max_length", "pattern")}
@@ -45,14 +53,39 @@ def id_limits(
         if pattern is not None and not is_pattern(pattern, diagnostics):
             continue
         form = IdForm(prefix, str(pattern or re.escape(prefix) + _ANY_ID))
-        made = prefix + _MADE
-        if re.fullmatch(form.pattern, made) is None:
-            mark = (pattern or each.prefix or name).mark
-            message = f"{name}.new() makes {made!r}, which the pattern does not accept"
-            hint = f"accept {prefix!r} with 32 hexadecimal digits behind it"
-            diagnostics.add(mark, "wrong-shape", message, hint)
+        _check_made(name, form, (pattern or each.prefix or name).mark, diagnostics)
         found[str(name)] = form
     return found
+
+
+def _check_made(name: TypeName, form: IdForm, mark: Location, diagnostics: Diagnostics) -> None:
+    """Report an identifier that a registry or a supervisor makes, and the pattern refuses."""
+    if len(form.prefix) + _DIGITS_MADE > ID_MAX:
+        message = f"{name}.new() makes {len(form.prefix) + _DIGITS_MADE} characters"
+        hint = f"an identifier has at most {ID_MAX}: shorten the prefix"
+        diagnostics.add(mark, "wrong-shape", message, hint)
+        return
+    compiled = re.compile(form.pattern)
+    for digits in _made():
+        if compiled.fullmatch(form.prefix + digits) is None:
+            made = (form.prefix + digits)[:60]
+            message = f"{name}.new() can make {made!r}, which the pattern does not accept"
+            hint = f"accept {form.prefix[:60]!r} with any 32 hexadecimal digits behind it"
+            diagnostics.add(mark, "wrong-shape", message, hint)
+            return
+
+
+@cache
+def _made() -> tuple[str, ...]:
+    """Return digits as identifiers have them: each digit at each place, and many mixtures."""
+    bases = ["".join(islice(cycle(_DIGITS), first, first + _DIGITS_MADE)) for first in (0, 7)]
+    found = [each * _DIGITS_MADE for each in _DIGITS]
+    for base in bases:
+        for place in range(_DIGITS_MADE):
+            found += [base[:place] + digit + base[place + 1 :] for digit in _DIGITS]
+    mixed = random.Random(0)
+    found += ["".join(mixed.choices(_DIGITS, k=_DIGITS_MADE)) for _ in range(_TRIED)]
+    return (*bases, *found)
 
 
 def is_pattern(text: Text, diagnostics: Diagnostics) -> bool:
