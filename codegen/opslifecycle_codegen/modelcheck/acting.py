@@ -79,8 +79,7 @@ class Acting:
         """Return the record after an action that takes a way, and the effects."""
         fields = list(self._ends.update(draft, way.updates, names, list(record)))
         fields = list(self._ends.update(draft, way.notes, names, fields))
-        for place in way.stamps:
-            fields[place] = 0
+        self._ends.stamp(draft, fields, way.stamps)
         if not way.terminal:
             if way.to:
                 fields[1] = way.to

@@ -14,6 +14,7 @@ from attrs import frozen
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import ENTITY, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.state import Value
@@ -57,10 +58,17 @@ class Term:
 
 
 class Evaluator:
-    """Compiles the expressions of one machine to functions, and records which fields they read."""
+    """Compiles the expressions of one machine to functions, and records which fields they read.
 
-    def __init__(self, program: Program, layouts: Layouts) -> None:
+    Args:
+        program: The machine.
+        layouts: The places of its fields.
+        dated: Whether what stamps shows the time of its command, and not 0.
+    """
+
+    def __init__(self, program: Program, layouts: Layouts, *, dated: bool = False) -> None:
         self._program = program
+        self._dated = dated
         self._layouts = layouts
         #: Fields of values that an expression reads: (type, field); and their index in a record.
         self.looked_at: set[tuple[str, str]] = set()
@@ -146,7 +154,7 @@ class Evaluator:
     def _name(self, tree: nodes.Name) -> Term:
         name = tree.name
         if tree.root is Root.STAMP:
-            return Term(lambda names: 0)
+            return Term((lambda names: names[NOW]) if self._dated else (lambda names: 0))
         if tree.root is Root.ENTRY:
             entity = str(self._program.machine.entity)
             record = nodes.Name(ENTITY, Root.RECORD, entity)

@@ -35,21 +35,27 @@ from opslifecycle_codegen.modelcheck.terminal_effects import TerminalEffects
 
 
 class Interpreter:
-    """Applies calls to states of one machine, for a fixed number of ids and barrier keys."""
+    """Applies calls to states of one machine, for a fixed number of ids and barrier keys.
+
+    Stamped fields are 0, so that states which differ in nothing else are one; in a `dated`
+    interpreter they show the times of calls.
+    """
 
     def __init__(
-        self, program: Program, ids: tuple[str, ...], keys: int, settings: Mapping[str, Value]
-    ) -> None:
+        self, program: Program, ids: tuple[str, ...], keys: int, settings: Mapping[str, Value],
+        *, dated: bool = False,
+    ) -> None:  # fmt: skip
         self.program = program
         self.ids = ids
         self.keys = keys
         self._settings = settings
         self.layouts = Layouts(program)
-        self.evaluator = Evaluator(program, self.layouts)
+        self.evaluator = Evaluator(program, self.layouts, dated=dated)
         self._places = {id: place for place, id in enumerate(ids)}
         self._entity = str(program.machine.entity)
         self._clauses = clauses = Clauses(program, self.evaluator)
-        self.ends = TerminalEffects(program, self.evaluator, clauses, self._places)
+        ends = TerminalEffects(program, self.evaluator, clauses, self._places, dated=dated)
+        self.ends = ends
         self._fields = list(program.symbols.entity_fields)
         self._acting = Acting(program, self.evaluator, clauses, self.ends, self._places)
         self._actions = {each.name: self._acting.action(each) for each in program.actions}
@@ -146,8 +152,7 @@ class Interpreter:
         fields[0], fields[1] = id, self.program.create.to
         for place, start in self._starts.items():
             fields[place] = start(names)
-        for place in self.ends.stamped("created"):
-            fields[place] = 0
+        self.ends.stamp(draft, fields, self.ends.stamped("created"))
         made = list(self.ends.made(fields))
         record = self.ends.update(draft, self._create_updates, names, made)
         fields, more = self.ends.follow(draft, self._create_steps, list(record))
@@ -320,6 +325,7 @@ class Interpreter:
 
     def crash(self, state: State, call: Call) -> Answer:
         """End the process, and recover the stored records in the next one."""
+        state = at_time(state, call)
         recovery = self.program.recovery
         assert recovery is not None
         draft = self.ends.recovered(state)

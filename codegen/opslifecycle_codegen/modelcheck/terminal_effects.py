@@ -21,8 +21,11 @@ class TerminalEffects:
         evaluator: Evaluator,
         clauses: Clauses,
         places: Mapping[str, int],
+        *,
+        dated: bool,
     ) -> None:
         self._program = program
+        self._dated = dated
         self._evaluator = evaluator
         self._places = places
         self._entity = str(program.machine.entity)
@@ -32,6 +35,7 @@ class TerminalEffects:
         self._types = list(program.symbols.entity_fields.values())
         self._kept: Callable[[Type, Value], Value] = lambda type, value: value
         self._steps = clauses.steps(program.on_terminal)
+        self._stamped_at_end = self.stamped("terminal")
         self._read_feed()
         self._read_recovery()
 
@@ -61,12 +65,19 @@ class TerminalEffects:
         return tuple(map(self._kept, self._types, fields))
 
     def stamped(self, when: str) -> tuple[int, ...]:
-        """Return the indexes of the fields that an event stamps; in a state all times are 0."""
+        """Return the indexes of the fields that an event stamps."""
         return tuple(
             self._fields.index(str(name))
             for name, field in self._program.machine.fields.items()
             if field.stamped == when
         )
+
+    def stamp(self, draft: Draft, fields: list[Value], places: Iterable[int]) -> None:
+        """Set fields to the time of a command; in a state without times it is 0."""
+        for place in places:
+            of_datetime = self._types[place].required.kind == "datetime"
+            time = draft.time * 1000 if of_datetime else draft.time
+            fields[place] = time if self._dated else 0
 
     def is_ended(self, record: Sequence[Value]) -> bool:
         """Return whether a record's status is final."""
@@ -93,8 +104,7 @@ class TerminalEffects:
         """End a record; return it and its effects."""
         fields[1] = status
         fields[self._fields.index("terminal_outcome")] = outcome
-        for place in self.stamped("terminal"):
-            fields[place] = 0
+        self.stamp(draft, fields, self._stamped_at_end)
         draft.ended.append(fields[0])
         return self.follow(draft, self._steps, fields)
 
