@@ -172,15 +172,17 @@ def test_packages_import_what_the_architecture_says_and_in_no_circle(base: Path)
 
 
 #: The modules of the compiler that read Python's grammar: those that make typed trees of the user's
-#: expressions, and the one that computes the imports of generated modules.
+#: expressions, the one that computes the imports of generated modules, and the one that breaks
+#: lines of templates in which long names stand.
 READ_PYTHON = {
     "analysis/expressions.py",
     "analysis/arithmetic.py",
     "analysis/calls.py",
     "analysis/moments.py",
+    "emit/fitting.py",
     "emit/imports.py",
 }
-PARSE_PYTHON = {"analysis/expressions.py", "emit/imports.py"}
+PARSE_PYTHON = {"analysis/expressions.py", "emit/fitting.py", "emit/imports.py"}
 
 
 def test_expressions_are_parsed_once() -> None:

@@ -14,7 +14,7 @@ Tree = dict[str, Any]
 class Builder:
     """Builds one machine part by part; `features` says what it has."""
 
-    def __init__(self, pick: Pick, later: Pick, apart: Pick) -> None:
+    def __init__(self, pick: Pick, later: Pick, apart: Pick, lengths: Pick) -> None:
         self.pick = pick
         #: Choices of what the language had later, drawn apart: the others stay as they are.
         self.later = later
@@ -22,7 +22,7 @@ class Builder:
         self.apart = apart
         #: Whether the rules of commands may read the time.
         self.timed = later.chance(20)
-        self.words = Words(pick)
+        self.words = Words(pick, lengths)
         self.shapes = Shapes()
         self.expressions = Expressions(pick, self.shapes, apart)
         self.features: set[str] = set()

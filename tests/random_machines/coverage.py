@@ -26,7 +26,7 @@ FEATURES = [
     "initial value: constant of an optional field", "initial value: none of an optional field",
     "initial value: parameter", "initial value: parameter of an optional field",
     "initial value: path into a parameter", "initial value: registry field", "invariant",
-    "label", "let", "listing", "outcome of a union", "recovery: ends the interrupted",
+    "label", "let", "listing", "long names", "outcome of a union", "recovery: ends the interrupted",
     "recovery: keeps some", "recovery: live records stay", "recovery: none", "registry field",
     "retention: beyond cursors", "retention: entries", "retention: held by cursors",
     "retention: records", "rollback", "several targets",

@@ -435,7 +435,8 @@ _LATER = 1_000_003
 
 def build(number: int) -> tuple[Tree, frozenset[str]]:
     """Return the random machine with a number, and what it has."""
-    builder = Builder(Pick(number), Pick(number + _LATER), Pick(-1 - number))
+    lengths = Pick(number + 2 * _LATER)
+    builder = Builder(Pick(number), Pick(number + _LATER), Pick(-1 - number), lengths)
     commands = Commands(builder)
     features = Features(builder, commands)
     details = Details(builder)
@@ -456,6 +457,8 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):
         found.add("time of a command")
+    if builder.words.long_names:
+        found.add("long names")
     if builder.words.hostile_names:
         found.add("hostile: a name")
     if builder.words.hostile_texts:

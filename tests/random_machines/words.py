@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from opslifecycle_codegen.source.parser import NAME_MAX
+
 from tests.random_machines.picking import Pick
 
 ENTITIES = ["parcel", "job", "order", "ticket", "lamp_post", "item"]
@@ -29,6 +31,7 @@ HOSTILE_TYPES = [
     "Exception", "Barrier", "Store", "Registry", "ClosedSet", "Iterable", "Permission",
     "OpsLifecycleError", "LOCK", "CELLS", "ILLEGAL", "BEFORE",
 ]  # fmt: skip
+_FILLING = "abcdefghij" * 5
 TEXTS = ["A plain sentence.", "Another one.", "A third one, with a comma."]
 HOSTILE_TEXTS = [
     'It ends with a "quote"', "It ends with a backslash\\", 'Three """ quotes.', "A | b || c.",
@@ -41,8 +44,11 @@ HOSTILE_TEXTS = [
 class Words:
     """Gives names that no other part of one machine has, some of them hostile."""
 
-    def __init__(self, pick: Pick) -> None:
+    def __init__(self, pick: Pick, lengths: Pick) -> None:
         self._pick = pick
+        self._lengths = lengths
+        #: Whether some names are as long as names may be.
+        self.long_names = lengths.chance(20)
         self._count = 0
         self.hostile_names = 0
         self.hostile_texts = 0
@@ -71,6 +77,7 @@ class Words:
         if self._count >= len(NAMES):
             word = f"{word}_{self._count // len(NAMES) + 1}"
         self._count += 1
+        word = self._lengthened(word, "_")
         self._used.add(word)
         return word
 
@@ -85,7 +92,14 @@ class Words:
         plain = NAMES[self._count % len(NAMES)].capitalize()
         number = self._count // len(NAMES) + 1
         self._count += 1
-        return f"{plain}{number if number > 1 else ''}{suffix}"
+        return self._lengthened(f"{plain}{number if number > 1 else ''}{suffix}", "Q")
+
+    def _lengthened(self, word: str, between: str) -> str:
+        """The word, or a longer one that begins with it."""
+        if not self.long_names or self._lengths.chance(50):
+            return word
+        length = self._lengths.one([NAME_MAX, NAME_MAX, self._lengths.integer(20, NAME_MAX)])
+        return max(word, (word + between + _FILLING)[:length], key=len)
 
     def text(self) -> str:
         """A summary."""

@@ -36,6 +36,7 @@ RULES = {
     "unknown-rule": "No rule has this name, or it cannot be waived.",
     "name-collision": "Two declarations have the same name.",
     "reserved-name": "The word is reserved in this place; see the reserved words.",
+    "long-name": "A name is longer than 48 characters.",
     "missing-parameter": "A method of `create` leaves out what every new record needs.",
     "field-order": "A field without a default follows one with a default.",
     "empty-set": "A closed set has no members.",

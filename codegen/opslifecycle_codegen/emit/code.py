@@ -20,6 +20,7 @@ from opslifecycle_codegen.emit import texts
 
 # The precedence of code; an operand of lower precedence than its position needs brackets.
 CONDITIONAL, OR, AND, NOT, COMPARE, SUM, PRODUCT, SIGN, ATOM = range(9)
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 #: Operators that count as one precedence in a chain without brackets.
 _PRECEDENCE = {CONDITIONAL: 5, OR: 4, AND: 4, COMPARE: 3, SUM: 2, PRODUCT: 1}
 
@@ -97,24 +98,35 @@ def statement(before: str, code: Code, after: str, place: Place) -> list[str]:
     whole = before + code.text + after
     if place.fits(whole) or not code.parts:
         return [whole]
+    brackets = bracketed(code)
     if code.lead:
+        inner = place.inner
+        helps = place.fits(f"{before}(") and inner.fits(inner.margin + code.lead)
+        code = brackets if helps and not place.fits(before + code.lead) else code
         return _split(before, code, after, place)
+    lines = _split(before, brackets, after, place)
     if _is_split_by_brackets(code):
         pieces = list(_pieces(code))
-        if all(map(place.fits, _by_brackets(before, pieces, after, place, everything=True))):
+        first, *others = _by_brackets(before, pieces, after, place, everything=True)
+        # Where something fits in neither, the brackets that are there suffice.
+        fits = all(map(place.fits, others)) or not all(map(place.fits, lines))
+        if place.fits(first) and fits:
             return _by_brackets(before, pieces, after, place)
-    if _is_whole(code) and not place.inner.fits(place.inner.margin + code.text):
+    if _is_whole(code) and not (place.inner.fits(place.inner.margin + code.text)):
         # Code that does not fit in brackets either has none.
         return [whole]
-    return _split(before, bracketed(code), after, place)
+    return lines
 
 
 def _is_whole(code: Code) -> bool:
     """Return whether the code has no point to break at, so that only brackets remain."""
-    return len(code.parts) == 1 and not (code.lead or code.parts[0].prefix or code.parts[0].parts)
+    if len(code.parts) != 1 or code.lead:
+        return False
+    (part,) = code.parts
+    return not part.parts or _is_whole(part)
 
 
-def _broken(
+def broken(
     before: str, code: Code, after: str, place: Place, *, everything: bool = False
 ) -> list[str]:
     """Return the lines of code inside brackets: one if it fits and need not be broken."""
@@ -133,28 +145,28 @@ def _split(
         for number, part in enumerate(code.parts):
             start = (before if number == 0 else place.margin) + part.prefix
             end = after if number == len(code.parts) - 1 else ""
-            lines += _broken(start, part, end, place, everything=everything)
+            lines += broken(start, part, end, place, everything=everything)
         return lines
     inner = place.inner
     inside = [
         line
         for part in code.parts
         for line in (
-            _argument(part, inner, everything=everything)
+            argument(part, inner, everything=everything)
             if code.commas
-            else _broken(inner.margin, part, "", inner, everything=everything)
+            else broken(inner.margin, part, "", inner, everything=everything)
         )
     ]
-    return [before + code.lead, *inside, f"{place.margin}){after}"]
+    return [before + code.lead, *inside, f"{place.margin}{_CLOSING[code.lead[-1]]}{after}"]
 
 
-def _argument(code: Code, place: Place, *, everything: bool) -> list[str]:
+def argument(code: Code, place: Place, *, everything: bool = False) -> list[str]:
     """Return the lines of an argument; a broken chain of operators is in brackets."""
     fits = place.fits(f"{place.margin}{code.text},")
     helps = not _is_whole(code) or place.inner.fits(place.inner.margin + code.text)
     if not fits and code.parts and not code.lead and helps:
         code = bracketed(code)
-    return _broken(place.margin, code, ",", place, everything=everything)
+    return broken(place.margin, code, ",", place, everything=everything)
 
 
 # Statements that are broken at their own brackets ----------------------------------------

@@ -171,12 +171,13 @@ class JsonTexts:
         name, value = key[0], "".join(key[1:])
         if len(whole) <= self._width:
             return [whole]
-        alone = value.startswith("{") and value.endswith("}")
-        code = layout.literal(_text_of(value[1:-1]) if alone else _literal(value))
-        return [
-            f"{margin}{target} += {_literal(',' + name)}",
-            *layout.statement(f"{target} += ", code, "", indent=indent, width=self._width),
-        ]
+        first = f"{margin}{target} += {_literal(',' + name)}"
+        if value.startswith("{") and value.endswith("}"):
+            # Broken with the template, where it is too long.
+            return [first, f"{margin}{target} += {_text_of(value[1:-1])}"]
+        code = layout.literal(_literal(value))
+        before = f"{target} += "
+        return [first, *layout.statement(before, code, "", indent=indent, width=self._width)]
 
 
 def _tag(union: UnionInfo, variant: RecordInfo) -> Fragments:

@@ -139,10 +139,10 @@ def _import_rank(name: str) -> int:
 def docstring(summary: str, more: Sequence[str] = (), *, indent: int, width: int) -> list[str]:
     """Return a docstring: the summary, then paragraphs, wrapped."""
     paragraphs = [texts.docstring(part) for part in (summary, *more) if part.strip()]
-    return _docstring(paragraphs, indent=indent, width=width)
+    return escaped_docstring(paragraphs, indent=indent, width=width)
 
 
-def _docstring(paragraphs: Sequence[str], *, indent: int, width: int) -> list[str]:
+def escaped_docstring(paragraphs: Sequence[str], *, indent: int, width: int) -> list[str]:
     """Return a docstring of escaped paragraphs."""
     margin = " " * indent
     whole = _closed(docstring_start(paragraphs[0]))
@@ -201,48 +201,3 @@ def string_code(text: str, room: int) -> Code:
             pieces.append("")
         pieces[-1] += word
     return Code(whole, parts=tuple(Code(quoted(piece)) for piece in pieces))
-
-
-def fitted(text: str, width: int) -> str:
-    """Return the text of a template with long docstrings and signatures broken.
-
-    A template prints names of any length into them, and cannot measure lines.
-    """
-    lines: list[str] = []
-    doc: list[str] | None = None
-    for line in text.split("\n"):
-        bare = line.strip()
-        if doc is not None:
-            doc.append(line)
-        elif bare.startswith('"""'):
-            doc = [line]
-        else:
-            lines += _fitted_signature(line, width)
-            continue
-        ends = bare.endswith('"""') and (len(doc) > 1 or len(bare) >= 6)
-        if ends:
-            lines += _fitted_docstring(doc, width)
-            doc = None
-    return "\n".join(lines)
-
-
-def _fitted_docstring(lines: list[str], width: int) -> list[str]:
-    if all(len(line) <= width for line in lines):
-        return lines
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    inner = "\n".join(line.strip() for line in lines).removeprefix('"""').removesuffix('"""')
-    paragraphs = [" ".join(part.split()) for part in inner.split("\n\n")]
-    # The text is Python already, so it is not escaped again.
-    return _docstring(paragraphs, indent=indent, width=width)
-
-
-_SIGNATURE = re.compile(r"( *)((?:async )?def \w+|class \w+)\((.*)\)( -> .*:|:)")
-
-
-def _fitted_signature(line: str, width: int) -> list[str]:
-    match = _SIGNATURE.fullmatch(line) if len(line) > width else None
-    if match is None:
-        return [line]
-    margin, before, parameters, after = match.groups()
-    items = re.split(r", (?![^\[]*\])", parameters)
-    return call(before, items, after, indent=len(margin), width=width)

@@ -19,6 +19,7 @@ from opslifecycle_codegen.compat import compare
 from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS, BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.naming import BUILT_IN_METHODS
 from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.parser import NAME_MAX
 from opslifecycle_codegen.source.words import Declared, OneOrMore
 
 _NOTE = "<!-- Printed by opslifecycle_codegen.emit.reference; make generate writes it anew. -->\n"
@@ -106,6 +107,7 @@ def reserved_page() -> str:
     """Return the page of reserved words, by position."""
     lines = [_NOTE, "# Reserved words", ""]
     lines.append("Every other word is free, in every place. `reserved-name` refuses these.")
+    lines.append(f"A declared name has at most {NAME_MAX} characters (`long-name`).")
     lines += ["", "| where | words | why |", "|---|---|---|"]
     everywhere = {"any name": (ANYWHERE, "Python's grammar has it, or every method takes it")}
     for where, (words, reason) in {**everywhere, **RESERVED}.items():

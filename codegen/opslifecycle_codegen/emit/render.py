@@ -15,6 +15,7 @@ from opslifecycle_codegen.emit.definition import DefinitionLowering
 from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.effects import effect_set
 from opslifecycle_codegen.emit.environment import Context, environment
+from opslifecycle_codegen.emit.fitting import fitted
 from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, public_definitions
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
@@ -349,7 +350,7 @@ class Renderer:
             **context,
         )
         text = re.sub(r"\n{4,}", "\n\n\n", text).rstrip("\n") + "\n"
-        return layout.fitted(text, self._width) if ".py." in template else text
+        return fitted(text, self._width) if ".py." in template else text
 
     def _annotation(self, text: str) -> str:
         return annotation(text, self._methods)

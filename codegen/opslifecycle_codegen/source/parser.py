@@ -36,8 +36,10 @@ from opslifecycle_codegen.source.words import (
 T = TypeVar("T")
 TextT = TypeVar("TextT", bound=Text)
 
-NAME_PATTERN = "[a-z][a-z0-9_]*"
-TYPE_NAME_PATTERN = "[A-Z][A-Za-z0-9]*"
+#: The longest declared name.
+NAME_MAX = 48
+NAME_PATTERN = f"[a-z][a-z0-9_]{{0,{NAME_MAX - 1}}}"
+TYPE_NAME_PATTERN = f"[A-Z][A-Za-z0-9]{{0,{NAME_MAX - 1}}}"
 _NAME = re.compile(NAME_PATTERN)
 _TYPE_NAME = re.compile(TYPE_NAME_PATTERN)
 
@@ -204,6 +206,11 @@ class _Parser:
         if not isinstance(node, Scalar):
             return self._wrong(node, f"{what}: expected a single value")
         text = node.text
+        if kind in (Name, TypeName) and len(text) > NAME_MAX:
+            message = f"{what}: {text[:NAME_MAX]!r}… has {len(text)} characters"
+            hint = f"a name has at most {NAME_MAX}"
+            self._diagnostics.add(node.mark, "long-name", message, hint)
+            return _MISSING
         if kind is Name and not _NAME.fullmatch(text):
             return self._wrong(node, f"{what}: {text[:60]!r} is not a snake_case name")
         if kind is TypeName and not _TYPE_NAME.fullmatch(text):
