@@ -39,6 +39,7 @@ from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.transactions import AsyncTransaction, Transaction
 from opslifecycle.stores.base import MemoryStore, Store
 from opslifecycle.values.conversion import register_type, structure, unstructure
+from opslifecycle.values.pages import Page, PageCursor
 
 from opslifecycle.operations import (
     DEFAULT_MAX_COMPLETED,
@@ -66,6 +67,7 @@ from opslifecycle.operations import (
     OperationLifecycleAction,
     OperationLifecycleSnapshot,
     OperationNotFoundError,
+    OperationOrder,
     OperationPeerHandle,
     OperationProgressUpdate,
     OperationPublicResultClass,
@@ -145,6 +147,7 @@ __all__ = [
     "OperationLifecycleAction",
     "OperationLifecycleSnapshot",
     "OperationNotFoundError",
+    "OperationOrder",
     "OperationPeerHandle",
     "OperationProgressUpdate",
     "OperationPublicResultClass",
@@ -159,6 +162,8 @@ __all__ = [
     "OutOfRangeError",
     "OwnerRetiredError",
     "OwnershipLostError",
+    "Page",
+    "PageCursor",
     "PeerNotExpectedError",
     "Permission",
     "PersistenceError",

@@ -90,6 +90,37 @@ class TestListing:
         assert "status: failed" in shown.stdout
         assert "why" in shown.stdout
 
+    def test_pages(self, store: Path) -> None:
+        for registry in ("first", "second"):
+            with Registry(store=SqliteStore(store, registry=registry)) as made:
+                for number in range(5):
+                    completed(made, name=f"{number % 2}")
+        every = listed()
+        keys: dict[str, Any] = {
+            "id": lambda each: each["id"],
+            "created": lambda each: (each["created_at_ms"], each["id"]),
+            "name": lambda each: (each["display_name"], each["id"]),
+        }
+        for order, key in keys.items():
+            for way in ([], ["--reverse"]):
+                wanted = sorted(every, key=key, reverse=bool(way))
+                options = ["--order", order, *way]
+                assert listed(*options) == wanted
+                found: list[Any] = []
+                page: list[str] = []
+                while True:
+                    done = command_line("ls", "--json", "-n", "3", *options, *page)
+                    found += [json.loads(line) for line in done.stdout.splitlines()]
+                    if not done.stderr:
+                        break
+                    page = done.stderr.removeprefix("more follow: ").split()
+                assert found == wanted
+        done = command_line("ls", "--order", "name", *page)
+        assert done.returncode == 2
+        assert "pass the options of the page that printed the cursor" in done.stderr
+        done = command_line("ls", "--after", "here")
+        assert "expected what `ls` printed after `--after`" in done.stderr
+
     @pytest.mark.parametrize(
         "arguments", [["show", "zz"], ["ls", "--older-than", "soon"], ["tail", "--run", "zz"]]
     )

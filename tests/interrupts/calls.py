@@ -85,6 +85,7 @@ def world(store: Store | None) -> World:
     completed(registry)
     # From here on changes are noted for the next listing.
     registry.list_operations(terminal=True)
+    registry.list_operations(limit=1)
     found = World(
         registry=registry,
         stored=store is not None,
@@ -211,6 +212,7 @@ COMMANDS = _calls(
 READS = _calls(
     ("snapshot", lambda w: w.registry.snapshot(w.live)),
     ("list", lambda w: w.registry.list_operations()),
+    ("list_page", lambda w: w.registry.list_operations(limit=1)),
     ("list_terminal", lambda w: w.registry.list_operations(terminal=False)),
     ("list_owner", lambda w: w.registry.list_operations(owner_session_id=w.owner, kind=TOOL)),
     ("feed", lambda w: w.registry.completion_feed().list_since(0)),

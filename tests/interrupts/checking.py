@@ -196,6 +196,12 @@ def _check_listing(registry: Registry) -> None:
         assert all(each.status is status for each in found)
     by_end = [registry.list_operations(terminal=each) for each in (True, False)]
     assert {each.id for found in by_end for each in found} == every
+    page = registry.list_operations(limit=1)
+    paged = list(page)
+    while page.has_more:
+        page = registry.list_operations(limit=1, after=page.cursor)
+        paged += page
+    assert paged == registry.list_operations()
 
 
 def _check_counts(w: World) -> None:

@@ -381,6 +381,26 @@ class Features:
         if filters:
             b.tree["listing"]["filters"] = filters
         b.has("listing")
+        self._pages(filters)
+
+    def _pages(self, filters: dict[str, str]) -> None:
+        """Orders of pages, most of which never change, so that most machines are accepted."""
+        b, pick = self.b, self.b.apart
+        if not pick.chance(60):
+            return
+        listing, constant = b.tree["listing"], self._constant()
+        sortable = [p for p, t in b.expressions.paths(constant, 1) if t in ("str", "int", "bool")]
+        if pick.chance(90):
+            kept = (*constant, f"{b.entity}.id")
+            listing["order"] = [each for each in listing["order"] if each in kept]
+        listing["orders"] = {
+            f"by_{number}": path for number, path in enumerate(pick.some(sortable, 2))
+        }
+        for side in ("above", "below"):
+            bounds = {f"{side}_{name}": name for name in listing["orders"] if pick.chance(50)}
+            if bounds and not {*bounds} & {*filters}:
+                listing[side] = bounds
+        b.has("pages")
 
     def _classifiers(self) -> None:
         b, pick, words = self.b, self.b.pick, self.b.words

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from opslifecycle import InternalError, ManualClock, OpsLifecycleError, RegistryClosedError, Store
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import BY_ID, Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.times import tells_time
 from opslifecycle_codegen.ir.types import Type
@@ -37,6 +38,8 @@ class Views:
         )
         self.order = [function(tree) for tree in views.order]
         self.filters = {name: function(tree) for name, _, tree in views.filters}
+        orders = views.pages.orders if views.pages is not None else ()
+        self.orders = {name: function(tree) for name, tree in orders}
         self.classifiers: dict[str, tuple[Function, dict[str, Type]]] = {
             rule.name: (function(rule.tree), rule.params) for rule in program.classifiers
         }
@@ -67,6 +70,7 @@ class Side:
         #: What should have been handed to the program.
         self.effects: list[Message] = []
         self.closed = False
+        self._package = package
         self._own = {str(name) for name in program.machine.effects}
         given = dict(exploration.settings)
         if program.recovery is not None:
@@ -304,6 +308,40 @@ class Side:
             plain = self.values.plain(wanted)
             kept = [names[views.entity] for names in named if function(names) == plain]
             self._same_list(f"listing by {name}", method(**{name: wanted}), kept)
+        if self.program.views.pages is not None:
+            self._same_pages(method, named)
+
+    def _same_pages(self, method: Any, named: list[Any]) -> None:
+        """Read the records page by page: in the listing's own order, and in each declared one."""
+        pages, views = self.program.views.pages, self._views
+        assert pages is not None
+        kind = getattr(self._package, public_names(self.program.machine).order)
+        for order in [None, *kind]:
+            named.sort(key=lambda names: names[views.entity][0])
+            keys = views.order
+            if order is not None:
+                keys = [] if order.value == BY_ID else [views.orders[order.value]]
+            named.sort(key=partial(_sort_key, keys))
+            found: list[Any] = []
+            page = method(limit=1, order_by=order)
+            while page:
+                found += page
+                page = method(limit=1, order_by=order, after=page.cursor)
+            what = f"pages by {order}"
+            self._same_list(what, found, [names[views.entity] for names in named])
+            self._same_list(
+                f"{what}, descending", method(order_by=order, descending=True),
+                [names[views.entity] for names in reversed(named)],
+            )  # fmt: skip
+        for side, bounds in ((1, pages.above), (-1, pages.below)):
+            for name, order in bounds.items():
+                key = views.orders[order]
+                for bound in {key(names) for names in named}:
+                    kept = [n for n in named if (key(n) > bound if side > 0 else key(n) < bound)]
+                    kept.sort(key=lambda names: names[views.entity][0])
+                    kept.sort(key=partial(_sort_key, [key]))
+                    found = method(**{name: bound}, order_by=kind(order))
+                    self._same_list(f"the bound {name}", found, [n[views.entity] for n in kept])
 
     def _same_list(self, what: str, found: list[Any], records: list[Any]) -> None:
         shown = [self._shown(record) for record in records]
@@ -356,3 +394,7 @@ class Side:
         with contextlib.suppress(Exception):
             if not self.closed:
                 self.registry._close()
+
+
+def _sort_key(keys: list[Function], names: dict[str, Any]) -> list[Any]:
+    return [key(names) for key in keys]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from attrs import evolve
 
 from opslifecycle_codegen.analysis import rules
@@ -10,7 +12,7 @@ from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.history import with_entry
-from opslifecycle_codegen.analysis.listing import check_filter, check_order
+from opslifecycle_codegen.analysis.listing import listed
 from opslifecycle_codegen.analysis.migrations import migrations_of
 from opslifecycle_codegen.analysis.overlaps import analyze_guards
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, placed
@@ -49,7 +51,7 @@ from opslifecycle_codegen.ir.types import (
     collection,
     optional,
 )
-from opslifecycle_codegen.source import model, property_model
+from opslifecycle_codegen.source import model, property_model, view_model
 from opslifecycle_codegen.source.words import Expr, Name
 
 #: Kinds of types that expressions may name and fields may not have.
@@ -206,19 +208,13 @@ class _Analyzer:
             for name, each in machine.snapshot.fields.items()
         )
         entry, needs = self._entry()
-        order: list[Expression] = []
-        filters: list[tuple[str, Type, Expression]] = []
-        if machine.listing is not None:
-            order = [self._compile(expr, scope) for expr in machine.listing.order]
-            check_order(zip(machine.listing.order, order, strict=True), self._diagnostics)
-            for name, expr in machine.listing.filters.items():
-                typed = self._compile(expr, scope)
-                check_filter(expr, typed.type, self._diagnostics)
-                filters.append((str(name), typed.type, typed))
-        return Views(snapshot, entry, needs, tuple(order), tuple(filters))
+        order, filters, pages = listed(
+            machine, partial(self._compile, scope=scope), self._diagnostics
+        )
+        return Views(snapshot, entry, needs, order, filters, pages)
 
     def _view(
-        self, name: Name, declared: model.ViewField, scope: Scope, left_out: bool
+        self, name: Name, declared: view_model.ViewField, scope: Scope, left_out: bool
     ) -> tuple[ViewInfo, Expression]:
         typed = self._compile(declared.expr, scope)
         if typed.type.required.kind in _NO_VALUES:
@@ -263,7 +259,7 @@ class _Analyzer:
 
     # Rules --------------------------------------------------------------------------------------
 
-    def _classifier(self, name: Name, declared: model.Classifier) -> Rule:
+    def _classifier(self, name: Name, declared: view_model.Classifier) -> Rule:
         params = self._commands.params(declared.params, "id")
         scope = self._commands.base_scope(params, operation=optional(ENTITY), timed=False)
         return Rule(str(name), declared.summary, self._compile(declared.returns, scope), params)

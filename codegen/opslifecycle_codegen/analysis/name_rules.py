@@ -118,6 +118,8 @@ class _Names:
         generated.append(Text(made.reads, machine.entity.mark))
         if machine.effects or machine.history or feeds_transitions(machine):
             generated.append((given and given.action) or Text(made.action, machine.entity.mark))
+        if machine.listing is not None and machine.listing.orders is not None:
+            generated.append(Text(made.order, machine.entity.mark))
         if machine.effects:
             messages = (made.outbox_message, made.dead_letter)
             generated += [Text(each, machine.entity.mark) for each in messages]

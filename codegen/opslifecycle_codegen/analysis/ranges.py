@@ -344,6 +344,8 @@ class _Finder:
         trees += [(rule.name, rule.tree) for rule in rules]
         trees += [("the order of a listing", tree) for tree in program.views.order]
         trees += [(f"the filter {name}", tree) for name, _, tree in program.views.filters]
+        if program.views.pages is not None:
+            trees += [(f"the order {name}", tree) for name, tree in program.views.pages.orders]
         trees += [(f"{name}.{of}", tree) for (name, of), tree in program.always.items()]
         if program.recovery is not None:
             trees.append(("persist_if", program.recovery.persist_if))

@@ -7,6 +7,7 @@ import string
 
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.history import transition_class
+from opslifecycle_codegen.analysis.listing import check_pages
 from opslifecycle_codegen.analysis.name_rules import check_create, check_names
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.scenario_rules import check_slices
@@ -30,6 +31,7 @@ def check(
     check_slices(program, diagnostics)
     check_stamps(program.machine, program.symbols, diagnostics)
     check_times(program, diagnostics)
+    check_pages(program, diagnostics)
     rules.methods()
     rules.rejections()
     rules.unused()

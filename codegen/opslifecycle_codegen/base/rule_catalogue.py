@@ -43,6 +43,7 @@ RULES = {
     "empty-range": "A type with limits has no value.",
     "cycle": "A value contains itself, so none could be constructed.",
     "wrong-type": "An expression has the wrong type.",
+    "changing-order": "Pages of a listing need an order that never changes.",
     "may-be-none": "An attribute of a value that may be None is read; test it for None first.",
     "out-of-range": "A number may leave its range where nothing can reject the command.",
     "always-true": "A test is always true.",

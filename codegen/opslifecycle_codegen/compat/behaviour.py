@@ -17,6 +17,7 @@ from opslifecycle_codegen.ir.migrations import REGISTRY, TYPES
 from opslifecycle_codegen.ir.notation import condition_notation, notation, update_notation
 from opslifecycle_codegen.ir.parts import ERRORS, GUARDS, INVARIANTS, METHODS, methods_of
 from opslifecycle_codegen.ir.program import (
+    BY_ID,
     TIMER_PREFIX,
     Assignment,
     Command,
@@ -228,6 +229,8 @@ class _Facts:
         for rule in program.classifiers:
             parameters = self._signature(rule.name, rule.params, "id")
             signatures[rule.name] = f"{parameters}) -> ({self._bare(rule.type)}"
+        if machine.listing is not None:
+            signatures[str(machine.listing.method)] = self._listing()
         for name in methods_of(program):
             signatures.setdefault(name, "")
         for command in (program.create, *program.actions):
@@ -241,6 +244,16 @@ class _Facts:
                 f"the method {names.name(METHODS, name)}", f"({signature})", "method-added",
                 "method-removed", "method-changed",
             )  # fmt: skip
+
+    def _listing(self) -> str:
+        """Return the parameters of a listing: its filters, and what its pages add."""
+        views = self._program.views
+        types = {name: self._bare(type) for name, type, _ in views.filters}
+        if views.pages is not None:
+            bounds = views.pages.bounds().items()
+            types |= {name: self._bare(type) for name, type in bounds}
+            types["order_by"] = " or ".join([BY_ID, *(name for name, _ in views.pages.orders)])
+        return ", ".join(f"{name}: {type}" for name, type in types.items())
 
     def _action(self, command: Command) -> str:
         """Return today's name of a command."""

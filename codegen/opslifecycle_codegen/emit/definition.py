@@ -75,6 +75,8 @@ class DefinitionLowering:
             Code(f"id_type={self._names.id}"),
             Code("listing_keys=listing_keys"),
         ]
+        if self._program.views.pages is not None:
+            parts.append(Code("pages=PAGES"))
         settings = [self._setting(name) for name in self._machine.settings]
         if settings:
             parts.append(tuple_argument("settings=", settings))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.emit import layout
+from opslifecycle_codegen.emit import layout, pages
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer
@@ -174,15 +174,21 @@ class RegistryLowering:
     def _listing(self) -> PublicMethod:
         listing = self._machine.listing
         assert listing is not None
-        filters = {name: optional(type) for name, type, _ in self._program.views.filters}
-        wanted = ", ".join(filters) + ("," if len(filters) == 1 else "")
-        body = self._call(
-            "return self._engine.views", [f"({wanted})", "_listing_order", "_snapshot_of"]
+        types = {name: optional(type) for name, type, _ in self._program.views.filters}
+        wanted = f"({', '.join(types)}{',' if len(types) == 1 else ''})"
+        returns, more = (
+            f"list[{self._names.snapshot}]",
+            ["A filter that is None selects everything."],
         )
+        body = self._call("return self._engine.views", [wanted, "_listing_order", "_snapshot_of"])
+        declared = self._program.views.pages
+        if declared is not None:
+            types |= pages.page_parameters(declared, self._names)
+            returns, more = f"_rt.Page[{self._names.snapshot}]", pages.DOCUMENTED
+            body = pages.page_call(declared, wanted, self._width)
         return self._method(
-            str(listing.method), filters, f"list[{self._names.snapshot}]", listing.summary,
-            ["A filter that is None selects everything."], body, abstract=True,
-            keyword_only=True,
+            str(listing.method), types, returns, listing.summary, more, body, abstract=True,
+            keyword_only=True, defaults=pages.DEFAULTS if declared is not None else None,
         )  # fmt: skip
 
     def feed_type(self) -> str:
@@ -321,8 +327,10 @@ class RegistryLowering:
         runs: bool = False,
         acts: bool = False,
         keyword_only: bool = False,
+        defaults: Mapping[str, str] | None = None,
         none_without: bool = False,
     ) -> PublicMethod:
+        defaults = defaults or {}
         parameters = ["self", *(["*"] if keyword_only and types else [])]
         returns = annotation(returns, self._members)
         checks: list[str] = []
@@ -330,7 +338,7 @@ class RegistryLowering:
             # One without a default may follow only where they are given by name.
             later = [t for n, t in list(types.items())[list(types).index(param) :]]
             has_default = type.optional and (keyword_only or all(t.optional for t in later))
-            default = " = None" if has_default else ""
+            default = f" = {defaults[param]}" if param in defaults else " = None" * has_default
             parameters.append(f"{param}: {annotation(type.python, self._members)}{default}")
             if not (acts and param == "id"):
                 # The executor checks the id of the record that a command acts on.

@@ -7,7 +7,17 @@ from pathlib import PurePosixPath
 
 from opslifecycle_codegen.base.config import MachineConfig
 from opslifecycle_codegen.compat import lock
-from opslifecycle_codegen.emit import docs, layout, outbox, ratchet, storage, texts, types, views
+from opslifecycle_codegen.emit import (
+    docs,
+    layout,
+    outbox,
+    pages,
+    ratchet,
+    storage,
+    texts,
+    types,
+    views,
+)
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.authority import authority_view
 from opslifecycle_codegen.emit.consuming import consuming
@@ -92,17 +102,7 @@ class Renderer:
                     for name, summary in program.symbols.ids.items()
                 ]
             },
-            "enums": {
-                "enums": [
-                    *types.enum_views(program, width),
-                    types.enum_view(effect_set(program, names), program, width),
-                    *(
-                        [types.enum_view(outbox.action_set(program, names), program, width)]
-                        if program.machine.effects and names.action not in program.symbols.enums
-                        else []
-                    ),
-                ]
-            },
+            "enums": {"enums": types.enum_views(program, width) + self._shell_sets()},
             "values": {
                 "values": types.value_views(program, width),
                 "leave_out": types.leave_out_declarations(program, width),
@@ -122,6 +122,14 @@ class Renderer:
         for name in self._unneeded():
             del modules[name]
         return modules
+
+    def _shell_sets(self) -> list[types.EnumView]:
+        """Return the closed sets that the shell names: effects, actions, orders."""
+        program, names = self._program, self._names
+        sets = [effect_set(program, names), *pages.order_sets(program, names)]
+        if program.machine.effects and names.action not in program.symbols.enums:
+            sets.insert(1, outbox.action_set(program, names))
+        return [types.enum_view(each, program, self._width) for each in sets]
 
     def _unneeded(self) -> list[str]:
         """Return the modules of features that the machine does not declare."""
@@ -178,6 +186,7 @@ class Renderer:
             "entry_of_a": "fed" if feeds_transitions(program.machine) else "ended",
             "listing_keys": keys,
             "listing_order": order if program.machine.listing else [],
+            "pages": pages.pages_view(program, self._names, self._width),
         }
 
     def _handles(self) -> Context:
@@ -275,7 +284,7 @@ class Renderer:
             ],
             "init": layout.call("def __init__", star, " -> None:", indent=4, width=self._width),
             "feed": machine.feed,
-            "listing_order": machine.listing is not None,
+            "unpaged_order": machine.listing is not None and program.views.pages is None,
             "barrier": machine.barrier is not None,
             "feed_type": lowering.feed_type(),
             "ask": "ask_now" if reads_now(program) else "ask",

@@ -111,8 +111,9 @@ def listing_parts(program: Program, width: int) -> tuple[list[str], list[str]]:
     printer = Printer(program.symbols)
     keys = [printer.code(tree) for _, _, tree in program.views.filters]
     order = [printer.code(tree) for tree in program.views.order]
-    return _returned(keys, width), _returned(order, width)
+    return returned(keys, width), returned(order, width)
 
 
-def _returned(items: list[Code], width: int) -> list[str]:
+def returned(items: list[Code], width: int) -> list[str]:
+    """Return the statement that returns a tuple."""
     return layout.statement("return ", layout.called("", items), "", indent=4, width=width)

@@ -73,6 +73,7 @@ _WITH_RECORD = frozenset(
         "listing_keys",
         "listing_order",
         "messages_of",
+        "page_keys",
         "migrate",
         "message_snapshot",
         "serialize",

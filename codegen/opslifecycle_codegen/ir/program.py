@@ -268,6 +268,25 @@ class Rule:
         return self.tree.type
 
 
+#: The parameters of a listing with pages, and the order that every such listing has.
+PAGE_PARAMETERS = ("order_by", "descending", "limit", "after")
+BY_ID = "id"
+
+
+@frozen
+class Pages:
+    """The pages of a listing: the named orders, and the orders of its bounds by parameter."""
+
+    orders: tuple[tuple[str, Expression], ...]
+    above: dict[str, str]
+    below: dict[str, str]
+
+    def bounds(self) -> dict[str, Type]:
+        """Return the parameters that are bounds, each with the type of its order."""
+        types = {name: tree.type for name, tree in self.orders}
+        return {name: types[order] for name, order in (*self.above.items(), *self.below.items())}
+
+
 @frozen
 class Views:
     """The views of a record: their fields in order, and whether they need watcher counts."""
@@ -277,6 +296,8 @@ class Views:
     entry_needs: tuple[str, ...]
     order: tuple[Expression, ...]
     filters: tuple[tuple[str, Type, Expression], ...]
+    #: None for a listing that is not read page by page.
+    pages: Pages | None = None
 
 
 @frozen

@@ -32,6 +32,8 @@ class PublicNames:
     action: str
     #: One entry of the history of a record.
     transition: str
+    #: The closed set of the orders of pages.
+    order: str
     outbox_message: str
     dead_letter: str
     record: str
@@ -64,6 +66,7 @@ def public_names(machine: Machine) -> PublicNames:
         effect=name("effect", f"{title}Effect"),
         action=name("action", f"{title}Action"),
         transition=f"{title}Transition",
+        order=f"{title}Order",
         outbox_message=f"{title}OutboxMessage",
         dead_letter=f"{title}DeadLetter",
         record=name("record", f"{title}Record"),

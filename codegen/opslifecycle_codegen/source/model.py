@@ -29,6 +29,7 @@ from opslifecycle_codegen.source.property_model import (
 from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.timer_model import History, Timers
 from opslifecycle_codegen.source.type_model import Enum, IdType, Property, RefinedType, Value
+from opslifecycle_codegen.source.view_model import Classifier, FeedEntry, Listing, Snapshot
 from opslifecycle_codegen.source.words import (
     NOWHERE,
     REST,
@@ -120,25 +121,6 @@ class Watch(Declared):
     guards: list[Name]
 
 
-@frozen(kw_only=True)
-class ViewField(Declared):
-    """A field of a snapshot or a feed entry: an expression, and its form in JSON."""
-
-    shorthand: ClassVar[str] = "expr"
-
-    expr: Expr
-    json: Name | None = None
-
-
-@frozen(kw_only=True)
-class FeedEntry(Declared):
-    """The class of the feed's entries."""
-
-    name: TypeName
-    summary: Text
-    fields: dict[Name, ViewField]
-
-
 #: The default name of the registry's counter of sequence numbers.
 LAST_SEQUENCE = Name("last_sequence", NOWHERE)
 
@@ -194,35 +176,6 @@ class Barrier(Declared):
     result: TypeName
     token: TypeName
     guards: list[dict[Name, Refusal]]
-
-
-@frozen(kw_only=True)
-class Snapshot(Declared):
-    """What a reader sees of one record."""
-
-    summary: Text
-    method: Name
-    fields: dict[Name, ViewField]
-    json: Name | None = None
-
-
-@frozen(kw_only=True)
-class Listing(Declared):
-    """A method that returns snapshots in an order, with filters."""
-
-    summary: Text
-    method: Name
-    order: list[Expr]
-    filters: dict[Name, Expr] = Factory(dict)
-
-
-@frozen(kw_only=True)
-class Classifier(Declared):
-    """A method without side effects that answers a question about one record."""
-
-    summary: Text
-    returns: Expr
-    params: dict[Name, TypeExpr] = Factory(dict)
 
 
 @frozen(kw_only=True)

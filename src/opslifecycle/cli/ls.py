@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
-from opslifecycle import OperationKind, OperationStatus
+from opslifecycle import OperationKind, OperationOrder, OperationStatus, PageCursor
 from opslifecycle.cli.locations import Location
+from opslifecycle.cli.paging import CursorType, PageOptions
 from opslifecycle.cli.records import (
     INTERRUPTED,
     UNRESPONSIVE,
     Found,
     age,
     milliseconds,
-    operations,
     reader,
     shortened,
+    stored_operations,
 )
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.tables import print_uncut
@@ -52,6 +55,18 @@ class _Age(click.ParamType[int]):
 )
 @click.option("--younger-than", type=_Age(), help="Registered within: 30s, 10m, 2h, 1d.")
 @click.option("--older-than", type=_Age(), help="Registered before: 30s, 10m, 2h, 1d.")
+@click.option(
+    "--order",
+    type=click.Choice([order.value for order in OperationOrder]),
+    default=OperationOrder.ID.value,
+    show_default=True,
+    help="What to sort by; ids are in the order of their creation.",
+)
+@click.option("-r", "--reverse", is_flag=True, help="Last first.")
+@click.option("-n", "--limit", type=click.IntRange(1), help="At most so many operations.")
+@click.option(
+    "--after", type=CursorType(), help="Those after a page, which printed this with its last line."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def ls(
     store: Location,
@@ -59,25 +74,36 @@ def ls(
     kind: str | None,
     younger_than: int | None,
     older_than: int | None,
+    order: str,
+    reverse: bool,
+    limit: int | None,
+    after: PageCursor | None,
     as_json: bool,
 ) -> None:
-    """List the operations in a store, oldest first."""
-    with told_errors():
-        found = operations(reader(store).all())
-        short = shortened(each.id for each in found)
-        chosen = [
-            each
-            for each in found
-            if (not status or each.status in status)
+    """List the operations in a store, oldest first.
+
+    With --limit, the option for the next page is printed to standard error, if more follow.
+    """
+
+    def is_chosen(each: Found) -> bool:
+        return (
+            (not status or each.status in status)
             and (kind is None or each.snapshot.kind.value == kind)
             and (younger_than is None or each.age_ms() <= younger_than)
             and (older_than is None or each.age_ms() >= older_than)
-        ]
+        )
+
+    with told_errors():
+        stored = stored_operations(reader(store).all())
+        options = PageOptions(OperationOrder(order), reverse, limit, after)
+        chosen, cursor = options.page(stored, is_chosen)
         if as_json:
             for each in chosen:
                 print_line(json_line(each.shown()))
-            return
-        _print_table(chosen, short)
+        else:
+            _print_table(chosen, shortened(each.id for each in stored))
+        if cursor is not None:
+            print(f"more follow: --after {cursor}", file=sys.stderr)
 
 
 def _print_table(found: list[Found], short: dict[str, str]) -> None:

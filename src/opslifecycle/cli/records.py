@@ -93,21 +93,45 @@ def reader(store: Location) -> Reader:
     return store.reader(CODEC.schema)
 
 
-def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False) -> list[Found]:
-    """Return every operation, oldest first.
+@attrs.frozen
+class Stored:
+    """One operation in one registry of a store, not decoded yet."""
+
+    registry: StoredRegistry
+    id: str
+    _body: str
+
+    def found(self) -> Found:
+        """Return the operation.
+
+        Raises:
+            StoreDamagedError: It cannot be decoded.
+        """
+        registry = self.registry
+        snapshot = registry.decode(_snapshot_of, self.id, self._body)
+        return Found(registry.name, registry.holder, registry.responds, snapshot)
+
+
+def stored_operations(
+    registries: Iterable[StoredRegistry], *, with_feed: bool = False
+) -> list[Stored]:
+    """Return every operation as it is stored, in no order.
 
     Args:
         registries: The registries to look into.
         with_feed: Whether to include collected operations that the feed still has.
     """
-    found = []
+    stored = []
     for each in registries:
         bodies = dict(each.stored.rows.values()) if with_feed else {}
         bodies |= each.stored.records
-        found += [
-            Found(each.name, each.holder, each.responds, each.decode(_snapshot_of, id, body))
-            for id, body in bodies.items()
-        ]
+        stored += [Stored(each, id, body) for id, body in bodies.items()]
+    return stored
+
+
+def operations(registries: Iterable[StoredRegistry], *, with_feed: bool = False) -> list[Found]:
+    """Return every operation, oldest first; see `stored_operations`."""
+    found = [each.found() for each in stored_operations(registries, with_feed=with_feed)]
     return sorted(found, key=lambda each: each.id)
 
 

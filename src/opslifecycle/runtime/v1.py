@@ -27,6 +27,7 @@ from opslifecycle.shell.build import (
     open_registry,
 )
 from opslifecycle.shell.codec import RecordCodec
+from opslifecycle.shell.columns import SortKey
 from opslifecycle.shell.commands import acting_on_all, advancing, collecting
 from opslifecycle.shell.consuming import Consumer, ThreadConsumer
 from opslifecycle.shell.context_managers import AsyncContextManager, ContextManager
@@ -34,7 +35,6 @@ from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.executor import Executor
 from opslifecycle.shell.feed import CompletionFeed, FeedBatch
 from opslifecycle.shell.history import appended
-from opslifecycle.shell.listing import SortKey
 from opslifecycle.shell.messages import (
     DeadLetter,
     OutboxCommand,
@@ -45,6 +45,7 @@ from opslifecycle.shell.messages import (
 from opslifecycle.shell.opening import open_in_thread
 from opslifecycle.shell.outbox import Outbox
 from opslifecycle.shell.overlay import Overlay, merge
+from opslifecycle.shell.pages import PageRequest, Pages
 from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, Setting
 from opslifecycle.shell.timers import Dues, Timer, TimersDefinition, later
@@ -88,6 +89,7 @@ from opslifecycle.values.moments import (
     optional_timedelta_from,
     timedelta_from,
 )
+from opslifecycle.values.pages import Page, PageCursor
 from opslifecycle.values.plain import (
     Data,
     count_from,
@@ -140,6 +142,10 @@ __all__ = [
     "OutboxMessage",
     "OutboxRules",
     "Overlay",
+    "Page",
+    "PageCursor",
+    "PageRequest",
+    "Pages",
     "Permission",
     "RecordCodec",
     "RecordWrite",

@@ -26,6 +26,7 @@ from opslifecycle.shell.listing import Listing
 from opslifecycle.shell.messages import OutboxRules, restored
 from opslifecycle.shell.opening import Opening
 from opslifecycle.shell.outbox import Outbox
+from opslifecycle.shell.pages import Pages
 from opslifecycle.shell.settings import Setting, epoch_from
 from opslifecycle.shell.staging import Staging, by_slots
 from opslifecycle.shell.timers import TimersDefinition
@@ -90,6 +91,7 @@ class Definition(Generic[RecordT]):
         authority: Constructs the authority.
         id_type: The type of the id of a record.
         listing_keys: Returns the filter properties of a record.
+        pages: The orders of the listing's pages; None for a listing without pages.
         settings: The settings of the constructor.
         feed: The feed; None if the machine has none.
         outbox: The outbox; None if the machine has no effects of its own.
@@ -101,6 +103,7 @@ class Definition(Generic[RecordT]):
     authority: NewAuthority
     id_type: type[object]
     listing_keys: Callable[[RecordT], tuple[Hashable, ...]]
+    pages: Pages[RecordT] | None = None
     settings: tuple[Setting, ...] = ()
     feed: FeedDefinition[Entry, Identifier] | None = None
     outbox: OutboxDefinition | None = None
@@ -304,7 +307,8 @@ def _parts(
     if definition.outbox is not None:
         sent = definition.outbox
         outbox = Outbox(lock, sent.snapshot_of, sent.body_of, on_effect, sent.rules)
-    effects = EffectRunner(Listing(authority.records, definition.listing_keys), parts, outbox)
+    listing = Listing(authority.records, definition.listing_keys, definition.pages)
+    effects = EffectRunner(listing, parts, outbox)
     codec = definition.codec
     if codec is not None:
         effects.restore(authority, codec.restore(authority, contents, clock))

@@ -7,7 +7,7 @@ The engine decides nothing: it calls the authority, and raises the authority's r
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from opslifecycle.clock import CommandTime
 from opslifecycle.errors import (
@@ -16,12 +16,14 @@ from opslifecycle.errors import (
     RegistryClosedError,
 )
 from opslifecycle.shell.authority import Authority, IdT, RecordT
+from opslifecycle.shell.columns import Key, SortKey
 from opslifecycle.shell.effects import EffectRunner
-from opslifecycle.shell.listing import SortKey
+from opslifecycle.shell.pages import PageRequest, Query
 from opslifecycle.shell.staging import Staging
 from opslifecycle.sync.barriers import Satisfy
 from opslifecycle.sync.publication import PublicationLock
 from opslifecycle.sync.waits import WaitT, ended, failed
+from opslifecycle.values.pages import Page
 
 T = TypeVar("T")
 OutcomeT = TypeVar("OutcomeT")
@@ -199,6 +201,40 @@ class Engine(Generic[IdT, RecordT]):
         records.sort(key=order)
         count = self.effects.watchers.count
         return [view_of(record, count(record.id)) for record in records]
+
+    def page(
+        self,
+        wanted: tuple[Hashable, ...],
+        request: PageRequest,
+        view_of: Callable[[RecordT, int], T],
+    ) -> Page[T]:
+        """Return views of the records of one page, all at the same instant.
+
+        Args:
+            wanted: The value of each listing key; None for any value.
+            request: Which records, in which order.
+            view_of: Returns the view of a record with its number of watches.
+
+        Raises:
+            InvalidValueError: The request is wrong.
+        """
+        pages = self.effects.listing.pages
+        query = pages.query(request)
+        views, last, has_more = self.lock.hold(self._page, wanted, query, view_of)
+        cursor = query.cursor if last is None else pages.cursor(query, last)
+        return Page(views, cursor, has_more=has_more)
+
+    def _page(
+        self,
+        wanted: tuple[Hashable, ...],
+        query: Query,
+        view_of: Callable[[RecordT, int], T],
+    ) -> tuple[list[T], Key | None, bool]:
+        keys, has_more = self.effects.listing.page(wanted, query)
+        records, count = self.authority.records, self.effects.watchers.count
+        ids = [cast("IdT", key[-1]) for key in keys]
+        views = [view_of(records[id], count(id)) for id in ids]
+        return views, keys[-1] if keys else None, has_more
 
     # Closing ------------------------------------------------------------------------------------
 
