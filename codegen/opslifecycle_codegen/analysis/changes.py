@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve
 
 from opslifecycle_codegen.analysis.expressions import compile_expression
+from opslifecycle_codegen.analysis.missing import missing_field
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.expr import Field
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import ENTITY, Type
+from opslifecycle_codegen.ir.types import ENTITY, REGISTRY, Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 
@@ -54,6 +55,10 @@ class Changes:
         if field not in settable or (owner == entity and entity not in scope.names):
             hint = nearest(target, [f"{owner}.{name}" for name in settable])
             message = f"{str(target)!r} cannot be updated here"
+            if fields and field not in fields:
+                # The message of every expression that reads it.
+                kind = REGISTRY if owner == "registry" else ENTITY
+                message, hint = missing_field(kind, field, settable)
             self._diagnostics.add(target.mark, "unknown-name", message, hint)
             return None
         if owner == entity and scope.narrowed.get(owner, scope.names[owner].type) != ENTITY:

@@ -14,7 +14,9 @@ from attrs import evolve
 
 from opslifecycle_codegen.analysis.arithmetic import check_arithmetic, check_negative
 from opslifecycle_codegen.analysis.calls import check_call
+from opslifecycle_codegen.analysis.missing import missing_field
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
+from opslifecycle_codegen.base.spellings import operator_hint
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Root
@@ -22,9 +24,11 @@ from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.types import (
     ACTION,
     BOOL,
+    ENTITY,
     FLOAT,
     INT,
     NONE,
+    REGISTRY,
     STATUSES,
     STR,
     UNKNOWN,
@@ -90,7 +94,8 @@ class Checker:
             reason = error.msg if isinstance(error, SyntaxError) else "too deep"
             column = (error.offset or 1) - 1 if isinstance(error, SyntaxError) else 0
             mark = self._expr.mark.shifted(column if self._expr.precise else 0)
-            self._diagnostics.add(mark, "expression-syntax", f"not an expression: {reason}")
+            message, hint = f"not an expression: {reason}", operator_hint(self._expr)
+            self._diagnostics.add(mark, "expression-syntax", message, hint)
             raise _RefusedError from None
 
     def refuse(self, node: ast.expr, rule: str, message: str, hint: str = "") -> _RefusedError:
@@ -142,6 +147,8 @@ class Checker:
             message = f"{node.id} is a type, not a value"
             raise self.refuse(node, "wrong-type", message, f"a member is written {node.id}.member")
         hint = nearest(node.id, scope.names)
+        if wanted is not None and wanted.required.kind == "str":
+            hint = f"write \"'{node.id}'\" for the text, with both quotes; {hint}"
         raise self.refuse(node, "unknown-name", f"there is no {node.id!r} here", hint)
 
     def _member(self, node: ast.expr, word: str, enum: Type, scope: Scope) -> Expression:
@@ -172,6 +179,9 @@ class Checker:
             raise self.refuse(node, "legality", message, hint)
         known = scope.attributes_of(base.type)
         if node.attr not in known:
+            if base.type in (ENTITY, REGISTRY):
+                message, hint = missing_field(base.type, node.attr, known)
+                raise self.refuse(node, "unknown-name", message, hint)
             hint = nearest(node.attr, known)
             raise self.refuse(node, "unknown-name", f"{base.type} has no {node.attr!r}", hint)
         return nodes.Field(scope.narrowed.get(path, known[node.attr]), base, node.attr)

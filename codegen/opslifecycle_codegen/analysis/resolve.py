@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import attrs
+
 from opslifecycle_codegen.analysis.refined import id_limits, refined_types
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
 from opslifecycle_codegen.analysis.transitions import ACTION, field_name
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.base.spellings import key_hint
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.messages import action_words
 from opslifecycle_codegen.ir.public_names import public_names
@@ -88,6 +91,8 @@ class Resolver:
             if word.lower().startswith(("optional ", "optional[")):
                 inner = word[9:].strip(" ]")
                 usual = f"{_USUAL_NAMES.get(inner, inner)} | None"
+            if word.endswith("?"):
+                usual = f"{_USUAL_NAMES.get(word[:-1], word[:-1])} | None"
             hint = f"write {usual}" if usual else nearest(word, known)
             self._diagnostics.add(text.mark, "unknown-type", f"there is no type {word!r}", hint)
             return UNKNOWN
@@ -157,9 +162,11 @@ class Resolver:
         given: dict[Name, Node],
         properties: dict[str, PropertyInfo],
     ) -> dict[str, PropertyValue]:
+        keys = (each for each in attrs.fields(type(member)) if not each.metadata.get("rest"))
+        known = [each.name for each in keys if each.name != "mark"] + [*properties]
         for key in given:
             if key not in properties:
-                hint = nearest(key, ["summary", *properties])
+                hint = key_hint(key, known)
                 message = f"no property {key!r} is declared"
                 self._diagnostics.add(key.mark, "unknown-key", message, hint)
         values: dict[str, PropertyValue] = {}

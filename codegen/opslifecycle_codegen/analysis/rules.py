@@ -79,13 +79,15 @@ class _Rules:
                 self._add(wire, "unreachable-status", message)
         back = {(to, source) for source, to in edges}
         ending = _closure(set(groups["terminal"]), back)
-        for wire in machine.statuses.members:
+        # Without a terminal status, that is the one cause, reported below.
+        for wire in machine.statuses.members if groups["terminal"] else ():
             if str(wire) in real and str(wire) in reached and wire not in ending:
                 message = f"no terminal status can be reached from {wire}"
                 self._add(wire, "endless-status", message)
         if not groups["terminal"]:
             mark = machine.statuses.mark
-            self._diagnostics.add(mark, "endless-status", "none of the statuses is terminal")
+            hint = "add `terminal: true` to the statuses in which a record has ended"
+            self._diagnostics.add(mark, "endless-status", "none of the statuses is terminal", hint)
         for eventually in machine.eventually.values():
             goals = _closure(set(self._resolver.statuses(eventually.reaches)), back)
             for start in self._resolver.statuses(eventually.from_):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from opslifecycle_codegen.base.rule_catalogue import RULES
 
@@ -49,8 +49,35 @@ class InvalidMachineError(Exception):
     """A machine with errors; `findings` has all of them, in the order of the file."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = sorted(set(findings))
+        self.findings = _by_cause(findings)
         super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+#: Rules whose findings have one cause if they say the same: a word that is not declared.
+_OF_ONE_CAUSE = frozenset(rule for rule in RULES if rule.startswith("unknown-")) | {"yaml-guess"}
+
+
+def _by_cause(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order of the file, with one finding for each cause."""
+    merged: dict[tuple[str, str, str], list[Finding]] = {}
+    result: list[Finding] = []
+    for each in sorted(set(findings)):
+        if each.rule not in _OF_ONE_CAUSE:
+            result.append(each)
+            continue
+        same = merged.setdefault((each.mark.path, each.rule, each.message), [])
+        same.append(each)
+    for first, *others in merged.values():
+        lines = list(dict.fromkeys(str(each.mark.line) for each in others))
+        also = f"{first.message}, also in {_listed(lines)}" if others else first.message
+        result.append(evolve(first, message=also))
+    return sorted(result)
+
+
+def _listed(lines: list[str]) -> str:
+    if len(lines) == 1:
+        return f"line {lines[0]}"
+    return f"lines {', '.join(lines[:-1])} and {lines[-1]}"
 
 
 @frozen

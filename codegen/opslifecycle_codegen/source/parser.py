@@ -17,9 +17,9 @@ from opslifecycle_codegen.base.diagnostics import (
     Diagnostics,
     InvalidMachineError,
     Location,
-    nearest,
 )
 from opslifecycle_codegen.base.reserved_words import ANYWHERE
+from opslifecycle_codegen.base.spellings import key_hint, pascal_case, snake_case
 from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import (
@@ -112,6 +112,7 @@ class _Parser:
             return self._wrong(node, f"{what}: expected a mapping")
         values: dict[str, object] = {}
         others: dict[str, Node] = {}
+        unknown: list[Scalar] = []
         spelled = {name.rstrip("_"): (name, hint) for name, hint, rest in _fields(kind) if not rest}
         rest = next((name for name, _, is_rest in _fields(kind) if is_rest), None)
         for key, child in node.items:
@@ -125,16 +126,35 @@ class _Parser:
                 others[word] = child
                 values[rest] = others
             else:
-                hint = nearest(key.text, spelled)
-                message = f"{what} has no key {key.text!r}"
-                self._diagnostics.add(key.mark, "unknown-key", message, hint)
-        for field in attrs.fields(kind):
-            key_name = field.name.rstrip("_")
-            if field.default is attrs.NOTHING and field.name not in (*values, "mark"):
-                message = f"{what} lacks the key {key_name!r}"
-                self._diagnostics.add(node.mark, "missing-key", message)
-                values[field.name] = _MISSING
-        return self._made(kind, node.mark, values)
+                unknown.append(key)
+        missing = [
+            field.name
+            for field in attrs.fields(kind)
+            if field.default is attrs.NOTHING and field.name not in (*values, "mark")
+        ]
+        self._report_keys(node, what, kind, unknown, missing)
+        return self._made(kind, node.mark, {**values, **dict.fromkeys(missing, _MISSING)})
+
+    def _report_keys(
+        self, node: Mapping, what: str, kind: type[Declared], unknown: list[Scalar],
+        missing: list[str],
+    ) -> None:  # fmt: skip
+        """Report unknown and missing keys: once for a key that is spelled in another way."""
+        known = {name.rstrip("_"): hint for name, hint, rest in _fields(kind) if not rest}
+        lacking = [name.rstrip("_") for name in missing]
+        hints = [(key, key_hint(key.text, known)) for key in unknown]
+        meant = [n for n in lacking if any(hint == f"did you mean {n!r}?" for _, hint in hints)]
+        left = [each for each in lacking if each not in meant]
+        if unknown and not meant and len(left) == 1 and typing.get_origin(known[left[0]]) is dict:
+            inside = ", ".join(repr(key.text) for key in unknown[:3])
+            message = f"{what} lacks the key {left[0]!r}"
+            self._diagnostics.add(node.mark, "missing-key", message, f"put {inside} under it")
+            return
+        for key, hint in hints:
+            message = f"{what} has no key {key.text!r}"
+            self._diagnostics.add(key.mark, "unknown-key", message, hint)
+        for each in left:
+            self._diagnostics.add(node.mark, "missing-key", f"{what} lacks the key {each!r}")
 
     def _made(
         self, kind: Callable[..., object], mark: Location, values: dict[str, object]
@@ -204,7 +224,9 @@ class _Parser:
 
     def _text(self, node: Node, kind: type[TextT], what: str) -> TextT | _Missing:
         if not isinstance(node, Scalar):
-            return self._wrong(node, f"{what}: expected a single value")
+            alone = isinstance(node, Sequence) and len(node.items) == 1
+            hint = "leave out the brackets, or the dash" if alone else ""
+            return self._wrong(node, f"{what}: expected a single value", hint)
         text = node.text
         if kind in (Name, TypeName) and len(text) > NAME_MAX:
             message = f"{what}: {text[:NAME_MAX]!r}… has {len(text)} characters"
@@ -212,9 +234,11 @@ class _Parser:
             self._diagnostics.add(node.mark, "long-name", message, hint)
             return _MISSING
         if kind is Name and not _NAME.fullmatch(text):
-            return self._wrong(node, f"{what}: {text[:60]!r} is not a snake_case name")
+            message = f"{what}: {text[:60]!r} is not a snake_case name"
+            return self._wrong(node, message, snake_case(text))
         if kind is TypeName and not _TYPE_NAME.fullmatch(text):
-            return self._wrong(node, f"{what}: {text[:60]!r} is not a PascalCase name")
+            message = f"{what}: {text[:60]!r} is not a PascalCase name"
+            return self._wrong(node, message, pascal_case(text))
         if kind in (Name, TypeName) and text in ANYWHERE:
             message = f"{what}: {text!r} is reserved by Python, so it cannot be a name"
             self._diagnostics.add(node.mark, "reserved-name", message, "choose another")
@@ -235,8 +259,8 @@ class _Parser:
             return int(node.text)
         return self._wrong(node, f"{what}: expected {expected}")
 
-    def _wrong(self, node: Node, message: str) -> _Missing:
-        self._diagnostics.add(node.mark, "wrong-shape", message)
+    def _wrong(self, node: Node, message: str, hint: str = "") -> _Missing:
+        self._diagnostics.add(node.mark, "wrong-shape", message, hint)
         return _MISSING
 
 

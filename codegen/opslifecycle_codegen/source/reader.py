@@ -14,6 +14,7 @@ import yaml
 from attrs import define, frozen
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError, Location
+from opslifecycle_codegen.source.syntax_errors import syntax_error
 
 SOURCE_BYTES_MAX = 1_000_000
 _DEPTH_MAX = 40
@@ -75,11 +76,8 @@ def read(source: bytes, path: str) -> Mapping:
             # libyaml reads ahead before it reports an error; the Python parser does not.
             _Builder(path, diagnostics).build(text, yaml.SafeLoader)
             diagnostics.stop_if_any()
-        at = error.problem_mark or error.context_mark
-        mark = Location(path, at.line + 1, at.column + 1) if at else start
-        problem = " ".join(part for part in (error.context, error.problem) if part)
-        diagnostics.add(mark, "yaml-syntax", problem, _syntax_hint(problem))
-        raise InvalidMachineError(diagnostics.findings) from None
+        found = syntax_error(error, text, path)
+        raise InvalidMachineError([*diagnostics.findings, found]) from None
     diagnostics.stop_if_any()
     if not isinstance(root, Mapping):
         message = "expected a mapping that declares a machine"
@@ -109,16 +107,6 @@ def _decode(source: bytes, path: str) -> str:
 
 def _place(before: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-
-
-def _syntax_hint(problem: str) -> str:
-    if "mapping values are not allowed" in problem:
-        return "quote a value that holds ': '"
-    if "flow" in problem or "block mapping" in problem or "expected <block end>" in problem:
-        return "inside {} or [] quote a value that holds '[', ']', '{', '}', ',' or '? '"
-    if "'\\t'" in problem or "tab" in problem:
-        return "indent with spaces"
-    return ""
 
 
 def plain_data(node: Node) -> PlainData:
@@ -217,14 +205,16 @@ class _Builder:
             self._add(mark, "yaml-alias", f"an anchor (&{event.anchor})", "write it out")
         tag = getattr(event, "tag", None)
         if tag not in (None, "!"):
-            self._add(mark, "yaml-tag", f"the tag {tag!r} has no meaning here")
+            hint = "remove it; an expression that begins with ! needs quotes, and Python's `not`"
+            self._add(mark, "yaml-tag", f"the tag {tag!r} has no meaning here", hint)
 
     def _refuse_guess(self, scalar: Scalar) -> None:
         if not scalar.plain:
             return
         text = scalar.text
         if _GUESSED_BOOLEAN.fullmatch(text):
-            hint = f"quote it to mean the word: '{text}'; otherwise write true or false"
+            meant = "true" if text.lower() in ("yes", "on", "y", "true") else "false"
+            hint = f"write {meant}, or quote it to mean the word: '{text}'"
             self._add(scalar.mark, "yaml-guess", f"YAML reads {text} as a boolean", hint)
         elif _GUESSED_NUMBER.fullmatch(text):
             hint = "write a decimal number without underscores"
