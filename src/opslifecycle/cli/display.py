@@ -17,11 +17,13 @@ from opslifecycle import (
     Retired,
     Terminated,
 )
+from opslifecycle import unstructure as to_json
+from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.job import Phase
 from opslifecycle.cli.running.recorder import Recorder
 from opslifecycle.cli.running.runner import Runner
 from opslifecycle.cli.tables import print_uncut
-from opslifecycle.cli.text import lines_of, one_line
+from opslifecycle.cli.text import json_line, lines_of, one_line
 from opslifecycle.clock import SYSTEM_CLOCK
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -50,15 +52,25 @@ class Display(Protocol):
         """Show the outcome of every command."""
 
 
-class Silence:
-    """A display that shows nothing, for a run that prints its feed."""
+class Entries:
+    """Prints each entry of the completion feed as a line of JSON."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._printed_through = 0
 
     def refresh(self, runner: Runner) -> None:
-        """Discard the changes."""
+        """Print the entries since the last call."""
         runner.events.clear()
+        feed = runner.registry.completion_feed()
+        if feed.watermark > self._printed_through:
+            for entry in feed.list_since(self._printed_through).entries:
+                self._printed_through = entry.seq
+                self._output.write(f"{json_line(to_json(entry))}\n")
 
     def finish(self, runner: Runner) -> None:
-        """Show nothing."""
+        """Print the last entries."""
+        self.refresh(runner)
 
 
 class LiveTable:
@@ -121,6 +133,12 @@ class Lines:
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
+
+
+def display_for(output: Output) -> Display:
+    """Return a table for a terminal, and lines for a pipe or a file, in which none is cut."""
+    console = Console(file=output, highlight=False)  # type: ignore[arg-type]
+    return LiveTable(console) if console.is_terminal else Lines(console)
 
 
 def table(snapshots: Snapshots, columns: int | None) -> Table:

@@ -17,6 +17,7 @@ COMMANDS = {
     "logs": "Print the output of a command.",
     "ls": "List the operations in a store, oldest first.",
     "migrate": "Migrate the registries of a store, after a backup.",
+    "map": "Run a command for each of many values.",
     "restored": "Begin a new epoch after a store was restored.",
     "run": "Run commands, and record how each ends.",
     "show": "Print everything about one operation.",

@@ -12,7 +12,7 @@ from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import INTERRUPTED, LOOK_SECONDS, Found, operations, reader, resolve
 from opslifecycle.cli.running.logs import LogReader
 from opslifecycle.cli.stores import store_option, told_errors
-from opslifecycle.cli.text import lines_of
+from opslifecycle.cli.text import for_terminal
 from opslifecycle.stores.reading import Reader
 
 
@@ -66,6 +66,6 @@ def _is_live(source: Reader, found: Found) -> bool:
 
 def _write(file: BinaryIO, data: bytes) -> None:
     if file.isatty():
-        data = "\n".join(lines_of(data.decode("utf-8", "replace"))).encode()
+        data = for_terminal(data)
     file.write(data)
     file.flush()

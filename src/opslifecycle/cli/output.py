@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import sys
 import threading
 from collections import deque
+from collections.abc import Iterable
 from typing import TextIO
 
-#: How much text may wait for a slow reader before the live table skips updates.
-_CHARACTERS_WAITING_MAX = 256
+#: How much may wait for a slow reader before the live table skips updates.
+_BYTES_WAITING_MAX = 256
 
 
 class Output:
-    """A text file on top of another one, to which a thread of its own writes.
+    """A text file on top of a standard stream, to which a thread of its own writes.
 
     A slow reader delays only this thread. After a failure, because the reader closed the pipe or
     the disk is full, all further text is discarded. It has the methods that `rich.Console` needs.
@@ -21,7 +22,7 @@ class Output:
 
     def __init__(self, target: TextIO) -> None:
         self._target = target
-        self._texts: deque[str | None] = deque()
+        self._pieces: deque[Iterable[bytes]] = deque()
         self._changed = threading.Condition()
         self._waiting = 0
         self._closing = False
@@ -38,7 +39,7 @@ class Output:
     @property
     def is_behind(self) -> bool:
         """Whether the reader is so slow that the live table should skip an update."""
-        return self._waiting > _CHARACTERS_WAITING_MAX
+        return self._waiting > _BYTES_WAITING_MAX
 
     def isatty(self) -> bool:
         """Return whether the target is a terminal."""
@@ -50,11 +51,18 @@ class Output:
 
     def write(self, text: str) -> int:
         """Queue a text."""
+        data = text.encode(self.encoding, "replace")
         with self._changed:
-            self._texts.append(text)
-            self._waiting += len(text)
+            self._pieces.append((data,))
+            self._waiting += len(data)
             self._changed.notify()
         return len(text)
+
+    def write_pieces(self, pieces: Iterable[bytes]) -> None:
+        """Queue bytes, which the thread asks for when it is their turn."""
+        with self._changed:
+            self._pieces.append(pieces)
+            self._changed.notify()
 
     def flush(self) -> None:
         """Do nothing: the thread flushes after each text."""
@@ -78,28 +86,29 @@ class Output:
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._texts and not self._closing:
+                while not self._pieces and not self._closing:
                     self._changed.wait()
-                if not self._texts:
+                if not self._pieces:
                     return
-                text = "".join(each or "" for each in self._texts)
-                self._texts.clear()
-            self._write(text)
+                pieces, taken = [*self._pieces], self._waiting
+                self._pieces.clear()
+            self._write(itertools.chain.from_iterable(pieces))
             with self._changed:
-                self._waiting -= len(text)
+                self._waiting -= taken
 
-    def _write(self, text: str) -> None:
+    def _write(self, pieces: Iterable[bytes]) -> None:
         if self.failure is not None:
             return
         try:
-            self._target.write(text)
+            for data in pieces:
+                self._target.buffer.write(data)
             self._target.flush()
         except OSError as error:
             self.failure = error
-            discard_stdout()
+            discard(self._target)
 
 
-def discard_stdout() -> None:
-    """Redirect standard output to the null device, so that buffered text cannot fail at exit."""
+def discard(stream: TextIO) -> None:
+    """Redirect a standard stream to the null device, so that buffered text cannot fail at exit."""
     with open(os.devnull, "wb") as nothing:
-        os.dup2(nothing.fileno(), sys.stdout.fileno())
+        os.dup2(nothing.fileno(), stream.fileno())

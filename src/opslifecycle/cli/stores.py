@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 from opslifecycle import OpsLifecycleError
 from opslifecycle.cli.locations import DEFAULT_STORE, LocationType
-from opslifecycle.cli.output import discard_stdout
+from opslifecycle.cli.output import discard
 from opslifecycle.cli.text import lines_of
 
 store_option = click.option(
@@ -37,14 +37,14 @@ def told_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
-        discard_stdout()
+        discard(sys.stdout)
         sys.exit(1)
     except OpsLifecycleError as error:
         print(f"error: {' '.join(lines_of(str(error)))}", file=sys.stderr)
     except OSError as error:
         if error.filename is None:
             # Buffered output would fail again when the interpreter ends.
-            discard_stdout()
+            discard(sys.stdout)
         where = error.filename or "standard output"
         print(f"error: {where}: {error.strerror}", file=sys.stderr)
     else:

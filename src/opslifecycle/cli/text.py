@@ -37,6 +37,11 @@ def lines_of(text: str) -> list[str]:
     ]
 
 
+def for_terminal(data: bytes) -> bytes:
+    """Return the bytes of an output so that a terminal shows control characters."""
+    return "\n".join(lines_of(data.decode("utf-8", "replace"))).encode()
+
+
 def json_line(value: Json) -> str:
     """Return a value as one line of JSON in which every control character is escaped."""
     return _escaped(json.dumps(value, ensure_ascii=False))

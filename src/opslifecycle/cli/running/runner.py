@@ -30,7 +30,10 @@ class Runner:
         self.counts: Counter[Phase] = Counter({Phase.WAITING: len(batch.commands)})
         #: The commands that have started or ended since the last update of the display.
         self.events: deque[tuple[Job, Phase]] = deque()
+        #: The last attempts that have ended since a display has taken them.
+        self.ended: deque[Job] = deque()
         self._batch = batch
+        self._places = {each.name: place for place, each in enumerate(batch.commands)}
         self._options = options
         self._owner = SessionId.new()
         self._jobs = {job.id: job for job in (job_of(each, self._owner) for each in batch.commands)}
@@ -55,7 +58,8 @@ class Runner:
         )
         background = [asyncio.create_task(each) for each in (self._report(), self._watch_store())]
         try:
-            turns = (self._take_turns() for _ in range(self._options.max_concurrent))
+            at_once = min(self._options.max_concurrent, self.commands)
+            turns = (self._take_turns() for _ in range(at_once))
             results = await asyncio.gather(self._register(), *turns, return_exceptions=True)
             # One of them can start others.
             while not all(task.done() for task in self._beside):
@@ -127,10 +131,17 @@ class Runner:
             (job.spec.display_name, job.unrecorded) for job in self._in_order() if job.unrecorded
         ]
 
+    def place_of(self, job: Job) -> int:
+        """Return the place of a job's command in the batch, from 0."""
+        return self._places[job.command.name]
+
+    def last_attempts(self) -> list[Job]:
+        """Return the last attempt at each command."""
+        return list({job.command.name: job for job in self._in_order()}.values())
+
     def _in_order(self) -> list[Job]:
         """Return every job, the attempts at a command one after another."""
-        places = {each.name: place for place, each in enumerate(self._batch.commands)}
-        return sorted(self._jobs.values(), key=lambda job: places[job.command.name])
+        return sorted(self._jobs.values(), key=self.place_of)
 
     # Turns --------------------------------------------------------------------------------------
 
@@ -188,6 +199,7 @@ class Runner:
 
     def _end(self, job: Job, completed: bool) -> None:
         """Note the last end of a command, which may start other commands or end them."""
+        self.ended.append(job)
         self._end_before_start(self._line.end(job.command.name, completed))
         if not completed and self._batch.fail_fast and not self._failed_fast:
             self._failed_fast = True

@@ -1,0 +1,135 @@
+"""One run of a batch: its registry, its runner, its signals and what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+
+import click
+from opslifecycle import DEFAULT_MAX_COMPLETED, AsyncRegistry, OperationId, PersistenceError, RunId
+from opslifecycle.cli.batches.model import Batch
+from opslifecycle.cli.display import Display
+from opslifecycle.cli.output import Output
+from opslifecycle.cli.running.execution import RunOptions
+from opslifecycle.cli.running.recorder import NotRecordedError
+from opslifecycle.cli.running.runner import Runner
+from opslifecycle.cli.running.signals import Signals
+from opslifecycle.cli.stores import told_errors
+
+_REFRESH_SECONDS = 0.1
+_INBOX_SECONDS = 0.3
+_UNREAD_SECONDS = 2.0
+EXIT_FAILED, EXIT_NOT_RECORDED = 1, 3
+
+
+class Session:
+    """One run, with its store, its runner and its display.
+
+    Args:
+        batch: The commands.
+        options: The options of the run.
+        display: Shows what happens.
+        output: Standard output, on which the display prints.
+        others: Other streams on which it prints.
+    """
+
+    def __init__(
+        self, batch: Batch, options: RunOptions, display: Display, output: Output, *others: Output
+    ) -> None:
+        self._batch = batch
+        self._options = options
+        self._name = f"run {RunId.new()}"
+        self._display = display
+        self._outputs = (output, *others)
+
+    def status(self) -> int:
+        """Run the batch; return the exit status. End the process if nobody reads what is left."""
+        with told_errors():
+            self._options.store.prepare()
+            return self._leave(asyncio.run(self._run()))
+
+    async def _run(self) -> int:
+        status = EXIT_NOT_RECORDED
+        attempts = sum(each.retry.attempts for each in self._batch.commands)
+        retained = max(DEFAULT_MAX_COMPLETED, attempts)
+        store = self._options.store.store(self._name, impatient=True)
+        registry = AsyncRegistry(max_completed=retained, store=store)
+        try:
+            runner = Runner(registry, self._batch, self._options)
+            with Signals(runner.interrupt, runner.suspend, runner.resume):
+                status = await self._show_and_run(runner)
+                await self._written(runner)
+        finally:
+            status = await self._closed(registry, status)
+        return status
+
+    async def _closed(self, registry: AsyncRegistry, status: int) -> int:
+        try:
+            await registry.close()
+        except PersistenceError as error:
+            # Only the last report of progress can be lost, and no output depends on it.
+            if status != EXIT_NOT_RECORDED:
+                click.echo(f"error: {error}", err=True)
+            return EXIT_NOT_RECORDED
+        return status
+
+    def _leave(self, status: int) -> int:
+        # A reader that has closed the pipe does not change the status. Any other failure to write
+        # does, because the saved output is incomplete.
+        failure = self._outputs[0].failure
+        if failure is not None and not isinstance(failure, BrokenPipeError):
+            click.echo(f"error: standard output: {failure.strerror}", err=True)
+            status = status or EXIT_FAILED
+        if not all(each.is_done for each in self._outputs):
+            os._exit(status)
+        return status
+
+    async def _show_and_run(self, runner: Runner) -> int:
+        beside = [
+            asyncio.create_task(self._show(runner)),
+            asyncio.create_task(self._take_requests(runner)),
+        ]
+        recorded = True
+        try:
+            await runner.run()
+        except NotRecordedError:
+            recorded = False
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            self._display.finish(runner)
+        if not recorded or runner.unrecorded():
+            click.echo(f"error: store not writable: {runner.recorder.problem}", err=True)
+            return EXIT_NOT_RECORDED
+        if runner.interrupted is not None:
+            return 128 + runner.interrupted
+        return 0 if runner.all_completed else EXIT_FAILED
+
+    async def _show(self, runner: Runner) -> None:
+        while True:
+            if not self._outputs[0].is_behind:
+                self._display.refresh(runner)
+            await asyncio.sleep(_REFRESH_SECONDS)
+
+    async def _take_requests(self, runner: Runner) -> None:
+        """Cancel the operations for which other processes have requested it."""
+        take = self._options.store.take
+        while True:
+            with contextlib.suppress(PersistenceError):
+                for id, reason in await asyncio.to_thread(take, self._name):
+                    runner.cancel(OperationId(id), reason)
+            await asyncio.sleep(_INBOX_SECONDS)
+
+    async def _written(self, runner: Runner) -> None:
+        """Wait until the output is read; after a signal, for a limited time."""
+        for each in self._outputs:
+            await asyncio.to_thread(each.close, 0.0)
+        unread_seconds = 0.0
+        while not all(each.is_done for each in self._outputs):
+            if runner.interrupted is not None:
+                unread_seconds += _REFRESH_SECONDS
+                if unread_seconds >= _UNREAD_SECONDS:
+                    return
+            await asyncio.sleep(_REFRESH_SECONDS)
