@@ -36,6 +36,7 @@ FEATURES = [
     "legal status: left out", "legal status: placed", "effect: of erase", "effect: of rollback",
     "erase", "setting",
     "several create methods",
+    "parameter with a default", "create method without a parameter that has a default",
     "stamped: created",
     "stamped: terminal", "time of a command", "status property", "step of an end: if",
     "step of an end: update",

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.random_machines.building import Builder, Tree
 from tests.random_machines.expressions import required
+from tests.random_machines.picking import Pick
 
 _NAMES = ["interface", "registry", "async_registry", "base", "snapshot", "watch", "effect",
           "action", "record", "authority"]  # fmt: skip
@@ -73,6 +74,44 @@ class Details:
                 else f"{taken} is {taken}",
             }  # fmt: skip
             b.has(f"members from {'actions' if source == 'actions' else 'a union'}")
+
+    # Parameters ---------------------------------------------------------------------------------
+
+    def defaults(self, pick: Pick) -> None:
+        """Parameters that a call may leave out; behind each, no call has to pass another."""
+        tree = self.b.tree
+        commands = [tree["create"], *tree["actions"].values(), *tree["classifiers"].values()]
+        for command in commands:
+            for name, type in reversed(list(command.get("params", {}).items())):
+                default = self._constant(pick, type)
+                if default is not None and pick.chance(30):
+                    command["params"][name] = {"type": type, "default": default}
+                    self.b.has("parameter with a default")
+                elif not type.endswith(" | None"):
+                    break
+        create = tree["create"]
+        defaulted = [name for name, each in create["params"].items() if isinstance(each, dict)]
+        if defaulted and pick.chance(50):
+            first = next(iter(create["methods"].values()))
+            left = [name for name in first if name not in defaulted]
+            create["methods"][self.b.words.name()] = left
+            self.b.has("create method without a parameter that has a default")
+
+    def _constant(self, pick: Pick, type: str) -> str | None:
+        """A default of a type; None for a type that has none."""
+        shapes, inner = self.b.shapes, required(type)
+        if inner != type and pick.chance(30):
+            return "None"
+        found = {
+            "int": ["2", "1 + 2"], "bool": ["true", "false"], "str": ["it", "'it is \"quoted\"'"],
+            "float": ["1.5", "0.0"], "datetime": ["datetime(2026, 1, 31)"],
+            "timedelta": ["timedelta(hours=1, microseconds=-3)"],
+            **{name: [str(least)] for name, (least, _) in shapes.numbers.items()},
+            **{name: [repr(text)] for name, text in shapes.texts.items()},
+            **{name: [members[0], f"{name}.{members[0]}"]
+               for name, members in shapes.enums.items()},
+        }  # fmt: skip
+        return pick.one(found[inner]) if inner in found else None
 
     # Other declarations -------------------------------------------------------------------------
 

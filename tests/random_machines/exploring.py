@@ -13,6 +13,7 @@ from opslifecycle_codegen.ir.times import command_reads_now
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
 from opslifecycle_codegen.modelcheck.properties import Properties
+from opslifecycle_codegen.modelcheck.scenarios import left_out
 from opslifecycle_codegen.modelcheck.state import Answer, Call, State
 
 from tests.random_machines.values import Values
@@ -109,7 +110,7 @@ class Exploration:
             declared = next(a for n, a in machine.actions.items() if n == action.name)
             for method in declared.methods:
                 asked = itertools.product(
-                    ids, self._given(action.params), self._times(action)
+                    ids, self._given(action.params, str(method)), self._times(action)
                 )  # fmt: skip
                 for id, arguments, time in asked:
                     plain = self._plain(arguments)
@@ -120,7 +121,7 @@ class Exploration:
                     )  # fmt: skip
         for each in self.program.bulk:
             for arguments, time in itertools.product(
-                self._given(each.command.params), self._times(each)
+                self._given(each.command.params, each.command.name), self._times(each)
             ):
                 call = Call(each.command.name, None, self._plain(arguments), time)
                 yield self._asked(call, tuple(arguments.values()), "for all")
@@ -158,7 +159,9 @@ class Exploration:
                     name: self.values.sample(type, number + (0 if self._is_id(type) else place))
                     for place, (name, type) in enumerate(taken.items())
                 }  # fmt: skip
-                rest = tuple((name, None) for name in params if name not in taken)
+                if number % 2:
+                    arguments |= self.values.defaults(str(method))
+                rest = left_out(self.interpreter, list(taken))
                 for time in self._times(self.program.create):
                     call = Call(str(method), None, (*self._plain(arguments), *rest), time)
                     if call not in seen:
@@ -172,14 +175,16 @@ class Exploration:
     def _is_id(self, type: Type) -> bool:
         return type == self.program.symbols.entity_fields["id"]
 
-    def _given(self, params: dict[str, Type]) -> Iterator[dict[str, Any]]:
-        """A few combinations of arguments."""
-        seen = set()
-        for number in range(self._samples if params else 1):
+    def _given(self, params: dict[str, Type], method: str) -> Iterator[dict[str, Any]]:
+        """A few combinations of arguments; the last has what a call may leave out."""
+        seen, samples = set(), self._samples if params else 1
+        for number in range(samples + 1):
             given = {
                 name: self.values.sample(type, number + place * (number + 1))
                 for place, (name, type) in enumerate(params.items())
             }
+            if number == samples:
+                given |= self.values.defaults(method)
             key = self._plain(given)
             if key not in seen:
                 seen.add(key)

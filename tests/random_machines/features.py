@@ -451,6 +451,8 @@ class Features:
 
 
 _LATER = 1_000_003
+#: Choices of what the language had last.
+_LATEST = 2_000_003
 
 
 def build(number: int) -> tuple[Tree, frozenset[str]]:
@@ -473,6 +475,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.add()
     details.replacing()
     Shaping(builder, Pick(-1 - number - _LATER), commands.effects).add()
+    details.defaults(Pick(number + _LATEST))
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):

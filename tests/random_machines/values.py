@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import ModuleType
@@ -12,6 +13,7 @@ from opslifecycle import OpsLifecycleError
 from opslifecycle.values.identifiers import Identifier
 from opslifecycle_codegen.ir.moments import microseconds_of
 from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.types import Type
 
 _TEXTS = ["x", "", 'a "b" \\ {c} \U0001f600\n']
@@ -25,6 +27,7 @@ class Values:
     """The values of one machine."""
 
     def __init__(self, program: Program, package: ModuleType, entities: int) -> None:
+        self._registry = getattr(package, public_names(program.machine).registry)
         self._symbols = program.symbols
         self._package = package
         self._id_type = program.symbols.entity_fields["id"]
@@ -33,6 +36,12 @@ class Values:
         form = program.symbols.id_forms.get(self._id_type.name)
         text = f'{form.prefix}"' if form is not None else "00000000-0000-7000-8000-00000000000"
         self.ids = [id_class(f"{text}{n}") for n in range(entities + 1)]
+
+    def defaults(self, method: str) -> dict[str, Any]:
+        """The values of what a call of a method may leave out."""
+        signature = inspect.signature(getattr(self._registry, method))
+        found = {name: each.default for name, each in signature.parameters.items()}
+        return {name: each for name, each in found.items() if each is not inspect.Parameter.empty}
 
     # From real to plain -------------------------------------------------------------------------
 

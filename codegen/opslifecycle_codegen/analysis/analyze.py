@@ -137,11 +137,9 @@ class _Analyzer:
                 self._step(n, e) for n, e in machine.transition_invariants.items()
             ),
             always=self._always(),
+            field_defaults=self._field_defaults(),
             registry_initial=self._registry_initial(),
-            error_fields={
-                str(name): self._commands.guards.fact_types(each)
-                for name, each in machine.errors.items()
-            },
+            error_fields=self._error_fields(),
             migrations=Migrations(),
         )
         program = evolve(program, migrations=migrations_of(program, self._diagnostics))
@@ -260,9 +258,12 @@ class _Analyzer:
     # Rules --------------------------------------------------------------------------------------
 
     def _classifier(self, name: Name, declared: view_model.Classifier) -> Rule:
-        params = self._commands.params(declared.params, "id")
+        params = self._commands.params(declared.params)
+        defaults = self._commands.defaults.of_parameters(declared.params, params)
+        self._commands.defaults.of_method(list(declared.params), params, defaults)
         scope = self._commands.base_scope(params, operation=optional(ENTITY), timed=False)
-        return Rule(str(name), declared.summary, self._compile(declared.returns, scope), params)
+        tree = self._compile(declared.returns, scope)
+        return Rule(str(name), declared.summary, tree, params, defaults)
 
     def _state_names(self) -> dict[str, Expression]:
         many = f"{self._machine.entity}s"
@@ -298,8 +299,12 @@ class _Analyzer:
         scope = Scope(self._symbols, names, constants)
         return Rule(str(name), declared.summary, self._compile(declared.expr, scope, BOOL), {})
 
+    def _error_fields(self) -> dict[str, dict[str, Type]]:
+        guards = self._commands.guards
+        return {str(n): guards.fact_types(each) for n, each in self._machine.errors.items()}
+
     def _always(self) -> dict[tuple[str, str], Expression]:
-        """Return the derived fields of values, which the constructor sets, and defaults."""
+        """Return the derived fields of values, which the constructor sets."""
         derived = {}
         for record in self._symbols.records.values():
             names: dict[str, Expression] = {
@@ -311,7 +316,14 @@ class _Analyzer:
                 if info.declared.always is not None:
                     typed = self._compile(info.declared.always, scope, info.type)
                     derived[record.name, info.name] = typed
-                if info.declared.default is not None:
-                    bare = Scope(self._symbols, {})
-                    self._compile(info.declared.default, bare, info.type)
         return derived
+
+    def _field_defaults(self) -> dict[tuple[str, str], Expression]:
+        """Return the values of fields that are left out when a value is made."""
+        defaults = self._commands.defaults
+        return {
+            (record.name, info.name): tree
+            for record in self._symbols.records.values()
+            for info in record.fields.values()
+            if (tree := defaults.of_field(info.declared, info.type)) is not None
+        }

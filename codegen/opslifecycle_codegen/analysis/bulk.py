@@ -66,7 +66,7 @@ class BulkCommands:
         command = Command(
             str(name), str(name), declared.summary, action.params, to=action.to,
             outcome=action.outcome, effects=action.effects, notes=action.notes,
-            entry=action.entry,
+            entry=action.entry, defaults=action.defaults,
         )  # fmt: skip
         return Bulk(command, action.name, unless, updates, declared.optional)
 
@@ -90,7 +90,9 @@ class BulkCommands:
         names: dict[str, Expression] = {}
         for param, type in bulk.command.params.items():
             expr = next((e for n, e in declared.with_.items() if n == param), None)
-            if expr is None:
+            if expr is None and param in bulk.command.defaults:
+                names[param] = bulk.command.defaults[param]
+            elif expr is None:
                 message = f"{do} takes {param}: say it under `with`"
                 self._diagnostics.add(declared.mark, "missing-key", message)
             else:
@@ -110,7 +112,9 @@ class BulkCommands:
         notes = tuple(evolve(n, value=with_given(n.value, names)) for n in bulk.command.notes)
         entry = bulk.command.entry
         entry = with_given(entry, names) if entry is not None else None
-        command = evolve(bulk.command, params={}, outcome=outcome, notes=notes, entry=entry)
+        command = evolve(
+            bulk.command, params={}, defaults={}, outcome=outcome, notes=notes, entry=entry
+        )
         return evolve(bulk, command=command, given=names)
 
     def _recovered_fields(self) -> dict[str, Expression]:

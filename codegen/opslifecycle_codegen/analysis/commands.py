@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from opslifecycle_codegen.analysis.changes import Changes
+from opslifecycle_codegen.analysis.defaults import Defaults
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.resolve import Resolver, action_label
@@ -46,6 +47,7 @@ class Commands:
         self.guards = Guards(machine, resolver, found)
         self.changes = Changes(machine, symbols, found)
         self._targets = Targets(machine, symbols, resolver, self.changes, found)
+        self.defaults = Defaults(symbols, found)
 
     # Scopes -------------------------------------------------------------------------------------
 
@@ -67,15 +69,18 @@ class Commands:
         scope = scope.with_names({"action": nodes.Name(ACTION, Root.ACTION, "action")})
         return Scope(scope.symbols, scope.names, constants)
 
-    def params(self, takes: Mapping[Name, TypeExpr], *reserved_too: str) -> dict[str, Type]:
+    def params(self, takes: Mapping[Name, command_model.Parameter]) -> dict[str, Type]:
         """Return the types of a command's parameters."""
-        return {str(name): self._resolver.type_of(type) for name, type in takes.items()}
+        return {str(name): self._resolver.type_of(each.type) for name, each in takes.items()}
 
     # Commands -----------------------------------------------------------------------------------
 
     def create(self, declared: command_model.Create) -> tuple[Command, Expression]:
         """Return the command that creates a record, and the expression of its id."""
         params = self.params(declared.params)
+        defaults = self.defaults.of_parameters(declared.params, params)
+        for words in declared.methods.values():
+            self.defaults.of_method(words, params, defaults)
         scope = self.base_scope(params)
         made = compile_expression(
             declared.id, scope, self._diagnostics, self._symbols.entity_fields["id"]
@@ -99,6 +104,7 @@ class Commands:
             updates,
             self.changes.effects(declared.effects),
             to=str(declared.to),
+            defaults=defaults,
         )
         return command, made or nodes.NOTHING
 
@@ -115,7 +121,9 @@ class Commands:
 
     def action(self, name: Name, declared: command_model.Action) -> Command:
         """Return the command of an action."""
-        params = self.params(declared.params, "id", "action")
+        params = self.params(declared.params)
+        defaults = self.defaults.of_parameters(declared.params, params)
+        self.defaults.of_method(list(declared.params), params, defaults)
         label = action_label(name, declared)
         sources = self._resolver.statuses(declared.from_)
         self._refuse_terminal_exit(declared.from_, sources)
@@ -135,6 +143,7 @@ class Commands:
             str(name), label, declared.summary, params, checks, from_statuses=sources,
             idempotent_in=self._resolver.statuses(declared.idempotent_in),
             deferred=declared.deferred, foreseeable=foreseeable, depends_on=depends_on,
+            defaults=defaults,
         )  # fmt: skip
         return self._targets.led(command, declared, scope)
 

@@ -16,7 +16,7 @@ from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.times import stamp
 from opslifecycle_codegen.ir.types import ENTITY, Type
-from opslifecycle_codegen.source import model, type_model
+from opslifecycle_codegen.source import command_model, model, type_model
 from opslifecycle_codegen.source.words import Name, Text, TypeExpr, TypeName
 
 #: The slot of a record that holds its history.
@@ -65,8 +65,8 @@ def placed_value(
 def _type(param: Name, machine: model.Machine, diagnostics: Diagnostics) -> str | None:
     types: dict[str, set[str]] = {}
     for params in _parameters(machine):
-        for name, type in params.items():
-            types.setdefault(str(name), set()).add(str(type).partition("|")[0].strip())
+        for name, each in params.items():
+            types.setdefault(str(name), set()).add(str(each.type).partition("|")[0].strip())
     found = types.get(str(param), set())
     if len(found) == 1:
         return next(iter(found))
@@ -79,7 +79,7 @@ def _type(param: Name, machine: model.Machine, diagnostics: Diagnostics) -> str 
     return None
 
 
-def _parameters(machine: model.Machine) -> Iterator[dict[Name, TypeExpr]]:
+def _parameters(machine: model.Machine) -> Iterator[dict[Name, command_model.Parameter]]:
     yield machine.create.params
     yield from (each.params for each in machine.actions.values() if each.to)
 

@@ -10,9 +10,9 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.base.reserved_words import RESERVED
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.naming import public_methods
+from opslifecycle_codegen.ir.program import Command
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import snake
-from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.source import model
 from opslifecycle_codegen.source.words import Name, Text
 
@@ -27,7 +27,7 @@ def check_names(machine: model.Machine, diagnostics: Diagnostics) -> None:
     rules.others()
 
 
-def check_create(machine: model.Machine, params: dict[str, Type], diagnostics: Diagnostics) -> None:
+def check_create(machine: model.Machine, create: Command, diagnostics: Diagnostics) -> None:
     """Report methods of `create` that omit a required parameter."""
     for method, words in machine.create.methods.items():
         for param in words:
@@ -35,10 +35,10 @@ def check_create(machine: model.Machine, params: dict[str, Type], diagnostics: D
                 hint = nearest(param, machine.create.params)
                 message = f"{method} takes {str(param)!r}, which is not declared"
                 diagnostics.add(param.mark, "unknown-name", message, hint)
-        for name, type in params.items():
-            if name not in words and not type.optional:
+        for name, type in create.params.items():
+            if name not in words and not type.optional and name not in create.defaults:
                 message = f"{method} leaves out {name}, which every new record needs"
-                hint = f"add {name} to the list, or add `| None` to its type"
+                hint = f"add {name} to the list, or give it a default, or a type with `| None`"
                 diagnostics.add(method.mark, "missing-parameter", message, hint)
 
 

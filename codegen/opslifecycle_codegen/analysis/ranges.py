@@ -29,7 +29,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program, Rule
 from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
 from opslifecycle_codegen.ir.types import (
     BOOL,
@@ -354,9 +354,20 @@ class _Finder:
             trees.append(("max_entries", program.retention.max_entries))
         for place, tree in trees:
             self._shows(tree, place, state)
+        for place, tree, wanted in _defaults(program):
+            self._shows(tree, f"the default of {place}", state, wanted)
         for timer in program.timers:
             for tree in timer.given.values():
                 self._divides(tree, state)
+
+
+def _defaults(program: Program) -> Iterator[tuple[str, Expression, Type]]:
+    """Yield every default with what it is of, and the type that it has to have."""
+    declared: list[Command | Rule] = [program.create, *program.actions, *program.classifiers]
+    for each in declared:
+        yield from ((name, tree, each.params[name]) for name, tree in each.defaults.items())
+    for (record, name), tree in program.field_defaults.items():
+        yield f"{record}.{name}", tree, program.symbols.records[record].fields[name].type
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:

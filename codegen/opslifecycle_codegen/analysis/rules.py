@@ -37,7 +37,7 @@ def check(
     rules.unused()
     rules.cycles()
     check_names(program.machine, diagnostics)
-    check_create(program.machine, program.create.params, diagnostics)
+    check_create(program.machine, program.create, diagnostics)
 
 
 class _Rules:

@@ -131,6 +131,8 @@ class Timers:
             expr = next((e for n, e in declared.with_.items() if n == param), None)
             if expr is not None:
                 given[param] = evolve(self._constant(expr, type), type=type)
+            elif param in action.defaults:
+                given[param] = action.defaults[param]
             elif type.optional:
                 given[param] = nodes.NOTHING
             else:

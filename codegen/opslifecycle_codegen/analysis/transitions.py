@@ -27,7 +27,7 @@ from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.times import stamp
 from opslifecycle_codegen.ir.types import BOOL, ENTITY, UNKNOWN
-from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source import command_model, model
 from opslifecycle_codegen.source.words import Name, Text, TypeExpr
 
 #: What expressions of a feed entry call the transition, and how its fields begin.
@@ -115,9 +115,9 @@ def _type(
     if word in known:
         return known[word]
     types = {
-        str(type).partition("|")[0].strip()
+        str(each.type).partition("|")[0].strip()
         for name, params in _parameters(machine)
-        for param, type in params.items()
+        for param, each in params.items()
         if param == word and name in fed_commands(machine)
     }
     if len(types) == 1:
@@ -132,7 +132,9 @@ def _type(
     return None
 
 
-def _parameters(machine: model.Machine) -> Iterator[tuple[str, dict[Name, TypeExpr]]]:
+def _parameters(
+    machine: model.Machine,
+) -> Iterator[tuple[str, dict[Name, command_model.Parameter]]]:
     yield CREATE, machine.create.params
     yield from ((str(name), each.params) for name, each in machine.actions.items())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from opslifecycle_codegen.analysis.defaults import Defaults
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
@@ -74,7 +75,9 @@ class WorkCalls:
             message = f"{method} must create the record that the supervisor asks for"
             mark = declared.mark if own is None else own.mark
             self._diagnostics.add(mark, "missing-key", message, f"write {path}: id")
-        arguments = self._arguments(declared.register, params, offers, declared.mark)
+        arguments = self._arguments(
+            declared.register, params, self._create.defaults, offers, declared.mark
+        )
         return WorkCall(str(method), offers, arguments)
 
     def _call(self, word: str, declared: work_model.WorkCall) -> WorkCall:
@@ -94,7 +97,9 @@ class WorkCalls:
             (type,) = action.params.values()
             value = nodes.Name(type, Root.PARAMETER, "value")
             return WorkCall(method, {"value": type}, (value,), takes_value=True)
-        arguments = self._arguments(declared.with_, action.params, offers, declared.mark)
+        arguments = self._arguments(
+            declared.with_, action.params, action.defaults, offers, declared.mark
+        )
         return WorkCall(method, offers, arguments)
 
     # Arguments ----------------------------------------------------------------------------------
@@ -103,6 +108,7 @@ class WorkCalls:
         self,
         given: Mapping[Text, Expr],
         params: Mapping[str, Type],
+        defaults: Mapping[str, Expression],
         offers: Mapping[str, Type],
         mark: Location,
     ) -> tuple[Expression, ...]:
@@ -118,7 +124,10 @@ class WorkCalls:
                 for target, expr in given.items()
                 if str(target).partition(".")[0] == param
             }
-            arguments.append(self._argument(param, type, exprs, scope, mark))
+            if not exprs and param in defaults:
+                arguments.append(defaults[param])
+            else:
+                arguments.append(self._argument(param, type, exprs, scope, mark))
         for target in given:
             if str(target).partition(".")[0] not in params:
                 message = f"{str(target)!r} is no parameter of the method"
@@ -165,10 +174,9 @@ class WorkCalls:
         return nodes.Construct(type, type.name, tuple(arguments))
 
     def _default(self, info: FieldInfo) -> Expression:
-        default = info.declared.default
-        if default is None:
-            return nodes.Literal(NONE, None)
-        return self._compile(default, Scope(self._symbols, {}), info.type)
+        # What is wrong with it was reported where the value is declared.
+        default = Defaults(self._symbols, Diagnostics()).of_field(info.declared, info.type)
+        return default or nodes.Literal(NONE, None)
 
     def _compile(self, expr: Expr, scope: Scope, wanted: Type) -> Expression:
         tree = compile_expression(expr, scope, self._diagnostics, wanted)

@@ -38,7 +38,7 @@ RULES = {
     "reserved-name": "The word is reserved in this place; see the reserved words.",
     "long-name": "A name is longer than 48 characters.",
     "missing-parameter": "A method of `create` leaves out what every new record needs.",
-    "field-order": "A field without a default follows one with a default.",
+    "field-order": "A field or a parameter without a default follows one with a default.",
     "empty-set": "A closed set has no members.",
     "empty-range": "A type with limits has no value.",
     "cycle": "A value contains itself, so none could be constructed.",

@@ -9,6 +9,7 @@ from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS, LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Member
 from opslifecycle_codegen.ir.feeds import CREATE, fed_commands
 from opslifecycle_codegen.ir.notation import notation
+from opslifecycle_codegen.ir.parameters import parameter_notation
 from opslifecycle_codegen.ir.program import Check, Command, Program, leads_to, tested_ways
 from opslifecycle_codegen.ir.times import timer_notation
 
@@ -89,7 +90,9 @@ def _status_lines(program: Program, status: str) -> list[str]:
 
 
 def _command_lines(program: Program, command: Command) -> list[str]:
-    takes = ", ".join(f"{name}: {type}" for name, type in command.params.items())
+    takes = ", ".join(
+        parameter_notation(name, type, command.defaults) for name, type in command.params.items()
+    )
     lines = [f"  {command.name}({takes}): {line(command.summary)}"]
     if command.from_statuses:
         lines.append(f"    from {', '.join(command.from_statuses)}")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from attrs import evolve, frozen
 
 from opslifecycle_codegen.compat.compare import Change
 from opslifecycle_codegen.compat.limits import bare, spelled
 from opslifecycle_codegen.compat.renames import UNCHANGED, Renames
+from opslifecycle_codegen.compat.signatures import signature_changes
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Field
 from opslifecycle_codegen.ir.feeds import COMPLETIONS, fed_commands
 from opslifecycle_codegen.ir.messages import ACTIONS, EFFECTS, create_word
 from opslifecycle_codegen.ir.migrations import REGISTRY, TYPES
 from opslifecycle_codegen.ir.notation import condition_notation, notation, update_notation
-from opslifecycle_codegen.ir.parts import ERRORS, GUARDS, INVARIANTS, METHODS, methods_of
+from opslifecycle_codegen.ir.parts import ERRORS, GUARDS, INVARIANTS, METHODS
 from opslifecycle_codegen.ir.program import (
-    BY_ID,
     TIMER_PREFIX,
     Assignment,
     Command,
@@ -64,7 +64,7 @@ def behaviour_changes(old: Program, new: Program, names: Renames = UNCHANGED) ->
     for subject, fact in after.items():
         if subject not in before and fact.added:
             found.append(Change(fact.added, f"{subject} is new"))
-    return found
+    return [*found, *signature_changes(old, new, names)]
 
 
 class _Facts:
@@ -79,7 +79,7 @@ class _Facts:
         """Yield every fact."""
         for command in (self._program.create, *self._program.actions):
             yield from self._command(command)
-        yield from self._methods()
+        yield from self._limits()
         yield from self._rejections()
         steps = [
             f"{f'if {self._text(step.test)}: ' if step.test else ''}{self._updates(step.updates)}"
@@ -213,47 +213,15 @@ class _Facts:
         cases = (f"if {self._text(test, action)}" if test else "else" for test, _ in ways)
         return "; ".join(f"{value} {case}" for value, case in zip(values, cases, strict=True))
 
-    def _methods(self) -> Iterator[Fact]:
-        """Yield the public methods with their parameters."""
-        machine, program, names = self._machine, self._program, self._names
-        signatures: dict[str, str] = {}
-        for method, words in machine.create.methods.items():
-            params = {str(word): program.create.params[str(word)] for word in words}
-            signatures[str(method)] = self._signature(create_word(machine), params)
-        for each in program.actions:
-            declared = next(a for n, a in machine.actions.items() if n == each.name)
-            parameters = self._signature(each.name, each.params, "id")
-            signatures.update(dict.fromkeys(map(str, declared.methods), parameters))
-        for bulk in program.bulk:
-            signatures[bulk.command.name] = self._signature(bulk.action, bulk.command.params)
-        for rule in program.classifiers:
-            parameters = self._signature(rule.name, rule.params, "id")
-            signatures[rule.name] = f"{parameters}) -> ({self._bare(rule.type)}"
-        if machine.listing is not None:
-            signatures[str(machine.listing.method)] = self._listing()
-        for name in methods_of(program):
-            signatures.setdefault(name, "")
-        for command in (program.create, *program.actions):
+    def _limits(self) -> Iterator[Fact]:
+        """Yield the limits of parameters, which a signature does not show."""
+        for command in (self._program.create, *self._program.actions):
+            action = self._action(command)
             for parameter, type in command.params.items():
                 if type.required.limits is not None:
-                    action = self._action(command)
-                    subject = f"the limits of {names.argument(action, parameter)} in {action}"
+                    name = self._names.argument(action, parameter)
+                    subject = f"the limits of {name} in {action}"
                     yield Fact(subject, spelled(type), "", "", "limits-changed")
-        for name, signature in signatures.items():
-            yield Fact(
-                f"the method {names.name(METHODS, name)}", f"({signature})", "method-added",
-                "method-removed", "method-changed",
-            )  # fmt: skip
-
-    def _listing(self) -> str:
-        """Return the parameters of a listing: its filters, and what its pages add."""
-        views = self._program.views
-        types = {name: self._bare(type) for name, type, _ in views.filters}
-        if views.pages is not None:
-            bounds = views.pages.bounds().items()
-            types |= {name: self._bare(type) for name, type in bounds}
-            types["order_by"] = " or ".join([BY_ID, *(name for name, _ in views.pages.orders)])
-        return ", ".join(f"{name}: {type}" for name, type in types.items())
 
     def _action(self, command: Command) -> str:
         """Return today's name of a command."""
@@ -261,11 +229,6 @@ class _Facts:
         return self._names.name(ACTIONS, create_word(self._machine) if is_create else command.name)
 
     # Text ---------------------------------------------------------------------------------------
-
-    def _signature(self, action: str, params: Mapping[str, Type], *first: str) -> str:
-        today = self._names.name(ACTIONS, action)
-        named = ((self._names.argument(today, n), self._bare(t)) for n, t in params.items())
-        return ", ".join([*first, *(f"{name}: {type}" for name, type in named)])
 
     def _bare(self, type: Type) -> str:
         return bare(self._names.type(type))

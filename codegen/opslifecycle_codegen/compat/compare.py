@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from opslifecycle_codegen.compat.limits import widens
+from opslifecycle_codegen.compat.limits import ABSENT, widens
 from opslifecycle_codegen.compat.lock import Lock
 
 COMPATIBLE = "compatible"
@@ -72,6 +72,7 @@ RULES = {
     "method-added": COMPATIBLE,
     "method-removed": SOURCE,
     "method-changed": SOURCE,
+    "parameter-added": COMPATIBLE,
     "property-added": COMPATIBLE,
     "property-removed": COMPATIBLE,
     "property-changed": COMPATIBLE,
@@ -187,7 +188,7 @@ def _fields(
             found.append(Change("field-widened" if widened else f"{prefix}field-type", message))
     for field, type in new.items():
         if field not in old:
-            required = not type.endswith(" | None") and not prefix
+            required = not type.endswith((" | None", ABSENT)) and not prefix
             rule = "field-required" if required else f"{prefix}field-added"
             message = f"{name} gains the {'required ' if required else ''}field {field}"
             found.append(Change(rule, message))

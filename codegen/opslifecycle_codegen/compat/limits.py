@@ -8,6 +8,8 @@ from opslifecycle_codegen.ir.types import Limits, Type
 
 _SPELLED = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 _LIMIT = re.compile(r"(\w+)=(-?\d+)")
+#: Behind the type of a field that data may leave out, because it has a default.
+ABSENT = " | absent"
 
 
 def spelled(type: Type) -> str:
@@ -34,9 +36,9 @@ def bare(type: Type) -> str:
 
 def widens(old: str, new: str) -> bool:
     """Return whether every value of a type, as it was spelled, is one of another."""
-    while new.endswith(" | None"):
-        new = new.removesuffix(" | None")
-        old = old.removesuffix(" | None")
+    for suffix in (ABSENT, " | None"):
+        if new.endswith(suffix):
+            new, old = new.removesuffix(suffix), old.removesuffix(suffix)
     before, after = _read(old), _read(new)
     if before is None or after is None or before.kind != after.kind:
         return old == new

@@ -6,7 +6,7 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
-from opslifecycle_codegen.compat.limits import bare, spelled
+from opslifecycle_codegen.compat.limits import ABSENT, bare, spelled
 from opslifecycle_codegen.ir.initial_values import Origin, starts_of
 from opslifecycle_codegen.ir.messages import message_arguments, message_sets
 from opslifecycle_codegen.ir.program import Program
@@ -40,7 +40,10 @@ def lock_of(program: Program, digest: str) -> Lock:
     """Return the lock of a machine, as JSON data."""
     symbols = program.symbols
     values = {
-        name: {info.name: spelled(info.type) for info in record.fields.values()}
+        name: {
+            info.name: spelled(info.type) + (ABSENT if info.declared.default is not None else "")
+            for info in record.fields.values()
+        }
         for name, record in symbols.records.items()
     }
     values.update({name: {"python": module} for name, module in symbols.foreign.items()})

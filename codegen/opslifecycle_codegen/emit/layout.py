@@ -90,18 +90,32 @@ def statement(before: str, code: Code, after: str, *, indent: int, width: int) -
     return breaking.statement(before, code, after, breaking.Place(indent, width))
 
 
-def call(before: str, items: Sequence[str], after: str, *, indent: int, width: int) -> list[str]:
+def assigned(target: str, value: Code) -> Code:
+    """Return `target = value`, for a parameter with a default."""
+    before = f"{target} = "
+    text = before + value.text
+    if value.lead:
+        return evolve(value, text=text, lead=before + value.lead)
+    return Code(text, lead=f"{before}(", parts=(value,)) if value.parts else Code(text)
+
+
+def call(
+    before: str, items: Sequence[str | Code], after: str, *, indent: int, width: int
+) -> list[str]:
     """Return a call or signature: on one line if it fits, else one item per line."""
     margin = " " * indent
-    whole = f"{margin}{before}({', '.join(items)}){after}"
+    plain = [each.text if isinstance(each, Code) else each for each in items]
+    whole = f"{margin}{before}({', '.join(plain)}){after}"
     if len(whole) <= width:
         return [whole]
     body = [line for item in items for line in _item(item, indent + 4, width)]
     return [f"{margin}{before}(", *body, f"{margin}){after}"]
 
 
-def _item(item: str, indent: int, width: int) -> list[str]:
+def _item(item: str | Code, indent: int, width: int) -> list[str]:
     """Return a parameter or argument on its own line, broken in its subscript if it is too long."""
+    if isinstance(item, Code):
+        return breaking.argument(item, breaking.Place(indent, width))
     margin = " " * indent
     lead, bracket, inner = item.partition("[")
     if len(margin + item) < width or not bracket or not inner.endswith("]"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
@@ -9,6 +11,7 @@ from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.definition import tuple_argument
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.views import returned
+from opslifecycle_codegen.ir.expr import Expression, Literal
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import BY_ID, PAGE_PARAMETERS, Pages, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
@@ -23,7 +26,7 @@ DOCUMENTED = [
     " a cursor of another order.",
 ]
 #: The defaults of parameters that are not optional.
-DEFAULTS = {"descending": "False"}
+DEFAULTS: Mapping[str, Expression] = {"descending": Literal(BOOL, False)}
 
 
 @frozen

@@ -41,6 +41,14 @@ _QUANTIFIERS = {"all": "all", "any": "any", "count": "sum", "distinct": "_distin
 _NEGATED = (expr.Compare, expr.Among, expr.IsNone, expr.IsVariant, expr.IsMember, expr.Not)
 
 
+def constant(tree: Expression, symbols: Symbols, room: int) -> Code:
+    """Return an expression without names; a text is in pieces where it needs more room."""
+    match tree:
+        case expr.Literal(value=str() as text):
+            return layout.string_code(text, room)
+    return Printer(symbols).code(tree)
+
+
 @frozen
 class Printer:
     """Prints expressions for a place where `registry` holds the authority."""

@@ -9,9 +9,11 @@ from attrs import frozen
 from opslifecycle_codegen.emit import layout, pages
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import Code
-from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.emit.python import Printer, constant
 from opslifecycle_codegen.emit.types import check_lines
+from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.naming import command_method, public_methods
+from opslifecycle_codegen.ir.parameters import NO_DEFAULTS, omissible
 from opslifecycle_codegen.ir.program import Bulk, Check, Command, Program, leads_to
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type, optional
@@ -65,13 +67,17 @@ class RegistryLowering:
         create = self._machine.create
         command = self._program.create
         for method, words in create.methods.items():
-            given = [name if name in words else "None" for name in command.params]
+            given = [
+                Code(name) if name in words else self._default(command.defaults.get(name), 20)
+                for name in command.params
+            ]
             types = {str(name): command.params[name] for name in words}
             more = [f"The new {self._names.entity} is {command.to}. {self._raises(command.guards)}"]
             yield self._method(
                 str(method), types, "None", command.summary, more,
                 self._act(self._public_id(), f"{self._names.authority}.register", given),
                 abstract=method not in create.optional_methods, runs=True,
+                defaults=command.defaults,
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
@@ -84,12 +90,13 @@ class RegistryLowering:
             yield self._method(
                 each.command.name, each.command.params, "None", each.command.summary, more,
                 self._run("_rt.acting_on_all", arguments), abstract=not each.optional, runs=True,
+                defaults=each.command.defaults,
             )  # fmt: skip
         for removing in self._removing():
             more = [f"{_moves(removing)} {self._raises(removing.guards)}"]
             yield self._method(
                 removing.name, self._of_one({}), "None", removing.summary, more,
-                self._act("id", self._command(removing.name), ["id"]), runs=True, acts=True,
+                self._act("id", self._command(removing.name), [Code("id")]), runs=True, acts=True,
             )  # fmt: skip
 
     def _removing(self) -> list[Command]:
@@ -103,10 +110,11 @@ class RegistryLowering:
             deferred = " Its write is deferred." if action.deferred else ""
             more = [f"{_moves(action)} {self._raises(action.guards)}{deferred}"]
             flags = ["deferred=True"] if action.deferred else []
+            given = [Code("id"), *map(Code, action.params)]
             yield self._method(
                 str(method), self._of_one(action.params), "None", action.summary, more,
-                self._act("id", self._command(action.name), ["id", *action.params], *flags),
-                abstract=True, runs=True, acts=True,
+                self._act("id", self._command(action.name), given, *flags),
+                abstract=True, runs=True, acts=True, defaults=action.defaults,
             )  # fmt: skip
 
     def _writes_state(self, each: Bulk) -> bool:
@@ -188,7 +196,7 @@ class RegistryLowering:
             body = pages.page_call(declared, wanted, self._width)
         return self._method(
             str(listing.method), types, returns, listing.summary, more, body, abstract=True,
-            keyword_only=True, defaults=pages.DEFAULTS if declared is not None else None,
+            keyword_only=True, defaults=pages.DEFAULTS if declared is not None else NO_DEFAULTS,
         )  # fmt: skip
 
     def feed_type(self) -> str:
@@ -271,7 +279,7 @@ class RegistryLowering:
             arguments = [self._command(rule.name), "id", *rule.params]
             yield self._method(
                 rule.name, self._of_one(rule.params), rule.type.python, rule.summary, [],
-                self._call("return self._engine.ask", arguments),
+                self._call("return self._engine.ask", arguments), defaults=rule.defaults,
             )  # fmt: skip
 
     # Their parts --------------------------------------------------------------------------------
@@ -283,11 +291,17 @@ class RegistryLowering:
         lines = layout.call(before, arguments, "", indent=8, width=self._width)
         return [line[8:] for line in lines]
 
-    def _act(self, id: str, command: str, given: list[str], *more: str) -> list[str]:
+    def _default(self, tree: Expression | None, indent: int) -> Code:
+        """Return the value of a parameter that a call leaves out, for a line of its own."""
+        if tree is None:
+            return Code("None")
+        return constant(tree, self._program.symbols, self._width - indent)
+
+    def _act(self, id: str, command: str, given: list[Code], *more: str) -> list[str]:
         """Return lines that have the shell act on one record with a command of the authority."""
         arguments = [
             Code(id), Code(command),
-            layout.called("", [Code(each) for each in given]), *map(Code, more),
+            layout.called("", given), *map(Code, more),
         ]  # fmt: skip
         whole = layout.called(self._act_code, arguments)
         return [line[8:] for line in layout.statement("", whole, "", indent=8, width=self._width)]
@@ -327,19 +341,20 @@ class RegistryLowering:
         runs: bool = False,
         acts: bool = False,
         keyword_only: bool = False,
-        defaults: Mapping[str, str] | None = None,
         none_without: bool = False,
+        defaults: Mapping[str, Expression] = NO_DEFAULTS,
     ) -> PublicMethod:
-        defaults = defaults or {}
-        parameters = ["self", *(["*"] if keyword_only and types else [])]
+        parameters: list[str | Code] = ["self", *(["*"] if keyword_only and types else [])]
         returns = annotation(returns, self._members)
         checks: list[str] = []
+        may_omit = omissible(types, defaults, keyword_only=keyword_only)
         for param, type in types.items():
-            # One without a default may follow only where they are given by name.
-            later = [t for n, t in list(types.items())[list(types).index(param) :]]
-            has_default = type.optional and (keyword_only or all(t.optional for t in later))
-            default = f" = {defaults[param]}" if param in defaults else " = None" * has_default
-            parameters.append(f"{param}: {annotation(type.python, self._members)}{default}")
+            declared = f"{param}: {annotation(type.python, self._members)}"
+            if param in may_omit:
+                default = self._default(defaults.get(param), 12)
+                parameters.append(layout.assigned(declared, default))
+            else:
+                parameters.append(declared)
             if not (acts and param == "id"):
                 # The executor checks the id of the record that a command acts on.
                 checks += check_lines(param, param, type, indent=8, hidden="type" in types)

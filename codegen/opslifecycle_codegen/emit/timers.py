@@ -6,7 +6,7 @@ from attrs import frozen
 
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
-from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.emit.python import Printer, constant
 from opslifecycle_codegen.ir.naming import command_method
 from opslifecycle_codegen.ir.program import Program, Timer
 from opslifecycle_codegen.ir.public_names import PublicNames
@@ -32,7 +32,7 @@ def timers_view(program: Program, names: PublicNames, width: int) -> TimersView 
     timers: list[Code] = []
     for timer in program.timers:
         decide = f"{names.authority}.{command_method(timer.action, fields)}"
-        given = [printer.code(tree) for tree in timer.given.values()]
+        given = [constant(each, program.symbols, width - 12) for each in timer.given.values()]
         arguments = [Code(decide), *given]
         timers.append(layout.called("_rt.Timer", arguments))
     before = "TIMERS: tuple[_rt.Timer, ...] = "

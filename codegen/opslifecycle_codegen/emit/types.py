@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from attrs import frozen
 
 from opslifecycle_codegen.emit import layout, texts
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import SUM, Code
-from opslifecycle_codegen.emit.python import Printer
+from opslifecycle_codegen.emit.python import Printer, constant
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import (
     EnumInfo,
@@ -197,8 +197,10 @@ def _union_view(program: Program, union: UnionInfo, width: int) -> UnionView:
 
 
 def _record_view(program: Program, record: RecordInfo, tag: str, width: int) -> RecordView:
-    fields = [_field(info, record.fields) for info in record.fields.values()]
     printer = Printer(program.symbols)
+    fields = [
+        line for info in record.fields.values() for line in _field(program, record, info, width)
+    ]
     lines: list[str] = []
     for info in record.fields.values():
         always = program.always.get((record.name, info.name))
@@ -224,14 +226,14 @@ def _derived_note(program: Program, record: RecordInfo) -> str:
     return f"Whatever the caller gives, {' and '.join(derived)} is derived from the other fields."
 
 
-def _field(info: FieldInfo, members: Mapping[str, FieldInfo]) -> str:
-    type = annotation(info.type.python, members)
-    if info.declared.default is not None:
-        default = {"true": "True", "false": "False"}.get(info.declared.default)
-        return f"{info.name}: {type} = {default or info.declared.default}"
-    if info.type.optional:
-        return f"{info.name}: {type} = None"
-    return f"{info.name}: {type}"
+def _field(program: Program, record: RecordInfo, info: FieldInfo, width: int) -> list[str]:
+    """Return the lines of a field in the class of a value."""
+    declared = f"{info.name}: {annotation(info.type.python, record.fields)}"
+    default = program.field_defaults.get((record.name, info.name))
+    if default is not None:
+        code = constant(default, program.symbols, width - 8)
+        return layout.statement(f"{declared} = ", code, "", indent=4, width=width)
+    return [f"    {declared} = None" if info.type.optional else f"    {declared}"]
 
 
 def check_lines(

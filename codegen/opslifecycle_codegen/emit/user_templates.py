@@ -92,6 +92,7 @@ def _context(program: Program, digest: str) -> Context:
                     for test, way in tested_ways(action)
                 ],
                 "params": {name: str(type) for name, type in action.params.items()},
+                "defaults": {name: notation(tree) for name, tree in action.defaults.items()},
                 "guards": [check.guard for check in action.guards],
                 "idempotent_in": list(action.idempotent_in),
                 "deferred": action.deferred,

@@ -91,6 +91,8 @@ class Command:
     entry: Expression | None = None
     #: What follows a command that finishes no record, after its status.
     steps: tuple[EndStep, ...] = ()
+    #: The values of parameters that a call leaves out.
+    defaults: dict[str, Expression] = field(factory=dict)
     #: The targets of an action that has several. What follows its guards is theirs, not its own.
     targets: tuple[Target, ...] = ()
 
@@ -261,6 +263,7 @@ class Rule:
     summary: str
     tree: Expression
     params: dict[str, Type]
+    defaults: dict[str, Expression] = field(factory=dict)
 
     @property
     def type(self) -> Type:
@@ -327,6 +330,8 @@ class Program:
     invariants: tuple[Rule, ...]
     transition_invariants: tuple[Rule, ...]
     always: dict[tuple[str, str], Expression]
+    #: The defaults of fields of values, by the value and the field.
+    field_defaults: dict[tuple[str, str], Expression]
     registry_initial: dict[str, Expression]
     error_fields: dict[str, dict[str, Type]]
     migrations: Migrations

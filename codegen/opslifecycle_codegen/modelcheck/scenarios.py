@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 
@@ -170,23 +170,21 @@ def _calls(
     machine, ids = program.machine, interpreter.ids
     for method, words in machine.create.methods.items():
         params = {str(word): program.create.params[str(word)] for word in words}
-        rest: Arguments = tuple(
-            (name, None) for name in program.create.params if name not in params
-        )
-        for arguments in values.arguments(params):
+        rest = left_out(interpreter, list(params))
+        for arguments in values.arguments(params, program.create.defaults):
             for time in _times(program, program.create):
                 call = Call(str(method), None, (*arguments, *rest), time)
                 yield call, interpreter.create
     for action in program.actions:
         methods = next(e.methods for n, e in machine.actions.items() if n == action.name)
         for id in ids if methods else ():
-            for arguments in values.arguments(action.params):
+            for arguments in values.arguments(action.params, action.defaults):
                 for time in _times(program, action):
                     call = Call(str(methods[0]), id, arguments, time)
                     yield call, _acting(interpreter, action.name)
     yield from _timers(interpreter)
     for each in program.bulk:
-        for arguments in values.arguments(each.command.params):
+        for arguments in values.arguments(each.command.params, each.command.defaults):
             for time in _times(program, each):
                 yield Call(each.command.name, None, arguments, time), interpreter.bulk
     for removing, way in (
@@ -204,6 +202,16 @@ def _calls(
         yield Call(CRASH, None), interpreter.crash
         if program.discards():
             yield Call(CRASH_DISCARDING, None), interpreter.crash
+
+
+def left_out(interpreter: Interpreter, passed: Sequence[str]) -> Arguments:
+    """Return the parameters of `create` that a method does not have, with their values."""
+    create, function = interpreter.program.create, interpreter.evaluator.function
+    return tuple(
+        (name, function(create.defaults[name])({}) if name in create.defaults else None)
+        for name in create.params
+        if name not in passed
+    )
 
 
 def _timers(

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from opslifecycle_codegen.ir import expr as nodes
-from opslifecycle_codegen.ir.expr import nodes_of
+from opslifecycle_codegen.ir.expr import Expression, nodes_of
+from opslifecycle_codegen.ir.parameters import NO_DEFAULTS
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.types import BOOL, FLOAT, Type
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
@@ -44,13 +45,19 @@ class Values:
             for (record, name), tree in program.always.items()
         }
 
-    def arguments(self, params: Mapping[str, Type]) -> Iterator[Arguments]:
-        """Yield every combination of a command's arguments."""
+    def arguments(
+        self, params: Mapping[str, Type], defaults: Mapping[str, Expression] = NO_DEFAULTS
+    ) -> Iterator[Arguments]:
+        """Yield every combination of a command's arguments, with the values of omitted ones."""
         looked_at = self._evaluator.names_looked_at
-        domains = [
-            self.of(type, name, looked=name in looked_at or self._is_compared(name, type))
-            for name, type in params.items()
-        ]
+        domains = []
+        for name, type in params.items():
+            looked = name in looked_at or self._is_compared(name, type)
+            found = self.of(type, name, looked=looked)
+            if looked and name in defaults and name not in self._takes:
+                default = self._evaluator.function(defaults[name])({})
+                found += [default] if default not in found else []
+            domains.append(found)
         for combination in itertools.product(*domains):
             yield tuple(zip(params, combination, strict=True))
 

@@ -58,12 +58,22 @@ class Effect(Declared):
 
 
 @frozen(kw_only=True)
+class Parameter(Declared):
+    """A parameter of a method: its type, and the value of a call that leaves it out."""
+
+    shorthand: ClassVar[str] = "type"
+
+    type: TypeExpr
+    default: Expr | None = None
+
+
+@frozen(kw_only=True)
 class Create(Declared):
     """The command that creates a record."""
 
     summary: Text
     methods: dict[Name, list[Name]]
-    params: dict[Name, TypeExpr]
+    params: dict[Name, Parameter]
     id: Expr
     to: Name
     guards: list[Name] = Factory(list)
@@ -103,7 +113,7 @@ class Action(Declared):
     from_: NameList
     methods: list[Name] = Factory(list)
     label: Name | None = None
-    params: dict[Name, TypeExpr] = Factory(dict)
+    params: dict[Name, Parameter] = Factory(dict)
     guards: list[Name] | None = None
     to: Targets = Factory(Targets)
     outcome: Expr | None = None

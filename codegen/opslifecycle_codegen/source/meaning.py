@@ -30,11 +30,13 @@ def _meaning(value: object) -> PlainData:
     match value:
         case Declared():
             left_out = _PROSE | _ABOUT if isinstance(value, model.Machine) else _PROSE
-            return {
+            found = {
                 field.name: _meaning(getattr(value, field.name))
                 for field in attrs.fields(type(value))
                 if field.name not in left_out and getattr(value, field.name) != _default(field)
             }
+            # A text that may become a mapping in a later grammar keeps its meaning.
+            return found[value.shorthand] if [*found] == [value.shorthand] else found
         case Scalar() | Sequence() | Mapping():
             return plain_data(value)
         case OneOrMore() if len(value) == 1:

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from attrs import Factory, frozen
 
-from opslifecycle_codegen.source.words import Declared, Expr, Name, Text, TypeExpr, TypeName
+from opslifecycle_codegen.source.command_model import Parameter
+from opslifecycle_codegen.source.words import Declared, Expr, Name, Text, TypeName
 
 
 @frozen(kw_only=True)
@@ -57,4 +58,4 @@ class Classifier(Declared):
 
     summary: Text
     returns: Expr
-    params: dict[Name, TypeExpr] = Factory(dict)
+    params: dict[Name, Parameter] = Factory(dict)
