@@ -474,6 +474,21 @@ def test_a_registry_that_nobody_closes_lets_its_process_end() -> None:
 
 
 class TestLimits:
+    def test_what_a_lower_limit_evicts_at_opening_does_not_come_back(
+        self, make_store: MakeStore
+    ) -> None:
+        """Contract 9.21 and 9.23."""
+        with Registry(store=make_store()) as registry:
+            ids = [completed(registry) for _ in range(6)]
+        for _ in range(2):
+            with Registry(store=make_store(), max_completed=2) as registry:
+                assert [each.id for each in registry.list_operations()] == ids[4:]
+        with Registry(store=make_store(), max_completed=1) as registry:
+            again = spec(id=ids[4])
+            registry.register_operation(again)
+        with Registry(store=make_store()) as registry:
+            assert {each.id for each in registry.list_operations()} == {ids[4]}
+
     def test_a_limit_that_was_given_is_stored_without_a_command(
         self, make_store: MakeStore
     ) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, CommandTime
 from opslifecycle.shell.alarm import Alarm
-from opslifecycle.shell.authority import Authority, IdT, RecordT
+from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
 from opslifecycle.shell.codec import MachineCodec
 from opslifecycle.shell.commands import Answer, Change, Decide, recovering
 from opslifecycle.shell.commits import Committer
@@ -309,9 +309,9 @@ def _parts(
         outbox = Outbox(lock, sent.snapshot_of, sent.body_of, on_effect, sent.rules)
     listing = Listing(authority.records, definition.listing_keys, definition.pages)
     effects = EffectRunner(listing, parts, outbox)
-    codec = definition.codec
+    codec, evicted = definition.codec, list[Row]()
     if codec is not None:
-        effects.restore(authority, codec.restore(authority, contents, clock))
+        evicted = effects.restore(authority, codec.restore(authority, contents, clock))
     time = CommandTime(clock, authority.clock_offset_ms + authority.now_ms)
     staging: Staging[Authority[Hashable, RecordT]] = (
         by_slots() if codec is None else Staging(codec.stage, codec.merge)
@@ -328,6 +328,7 @@ def _parts(
         epoch = "" if feed is None else str(feed.epoch_id)
         committer = Committer(engine, store, _codec(definition), epoch, contents.state)
         committer.defer(undated)
+        committer.defer_evicted(evicted)
         executor = GroupCommit(engine, definition.id_type, committer)
     return _Parts(authority, engine, executor, feed, outbox)
 

@@ -29,7 +29,7 @@ from opslifecycle.errors import (
     RegistryClosedError,
     StoreRolledBackError,
 )
-from opslifecycle.shell.authority import Authority, IdT, RecordT
+from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
 from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.engine import Engine
@@ -87,6 +87,10 @@ class Committer(Generic[IdT, RecordT]):
     def defer(self, records: Iterable[RecordT]) -> None:
         """Write records that opening has changed with the next commit; before `start`."""
         self._writes.defer(records)
+
+    def defer_evicted(self, rows: Iterable[Row]) -> None:
+        """Erase records with the next commit that opening has evicted; before `start`."""
+        self._writes.defer_evicted(rows)
 
     def note_delivery(self, entry: OutboxEntry) -> None:
         """Write an outbox message that a delivery has changed with the next commit."""

@@ -276,13 +276,14 @@ class EffectRunner(Generic[IdT, RecordT]):
         """Return whether the effects append a feed entry."""
         return self._plans[effects].rows is not None
 
-    def restore(self, authority: Authority[IdT, RecordT], rows: list[Any]) -> None:
-        """Append the stored rows of the feed, oldest first, and evict those over the limit."""
+    def restore(self, authority: Authority[IdT, RecordT], rows: list[Any]) -> list[Row]:
+        """Append the stored rows, oldest first; evict and return those over the limit."""
         if self.feed is None:
-            return
+            return []
         retention = Retention(rows, 0, self._rows_max, self._held_by_cursors)
         retention.evict(authority)
         self.feed._rows += rows[len(retention.evicted) :]
+        return retention.evicted
 
     def end(self) -> None:
         """End every wait; twice is harmless."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Generic
 
-from opslifecycle.shell.authority import Authority, IdT, RecordT
+from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
 from opslifecycle.shell.batch import Batch, NotStorableError
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.engine import Engine
@@ -56,6 +56,11 @@ class Writes(Generic[IdT, RecordT]):
     def defer(self, records: Iterable[RecordT]) -> None:
         """Write records with the next commit that opening has changed."""
         self._deferred.update((record.id, None) for record in records)
+
+    def defer_evicted(self, rows: Iterable[Row]) -> None:
+        """Erase records with the next commit that opening has evicted."""
+        gone = (row.id for row in rows if row.id not in self._authority.records)
+        self._leaving.update((str(id), None) for id in gone)
 
     def defer_messages(self, entries: Iterable[OutboxEntry]) -> None:
         """Write outbox messages with the next commit that a delivery has changed."""
