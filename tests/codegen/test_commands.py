@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import jsonschema
 import pytest
 import yaml
 from opslifecycle_codegen.cli.main import main
+from opslifecycle_codegen.source.descriptions import sections
+from opslifecycle_codegen.source.format import format_yaml
 
 from tests.codegen.projects import assert_clean, edit, project
 from tests.support.waiting import until
@@ -223,6 +226,25 @@ def test_the_schema_accepts_every_machine_and_refuses_mistakes(
         assert list(validator.iter_errors({**data, "version": "one"}))
 
 
+def test_every_property_in_the_schema_has_a_description(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    keys: dict[str, set[str]] = {}
+    for name, section in {"Machine": schema, **schema["$defs"]}.items():
+        # A section with a short form is one of two: the form, or the mapping.
+        (mapping,) = [e for e in section.get("anyOf", [section]) if "properties" in e]
+        keys[name] = set(mapping["properties"])
+        for key, each in mapping["properties"].items():
+            assert each["description"].endswith("."), (name, key)
+    assert len(keys) > 40
+    # An error with its fields is one mapping, of which the reference alone has the parts.
+    keys["Refusal"] = {"name", "fields"}
+    for name, known in sections().items():
+        assert set(known) <= keys[name], name
+
+
 class TestFmt:
     def test_it_lays_out_and_keeps_comments(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -237,6 +259,64 @@ class TestFmt:
         assert "\n  GateId: {summary" in text
         assert run(folder, "fmt", "--check") == 0
         assert run(folder, "check") == 0
+
+    def test_flow_style_quotes_comments_and_line_breaks_stay(self) -> None:
+        uneven = """\
+# A machine.
+a:   # the first
+        # of b
+        b : 'one'   # with quotes
+        c: "two"
+        d: {x: 1,   u: [p,
+               q], z: 'a: b'}
+        # a list
+        e:
+        -   f: >-
+              long
+              text
+            g: 1
+        - [h,   i]
+        -
+          j: k
+
+j: plain text
+    that goes on
+"""
+        even = """\
+# A machine.
+a:   # the first
+  # of b
+  b: 'one'   # with quotes
+  c: "two"
+  d: {x: 1,   u: [p,
+         q], z: 'a: b'}
+  # a list
+  e:
+    - f: >-
+          long
+          text
+      g: 1
+    - [h,   i]
+    -
+      j: k
+
+j: plain text
+    that goes on
+"""
+        assert format_yaml(uneven.encode(), "m.yaml").decode() == even
+        assert format_yaml(even.encode(), "m.yaml").decode() == even
+
+    @pytest.mark.parametrize("path", [SHIPPED, *sorted(TURNSTILE.parent.glob("*.yaml"))])
+    def test_a_file_that_was_indented_twice_as_far_is_restored(self, path: Path) -> None:
+        source = path.read_text("utf-8")
+        assert format_yaml(source.encode(), "m.yaml").decode() == source
+        far = re.sub("^ +", lambda found: found.group() * 2, source, flags=re.MULTILINE)
+        # A dash is followed by one space, so what follows it stands elsewhere now.
+        far = re.sub(r"^( +)- (?=[\w.]+:)", r"\1-   ", far, flags=re.MULTILINE)
+        once = format_yaml(far.encode(), "m.yaml")
+        assert format_yaml(once, "m.yaml") == once
+        begun = [line for line in source.splitlines() if re.match(" *[a-z_.]+: ?[^ ]", line)]
+        assert set(begun) <= set(once.decode().splitlines())
 
     def test_the_shipped_machine_is_laid_out(self) -> None:
         assert run(ROOT, "fmt", "--check") == 0

@@ -233,7 +233,7 @@ def format_machines(options: Options) -> int:
         if not options.check:
             write.write(options.project, {config.source: after.decode("utf-8")})
     for source in late:
-        print(f"{'would lay out' if options.check else 'laid out'} {source}")
+        print(f"{'would format' if options.check else 'formatted'} {source}")
     return DRIFT if late and options.check else OK
 
 

@@ -19,6 +19,7 @@ from opslifecycle_codegen.compat import compare
 from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS, BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.naming import BUILT_IN_METHODS
 from opslifecycle_codegen.source import model
+from opslifecycle_codegen.source.descriptions import described
 from opslifecycle_codegen.source.parser import NAME_MAX
 from opslifecycle_codegen.source.words import Declared, OneOrMore
 
@@ -43,17 +44,19 @@ def sections_page() -> str:
     for kind in _kinds(model.Machine, set()):
         title = "A machine" if kind is model.Machine else kind.__name__
         summary = (kind.__doc__ or "").split("\n\n")[0]
-        lines += ["", f"## {title}", "", summary, "", "| key | value |", "|---|---|"]
-        hints = typing.get_type_hints(kind)
+        lines += ["", f"## {title}", "", summary, "", "| key | value | meaning |"]
+        lines.append("|---|---|---|")
+        hints, known = typing.get_type_hints(kind), described(kind)
         for field in attrs.fields(kind):
             if field.name == "mark":
                 continue
             name = field.name.rstrip("_")
             if field.metadata.get("rest"):
-                lines.append("| any declared property | its value |")
+                lines.append("| any declared property | its value | |")
                 continue
             key = f"**`{name}`**" if field.default is attrs.NOTHING else f"`{name}`"
-            lines.append(f"| {key} | {_words(hints[field.name])} |")
+            meaning = known[name].replace("|", "\\|")
+            lines.append(f"| {key} | {_words(hints[field.name])} | {meaning} |")
     lines += ["", "## Effects that the compiler places", "", "| effect | feature |", "|---|---|"]
     lines += [f"| `{name}` | {feature} |" for name, feature in BUILT_IN_EFFECTS.items()]
     lines += ["", "## Checks of a barrier", "", ", ".join(f"`{n}`" for n in BARRIER_CHECKS)]

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import attrs
 
 from opslifecycle_codegen.source import command_model, model
+from opslifecycle_codegen.source.descriptions import described
 from opslifecycle_codegen.source.parser import NAME_PATTERN, TYPE_NAME_PATTERN
 from opslifecycle_codegen.source.reader import Node
 from opslifecycle_codegen.source.words import (
@@ -85,7 +86,7 @@ class _Definitions:
         return {"$ref": f"#/$defs/{kind.__name__}"}
 
     def _object(self, kind: type[Declared]) -> Schema:
-        hints = typing.get_type_hints(kind)
+        hints, known = typing.get_type_hints(kind), described(kind)
         properties: dict[str, Schema] = {}
         required, rest = [], False
         for field in attrs.fields(kind):
@@ -95,7 +96,7 @@ class _Definitions:
                 rest = True
                 continue
             name = field.name.rstrip("_")
-            properties[name] = self.of(hints[field.name])
+            properties[name] = {"description": known[name], **self.of(hints[field.name])}
             if field.default is attrs.NOTHING:
                 required.append(name)
         found: Schema = {

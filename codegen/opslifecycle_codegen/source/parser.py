@@ -21,6 +21,7 @@ from opslifecycle_codegen.base.diagnostics import (
 from opslifecycle_codegen.base.reserved_words import ANYWHERE
 from opslifecycle_codegen.base.spellings import key_hint, pascal_case, snake_case
 from opslifecycle_codegen.source import command_model, model
+from opslifecycle_codegen.source.descriptions import described
 from opslifecycle_codegen.source.reader import Mapping, Node, Scalar, Sequence
 from opslifecycle_codegen.source.words import (
     Declared,
@@ -154,7 +155,9 @@ class _Parser:
             message = f"{what} has no key {key.text!r}"
             self._diagnostics.add(key.mark, "unknown-key", message, hint)
         for each in left:
-            self._diagnostics.add(node.mark, "missing-key", f"{what} lacks the key {each!r}")
+            message = f"{what} lacks the key {each!r}"
+            hint = f"add `{each}`: {described(kind).get(each, '')}"
+            self._diagnostics.add(node.mark, "missing-key", message, hint)
 
     def _made(
         self, kind: Callable[..., object], mark: Location, values: dict[str, object]
