@@ -30,10 +30,16 @@ def main() -> None:
             till.describe(id, amount, "eur", now + timedelta(minutes=15), "Two tickets")
             till.confirm(id, now)
             try:
-                till.capture(id, amount + 1, now)
+                till.capture(id, amount + 1, now, last=False)
             except CaptureTooLargeError as error:
                 print(f"refused: {error}")
-            till.capture(id, amount, now)
+            watch = till.watch(id)
+            if amount >= 100:
+                till.capture(id, amount - 50, now, last=False)
+            till.capture(id, 50, now, last=False)
+            # All of it was captured, so it has succeeded; it may be refunded later.
+            assert watch.result(timeout=5) is PaymentStatus.SUCCEEDED
+        till.refund(id, 500)
         try:
             till.request(PaymentId.new(), 49, "eur", now)
         except InvalidValueError as error:

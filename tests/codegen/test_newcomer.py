@@ -37,7 +37,7 @@ MISTAKES = {
     "class": ("  push: {", "  class: {", "'class' is reserved by Python", "choose another"),
     "misspelt": ("summary: Pay.", "sumary: Pay.", "no key 'sumary'", "did you mean 'summary'?"),
     "section": ("\nactions:", "\ntransitions:", "no key 'transitions'", "did you mean 'actions'?"),
-    "final": ("terminal: true", "final: true", "none of the statuses is terminal", "add `termi"),
+    "final": ("terminal: true", "final: true", "no status is terminal", "add `termi"),
     "flat statuses": (
         "statuses:\n  members:\n",
         "statuses:\n",
@@ -77,7 +77,7 @@ def test_a_mistake_is_reported_with_its_fix(name: str) -> None:
     assert old in TURNSTILE
     found = findings(TURNSTILE.replace(old, new, 1))
     if name == "final":
-        assert found.pop() == ("no property 'final' is declared", "did you mean 'terminal'?")
+        assert found.pop(0) == ("no property 'final' is declared", "did you mean 'terminal'?")
     ((told, fix),) = found
     assert message in told
     assert hint in fix

@@ -109,6 +109,7 @@ class TestRegistry:
 
 
 class TestCompiler:
+    @pytest.mark.nightly
     def test_the_package_is_clean(self, tmp_path: Path) -> None:
         assert_clean(project(tmp_path, LOAN))
 
@@ -223,6 +224,7 @@ class TestVerification:
         (failed,) = induction(compiled(wrong)).failed
         assert failed.startswith("repaid_in_full is not preserved by repay")
 
+    @pytest.mark.nightly
     def test_generated_code_does_what_the_interpreter_does(self) -> None:
         tree = yaml.safe_load(LOAN.read_text(encoding="utf-8"))
         tree.pop("scenarios")

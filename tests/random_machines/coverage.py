@@ -30,7 +30,7 @@ FEATURES = [
     "outcome of a union", "recovery: ends the interrupted",
     "recovery: keeps some", "recovery: live records stay", "recovery: none", "registry field",
     "retention: beyond cursors", "retention: entries", "retention: held by cursors",
-    "retention: records", "rollback", "several targets",
+    "retention: records", "rollback", "several targets", "milestone",
     "discard", "feed: counter", "feed: when", "feed: transitions", "feed: some actions",
     "feed: what an entry says of its transition", "timer: after", "history",
     "legal status: left out", "legal status: placed", "effect: of erase", "effect: of rollback",

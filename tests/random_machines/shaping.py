@@ -14,11 +14,14 @@ class Shaping:
         self.b = builder
         self.pick = pick
         self.effects = effects
+        #: The statuses with an outcome.
+        self.announced = list(builder.ends)
         self.expressions = Expressions(pick, builder.shapes, pick)
 
     def add(self) -> None:
         """Add shapes where they are allowed."""
         tree = self.b.tree
+        self._milestones()
         for_all = {each["do"] for each in tree.get("bulk", {}).values()}
         for_all.add(tree.get("recovery", {}).get("do"))
         for name, action in tree["actions"].items():
@@ -27,6 +30,32 @@ class Shaping:
                 self._targets(action)
         self.b.features |= self.expressions.used
 
+    # Milestones ---------------------------------------------------------------------------------
+
+    def _milestones(self) -> None:
+        """Some of the live statuses announce themselves, where each way there has an outcome."""
+        b, pick = self.b, self.pick
+        for status in b.live[1:] if pick.chance(30) else ():
+            leading = [each for each in b.tree["actions"].values() if each.get("to") == status]
+            outcomes = [self._outcome(each.get("params", {})) for each in leading]
+            if not leading or None in outcomes:
+                continue
+            for action, outcome in zip(leading, outcomes, strict=True):
+                action |= outcome or {}
+                action.pop("deferred", None)
+            b.tree["statuses"]["members"][status]["milestone"] = True
+            self.announced.append(status)
+            b.has("milestone")
+
+    def _outcome(self, params: Scope) -> Tree | None:
+        """The outcome of what is announced; None if nothing here gives one."""
+        outcome = self.b.fields.get("terminal_outcome")
+        if not outcome:
+            return {}
+        scope = {**self.b.of_record(), **self.b.of_command(), **params}
+        made = self.expressions.value(required(outcome), scope)
+        return None if made is None else {"outcome": made}
+
     # Targets ------------------------------------------------------------------------------------
 
     def _targets(self, action: Tree) -> None:
@@ -34,11 +63,11 @@ class Shaping:
         b, pick = self.b, self.pick
         statuses = [*b.live, *b.ends]
         if action.get("deferred"):
-            statuses = b.live
+            statuses = [each for each in b.live if each not in self.announced]
         scope = {**b.of_record(), **b.of_command(), **action.get("params", {})}
         targets: list[str | Tree] = []
         for _ in range(2 if pick.chance(25) else 1):
-            target = self._target(pick.one(statuses), scope, deferred="deferred" in action)
+            target = self._target(pick.one(statuses), action)
             if target is not None:
                 targets.append(target | {"when": self._test(scope)})
         if targets:
@@ -52,19 +81,18 @@ class Shaping:
             return f"{self.pick.one(numbers)} {sign} {self.pick.integer(1, 2)}"
         return self.expressions.boolean(scope)
 
-    def _target(self, status: str, scope: Scope, *, deferred: bool) -> Tree | None:
+    def _target(self, status: str, action: Tree) -> Tree | None:
         b, pick = self.b, self.pick
         target: Tree = {"status": status}
-        outcome = b.fields.get("terminal_outcome")
-        if status in b.ends and outcome:
-            made = self.expressions.value(required(outcome), scope)
-            if made is None:
+        if status in self.announced:
+            outcome = self._outcome(action.get("params", {}))
+            if outcome is None:
                 return None
-            target["outcome"] = made
+            target |= outcome
         counts = [f"registry.{name}" for name, type in b.registry.items() if type == "int"]
         if counts and pick.chance(40):
             count = pick.one(counts)
             target["update"] = {count: f"{count} {pick.one(['+', '-'])} 1"}
-        if self.effects and not deferred and pick.chance(30):
+        if self.effects and not action.get("deferred") and pick.chance(30):
             target["effects"] = pick.some(self.effects, 2, 1)
         return target

@@ -14,6 +14,7 @@ from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.history import with_entry
 from opslifecycle_codegen.analysis.listing import listed
 from opslifecycle_codegen.analysis.migrations import migrations_of
+from opslifecycle_codegen.analysis.milestones import with_outcome
 from opslifecycle_codegen.analysis.overlaps import analyze_guards
 from opslifecycle_codegen.analysis.placement import EVICT_RECORDS, counters, placed
 from opslifecycle_codegen.analysis.range_guards import with_guards
@@ -27,7 +28,7 @@ from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.base.rule_catalogue import WAIVABLE
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root, nodes_of
-from opslifecycle_codegen.ir.feeds import CREATE, feeds_transitions
+from opslifecycle_codegen.ir.feeds import CREATE, feeds_announcements, feeds_transitions
 from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.program import (
     Command,
@@ -93,12 +94,14 @@ class _Analyzer:
     def run(self) -> Program:
         machine, commands = self._machine, self._commands
         ends = Ends(machine, self._symbols, commands.changes, self._compile)
-        feed = Transitions(machine, self._symbols, ends.of_a_transition())
+        feed = Transitions(machine, self._symbols, ends.of_a_transition)
         create, create_id = commands.create(machine.create)
         create = with_entry(feed.create(create), machine, self._symbols, CREATE)
         actions = tuple(
             commands.action(name, each).with_ways(
-                lambda way: with_entry(feed.action(way), machine, self._symbols)
+                lambda way: with_entry(
+                    feed.action(with_outcome(way, machine, self._symbols)), machine, self._symbols
+                )
             )
             for name, each in machine.actions.items()
         )
@@ -232,8 +235,9 @@ class _Analyzer:
             return (), ()
         entity = self._machine.entity
         given, constants = ["sequence"], entry_constants(self._machine, self._symbols)
-        if not feeds_transitions(self._machine):
+        if feeds_announcements(self._machine):
             given.append("terminal_outcome")
+        if not feeds_transitions(self._machine):
             given += [str(n) for n, f in self._machine.fields.items() if f.stamped == "terminal"]
         for name in given:
             type = self._symbols.entity_fields.get(name, UNKNOWN).required

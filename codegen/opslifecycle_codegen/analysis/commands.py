@@ -92,8 +92,9 @@ class Commands:
             self._require_new_id(declared, scope)
         updates = self.changes.updates(declared.update, scope)
         target = self._resolver.statuses([declared.to])
-        if target and target[0] in self._symbols.status_groups["terminal"]:
-            message = f"a new {self._machine.entity} cannot begin in a terminal status"
+        if target and target[0] in self._symbols.announced:
+            kind = self._symbols.announcing_kind(target[0])
+            message = f"a new {self._machine.entity} cannot begin in a {kind}"
             self._diagnostics.add(declared.to.mark, "terminal-start", message)
         command = Command(
             "register",

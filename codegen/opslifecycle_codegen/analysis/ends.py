@@ -54,9 +54,19 @@ class Ends:
             *self._discarded(),
         )
 
-    def of_a_transition(self) -> tuple[EndStep, ...]:
-        """Return the steps of an action that finishes no record, and enters the feed."""
-        return (*self._numbered(), *self._appended(self._test(self._when())), *self._evicted())
+    def of_a_transition(self, *, fed: bool, announces: bool) -> tuple[EndStep, ...]:
+        """Return the steps of an action that finishes no record.
+
+        Args:
+            fed: Whether it enters the feed.
+            announces: Whether it leads to a milestone, for which waits are over.
+        """
+        return (
+            *(self._numbered() if fed else ()),
+            *(self._appended(self._test(self._when())) if fed else ()),
+            *(self._notified() if announces else ()),
+            *(self._evicted() if fed else ()),
+        )
 
     def _when(self) -> Expr | None:
         return self._machine.feed.when if self._machine.feed is not None else None

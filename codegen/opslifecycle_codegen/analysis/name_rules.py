@@ -173,14 +173,14 @@ class _Names:
                 self._diagnostics.add(name.mark, "name-collision", message, hint)
 
     def others(self) -> None:
-        """Report duplicate names of invariants and step properties; `terminal` is built in."""
+        """Report duplicate names of invariants and step properties; two properties are built in."""
         machine = self._machine
         self._no_collisions(
             [*machine.invariants, *machine.transition_invariants], "invariant and each step"
         )
         for name in machine.statuses.properties:
-            if name == "terminal":
-                message = "terminal is a property that every status has"
+            if name in ("terminal", "milestone"):
+                message = f"{name} is a property that every status may have"
                 self._diagnostics.add(name.mark, "name-collision", message)
 
     def _no_collisions(self, names: Iterable[Text], what: str) -> None:

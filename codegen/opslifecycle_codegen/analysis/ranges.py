@@ -179,11 +179,11 @@ class _Finder:
         if not state.reached:
             return
         state, values = self._updated(way, lets, state, guards)
-        if way.outcome is not None:
-            wanted = self._program.outcome_type()
-            for made in numbers_in(way.outcome, wanted, "the outcome", self._symbols):
-                state = self._kept(made, way.outcome.mark, state, values, guards)
         if way.to in self._symbols.status_groups["terminal"]:
+            if way.outcome is not None:
+                wanted = self._program.outcome_type()
+                for made in numbers_in(way.outcome, wanted, "the outcome", self._symbols):
+                    state = self._kept(made, way.outcome.mark, state, values, guards)
             self._end(state)
         else:
             self._followed(way.steps, state)

@@ -215,10 +215,16 @@ class Resolver:
             "terminal": PropertyInfo(BOOL, "Whether it is terminal."),
             **self._properties(declared.properties),
         }
+        has_milestones = self._check_milestones()
+        if has_milestones:
+            milestone = PropertyInfo(BOOL, "Whether it is a milestone.")
+            properties = {"milestone": milestone, **properties}
         members = {}
         for wire, status in declared.members.items():
             values: dict[str, PropertyValue] = {"terminal": status.terminal}
-            own = {name: info for name, info in properties.items() if name != "terminal"}
+            if has_milestones:
+                values["milestone"] = status.milestone
+            own = {name: info for name, info in properties.items() if name not in values}
             values.update(self._values_of(status, status.properties, own))
             members[str(wire)] = MemberInfo(wire, status.summary, values)
         name = self._symbols.status_enum
@@ -228,12 +234,31 @@ class Resolver:
         groups = self._symbols.status_groups
         groups["live"] = tuple(wire for wire, each in real.items() if not each.terminal)
         groups["terminal"] = tuple(wire for wire, each in real.items() if each.terminal)
+        if has_milestones:
+            groups["milestone"] = tuple(wire for wire, each in real.items() if each.milestone)
         for group, words in declared.groups.items():
             if group in groups or group in members:
                 message = f"the group {group!r} has the name of a status or a built-in group"
                 self._diagnostics.add(group.mark, "name-collision", message)
                 continue
             groups[group] = self.statuses(words)
+
+    def _check_milestones(self) -> bool:
+        """Return whether the machine has milestones; report those that can be none."""
+        found = [name for name, each in self._machine.statuses.members.items() if each.milestone]
+        for name in found:
+            status = self._machine.statuses.members[name]
+            if status.terminal or status.pseudo:
+                kind = "terminal, and announces itself anyway" if status.terminal else "pseudo"
+                message = f"{name} is {kind}: it is no milestone"
+                self._diagnostics.add(name.mark, "wrong-shape", message, "remove `milestone`")
+        work = self._machine.work
+        if found and work is not None:
+            message = f"work awaits the end of its record, and {found[0]} would end the wait"
+            self._diagnostics.add(
+                work.mark, "wrong-shape", message, "remove `milestone`, or `work`"
+            )
+        return bool(found)
 
     def statuses(self, words: tuple[Text, ...] | list[Name]) -> tuple[str, ...]:
         """Return the statuses that words name, with groups expanded, in declared order."""

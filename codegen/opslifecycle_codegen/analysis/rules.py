@@ -16,6 +16,7 @@ from opslifecycle_codegen.analysis.timers import declared_timers
 from opslifecycle_codegen.analysis.times import check_times
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
+from opslifecycle_codegen.ir.feeds import feeds_announcements
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.source.words import Declared, Expr, Text, TypeExpr, TypeName
 
@@ -79,15 +80,12 @@ class _Rules:
                 self._add(wire, "unreachable-status", message)
         back = {(to, source) for source, to in edges}
         ending = _closure(set(groups["terminal"]), back)
-        # Without a terminal status, that is the one cause, reported below.
         for wire in machine.statuses.members if groups["terminal"] else ():
             if str(wire) in real and str(wire) in reached and wire not in ending:
                 message = f"no terminal status can be reached from {wire}"
                 self._add(wire, "endless-status", message)
         if not groups["terminal"]:
-            mark = machine.statuses.mark
-            hint = "add `terminal: true` to the statuses in which a record has ended"
-            self._diagnostics.add(mark, "endless-status", "none of the statuses is terminal", hint)
+            self._without_an_end()
         for eventually in machine.eventually.values():
             goals = _closure(set(self._resolver.statuses(eventually.reaches)), back)
             for start in self._resolver.statuses(eventually.from_):
@@ -101,6 +99,23 @@ class _Rules:
                 if source in self._resolver.statuses(action.from_):
                     message = f"{name} is legal from {source}: rejecting it there cannot happen"
                     self._diagnostics.add(name.mark, "dead-idempotence", message)
+
+    def _without_an_end(self) -> None:
+        """Report what would wait for the end of records that have none."""
+        machine, awaited = self._machine, self._program.symbols.announced
+        waits: list[tuple[str, Declared | None, object]] = [
+            ("watch", machine.watch, awaited),
+            ("barrier", machine.barrier, awaited),
+            ("feed", machine.feed if feeds_announcements(machine) else None, awaited),
+            ("collect", machine.collect, ()),
+            ("erase", machine.erase, ()),
+            ("on_terminal", machine.on_terminal[0] if machine.on_terminal else None, ()),
+        ]
+        for section, declared, found in waits:
+            if declared is not None and not found:
+                message = f"{section} is for records that end, and no status is terminal"
+                hint = "add `terminal: true` to the statuses in which a record has ended"
+                self._diagnostics.add(declared.mark, "endless-status", message, hint, section)
 
     def deferred(self) -> None:
         """Report `deferred` on commands that a crash must not lose, or without a store."""

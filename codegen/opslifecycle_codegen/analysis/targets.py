@@ -72,8 +72,8 @@ class Targets:
     def _status(self, target: command_model.Target) -> str:
         return next(iter(self._resolver.statuses([target.status])), "")
 
-    def _is_terminal(self, status: str) -> bool:
-        return status in self._symbols.status_groups["terminal"]
+    def _announces(self, status: str) -> bool:
+        return status in self._symbols.announced
 
     def _test(self, target: command_model.Target, scope: Scope) -> tuple[Expression | None, Scope]:
         """Return the test of a target, and the names that its declarations read."""
@@ -107,14 +107,13 @@ class Targets:
     def _common_outcome(
         self, command: Command, declared: command_model.Action, leads: Sequence[str], scope: Scope
     ) -> Expression | None:
-        """Return the outcome that an action declares for its terminal targets."""
+        """Return the outcome that an action declares for its targets that announce one."""
         if declared.outcome is None:
             return None
-        if not any(map(self._is_terminal, leads)):
-            message = (
-                f"{command.name} does not lead to a terminal status: it cannot have an outcome"
-            )
-            self._diagnostics.add(declared.outcome.mark, "wrong-shape", message)
+        if not any(map(self._announces, leads)):
+            message = f"{command.name} leads to no terminal status or milestone"
+            hint = "remove the outcome"
+            self._diagnostics.add(declared.outcome.mark, "wrong-shape", message, hint)
             return None
         return self._compiled(declared.outcome, scope)
 
@@ -123,17 +122,19 @@ class Targets:
         scope: Scope,
     ) -> Expression | None:  # fmt: skip
         """Return the outcome of a target: its own, the action's, or its status."""
-        if not self._is_terminal(way.to):
+        if not self._announces(way.to):
             if target.outcome is not None:
-                message = f"{target.status} is no terminal status: it cannot have an outcome"
-                self._diagnostics.add(target.outcome.mark, "wrong-shape", message)
+                message = f"{target.status} is no terminal status or milestone"
+                hint = "remove the outcome"
+                self._diagnostics.add(target.outcome.mark, "wrong-shape", message, hint)
             return None
         if target.outcome is not None:
             return self._compiled(target.outcome, scope)
         if declared.outcome is not None:
             return way.outcome
         if "terminal_outcome" in self._machine.fields:
-            message = f"{way.name} leads to a terminal status: it needs an outcome"
+            kind = self._symbols.announcing_kind(way.to)
+            message = f"{way.name} leads to a {kind}: it needs an outcome"
             self._diagnostics.add(declared.mark, "missing-key", message)
         return nodes.Member(self._symbols.status_type, way.to)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Protocol
 
 from attrs import evolve
 
@@ -19,7 +20,9 @@ from opslifecycle_codegen.ir.feeds import (
     CREATE,
     TRANSITIONS,
     fed_commands,
+    feeds_announcements,
     feeds_transitions,
+    milestones,
 )
 from opslifecycle_codegen.ir.messages import create_word
 from opslifecycle_codegen.ir.program import Assignment, Command, EndStep
@@ -66,7 +69,7 @@ def placed_fields(
 
 def _check_commands(machine: model.Machine, feed: model.Feed, diagnostics: Diagnostics) -> None:
     known = [CREATE, *map(str, machine.actions)]
-    for word in feed.of if list(feed.of) != [TRANSITIONS] else ():
+    for word in feed.of if list(feed.of) not in ([TRANSITIONS], [COMPLETIONS]) else ():
         if word not in known:
             hint = nearest(word, [COMPLETIONS, TRANSITIONS, *known])
             message = f"there is no action {str(word)!r} to have an entry"
@@ -157,12 +160,17 @@ def fed_end(machine: model.Machine, symbols: Symbols, record: Expression) -> Exp
     return nodes.Among(BOOL, noted, members)
 
 
+class StepsOf(Protocol):
+    """Returns the steps of an action that finishes no record."""
+
+    def __call__(self, *, fed: bool, announces: bool) -> tuple[EndStep, ...]:
+        """Return the steps, by whether the action enters the feed, and announces a milestone."""
+
+
 class Transitions:
     """Gives commands what a feed of transitions notes of them, and the steps of its entries."""
 
-    def __init__(
-        self, machine: model.Machine, symbols: Symbols, steps: tuple[EndStep, ...]
-    ) -> None:
+    def __init__(self, machine: model.Machine, symbols: Symbols, steps: StepsOf) -> None:
         self._machine = machine
         self._symbols = symbols
         self._steps = steps
@@ -184,11 +192,14 @@ class Transitions:
         if self._of_transitions and command.to in self._symbols.status_groups["terminal"]:
             # The steps of an end append to the feed, and ask for the action.
             words = self._noted() if name in self._fed else [ACTION]
-            return evolve(command, notes=tuple(self._notes(words, command, word, before)))
-        if name not in self._fed:
-            return command
-        notes = tuple(self._notes(self._noted(), command, word, before))
-        return evolve(command, notes=notes, steps=self._steps)
+            return evolve(
+                command, notes=(*command.notes, *self._notes(words, command, word, before))
+            )
+        announces = command.to in milestones(self._machine)
+        fed = name in self._fed and (announces or not feeds_announcements(self._machine))
+        notes = tuple(self._notes(self._noted(), command, word, before)) if fed else ()
+        steps = self._steps(fed=fed, announces=announces)
+        return evolve(command, notes=(*command.notes, *notes), steps=steps)
 
     def _noted(self) -> list[str]:
         prefix = field_name("")

@@ -67,7 +67,7 @@ RULES = {
     "template-error": "A template of the project cannot be rendered.",
     "unused-waiver": "No finding matches the waiver.",
     "unreachable-status": "No action leads to the status.",
-    "endless-status": "No terminal status can be reached from the status.",
+    "endless-status": "No terminal status can be reached, though the machine has or needs one.",
     "dead-action": "No status allows the action, or no method asks for it.",
     "dead-timer": "The action of a timer is not legal in the status of the timer.",
     "endless-timer": "The action of a timer leaves the timer due.",

@@ -65,7 +65,9 @@ def _statuses(program: Program) -> list[str]:
 def _status_lines(program: Program, status: str) -> list[str]:
     info = program.symbols.enums[program.symbols.status_enum].members[status]
     terminal = status in program.symbols.status_groups["terminal"]
-    lines = [f"  {status}: {line(info.summary)}{' Terminal.' if terminal else ''}"]
+    milestone = not terminal and status in program.symbols.announced
+    kind = " Terminal." if terminal else " A milestone." if milestone else ""
+    lines = [f"  {status}: {line(info.summary)}{kind}"]
     arrows = [
         f"{action.name} → {' or '.join(leads_to(action)) or 'stays'}"
         for action in program.actions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from opslifecycle_codegen.compat.limits import ABSENT, widens
-from opslifecycle_codegen.compat.lock import Lock
+from opslifecycle_codegen.compat.lock import MILESTONES, Lock
 
 COMPATIBLE = "compatible"
 SOURCE = "breaking-source"
@@ -22,6 +22,7 @@ RULES = {
     "set-added": COMPATIBLE,
     "set-removed": PERSISTED,
     "terminal-lost": PERSISTED,
+    "milestone-lost": PERSISTED,
     "type-added": COMPATIBLE,
     "type-removed": PERSISTED,
     "variant-added": COMPATIBLE,
@@ -113,10 +114,16 @@ def changes(old: Lock, new: Lock) -> list[Change]:
         if name not in old["closed_sets"]:
             found.append(Change("set-added", f"the closed set {name} is new"))
     for status in old["terminal_statuses"]:
-        if status in new["terminal_statuses"]:
+        if status in (*new["terminal_statuses"], *new.get(MILESTONES, [])):
+            # The outcome of a stored end is that of a milestone.
             continue
         if any(status in members for members in new["closed_sets"].values()):
             found.append(Change("terminal-lost", f"the status {status} is no longer an end"))
+    for status in old.get(MILESTONES, []):
+        stays = any(status in members for members in new["closed_sets"].values())
+        if stays and status not in (*new.get(MILESTONES, []), *new["terminal_statuses"]):
+            message = f"the status {status} has no outcome any more"
+            found.append(Change("milestone-lost", message))
     for section, prefix in (("values", ""), ("stored", ""), ("views", "view-")):
         for name, fields in old[section].items():
             found += _fields(name, fields, new[section].get(name), prefix)

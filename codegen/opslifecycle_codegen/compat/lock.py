@@ -18,6 +18,8 @@ FORMAT = 2
 DRAFT = "draft"
 #: The key of the resets of a lock, oldest first.
 RESETS = "resets"
+#: The statuses that are no ends and have an outcome, in a machine that has any.
+MILESTONES = "milestone"
 #: The ending of lock file names.
 SUFFIX = ".lock.json"
 
@@ -54,6 +56,7 @@ def lock_of(program: Program, digest: str) -> Lock:
     views = {"snapshot": {info.name: bare(info.type) for info, _ in program.views.snapshot}}
     if program.views.entry:
         views["feed_entry"] = {info.name: bare(info.type) for info, _ in program.views.entry}
+    has_milestones = MILESTONES in symbols.status_groups
     forms = {name: form.pattern for name, form in symbols.id_forms.items()}
     return {
         "format": FORMAT,
@@ -64,6 +67,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         "closed_sets": {name: list(info.members) for name, info in symbols.enums.items()},
         "statuses": symbols.status_enum,
         "terminal_statuses": list(symbols.status_groups["terminal"]),
+        **({MILESTONES: list(symbols.status_groups[MILESTONES])} if has_milestones else {}),
         "values": values,
         "unions": unions,
         **({"ids": forms} if forms else {}),

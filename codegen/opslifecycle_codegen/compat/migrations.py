@@ -6,7 +6,7 @@ import json
 
 from attrs import evolve
 
-from opslifecycle_codegen.compat.lock import Lock
+from opslifecycle_codegen.compat.lock import MILESTONES, Lock
 from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS
 from opslifecycle_codegen.ir.migrations import TYPES, Migration, Migrations
 
@@ -45,8 +45,8 @@ def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> No
                 members = lock["closed_sets"][name]
                 lock["closed_sets"][name] = _renamed(members, renames, removes)
         if part == new["statuses"]:
-            ends = lock["terminal_statuses"]
-            lock["terminal_statuses"] = _renamed(ends, renames, removes)
+            for kind in {"terminal_statuses", MILESTONES} & lock.keys():
+                lock[kind] = _renamed(lock[kind], renames, removes)
         if part in lock["unions"]:
             _rename_variants(lock, part, renames, removes, new["unions"].get(part, {}))
         messages = lock["messages"]

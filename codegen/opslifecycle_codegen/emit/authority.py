@@ -115,7 +115,8 @@ class CommandLowering(MethodLowering):
         retention = self._program.retention
         evict = [self._evict(retention)] if retention is not None else []
         end_all = [self._end_all()] if self._ends_all else []
-        return [self._erase(), *evict, *end_all, self._end()]
+        end = [self._end()] if self._program.symbols.status_groups["terminal"] else []
+        return [self._erase(), *evict, *end_all, *end]
 
     # Commands -----------------------------------------------------------------------------------
 

@@ -35,6 +35,10 @@ def _mermaid_lines(program: Program) -> list[str]:
     lines += [f"{state} --> [*]" for state in terminal]
     if terminal:
         lines.append(f"class {','.join(terminal)} terminal")
+    milestones = [_state(each) for each in groups.get("milestone", ())]
+    if milestones:
+        lines.insert(1, "classDef milestone stroke-width:3px")
+        lines.append(f"class {','.join(milestones)} milestone")
     ends = [texts.mermaid_note(text) for text in _ends(program)]
     if ends:
         lines += [f"note right of {terminal[0]}", *(f"    {text}" for text in ends), "end note"]
@@ -61,7 +65,7 @@ def _properties(program: Program, status: str) -> list[str]:
     return [
         f"{name} {member_word(info, info.members[status], name)}"
         for name in info.properties
-        if name != "terminal"
+        if name not in ("terminal", "milestone")
     ]
 
 
@@ -123,6 +127,7 @@ def draw(program: Program, target: Path) -> None:
 
 def _graph(program: Program) -> list[str]:
     terminal = program.symbols.status_groups["terminal"]
+    milestones = set(program.symbols.announced) - set(terminal)
     lines = [
         f'digraph "{program.machine.machine}" {{',
         '  rankdir=LR; fontname="Helvetica"; nodesep=0.4; ranksep=0.9;',
@@ -137,6 +142,7 @@ def _graph(program: Program) -> list[str]:
             for text in _properties(program, status)
         ]
         style = ", peripheries=2" if status in terminal else ""
+        style += ", penwidth=3" if status in milestones else ""
         lines.append(f'  "{status}" [label=<{"<br/>".join(rows)}>{style}];')
     first = texts.dot(_label(program, program.create, program.create))
     lines.append(f'  "" -> "{program.create.to}" [label="{first}"];')

@@ -33,7 +33,7 @@ from opslifecycle_codegen.emit.store_test import store_test
 from opslifecycle_codegen.emit.timers import timers_view
 from opslifecycle_codegen.emit.work import work_view
 from opslifecycle_codegen.ir.expr import Expression, Quantified, nodes_of
-from opslifecycle_codegen.ir.feeds import feeds_transitions
+from opslifecycle_codegen.ir.feeds import feeds_transitions, milestones
 from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, public_methods
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
@@ -308,6 +308,7 @@ class Renderer:
             "own_effects": bool(program.machine.effects),
             "timed": tells_time(program),
             "of_transitions": feeds_transitions(program.machine),
+            "milestones": bool(milestones(program.machine)),
             # Without a feed, a field of this name is the machine's own.
             "has_sequence": program.machine.feed is not None
             and "sequence" in program.symbols.entity_fields,

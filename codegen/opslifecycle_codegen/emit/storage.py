@@ -16,7 +16,7 @@ from opslifecycle_codegen.emit.migration import (
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.readers import read
 from opslifecycle_codegen.emit.state import first_code, has_stamps
-from opslifecycle_codegen.ir.feeds import feeds_transitions
+from opslifecycle_codegen.ir.feeds import feeds_transitions, milestones
 from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.naming import attribute
 from opslifecycle_codegen.ir.program import Program
@@ -317,10 +317,12 @@ class StorageLowering:
                 f'        raise _rt.InvalidValueError("status", "no record has {member}")',
             )
         ]
+        # A status that has become a milestone has none in older stores.
+        unless = f" and not {entity}.status.milestone" if milestones(self._machine) else ""
         return [
             *lines,
             f"    outcome = {entity}.terminal_outcome",
-            f"    if (outcome is None) is {entity}.status.terminal:",
+            f"    if (outcome is None) is {entity}.status.terminal{unless}:",
             '        reason = "a record has one if its status is terminal, and only then"',
             '        raise _rt.InvalidValueError("terminal_outcome", reason)',
         ]

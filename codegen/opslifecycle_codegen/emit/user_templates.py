@@ -78,6 +78,7 @@ def _context(program: Program, digest: str) -> Context:
                 "name": name,
                 "summary": str(statuses[name].summary),
                 "terminal": name in groups["terminal"],
+                "milestone": name in groups.get("milestone", ()),
             }
             for name in (*groups["live"], *groups["terminal"])
         ],

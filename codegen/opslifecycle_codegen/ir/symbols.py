@@ -130,6 +130,15 @@ class Symbols:
     status_groups: dict[str, tuple[str, ...]] = Factory(dict)
     cursor_enum: str = ""
 
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The statuses with an outcome: terminal ones and milestones."""
+        return (*self.status_groups["terminal"], *self.status_groups.get("milestone", ()))
+
+    def announcing_kind(self, status: str) -> str:
+        """Return what an announced status is: a terminal status, or a milestone."""
+        return "terminal status" if status in self.status_groups["terminal"] else "milestone"
+
     def type_named(self, name: str) -> Type | None:
         """Return the type with a declared name."""
         if name in self.refined:

@@ -255,19 +255,19 @@ class Interpreter:
     # Waits --------------------------------------------------------------------------------------
 
     def watch(self, state: State, call: Call) -> Answer:
-        """Watch one record; the watch of a finished one is resolved at once."""
+        """Watch one record; the watch of one that has an outcome is resolved at once."""
         assert call.id is not None
         names = self._names(state, call.id, ())
         refusal = first_refusal(self._watch_guards, names)
         if refusal is not None:
             return Answer(None, refusal)
         draft = Draft(state)
-        if not self.ends.is_ended(names[self._entity]):
+        if not self.ends.is_announced(names[self._entity]):
             draft.watched[self._places[call.id]] = True
         return Answer(draft.state())
 
     def wait_for_all(self, state: State, call: Call) -> Answer:
-        """Create a barrier over some ids; one over finished records alone is satisfied at once."""
+        """Create a barrier over some ids; one over records with an outcome alone is satisfied."""
         arguments = dict(call.arguments)
         key, asked = arguments["key"], arguments["ids"]
         refusal = first_refusal(self._barrier_guards, {"registry": state.registry})
@@ -275,7 +275,7 @@ class Interpreter:
             refusal = self._barrier_refusal(state, key, asked)
         if refusal is not None:
             return Answer(None, refusal)
-        unfinished = [id for id in asked if not self._is_ended(state, id)]
+        unfinished = [id for id in asked if not self._is_announced(state, id)]
         draft = Draft(state)
         if unfinished:
             draft.barriers[key] = (*draft.barriers[key], (tuple(sorted(unfinished)),))
@@ -297,10 +297,10 @@ class Interpreter:
                 return refused.given({"registry": state.registry, "id": of[0]})
         return None
 
-    def _is_ended(self, state: State, id: str) -> bool:
+    def _is_announced(self, state: State, id: str) -> bool:
         record = self.record(state, id)
         assert record is not None
-        return self.ends.is_ended(record)
+        return self.ends.is_announced(record)
 
     def record(self, state: State, id: str) -> Fields | None:
         """Return the record of an id in a state."""

@@ -45,9 +45,9 @@ class Properties:
         for name, holds in self._of_states.items():
             if not holds(names):
                 return name
-        is_ended = self._interpreter.ends.is_ended
+        is_announced = self._interpreter.ends.is_announced
         for record, watched in zip(state.records, state.watched, strict=True):
-            if watched and (record is None or is_ended(record)):
+            if watched and (record is None or is_announced(record)):
                 return WATCHES_ARE_OF_THE_LIVE
         return None
 

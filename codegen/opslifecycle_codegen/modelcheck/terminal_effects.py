@@ -32,6 +32,7 @@ class TerminalEffects:
         self._fields = list(program.symbols.entity_fields)
         self._registry = list(program.symbols.registry_fields)
         self._terminal = program.symbols.status_groups["terminal"]
+        self._announced = program.symbols.announced
         self._types = list(program.symbols.entity_fields.values())
         self._kept: Callable[[Type, Value], Value] = lambda type, value: value
         self._steps = clauses.steps(program.on_terminal)
@@ -82,6 +83,10 @@ class TerminalEffects:
     def is_ended(self, record: Sequence[Value]) -> bool:
         """Return whether a record's status is final."""
         return record[1] in self._terminal
+
+    def is_announced(self, record: Sequence[Value]) -> bool:
+        """Return whether a record's status is terminal or a milestone, so that no wait is left."""
+        return record[1] in self._announced
 
     def update(
         self, draft: Draft, updates: tuple[Update, ...], names: Names, fields: list[Value]

@@ -83,6 +83,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     },
     "Status": {
         "terminal": "Whether a record has ended in it, so that no action leads out.",
+        "milestone": "Whether a record has an outcome in it, though actions lead on.",
         "pseudo": "Whether no record has it, and only classifiers return it.",
     },
     "Create": {
@@ -95,7 +96,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "methods": "The public methods that ask for the action; none if only timers do.",
         "label": "What errors call the action, in place of its name.",
         "to": "The status that it leads to, or targets of which the first that applies is taken.",
-        "outcome": "What waiters receive, for an action that leads to a terminal status.",
+        "outcome": "What waiters receive of a terminal status or a milestone.",
         "guards": "The guards that are checked, in order, in place of `default_guards`.",
         "idempotent_in": "Statuses in which a rejection says that it was done already.",
         "deferred": "Whether its write waits for the next commit, so that a crash may lose it.",
@@ -103,7 +104,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "Target": {
         "status": "The status that it leads to.",
         "when": "The condition on which it is taken; the last target has none.",
-        "outcome": "What waiters receive, for a terminal status.",
+        "outcome": "What waiters receive of a terminal status or a milestone.",
     },
     "Parameter": {"default": "The value of a call that leaves the parameter out."},
     "Snapshot": {

@@ -64,10 +64,14 @@ class Names(Declared):
 
 @frozen(kw_only=True)
 class Status(Declared):
-    """A status of a record. No record has a `pseudo` status; classifiers return them."""
+    """A status of a record; a `milestone` announces itself as a terminal status does.
+
+    No record has a `pseudo` status; classifiers return them.
+    """
 
     summary: Text
     terminal: bool = False
+    milestone: bool = False
     pseudo: bool = False
     properties: dict[Name, Node] = field(factory=dict, metadata=REST)
 

@@ -13,7 +13,9 @@ from payment import (
     PaymentExpiredError,
     PaymentId,
     PaymentRegistry,
+    PaymentStateError,
     PaymentStatus,
+    RefundTooLargeError,
 )
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -51,15 +53,48 @@ def test_a_small_payment_costs_more_than_it_earns() -> None:
         id = PaymentId.new()
         till.request(id, 1_000, "eur", NOON)
         till.confirm(id, NOON - timedelta(microseconds=1))
-        with pytest.raises(CaptureTooLargeError, match="1001 is more than the 1000"):
-            till.capture(id, 1_001, NOON)
-        till.capture(id, 50, NOON)
+        with pytest.raises(
+            CaptureTooLargeError, match="1001 is more than .* of the 1000"
+        ):
+            till.capture(id, 1_001, NOON, last=False)
+        till.capture(id, 50, NOON, last=True)
         payment = till.snapshot(id)
         assert payment is not None
         assert (payment.captured, payment.earned) == (50, 50 - 1 - 30)
         assert payment.status is PaymentStatus.SUCCEEDED
+        assert payment.ended is None
+
+
+def test_a_payment_is_captured_and_refunded_in_parts() -> None:
+    with PaymentRegistry() as till:
+        id = PaymentId.new()
+        till.request(id, 1_000, "eur", NOON)
+        till.confirm(id, NOON - _SECOND)
+        watch = till.watch(id)
+        till.capture(id, 400, NOON, last=False)
+        assert _status(till, id) is PaymentStatus.REQUIRES_CAPTURE
+        till.capture(id, 600, NOON, last=False)
+        assert watch.result(timeout=5) is PaymentStatus.SUCCEEDED
+        till.refund(id, 300)
+        assert _status(till, id) is PaymentStatus.SUCCEEDED
+        with pytest.raises(RefundTooLargeError, match="701"):
+            till.refund(id, 701)
+        till.refund(id, 700)
+        payment = till.snapshot(id)
+        assert payment is not None
+        assert payment.status is PaymentStatus.REFUNDED
+        assert (payment.captured, payment.refunded) == (1_000, 1_000)
+        # The fees of both captures are lost.
+        assert payment.earned == -(11 + 30) - (17 + 30)
         assert payment.ended is not None
-        assert payment.ended >= payment.created
+        with pytest.raises(PaymentStateError):
+            till.refund(id, 50)
+
+
+def _status(till: PaymentRegistry, id: PaymentId) -> PaymentStatus:
+    payment = till.snapshot(id)
+    assert payment is not None
+    return payment.status
 
 
 def test_a_payment_expires_and_is_prolonged() -> None:
@@ -92,7 +127,7 @@ def test_everything_is_stored(tmp_path: Path) -> None:
     with PaymentRegistry(store=SqliteStore(path)) as till:
         till.describe(id, 99_999_999, "usd", NOON, 'A "quoted" thing')
         till.confirm(id, NOON - _SECOND)
-        till.capture(id, 60, NOON)
+        till.capture(id, 60, NOON, last=False)
         before = till.snapshot(id)
     with PaymentRegistry(store=SqliteStore(path)) as till:
         assert till.snapshot(id) == before

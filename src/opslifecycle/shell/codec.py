@@ -79,7 +79,7 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         self._set_times(authority, [*authority.records.values(), *rows], clock)
         if self.has_sequence:
             records = authority.records.values()
-            finished = [each for each in records if each.terminal_outcome is not None]
+            finished = [each for each in records if each.status.terminal]
             finished.sort(key=lambda record: int(record.sequence))
             authority.ended.update((record.id, record) for record in finished)
         return rows

@@ -169,7 +169,7 @@ def recovering(
 
 def _discarding(discard: Decide[Answer]) -> Command[None]:
     def run(authority: Authority[IdT, RecordT]) -> Decision[None, RecordT]:
-        live = [each for each in authority.records.values() if each.terminal_outcome is None]
+        live = [each for each in authority.records.values() if not each.status.terminal]
         changes = []
         for record in live:
             effects = discard(authority, record.id)

@@ -36,16 +36,28 @@ class _State(Enum):
 _PENDING, _RESOLVED = _State.PENDING, _State.RESOLVED
 
 
+class Status(Protocol):
+    """A status of a machine."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether no action leads out of it."""
+
+
 class Ended(Protocol[IdT_co, OutcomeT_co]):
-    """The part of a record that watches and barriers read."""
+    """The part of a record that the shell reads."""
 
     @property
     def id(self) -> IdT_co:
         """The id of the record."""
 
     @property
+    def status(self) -> Status:
+        """The status of the record."""
+
+    @property
     def terminal_outcome(self) -> OutcomeT_co:
-        """How the record ended; None while it is live."""
+        """What waits for the record return: how it ended, or the outcome of its milestone."""
 
 
 class CellOwner(Protocol):

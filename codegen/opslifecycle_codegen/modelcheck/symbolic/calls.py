@@ -178,8 +178,8 @@ class Calls:
     def _watch(self, world: World, call: Call) -> Formula:
         place = self._place(call)
         record = world.records[place]
-        live = self._rules.is_in("live", record.value)
-        world.watched[place] = either(world.watched[place], live)
+        awaited = self._rules.is_awaited(record.value)
+        world.watched[place] = either(world.watched[place], awaited)
         return self._may(self._rules.program.watch, world, place)
 
     def _drop_watch(self, world: World, call: Call) -> Formula:
@@ -197,7 +197,7 @@ class Calls:
         )
         members: list[Formula] = [False] * len(self._ids)
         for place in asked:
-            members[place] = self._rules.is_in("live", world.records[place].value)
+            members[place] = self._rules.is_awaited(world.records[place].value)
         world.barriers[given["key"]] = self._effects.waiting(slots, members)
         return enabled
 

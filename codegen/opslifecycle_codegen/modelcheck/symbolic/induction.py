@@ -136,7 +136,7 @@ class _Induction:
             if rule.name not in self.outside:
                 yield rule.name, self._rules.formulas.truth(rule.tree, names)
         yield WATCHES_ARE_OF_THE_LIVE, both(*(
-            either(negated(watched), both(record.there, self._live(record)))
+            either(negated(watched), both(record.there, self._rules.is_awaited(record.value)))
             for watched, record in zip(world.watched, world.records, strict=True)
         ))  # fmt: skip
         if self._rules.machine.feed is not None:
@@ -271,7 +271,7 @@ class _Induction:
 
     def _watch(self, world: UnboundedWorld) -> Formula:
         record = world.records[0]
-        world.watched[0] = either(world.watched[0], self._live(record))
+        world.watched[0] = either(world.watched[0], self._rules.is_awaited(record.value))
         return self._may(self._rules.program.watch, world)
 
     def _drop_watch(self, world: UnboundedWorld) -> Formula:
@@ -295,7 +295,7 @@ class _Induction:
             for each, record in zip(asked, world.records, strict=True)
         ]
         members = [
-            both(each, self._live(record))
+            both(each, self._rules.is_awaited(record.value))
             for each, record in zip(asked, world.records, strict=True)
         ]
         waits = either(*members, below(0, rest))

@@ -153,7 +153,7 @@ class _Maker:
         for rule in self._rules.program.invariants:
             yield rule.name, self._rules.formulas.truth(rule.tree, names)
         yield WATCHES_ARE_OF_THE_LIVE, both(*(
-            either(negated(watched), both(record.there, self._rules.is_in("live", record.value)))
+            either(negated(watched), both(record.there, self._rules.is_awaited(record.value)))
             for watched, record in zip(self._world.watched, self._world.records, strict=True)
         ))  # fmt: skip
 

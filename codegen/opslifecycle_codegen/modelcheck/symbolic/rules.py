@@ -123,9 +123,16 @@ class Rules:
 
     def is_in(self, group: str, record: Fields) -> Formula:
         """Return the condition that a record's status is in a group."""
+        return self._is_one_of(self.symbols.status_groups[group], record)
+
+    def is_awaited(self, record: Fields) -> Formula:
+        """Return the condition that waits for a record are not over yet."""
+        live = set(self.symbols.status_groups["live"]) - set(self.symbols.announced)
+        return self._is_one_of(sorted(live), record)
+
+    def _is_one_of(self, statuses: Iterable[str], record: Fields) -> Formula:
         enum = self.symbols.status_enum
-        members = self.symbols.status_groups[group]
-        return either(*(same(record[1], self.shapes.member(enum, each)) for each in members))
+        return either(*(same(record[1], self.shapes.member(enum, each)) for each in statuses))
 
     def is_set(self, timer: Timer, record: Maybe) -> Formula:
         """Return whether a timer of a record is set, whenever it is due."""
