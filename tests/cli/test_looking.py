@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,43 @@ class TestListing:
         assert (first["status"], second["status"]) == ("completed", "failed")
         assert [each["status"] for each in listed("--status", "failed")] == ["failed"]
         assert listed("--kind", "mob_member_child") == []
-        assert listed("--older-than", "1h") == []
-        assert len(listed("--younger-than", "1h")) == 2
+        assert listed("--until", "1h") == []
+        assert len(listed("--since", "1h")) == 2
+        assert listed("--since", "2999-01-01") == []
+        assert len(listed("--until", "2999-01-01T12:30")) == 2
+        assert [each["status"] for each in listed("--name", "sh *why*")] == ["failed"]
+        assert listed("--name", "TRUE") == []
         table = command_line("ls").stdout.splitlines()
         assert [line.split()[1] for line in table[1:]] == ["completed", "failed"]
         shown = command_line("show", table[2].split()[0])
         assert "status: failed" in shown.stdout
         assert "why" in shown.stdout
+
+    def test_lines_in_a_format(self) -> None:
+        run("sh", "-c", "exit 3")
+        (found,) = listed()
+        done = command_line("ls", "--format", r"{id}\t{status:>8}|{reason}|{{{name!r}}}")
+        name = "sh -c 'exit 3'"
+        assert done.stdout == f"{found['id']}\t  failed|exit status 3|{{{name!r}}}\n"
+        begun, seconds = command_line("ls", "--format", "{started}|{seconds}").stdout.split("|")
+        at = datetime.fromisoformat(begun).timestamp()
+        assert at == found["started_at_ms"] // 1000
+        assert float(seconds) == (found["completed_at_ms"] - found["started_at_ms"]) / 1000
+
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("{no}", "there is no field {no}; it has id, status,"),
+            ("{id.x}", "there is no field {id.x}"),
+            ("{}", "there is no field {}"),
+            ("{id", "write {{ for a brace"),
+            ("{id:d}", "Unknown format code 'd'"),
+        ],
+    )
+    def test_mistakes_in_a_format(self, line: str, expected: str) -> None:
+        done = command_line("ls", "--format", line)
+        assert done.returncode == 2
+        assert expected in " ".join(done.stderr.split())
 
     def test_pages(self, store: Path) -> None:
         for registry in ("first", "second"):
@@ -122,7 +153,7 @@ class TestListing:
         assert "expected what `ls` printed after `--after`" in done.stderr
 
     @pytest.mark.parametrize(
-        "arguments", [["show", "zz"], ["ls", "--older-than", "soon"], ["tail", "--run", "zz"]]
+        "arguments", [["show", "zz"], ["ls", "--since", "soon"], ["tail", "--run", "zz"]]
     )
     def test_mistakes(self, arguments: list[str], store: Path) -> None:
         has_run(store)
@@ -247,6 +278,24 @@ class TestDoctor:
         done = command_line("doctor")
         assert done.returncode == 2
         assert done.stderr == f"error: {store} is damaged at row 2: the row was altered\n"
+
+
+def test_shells_complete_ids(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def completed_words(words: str) -> list[str]:
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+        done = subprocess.run([*CLI], capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout.splitlines()
+
+    monkeypatch.setenv("_OPSLIFECYCLE_COMPLETE", "zsh_complete")
+    assert completed_words("opslifecycle show ") == []
+    has_run(store, name="first")
+    has_run(store, name="second")
+    first, second = (each["id"][-8:] for each in listed())
+    offered = ["plain", second, "completed second", "plain", first, "completed first"]
+    assert completed_words("opslifecycle show ") == offered
+    assert completed_words(f"opslifecycle wait {first[:7]}") == offered[3:]
+    assert completed_words(f"opslifecycle logs --store {store}-other ") == []
 
 
 def test_help_names_every_command_and_imports_none_of_them() -> None:

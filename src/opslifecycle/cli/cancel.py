@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+from opslifecycle.cli.ids import IdType
 from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import INTERRUPTED, operations, reader, resolve
 from opslifecycle.cli.stores import print_line, store_option, told_errors
@@ -13,7 +14,7 @@ from opslifecycle.cli.text import one_line
 
 @click.command()
 @store_option
-@click.argument("ids", nargs=-1, required=True)
+@click.argument("ids", type=IdType(), nargs=-1, required=True)
 @click.pass_context
 def cancel(ctx: click.Context, store: Location, ids: tuple[str, ...]) -> None:
     """Ask the owners of operations to cancel them. Repeating the request is harmless."""

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import click
 from opslifecycle import PersistenceError
+from opslifecycle.cli.ids import IdType
 from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import INTERRUPTED, LOOK_SECONDS, Found, operations, reader, resolve
 from opslifecycle.cli.running.logs import LogReader
@@ -18,7 +19,7 @@ from opslifecycle.stores.reading import Reader
 
 @click.command()
 @store_option
-@click.argument("id")
+@click.argument("id", type=IdType())
 @click.option("-f", "--follow", is_flag=True, help="Follow until the operation has ended.")
 @click.option(
     "--stream",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from fnmatch import fnmatchcase
 
+import attrs
 import click
 from opslifecycle import OperationKind, OperationOrder, OperationStatus, PageCursor
+from opslifecycle.cli.line_format import FIELDS, LineFormat, formatted
 from opslifecycle.cli.locations import Location
+from opslifecycle.cli.moments import MomentType
 from opslifecycle.cli.paging import CursorType, PageOptions
 from opslifecycle.cli.records import (
     INTERRUPTED,
     UNRESPONSIVE,
     Found,
     age,
-    milliseconds,
     reader,
     shortened,
     stored_operations,
@@ -30,18 +33,6 @@ _STATUSES = [status.value for status in OperationStatus if status is not Operati
 _COLUMNS_FOR_REASON = 60
 
 
-class _Age(click.ParamType[int]):
-    name = "age"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        found = value if isinstance(value, int) else milliseconds(str(value))
-        if found is None:
-            self.fail(f"{value!r}: expected a duration such as 30s, 10m, 2h or 1d", param, ctx)
-        return found
-
-
 @click.command()
 @store_option
 @click.option(
@@ -53,8 +44,9 @@ class _Age(click.ParamType[int]):
 @click.option(
     "--kind", type=click.Choice([kind.value for kind in OperationKind]), help="Only this kind."
 )
-@click.option("--younger-than", type=_Age(), help="Registered within: 30s, 10m, 2h, 1d.")
-@click.option("--older-than", type=_Age(), help="Registered before: 30s, 10m, 2h, 1d.")
+@click.option("--name", help="Only names like this; `*` stands for any text, `?` for a character.")
+@click.option("--since", type=MomentType(), help="Registered since: 10m ago, or 2026-01-31T09:30.")
+@click.option("--until", type=MomentType(), help="Registered until then.")
 @click.option(
     "--order",
     type=click.Choice([order.value for order in OperationOrder]),
@@ -68,42 +60,69 @@ class _Age(click.ParamType[int]):
     "--after", type=CursorType(), help="Those after a page, which printed this with its last line."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option(
+    "--format",
+    "line",
+    type=LineFormat(),
+    help=f"Print lines like this; fields: {', '.join(FIELDS)}.",
+)
 def ls(
     store: Location,
     status: tuple[str, ...],
     kind: str | None,
-    younger_than: int | None,
-    older_than: int | None,
+    name: str | None,
+    since: int | None,
+    until: int | None,
     order: str,
     reverse: bool,
     limit: int | None,
     after: PageCursor | None,
     as_json: bool,
+    line: str | None,
 ) -> None:
     """List the operations in a store, oldest first.
 
+    A format is as in Python: --format '{id} {status:>10} {name}'.
+
     With --limit, the option for the next page is printed to standard error, if more follow.
     """
-
-    def is_chosen(each: Found) -> bool:
-        return (
-            (not status or each.status in status)
-            and (kind is None or each.snapshot.kind.value == kind)
-            and (younger_than is None or each.age_ms() <= younger_than)
-            and (older_than is None or each.age_ms() >= older_than)
-        )
+    if as_json and line is not None:
+        raise click.UsageError("--json and --format: give one of them")
 
     with told_errors():
         stored = stored_operations(reader(store).all())
         options = PageOptions(OperationOrder(order), reverse, limit, after)
-        chosen, cursor = options.page(stored, is_chosen)
-        if as_json:
+        choice = _Choice(status, kind, name, since, until)
+        chosen, cursor = options.page(stored, choice.includes)
+        if as_json or line is not None:
             for each in chosen:
-                print_line(json_line(each.shown()))
+                print_line(json_line(each.shown()) if line is None else formatted(line, each))
         else:
             _print_table(chosen, shortened(each.id for each in stored))
         if cursor is not None:
             print(f"more follow: --after {cursor}", file=sys.stderr)
+
+
+@attrs.frozen
+class _Choice:
+    """Which operations are listed."""
+
+    status: tuple[str, ...]
+    kind: str | None
+    name: str | None
+    since: int | None
+    until: int | None
+
+    def includes(self, each: Found) -> bool:
+        """Return whether an operation is chosen by every option that was given."""
+        created_at_ms = each.snapshot.created_at_ms
+        return (
+            (not self.status or each.status in self.status)
+            and (self.kind is None or each.snapshot.kind.value == self.kind)
+            and (self.name is None or fnmatchcase(each.name, self.name))
+            and (self.since is None or created_at_ms >= self.since)
+            and (self.until is None or created_at_ms <= self.until)
+        )
 
 
 def _print_table(found: list[Found], short: dict[str, str]) -> None:

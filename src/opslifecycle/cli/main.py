@@ -19,7 +19,7 @@ def main() -> None:
         from opslifecycle.cli.group import cli
 
         # A command is imported when it is used.
-        cli()
+        cli(prog_name="opslifecycle")
     except ModuleNotFoundError as error:
         if error.name not in ("click", "dotenv", "rich", "yaml"):
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import click
+from opslifecycle.cli.ids import IdType
 from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import operations, reader, resolve
 from opslifecycle.cli.running.logs import STREAMS, segments
@@ -14,7 +15,7 @@ from opslifecycle.cli.text import json_line, lines_of
 
 @click.command()
 @store_option
-@click.argument("id")
+@click.argument("id", type=IdType())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(store: Location, id: str, as_json: bool) -> None:
     """Print everything about one operation. ID may be shortened."""

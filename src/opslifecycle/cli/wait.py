@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import click
 from opslifecycle import OperationStatus, PersistenceError
+from opslifecycle.cli.ids import IdType
 from opslifecycle.cli.locations import Location
 from opslifecycle.cli.records import (
     INTERRUPTED,
@@ -27,7 +28,7 @@ EXIT_FAILED, EXIT_UNKNOWN, EXIT_TIMED_OUT = 1, 3, 124
 
 @click.command()
 @store_option
-@click.argument("ids", nargs=-1, required=True)
+@click.argument("ids", type=IdType(), nargs=-1, required=True)
 @click.option(
     "--timeout", type=click.FloatRange(0), help="Seconds to wait; the exit status is then 124."
 )
