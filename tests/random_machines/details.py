@@ -75,6 +75,19 @@ class Details:
             }  # fmt: skip
             b.has(f"members from {'actions' if source == 'actions' else 'a union'}")
 
+    def identifiers(self, pick: Pick) -> None:
+        """Identifiers that are integers, and some that say that they are UUIDs."""
+        tree = self.b.tree
+        made = {tree.get("feed", {}).get("epoch"), tree.get("barrier", {}).get("request_id")}
+        for name, declared in tree["ids"].items():
+            if "pattern" in declared or name in made:
+                continue
+            if pick.chance(25):
+                declared["type"] = "int"
+                self.b.has(f"id: an int{' of records' if name == self.b.id else ''}")
+            elif pick.chance(10):
+                declared["type"] = "UUID"
+
     # Parameters ---------------------------------------------------------------------------------
 
     def defaults(self, pick: Pick) -> None:

@@ -475,7 +475,9 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.add()
     details.replacing()
     Shaping(builder, Pick(-1 - number - _LATER), commands.effects).add()
-    details.defaults(Pick(number + _LATEST))
+    latest = Pick(number + _LATEST)
+    details.defaults(latest)
+    details.identifiers(latest)
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):

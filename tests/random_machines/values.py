@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from opslifecycle import OpsLifecycleError
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import Identifier, IntIdentifier
 from opslifecycle_codegen.ir.moments import microseconds_of
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
@@ -34,7 +34,9 @@ class Values:
         id_class = getattr(package, self._id_type.name)
         #: Identifiers of records, and behind them one that no record has.
         form = program.symbols.id_forms.get(self._id_type.name)
-        text = f'{form.prefix}"' if form is not None else "00000000-0000-7000-8000-00000000000"
+        text = "00000000-0000-7000-8000-00000000000"
+        if form is not None:
+            text = "" if form.is_number else f'{form.prefix}"'
         self.ids = [id_class(f"{text}{n}") for n in range(entities + 1)]
 
     def defaults(self, method: str) -> dict[str, Any]:
@@ -55,6 +57,8 @@ class Values:
             return value // timedelta(microseconds=1)
         if isinstance(value, Identifier):
             return str.__str__(value)
+        if isinstance(value, IntIdentifier):
+            return str(value)
         record = self._symbols.records.get(type(value).__name__)
         if record is not None:
             fields = tuple(self.plain(getattr(value, name)) for name in record.fields)
@@ -93,6 +97,8 @@ class Values:
         found = getattr(self._package, type.name, None)
         if type.kind == "id":
             assert found is not None
+            if type.name in self._symbols.id_forms:
+                return found(number % 3)
             return found(f"10000000-0000-7000-8000-00000000000{number % 3}")
         if type.kind == "enum":
             assert found is not None

@@ -46,7 +46,9 @@ def id_limits(
     """Return the forms of the identifiers that are no UUIDs, by the names of their types."""
     found = {}
     for name, each in declared.items():
-        if each.prefix is None and each.pattern is None:
+        if each.type is not None and _is_number(each, each.type, diagnostics):
+            found[str(name)] = IdForm()
+        if each.type is not None or (each.prefix is None and each.pattern is None):
             continue
         prefix = str(each.prefix or "")
         pattern = each.pattern
@@ -56,6 +58,19 @@ def id_limits(
         _check_made(name, form, (pattern or each.prefix or name).mark, diagnostics)
         found[str(name)] = form
     return found
+
+
+def _is_number(declared: type_model.IdType, type: Text, diagnostics: Diagnostics) -> bool:
+    """Return whether identifiers are integers, and report what cannot be their type."""
+    if str(type) not in ("int", "UUID"):
+        message = f"an identifier is a UUID, an int, or a text with a prefix, not {str(type)!r}"
+        hint = "write UUID or int, or `prefix` or `pattern` without a type"
+        diagnostics.add(type.mark, "unknown-type", message, hint)
+    for key in (declared.prefix, declared.pattern):
+        if key is not None:
+            message = f"identifiers of type {type} have neither prefix nor pattern"
+            diagnostics.add(key.mark, "unknown-key", message, "remove it, or remove `type`")
+    return str(type) == "int"
 
 
 def _check_made(name: TypeName, form: IdForm, mark: Location, diagnostics: Diagnostics) -> None:

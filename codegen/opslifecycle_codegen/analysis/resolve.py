@@ -353,6 +353,12 @@ class Resolver:
         names = [machine.feed.epoch] if machine.feed is not None else []
         if machine.barrier is not None:
             names.append(machine.barrier.request_id)
+        for name in names:
+            form = self._symbols.id_forms.get(name)
+            if form is not None and form.is_number:
+                message = f"{name} cannot be an int: registries of several processes make them"
+                self._diagnostics.add(name.mark, "wrong-type", message, f"make {name} a UUID")
+        if machine.barrier is not None:
             names += [TypeName(key, key.mark) for key in machine.barrier.key.values()]
             if len(machine.barrier.key) != 1:
                 message = "a barrier has one key: the name and the identifier type of the waiter"

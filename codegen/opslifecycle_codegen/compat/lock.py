@@ -57,7 +57,7 @@ def lock_of(program: Program, digest: str) -> Lock:
     if program.views.entry:
         views["feed_entry"] = {info.name: bare(info.type) for info, _ in program.views.entry}
     has_milestones = MILESTONES in symbols.status_groups
-    forms = {name: form.pattern for name, form in symbols.id_forms.items()}
+    forms = {name: form.spelled for name, form in symbols.id_forms.items()}
     return {
         "format": FORMAT,
         "machine": str(program.machine.machine),

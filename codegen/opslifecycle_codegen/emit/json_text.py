@@ -54,7 +54,10 @@ class JsonTexts:
             return [f'{{"true" if {code} else "false"}}']
         if type.kind in ("int", "float"):
             return [f"{{{code}}}"]
-        if type.kind in ("str", "name") or type.name in self._symbols.id_forms:
+        form = self._symbols.id_forms.get(type.name)
+        if form is not None and form.is_number:
+            return [f"{{{code}}}"]
+        if type.kind in ("str", "name") or form is not None:
             return [f"{{_rt.json_text({code})}}"]
         if type.kind == "id":
             return [f'"{{{code}}}"']

@@ -26,6 +26,7 @@ from opslifecycle_codegen.emit.diagram import mermaid
 from opslifecycle_codegen.emit.effects import effect_set
 from opslifecycle_codegen.emit.environment import Context, environment
 from opslifecycle_codegen.emit.fitting import fitted
+from opslifecycle_codegen.emit.identifiers import identifier_views
 from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, public_definitions
 from opslifecycle_codegen.emit.registry import RegistryLowering
 from opslifecycle_codegen.emit.settings import setting_views
@@ -92,16 +93,7 @@ class Renderer:
         program, names, width = self._program, self._names, self._width
         authority = authority_view(program, names, width)
         modules: dict[str, Context] = {
-            "identifiers": {
-                "ids": [
-                    (
-                        name,
-                        layout.docstring(summary, indent=4, width=width),
-                        types.id_form(program.symbols.id_forms.get(name), width),
-                    )
-                    for name, summary in program.symbols.ids.items()
-                ]
-            },
+            "identifiers": {"ids": identifier_views(program, width)},
             "enums": {"enums": types.enum_views(program, width) + self._shell_sets()},
             "values": {
                 "values": types.value_views(program, width),

@@ -14,7 +14,6 @@ from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.symbols import (
     EnumInfo,
     FieldInfo,
-    IdForm,
     MemberOf,
     PropertyValue,
     RecordInfo,
@@ -269,17 +268,6 @@ def _check(name: str, code: str, type: Type) -> str:
         return f"_rt.check_{scalar[type.kind]}({label}, {code})"
     check = "exact" if type.kind in ("id", "record", "union", "variant") else "instance"
     return f"_rt.check_{check}({label}, {code}, {type.name})"
-
-
-def id_form(form: IdForm | None, width: int) -> list[str]:
-    """Return the lines of an identifier's class that say which texts it takes; none for UUIDs."""
-    if form is None:
-        return []
-    pattern = layout.string_code(form.pattern, width - 8)
-    return [
-        f"    prefix = {layout.quoted(form.prefix)}",
-        *layout.statement("pattern = ", pattern, "", indent=4, width=width),
-    ]
 
 
 # Errors -------------------------------------------------------------------------------------------

@@ -12,10 +12,20 @@ from opslifecycle_codegen.source.type_model import ValueField
 
 @frozen
 class IdForm:
-    """The texts of an identifier that is no UUID; `new()` makes one with the prefix."""
+    """An identifier that is no UUID: an integer, or a text; `new()` makes one with the prefix."""
 
-    prefix: str
-    pattern: str
+    prefix: str = ""
+    pattern: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the identifier is an integer."""
+        return not self.pattern
+
+    @property
+    def spelled(self) -> str:
+        """What a lock says of the identifiers."""
+        return self.pattern or "an int"
 
 
 @frozen

@@ -74,6 +74,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "waivers": "Findings of the compiler that are accepted, each with the reason.",
     },
     "IdType": {
+        "type": "`int` or `UUID`; without it, and without the keys below, a UUID.",
         "prefix": "What every id begins with, such as `pi_`.",
         "pattern": "A regular expression that the whole id matches.",
     },

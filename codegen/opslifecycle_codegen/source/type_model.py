@@ -12,9 +12,10 @@ from opslifecycle_codegen.source.words import REST, Declared, Expr, Name, Text, 
 
 @frozen(kw_only=True)
 class IdType(Declared):
-    """A type of identifiers: UUIDs, or texts with a prefix and a pattern."""
+    """A type of identifiers: UUIDs, integers, or texts with a prefix and a pattern."""
 
     summary: Text
+    type: TypeExpr | None = None
     prefix: Text | None = None
     pattern: Text | None = None
 

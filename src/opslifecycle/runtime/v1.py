@@ -74,7 +74,7 @@ from opslifecycle.values.conversion import (
     structure,
 )
 from opslifecycle.values.documented import documented_by
-from opslifecycle.values.identifiers import Identifier, TextIdentifier
+from opslifecycle.values.identifiers import Identifier, IntIdentifier, TextIdentifier
 from opslifecycle.values.moments import (
     check_datetime,
     check_timedelta,
@@ -128,6 +128,7 @@ __all__ = [
     "FeedBatch",
     "FeedDefinition",
     "Identifier",
+    "IntIdentifier",
     "InternalError",
     "InvalidSpecError",
     "InvalidValueError",

@@ -216,5 +216,10 @@ def _data(value: object) -> Json:
 
 def _of_id(id: Hashable) -> Key:
     """Return the end of a key: the id as plain data, which compares fast, and the id."""
-    key: Key = (str.__str__(id), id) if isinstance(id, str) else (id, id)  # type: ignore[assignment]
+    plain: Hashable = id
+    if isinstance(id, str):
+        plain = str.__str__(id)
+    elif isinstance(id, int):
+        plain = int(id)
+    key: Key = (plain, id)  # type: ignore[assignment]
     return key

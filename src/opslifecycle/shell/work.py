@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 
 import attrs
 from opslifecycle.sync.waits import Wait
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import AnyIdentifier, Identifier
 
-IdT = TypeVar("IdT", bound=Identifier)
+IdT = TypeVar("IdT", bound="AnyIdentifier")
 OutcomeT = TypeVar("OutcomeT")
 ResultsT = TypeVar("ResultsT")
 
@@ -38,7 +38,7 @@ class WorkBarrier(Generic[ResultsT]):
     """
 
     method: str
-    key: type[Identifier]
+    key: type[AnyIdentifier]
     wait: type[Wait[ResultsT]]
 
 

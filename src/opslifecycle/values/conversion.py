@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import Identifier, IntIdentifier
 from opslifecycle.values.moments import (
     datetime_from,
     datetime_text,
@@ -215,12 +215,14 @@ def _build() -> Converter:
         converter.register_structure_hook(scalar, _strict(scalar))
     converter.register_structure_hook_func(_is_subclass_of(Enum), _structure_enum)
     converter.register_unstructure_hook(Identifier, str)
+    converter.register_unstructure_hook(IntIdentifier, int)
     converter.register_unstructure_hook(datetime, datetime_text)
     converter.register_structure_hook(datetime, _ignoring_type(datetime_from))
     converter.register_unstructure_hook(timedelta, microseconds)
     converter.register_structure_hook(timedelta, _ignoring_type(timedelta_from))
-    # A hook for the class itself, because cattrs would otherwise find the hook for `str`.
-    converter.register_structure_hook(Identifier, lambda data, kind: kind(data))
+    # Hooks for the classes themselves: cattrs would otherwise find those for `str` and `int`.
+    for identifier in (Identifier, IntIdentifier):
+        converter.register_structure_hook(identifier, lambda data, kind: kind(data))
     for kind, foreign in _foreign.items():
         converter.register_unstructure_hook(kind, foreign.to_data)
         converter.register_structure_hook(kind, _ignoring_type(foreign.from_data))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from typing import ClassVar, Self, TypeVar, final
+from typing import ClassVar, Protocol, Self, TypeVar, final
 from uuid import UUID
 
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
+from opslifecycle.values.checks import COUNT_MAX
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_IdT = TypeVar("_IdT", bound="Identifier")
+_IdT = TypeVar("_IdT", bound="AnyIdentifier")
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+#: What is random of a number that is made: 42 bits are left for milliseconds, until the year 2109.
+_RANDOM_BITS = 21
 #: The longest identifier with a pattern.
 _LENGTH_MAX = 255
 
@@ -140,6 +144,122 @@ class TextIdentifier(Identifier):
         return cls(cls.prefix + text.replace("-", ""))
 
 
+class IntIdentifier(int):
+    """An identifier that is an integer, typed by its class.
+
+    Identifiers of one class are ordered as numbers. Identifiers of different classes are never
+    equal and cannot be ordered; none is equal to a plain integer. `int()` returns the plain one.
+
+    Args:
+        number: An integer from 0 to 2**63 - 1, or its decimal text.
+
+    Raises:
+        InvalidValueError: For anything else.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, number: int | str) -> Self:
+        """Return the identifier for an integer, or for its decimal text."""
+        if type(number) is str and _DECIMAL.fullmatch(number):
+            number = int(number)
+        if type(number) is not int or not 0 <= number <= COUNT_MAX:
+            given = repr(number)[:80] if type(number) in (int, str) else type(number).__name__
+            reason = f"expected an integer from 0 to {COUNT_MAX}, got {given}"
+            raise InvalidValueError(cls.__name__, reason)
+        return int.__new__(cls, number)
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return a new identifier, greater than every other one made in this process.
+
+        It has the milliseconds since 1970 above 21 bits that are random in each millisecond.
+        """
+        return int.__new__(cls, _NUMBERS.make())
+
+    @classmethod
+    def _of_uuid(cls, text: str) -> Self:
+        """Return the identifier that is made from the canonical text of a UUID."""
+        return int.__new__(cls, UUID(text).int & COUNT_MAX)
+
+    def __str__(self) -> str:
+        return int.__repr__(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self})"
+
+    __hash__ = int.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and int.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __lt__(self, other: int) -> bool:
+        self._refuse_order(other)
+        return int.__lt__(self, other)
+
+    def __le__(self, other: int) -> bool:
+        self._refuse_order(other)
+        return int.__le__(self, other)
+
+    def __gt__(self, other: int) -> bool:
+        self._refuse_order(other)
+        return int.__gt__(self, other)
+
+    def __ge__(self, other: int) -> bool:
+        self._refuse_order(other)
+        return int.__ge__(self, other)
+
+    def _refuse_order(self, other: object) -> None:
+        if type(other) is not type(self):
+            message = f"{type(self).__name__} and {type(other).__name__} cannot be ordered"
+            raise TypeError(message)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int]]:
+        return type(self), (int(self),)
+
+
+class AnyIdentifier(Protocol):
+    """What every class of identifiers has, whatever its values are."""
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return a new identifier."""
+
+    @classmethod
+    def _of_uuid(cls, text: str) -> Self: ...
+
+
+@final
+class _NumberMaker:
+    """A maker of integers that rise within the process: milliseconds above random bits."""
+
+    def __init__(self) -> None:
+        self._lock = owned_lock()
+        self._last = 0
+
+    def make(self) -> int:
+        return hold(self._lock, self._next)
+
+    def _next(self) -> int:
+        random = int.from_bytes(os.urandom(3), "big") >> 24 - _RANDOM_BITS
+        self._last = max(self._last + 1, SYSTEM_CLOCK.wall_ms() << _RANDOM_BITS | random)
+        return self._last
+
+    def renew(self) -> None:
+        """Start again in a forked child, at a number far from those of its parent."""
+        self._lock = owned_lock()
+        self._last += int.from_bytes(os.urandom(3), "big")
+
+
 @final
 class _Uuid7Maker:
     """A maker of UUIDv7 texts that rise within the process (RFC 9562, section 6.2, method 1).
@@ -192,7 +312,7 @@ class _Uuid7Maker:
         self._random = b""
 
 
-_UUID7 = _Uuid7Maker()
+_UUID7, _NUMBERS = _Uuid7Maker(), _NumberMaker()
 
 
 def identifier_of_uuid(kind: type[_IdT], uuid: UUID) -> _IdT:
@@ -211,3 +331,4 @@ def new_uuid() -> str:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_UUID7.renew)
+    os.register_at_fork(after_in_child=_NUMBERS.renew)

@@ -16,7 +16,7 @@ from opslifecycle import (
     SessionId,
 )
 from opslifecycle.sync.waits import Wait
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.lifecycle import Label
 from opslifecycle.work.retry import ONCE, Retry
 
@@ -73,7 +73,7 @@ class Job:
     threads of the work change as well.
     """
 
-    id: Identifier
+    id: AnyIdentifier
     label: Label
     work: Function | Process
     arguments: tuple[object, ...] = ()

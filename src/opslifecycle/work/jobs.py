@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 
 from opslifecycle import ChannelClosedError
 from opslifecycle.sync.waits import Wait
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.admission import Admission
 from opslifecycle.work.answers import CancelAnswer, answer, cancel_record
 from opslifecycle.work.ends import Cancel, describe
@@ -49,14 +49,14 @@ class Jobs:
         self._unended: set[Job] = set()
         # The latest job of each id. After an operation is collected, its key may be used for a new
         # job while the task of the first one ends.
-        self._latest: dict[Identifier, Job] = {}
+        self._latest: dict[AnyIdentifier, Job] = {}
         # The reason for which all jobs are cancelled; None before.
         self._closing: str | None = None
 
     def __len__(self) -> int:
         return len(self._unended)
 
-    def find(self, id: Identifier) -> Job | None:
+    def find(self, id: AnyIdentifier) -> Job | None:
         """Return the job of an id that has not ended."""
         return self._latest.get(id)
 
@@ -119,7 +119,7 @@ class Jobs:
 
     # Ending -------------------------------------------------------------------------------------
 
-    async def end(self, id: Identifier, reason: str | None) -> CancelAnswer[object]:
+    async def end(self, id: AnyIdentifier, reason: str | None) -> CancelAnswer[object]:
         """End an operation, and its work if it has a job here; return once both have ended."""
         job = self._latest.get(id)
         if job is None or job.phase is Phase.ENDED:
@@ -127,7 +127,7 @@ class Jobs:
         return await self.end_job(job, reason)
 
     async def end_watched(
-        self, id: Identifier, watch: Wait[object], reason: str | None
+        self, id: AnyIdentifier, watch: Wait[object], reason: str | None
     ) -> CancelAnswer[object]:
         """End an operation that has no job here, or none any more, unless it has ended."""
         if watch.done():

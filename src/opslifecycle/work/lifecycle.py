@@ -21,7 +21,7 @@ from opslifecycle import (
 )
 from opslifecycle.shell.work import WorkCall, WorkDefinition
 from opslifecycle.sync.waits import Wait
-from opslifecycle.values.identifiers import Identifier, identifier_of_uuid
+from opslifecycle.values.identifiers import AnyIdentifier, identifier_of_uuid
 from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.ends import NotStorableError, content_of
 from opslifecycle.work.machines import IdT, OutcomeT, ResultsT, WorkRegistry
@@ -113,7 +113,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         except ChannelClosedError:
             return False
 
-    def wait_all(self, key: Identifier | None, ids: Iterable[IdT]) -> Wait[ResultsT]:
+    def wait_all(self, key: AnyIdentifier | None, ids: Iterable[IdT]) -> Wait[ResultsT]:
         """Return a barrier over the records.
 
         Raises:
@@ -218,4 +218,4 @@ def _is_one_of(outcome: object, kinds: tuple[object, ...]) -> bool:
 
 
 #: The lifecycle of whichever machine; a block passes it identifiers of that machine only.
-AnyLifecycle: TypeAlias = Lifecycle[Identifier, object, object]
+AnyLifecycle: TypeAlias = Lifecycle[AnyIdentifier, object, object]

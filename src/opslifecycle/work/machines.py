@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from opslifecycle import OperationId, OperationTerminalOutcome, WaitAllResult
 from opslifecycle.shell.work import WorkDefinition
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import AnyIdentifier
 
 if TYPE_CHECKING:
     # Type checkers have it built in; Python has defaults of type variables from 3.13 on.
     from typing_extensions import TypeVar
 
-    IdT = TypeVar("IdT", bound=Identifier, default=OperationId)
+    IdT = TypeVar("IdT", bound="AnyIdentifier", default=OperationId)
     OutcomeT = TypeVar("OutcomeT", default=OperationTerminalOutcome)
     ResultsT = TypeVar("ResultsT", default=WaitAllResult)
 else:

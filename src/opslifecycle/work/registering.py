@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from opslifecycle import OpsLifecycleError
 from opslifecycle.sync.waits import Wait
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.cancelling import unbroken
 from opslifecycle.work.job import Job
 from opslifecycle.work.jobs import Jobs
@@ -37,7 +37,7 @@ class Registering:
         self._changed = changed
         self._count = 0
         # Those with a key can be waited for by others of the same key.
-        self._keys: dict[Identifier, asyncio.Future[None]] = {}
+        self._keys: dict[AnyIdentifier, asyncio.Future[None]] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -88,7 +88,7 @@ class Registering:
             self._count -= 1
             self._changed.set()
 
-    def _find(self, id: Identifier) -> Found | None:
+    def _find(self, id: AnyIdentifier) -> Found | None:
         job = self._jobs.find(id)
         if job is not None and not job.watch.done():
             return job.watch, job

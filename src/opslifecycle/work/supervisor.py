@@ -11,7 +11,7 @@ from opslifecycle import (
     OperationKind,
     SessionId,
 )
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.answers import CancelAnswer, cancel_record
 from opslifecycle.work.arguments import (
     check_given,
@@ -236,7 +236,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
     # Waiting ------------------------------------------------------------------------------------
 
     async def gather(
-        self, operations: Iterable[Operation[IdT, OutcomeT]], *, run_id: Identifier | None = None
+        self, operations: Iterable[Operation[IdT, OutcomeT]], *, run_id: AnyIdentifier | None = None
     ) -> ResultsT:
         """Wait until all of the operations have ended, through a barrier of the registry.
 

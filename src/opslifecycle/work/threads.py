@@ -18,7 +18,7 @@ from opslifecycle import (
 )
 from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.errors import EventLoopBlockedError
-from opslifecycle.values.identifiers import Identifier
+from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.answers import CancelAnswer
 from opslifecycle.work.errors import SupervisorClosedError
 from opslifecycle.work.job import Function, Process
@@ -193,7 +193,7 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
         self,
         operations: Iterable[ThreadOperation[IdT, OutcomeT]],
         *,
-        run_id: Identifier | None = None,
+        run_id: AnyIdentifier | None = None,
         timeout: float | None = None,
     ) -> ResultsT:
         """Wait until all of the operations have ended, through a barrier of the registry.
