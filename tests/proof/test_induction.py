@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -60,6 +61,40 @@ GAP = (
 )
 def test_a_mistake_is_told_by_its_call(edit: tuple[str, str], told: str) -> None:
     assert any(text.startswith(told) for text in induction(edited(edit)).failed)
+
+
+def test_a_counterexample_has_the_words_of_the_machine() -> None:
+    """A state that the properties allow, the call, and what it changes; no name of z3's."""
+    text = (ROOT / "examples/lamp/machine/lamp.yaml").read_text("utf-8")
+    update = "    update: {lamp.switched: lamp.switched + 1}\n"
+    assert update in text
+    lit = "invariants:\n  lit_was_switched:\n    summary: A lit lamp was switched.\n"
+    lit += "    expr: all(o.status is not lit or o.switched > 0 for o in lamps)\n"
+    assert induction(program_of(f"{text}\n{lit}".encode(), "lamp.yaml")).failed == []
+    text = f"{text.replace(update, '')}\n{lit}"
+    assert induction(program_of(text.encode(), "lamp.yaml")).failed == [
+        "lit_was_switched is not preserved by light:\n"
+        "    before:\n"
+        "      lamp 1: status dark\n"
+        "    light(lamp 1)\n"
+        "    after:\n"
+        "      lamp 1.status: dark → lit"
+    ]
+
+
+def test_a_counterexample_shows_arguments_values_and_what_is_gone() -> None:
+    told = "\n".join([*induction(edited(ROLLBACK)).failed, *induction(edited(GAP)).failed])
+    for pattern in (
+        r"registry: max_completed \d+, active_count \d+",
+        r"operation 1: status (retiring|running|provisioning), spec OperationSpec\(kind \w+",
+        r"\n    rollback_unreturned_operation\(operation 1\)\n    after:\n",
+        r"\n      operation 1: is gone",
+        r"\n    fail\(operation 1, error: '[^']*'\)",
+        r"operation 1.terminal_outcome: none → Failed\(",
+        r"registry.active_count: (\d+) → \d+",
+    ):
+        assert re.search(pattern, told), pattern
+    assert not re.search("registry_|_there|given_|_is=", told)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.ir.types import INT, Type
 from opslifecycle_codegen.modelcheck.layouts import Layouts
 from opslifecycle_codegen.modelcheck.properties import WATCHES_ARE_OF_THE_LIVE
+from opslifecycle_codegen.modelcheck.symbolic.examples import Example
 from opslifecycle_codegen.modelcheck.symbolic.logic import outside
 from opslifecycle_codegen.modelcheck.symbolic.rules import ActionResult, Rules
 from opslifecycle_codegen.modelcheck.symbolic.shapes import Maybe, Shape
-from opslifecycle_codegen.modelcheck.symbolic.solver import Example, Solver
+from opslifecycle_codegen.modelcheck.symbolic.solver import Refute, Solver
 from opslifecycle_codegen.modelcheck.symbolic.terms import (
     Formula,
     at_most,
@@ -38,7 +39,6 @@ from opslifecycle_codegen.modelcheck.symbolic.unbounded import (
 )
 
 IN_ORDER = "rows_are_in_order_and_not_too_many"
-_TOLD_MAX = 20
 #: The reason why a machine whose cursors delay eviction is not covered.
 _HELD = "one call may evict any number of entries that cursors have held"
 
@@ -50,7 +50,7 @@ class InductionResult:
     #: The number of proved steps: properties of the initial state, and after each call.
     proved: int = 0
     possible: list[str] = field(factory=list)
-    #: Failed steps, each with the counterexample of z3.
+    #: Failed steps, each with a counterexample in the machine's words.
     failed: list[str] = field(factory=list)
     #: Properties outside the logic, with the reason.
     outside: dict[str, str] = field(factory=dict)
@@ -73,6 +73,8 @@ def induction(program: Program) -> InductionResult:
 class _Induction:
     def __init__(self, program: Program) -> None:
         self._solver = Solver()
+        #: The arguments of the call that is examined, with their types.
+        self._passed: dict[str, tuple[Type, Shape]] = {}
         self._rules = rules = Rules(program, Layouts(program), ("a",))
         self._unnamed = UnboundedWorlds(rules, self._solver.valid)
         self._world = self._unnamed.world()
@@ -90,9 +92,11 @@ class _Induction:
         before = dict(self._properties(self._world))
         found.properties = [*before, *(n for n, _ in self._steps(self._world, self._world))]
         given = self._solver.assuming(self._given())
-        self._show(found, "the beginning", given, dict(self._properties(self._initial())))
+        initial = self._initial()
+        self._show(found, "the beginning", given, dict(self._properties(initial)), initial)
         for name, change in self._calls():
             world = self._world.copy()
+            self._passed = {}
             answer = change(world)
             enabled, world = answer if isinstance(answer, tuple) else (answer, world)
             after = dict(self._properties(world)) | dict(self._steps(self._world, world))
@@ -101,22 +105,29 @@ class _Induction:
                 found.failed.append(f"{name} is never possible")
                 continue
             found.possible.append(name)
-            self._show(found, name, given, after)
+            self._show(found, name, given, after, world)
         return found
 
     def _show(
         self,
         found: InductionResult,
         call: str,
-        example_of: Example,
+        refute: Refute,
         properties: dict[str, Formula],
+        world: UnboundedWorld,
     ) -> None:
         for prop, formula in properties.items():
-            example = example_of(formula)
-            if example is None:
+            model = refute(formula)
+            if model is None:
                 found.proved += 1
                 continue
-            found.failed.append(f"{prop} is not preserved by {call}: {_example_text(example)}")
+            text = f"{prop} is not preserved by {call}"
+            if model.unknown:
+                found.failed.append(f"{text}: {model.unknown}")
+                continue
+            before = None if call == "the beginning" else self._world
+            example = Example(self._rules, model).lines(call, self._passed, before, world)
+            found.failed.append("\n".join([f"{text}:", *(f"    {line}" for line in example)]))
 
     def _given(self) -> list[Formula]:
         settings = []
@@ -204,7 +215,9 @@ class _Induction:
             yield CRASH, self._crash
 
     def _arguments(self, params: dict[str, Type]) -> dict[str, Shape]:
-        return {name: self._unnamed.fresh(type, f"given_{name}") for name, type in params.items()}
+        given = {n: self._unnamed.fresh(type, f"given_{n}") for n, type in params.items()}
+        self._passed = {name: (params[name], value) for name, value in given.items()}
+        return given
 
     def _put(self, world: UnboundedWorld, acted: ActionResult) -> None:
         world.registry = acted.registry
@@ -281,6 +294,7 @@ class _Induction:
     def _advancing(self, place: int) -> Callable[[UnboundedWorld], Formula]:
         def advance(world: UnboundedWorld) -> Formula:
             cursor = self._unnamed.fresh(INT, "given_cursor")
+            self._passed = {"cursor": (INT, cursor)}
             stands = world.cursors[place]
             world.cursors[place] = ite(below(stands, cursor), cursor, stands)
             return self._rules.may_advance(world.registry, cursor)
@@ -319,13 +333,6 @@ class _Induction:
         after.registry = rules.recovered(after.registry, self._unnamed.names(after))
         after.barriers, after.watched = [], [False for _ in after.watched]
         return True, after
-
-
-def _example_text(example: dict[str, str]) -> str:
-    """Return the text of a counterexample: some of its values that are not zero."""
-    given = [f"{name}={value}" for name, value in example.items() if value not in ("0", "False")]
-    rest = len(given) - _TOLD_MAX
-    return ", ".join(given[:_TOLD_MAX]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class _Nothing(dict[Counted, Formula]):

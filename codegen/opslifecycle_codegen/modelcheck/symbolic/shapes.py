@@ -126,6 +126,11 @@ class Shapes:
         """Return the number of a text."""
         return self._texts.setdefault(text, len(self._texts))
 
+    def text_of(self, number: int) -> str:
+        """Return the text of a number; one of its own for a text that no rule names."""
+        named = {known: text for text, known in self._texts.items()}
+        return repr(named.get(number, f"text {number}"))
+
     def member(self, enum: str, name: str) -> Member:
         """Return the number of a member of a closed set."""
         return Member(self._layouts.members(enum).index(name), f"{enum}_{name}")

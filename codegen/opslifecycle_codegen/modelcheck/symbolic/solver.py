@@ -5,12 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from attrs import frozen
+
 from opslifecycle_codegen.modelcheck.symbolic.terms import Formula, Term, is_bool
 
 #: z3 and its objects, which have no type annotations.
 _Z3 = Any
+
+
+@frozen
+class Model:
+    """Values for which a formula is false.
+
+    Attributes:
+        values: Returns the value of any formula; None if z3 could not decide.
+        unknown: Why it could not.
+    """
+
+    values: Callable[[Formula], int] | None
+    unknown: str = ""
+
+    def value(self, formula: Formula) -> int:
+        """Return the value of a formula."""
+        assert self.values is not None, self.unknown
+        return self.values(formula)
+
+
 #: Returns values that satisfy what is assumed but not a formula; None if there are none.
-Example = Callable[[Formula], dict[str, str] | None]
+Refute = Callable[[Formula], Model | None]
 #: Printed if z3 is not installed; it does not count as success.
 SKIPPED = "SKIPPED: needs z3 (pip install z3-solver)"
 
@@ -28,13 +50,13 @@ class Solver:
         """Return whether a formula is valid."""
         return self.assuming([])(formula) is None
 
-    def assuming(self, given: Iterable[Formula]) -> Example:
-        """Return what finds examples against formulas where some others hold."""
+    def assuming(self, given: Iterable[Formula]) -> Refute:
+        """Return what finds values against formulas where some others hold."""
         # A solver of its own for each question takes four times as long.
         solver = self._z3.SimpleSolver()
         solver.add(*(self._of(each) for each in given))
 
-        def example(formula: Formula) -> dict[str, str] | None:
+        def refute(formula: Formula) -> Model | None:
             solver.push()
             try:
                 solver.add(self._z3.Not(self._of(formula)))
@@ -42,13 +64,21 @@ class Solver:
                 if answer == self._z3.unsat:
                     return None
                 if answer == self._z3.unknown:
-                    return {"z3": f"unknown: {solver.reason_unknown()}"}
-                model = solver.model()
-                return {each.name(): str(model[each]) for each in sorted(model.decls(), key=str)}
+                    return Model(None, f"z3 cannot decide: {solver.reason_unknown()}")
+                return Model(self._values(solver.model()))
             finally:
                 solver.pop()
 
-        return example
+        return refute
+
+    def _values(self, model: _Z3) -> Callable[[Formula], int]:
+        def value(formula: Formula) -> int:
+            found = model.eval(self._of(formula), model_completion=True)
+            if self._z3.is_bool(found):
+                return bool(self._z3.is_true(found))
+            return int(found.as_long())
+
+        return value
 
     def _of(self, formula: Formula) -> _Z3:
         z3 = self._z3
