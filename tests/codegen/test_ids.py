@@ -8,6 +8,7 @@ import pickle
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -66,7 +67,7 @@ def test_nothing_else_is_an_integer_identifier(gates: ModuleType, value: object)
 def test_a_record_with_an_integer_is_stored_and_read(gates: ModuleType, tmp_path: Path) -> None:
     hall = gates.HallId.new()
     ids = [gates.GateId(each) for each in (10, 9, 100)]
-    told = []
+    told: list[Any] = []
     with gates.GateRegistry(
         store=SqliteStore(tmp_path / "gates.db"), on_effect=told.append
     ) as registry:
