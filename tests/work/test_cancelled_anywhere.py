@@ -158,8 +158,8 @@ def test_work_that_is_cancelled_anywhere_ends_once(how: str, retry: Retry | None
                 works = Works(watch)
                 real = Jobs._spawn
 
-                def spawn(self: Jobs, job: Any, steps: Any, *, has_place: bool) -> None:
-                    real(self, job, cancelling.around(steps), has_place=has_place)
+                def spawn(self: Jobs, job: Any, steps: Any) -> None:
+                    real(self, job, cancelling.around(steps))
 
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setattr(Jobs, "_spawn", spawn)

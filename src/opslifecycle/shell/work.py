@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import attrs
@@ -85,3 +85,9 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
     discard: str | None = None
     result: type[object] | None = None
     takes_value: bool = False
+
+    def calls(self) -> Iterator[WorkCall]:
+        """Yield the calls that change a record of work."""
+        yield from (self.register, self.start, self.complete, self.fail, self.cancel)
+        if self.progress is not None:
+            yield self.progress

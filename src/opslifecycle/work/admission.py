@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 
 from opslifecycle.work.job import Job
 from opslifecycle.work.queue import FairQueue
@@ -31,6 +32,8 @@ class Admission:
         if self._has_room() and not self._queue:
             self._give(job)
         else:
+            # The task of another job creates that of this one.
+            job.context = copy_context()
             self._queue.add(job)
             self._fill()
 
@@ -41,7 +44,8 @@ class Admission:
     def free(self) -> None:
         """Release the place of a job that has ended, to the next one in the queue."""
         self._taken -= 1
-        self._fill()
+        if self._queue:
+            self._fill()
 
     def _fill(self) -> None:
         while self._queue and self._has_room():
@@ -54,4 +58,5 @@ class Admission:
 
     def _give(self, job: Job) -> None:
         self._taken += 1
+        job.has_place = True
         self._begin(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from types import FunctionType
 
 from opslifecycle import InvalidValueError
 from opslifecycle.work.job import Function, Process
@@ -64,6 +65,8 @@ def work_of(work: object, arguments: tuple[object, ...]) -> Function | Process:
     Raises:
         InvalidValueError: It is neither a function nor a program, or a program has arguments.
     """
+    if isinstance(work, FunctionType):
+        return work
     if isinstance(work, list | tuple):
         work = Process(work)
     if isinstance(work, Process):
@@ -87,6 +90,8 @@ def name_of(work: object) -> str:
         return work.argv[0]
     if isinstance(work, list | tuple):
         return str(work[0]) if work else "process"
+    if isinstance(work, FunctionType):
+        return work.__name__
     while not hasattr(work, "__name__") and hasattr(work, "func"):
         work = work.func
     return str(getattr(work, "__name__", None) or type(work).__name__)

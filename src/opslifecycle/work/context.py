@@ -11,7 +11,10 @@ from opslifecycle import OperationId, OperationProgressUpdate
 from opslifecycle.work.errors import NoCurrentOperationError
 from opslifecycle.work.job import Job
 
-_current: ContextVar[CurrentOperation] = ContextVar("opslifecycle_current_operation")
+#: The job of this context, with the function that notes its progress.
+_current: ContextVar[tuple[Job, Callable[[Job], None]]] = ContextVar(
+    "opslifecycle_current_operation"
+)
 
 
 class CurrentOperation:
@@ -83,9 +86,14 @@ def current() -> CurrentOperation:
     found = _current.get(None)
     if found is None:
         raise NoCurrentOperationError
-    return found
+    return CurrentOperation(*found)
 
 
-def enter(operation: CurrentOperation) -> None:
-    """Set the operation of this context."""
-    _current.set(operation)
+def enter(job: Job, report: Callable[[Job], None]) -> None:
+    """Set the operation of this context.
+
+    Args:
+        job: The job that runs in it.
+        report: Notes that a job has made progress.
+    """
+    _current.set((job, report))

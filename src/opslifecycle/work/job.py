@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
-from contextvars import Context, copy_context
+from contextvars import Context
 from enum import Enum
 from typing import TypeAlias
 
@@ -80,13 +80,18 @@ class Job:
     timeout_seconds: float | None = None
     retry: Retry = ONCE
     priority: int = 0
-    #: The context of the caller of `start`, in which the work runs.
-    context: Context = attrs.field(factory=copy_context)
+    #: Whether calling the work returns a coroutine, which runs in the event loop.
+    runs_in_loop: bool = False
+    #: The context of the caller of `start`, in which the work runs. None unless the job has waited:
+    #: otherwise the caller's task creates the task of the job, which inherits its context.
+    context: Context | None = None
 
     phase: Phase = Phase.QUEUED
     attempt: int = 0
     watch: Wait[object] = attrs.field(init=False)
     task: asyncio.Task[None] | None = None
+    #: Whether the job has one of the places to run.
+    has_place: bool = False
     #: Interrupts the running work; None in a phase without any.
     interrupt: Callable[[], object] | None = None
     #: The first request to stop, with its reason.

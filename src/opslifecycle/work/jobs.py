@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import copy_context
+from functools import partial
 
 from opslifecycle import ChannelClosedError
 from opslifecycle.sync.waits import Wait
@@ -40,6 +42,8 @@ class Jobs:
         changed: asyncio.Event,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        # That of the callbacks, so that not each has a copy of one.
+        self._context = copy_context()
         self._lifecycle = lifecycle
         self._recorder = recorder
         self._runner = runner
@@ -80,7 +84,7 @@ class Jobs:
         job.watch = watch
         self._latest[job.id] = job
         self._unended.add(job)
-        job.watch.add_done_callback(lambda: self._record_ended(job))
+        job.watch.add_done_callback(partial(self._record_ended, job))
         if self._closing is None:
             self._admission.add(job)
         else:
@@ -88,33 +92,35 @@ class Jobs:
 
     def _begin(self, job: Job) -> None:
         job.phase = Phase.STARTING
-        self._spawn(job, self._runner.run(job), has_place=True)
+        self._spawn(job, self._runner.run(job))
 
-    def _spawn(self, job: Job, steps: Coroutine[object, None, None], *, has_place: bool) -> None:
+    def _spawn(self, job: Job, steps: Coroutine[object, None, None]) -> None:
         if self._loop.is_closed():
             # A closed loop runs no task. The next process recovers the record as interrupted.
             steps.close()
             return
         task = self._loop.create_task(steps, context=job.context)
         job.task = task
-        task.add_done_callback(lambda task: self._task_ended(job, task, has_place))
+        task.add_done_callback(partial(self._task_ended, job), context=self._context)
 
-    def _task_ended(self, job: Job, task: asyncio.Task[None], has_place: bool) -> None:
+    def _task_ended(self, job: Job, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if job.phase is not Phase.ENDED:
             if error is None:
                 # The task was cancelled before its first step, for instance by a closing loop.
                 steps = self._runner.record_end(job, Cancel("its task was cancelled"))
-                self._spawn(job, steps, has_place=has_place)
+                self._spawn(job, steps)
                 return
             self._recorder.given_up[str(job.id)] = describe(error).partition("\n")[0]
             job.phase = Phase.ENDED
+        # A handle keeps the job, and need not keep its task with all that the task refers to.
+        job.task = job.interrupt = job.context = None
         self._unended.discard(job)
         if self._latest.get(job.id) is job:
             del self._latest[job.id]
         job.wake_listeners()
         self._changed.set()
-        if has_place:
+        if job.has_place:
             self._admission.free()
 
     # Ending -------------------------------------------------------------------------------------
@@ -161,7 +167,7 @@ class Jobs:
     def _end_unstarted(self, job: Job, reason: str | None) -> None:
         job.cancel_requested, job.cancel_reason = True, reason
         job.phase = Phase.RECORDING
-        self._spawn(job, self._runner.record_end(job, Cancel(reason)), has_place=False)
+        self._spawn(job, self._runner.record_end(job, Cancel(reason)))
 
     def _record_ended(self, job: Job) -> None:
         """Note that a record has ended. Called in any thread."""

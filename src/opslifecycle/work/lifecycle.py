@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeAlias
 
 import attrs
@@ -65,7 +66,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         self.registry = registry
         self.definition: WorkDefinition[IdT, OutcomeT, ResultsT] = definition
         self._threads: ThreadPoolExecutor | None = None
-        self._runs_in_loop = hasattr(registry, "__aenter__")
+        self._calls = {each.method: self._call_of(each.method) for each in definition.calls()}
         self.given = dict(definition.given)
         self._watch: Callable[[IdT], Wait[OutcomeT]] = getattr(registry, definition.watch.method)
         self._snapshot: Callable[[IdT], object] = getattr(registry, definition.snapshot)
@@ -154,7 +155,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         """Create the record, which waits for its turn."""
         make = self.definition.register.arguments
         arguments = make(id, label.name, label.source, **label.given)
-        return self._call(self.definition.register.method, arguments)
+        return self._calls[self.definition.register.method](*arguments)
 
     def start(self, id: IdT) -> Awaitable[None]:
         """Record that the work runs."""
@@ -162,7 +163,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
 
     def complete(self, arguments: tuple[object, ...]) -> Awaitable[None]:
         """End the record with a result."""
-        return self._call(self.definition.complete.method, arguments)
+        return self._calls[self.definition.complete.method](*arguments)
 
     def fail(self, id: IdT, error: str) -> Awaitable[None]:
         """End the record with an error."""
@@ -182,7 +183,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         """Erase the record as if it had never been; a machine that cannot cancels it."""
         if self.definition.discard is None:
             return self.cancel(id, "it was not started")
-        return self._call(self.definition.discard, (id,))
+        return self._call_of(self.definition.discard)(id)
 
     def close(self) -> None:
         """End the threads that made the calls. The registry stays open."""
@@ -191,18 +192,16 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
             self._threads = None
 
     def _make(self, call: WorkCall, *arguments: object) -> Awaitable[None]:
-        return self._call(call.method, call.arguments(*arguments))
+        return self._calls[call.method](*call.arguments(*arguments))
 
-    def _call(self, name: str, arguments: tuple[object, ...]) -> Awaitable[None]:
-        method = getattr(self.registry, name)
-        if self._runs_in_loop:
-            called: Awaitable[None] = method(*arguments)
-            return called
-        return self._call_in_thread(method, arguments)
+    def _call_of(self, name: str) -> Callable[..., Awaitable[None]]:
+        """Return a method of the registry as one that can be awaited."""
+        if hasattr(self.registry, "__aenter__"):
+            method: Callable[..., Awaitable[None]] = getattr(self.registry, name)
+            return method
+        return partial(self._call_in_thread, getattr(self.registry, name))
 
-    async def _call_in_thread(
-        self, method: Callable[..., None], arguments: tuple[object, ...]
-    ) -> None:
+    async def _call_in_thread(self, method: Callable[..., None], *arguments: object) -> None:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_CALLING_THREADS_MAX, "opslifecycle-calls")
         # `unbroken`, because a later call in another thread could overtake one that is abandoned.

@@ -60,7 +60,6 @@ class Recorder:
             The error if the machine rejects the call for a record that is live. Nothing has
             changed then.
         """
-        loop = asyncio.get_running_loop()
         pause_seconds = _PAUSE_SECONDS_MIN
         give_up_at = None
         while not job.record_is_over:
@@ -73,7 +72,7 @@ class Recorder:
             except _LASTING as error:
                 self.give_up(job, error)
             except PersistenceError as error:
-                now = loop.time()
+                now = asyncio.get_running_loop().time()
                 give_up_at = give_up_at or now + self._patience_seconds
                 if now >= give_up_at:
                     self.give_up(job, error)

@@ -8,8 +8,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from opslifecycle import OperationProgressUpdate
 from opslifecycle.clock import SYSTEM_CLOCK
-from opslifecycle.work.attempts import in_executor, in_loop, in_thread, runs_in_loop
-from opslifecycle.work.context import CurrentOperation, enter
+from opslifecycle.work.attempts import in_executor, in_loop, in_thread
+from opslifecycle.work.context import enter
 from opslifecycle.work.ends import (
     CANCELLED_ERRORS,
     AttemptEnd,
@@ -47,6 +47,7 @@ class Runner:
         self._lifecycle = lifecycle
         self._recorder = recorder
         self._progress = progress
+        self._note = progress.note
         self._executor = executor
         self._threads: ThreadPoolExecutor | None = None
         self._characters_max = characters_max
@@ -59,7 +60,7 @@ class Runner:
             KeyboardInterrupt: The work raised it; its end is recorded.
             SystemExit: Likewise.
         """
-        enter(CurrentOperation(job, self._progress.note))
+        enter(job, self._note)
         end: AttemptEnd | None = None
         if not job.is_stopping:
             rejection = await self._recorder.record(job, self._lifecycle.start, job.id)
@@ -71,7 +72,7 @@ class Runner:
             end = await self._attempts(job)
         job.phase, job.interrupt = Phase.RECORDING, None
         await self.record_end(job, self._conclude(job, end, started_ms))
-        error = end.error if isinstance(end, Raised) and runs_in_loop(job.work) else None
+        error = end.error if isinstance(end, Raised) and job.runs_in_loop else None
         if isinstance(error, KeyboardInterrupt | SystemExit):
             # Raised, so that it reaches the caller that runs the event loop, as from any task.
             raise error
@@ -79,7 +80,8 @@ class Runner:
     async def record_end(self, job: Job, end: End) -> None:
         """Record the end of a job, unless its record is finished or erased."""
         job.phase = Phase.RECORDING
-        await self._progress.flush(job)
+        if job.dirty:
+            await self._progress.flush(job)
         lifecycle = self._lifecycle
         rejection = None
         if isinstance(end, Complete):
@@ -104,6 +106,8 @@ class Runner:
         while True:
             job.attempt += 1
             end = await self._attempt(job)
+            if isinstance(end, Returned) and not job.timed_out:
+                return end
             kind = _kind_of(job, end)
             if job.is_stopping or kind is None or issubclass(kind, CANCELLED_ERRORS):
                 return end
@@ -122,9 +126,9 @@ class Runner:
 
     async def _attempt(self, job: Job) -> AttemptEnd:
         job.phase = Phase.WORKING
-        loop = asyncio.get_running_loop()
         timer = None
         if job.timeout_seconds is not None:
+            loop = asyncio.get_running_loop()
             timer = loop.call_later(job.timeout_seconds, job.time_out)
         try:
             return await self._work(job)
@@ -137,7 +141,7 @@ class Runner:
     def _work(self, job: Job) -> Awaitable[AttemptEnd]:
         if isinstance(job.work, Process):
             return as_process(job, self._characters_max, self._guardian)
-        if runs_in_loop(job.work):
+        if job.runs_in_loop:
             return in_loop(job)
         if isinstance(self._executor, ThreadPoolExecutor):
             return in_thread(job, self._executor)

@@ -21,6 +21,7 @@ from opslifecycle.work.arguments import (
     seconds,
     work_of,
 )
+from opslifecycle.work.attempts import runs_in_loop
 from opslifecycle.work.block import Block
 from opslifecycle.work.errors import SupervisorClosedError
 from opslifecycle.work.job import Function, Job, Process
@@ -80,6 +81,8 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         self._executor = executor
         self._characters_max = result_characters_max
         self._patience_seconds = store_patience_seconds
+        # What is given for each kind of operation, if a caller of `start` gives nothing else.
+        self._usual: dict[OperationKind, Mapping[str, object]] = {}
         self._block: Block | None = None
         self._threads: ThreadSupervisor[IdT, OutcomeT, ResultsT] | None = None
 
@@ -178,15 +181,17 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         block = self._opened()
         block.jobs.check_open()
         check_start(key, on_interrupt, priority, retry)
+        checked = work_of(work, arguments)
         id = self._id_of(block, key, requeues=on_interrupt == "requeue")
         job = Job(
             id=id,
-            label=self._label(name or name_of(work), owner or self._owner, kind, given),
-            work=work_of(work, arguments),
+            label=self._label(name or name_of(work), owner, kind, given),
+            work=checked,
             arguments=arguments,
-            timeout_seconds=seconds("timeout", timeout),
+            timeout_seconds=None if timeout is None else seconds("timeout", timeout),
             retry=retry or ONCE,
             priority=priority,
+            runs_in_loop=runs_in_loop(checked),
         )
         if key is None:
             await block.registering.register(job)
@@ -214,18 +219,29 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
     def _label(
         self,
         name: str,
-        owner: SessionId,
+        owner: SessionId | None,
         kind: OperationKind,
         given: Mapping[str, object] | None,
     ) -> Label:
         """Return the label of a record; owner and kind go to machines that declare them so."""
+        if owner is None and given is None:
+            usual = self._usual.get(kind)
+            if usual is None:
+                usual = self._usual[kind] = self._given(self._owner, kind, {})
+            return Label(name, self._source, self._owner, usual)
+        owner = owner or self._owner
+        return Label(name, self._source, owner, self._given(owner, kind, given or {}))
+
+    def _given(
+        self, owner: SessionId, kind: OperationKind, given: Mapping[str, object]
+    ) -> Mapping[str, object]:
         declared = self._lifecycle.given
-        whole = dict(given or {})
+        whole = dict(given)
         for word, value in (("owner", owner), ("kind", kind)):
             if declared.get(word) is type(value):
                 whole.setdefault(word, value)
         check_given(whole, declared)
-        return Label(name, self._source, owner, whole)
+        return whole
 
     async def cancel(self, id: IdT, reason: str | None = None) -> CancelAnswer[OutcomeT]:
         """End an operation, and its work if this supervisor runs it; see `Operation.cancel`."""
