@@ -22,6 +22,7 @@ class Shaping:
         """Add shapes where they are allowed."""
         tree = self.b.tree
         self._milestones()
+        self._crossings()
         for_all = {each["do"] for each in tree.get("bulk", {}).values()}
         for_all.add(tree.get("recovery", {}).get("do"))
         for name, action in tree["actions"].items():
@@ -46,6 +47,21 @@ class Shaping:
             b.tree["statuses"]["members"][status]["milestone"] = True
             self.announced.append(status)
             b.has("milestone")
+
+    def _crossings(self) -> None:
+        """Effects of entering some statuses, and of leaving some."""
+        b, pick = self.b, self.pick
+        if not self.effects or not pick.chance(50):
+            return
+        members = b.tree["statuses"]["members"]
+        for word, statuses in (("entry", [*b.live, *b.ends]), ("exit", b.live)):
+            for status in pick.some(statuses, 2, 1):
+                members[status][word] = pick.some(self.effects, 2, 1)
+                b.has(f"effect: {word}")
+        for action in b.tree["actions"].values():
+            if "to" in action:
+                # What has effects is not deferred.
+                action.pop("deferred", None)
 
     def _outcome(self, params: Scope) -> Tree | None:
         """The outcome of what is announced; None if nothing here gives one."""

@@ -9,6 +9,7 @@ from attrs import evolve
 from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.bulk import BulkCommands
 from opslifecycle_codegen.analysis.commands import Commands
+from opslifecycle_codegen.analysis.crossings import Crossings
 from opslifecycle_codegen.analysis.ends import Ends
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.history import with_entry
@@ -95,10 +96,11 @@ class _Analyzer:
         machine, commands = self._machine, self._commands
         ends = Ends(machine, self._symbols, commands.changes, self._compile)
         feed = Transitions(machine, self._symbols, ends.of_a_transition)
+        crossings = Crossings(machine, self._symbols, commands.changes, self._diagnostics)
         create, create_id = commands.create(machine.create)
-        create = with_entry(feed.create(create), machine, self._symbols, CREATE)
+        create = with_entry(feed.create(crossings.create(create)), machine, self._symbols, CREATE)
         actions = tuple(
-            commands.action(name, each).with_ways(
+            crossings.action(commands.action(name, each), each).with_ways(
                 lambda way: with_entry(
                     feed.action(with_outcome(way, machine, self._symbols)), machine, self._symbols
                 )

@@ -50,25 +50,31 @@ class BulkCommands:
         elif set(action.from_statuses) != set(self._symbols.status_groups["live"]):
             message = f"{action.name} is not legal from every live status"
             self._diagnostics.add(declared.do.mark, "not-total", message)
-        elif action.targets:
+        elif len(self._machine.actions[Name(action.name, declared.mark)].to) > 1:
             message = f"{action.name} has several targets; {name} needs an action with one"
             self._diagnostics.add(declared.do.mark, "not-total", message)
-        elif action.to not in self._symbols.status_groups["terminal"] or action.updates:
+        elif not self._ends(action):
             message = f"{action.name} must lead to a terminal status and have no updates"
             self._diagnostics.add(declared.do.mark, "not-total", message)
         elif self._machine.actions[Name(action.name, declared.mark)].guards is not None:
             message = f"{action.name} has guards of its own, so it could be rejected"
             self._diagnostics.add(declared.do.mark, "not-total", message)
-        elif action.outcome is not None and Root.LOCAL in roots_in(action.outcome):
+        elif any(way.outcome and Root.LOCAL in roots_in(way.outcome) for way in action.ways):
             message = f"the outcome of {action.name} reads a `let`, and {name} checks no guards"
             hint = "write the expression of the `let` in the outcome"
             self._diagnostics.add(declared.do.mark, "not-total", message, hint)
+        way = action.ways[0]
         command = Command(
-            str(name), str(name), declared.summary, action.params, to=action.to,
-            outcome=action.outcome, effects=action.effects, notes=action.notes,
-            entry=action.entry, defaults=action.defaults,
+            str(name), str(name), declared.summary, action.params, to=way.to,
+            outcome=way.outcome, effects=action.effects, notes=action.notes,
+            entry=action.entry, defaults=action.defaults, targets=action.targets,
         )  # fmt: skip
         return Bulk(command, action.name, unless, updates, declared.optional)
+
+    def _ends(self, action: Command) -> bool:
+        """Return whether an action does nothing but end its record."""
+        terminal = self._symbols.status_groups["terminal"]
+        return all(way.to in terminal and not way.updates for way in action.ways)
 
     def recovery(self) -> Recovery | None:
         """Return what a store holds, and what ends interrupted records."""
@@ -109,13 +115,14 @@ class BulkCommands:
         if declared_outcome is not None:
             tree = self._compile(declared_outcome, Scope(self._symbols, names), None)
             outcome = nodes.decided(tree)
-        notes = tuple(evolve(n, value=with_given(n.value, names)) for n in bulk.command.notes)
-        entry = bulk.command.entry
-        entry = with_given(entry, names) if entry is not None else None
-        command = evolve(
-            bulk.command, params={}, defaults={}, outcome=outcome, notes=notes, entry=entry
-        )
-        return evolve(bulk, command=command, given=names)
+
+        def given_to(way: Command) -> Command:
+            notes = tuple(evolve(n, value=with_given(n.value, names)) for n in way.notes)
+            entry = with_given(way.entry, names) if way.entry is not None else None
+            return evolve(way, outcome=outcome, notes=notes, entry=entry)
+
+        command = evolve(given_to(bulk.command), params={}, defaults={})
+        return evolve(bulk, command=command.with_ways(given_to), given=names)
 
     def _recovered_fields(self) -> dict[str, Expression]:
         """Return the registry fields that are not stored, because recovery derives them."""

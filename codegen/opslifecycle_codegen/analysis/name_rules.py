@@ -179,8 +179,8 @@ class _Names:
             [*machine.invariants, *machine.transition_invariants], "invariant and each step"
         )
         for name in machine.statuses.properties:
-            if name in ("terminal", "milestone"):
-                message = f"{name} is a property that every status may have"
+            if name in ("terminal", "milestone", "entry", "exit"):
+                message = f"{name} is a key that every status may have"
                 self._diagnostics.add(name.mark, "name-collision", message)
 
     def _no_collisions(self, names: Iterable[Text], what: str) -> None:

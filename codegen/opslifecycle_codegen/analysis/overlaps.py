@@ -67,8 +67,15 @@ class _Overlaps:
         if command.targets and not self._possible(command, Literal(BOOL, True), "its guards"):
             # Reported of the guard that leaves nothing.
             return
+        alive = {
+            target.mark
+            for target in command.targets
+            if self._possible(command, target.condition, f"the target {target.way.to}")
+        }
         for target in command.targets:
-            if not self._possible(command, target.condition, f"the target {target.way.to}"):
+            if target.mark not in alive:
+                # Several have one mark if a target differs by the status that is left.
+                alive.add(target.mark)
                 message = f"{target.way.to} is never taken here"
                 hint = "the guards, or the targets before it, leave nothing to it"
                 self._diagnostics.add(target.mark, "dead-target", message, hint)

@@ -76,6 +76,8 @@ class _Placement:
     def _declared_effects(self) -> Iterator[Name]:
         machine = self._machine
         yield from machine.create.effects
+        for status in machine.statuses.members.values():
+            yield from (*status.exit, *status.entry)
         for action in machine.actions.values():
             yield from action.declared_effects()
         for step in machine.on_terminal:

@@ -17,7 +17,7 @@ from opslifecycle_codegen.analysis.times import check_times
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.feeds import feeds_announcements
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.source.words import Declared, Expr, Text, TypeExpr, TypeName
 
 
@@ -127,13 +127,16 @@ class _Rules:
             ends = [str(target.status) for target in action.to if str(target.status) in terminal]
             if ends:
                 message = f"{name} leads to {ends[0]}, a terminal status: it cannot be deferred"
-            elif any(action.declared_effects()):
+            elif any(way.effects for way in self._ways(name)):
                 message = f"{name} has effects, which follow its commit: it cannot be deferred"
             elif self._machine.recovery is None:
                 message = f"{name} is deferred, but nothing is stored without `recovery`"
             else:
                 continue
             self._add(name, "deferred-write", message, hint)
+
+    def _ways(self, name: Text) -> tuple[Command, ...]:
+        return next(each.ways for each in self._program.actions if each.name == name)
 
     def methods(self) -> None:
         """Report actions without a method."""

@@ -12,6 +12,7 @@ from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.parameters import parameter_notation
 from opslifecycle_codegen.ir.program import Check, Command, Program, leads_to, tested_ways
 from opslifecycle_codegen.ir.times import timer_notation
+from opslifecycle_codegen.source.words import NOWHERE, Name
 
 
 def explained(program: Program) -> str:
@@ -69,7 +70,7 @@ def _status_lines(program: Program, status: str) -> list[str]:
     kind = " Terminal." if terminal else " A milestone." if milestone else ""
     lines = [f"  {status}: {line(info.summary)}{kind}"]
     arrows = [
-        f"{action.name} → {' or '.join(leads_to(action)) or 'stays'}"
+        f"{action.name} → {' or '.join(leads_to(action, status)) or 'stays'}"
         for action in program.actions
         if status in action.from_statuses
     ]
@@ -85,6 +86,10 @@ def _status_lines(program: Program, status: str) -> list[str]:
     for timer in program.timers:
         if status in timer.statuses:
             lines.append(f"    asks for {timer.action} {timer_notation(timer)}")
+    declared = program.machine.statuses.members[Name(status, NOWHERE)]
+    for word, effects in (("on exit", declared.exit), ("on entry", declared.entry)):
+        if effects:
+            lines.append(f"    {word} {', '.join(effects)}")
     already = [a.name for a in program.actions if status in a.idempotent_in]
     if already:
         lines.append(f"    done already: {', '.join(already)}")

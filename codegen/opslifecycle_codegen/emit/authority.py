@@ -22,6 +22,7 @@ from opslifecycle_codegen.ir.program import (
     EndStep,
     Program,
     Retention,
+    leads_to,
 )
 from opslifecycle_codegen.ir.public_names import PublicNames
 
@@ -142,7 +143,7 @@ class CommandLowering(MethodLowering):
         for target in own.targets[:-1]:
             assert target.test is not None
             body += self._statement("if ", self._printer.code(target.test), ":")
-            body += self._way(target.way, f"{command.name}_{target.way.to}", depth=1)
+            body += self._way(target.way, _word(target.way, command), depth=1)
         parameters = [f"id: {self._names.id}", *self._params(command)]
         name = self._command(command.name)
         return self._method(name, parameters, DECISION, [], [*body, *otherwise])
@@ -196,6 +197,11 @@ class CommandLowering(MethodLowering):
         outcome = self.outcomes.of(command)
         doc = self._doc("Return the finished records with their effects, by their ids.")
         name = name or self._command(command.name)
+        if command.targets:
+            # What a record causes by leaving its status depends on the status.
+            lines = self._endings(command, outcome)
+            body += self._loop(lines, self._assign(each.updates))
+            return self._method(name, self._params(command), returns, doc, body)
         if not (command.notes or command.entry or roots_in(command.outcome or NOTHING) & _CHANGING):
             given = [status, outcome, *([Code(self._effects(command))] if command.effects else [])]
             body += self._assign(each.updates)
@@ -204,8 +210,8 @@ class CommandLowering(MethodLowering):
             return self._method(name, self._params(command), returns, doc, body)
         # Each record has an outcome of its own.
         ending = self._ending(command, status, outcome, command.name)
-        notes = self._noted(command, depth=1)
-        body += self._loop(ending, self._assign(each.updates), notes)
+        lines = [*self._noted(command, depth=1), *self._ended(ending, depth=1)]
+        body += self._loop(lines, self._assign(each.updates))
         return self._method(name, self._params(command), returns, doc, body)
 
     def _end_all(self) -> Method:
@@ -223,14 +229,33 @@ class CommandLowering(MethodLowering):
             ending = layout.joined("+", [Code("first"), ending], SUM)
             parameters.append(f"first: Effects = {self.effects.of_command('', ())}")
         doc = self._doc("End every live record; return them with their effects, by their ids.")
-        body = self._loop(ending, [])
+        body = self._loop(self._ended(ending, depth=1), [])
         return self._method("_end_all", parameters, self._ended_type, doc, body)
 
     @property
     def _ended_type(self) -> str:
         return f"list[tuple[{self._names.record}, Effects]]"
 
-    def _loop(self, ending: Code, updates: list[str], notes: Sequence[str] = ()) -> list[str]:
+    def _ended(self, ending: Code, depth: int) -> list[str]:
+        return self._statement("effects = ", ending, depth=depth)
+
+    def _endings(self, command: Command, outcome: Code) -> list[str]:
+        """Return lines that end one of many records by the target that applies to it."""
+        lines: list[str] = []
+        for place, target in enumerate(command.targets):
+            way, last = target.way, place == len(command.targets) - 1
+            if last:
+                lines.append("    else:")
+            else:
+                assert target.test is not None
+                word = "elif " if place else "if "
+                lines += self._statement(word, self._printer.code(target.test), ":", depth=1)
+            status = Code(f"{self._names.status}.{way.to.upper()}")
+            ending = self._ending(way, status, outcome, _word(way, command))
+            lines += [*self._noted(way, depth=2), *self._ended(ending, depth=2)]
+        return lines
+
+    def _loop(self, ending: Sequence[str], updates: list[str]) -> list[str]:
         """Return lines that end every live record, after some updates."""
         return [
             "live = [each.id for each in self.records.values() if not each.status.terminal]",
@@ -239,8 +264,7 @@ class CommandLowering(MethodLowering):
             f"ended: {self._ended_type} = []",
             "for id in live:",
             f"    {self._entity} = self.records[id]",
-            *notes,
-            *self._statement("effects = ", ending, depth=1),
+            *ending,
             f"    ended.append(({self._entity}, effects))",
             "return ended",
         ]
@@ -351,3 +375,13 @@ class CommandLowering(MethodLowering):
             if step.effects:
                 lines.append(f"{'    ' * depth}effects += {self.effects.of_step(step.effects)}")
         return [*lines, "return effects"]
+
+
+def _word(way: Command, command: Command) -> str:
+    """Return what the effects of one way are called after."""
+    words = [way.name]
+    if len({each.from_statuses for each in command.ways}) > 1:
+        words += ["from", *way.from_statuses[:1]]
+    if len(leads_to(command)) > 1:
+        words.append(way.to)
+    return "_".join(words)

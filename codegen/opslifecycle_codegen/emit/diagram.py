@@ -75,7 +75,7 @@ def _edges(program: Program) -> dict[tuple[str, str], list[str]]:
     for action in program.actions:
         for test, way in tested_ways(action):
             label = _label(program, action, way, test)
-            for status in action.from_statuses:
+            for status in way.from_statuses:
                 edges.setdefault((status, way.to or status), []).append(label)
     return edges
 

@@ -38,7 +38,8 @@ def table(program: Program) -> list[tuple[str, list[str]]]:
 
 def _cell(action: Command, status: str) -> str:
     if status in action.from_statuses:
-        place = f"→ {' or '.join(leads_to(action))}" if any(leads_to(action)) else "*stays*"
+        targets = leads_to(action, status)
+        place = f"→ {' or '.join(targets)}" if any(targets) else "*stays*"
         return f"{place} (deferred)" if action.deferred else place
     return "*already*" if status in action.idempotent_in else ""
 

@@ -137,9 +137,13 @@ def tested_ways(command: Command) -> Iterator[tuple[Expression | None, Command]]
     yield from ((target.test, target.way) for target in command.targets)
 
 
-def leads_to(command: Command) -> tuple[str, ...]:
-    """Return the statuses that a command may lead to, each once; an empty one if it stays."""
-    return tuple(dict.fromkeys(way.to for way in command.ways))
+def leads_to(command: Command, status: str = "") -> tuple[str, ...]:
+    """Return the statuses that a command may lead to, each once; an empty one if it stays.
+
+    With `status`, return those that it may lead to from there.
+    """
+    ways = (way for way in command.ways if not status or status in way.from_statuses)
+    return tuple(dict.fromkeys(way.to for way in ways))
 
 
 def updates_of(command: Command) -> Iterator[Assignment]:

@@ -84,6 +84,8 @@ _SECTIONS: dict[str, dict[str, str]] = {
     },
     "Status": {
         "terminal": "Whether a record has ended in it, so that no action leads out.",
+        "entry": "The effects of an action that leads to it, after those of the action.",
+        "exit": "The effects of an action that leads out of it, before those of the action.",
         "milestone": "Whether a record has an outcome in it, though actions lead on.",
         "pseudo": "Whether no record has it, and only classifiers return it.",
     },

@@ -73,6 +73,8 @@ class Status(Declared):
     terminal: bool = False
     milestone: bool = False
     pseudo: bool = False
+    entry: list[Name] = Factory(list)
+    exit: list[Name] = Factory(list)
     properties: dict[Name, Node] = field(factory=dict, metadata=REST)
 
 
