@@ -26,8 +26,15 @@ _RETRY_KEYS = ("attempts", "delay_seconds", "backoff")
 _ATTEMPTS_MAX = 1000
 
 
-def read_entry(nodes: Nodes, node: yaml.Node) -> tuple[str, list[Command]]:
+def read_entry(
+    nodes: Nodes, node: yaml.Node, variables: Mapping[str, str]
+) -> tuple[str, list[Command]]:
     """Return the name of an entry, and its commands.
+
+    Args:
+        nodes: Reads the nodes of the file.
+        node: The entry.
+        variables: The variables of every command.
 
     Raises:
         InvalidBatchError: The entry has an error.
@@ -35,7 +42,7 @@ def read_entry(nodes: Nodes, node: yaml.Node) -> tuple[str, list[Command]]:
     if isinstance(node, yaml.ScalarNode):
         text = nodes.text(node, "a command")
         name = shortened_name(text)
-        return name, [Command(name, text)]
+        return name, [Command(name, text, environment=variables)]
     fields = nodes.mapping(node, _KEYS, "a command")
     if "command" not in fields:
         raise nodes.wrong(node, "expected the key command: a text for the shell or a list")
@@ -46,7 +53,7 @@ def read_entry(nodes: Nodes, node: yaml.Node) -> tuple[str, list[Command]]:
         message = f"matrix: {len(variants)} variants; at most {VARIANTS_MAX} are possible"
         raise nodes.wrong(fields["matrix"], message)
     return name, [
-        _Entry(nodes, fields, values).command(" ".join([name, *values.values()]))
+        _Entry(nodes, fields, values, variables).command(" ".join([name, *values.values()]))
         for values in variants
     ]
 
@@ -98,11 +105,16 @@ class _Entry:
     """An entry with one combination of the values of its matrix."""
 
     def __init__(
-        self, nodes: Nodes, fields: Mapping[str, yaml.Node], values: Mapping[str, str]
+        self,
+        nodes: Nodes,
+        fields: Mapping[str, yaml.Node],
+        values: Mapping[str, str],
+        variables: Mapping[str, str],
     ) -> None:
         self._nodes = nodes
         self._fields = fields
         self._values = values
+        self._variables = variables
 
     def command(self, name: str) -> Command:
         """Return the command with a name."""
@@ -131,9 +143,12 @@ class _Entry:
             return tuple(self._text(each, "a word of the command") for each in items)
         return self._text(node, "command")
 
-    def _environment(self) -> dict[str, str | None]:
+    def _environment(self) -> Mapping[str, str | None]:
         nodes = self._nodes
-        found: dict[str, str | None] = {**read_files(nodes, self._fields.get("env_file"))}
+        if not self._fields.keys() & {"env_file", "environment"}:
+            return self._variables
+        files = read_files(nodes, self._fields.get("env_file"))
+        found: dict[str, str | None] = {**self._variables, **files}
         node = self._fields.get("environment")
         for key, value in [] if node is None else nodes.pairs(node, "environment"):
             if not NAME.fullmatch(key.value):

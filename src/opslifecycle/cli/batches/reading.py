@@ -30,7 +30,7 @@ def read_batch(path: Path) -> Batch:
         raise nodes.wrong(root, "expected the key commands: a list of commands")
     variables = read_files(nodes, fields.get("env_file"))
     entries = [
-        _Listed(node, *read_entry(nodes, node))
+        _Listed(node, *read_entry(nodes, node, variables))
         for node in nodes.items(fields["commands"], "commands")
     ]
     max_concurrent, fail_fast = None, False
@@ -38,11 +38,7 @@ def read_batch(path: Path) -> Batch:
         max_concurrent = nodes.whole(fields["max_concurrent"], "max_concurrent")
     if "fail_fast" in fields:
         fail_fast = nodes.flag(fields["fail_fast"], "fail_fast")
-    commands = [
-        attrs.evolve(each, environment={**variables, **each.environment})
-        for each in _resolved(nodes, entries)
-    ]
-    return Batch(tuple(commands), max_concurrent, fail_fast)
+    return Batch(tuple(_resolved(nodes, entries)), max_concurrent, fail_fast)
 
 
 @attrs.frozen
@@ -69,12 +65,15 @@ def _resolved(nodes: Nodes, entries: list[_Listed]) -> Iterator[Command]:
     resolved: dict[str, Command] = {}
     for entry in entries:
         for each in entry.commands:
-            for need in each.needs - meant.keys():
-                raise nodes.wrong(entry.node, f"needs: there is no command {need!r}")
             if each.name in resolved:
                 raise nodes.wrong(entry.node, f"two commands are called {each.name!r}: rename one")
-            needs = frozenset(itertools.chain.from_iterable(meant[need] for need in each.needs))
-            resolved[each.name] = attrs.evolve(each, needs=needs)
+            resolved[each.name] = each
+            if each.needs:
+                for need in each.needs:
+                    if need not in meant:
+                        raise nodes.wrong(entry.node, f"needs: there is no command {need!r}")
+                needs = frozenset(itertools.chain.from_iterable(meant[need] for need in each.needs))
+                resolved[each.name] = attrs.evolve(each, needs=needs)
     try:
         graphlib.TopologicalSorter({each.name: each.needs for each in resolved.values()}).prepare()
     except graphlib.CycleError as error:
