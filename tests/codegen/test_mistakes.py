@@ -12,7 +12,7 @@ import pytest
 from opslifecycle_codegen.analysis.analyze import analyze
 from opslifecycle_codegen.base.config import MachineConfig
 from opslifecycle_codegen.base.diagnostics import Diagnostics, InvalidMachineError
-from opslifecycle_codegen.base.rule_catalogue import RULES
+from opslifecycle_codegen.base.rule_catalogue import FIXES, RULES
 from opslifecycle_codegen.cli.explain import explained
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.cli.report import report_findings
@@ -80,6 +80,15 @@ def test_there_is_a_case_for_every_rule() -> None:
         )
     }
     assert set(RULES) - told == ELSEWHERE
+
+
+def test_every_rule_has_a_fix_and_every_finding_shows_one() -> None:
+    assert FIXES.keys() == RULES.keys()
+    for case in CASES:
+        errors = case / "errors.txt"
+        text = errors.read_text("utf-8") if errors.exists() else ""
+        found = re.findall(r"error: .* \[[a-z-]+\]$", text, re.MULTILINE)
+        assert len(re.findall(r"^    hint: \S", text, re.MULTILINE)) == len(found), case.name
 
 
 HOSTILE: dict[str, tuple[bytes, str]] = {

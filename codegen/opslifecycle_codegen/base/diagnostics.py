@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from attrs import evolve, field, frozen
 
-from opslifecycle_codegen.base.rule_catalogue import RULES
+from opslifecycle_codegen.base.rule_catalogue import FIXES, RULES
 
 #: The number of findings after which analysis of a file stops.
 _FINDINGS_MAX = 500
@@ -92,7 +92,7 @@ class Diagnostics:
         Raises InvalidMachineError at the maximum number of findings.
         """
         assert rule in RULES, rule
-        self.findings.append(Finding(mark, message, rule, hint, of))
+        self.findings.append(Finding(mark, message, rule, hint or FIXES[rule], of))
         if len(self.findings) >= _FINDINGS_MAX:
             raise InvalidMachineError(self.findings)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from opslifecycle_codegen.base.reserved_words import ANYWHERE, RESERVED
-from opslifecycle_codegen.base.rule_catalogue import RULES, WAIVABLE
+from opslifecycle_codegen.base.rule_catalogue import FIXES, RULES, WAIVABLE
 from opslifecycle_codegen.compat import compare
 from opslifecycle_codegen.ir.built_ins import BARRIER_CHECKS, BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.naming import BUILT_IN_METHODS
@@ -28,10 +28,11 @@ _NOTE = "<!-- Printed by opslifecycle_codegen.emit.reference; make generate writ
 
 def rules_page() -> str:
     """Return the page of rules for errors and for changes."""
-    lines = [_NOTE, "# Rules", "", "## Errors", "", "| rule | meaning | waivable |"]
-    lines.append("|---|---|---|")
+    lines = [_NOTE, "# Rules", "", "## Errors", "", "| rule | meaning | usual fix | waivable |"]
+    lines.append("|---|---|---|---|")
     for rule, meaning in RULES.items():
-        lines.append(f"| `{rule}` | {meaning} | {'yes' if rule in WAIVABLE else ''} |")
+        fix = FIXES[rule].replace("|", "\\|")
+        lines.append(f"| `{rule}` | {meaning} | {fix} | {'yes' if rule in WAIVABLE else ''} |")
     lines += ["", "## Changes between two versions", "", "| rule | what it breaks |", "|---|---|"]
     lines += [f"| `{rule}` | {kind} |" for rule, kind in compare.RULES.items()]
     return "\n".join(lines) + "\n"
