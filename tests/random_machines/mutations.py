@@ -58,9 +58,9 @@ def mutated(number: int) -> tuple[Tree, frozenset[str]]:
             if not all(isinstance(tree.get(key), dict) for key in _NEEDED) or "entity" not in tree:
                 # An edit has taken away what the others change.
                 break
-            change = pick.one(_CHANGES)
-            if change(pick, tree):
-                done.add(f"mutation: {change.__name__.strip('_')}")
+            name_of_change = pick.one(list(CHANGES))
+            if CHANGES[name_of_change](pick, tree):
+                done.add(f"mutation: {name_of_change}")
                 break
     return tree, frozenset({f"machine: {name}", *done})
 
@@ -185,5 +185,11 @@ def _add_update(pick: Pick, tree: Tree) -> bool:
     return True
 
 
-_CHANGES = [_delete, _duplicate, _swap, _reorder, _retarget, _alter_expression, _change_number,
-            _change_type, _add_update]  # fmt: skip
+#: Every change by its name.
+CHANGES = {
+    each.__name__.strip("_"): each
+    for each in (
+        _delete, _duplicate, _swap, _reorder, _retarget, _alter_expression, _change_number,
+        _change_type, _add_update,
+    )
+}  # fmt: skip

@@ -46,6 +46,10 @@ class Tally:
         """The features that no accepted machine had."""
         return sorted(each for each in wanted if not self.features[each])
 
+    def lacks(self, features: frozenset[str], wanted: Iterable[str]) -> bool:
+        """Whether a machine has a feature of those wanted that no accepted machine had."""
+        return not features.isdisjoint(self.missing(wanted))
+
     def __str__(self) -> str:
         return (
             f"{self.accepted + self.refused} machines: {self.accepted} accepted"
