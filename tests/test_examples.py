@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean
+from tests.support.warm import python
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROJECTS = {
@@ -47,13 +46,6 @@ def test_its_program_runs_and_goes_on_where_it_ended(example: Path) -> None:
     program, expected = PROJECTS[example.name]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, program, "store.db"],
-            cwd=example,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        done = python(program, "store.db", cwd=example, env=environment)
+        assert done.returncode == 0, done.stdout
     assert expected in done.stdout

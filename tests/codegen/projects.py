@@ -6,8 +6,6 @@ import atexit
 import importlib
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -15,6 +13,8 @@ from types import ModuleType
 
 import pytest
 from opslifecycle_codegen.cli.main import main
+
+from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
 #: Of the tools that examine a project. mypy reads our dependencies once for all projects (test
@@ -105,8 +105,5 @@ def assert_clean(folder: Path, *, width: int = 88) -> None:
         ["pytest", "-q", "-c", os.devnull, "--rootdir", ".", "tests"],
     ]
     for command in commands:
-        run = [sys.executable, "-m", *command]
-        done = subprocess.run(
-            run, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = python("-m", *command, cwd=folder, env=ENVIRONMENT)
+        assert done.returncode == 0, done.stdout

@@ -16,6 +16,7 @@ from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 
 from tests.codegen.projects import assert_clean, begin, edit, generated, project
+from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "machine/ops_lifecycle.yaml"
@@ -203,10 +204,7 @@ class TestLock:
             "(row,) = r.completion_feed().list_since(0).entries\n"
             "print(row.kind.value, row.kind.completion_wake_class.value)\n"
         )
-        run = [sys.executable, "-c", script]
-        done = subprocess.run(
-            run, cwd=operations / "src", capture_output=True, text=True, check=True
-        )
+        done = python("-c", script, cwd=operations / "src")
         assert done.stdout.split() == ["detached_job_wait", "wake"]
 
     def test_a_kind_that_is_kept_but_not_fed_is_recovered_without_a_row(
@@ -228,9 +226,8 @@ class TestLock:
             "    print(r.snapshot(id).status.value, r.completion_feed().list_since(0).entries,\n"
             "          r.broken_invariants(), len(r.collect_completed()))\n"
         )
-        run = [sys.executable, "-c", script]
-        done = subprocess.run(run, cwd=operations / "src", capture_output=True, text=True)
-        assert done.stdout == "retired () [] 1\n", done.stderr
+        done = python("-c", script, cwd=operations / "src")
+        assert done.stdout == "retired () [] 1\n", done.stdout
 
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
@@ -357,9 +354,8 @@ class TestTurnstile:
             "        gate = gates.snapshot(id)\n"
             "        print(gate.place, gate.status.value, gate.coins)\n"
         )
-        run = [sys.executable, "-c", script]
-        done = subprocess.run(run, cwd=turnstile / "src", capture_output=True, text=True)
-        assert done.stdout.splitlines() == ["north scrapped 1", "south scrapped 0"], done.stderr
+        done = python("-c", script, cwd=turnstile / "src")
+        assert done.stdout.splitlines() == ["north scrapped 1", "south scrapped 0"], done.stdout
 
     def test_what_it_does_not_declare_is_not_generated(self, turnstile: Path) -> None:
         code = "\n".join(path.read_text() for path in (turnstile / "src").rglob("*.py"))

@@ -31,6 +31,7 @@ from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, project
 from tests.support.waiting import eventually, until
+from tests.support.warm import python
 
 MACHINE = Path(__file__).parent / "parcel.yaml"
 
@@ -588,9 +589,9 @@ def test_what_is_not_delivered_is_migrated_too(tmp_path: Path) -> None:
     folder = project(tmp_path, MACHINE)
 
     def printed(program: str) -> list[str]:
-        run = [sys.executable, "-c", f"from parcel import *; import opslifecycle\n{program}"]
-        done = subprocess.run(run, cwd=folder / "src", capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        program = f"from parcel import *; import opslifecycle\n{program}"
+        done = python("-c", program, cwd=folder / "src")
+        assert done.returncode == 0, done.stdout
         return done.stdout.splitlines()
 
     store = "store=opslifecycle.SqliteStore('parcels.db')"
@@ -630,9 +631,9 @@ def test_what_messages_say_is_locked_and_migrated(
         return main(["--project", str(folder), "generate"])
 
     def printed(program: str) -> list[str]:
-        run = [sys.executable, "-c", f"from parcel import *; import opslifecycle\n{program}"]
-        done = subprocess.run(run, cwd=folder / "src", capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        program = f"from parcel import *; import opslifecycle\n{program}"
+        done = python("-c", program, cwd=folder / "src")
+        assert done.returncode == 0, done.stdout
         return done.stdout.splitlines()
 
     store = "store=opslifecycle.SqliteStore('parcels.db')"

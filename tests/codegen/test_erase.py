@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 from tests.codegen.projects import assert_clean, edit, project
 from tests.codegen.test_placement import FEED, IDS, RECOVERY, TURNSTILE, WATCH, compiled
 from tests.proof.test_symbolic import walked
+from tests.support.warm import python
 
 ERASE = "erase: {summary: Forget a gate., method: forget"
 FEATURES = (("ids:\n", IDS), (WATCH, f"{FEED}{ERASE}}}\n\n{WATCH}"))
@@ -133,11 +133,9 @@ class TestErase:
         gates = compiled(tmp_path, "killed_gate", *FEATURES)
         path = tmp_path / "a.db"
         search = os.pathsep.join([str(tmp_path / "project/src"), *sys.path])
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(path)], capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONPATH": search},
-        )  # fmt: skip
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        environment = {**os.environ, "PYTHONPATH": search}
+        done = python("-c", KILLED, str(path), cwd=tmp_path, env=environment)
+        assert done.returncode == -signal.SIGKILL, done.stdout
         erased, other = map(gates.GateId, done.stdout.split())
         with gates.GateRegistry(store=SqliteStore(path)) as registry:
             assert registry.snapshot(erased) is None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, project
+from tests.support.warm import python
 
 TURNSTILE = Path(__file__).parent / "turnstile.yaml"
 PRICES = '''"""Prices, as a shop has them."""
@@ -72,9 +71,7 @@ def shop(tmp_path: Path) -> Path:
 
 def test_they_are_checked_kept_and_given_back(shop: Path) -> None:
     assert_clean(shop)
-    run = [sys.executable, "-c", SCRIPT]
-    done = subprocess.run(run, cwd=shop / "src", capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    done = python("-c", SCRIPT, cwd=shop / "src")
     assert done.stdout.splitlines() == [
         "price: expected Price, got 'cheap'",
         "Price(amount=Decimal('1.50'), currency='EUR') 0.1",
@@ -128,9 +125,7 @@ with GateRegistry(store=stores[sys.argv[1]]) as gates:
 
 @pytest.mark.parametrize("store", ["none", "memory", "sqlite"])
 def test_what_cannot_be_stored_fails_its_own_call(shop: Path, store: str) -> None:
-    run = [sys.executable, "-c", REFUSING, store]
-    done = subprocess.run(run, cwd=shop / "src", capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    done = python("-c", REFUSING, store, cwd=shop / "src")
     *refused, last = done.stdout.splitlines()
     assert last == "2 unlocked"
     named = ["as it is", "not a number", "a surrogate", "long", "deep", "deeper", "there", "back"]
@@ -152,9 +147,7 @@ def test_a_class_without_a_conversion_is_refused_by_its_field(shop: Path) -> Non
         "        except InvalidValueError as error: print(error)\n"
         "        print(gates.broken_invariants() if hasattr(gates, 'broken_invariants') else [])\n"
     )
-    run = [sys.executable, "-c", script]
-    done = subprocess.run(run, cwd=shop / "src", capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    done = python("-c", script, cwd=shop / "src")
     first, _, second, _ = done.stdout.splitlines()
     assert first == second
     assert first.startswith("tax: this Decimal cannot be stored as JSON and read back: ")

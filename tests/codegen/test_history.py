@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +18,7 @@ from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Search
 
 from tests.codegen.projects import assert_clean, edit, imported, project
+from tests.support.warm import python
 
 ERRAND = Path(__file__).with_name("errand.yaml")
 START_MS = 1_000_000
@@ -146,7 +145,8 @@ def test_a_rename_reaches_into_stored_histories(tmp_path: Path) -> None:
         "    id = ErrandId('00000000-0000-7000-8000-000000000001')\n"
         "    r.ask(id, 'milk'); r.take(id, 'Ada'); r.finish(id)\n"
     )
-    subprocess.run([sys.executable, str(script), str(made / "src"), str(store)], check=True)
+    done = python(str(script), str(made / "src"), str(store), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
     yaml = made / "machine/renamed_errand.yaml"
     edit(yaml, "version: 1", "version: 2")
     renamed = yaml.read_text(encoding="utf-8").replace("taken", "under_way")

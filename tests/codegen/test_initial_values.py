@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 
 from tests.codegen.projects import ENVIRONMENT, edit, project
 from tests.codegen.test_names import base, found_in, spelled
+from tests.support.warm import python
 
 TYPES = ("bool", "int", "float", "str", "name", "OtherId", "Colour", "Point", "Shape")
 SOURCES = ("literal", "parameter", "path", "registry", "none")
@@ -185,11 +184,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ran(folder: Path, *command: str, ends_with: int = 0) -> None:
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == ends_with, (done.stdout + done.stderr)[-3000:]
+    done = python(*command, cwd=folder, env=ENVIRONMENT)
+    assert done.returncode == ends_with, done.stdout[-3000:]
 
 
 def test_every_start_survives_a_kill_and_reopening(folder: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import assert_clean, edit, generated, project
+from tests.support.warm import python
 
 MACHINE = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"
 
@@ -88,15 +88,14 @@ for _ in range(2):
 """
 
 
-def python(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    run = [sys.executable, "-c", script]
-    return subprocess.run(run, cwd=folder / "src", capture_output=True, text=True, check=False)
+def ran(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    return python("-c", script, cwd=folder / "src")
 
 
 @pytest.fixture
 def operations(tmp_path: Path) -> Path:
     folder = project(tmp_path, MACHINE)
-    assert python(folder, WRITE).returncode == 0
+    assert ran(folder, WRITE).returncode == 0
     return folder
 
 
@@ -123,8 +122,7 @@ def renamed(folder: Path, *, declared: bool = True) -> Path:
 def test_what_was_renamed_removed_and_added_is_read_again(operations: Path) -> None:
     renamed(operations)
     assert main(["--project", str(operations), "generate"]) == 0
-    done = python(operations, READ)
-    assert done.stderr == ""
+    done = ran(operations, READ)
     lines = done.stdout.splitlines()
     assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
     assert lines[: len(lines) // 2] == [
@@ -169,20 +167,20 @@ def test_an_older_program_and_a_refusing_one_say_what_was_found(operations: Path
     edit(machine, "content: str", "body: str")
     edit(machine, "result.content: content", "result.body: content")
     assert main(["--project", str(operations), "generate"]) == 0
-    done = python(operations, READ)
-    assert "StoreVersionError" in done.stderr
-    assert "ops_lifecycle version 1" in done.stderr
-    assert "It means something else now." in done.stderr
-    done = python(operations, WRITE.replace("store.db", "new.db"))
-    assert done.returncode == 0, done.stderr
+    done = ran(operations, READ)
+    assert "StoreVersionError" in done.stdout
+    assert "ops_lifecycle version 1" in done.stdout
+    assert "It means something else now." in done.stdout
+    done = ran(operations, WRITE.replace("store.db", "new.db"))
+    assert done.returncode == 0, done.stdout
     edit(machine, note, "version: 1\n")
     edit(machine, "body: str", "content: str")
     edit(machine, "result.body: content", "result.content: content")
     (operations / "machine/ops_lifecycle.lock.json").unlink()
     assert main(["--project", str(operations), "generate"]) == 0
-    done = python(operations, WRITE.replace("store.db", "new.db"))
-    assert "ops_lifecycle version 2" in done.stderr
-    assert "this is ops_lifecycle version 1" in done.stderr
+    done = ran(operations, WRITE.replace("store.db", "new.db"))
+    assert "ops_lifecycle version 2" in done.stdout
+    assert "this is ops_lifecycle version 1" in done.stdout
 
 
 def test_a_compatible_change_opens_what_was_stored(operations: Path) -> None:
@@ -193,8 +191,7 @@ def test_a_compatible_change_opens_what_was_stored(operations: Path) -> None:
     edit(machine, "  peer_ready: {type: bool", visits)
     assert main(["--project", str(operations), "generate"]) == 0
     script = READ.replace("s.reports", "s.progress_count").replace(".APPLIED", ".AGENT_APPLIED")
-    done = python(operations, script.replace(".body", ".content"))
-    assert done.stderr == ""
+    done = ran(operations, script.replace(".body", ".content"))
     assert "terminated mob_member_child 1" in done.stdout
 
 

@@ -7,8 +7,6 @@ import builtins
 import json
 import keyword
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +24,7 @@ from opslifecycle_codegen.source.reader import read
 
 from tests.codegen.projects import ENVIRONMENT
 from tests.scale import whole_or
+from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
 GENERATED = [
@@ -433,15 +432,13 @@ def test_hostile_words_work_in_every_place(tmp_path: Path) -> None:
     written(tmp_path)
     assert main(["--project", str(tmp_path), "generate"]) == 0
     commands = [
-        [sys.executable, "-c", SCRIPT],
-        [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, "src"],
-        [sys.executable, "-m", "pytest", "-q", "-x", "-c", os.devnull, "--rootdir", ".", "tests"],
+        ["-c", SCRIPT],
+        ["-m", "mypy", "--strict", "--config-file", os.devnull, "src"],
+        ["-m", "pytest", "-q", "-x", "-c", os.devnull, "--rootdir", ".", "tests"],
     ]
     for command in commands:
-        done = subprocess.run(
-            command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        done = python(*command, cwd=tmp_path, env=ENVIRONMENT)
+        assert done.returncode == 0, done.stdout[-3000:]
 
 
 def found_in(machine: Machine) -> list[tuple[str, str]]:

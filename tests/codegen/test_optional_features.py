@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.codegen.projects import assert_clean, edit, project
+from tests.support.warm import python
 
 SHIPPED = Path(__file__).parents[2] / "machine/ops_lifecycle.yaml"
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
@@ -35,9 +34,8 @@ def recovery_of(source: Path) -> str:
 
 
 def printed(folder: Path, script: str) -> list[str]:
-    run = [sys.executable, "-c", script]
-    done = subprocess.run(run, cwd=folder / "src", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = python("-c", script, cwd=folder / "src")
+    assert done.returncode == 0, done.stdout
     return done.stdout.splitlines()
 
 

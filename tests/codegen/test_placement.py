@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +21,7 @@ from opslifecycle_codegen.modelcheck.symmetry import NOTHING_SWAPPED
 
 from tests.codegen.projects import ENVIRONMENT, edit, imported, project
 from tests.proof.test_symbolic import walked
+from tests.support.warm import python
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 WATCH = "watch: {summary: Watch"
@@ -53,12 +52,8 @@ def compiled(folder: Path, name: str, *edits: tuple[str, str]) -> ModuleType:
 
 def generated_tests(folder: Path) -> int:
     """How the generated tests end."""
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
-    done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "tests"],
-        cwd=folder, env=ENVIRONMENT, capture_output=True, check=False,
-    )  # fmt: skip
-    return done.returncode
+    command = ["-q", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider", "tests"]
+    return python("-m", "pytest", *command, cwd=folder, env=ENVIRONMENT).returncode
 
 
 class TestLegality:

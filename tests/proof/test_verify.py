@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from opslifecycle_codegen.modelcheck.scenarios import scenarios
 from opslifecycle_codegen.modelcheck.search import Found, Search
 
 from tests.proof.machines import ROOT, SCENARIOS, SHIPPED, edited, scenario_of, search, unplaced
+from tests.support.warm import python
 from tests.test_contract_table import CELLS, LABELS
 
 KNOWN = baseline.load(ROOT / "machine/ops_lifecycle.baseline.json")
@@ -116,13 +115,9 @@ def test_the_test_of_a_story_fails_as_long_as_the_machine_is_wrong(tmp_path: Pat
 def outcome(project: Path) -> int:
     """How the test of a counterexample ends on what is generated now."""
     assert main(["--project", str(project), "generate"]) == 0
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
+    command = ["-q", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider", "test_story.py"]
     environment = {**os.environ, "PYTHONPATH": ".", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    run = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "test_story.py"],
-        cwd=project, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return run.returncode
+    return python("-m", "pytest", *command, cwd=project, env=environment).returncode
 
 
 def test_an_end_out_of_reach_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.warm import python
 
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _TITLE = re.compile(r'title="([^"]+)"')
@@ -51,15 +51,7 @@ def _run(command: str, expected: list[str], folder: Path, *, fails: bool) -> Non
     }
     environment = {**os.environ, "COLUMNS": "100"}
     environment.pop("OPSLIFECYCLE_STORE", None)
-    done = subprocess.run(
-        [sys.executable, *modules[words[0]], *words[1:]],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    done = python(*modules[words[0]], *words[1:], cwd=folder, env=environment)
     assert (done.returncode != 0) is fails, f"$ {command}\n{done.stdout}"
     if not expected:
         return
