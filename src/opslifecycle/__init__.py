@@ -33,6 +33,7 @@ from opslifecycle.errors import (
     TransactionEndedError,
     UnsupportedError,
 )
+from opslifecycle.shell.archive import Archived
 from opslifecycle.shell.consuming import Consumed, Consumer, Delivery, ThreadConsumer
 from opslifecycle.shell.feed import CompletionFeed
 from opslifecycle.shell.permissions import Permission
@@ -106,6 +107,7 @@ __all__ = [
     "Aborted",
     "AlreadyPeerReadyError",
     "AlreadyRegisteredError",
+    "Archived",
     "AsyncRegistry",
     "AsyncTransaction",
     "BackendPeer",

@@ -96,11 +96,11 @@ def plant() -> None:
 
     real = statements._commit
 
-    def unfenced(schema: str) -> str:
+    def unfenced(schema: str, *, archives: bool = False) -> str:
         checked = "AND r.fencing_token = g.fencing_token AND r.head = g.before"
-        assert checked in real(schema)
+        assert checked in real(schema, archives=archives)
         insert = "IN (SELECT number FROM owned))"
-        text = real(schema).replace(checked, "")
+        text = real(schema, archives=archives).replace(checked, "")
         return text.replace(insert, f"{insert[:-1]} ON CONFLICT (key) DO NOTHING)", 1)
 
     statements._commit = unfenced

@@ -31,7 +31,7 @@ FEATURES = [
     "outcome of a union", "recovery: ends the interrupted",
     "recovery: keeps some", "recovery: live records stay", "recovery: none", "registry field",
     "retention: beyond cursors", "retention: entries", "retention: held by cursors",
-    "retention: records", "rollback",
+    "retention: records", "retention: archive", "rollback",
     "several targets", "milestone", "effect: entry", "effect: exit",
     "discard", "feed: counter", "feed: when", "feed: transitions", "feed: some actions",
     "feed: what an entry says of its transition", "timer: after", "history",

@@ -13,6 +13,7 @@ from opslifecycle.clock import SYSTEM_CLOCK
 from opslifecycle.stores.base import Store
 from opslifecycle_codegen.modelcheck.state import Answer, State
 
+from tests.random_machines.archives import check_archive
 from tests.random_machines.async_sides import AsyncSide
 from tests.random_machines.building import Tree
 from tests.random_machines.compiling import Generated, Refused, compiled, run_generated_tests
@@ -224,6 +225,8 @@ class _Comparison:
             way = [asked.call for asked, _ in reached.path]
             raise FaultError("reopened", f"{problem} after {way}") from problem
         self._tally.reopened += 1
+        if self._keeps_all and type(side) is Side:
+            check_archive(side, self._exploration, self._views, states)
         side.close()
 
     def _possible(self, states: list[State], reached: Reached) -> Iterator[Answer]:

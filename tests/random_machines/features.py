@@ -245,6 +245,13 @@ class Features:
         else:
             b.has("recovery: live records stay")
         b.tree["recovery"] = recovery
+        retention = b.tree.get("retention", {})
+        if retention.get("evict") == "records" and b.apart.chance(60):
+            archive = {"summary": "All that left.", "get": "get_past", "since": "list_past"}
+            retention["archive"] = archive
+            # So that few records reach it.
+            b.tree["settings"]["rows_kept"]["default"] = 1
+            b.has("retention: archive")
 
     def _history(self) -> None:
         b, later = self.b, self.b.later

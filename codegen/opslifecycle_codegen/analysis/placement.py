@@ -130,8 +130,21 @@ class _Placement:
             message = f"{str(retention.evict)!r} cannot be evicted"
             hint = f"expected {EVICT_RECORDS} (with their entries) or {EVICT_ENTRIES}"
             self._diagnostics.add(retention.evict.mark, "unknown-name", message, hint)
+        if retention is not None and retention.archive is not None:
+            self._refuse_an_archive_of_nothing(retention, retention.archive)
         if machine.cursors is not None and machine.feed is None:
             self._diagnostics.add(machine.cursors.mark, "missing-feed", "cursors need a feed")
+
+    def _refuse_an_archive_of_nothing(
+        self, retention: model.Retention, archive: model.Archive
+    ) -> None:
+        if retention.evict != EVICT_RECORDS:
+            message = f"an archive has evicted records, and this machine evicts {retention.evict}"
+            hint = f"write `evict: {EVICT_RECORDS}`"
+            self._diagnostics.add(archive.mark, "wrong-shape", message, hint)
+        if self._machine.recovery is None:
+            message = "an archive is in the store, and nothing is stored without `recovery`"
+            self._diagnostics.add(archive.mark, "missing-key", message, "add `recovery`")
 
     # Features -----------------------------------------------------------------------------------
 

@@ -106,6 +106,9 @@ class DefinitionLowering:
             arguments.append("of_transitions=True")
         if retention is not None:
             arguments += ["rows_max=_rows_max", f"held_by_cursors={retention.held_by_cursors}"]
+            declared = self._machine.retention
+            if declared is not None and declared.archive is not None:
+                arguments.append("snapshot_of=snapshot_of")
         return [layout.called("feed=_rt.FeedDefinition", [Code(each) for each in arguments])]
 
     def _outbox(self) -> list[Code]:

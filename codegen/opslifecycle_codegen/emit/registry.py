@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from opslifecycle_codegen.emit import layout, pages
+from opslifecycle_codegen.emit import archive, layout, pages
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer, constant
@@ -159,14 +159,12 @@ class RegistryLowering:
             yield self._listing()
         if program.collect is not None:
             outcome = program.outcome_type().python
+            erasing = [self._command(program.collect.name), f"({names.effect}.ERASE,)"]
             yield self._method(
                 program.collect.name, {}, f"list[tuple[{names.id}, {outcome}]]",
                 program.collect.summary, [self._raises(program.collect.guards)],
                 [
-                    *self._run("_rt.collecting", [
-                        self._command(program.collect.name),
-                        f"({names.effect}.ERASE,)",
-                    ], assigns="erased = "),
+                    *self._run("_rt.collecting", erasing, assigns="erased = "),
                     f"collected: list[tuple[{names.id}, {outcome}]] = erased",
                     "return collected",
                 ],
@@ -176,6 +174,7 @@ class RegistryLowering:
             yield self._feed()
         if machine.cursors is not None:
             yield from self._cursors()
+        yield from self._archive()
         if machine.barrier is not None:
             yield self._barrier()
 
@@ -198,6 +197,14 @@ class RegistryLowering:
             str(listing.method), types, returns, listing.summary, more, body, abstract=True,
             keyword_only=True, defaults=pages.DEFAULTS if declared is not None else NO_DEFAULTS,
         )  # fmt: skip
+
+    def _archive(self) -> Iterator[PublicMethod]:
+        for read in archive.archive_reads(self._program, self._names):
+            yield self._method(
+                read.name, read.types, read.returns, read.summary, [read.more],
+                self._call(*read.call(awaits=self._awaits)), runs=True,
+                keyword_only="id" not in read.types, defaults=archive.DEFAULTS,
+            )  # fmt: skip
 
     def feed_type(self) -> str:
         """Return the annotation of the feed."""

@@ -19,6 +19,7 @@ from opslifecycle_codegen.emit import (
     views,
 )
 from opslifecycle_codegen.emit.annotations import annotation
+from opslifecycle_codegen.emit.archive import archive_reads
 from opslifecycle_codegen.emit.authority import authority_view
 from opslifecycle_codegen.emit.consuming import consuming
 from opslifecycle_codegen.emit.definition import DefinitionLowering
@@ -29,7 +30,7 @@ from opslifecycle_codegen.emit.fitting import fitted
 from opslifecycle_codegen.emit.identifiers import identifier_views
 from opslifecycle_codegen.emit.imports import IMPORTS_PLACE, import_blocks, public_definitions
 from opslifecycle_codegen.emit.registry import RegistryLowering
-from opslifecycle_codegen.emit.settings import setting_views
+from opslifecycle_codegen.emit.settings import setting_defaults, setting_views
 from opslifecycle_codegen.emit.store_test import store_test
 from opslifecycle_codegen.emit.timers import timers_view
 from opslifecycle_codegen.emit.work import work_view
@@ -55,6 +56,7 @@ class Renderer:
         self._names = public_names(program.machine)
         self._environment = environment()
         self._methods = {str(name) for name in public_methods(program.machine)}
+        self._archives = bool(list(archive_reads(program, self._names)))
 
     def files(self) -> dict[PurePosixPath, str]:
         """Return the text of every file, by its path relative to the project."""
@@ -253,9 +255,7 @@ class Renderer:
                 f"{define} {name}", ["cls", "*", *parameters], " -> Self:",
                 indent=4, width=self._width,
             ),
-            "open_call": layout.call(
-                make, given, "", indent=8, width=self._width
-            ),
+            "open_call": layout.call(make, given, "", indent=8, width=self._width),
         }  # fmt: skip
 
     def _base(self) -> Context:
@@ -269,16 +269,13 @@ class Renderer:
             "has_invariants": bool(program.invariants),
             "stored": program.recovery is not None,
             "settings": setting_views(program),
-            "defaults": [
-                (f"DEFAULT_{name.upper()}", setting.default)
-                for name, setting in machine.settings.items()
-                if setting.default is not None
-            ],
+            "defaults": setting_defaults(program),
             "init": layout.call("def __init__", star, " -> None:", indent=4, width=self._width),
             "feed": machine.feed,
             "unpaged_order": machine.listing is not None and program.views.pages is None,
             "barrier": machine.barrier is not None,
             "feed_type": lowering.feed_type(),
+            "archives": self._archives,
             "ask": "ask_now" if reads_now(program) else "ask",
             "own_effects": bool(machine.effects),
             "has_work": program.work is not None,
@@ -296,6 +293,7 @@ class Renderer:
                 *(["effects_given"] if program.machine.effects else []),
             ],
             "has_cursors": program.cursors is not None,
+            "archives": self._archives,
             "has_feed": program.machine.feed is not None,
             "own_effects": bool(program.machine.effects),
             "timed": tells_time(program),

@@ -35,3 +35,12 @@ def setting_views(program: Program) -> list[SettingView]:
             checks = [f"        if {given}:", *inner]
         views.append(SettingView(f"{name}: {type.python} = {default}", checks))
     return views
+
+
+def setting_defaults(program: Program) -> list[tuple[str, int]]:
+    """Return the constants that hold the defaults of settings, each with its value."""
+    return [
+        (f"DEFAULT_{name.upper()}", declared.default)
+        for name, declared in program.machine.settings.items()
+        if declared.default is not None
+    ]

@@ -178,6 +178,8 @@ def public_methods(machine: model.Machine) -> Iterator[Text]:
             yield feature.method
     if machine.cursors is not None:
         yield from (machine.cursors.get, machine.cursors.advance)
+    if machine.retention is not None and machine.retention.archive is not None:
+        yield from (machine.retention.archive.get, machine.retention.archive.since)
     yield from machine.classifiers
 
 

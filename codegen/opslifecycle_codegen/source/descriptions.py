@@ -213,6 +213,11 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "evict": "`records` or `entries`: what goes when there are too many entries.",
         "max_entries": "How many entries stay.",
         "beyond_cursors": "Whether entries go that a cursor has not passed.",
+        "archive": "The methods that read evicted records, which then stay in the store.",
+    },
+    "Archive": {
+        "get": "The name of the method that returns an evicted record by its id.",
+        "since": "The name of the method that returns evicted records in the order of their ends.",
     },
     "Cursors": {
         "consumer": "The closed set of the consumers.",
@@ -234,8 +239,8 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "order": "The expressions by which snapshots are ordered.",
         "filters": "Parameters that select, each with the expression that it must equal.",
         "orders": "Names for further orders; with them the method lists page by page.",
-        "above": "Parameters that give the least value of an order.",
-        "below": "Parameters that give the end of an order's values.",
+        "above": "Parameters that the values of an order must exceed, each with the order.",
+        "below": "Parameters that must exceed the values of an order, each with the order.",
     },
     "Recovery": {
         "persist_if": "The condition on which a store holds a record.",

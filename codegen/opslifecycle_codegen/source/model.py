@@ -150,12 +150,22 @@ class Feed(Declared):
 
 
 @frozen(kw_only=True)
+class Archive(Declared):
+    """Where evicted records stay: in the store only, read by `get` and in order by `since`."""
+
+    summary: Text
+    get: Name
+    since: Name
+
+
+@frozen(kw_only=True)
 class Retention(Declared):
     """The eviction of the oldest entries of a feed that has more than `max_entries` entries."""
 
     evict: Name
     max_entries: Expr
     beyond_cursors: bool = False
+    archive: Archive | None = None
 
 
 @frozen(kw_only=True)

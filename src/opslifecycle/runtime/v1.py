@@ -17,6 +17,7 @@ from opslifecycle.errors import (
     StoreVersionError,
     UnsupportedError,
 )
+from opslifecycle.shell.archive import Archive, Archived, in_thread
 from opslifecycle.shell.build import (
     Definition,
     FeedDefinition,
@@ -110,6 +111,8 @@ __all__ = [
     "SYSTEM_CLOCK",
     "UNSET",
     "Anything",
+    "Archive",
+    "Archived",
     "AsyncContextManager",
     "AsyncTransaction",
     "Barrier",
@@ -197,6 +200,7 @@ __all__ = [
     "export_registry",
     "freeze",
     "import_registry",
+    "in_thread",
     "int_from",
     "json_text",
     "killed",

@@ -9,8 +9,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from opslifecycle.clock import SYSTEM_CLOCK, Clock, CommandTime
+from opslifecycle.errors import InvalidValueError
 from opslifecycle.shell.alarm import Alarm
-from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
+from opslifecycle.shell.archive import Archive
+from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.codec import MachineCodec
 from opslifecycle.shell.commands import Answer, Change, Decide, recovering
 from opslifecycle.shell.commits import Committer
@@ -54,6 +56,8 @@ class FeedDefinition(Generic[EntryT_co, EpochT_co]):
         rows_max: Returns how many entries an authority retains; None to retain all.
         held_by_cursors: Whether an entry that not every cursor has passed is retained in any case.
         of_transitions: Whether entries are of transitions, so that records change after them.
+        snapshot_of: Returns the snapshot of an archived record with its number of watches; None if
+            records that are evicted are not archived.
     """
 
     entry_of: Callable[..., EntryT_co]
@@ -62,6 +66,7 @@ class FeedDefinition(Generic[EntryT_co, EpochT_co]):
     rows_max: Callable[..., int] | None = None
     held_by_cursors: bool = False
     of_transitions: bool = False
+    snapshot_of: Callable[..., object] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -122,11 +127,12 @@ class _Parts(Generic[RecordT]):
     executor: Executor
     feed: MachineFeed | None
     outbox: Outbox | None
+    archive: Archive[object] | None
 
     def attributes(self) -> dict[str, object]:
-        """Return the attributes of the registry. One without a feed or an outbox has none."""
+        """Return the attributes of the registry, which has none for a part that it lacks."""
         parts = {"_authority": self.authority, "_engine": self.engine}
-        optional = {"_feed": self.feed, "_outbox": self.outbox}
+        optional = {"_feed": self.feed, "_outbox": self.outbox, "_archive": self.archive}
         present = {name: part for name, part in optional.items() if part is not None}
         # Last: from then on, closing the executor closes the store.
         return {**parts, **present, "_executor": self.executor}
@@ -153,14 +159,15 @@ def open_registry(
         **given: The checked arguments of the constructor; UNSET for one that was not passed.
 
     Raises:
-        InvalidValueError: The handler, the store or the clock is of the wrong type.
+        InvalidValueError: The handler, the store or the clock is of the wrong type, or the store
+            has no archive, and the machine archives.
         RegistryOwnedError: Another registry owns the store.
         StoreDamagedError: The store's contents cannot be read.
         StoreVersionError: The contents are of another machine, or of a version without a migration.
         PersistenceError: The store cannot be read or written.
     """
     check_handler(on_effect)
-    _check_store(store)
+    _check_store(store, definition)
     instance("clock", clock, Clock)
     opening = Opening(store)
     try:
@@ -193,7 +200,7 @@ def import_registry(
     codec, feed = _codec(definition), definition.feed
     replaced = {} if feed is None else {"epoch_id": str(feed.epoch.new())}
     contents = decode(document, codec.schema, **replaced)
-    _check_store(store)
+    _check_store(store, definition)
     registry = kind.__new__(kind)
     opening = Opening(store)
     try:
@@ -252,9 +259,13 @@ def _codec(definition: Definition[RecordT]) -> MachineCodec[RecordT]:
     return definition.codec
 
 
-def _check_store(store: Store | None) -> None:
-    if store is not None:
-        instance("store", store, Store)
+def _check_store(store: Store | None, definition: Definition[RecordT]) -> None:
+    if store is None:
+        return
+    instance("store", store, Store)
+    if definition.codec is not None and definition.codec.schema.archives and not store.archives:
+        reason = f"the machine archives what it evicts, and {store.name} has no archive"
+        raise InvalidValueError("store", reason)
 
 
 def _begin(
@@ -302,6 +313,7 @@ def _parts(
                 parts,
                 rows_max=declared.rows_max(authority),
                 held_by_cursors=declared.held_by_cursors,
+                archives=store is not None and declared.snapshot_of is not None,
             )
     outbox = None
     if definition.outbox is not None:
@@ -309,7 +321,7 @@ def _parts(
         outbox = Outbox(lock, sent.snapshot_of, sent.body_of, on_effect, sent.rules)
     listing = Listing(authority.records, definition.listing_keys, definition.pages)
     effects = EffectRunner(listing, parts, outbox)
-    codec, evicted = definition.codec, list[Row]()
+    codec, evicted = definition.codec, effects.begin()
     if codec is not None:
         evicted = effects.restore(authority, codec.restore(authority, contents, clock))
     time = CommandTime(clock, authority.clock_offset_ms + authority.now_ms)
@@ -330,7 +342,21 @@ def _parts(
         committer.defer(undated)
         committer.defer_evicted(evicted)
         executor = GroupCommit(engine, definition.id_type, committer)
-    return _Parts(authority, engine, executor, feed, outbox)
+    return _Parts(authority, engine, executor, feed, outbox, _archive(engine, definition, store))
+
+
+def _archive(
+    engine: Engine[Hashable, RecordT], definition: Definition[RecordT], store: Store | None
+) -> Archive[object] | None:
+    snapshot_of = None if definition.feed is None else definition.feed.snapshot_of
+    if snapshot_of is None:
+        return None
+    codec = _codec(definition)
+
+    def read(id: str, body: str) -> object:
+        return snapshot_of(codec.deserialize(id, body), 0)
+
+    return Archive(engine, store, codec.schema, read)
 
 
 def _restore_outbox(

@@ -29,13 +29,14 @@ from opslifecycle.errors import (
     RegistryClosedError,
     StoreRolledBackError,
 )
-from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
+from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.batch import Batch, NotStorableError, without
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.mailbox import Mailbox, Wake, commands_of
 from opslifecycle.shell.messages import OutboxEntry
 from opslifecycle.shell.pending import PendingCommand, set_results
+from opslifecycle.shell.retention import Retention
 from opslifecycle.shell.writes import Writes
 from opslifecycle.stores.base import Commit, Store
 from opslifecycle.sync.waking import Gate
@@ -88,9 +89,9 @@ class Committer(Generic[IdT, RecordT]):
         """Write records that opening has changed with the next commit; before `start`."""
         self._writes.defer(records)
 
-    def defer_evicted(self, rows: Iterable[Row]) -> None:
+    def defer_evicted(self, evicted: Retention) -> None:
         """Erase records with the next commit that opening has evicted; before `start`."""
-        self._writes.defer_evicted(rows)
+        self._writes.defer_evicted(evicted)
 
     def note_delivery(self, entry: OutboxEntry) -> None:
         """Write an outbox message that a delivery has changed with the next commit."""

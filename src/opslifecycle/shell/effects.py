@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
@@ -46,12 +46,14 @@ class FeedParts:
         rows_max: How many entries are retained; by default there is no limit.
         held_by_cursors: Whether an entry that not every cursor has passed is retained in any case.
         of_transitions: Whether records change after their entries.
+        archives: Whether the store archives records that are evicted.
     """
 
     feed: MachineFeed
     rows_max: int = sys.maxsize
     held_by_cursors: bool = False
     of_transitions: bool = False
+    archives: bool = False
 
 
 @attrs.frozen
@@ -149,6 +151,7 @@ class EffectRunner(Generic[IdT, RecordT]):
         self.feed = parts.feed if parts is not None else None
         self._rows_max = parts.rows_max if parts is not None else 0
         self._held_by_cursors = parts is not None and parts.held_by_cursors
+        self._archives = parts is not None and parts.archives
         #: The timers of the machine; None for a machine without.
         self.alarm: Alarm[IdT, RecordT] | None = None
         self._plans = _Plans(self.watchers, self.barriers, parts, outbox is not None)
@@ -204,7 +207,11 @@ class EffectRunner(Generic[IdT, RecordT]):
         """Return the rows of the feed at the start of a batch."""
         if self.feed is None:
             return Retention((), 0, sys.maxsize)
-        return Retention(self.feed._rows, self.feed._head, self._rows_max, self._held_by_cursors)
+        return self._retention(self.feed._rows, self.feed._head)
+
+    def _retention(self, rows: Sequence[Row], retained_from: int) -> Retention:
+        limit, held = self._rows_max, self._held_by_cursors
+        return Retention(rows, retained_from, limit, held, self._archives)
 
     def apply_staged(
         self,
@@ -276,14 +283,14 @@ class EffectRunner(Generic[IdT, RecordT]):
         """Return whether the effects append a feed entry."""
         return self._plans[effects].rows is not None
 
-    def restore(self, authority: Authority[IdT, RecordT], rows: list[Any]) -> list[Row]:
-        """Append the stored rows, oldest first; evict and return those over the limit."""
+    def restore(self, authority: Authority[IdT, RecordT], rows: list[Any]) -> Retention:
+        """Append the stored rows, oldest first; evict those over the limit, and return which."""
         if self.feed is None:
-            return []
-        retention = Retention(rows, 0, self._rows_max, self._held_by_cursors)
+            return self.begin()
+        retention = self._retention(rows, 0)
         retention.evict(authority)
         self.feed._rows += rows[len(retention.evicted) :]
-        return retention.evicted
+        return retention
 
     def end(self) -> None:
         """End every wait; twice is harmless."""

@@ -19,13 +19,16 @@ class Retention:
         retained_from: The index of the oldest one that is retained.
         rows_max: How many are retained.
         held_by_cursors: Whether a row that not every cursor has passed is retained in any case.
+        archives: Whether the store archives records that are erased with their rows.
 
     Attributes:
         evicted: The rows that the batch evicts, oldest first.
+        left: With `archives`, those whose records were erased with them.
         erased: Whether effects of the batch have erased a record.
     """
 
     __slots__ = (
+        "_archives",
         "_held_by_cursors",
         "_own",
         "_published",
@@ -33,6 +36,7 @@ class Retention:
         "_rows_max",
         "erased",
         "evicted",
+        "left",
     )
 
     def __init__(
@@ -41,23 +45,26 @@ class Retention:
         retained_from: int,
         rows_max: int,
         held_by_cursors: bool = False,
+        archives: bool = False,
     ) -> None:
         self._published = published
         self._retained_from = retained_from
         self._rows_max = rows_max
         self._held_by_cursors = held_by_cursors
+        self._archives = archives
         self._own: list[Row] = []
         self.evicted: list[Row] = []
+        self.left: list[Row] = []
         self.erased = False
 
-    def mark(self) -> tuple[int, int, bool]:
+    def mark(self) -> tuple[int, int, int, bool]:
         """Return what `reset` undoes everything after."""
-        return len(self._own), len(self.evicted), self.erased
+        return len(self._own), len(self.evicted), len(self.left), self.erased
 
-    def reset(self, mark: tuple[int, int, bool]) -> None:
+    def reset(self, mark: tuple[int, int, int, bool]) -> None:
         """Undo what was appended and evicted since a mark."""
-        own, evicted, self.erased = mark
-        del self._own[own:], self.evicted[evicted:]
+        own, evicted, left, self.erased = mark
+        del self._own[own:], self.evicted[evicted:], self.left[left:]
 
     def append(self, record: Any) -> None:
         """Append the row of a finished record."""
@@ -71,5 +78,8 @@ class Retention:
             row = self._published[oldest] if oldest < published else self._own[oldest - published]
             if self._held_by_cursors and row.sequence > min(authority.cursors.values()):
                 return
+            held = self._archives and row.id in authority.records
             authority.evict(row.sequence, row.id)
+            if held and row.id not in authority.records:
+                self.left.append(row)
             self.evicted.append(row)

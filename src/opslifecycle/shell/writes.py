@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Generic
+from typing import Generic, cast
 
-from opslifecycle.shell.authority import Authority, IdT, RecordT, Row
+from attrs import evolve
+from opslifecycle.shell.authority import Authority, IdT, RecordT
 from opslifecycle.shell.batch import Batch, NotStorableError
 from opslifecycle.shell.codec import RecordCodec
 from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.messages import OutboxEntry
-from opslifecycle.stores.base import Commit, RecordWrite, StoreContents
+from opslifecycle.shell.retention import Retention
+from opslifecycle.stores.base import ArchivedRow, Commit, RecordWrite, StoreContents
 
 
 class Writes(Generic[IdT, RecordT]):
@@ -42,6 +44,8 @@ class Writes(Generic[IdT, RecordT]):
         # the outbox messages that a delivery has changed, which it writes.
         self._leaving: dict[str, None] = {}
         self._messages: dict[str, OutboxEntry] = {}
+        # What opening has evicted for the archive, and no commit has written yet.
+        self._archived: list[ArchivedRow] = []
 
     @property
     def deferred_count(self) -> int:
@@ -57,10 +61,21 @@ class Writes(Generic[IdT, RecordT]):
         """Write records with the next commit that opening has changed."""
         self._deferred.update((record.id, None) for record in records)
 
-    def defer_evicted(self, rows: Iterable[Row]) -> None:
+    def defer_evicted(self, evicted: Retention) -> None:
         """Erase records with the next commit that opening has evicted."""
-        gone = (row.id for row in rows if row.id not in self._authority.records)
+        gone = (row.id for row in evicted.evicted if row.id not in self._authority.records)
         self._leaving.update((str(id), None) for id in gone)
+        self._archived = self._archived_of(evicted)
+
+    def _archived_of(self, retention: Retention) -> list[ArchivedRow]:
+        """Return what a store archives of evicted records."""
+        rows: list[ArchivedRow] = []
+        for record in retention.left:
+            if self._codec.is_persistent(cast("RecordT", record)):
+                id, sequence, body = self._codec.row(record)
+                assert sequence is not None, "an evicted record has a feed entry"
+                rows.append((sequence, id, self._codec.schema.version, body))
+        return rows
 
     def defer_messages(self, entries: Iterable[OutboxEntry]) -> None:
         """Write outbox messages with the next commit that a delivery has changed."""
@@ -80,6 +95,7 @@ class Writes(Generic[IdT, RecordT]):
         self._deferred.clear()
         self._leaving.clear()
         self._messages.clear()
+        self._archived = []
         self._is_stale = False
 
     def published(self) -> StoreContents:
@@ -157,7 +173,12 @@ class Writes(Generic[IdT, RecordT]):
             erased.update((id, None) for id in self._leaving if id not in written)
         # A change of a message by a command of the batch comes after those of earlier deliveries.
         changed = {id: entry.written() for id, entry in self._messages.items()}
-        return self._commit_on(decided.staged, writes.values(), erased, {**changed, **noted})
+        commit = self._commit_on(decided.staged, writes.values(), erased, {**changed, **noted})
+        if decided.retention.left:
+            commit = evolve(
+                commit, archived=(*commit.archived, *self._archived_of(decided.retention))
+            )
+        return commit
 
     def _commit_on(
         self,
@@ -181,7 +202,8 @@ class Writes(Generic[IdT, RecordT]):
         gone = [id for id, text in messages.items() if text is None]
         # The authority of a machine without a feed has no such field.
         dropped_through = getattr(authority, "dropped_through", 0)
-        return Commit((*writes, *texts), (*erased, *gone), dropped_through, state)
+        archived = tuple(self._archived)
+        return Commit((*writes, *texts), (*erased, *gone), dropped_through, state, archived)
 
     def _is_persistent(self, record: RecordT | None) -> bool:
         return record is not None and self._codec.is_persistent(record)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 import attrs
-from opslifecycle.errors import OwnershipLostError, RegistryOwnedError, StoreVersionError
+from opslifecycle.errors import (
+    OwnershipLostError,
+    PersistenceError,
+    RegistryOwnedError,
+    StoreVersionError,
+)
 from opslifecycle.values.plain import data_of
 
 Interrupted = Literal["terminate", "discard"]
@@ -18,18 +24,25 @@ Interrupted = Literal["terminate", "discard"]
 RecordWrite: TypeAlias = tuple[str, int | None, str]
 
 
+#: A finished record that only the store has: the sequence number of its feed entry, its id, the
+#: version of the machine that wrote it, and its body.
+ArchivedRow: TypeAlias = tuple[int, str, int, str]
+
+
 @attrs.frozen
 class Commit:
     """The changes of one group commit, which a store writes as a whole or not at all.
 
     Bodies and the registry's state are JSON texts, which a store does not interpret. Feed entries
-    up to `dropped_through` are no longer needed.
+    up to `dropped_through` are no longer needed. Records in `archived` are among those that are
+    erased; they are no store contents any more, and can be read one by one.
     """
 
     writes: tuple[RecordWrite, ...]
     erased: tuple[str, ...]
     dropped_through: int
     state: str
+    archived: tuple[ArchivedRow, ...] = ()
 
 
 @attrs.frozen
@@ -66,7 +79,8 @@ class SchemaVersion:
     """The machine that writes a store, and the migration of older contents.
 
     `migrate` takes the version and the contents, and returns the contents in the form of this
-    version, or raises StoreVersionError. It is None if no older version can be read.
+    version, or raises StoreVersionError. It is None if no older version can be read. `archives`
+    says whether commits of the machine have archived records.
     """
 
     machine: str
@@ -75,6 +89,7 @@ class SchemaVersion:
     migrate: Callable[[int, StoreContents], StoreContents] | None = attrs.field(
         default=None, eq=False
     )
+    archives: bool = attrs.field(default=False, eq=False)
 
     def __str__(self) -> str:
         return f"{self.machine} version {self.version}"
@@ -175,6 +190,39 @@ class Store(ABC):
             tell: The function. Any thread may call it.
         """
 
+    #: Whether commits may have archived records.
+    archives: bool = False
+
+    def archived(self, id: str) -> ArchivedRow | None:
+        """Return the record with an id that was archived last; None if there is none.
+
+        Any thread may call this and the two other methods about archived records while the owner
+        writes.
+
+        Raises:
+            StoreDamagedError: The record was altered.
+            PersistenceError: The store is closed or cannot be read, or has no archive.
+        """
+        raise PersistenceError(self.name, "this store has no archive")
+
+    def archived_after(self, sequence: int, limit: int) -> list[ArchivedRow]:
+        """Return archived records after a sequence number, at most `limit`, in their order.
+
+        Raises:
+            StoreDamagedError: A record was altered.
+            PersistenceError: As for `archived`.
+        """
+        raise PersistenceError(self.name, "this store has no archive")
+
+    def check_archive(self) -> int:
+        """Read the whole archive, and return how many records it has.
+
+        Raises:
+            StoreDamagedError: A record was altered, or records are missing.
+            PersistenceError: As for `archived`.
+        """
+        raise PersistenceError(self.name, "this store has no archive")
+
     def maintain(self) -> None:  # noqa: B027 - most stores have nothing to do
         """Do work that no command should wait for. The committer calls this between commits."""
 
@@ -191,6 +239,8 @@ def is_outbox_key(key: str) -> bool:
 class MemoryStore(Store):
     """A store in this process, for tests; a registry that opens it later finds the contents."""
 
+    archives = True
+
     def __init__(self, *, interrupted: Interrupted | None = None) -> None:
         self.interrupted = interrupted
         # The registry that owns the store holds it, so the other attributes need no lock.
@@ -199,6 +249,9 @@ class MemoryStore(Store):
         self._records: dict[str, str] = {}
         self._rows: dict[int, tuple[str, str]] = {}
         self._state: str | None = None
+        # Archived records by sequence number, in order, and the latest sequence number of each id.
+        self._archive: dict[int, ArchivedRow] = {}
+        self._archived: dict[str, int] = {}
         # The commit in progress. If it is interrupted, the next owner completes it.
         self._begun: Commit | None = None
 
@@ -245,11 +298,29 @@ class MemoryStore(Store):
                 self._rows[sequence] = (id, body)
         for id in commit.erased:
             self._records.pop(id, None)
+        for row in commit.archived:
+            self._archive[row[0]] = row
+            self._archived[row[1]] = row[0]
         # Rows are evicted in the order of their insertion, so those to delete come first.
         while self._rows and (oldest := next(iter(self._rows))) <= commit.dropped_through:
             del self._rows[oldest]
         self._state = commit.state
         self._begun = None
+
+    def archived(self, id: str) -> ArchivedRow | None:
+        """See `Store.archived`."""
+        sequence = self._archived.get(id)
+        return None if sequence is None else self._archive[sequence]
+
+    def archived_after(self, sequence: int, limit: int) -> list[ArchivedRow]:
+        """See `Store.archived_after`."""
+        rows = list(self._archive.values())
+        start = bisect_right(rows, sequence, key=lambda row: row[0])
+        return rows[start : start + limit]
+
+    def check_archive(self) -> int:
+        """See `Store.check_archive`."""
+        return len(self._archive)
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from opslifecycle.errors import RegistryOwnedError, StoreDamagedError
 from opslifecycle.stores.epochs import with_new_epoch
+from opslifecycle.stores.postgres.archive import remove_archive
 from opslifecycle.stores.postgres.claims import RegistryRow, begin, registry_row
 from opslifecycle.stores.postgres.failures import failure_of
 from opslifecycle.stores.postgres.link import Deadline, Link, LinkLostError, RefusedError, within
@@ -71,6 +72,7 @@ def forget(target: Target, registry: str) -> None:
                 f"DELETE FROM {target.schema}.log WHERE key >= $1::bigint AND key < $2::bigint",
                 first, end, deadline=deadline,
             )  # fmt: skip
+            remove_archive(link, target.schema, row.number, deadline)
             for table, column, value in (
                 ("inbox", "registry", registry), ("registries", "name", registry)
             ):  # fmt: skip

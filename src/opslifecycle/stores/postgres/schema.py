@@ -90,6 +90,11 @@ FROM {s}.registries r LEFT JOIN {s}.owners o ON o.owner = r.owner;
 )
 
 
+def migration_lock(schema: str) -> int:
+    """Return the advisory lock of those who change the tables of a schema."""
+    return _MIGRATION_LOCK + zlib.crc32(schema.encode())
+
+
 def check_schema_name(name: str) -> str | None:
     """Return what is wrong with the name of a schema; None if nothing is."""
     if _NAME.fullmatch(name) is None or name.startswith("pg_"):
@@ -130,9 +135,8 @@ def migrate(link: Link, schema: str, deadline: Deadline) -> tuple[int, int]:
     Raises:
         StoreVersionError: The tables are of a newer program.
     """
-    lock = _MIGRATION_LOCK + zlib.crc32(schema.encode())
     link.run("BEGIN", deadline=deadline)
-    link.run("SELECT pg_advisory_xact_lock($1)", lock, deadline=deadline)
+    link.run("SELECT pg_advisory_xact_lock($1)", migration_lock(schema), deadline=deadline)
     before = layout_of(link, schema, deadline)
     if before > LAYOUT:
         refuse_other_layouts(link, schema, deadline)

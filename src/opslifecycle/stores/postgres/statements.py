@@ -17,6 +17,8 @@ class Statements:
     """The statements that owners use. Each is a transaction of its own."""
 
     commit: str
+    #: The same with archived records, for schemas that have an archive.
+    commit_archiving: str
     resolve: str
     owner: str
     appear: str
@@ -30,6 +32,7 @@ def statements(schema: str) -> Statements:
     """Return the statements for a schema."""
     return Statements(
         commit=_commit(schema),
+        commit_archiving=_commit(schema, archives=True),
         # The row lock waits for a statement of ours that may still run, and the new fencing token
         # shuts out one that is still to arrive.
         resolve=(
@@ -59,12 +62,18 @@ def statements(schema: str) -> Statements:
     )
 
 
-def _commit(schema: str) -> str:
+def _commit(schema: str, *, archives: bool = False) -> str:
     """Write the commits of several registries; those that another process owns are left out.
 
     Parameters: registries, new rows, keys of rows that are needed for the feed alone, keys of rows
-    that are not needed. Returns the numbers of the registries that were written.
+    that are not needed; with `archives` also archived records. Returns the numbers of the
+    registries that were written.
     """
+    archived = f"""
+archived AS (
+  INSERT INTO {schema}.archive (key, id, version, body)
+  SELECT v[1]::bigint, v[2], v[3]::integer, v[4]
+  FROM {SPLIT.format("$5")} each WHERE v[1]::bigint >> 40 IN (SELECT number FROM owned)),"""
     of_owned = "IN (SELECT number FROM owned)"
     return f"""
 WITH given AS (
@@ -77,7 +86,7 @@ owned AS (
   FROM given g
   WHERE r.number = g.number AND r.fencing_token = g.fencing_token AND r.head = g.before
   RETURNING r.number),
-inserted AS (
+{archived if archives else ""}inserted AS (
   INSERT INTO {schema}.log (key, id, sequence, current, body)
   SELECT v[1]::bigint, v[2], nullif(v[3], '')::bigint, v[4]::boolean, v[5]
   FROM {SPLIT.format("$2")} each WHERE v[1]::bigint >> 40 {of_owned}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from opslifecycle.errors import (
     InvalidValueError,
@@ -14,10 +14,18 @@ from opslifecycle.errors import (
     RegistryOwnedError,
     StoreRolledBackError,
 )
-from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, Store, StoreContents
+from opslifecycle.stores.base import (
+    ArchivedRow,
+    Commit,
+    Interrupted,
+    SchemaVersion,
+    Store,
+    StoreContents,
+)
+from opslifecycle.stores.postgres import archive
 from opslifecycle.stores.postgres.claims import Claiming, put_back
 from opslifecycle.stores.postgres.failures import failure_of
-from opslifecycle.stores.postgres.link import LinkLostError, RefusedError, within
+from opslifecycle.stores.postgres.link import Deadline, LinkLostError, RefusedError, within
 from opslifecycle.stores.postgres.log_index import COLUMN, LINE, LogIndex
 from opslifecycle.stores.postgres.schema import POSITION_BITS, check_schema_name
 from opslifecycle.stores.postgres.session import PATIENCE_SECONDS, Session, Target, enter, leave
@@ -26,8 +34,9 @@ from opslifecycle.values import checks
 
 _log = logging.getLogger("opslifecycle")
 _LEASE_SECONDS_MIN, _LEASE_SECONDS_MAX = 1.0, 3600.0
-_COLUMNS_OF_A_ROW = 5
+_COLUMNS_OF_A_ROW, _COLUMNS_OF_ARCHIVED = 5, 4
 _PAUSE_SECONDS = 0.05
+_ROWS_OF_A_READ = 1000
 
 
 class PostgresStore(Store):
@@ -51,6 +60,8 @@ class PostgresStore(Store):
     Raises:
         InvalidValueError: An argument is of the wrong type or out of range.
     """
+
+    archives = True
 
     def __init__(
         self,
@@ -90,6 +101,7 @@ class PostgresStore(Store):
         self._fencing_token = 0
         self._index = LogIndex()
         self._is_lost = False
+        self._archiving = False
         self._tell: Callable[[], None] | None = None
 
     @property
@@ -108,6 +120,9 @@ class PostgresStore(Store):
             raise RegistryOwnedError(self.name, "another registry of this process")
         session = enter(self._target)
         try:
+            if schema.archives:
+                with session.reporting(), session.side() as link:
+                    archive.create_archive(link, session.target.schema, within(PATIENCE_SECONDS))
             claim = Claiming(session, self._registry, schema).claim()
         except BaseException:
             leave(session)
@@ -116,6 +131,7 @@ class PostgresStore(Store):
         self._number, self._fencing_token = claim.number, claim.fencing_token
         self._index = claim.index
         session.owned[claim.number] = self._lose
+        self._archiving = schema.archives
         return claim.stored
 
     def on_ownership_lost(self, tell: Callable[[], None]) -> None:
@@ -150,8 +166,11 @@ class PostgresStore(Store):
             rows,
             [first + each for each in changes.superseded],
             [first + each for each in changes.dead],
+            archive.encoded(self._number, commit.archived),
         )
-        self._refuse_unstorable(rows, len(changes.rows), commit.state)
+        self._refuse_unstorable(rows, len(changes.rows), _COLUMNS_OF_A_ROW, commit.state)
+        archived = commit.archived
+        self._refuse_unstorable(write.archived, len(archived), _COLUMNS_OF_ARCHIVED, "")
         try:
             session.writer.write(write)
         except StoreRolledBackError:
@@ -165,8 +184,8 @@ class PostgresStore(Store):
         self._index.apply(changes)
 
     def put_back(self, stored: StoreContents) -> bool:
-        """See `Store.put_back`."""
-        session = self._session
+        """See `Store.put_back`. Archived records may be lost, and the owner does not have them."""
+        session = self._session if not self._archiving else None
         while session is not None and session.lease.is_valid():
             try:
                 with session.side() as link:
@@ -195,20 +214,55 @@ class PostgresStore(Store):
         self._index = index
         return True
 
-    def _refuse_unstorable(self, rows: str, count: int, state: str) -> None:
+    def _refuse_unstorable(self, rows: str, count: int, columns: int, state: str) -> None:
         """Raise PersistenceError for texts that the server could not read as they were written."""
         cause = None
         try:
             rows.encode(), state.encode()
         except UnicodeEncodeError as error:
             cause = str(error)
-        columns, lines = count * (_COLUMNS_OF_A_ROW - 1), max(0, count - 1)
-        if rows.count(COLUMN) != columns or rows.count(LINE) != lines:
+        between, lines = count * (columns - 1), max(0, count - 1)
+        if rows.count(COLUMN) != between or rows.count(LINE) != lines:
             cause = "a stored text contains U+001E or U+001F, which JSON escapes"
         if cause is None and ("\0" in rows or "\0" in state):
             cause = "a stored text contains U+0000, which JSON escapes"
         if cause is not None:
             raise PersistenceError(self.name, cause)
+
+    def copy_archived(self, rows: list[ArchivedRow]) -> None:
+        """Add rows to the archive without a commit, except those that it has already."""
+        with self._reading() as (session, deadline), session.side() as link:
+            text = archive.encoded(self._number, rows)
+            self._refuse_unstorable(text, len(rows), _COLUMNS_OF_ARCHIVED, "")
+            archive.copy_rows(link, session.target.schema, text, deadline)
+
+    def archived(self, id: str) -> ArchivedRow | None:
+        """See `Store.archived`."""
+        with self._reading() as (session, deadline), session.side() as link:
+            place = (session.target.schema, self.name, self._number)
+            return archive.latest(link, *place, id, deadline)
+
+    def archived_after(self, sequence: int, limit: int) -> list[ArchivedRow]:
+        """See `Store.archived_after`."""
+        with self._reading() as (session, deadline), session.side() as link:
+            place = (session.target.schema, self.name, self._number)
+            return archive.after(link, *place, sequence, limit, deadline)
+
+    def check_archive(self) -> int:
+        """See `Store.check_archive`."""
+        count = after = 0
+        while rows := self.archived_after(after, _ROWS_OF_A_READ):
+            count += len(rows)
+            after = rows[-1][0]
+        return count
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[tuple[Session, Deadline]]:
+        session = self._session
+        if session is None:
+            raise PersistenceError(self.name, "the store is closed; open a registry on it to read")
+        with session.reporting():
+            yield session, within(PATIENCE_SECONDS)
 
     def heartbeat(self) -> None:
         """See `Store.heartbeat`."""

@@ -53,6 +53,8 @@ class Write:
     rows: str
     superseded: list[int]
     dead: list[int]
+    #: Archived records, as one text.
+    archived: str = ""
     #: Why it was not written; None once it is durable.
     error: OpsLifecycleError | None = None
     done: threading.Event = attrs.Factory(threading.Event)
@@ -191,17 +193,18 @@ class Writer:
         link = self._linked()
         # Planning takes the server eight times as long as writing a row.
         run = link.run_prepared if self._prepares else link.run
-        written = {
-            int(number or 0)
-            for (number,) in run(
-                self._statements.commit,
-                LINE.join([each.encoded() for each in writes]),
-                LINE.join([each.rows for each in writes if each.rows]),
-                keys_text([key for each in writes for key in each.superseded]),
-                keys_text([key for each in writes for key in each.dead]),
-                deadline=self._deadline,
-            )
-        }
+        parameters = [
+            LINE.join([each.encoded() for each in writes]),
+            LINE.join([each.rows for each in writes if each.rows]),
+            keys_text([key for each in writes for key in each.superseded]),
+            keys_text([key for each in writes for key in each.dead]),
+        ]
+        statement, archived = self._statements.commit, [e.archived for e in writes if e.archived]
+        if archived:
+            statement = self._statements.commit_archiving
+            parameters.append(LINE.join(archived))
+        rows = run(statement, *parameters, deadline=self._deadline)
+        written = {int(number or 0) for (number,) in rows}
         missing = [each for each in writes if each.number not in written]
         try:
             if missing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from opslifecycle.errors import RegistryOwnedError
+from opslifecycle.stores.sqlite.archive import remove_archive
 from opslifecycle.stores.sqlite.catalog import RegistryRow, registry_names, registry_row
 from opslifecycle.stores.sqlite.connection import Connection, existing
 from opslifecycle.stores.sqlite.files import StoreFile
@@ -31,6 +32,7 @@ def forget(path: Path, registry: str) -> None:
         first = row.number << POSITION_BITS
         last = first | POSITION_MASK
         database.execute("DELETE FROM log WHERE key BETWEEN ? AND ?", (first, last))
+        remove_archive(database, str(path), row.number)
         database.execute("DELETE FROM inbox WHERE registry = ?", (registry,))
         database.execute("DELETE FROM registries WHERE number = ?", (row.number,))
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from opslifecycle.errors import PersistenceError, StoreDamagedError
+from opslifecycle.errors import InvalidValueError, PersistenceError, StoreDamagedError
 from opslifecycle.stores.sqlite.catalog import refuse_other_layouts
 from opslifecycle.stores.sqlite.failures import failure_of
 from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.schema import LAYOUT
+from opslifecycle.values import checks
 
 #: How many seconds a statement waits for a lock of another program.
 BUSY_SECONDS = 5.0
+_LOCK_TIMEOUT_MAX = 3600.0
 
 
 def existing(path: Path) -> StoreFile:
@@ -62,3 +64,16 @@ class Connection:
         self._database.close()
         if isinstance(error, sqlite3.Error | UnicodeDecodeError):
             raise failure_of(str(self._path), self._file, error, reading=False) from error
+
+
+def lock_timeout_ms(lock_timeout: float) -> int:
+    """Return the argument of a store in milliseconds.
+
+    Raises:
+        InvalidValueError: It is no number of seconds from 0 to 3600.
+    """
+    checks.exact("lock_timeout", lock_timeout, int | float)
+    if not 0 <= lock_timeout <= _LOCK_TIMEOUT_MAX:
+        reason = f"expected 0 to {_LOCK_TIMEOUT_MAX:g} seconds, got {lock_timeout!r}"
+        raise InvalidValueError("lock_timeout", reason)
+    return round(lock_timeout * 1000)

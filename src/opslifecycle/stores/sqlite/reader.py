@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TypeVar
 
 from opslifecycle.errors import PersistenceError, StoreDamagedError
 from opslifecycle.stores.base import SchemaVersion
 from opslifecycle.stores.reading import UNREADABLE, Known, Reader, StoredRegistry
+from opslifecycle.stores.sqlite.archive import ArchiveReader
 from opslifecycle.stores.sqlite.catalog import (
     RegistryRow,
     check_schema,
@@ -73,6 +75,12 @@ class StoreReader(Reader):
         return [
             (row.name, SchemaVersion(row.machine, row.version, row.digest)) for row in self._rows()
         ]
+
+    def archive(self, name: str) -> AbstractContextManager[ArchiveReader]:
+        """Return a reader of the archive of a registry, which closes it at the end of a block."""
+        number = next((row.number for row in self._rows() if row.name == name), 0)
+        file = existing(self._path).path
+        return closing(ArchiveReader(str(self._path), file, number))
 
     def _rows(self) -> list[RegistryRow]:
         path = str(self._path)

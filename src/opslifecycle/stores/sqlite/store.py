@@ -21,16 +21,17 @@ from opslifecycle.errors import (
     StoreDamagedError,
     StoreLostError,
 )
-from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, Store, StoreContents
+from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, StoreContents
 from opslifecycle.stores.epochs import with_new_epoch
 from opslifecycle.stores.sqlite import lease
+from opslifecycle.stores.sqlite.archive import ArchiveReader, ArchivingStore, add_archived
 from opslifecycle.stores.sqlite.catalog import (
     check_schema,
     refuse_other_layouts,
     registry_row,
 )
 from opslifecycle.stores.sqlite.checkpoints import Checkpoints
-from opslifecycle.stores.sqlite.connection import BUSY_SECONDS, connect, existing
+from opslifecycle.stores.sqlite.connection import BUSY_SECONDS, connect, existing, lock_timeout_ms
 from opslifecycle.stores.sqlite.failures import failure_of, is_fatal
 from opslifecycle.stores.sqlite.files import StoreFile, check_path, locate
 from opslifecycle.stores.sqlite.log_index import LogIndex, Writer
@@ -50,11 +51,10 @@ from opslifecycle.values import checks
 
 Durability = Literal["process", "power"]
 
-_LOCK_TIMEOUT_MAX = 3600.0
 _COMPACTED_ROWS = 512
 
 
-class SqliteStore(Store):
+class SqliteStore(ArchivingStore):
     """A store of one registry, by name, in a SQLite file, which other processes can read.
 
     Args:
@@ -92,7 +92,7 @@ class SqliteStore(Store):
         self._registry = registry
         self._durability = durability
         self._restored = restored
-        self._lock_timeout_ms = _milliseconds(lock_timeout)
+        self._lock_timeout_ms = lock_timeout_ms(lock_timeout)
         self._file = StoreFile(self._path, None)
         self._database: sqlite3.Connection | None = None
         self._owner: Owner | None = None
@@ -129,6 +129,7 @@ class SqliteStore(Store):
             self._owner = Owner(self.name, self._file)
             stored = self._take_over(self._database, self._owner)
             self._owner.confirm(self._index.head)
+            self._archive = ArchiveReader(self.name, self._file.path, self._owner.number)
             self._database.execute(f"PRAGMA busy_timeout = {self._lock_timeout_ms}")
             return stored
         except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
@@ -238,12 +239,9 @@ class SqliteStore(Store):
         try:
             if SYSTEM_CLOCK.monotonic_ms() >= self._renew_at_ms:
                 self._renew(database, owner)
-            if writer.is_long():
+            if writer.is_long() or commit.archived:
                 with Transaction(database):
-                    self._retire_oldest(database, writer)
-                    writer.state(commit.state)
-                    self._append_rows(database, writer)
-                    self._truncate(database, writer)
+                    self._append_in_steps(database, writer, commit)
             else:
                 writer.state(commit.state)
                 self._append_rows(database, writer)
@@ -252,6 +250,20 @@ class SqliteStore(Store):
         self._checkpoints.note(writer.head - self._index.head)
         writer.keep()
         owner.note(writer.head)
+
+    def _append_in_steps(
+        self, database: sqlite3.Connection, writer: Writer, commit: Commit
+    ) -> None:
+        """Append a commit that changes more than the end of the log."""
+        is_long = writer.is_long()
+        if is_long:
+            self._retire_oldest(database, writer)
+        writer.state(commit.state)
+        self._append_rows(database, writer)
+        if is_long:
+            self._truncate(database, writer)
+        if commit.archived:
+            add_archived(database, self.name, self._owned().number, commit.archived)
 
     def _append_rows(self, database: sqlite3.Connection, writer: Writer) -> None:
         owner = self._owned()
@@ -359,8 +371,10 @@ class SqliteStore(Store):
 
     def _give_up(self, *, clean: bool) -> None:
         """Release the lock, the lease and the connection; after an interrupt it can be repeated."""
-        database, owner = self._database, self._owner
+        database, owner, archived = self._database, self._owner, self._archive
         try:
+            if archived is not None:
+                archived.close()
             if owner is not None:
                 owner.release(database if clean else None)
             if database is not None and clean:
@@ -371,7 +385,7 @@ class SqliteStore(Store):
         finally:
             if database is not None:
                 database.close()
-        self._database = self._owner = None
+        self._database = self._owner = self._archive = None
 
     def _connected(self) -> sqlite3.Connection:
         if self._database is None:
@@ -382,11 +396,3 @@ class SqliteStore(Store):
         if self._owner is None:
             raise PersistenceError(self.name, "the store is closed")
         return self._owner
-
-
-def _milliseconds(lock_timeout: float) -> int:
-    checks.exact("lock_timeout", lock_timeout, int | float)
-    if not 0 <= lock_timeout <= _LOCK_TIMEOUT_MAX:
-        reason = f"expected 0 to {_LOCK_TIMEOUT_MAX:g} seconds, got {lock_timeout!r}"
-        raise InvalidValueError("lock_timeout", reason)
-    return round(lock_timeout * 1000)
