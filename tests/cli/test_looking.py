@@ -280,21 +280,22 @@ class TestDoctor:
         assert done.stderr == f"error: {store} is damaged at row 2: the row was altered\n"
 
 
-def test_shells_complete_ids(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shells_complete_ids(store: Path) -> None:
     def completed_words(words: str) -> list[str]:
-        monkeypatch.setenv("COMP_WORDS", words)
-        monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
-        done = subprocess.run([*CLI], capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout.splitlines()
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = subprocess.run(
+            CLI, capture_output=True, text=True, timeout=60, check=True,
+            env={**os.environ, **asked, "_OPSLIFECYCLE_COMPLETE": "zsh_complete"},
+        )  # fmt: skip
+        return done.stdout.split()
 
-    monkeypatch.setenv("_OPSLIFECYCLE_COMPLETE", "zsh_complete")
     assert completed_words("opslifecycle show ") == []
     has_run(store, name="first")
     has_run(store, name="second")
     first, second = (each["id"][-8:] for each in listed())
-    offered = ["plain", second, "completed second", "plain", first, "completed first"]
+    offered = ["plain", second, "completed", "second", "plain", first, "completed", "first"]
     assert completed_words("opslifecycle show ") == offered
-    assert completed_words(f"opslifecycle wait {first[:7]}") == offered[3:]
+    assert completed_words(f"opslifecycle wait {first[:7]}") == offered[4:]
     assert completed_words(f"opslifecycle logs --store {store}-other ") == []
 
 

@@ -42,7 +42,7 @@ def collect(store: Location, forgets: bool) -> None:
                 registry.collect_completed()
             if forgets:
                 store.forget(name)
-            logs.remove(store.beside, [str(each.id) for each in ended])
+            logs.remove(store.beside, name, [str(each.id) for each in ended])
 
 
 def _written() -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "show": "Print everything about one operation.",
     "tail": "Print the completion feed, one JSON object a line.",
     "wait": "Wait until operations have ended.",
+    "watch": "Show the operations of all runs as they change.",
 }
 
 

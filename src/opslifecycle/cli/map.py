@@ -18,7 +18,7 @@ from opslifecycle.cli.locations import Location
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.outputs import Outputs
 from opslifecycle.cli.running.execution import RunOptions
-from opslifecycle.cli.session import Session
+from opslifecycle.cli.session import Session, new_name
 from opslifecycle.cli.stores import store_option
 
 
@@ -72,4 +72,4 @@ def map(  # noqa: A001 - the group finds it by its name
     output, errors = Output(sys.stdout), Output(sys.stderr)
     display = Outputs(store, output, errors, keep_order=keep_order)
     batch = Batch(tuple(commands), fail_fast=fail_fast)
-    ctx.exit(Session(batch, options, display, output, errors).status())
+    ctx.exit(Session(new_name(), batch, options, display, output, errors).status())

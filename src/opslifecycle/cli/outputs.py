@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 
-from opslifecycle.cli.display import reason_of
 from opslifecycle.cli.locations import Location
+from opslifecycle.cli.operation_table import reason_of
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.job import Job
 from opslifecycle.cli.running.logs import STREAMS, LogReader

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
+import click
 from opslifecycle import OperationLifecycleSnapshot, OpsLifecycleError
 from opslifecycle import unstructure as to_json
 from opslifecycle.cli.locations import Location
@@ -21,6 +22,8 @@ from opslifecycle.operations.views import snapshot_of
 INTERRUPTED = "interrupted"
 #: The shown status of a live operation whose owner lives and does not renew its lease.
 UNRESPONSIVE = "unresponsive"
+#: The statuses that no record has.
+NOT_RECORDED = (INTERRUPTED, UNRESPONSIVE)
 
 #: The pause between two reads of a command that waits, in seconds.
 LOOK_SECONDS = 0.2
@@ -153,6 +156,18 @@ def resolve(found: list[Found], given: str) -> Found:
         listed = ", ".join(each.id for each in matches[:5])
         raise UnknownIdError(given, f"{len(matches)} operations have such an id: {listed}")
     return matches[0]
+
+
+def run_named(names: Sequence[str], given: str | None) -> str:
+    """Return the run that a part of its name means, or the latest one.
+
+    Raises:
+        click.UsageError: None has such a name, or several have.
+    """
+    matches = [name for name in names if given is None or given in name]
+    if not matches or (given is not None and len(matches) > 1):
+        raise click.UsageError(f"{given or 'the store'}: {len(matches)} runs are called like this")
+    return matches[-1]
 
 
 def shortened(ids: Iterable[str]) -> dict[str, str]:

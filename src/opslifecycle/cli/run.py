@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from opslifecycle.cli.batches.model import Batch, InvalidBatchError, command_of
 from opslifecycle.cli.batches.reading import read_batch
+from opslifecycle.cli.detaching import detached
 from opslifecycle.cli.display import Entries, display_for
 from opslifecycle.cli.limits import (
     grace_option,
@@ -19,8 +20,8 @@ from opslifecycle.cli.limits import (
 from opslifecycle.cli.locations import Location
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
-from opslifecycle.cli.session import Session
-from opslifecycle.cli.stores import store_option
+from opslifecycle.cli.session import Session, new_name
+from opslifecycle.cli.stores import store_option, told_errors
 
 
 class _RunCommand(click.Command):
@@ -45,6 +46,7 @@ class _RunCommand(click.Command):
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="The standard input of the one command: a file, or - for that of this process.",
 )
+@click.option("-d", "--detach", is_flag=True, help="Go on in a process without a terminal.")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print each end as a line of JSON.")
 @click.pass_context
@@ -56,6 +58,7 @@ def run(
     store_patience: float,
     log_bytes_max: int,
     stdin: Path | None,
+    detach: bool,
     store: Location,
     as_json: bool,
 ) -> None:
@@ -85,6 +88,12 @@ def run(
         ctx.exit(2)
     at_once = max_concurrent or asked.max_concurrent or os.cpu_count() or 1
     options = RunOptions(store, at_once, grace_seconds, store_patience, log_bytes_max)
+    name, ready = new_name(), None
+    if detach:
+        with told_errors():
+            ready = detached(store, name)
+        if ready is None:
+            return
     output = Output(sys.stdout)
     display = Entries(output) if as_json else display_for(output)
-    ctx.exit(Session(asked, options, display, output).status())
+    ctx.exit(Session(name, asked, options, display, output).status(ready))

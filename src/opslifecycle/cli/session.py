@@ -9,6 +9,7 @@ import os
 import click
 from opslifecycle import DEFAULT_MAX_COMPLETED, AsyncRegistry, OperationId, PersistenceError, RunId
 from opslifecycle.cli.batches.model import Batch
+from opslifecycle.cli.detaching import Ready
 from opslifecycle.cli.display import Display
 from opslifecycle.cli.output import Output
 from opslifecycle.cli.running.execution import RunOptions
@@ -23,10 +24,16 @@ _UNREAD_SECONDS = 2.0
 EXIT_FAILED, EXIT_NOT_RECORDED = 1, 3
 
 
+def new_name() -> str:
+    """Return the name of a new run, which is that of its registry."""
+    return f"run {RunId.new()}"
+
+
 class Session:
     """One run, with its store, its runner and its display.
 
     Args:
+        name: The name of the run, from `new_name`.
         batch: The commands.
         options: The options of the run.
         display: Shows what happens.
@@ -35,28 +42,38 @@ class Session:
     """
 
     def __init__(
-        self, batch: Batch, options: RunOptions, display: Display, output: Output, *others: Output
+        self,
+        name: str,
+        batch: Batch,
+        options: RunOptions,
+        display: Display,
+        output: Output,
+        *others: Output,
     ) -> None:
         self._batch = batch
         self._options = options
-        self._name = f"run {RunId.new()}"
+        self._name = name
         self._display = display
         self._outputs = (output, *others)
 
-    def status(self) -> int:
-        """Run the batch; return the exit status. End the process if nobody reads what is left."""
+    def status(self, ready: Ready | None = None) -> int:
+        """Run the batch; return the exit status. End the process if nobody reads what is left.
+
+        Args:
+            ready: Called when all commands are recorded.
+        """
         with told_errors():
             self._options.store.prepare()
-            return self._leave(asyncio.run(self._run()))
+            return self._leave(asyncio.run(self._run(ready)))
 
-    async def _run(self) -> int:
+    async def _run(self, ready: Ready | None) -> int:
         status = EXIT_NOT_RECORDED
         attempts = sum(each.retry.attempts for each in self._batch.commands)
         retained = max(DEFAULT_MAX_COMPLETED, attempts)
         store = self._options.store.store(self._name, impatient=True)
         registry = AsyncRegistry(max_completed=retained, store=store)
         try:
-            runner = Runner(registry, self._batch, self._options)
+            runner = Runner(registry, self._batch, self._options, ready)
             with Signals(runner.interrupt, runner.suspend, runner.resume):
                 status = await self._show_and_run(runner)
                 await self._written(runner)

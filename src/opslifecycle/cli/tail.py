@@ -8,7 +8,7 @@ import time
 import click
 from opslifecycle import unstructure as to_json
 from opslifecycle.cli.locations import Location
-from opslifecycle.cli.records import LOOK_SECONDS, reader
+from opslifecycle.cli.records import LOOK_SECONDS, reader, run_named
 from opslifecycle.cli.stores import print_line, store_option, told_errors
 from opslifecycle.cli.text import json_line
 from opslifecycle.stores.reading import StoredRegistry
@@ -29,7 +29,7 @@ def tail(store: Location, name: str | None, after: int, follow: bool) -> None:
     """Print the completion feed of a run, one JSON object a line."""
     with told_errors():
         source = reader(store)
-        chosen = _run_named(source.names(), name)
+        chosen = run_named(source.names(), name)
         while True:
             registry = source.registry(chosen)
             dropped_through = _dropped_through(registry)
@@ -47,13 +47,6 @@ def tail(store: Location, name: str | None, after: int, follow: bool) -> None:
 
 def _entry_of(id: str, body: str) -> Json:
     return to_json(entry_of(deserialize(id, body)))
-
-
-def _run_named(names: list[str], given: str | None) -> str:
-    matches = [name for name in names if given is None or given in name]
-    if not matches or (given is not None and len(matches) > 1):
-        raise click.UsageError(f"{given or 'the store'}: {len(matches)} runs are called like this")
-    return matches[-1]
 
 
 def _dropped_through(registry: StoredRegistry) -> int:

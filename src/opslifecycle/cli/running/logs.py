@@ -24,6 +24,11 @@ def folder_of(store: Path) -> Path:
     return store.with_name(f"{store.name}.logs")
 
 
+def run_log(store: Path, run: str) -> Path:
+    """Return the file of what a detached run prints."""
+    return folder_of(store) / f"{run.replace(' ', '.')}.txt"
+
+
 @attrs.frozen
 class Segment:
     """One file of a log."""
@@ -138,8 +143,10 @@ class LogReader:
                 continue
 
 
-def remove(store: Path, operations: list[str]) -> None:
-    """Remove the logs of operations whose records were erased."""
+def remove(store: Path, run: str, operations: list[str]) -> None:
+    """Remove the logs of a run and of its operations, whose records were erased."""
+    with contextlib.suppress(OSError):
+        run_log(store, run).unlink()
     for operation in operations:
         for stream in STREAMS:
             for segment in segments(store, operation, stream):

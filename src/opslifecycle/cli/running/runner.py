@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter, deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 from opslifecycle import AsyncRegistry, OperationId, OperationLifecycleSnapshot, SessionId
 from opslifecycle.cli.batches.model import Batch, When
@@ -21,9 +21,22 @@ _RECENT_MAX = 200
 
 
 class Runner:
-    """The commands of one batch, each an operation, of which a limited number runs at once."""
+    """The commands of one batch, each an operation, of which a limited number runs at once.
 
-    def __init__(self, registry: AsyncRegistry, batch: Batch, options: RunOptions) -> None:
+    Args:
+        registry: The registry in which the operations are.
+        batch: The commands.
+        options: The options of the run.
+        registered: Called when every command is registered.
+    """
+
+    def __init__(
+        self,
+        registry: AsyncRegistry,
+        batch: Batch,
+        options: RunOptions,
+        registered: Callable[[], None] | None = None,
+    ) -> None:
         self.registry = registry
         self.recorder = Recorder(options.patience_seconds)
         self.interrupted: signal.Signals | None = None
@@ -35,6 +48,7 @@ class Runner:
         self._batch = batch
         self._places = {each.name: place for place, each in enumerate(batch.commands)}
         self._options = options
+        self._registered = registered
         self._owner = SessionId.new()
         self._jobs = {job.id: job for job in (job_of(each, self._owner) for each in batch.commands)}
         self._recent: deque[Job] = deque(maxlen=_RECENT_MAX)
@@ -156,6 +170,8 @@ class Runner:
         except BaseException:
             self._line.close()
             raise
+        if self._registered is not None:
+            self._registered()
 
     async def _register_one(self, job: Job) -> None:
         await self.recorder.record(lambda: self.registry.register_operation(job.spec))
