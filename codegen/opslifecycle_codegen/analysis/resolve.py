@@ -10,7 +10,7 @@ from opslifecycle_codegen.analysis.refined import id_limits, refined_types
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
 from opslifecycle_codegen.analysis.transitions import ACTION, field_name
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
-from opslifecycle_codegen.base.spellings import key_hint
+from opslifecycle_codegen.base.spellings import key_hint, type_hint
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.messages import action_words
 from opslifecycle_codegen.ir.public_names import public_names
@@ -40,11 +40,6 @@ from opslifecycle_codegen.source.parser import is_name
 from opslifecycle_codegen.source.reader import Node, Scalar
 from opslifecycle_codegen.source.words import Declared, Name, Text, TypeExpr, TypeName
 
-#: Type names of other languages, with the notation of this one.
-_USUAL_NAMES = {
-    "integer": "int", "count": "int", "number": "int or float", "long": "int", "double": "float",
-    "string": "str", "text": "str", "boolean": "bool", "none": "X | None",
-}  # fmt: skip
 _INTEGER = re.compile("0|-?[1-9][0-9]{0,18}")
 _ACTION_PROPERTIES = {
     "label": PropertyInfo(STR, "What messages call it."),
@@ -87,13 +82,7 @@ class Resolver:
         found = SCALARS.get(word) or self._symbols.type_named(word)
         if found is None:
             known = [*SCALARS, *self._symbols.type_names()]
-            usual = _USUAL_NAMES.get(word.lower())
-            if word.lower().startswith(("optional ", "optional[")):
-                inner = word[9:].strip(" ]")
-                usual = f"{_USUAL_NAMES.get(inner, inner)} | None"
-            if word.endswith("?"):
-                usual = f"{_USUAL_NAMES.get(word[:-1], word[:-1])} | None"
-            hint = f"write {usual}" if usual else nearest(word, known)
+            hint = type_hint(word, known)
             self._diagnostics.add(text.mark, "unknown-type", f"there is no type {word!r}", hint)
             return UNKNOWN
         return found

@@ -22,6 +22,11 @@ _KEYS = {
     "identifiers": ["ids"], "values": ["members"], "store": ["recovery"],
     "min": ["minimum", "at_least"], "max": ["maximum"], "method": ["methods"],
 }  # fmt: skip
+#: Type names of other languages, with the notation of this one.
+_TYPES = {
+    "integer": "int", "count": "int", "number": "int or float", "long": "int", "double": "float",
+    "string": "str", "text": "str", "boolean": "bool", "none": "X | None",
+}  # fmt: skip
 #: Operators of other languages, each with what Python writes.
 _OPERATORS = {
     "&&": "and", "||": "or", "!=": "!=", "===": "==", "!": "not", "?": "… if … else …",
@@ -36,6 +41,17 @@ def key_hint(key: str, known: Iterable[str]) -> str:
         if meant in words:
             return f"did you mean {meant!r}?"
     return nearest(key, words)
+
+
+def type_hint(word: str, known: Iterable[str]) -> str:
+    """Return a hint with the notation of a type, or with a known type that is spelled alike."""
+    usual = _TYPES.get(word.lower())
+    if word.lower().startswith(("optional ", "optional[")):
+        inner = word[9:].strip(" ]")
+        usual = f"{_TYPES.get(inner, inner)} | None"
+    if word.endswith("?"):
+        usual = f"{_TYPES.get(word[:-1], word[:-1])} | None"
+    return f"write {usual}" if usual else nearest(word, known)
 
 
 def snake_case(text: str) -> str:

@@ -73,7 +73,7 @@ class Solver:
 
     def _values(self, model: _Z3) -> Callable[[Formula], int]:
         def value(formula: Formula) -> int:
-            found = model.eval(self._of(formula), model_completion=True)
+            found = model.evaluate(self._of(formula), model_completion=True)
             if self._z3.is_bool(found):
                 return bool(self._z3.is_true(found))
             return int(found.as_long())
