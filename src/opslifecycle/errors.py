@@ -21,6 +21,7 @@ class OpsLifecycleError(Exception):
     Attributes:
         field_names: The names of the fields, which are attributes of the error.
         template: The message, with the fields in braces.
+        fix: What to do, where the message does not say it; tracebacks show it as a note.
         guard: The guard of the machine that rejected the command; None for other errors.
         already_done: Whether the record's status is in the `idempotent_in` of the action. A caller
             can treat the rejection as success.
@@ -30,6 +31,7 @@ class OpsLifecycleError(Exception):
 
     field_names: ClassVar[tuple[str, ...]] = ()
     template: ClassVar[str] = "operation lifecycle error"
+    fix: ClassVar[str] = ""
 
     guard: str | None = None
     already_done: bool = False
@@ -39,6 +41,8 @@ class OpsLifecycleError(Exception):
         super().__init__(*values)
         for name, value in zip(self.field_names, values, strict=True):
             setattr(self, name, value)
+        if self.fix:
+            self.add_note(self.fix)
 
     def with_guard(self, guard: str, *, already_done: bool = False) -> Self:
         """Return the same error, as raised by a guard of the machine."""
@@ -101,6 +105,7 @@ class UnsupportedError(OpsLifecycleError):
 
     field_names = ("name",)
     template = "operation not supported: {name}"
+    fix = "call a registry that implements it, outside of a transaction"
 
     name: str
 
@@ -116,6 +121,7 @@ class InternalError(OpsLifecycleError):
 
     field_names = ("detail",)
     template = "internal lifecycle registry error: {detail}"
+    fix = "open a new registry, which continues from the last commit, and please report this"
 
     detail: str
 
@@ -127,6 +133,7 @@ class ChannelClosedError(OpsLifecycleError):
     """A watch whose registry was closed or lost, or whose record was rolled back."""
 
     template = "operation completion channel closed without an authorized terminal outcome"
+    fix = "open a new registry and watch the record again, if it is still there"
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +142,7 @@ class ChannelClosedError(OpsLifecycleError):
 class RegistryClosedError(OpsLifecycleError):
     """A call of a closed registry, or a wait that its closing has ended."""
 
-    template = "the registry is closed"
+    template = "the registry is closed; open a new one"
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,6 +164,7 @@ class BarrierMemberRolledBackError(OpsLifecycleError):
 
     field_names = ("id",)
     template = "wait_all lost an operation that was rolled back: {id}"
+    fix = "wait for the others again, without this one"
 
     id: Hashable
 
@@ -185,7 +193,8 @@ class CompletionFeedGapError(OpsLifecycleError):
     field_names = ("gap",)
     template = (
         "completion feed has a gap: entries after {gap.requested_after_seq} up to "
-        "{gap.dropped_through} are no longer retained (watermark {gap.watermark})"
+        "{gap.dropped_through} are no longer retained (watermark {gap.watermark}); continue after "
+        "{gap.dropped_through}"
     )
 
     gap: CompletionFeedGap
@@ -215,6 +224,7 @@ class CursorOutOfRangeError(OpsLifecycleError):
 
     field_names = ("cursor", "watermark")
     template = "completion cursor {cursor} is past the watermark {watermark}"
+    fix = "read from 0 or from the watermark; the position is of another registry or epoch"
 
     cursor: int
     watermark: int
@@ -232,6 +242,7 @@ class OutOfRangeError(OpsLifecycleError):
 
     field_names = ("field", "value")
     template = "{field} would be {value}, which is out of its range"
+    fix = "nothing was changed: pass another value, or widen the type of the field in the machine"
 
     field: str
     value: float | str
@@ -248,6 +259,7 @@ class EpochChangedError(OpsLifecycleError):
 
     field_names = ("expected", "actual")
     template = "completion feed epoch changed: position is from {expected}, the feed is {actual}"
+    fix = "read from the start or from the watermark: positions count within one epoch"
 
     expected: str
     actual: str
@@ -289,7 +301,7 @@ class RegistryOwnedError(PersistenceError):
     """
 
     field_names = ("path", "holder")
-    template = "{path} is owned by {holder}"
+    template = "{path} is owned by {holder}; open it when its owner has closed it or has ended"
 
     path: str
     holder: str
@@ -306,7 +318,7 @@ class StoreDamagedError(PersistenceError):
     """
 
     field_names = ("path", "row", "rule")
-    template = "{path} is damaged at row {row}: {rule}"
+    template = "{path} is damaged at row {row}: {rule}; nothing was changed, restore a backup"
 
     path: str
     row: int
@@ -330,7 +342,9 @@ class StoreVersionError(OpsLifecycleError):
     """
 
     field_names = ("found", "known")
-    template = "the store was written by {found}, and this is {known}"
+    template = (
+        "the store was written by {found}, and this is {known}; use the program that wrote it"
+    )
 
     found: str
     known: str
@@ -342,7 +356,7 @@ class StoreVersionError(OpsLifecycleError):
 class OwnershipLostError(OpsLifecycleError):
     """A registry whose store another process has taken over. The registry has closed itself."""
 
-    template = "the registry no longer owns its store"
+    template = "the registry no longer owns its store; open a new one once the owner has ended"
 
 
 class CommitInDoubtError(OwnershipLostError):
@@ -352,7 +366,10 @@ class CommitInDoubtError(OwnershipLostError):
     """
 
     field_names = ("store", "cause")
-    template = "{store}: it is unknown whether the commit was written: {cause}"
+    template = (
+        "{store}: it is unknown whether the commit was written: {cause}; open a new registry, which"
+        " reads what was"
+    )
 
     store: str
     cause: str
@@ -372,7 +389,8 @@ class StoreRolledBackError(OwnershipLostError):
     field_names = ("store", "acknowledged", "found")
     template = (
         "{store}: the server has lost commits that it had acknowledged: the last one was at"
-        " position {acknowledged}, and the server is at {found}"
+        " position {acknowledged}, and the server is at {found}; have it restored, then open a new"
+        " registry"
     )
 
     store: str

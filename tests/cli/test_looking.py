@@ -29,6 +29,8 @@ from tests.support.command_line import command_line
 from tests.support.processes import alive
 from tests.support.waiting import until
 
+#: The end of every message about damage.
+RESTORE = "; nothing was changed, restore a backup"
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
 
 
@@ -277,7 +279,7 @@ class TestDoctor:
         database.close()
         done = command_line("doctor")
         assert done.returncode == 2
-        assert done.stderr == f"error: {store} is damaged at row 2: the row was altered\n"
+        assert done.stderr == f"error: {store} is damaged at row 2: the row was altered{RESTORE}\n"
 
 
 def test_shells_complete_ids(store: Path) -> None:

@@ -56,6 +56,7 @@ RESERVED: dict[str, tuple[frozenset[str], str]] = {
                 "args",
                 "with_guard",
                 "field_names",
+                "fix",
                 "guard",
                 "of_command",
                 "super",

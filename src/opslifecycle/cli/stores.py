@@ -40,7 +40,8 @@ def told_errors() -> Iterator[None]:
         discard(sys.stdout)
         sys.exit(1)
     except OpsLifecycleError as error:
-        print(f"error: {' '.join(lines_of(str(error)))}", file=sys.stderr)
+        fix = f"; {error.fix}" if error.fix else ""
+        print(f"error: {' '.join(lines_of(f'{error}{fix}'))}", file=sys.stderr)
     except OSError as error:
         if error.filename is None:
             # Buffered output would fail again when the interpreter ends.

@@ -17,7 +17,7 @@ from opslifecycle.errors import InvalidValueError
 from opslifecycle.shell.commands import Decide
 from opslifecycle.stores.base import OUTBOX_PREFIX, is_outbox_key
 from opslifecycle.values.conversion import structure
-from opslifecycle.values.plain import data_of, json_text, text_of
+from opslifecycle.values.plain import MISSING, data_of, json_text, text_of
 
 EffectT = TypeVar("EffectT", bound=Enum)
 ActionT = TypeVar("ActionT", bound=Enum)
@@ -242,9 +242,7 @@ def _entry(
     data = data_of(text, _KNOWN)
     for key in _KNOWN:
         if key not in data:
-            raise InvalidValueError(
-                key, f"is missing; {_EARLIER}" if key == "action" else "is missing"
-            )
+            raise InvalidValueError(key, f"is missing; {_EARLIER}" if key == "action" else MISSING)
     number = id.removeprefix(OUTBOX_PREFIX)
     if not (number.isascii() and number.isdecimal()):
         raise InvalidValueError("id", f"expected the number of an outbox message, got {id!r}")

@@ -17,6 +17,8 @@ from opslifecycle.errors import (
 )
 from opslifecycle.values.plain import data_of
 
+#: Why a store that was closed writes nothing.
+CLOSED = "the store is closed; open a new registry"
 Interrupted = Literal["terminate", "discard"]
 
 #: The current state of one record: its id, the sequence number of its feed row or None, its body.

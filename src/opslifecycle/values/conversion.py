@@ -25,7 +25,7 @@ from opslifecycle.values.moments import (
     microseconds,
     timedelta_from,
 )
-from opslifecycle.values.plain import Data, Json, text_of
+from opslifecycle.values.plain import MISSING, UNKNOWN_HERE, Data, Json, text_of
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -281,7 +281,7 @@ def _tag_of(data: Json, union: _Union) -> Json:
     if not isinstance(data, dict):
         raise InvalidValueError("", f"expected an object, got {type(data).__name__}")
     if union.tag not in data:
-        raise InvalidValueError(union.tag, "is missing")
+        raise InvalidValueError(union.tag, MISSING)
     return data[union.tag]
 
 
@@ -377,9 +377,9 @@ def _first_mistake(error: BaseException, path: str) -> InvalidValueError | None:
     if isinstance(error, ForbiddenExtraKeysError):
         unknown = sorted(map(str, error.extra_fields))[0]
         field = f"{path}.{unknown}" if path else unknown
-        return InvalidValueError(field, "is not known here")
+        return InvalidValueError(field, UNKNOWN_HERE)
     if isinstance(error, KeyError):
-        return InvalidValueError(path, "is missing")
+        return InvalidValueError(path, MISSING)
     if isinstance(error, TypeError | AttributeError | ValueError | OverflowError | RecursionError):
         return InvalidValueError(path or "value", f"has the wrong shape: {error}")
     return None

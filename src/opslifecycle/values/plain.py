@@ -16,6 +16,10 @@ Json: TypeAlias = Any
 #: A JSON object.
 Data: TypeAlias = dict[str, Json]
 
+#: Why data is refused that lacks a key, or that has one too many.
+MISSING = "is missing; add it, or pass what the same version of the machine has written"
+UNKNOWN_HERE = "is not known here; remove it, or pass what this version of the machine has written"
+
 #: A text as a JSON string, by the function that the json module itself uses.
 json_text: Callable[[str], str] = encode_basestring
 
@@ -100,7 +104,7 @@ def data_of(text: str, known: frozenset[str] | None = None) -> Data:
     if known is not None:
         for key in data:
             if key not in known:
-                raise InvalidValueError(key, "is not known here")
+                raise InvalidValueError(key, UNKNOWN_HERE)
     return data
 
 

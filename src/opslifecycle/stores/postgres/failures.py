@@ -11,12 +11,12 @@ _ABOUT_DATA = ("22", "23", "54")
 _PASSING = ("40001", "40P01")
 
 _CAUSES = {
-    "53100": "the server's disk is full",
-    "53200": "the server is out of memory",
+    "53100": "the server's disk is full; free some space, then call again",
+    "53200": "the server is out of memory; give it more, then call again",
     "53300": "the server has no connections left; raise max_connections, or use fewer processes",
     "25006": "the server is read-only: it is a replica; connect to the primary",
-    "57014": "the server cancelled the statement",
-    "57P03": "the server is starting up",
+    "57014": "the server cancelled the statement; raise statement_timeout, or call again",
+    "57P03": "the server is starting up; call again",
 }
 
 
@@ -34,8 +34,9 @@ def failure_of(name: str, error: RefusedError | LinkLostError) -> PersistenceErr
     """Return what is raised for a failure after which nothing was written."""
     if isinstance(error, LinkLostError):
         lines = [each.strip() for each in str(error).splitlines()]
-        return PersistenceError(name, "; ".join(each for each in lines if each))
-    cause = _CAUSES.get(error.state, error.message)
+        cause = "; ".join(each for each in lines if each)
+        return PersistenceError(name, f"{cause}; check that the server runs, then call again")
+    cause = _CAUSES.get(error.state, f"{error.message}; see the log of the server, then call again")
     if error.state == "42501":
         cause = f"{error.message}; grant the role what the guide to PostgreSQL lists"
     elif error.state in ("42P01", "3F000"):

@@ -53,7 +53,9 @@ def _fill(
         rows = archive.after(0, _ROWS_AT_ONCE)
         present = store.open(evolve(schema, archives=bool(rows)))
         if present.state is not None or present.records:
-            raise PersistenceError(store.name, f"there is a registry {name!r} already")
+            raise PersistenceError(
+                store.name, f"there is a registry {name!r} already; import into another schema"
+            )
         # Before the state, so that a copy that was interrupted can be repeated.
         while rows:
             store.copy_archived(rows)

@@ -69,7 +69,9 @@ class PostgresReader(Reader):
         with self._snapshot() as (link, deadline):
             found = self._registry(link, name, deadline)
         if found is None:
-            raise PersistenceError(self._target.name, f"there is no registry {name!r} any more")
+            raise PersistenceError(
+                self._target.name, f"there is no registry {name!r} any more; list them again"
+            )
         return found
 
     def all(self) -> list[StoredRegistry]:

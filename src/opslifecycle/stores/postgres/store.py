@@ -15,6 +15,7 @@ from opslifecycle.errors import (
     StoreRolledBackError,
 )
 from opslifecycle.stores.base import (
+    CLOSED,
     ArchivedRow,
     Commit,
     Interrupted,
@@ -150,7 +151,7 @@ class PostgresStore(Store):
         """See `Store.append`."""
         session = self._session
         if session is None:
-            raise PersistenceError(self.name, "the store is closed")
+            raise PersistenceError(self.name, CLOSED)
         if self._is_lost:
             raise OwnershipLostError
         changes = self._index.plan(commit)

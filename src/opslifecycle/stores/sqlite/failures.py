@@ -58,31 +58,32 @@ def failure_of(name: str, file: Path, error: Exception, *, reading: bool) -> Per
 
 def _cause(file: Path, primary: int | None, error: Exception) -> str:
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return "it is locked by another program, which has not released it in time"
+        return "it is locked by another program, which has not released it in time; call again"
     if primary == sqlite3.SQLITE_FULL:
-        return "the disk is full"
+        return "the disk is full; free some space, then call again"
     if primary == sqlite3.SQLITE_IOERR:
-        return f"the disk has failed: {error}"
+        return f"the disk has failed: {error}; check it, then open a new registry"
     if primary in _DENIED:
-        return _denial(file) or str(error)
-    return str(error)
+        return _denial(file) or f"{error}; check the permissions of the file and its folder"
+    return f"{error}; call again, and check the file with `opslifecycle doctor` if it fails again"
 
 
 def _denial(file: Path) -> str | None:
     """Return why a file cannot be opened or written; None if no reason is visible."""
     if not file.exists():
-        return "the file was deleted"
+        return "the file was deleted; restore it, or open a registry, which creates it"
     try:
         if os.statvfs(file).f_flag & os.ST_RDONLY:
-            return "it is on a read-only file system"
+            return "it is on a read-only file system; mount it for writing, or move the store"
     except (OSError, AttributeError):
         pass
     if not os.access(file, os.R_OK):
-        return "no permission to read it"
+        return "no permission to read it; run as its owner, or change its mode"
     beside = [file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm")]
     for each in (file, *beside):
         if each.exists() and not os.access(each, os.W_OK):
-            return f"no permission to write {each.name}, which belongs to user {each.stat().st_uid}"
+            user = each.stat().st_uid
+            return f"no permission to write {each.name}; run as user {user}, who owns it"
     if not os.access(file.parent, os.W_OK | os.X_OK):
-        return f"no permission to create files in {file.parent}"
+        return f"no permission to create files in {file.parent}; change its mode"
     return None

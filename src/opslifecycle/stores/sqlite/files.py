@@ -18,10 +18,10 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 _REASONS = {
-    errno.EACCES: "no permission to look into its folder",
-    errno.ELOOP: "its symbolic links form a loop",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.ENOTDIR: "a part of the path is no folder",
+    errno.EACCES: "no permission to look into its folder; change the mode of the folder",
+    errno.ELOOP: "its symbolic links form a loop; remove one",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ENOTDIR: "a part of the path is no folder; name another path",
 }
 
 
@@ -64,7 +64,9 @@ def check_path(path: Path) -> Path:
         reason = "':memory:' names no file, and no other process could read it; use MemoryStore()"
         raise InvalidValueError("path", reason)
     if text.startswith("file:"):
-        raise InvalidValueError("path", f"expected the path of a file, got the URI {text!r}")
+        raise InvalidValueError(
+            "path", f"expected the path of a file, got the URI {text!r}; leave out file: and ?…"
+        )
     if "\0" in text:
         raise InvalidValueError("path", f"expected a path without NUL, got {text!r}")
     return path
@@ -81,7 +83,7 @@ def locate(path: Path) -> StoreFile:
         found = os.stat(path)
     except FileNotFoundError:
         if os.path.islink(path):
-            cause = f"it is a symbolic link to {os.readlink(path)}, which does not exist"
+            cause = f"it is a symbolic link to {os.readlink(path)}, which does not exist; remove it"
             raise PersistenceError(str(path), cause) from None
         return StoreFile(resolved, None)
     except OSError as error:
@@ -89,5 +91,7 @@ def locate(path: Path) -> StoreFile:
         raise PersistenceError(str(path), cause) from error
     for is_kind, words in _KINDS:
         if is_kind(found.st_mode):
-            raise PersistenceError(str(path), f"it is {words}, and a store is a regular file")
+            raise PersistenceError(
+                str(path), f"it is {words}, and a store is a regular file; name another path"
+            )
     return StoreFile(resolved, found.st_ino, found.st_size)

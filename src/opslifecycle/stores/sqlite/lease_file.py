@@ -76,7 +76,7 @@ class LeaseFile:
         try:
             handle = os.open(path, flags, 0o600)
         except OSError as error:
-            raise PersistenceError(str(path), str(error.strerror)) from error
+            raise PersistenceError(str(path), f"{error.strerror}; change its mode") from error
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise PersistenceError(str(path), "it is no regular file; remove it")

@@ -99,7 +99,9 @@ class StoreReader(Reader):
         """
         found = self._registry(name)
         if found is None:
-            raise PersistenceError(str(self._path), f"there is no registry {name!r} any more")
+            raise PersistenceError(
+                str(self._path), f"there is no registry {name!r} any more; list them again"
+            )
         return found
 
     def all(self) -> list[StoredRegistry]:

@@ -21,7 +21,7 @@ from opslifecycle.errors import (
     StoreDamagedError,
     StoreLostError,
 )
-from opslifecycle.stores.base import Commit, Interrupted, SchemaVersion, StoreContents
+from opslifecycle.stores.base import CLOSED, Commit, Interrupted, SchemaVersion, StoreContents
 from opslifecycle.stores.epochs import with_new_epoch
 from opslifecycle.stores.sqlite import lease
 from opslifecycle.stores.sqlite.archive import ArchiveReader, ArchivingStore, add_archived
@@ -147,7 +147,9 @@ class SqliteStore(ArchivingStore):
         file = locate(self._path)
         if file.inode is None:
             if not file.path.parent.is_dir():
-                raise PersistenceError(self.name, f"there is no folder {self._path.parent}")
+                raise PersistenceError(
+                    self.name, f"there is no folder {self._path.parent}; create it"
+                )
             create(file.path)
         return existing(self._path)
 
@@ -274,15 +276,15 @@ class SqliteStore(ArchivingStore):
         failure = failure_of(self.name, self._file.path, error, reading=False)
         if database.in_transaction or is_fatal(error):
             # After such a failure the contents of the disk are unknown.
-            self._failed = f"the store has failed: {error}"
+            self._failed = f"the store has failed: {error}; check the disk, and open a new registry"
             self._give_up(clean=False)
         return failure
 
     def _lose(self) -> StoreLostError:
         """Stop writing, because other processes no longer find the file."""
         cause = (
-            "the file was deleted or replaced while it was open; what was acknowledged is in no"
-            " file any more, and nothing further is written"
+            "the file was deleted or replaced while it was open, so nothing further is written, and"
+            " what was acknowledged is in no file; restore the file, or open a new registry"
         )
         self._failed, self._failure = cause, StoreLostError(self.name, cause)
         if self._database is not None:
@@ -389,10 +391,10 @@ class SqliteStore(ArchivingStore):
 
     def _connected(self) -> sqlite3.Connection:
         if self._database is None:
-            raise PersistenceError(self.name, "the store is closed")
+            raise PersistenceError(self.name, CLOSED)
         return self._database
 
     def _owned(self) -> Owner:
         if self._owner is None:
-            raise PersistenceError(self.name, "the store is closed")
+            raise PersistenceError(self.name, CLOSED)
         return self._owner
