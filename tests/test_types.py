@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*/src"))
 
 
+@pytest.mark.nightly
 def test_basedpyright_finds_nothing_in_strict_mode(tmp_path: Path) -> None:
     assert len(EXAMPLES) >= 3
     config = {

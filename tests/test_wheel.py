@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -25,12 +26,13 @@ def python(folder: Path, site: Path, *arguments: str) -> str:
 
 
 def test_begin_edit_generate_check_test_and_run(tmp_path: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     wheels, site, folder = (tmp_path / name for name in ("wheels", "site", "project"))
-    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT)]
-    subprocess.run([*pip, *build], check=True)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = wheels.glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True)
+    # As an installation of pure Python does, which pip takes a second for.
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
     folder.mkdir()
     codegen = ("-m", "opslifecycle_codegen.cli.main")
     where = python(folder, site, "-c", "import opslifecycle; print(opslifecycle.__file__)")

@@ -28,6 +28,7 @@ from tests.builders import completed
 from tests.support.command_line import command_line
 from tests.support.processes import alive
 from tests.support.waiting import until
+from tests.support.warm import python
 
 #: The end of every message about damage.
 RESTORE = "; nothing was changed, restore a backup"
@@ -43,8 +44,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*words: str) -> None:
     """Run a command to its end, in a process of its own."""
-    command = [*CLI, "run", "--", *words]
-    subprocess.run(command, capture_output=True, timeout=60, check=False)
+    python(*CLI[1:], "run", "--", *words, cwd=Path.cwd())
 
 
 def has_run(store: Path, name: str = "true") -> None:

@@ -17,6 +17,7 @@ import yaml
 from tests.support.command_line import command_line
 from tests.support.processes import alive
 from tests.support.waiting import until
+from tests.support.warm import python
 
 RUN = [sys.executable, "-m", "opslifecycle.cli.main", "run"]
 PYTHON = sys.executable
@@ -29,9 +30,7 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*RUN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
-    )
+    return python(*RUN[1:], *arguments, cwd=cwd or Path.cwd(), errors_apart=True)
 
 
 def batch(folder: Path, *commands: Mapping[str, object], **keys: object) -> str:

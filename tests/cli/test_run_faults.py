@@ -27,6 +27,7 @@ from opslifecycle.cli.wait import wait
 from tests.support.command_line import command_line
 from tests.support.processes import alive
 from tests.support.waiting import until
+from tests.support.warm import python
 
 CLI = [sys.executable, "-m", "opslifecycle.cli.main"]
 RUN = [*CLI, "run"]
@@ -51,9 +52,7 @@ def batch(*commands: Mapping[str, object], **keys: object) -> str:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*RUN, *arguments], capture_output=True, text=True, timeout=_SECONDS_MAX, check=False
-    )
+    return python(*RUN[1:], *arguments, cwd=Path.cwd(), errors_apart=True)
 
 
 def statuses() -> dict[str, str]:

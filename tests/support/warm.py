@@ -28,22 +28,28 @@ _IMPORTED = [
 
 
 def python(
-    *words: str, cwd: Path, env: Mapping[str, str] | None = None
+    *words: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    errors_apart: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run what an interpreter would run with these words: `-c TEXT`, `-m MODULE …` or `FILE …`.
 
     Args:
         cwd: The folder in which it runs.
         env: Its environment; by default that of the test.
+        errors_apart: Whether what it writes to standard error is a text of its own. By default it
+            stands in the output, where it was written.
 
     Returns:
-        What it wrote, to standard output and error in one text, and its exit status.
+        What it wrote, and its exit status.
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "output"
+        errors = Path(folder) / "errors" if errors_apart else output
         environment = dict(os.environ if env is None else env)
         process = _context().Process(
-            target=_run, args=(words, cwd, environment, _path_at_start(), output)
+            target=_run, args=(words, cwd, environment, _path_at_start(), output, errors)
         )
         process.start()
         process.join(DEADLINE_SECONDS)
@@ -51,8 +57,9 @@ def python(
             process.kill()
             process.join()
             raise TimeoutError(f"{words} had not ended after {DEADLINE_SECONDS} seconds")
-        text = output.read_text(encoding="utf-8")
-    return subprocess.CompletedProcess(words, process.exitcode, text)
+        written = output.read_text(encoding="utf-8")
+        told = errors.read_text(encoding="utf-8") if errors_apart else ""
+    return subprocess.CompletedProcess(words, process.exitcode, written, told)
 
 
 @cache
@@ -72,12 +79,18 @@ def _path_at_start() -> list[str]:
 
 
 def _run(
-    words: tuple[str, ...], cwd: Path, environment: dict[str, str], path: list[str], output: Path
+    words: tuple[str, ...],
+    cwd: Path,
+    environment: dict[str, str],
+    path: list[str],
+    output: Path,
+    errors: Path,
 ) -> None:
     """Be the program, in the new process."""
-    file = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
+    for descriptor, file in ((1, output), (2, errors)):
+        opened = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(opened, descriptor)
+        os.close(opened)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
