@@ -181,41 +181,43 @@ def test_a_rejected_transaction_archives_nothing(
 
 
 def test_collected_and_erased_records_are_not_archived(
-    errands: ModuleType, make_store: MakeStore
+    completions: ModuleType, make_store: MakeStore
 ) -> None:
-    with opened(errands, make_store(), changes_max=1) as registry:
-        done(errands, registry)
-        consume(errands, registry)
+    with opened(completions, make_store(), changes_max=1) as registry:
+        done(completions, registry)
+        consume(completions, registry)
         registry.collect()
-        last = done(errands, registry)
-        consume(errands, registry)
-        done(errands, registry)
-        consume(errands, registry)
+        last = done(completions, registry)
+        consume(completions, registry)
+        done(completions, registry)
+        consume(completions, registry)
         assert past(registry) == [last]
 
 
-def test_an_async_registry_reads_it_in_a_thread(errands: ModuleType, make_store: MakeStore) -> None:
+def test_an_async_registry_reads_it_in_a_thread(
+    completions: ModuleType, make_store: MakeStore
+) -> None:
     async def run() -> None:
-        async with await errands.AsyncErrandRegistry.open(
+        async with await completions.AsyncErrandRegistry.open(
             store=make_store(), changes_max=1
         ) as registry:
-            ids = [errands.ErrandId.new() for _ in range(2)]
+            ids = [completions.ErrandId.new() for _ in range(2)]
             for id in ids:
                 await registry.ask(id, "milk")
                 await registry.drop(id, None)
                 watermark = registry.changes().watermark
-                await registry.mark_read(errands.Follower.OFFICE, watermark)
+                await registry.mark_read(completions.Follower.OFFICE, watermark)
             assert (await registry.past_errand(ids[0])).id == ids[0]
             assert [each.snapshot.id for each in await registry.past_errands()] == ids[:1]
 
     asyncio.run(run())
 
 
-def test_wrong_arguments_and_other_stores(errands: ModuleType) -> None:
-    with opened(errands, None, changes_max=1) as registry:
+def test_wrong_arguments_and_other_stores(completions: ModuleType) -> None:
+    with opened(completions, None, changes_max=1) as registry:
         for _ in range(2):
-            done(errands, registry)
-        consume(errands, registry)
+            done(completions, registry)
+        consume(completions, registry)
         assert past(registry) == []
         with pytest.raises(InvalidValueError, match="limit: expected an integer of at least 0"):
             registry.past_errands(limit=-1)
@@ -223,9 +225,11 @@ def test_wrong_arguments_and_other_stores(errands: ModuleType) -> None:
             registry.past_errand("x")
 
 
-def test_a_store_without_an_archive_is_refused(errands: ModuleType, make_store: MakeStore) -> None:
+def test_a_store_without_an_archive_is_refused(
+    completions: ModuleType, make_store: MakeStore
+) -> None:
     with pytest.raises(InvalidValueError, match="has no archive"):
-        errands.ErrandRegistry(store=Gate(make_store()))
+        completions.ErrandRegistry(store=Gate(make_store()))
 
 
 def test_records_of_older_versions_are_migrated_when_they_are_read() -> None:

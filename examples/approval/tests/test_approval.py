@@ -24,6 +24,7 @@ from approval import (
     QuorumReachedError,
     RequestId,
     RequestKind,
+    RequestOrder,
     RequestStatus,
     Standing,
     Urgency,
@@ -56,6 +57,30 @@ def test_a_quorum_is_needed_and_enough() -> None:
         office.grant(id, vote)
         assert office.standing_of(id) is Standing.SETTLED
         assert office.broken_invariants() == []
+
+
+def test_old_decisions_are_in_the_archive(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "office.db")
+    with ApprovalRegistry(store=store, decisions_max=2) as office:
+        ids = [circulating(office, ask(amount=10 * n)) for n in range(1, 6)]
+        for id in ids:
+            office.deny(id, PersonId.new(), "too dear")
+        assert [office.snapshot(id) for id in ids[:3]] == [None] * 3
+        assert [each.snapshot.id for each in office.past_requests()] == ids[:3]
+        old = office.past_request(ids[0])
+        assert old is not None
+        assert (old.status, old.ask.amount) == (RequestStatus.DENIED, 10)
+
+
+def test_requests_are_read_page_by_page() -> None:
+    with ApprovalRegistry() as office:
+        for amount in (30, 10, 20, 10):
+            office.draft(ask(amount=amount))
+        page = office.requests(order_by=RequestOrder.AMOUNT, limit=3)
+        rest = office.requests(order_by=RequestOrder.AMOUNT, after=page.cursor)
+        amounts = [each.ask.amount for each in (*page, *rest)]
+        assert amounts == [10, 10, 20, 30]
+        assert len(office.requests(amount_above=10)) == 2
 
 
 def test_time_is_given_and_judged() -> None:
