@@ -211,9 +211,6 @@ class TransactionEndedError(OpsLifecycleError):
 
     template = "the transaction has ended: call the registry, or begin another transaction"
 
-    def __init__(self) -> None:
-        super().__init__()
-
 
 class CursorOutOfRangeError(OpsLifecycleError):
     """A position past the watermark of the feed: no entry has that sequence number yet.

@@ -66,6 +66,7 @@ THEN = {
     "shell.history": ["tests/codegen/test_history.py"],
     "shell.staging": ["tests/test_transactions.py"],
     "shell.transactions": ["tests/test_transactions.py"],
+    "shell.unique_keys": ["tests/codegen/test_unique.py"],
     "shell.writes": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.batch": [*_EFFECTS, "tests/test_faults.py", *_RACES],
     "shell.commits": [*_EFFECTS, "tests/test_faults.py", *_RACES],

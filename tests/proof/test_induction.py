@@ -19,6 +19,7 @@ from tests.proof.machines import ROOT, edited, scenario_of, states_of
 MACHINES = [
     ROOT / "machine/ops_lifecycle.yaml",
     *sorted((ROOT / "examples").glob("*/machine/*.yaml")),
+    ROOT / "tests/codegen/invoice.yaml",
 ]
 
 

@@ -101,7 +101,8 @@ def test_a_machine_whose_rules_read_the_time_is_not_covered() -> None:
         relation(small(ROOT / "examples/deadlines/machine/order.yaml"))
 
 
-COVERED = [path for path in EXAMPLES if path.stem != "order"]
+INVOICE = ROOT / "tests/codegen/invoice.yaml"
+COVERED = [*(path for path in EXAMPLES if path.stem != "order"), INVOICE]
 #: It has ten times the states of the others.
 LARGE = "approval"
 

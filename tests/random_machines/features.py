@@ -12,6 +12,7 @@ from tests.random_machines.expressions import required
 from tests.random_machines.picking import Pick
 from tests.random_machines.pruning import pruned
 from tests.random_machines.shaping import Shaping
+from tests.random_machines.unique_keys import add_keys
 
 
 class Features:
@@ -72,6 +73,7 @@ class Features:
         self._erase()
         self._snapshot()
         self._listing()
+        add_keys(self.b)
         self._classifiers()
         self._properties()
 

@@ -18,6 +18,7 @@ from opslifecycle_codegen.modelcheck.evaluate import Function
 from opslifecycle_codegen.modelcheck.state import Answer, Refusal, State
 
 from tests.random_machines.exploring import Asked, Exploration
+from tests.random_machines.unique_keys import held, samples
 from tests.random_machines.values import Values
 from tests.random_machines.verdicts import FaultError
 
@@ -218,6 +219,15 @@ class Side:
             self._same("cursors", tuple(get(each) for each in consumers), state.cursors)
         if machine.listing is not None:
             self._same_listing(list(records.values()))
+        for key in self.program.unique:
+            for wanted in samples(key, self.values):
+                found = getattr(registry, key.name)(*wanted)
+                plain = tuple(map(self.values.plain, wanted))
+                holder = held(self.program, key, list(records.values()), plain)
+                self._same_list(
+                    f"the holder of {key.name}", [] if found is None else [found],
+                    [] if holder is None else [holder],
+                )  # fmt: skip
         self._same_waits(state)
         if self._own:
             self._same_effects()

@@ -23,6 +23,7 @@ from opslifecycle_codegen.analysis.ranges import find_ranges
 from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.analysis.timers import Timers
 from opslifecycle_codegen.analysis.transitions import Transitions, entry_constants
+from opslifecycle_codegen.analysis.unique import UniqueKeys
 from opslifecycle_codegen.analysis.waivers import waive
 from opslifecycle_codegen.analysis.work import WorkCalls
 from opslifecycle_codegen.base.diagnostics import Diagnostics
@@ -91,6 +92,7 @@ class _Analyzer:
         self._resolver = Resolver(machine, diagnostics)
         self._symbols = self._resolver.run()
         self._commands = Commands(machine, self._symbols, self._resolver, diagnostics)
+        self._keys = UniqueKeys(machine, self._symbols, self._commands, diagnostics)
 
     def run(self) -> Program:
         machine, commands = self._machine, self._commands
@@ -114,16 +116,19 @@ class _Analyzer:
         all_live = BulkCommands(
             machine, self._symbols, commands, actions, self._compile, self._diagnostics
         )
+        initial = self._starts(create)
+        create, unique = self._keys.claimed(create, initial)
         program = Program(
             machine=machine,
             symbols=self._symbols,
             create=create,
             create_id=create_id,
-            initial=self._starts(create),
+            initial=initial,
             actions=actions,
             on_terminal=ends.steps(),
             bulk=tuple(all_live.bulk(n, e) for n, e in machine.bulk.items()),
             timers=timers,
+            unique=unique,
             rollback=commands.rollback(machine.rollback) if machine.rollback else None,
             erase=commands.erase(machine.erase) if machine.erase else None,
             collect=commands.collect(machine.collect) if machine.collect else None,

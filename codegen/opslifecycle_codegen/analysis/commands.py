@@ -109,6 +109,12 @@ class Commands:
         )
         return command, made or nodes.NOTHING
 
+    def created_scope(self, create: Command) -> Scope:
+        """Return the names that what follows the guards of `create` may use, besides the record."""
+        scope = self.base_scope(create.params)
+        id = nodes.Name(self._symbols.entity_fields["id"], Root.ID, "id")
+        return scope.with_names({"id": id})
+
     def _require_new_id(self, declared: command_model.Create, scope: Scope) -> None:
         """Report a `create` that could replace an existing record."""
         entity = self._machine.entity

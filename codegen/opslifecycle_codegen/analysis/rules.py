@@ -14,6 +14,7 @@ from opslifecycle_codegen.analysis.scenario_rules import check_slices
 from opslifecycle_codegen.analysis.stamps import check_stamps
 from opslifecycle_codegen.analysis.timers import declared_timers
 from opslifecycle_codegen.analysis.times import check_times
+from opslifecycle_codegen.analysis.unique import check_unique
 from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
 from opslifecycle_codegen.ir.built_ins import BUILT_IN_EFFECTS
 from opslifecycle_codegen.ir.feeds import feeds_announcements
@@ -30,6 +31,7 @@ def check(
     rules.statuses()
     rules.deferred()
     check_slices(program, diagnostics)
+    check_unique(program, diagnostics)
     check_stamps(program.machine, program.symbols, diagnostics)
     check_times(program, diagnostics)
     check_pages(program, diagnostics)

@@ -10,7 +10,14 @@ from opslifecycle_codegen.ir.expr import Expression, Member
 from opslifecycle_codegen.ir.feeds import CREATE, fed_commands
 from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.parameters import parameter_notation
-from opslifecycle_codegen.ir.program import Check, Command, Program, leads_to, tested_ways
+from opslifecycle_codegen.ir.program import (
+    Check,
+    Command,
+    Program,
+    UniqueKey,
+    leads_to,
+    tested_ways,
+)
 from opslifecycle_codegen.ir.times import timer_notation
 from opslifecycle_codegen.source.words import NOWHERE, Name
 
@@ -28,6 +35,8 @@ def explained(program: Program) -> str:
     refined = program.symbols.refined
     if refined:
         lines += ["", "Types", *(f"  {name}: {type.described}" for name, type in refined.items())]
+    if program.unique:
+        lines += ["", "Unique keys", *map(_key_line, program.unique)]
     lines += ["", "Actions"]
     for command in (program.create, *program.actions):
         lines += _command_lines(program, command)
@@ -130,6 +139,11 @@ def _way_lines(way: Command, margin: str) -> Iterator[str]:
     own = [effect for effect in way.effects if effect not in BUILT_IN_EFFECTS]
     if own:
         yield f"{margin}effects {', '.join(own)}"
+
+
+def _key_line(key: UniqueKey) -> str:
+    among = "live records" if key.of_live else "all records"
+    return f"  {key.name}: {', '.join(key.fields)} among {among}. {line(key.summary)}"
 
 
 def _work_lines(program: Program) -> list[str]:

@@ -14,7 +14,7 @@ from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Expression, Field
 from opslifecycle_codegen.ir.feeds import COMPLETIONS, fed_commands
 from opslifecycle_codegen.ir.messages import ACTIONS, EFFECTS, create_word
-from opslifecycle_codegen.ir.migrations import REGISTRY, TYPES
+from opslifecycle_codegen.ir.migrations import RECORD, REGISTRY, TYPES
 from opslifecycle_codegen.ir.notation import condition_notation, notation, update_notation
 from opslifecycle_codegen.ir.parts import ERRORS, GUARDS, INVARIANTS, METHODS
 from opslifecycle_codegen.ir.program import (
@@ -151,6 +151,11 @@ class _Facts:
             commands = (names.name(ACTIONS, each) for each in fed_commands(machine))
             fed = ", ".join(sorted(commands)) or COMPLETIONS
             yield Fact("what enters the feed", fed, "", "", "feed-changed")
+        for key in self._program.unique:
+            among = "live records" if key.of_live else "all records"
+            fields = ", ".join(names.name(RECORD, field) for field in key.fields)
+            subject = f"the unique key {names.name(METHODS, key.name)}"
+            yield Fact(subject, f"{fields} of {among}", "key-added", "key-removed", "key-changed")
         if machine.history is not None:
             params = ", ".join(machine.history.params) or "nothing"
             kept = f"the last {machine.history.last} with {params}"

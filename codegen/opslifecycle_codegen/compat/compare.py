@@ -34,6 +34,10 @@ RULES = {
     "field-type": PERSISTED,
     "id-changed": PERSISTED,
     "limits-changed": BEHAVIOUR,
+    "key-added": BEHAVIOUR,
+    "key-removed": BEHAVIOUR,
+    "key-changed": BEHAVIOUR,
+    "stored-key-added": PERSISTED,
     "view-added": COMPATIBLE,
     "view-removed": SOURCE,
     "view-field-added": COMPATIBLE,
@@ -132,6 +136,7 @@ def changes(old: Lock, new: Lock) -> list[Change]:
                 rule = "view-added" if prefix else "type-added"
                 found.append(Change(rule, f"{name} is new"))
     found += _identifiers(old, new)
+    found += _keys(old, new)
     found += _messages(old["messages"], new["messages"])
     for name, tags in old["unions"].items():
         found += _union(name, tags, new["unions"].get(name, {}))
@@ -150,6 +155,20 @@ def _identifiers(old: Lock, new: Lock) -> list[Change]:
         was, now = before.get(name, "a UUID"), after.get(name, "a UUID")
         if was != now and name in used:
             found.append(Change("id-changed", f"{name} was {was} and is {now}"))
+    return found
+
+
+def _keys(old: Lock, new: Lock) -> list[Change]:
+    """Return the unique keys that stored records may violate, because they had none."""
+    before = old.get("keys", []) if old["stored"] else new.get("keys", [])
+    found = []
+    for key in new.get("keys", []):
+        # What no two records share, no two live ones do.
+        if key in before or {**key, "among": "all"} in before:
+            continue
+        fields = " and ".join(key["fields"])
+        message = f"stored records may have equal values of {fields}, which become unique"
+        found.append(Change("stored-key-added", message))
     return found
 
 

@@ -57,6 +57,10 @@ def lock_of(program: Program, digest: str) -> Lock:
     if program.views.entry:
         views["feed_entry"] = {info.name: bare(info.type) for info, _ in program.views.entry}
     has_milestones = MILESTONES in symbols.status_groups
+    keys = [
+        {"fields": list(key.fields), "among": "live" if key.of_live else "all"}
+        for key in (program.unique if program.recovery is not None else ())
+    ]
     forms = {name: form.spelled for name, form in symbols.id_forms.items()}
     return {
         "format": FORMAT,
@@ -72,6 +76,7 @@ def lock_of(program: Program, digest: str) -> Lock:
         "unions": unions,
         **({"ids": forms} if forms else {}),
         "stored": _stored(program),
+        **({"keys": keys} if keys else {}),
         "views": views,
         "messages": {
             "sets": message_sets(program),

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from opslifecycle_codegen.compat.lock import MILESTONES, Lock
 from opslifecycle_codegen.ir.messages import ACTIONS, ARGUMENTS
-from opslifecycle_codegen.ir.migrations import TYPES, Migration, Migrations
+from opslifecycle_codegen.ir.migrations import RECORD, TYPES, Migration, Migrations
 
 
 def renamed(migrations: Migrations, lock: Lock, new: Lock) -> Lock:
@@ -47,6 +47,9 @@ def _apply(migrations: Migrations, step: Migration, lock: Lock, new: Lock) -> No
         if part == new["statuses"]:
             for kind in {"terminal_statuses", MILESTONES} & lock.keys():
                 lock[kind] = _renamed(lock[kind], renames, removes)
+        if part == RECORD:
+            for key in lock.get("keys", []):
+                key["fields"] = _renamed(key["fields"], renames, removes)
         if part in lock["unions"]:
             _rename_variants(lock, part, renames, removes, new["unions"].get(part, {}))
         messages = lock["messages"]

@@ -63,6 +63,10 @@ def signatures(program: Program, names: Renames) -> dict[str, Signature]:
     for rule in program.classifiers:
         parameters = _parameters(rule.name, rule.params, rule.defaults, names)
         found[rule.name] = Signature((id, *parameters), bare(names.type(rule.type)))
+    for key in program.unique:
+        types = {name: type.required for name, type in key.fields.items()}
+        parameters = _parameters(key.name, types, {}, names)
+        found[key.name] = Signature(tuple(parameters))
     if machine.listing is not None:
         found[str(machine.listing.method)] = Signature(tuple(_listing(program, names)))
     for name in methods_of(program):

@@ -14,6 +14,7 @@ from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
+from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, reads, roots_in
 from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import (
@@ -88,6 +89,7 @@ class CommandLowering(MethodLowering):
         super().__init__(program, names, width, constants)
         self.effects = EffectConstants(program)
         self.outcomes = Outcomes(program, width)
+        self._keys = KeyLowering(program.unique, names.variable, width)
         # Whether a command ends all live records with one outcome.
         self._ends_all = False
 
@@ -127,7 +129,8 @@ class CommandLowering(MethodLowering):
         body = [*([] if made == "id" else [f"id = {made}"]), *self._guards(command)]
         record = layout.called(self._names.record, record_arguments(self._program))
         body += self._statement(f"{entity} = ", record)
-        body += [f"self.records[id] = {entity}", *self._assign(command.updates)]
+        body += [f"self.records[id] = {entity}", *self._keys.claimed()]
+        body += self._assign(command.updates)
         body += [*self._noted(command), *self._followed(command, command.name)]
         return self._method("register", self._params(command), DECISION, [], body)
 
@@ -296,6 +299,9 @@ class CommandLowering(MethodLowering):
 
     def _erase(self) -> Method:
         body = ["del self.records[id]", "self.ended.pop(id, None)"]
+        released = self._keys.released()
+        if released:
+            body = [f"{self._entity} = self.records.pop(id)", body[1], *released]
         doc = self._doc("Remove a record.")
         return self._method("erase", [f"id: {self._names.id}"], "None", doc, body)
 
@@ -326,6 +332,7 @@ class CommandLowering(MethodLowering):
             f"{entity}.terminal_outcome = terminal_outcome",
             *self._stamps("terminal"),
             f"self.ended[{entity}.id] = {entity}",
+            *self._keys.ended(),
             *(
                 self._steps(list(self._program.on_terminal), {}, (), self.effects.of_end)
                 if self.effects.branches

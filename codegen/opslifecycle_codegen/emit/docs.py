@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from opslifecycle_codegen.emit.environment import Context
 from opslifecycle_codegen.ir.program import Command, Program, leads_to
 from opslifecycle_codegen.ir.symbols import EnumInfo, MemberInfo, MemberOf
 
@@ -25,6 +26,22 @@ class EnumTable:
     summary: str
     properties: list[str]
     members: list[MemberRow]
+
+
+def context(program: Program) -> Context:
+    """Return what the page of a machine shows."""
+    return {
+        "summary_text": str(program.machine.summary),
+        "actions": [action.name for action in program.actions],
+        "table": table(program),
+        "action_rows": action_rows(program),
+        "deferred": any(action.deferred for action in program.actions),
+        "stored": program.recovery is not None,
+        "types": type_rows(program),
+        "unique": program.unique,
+        "closed_sets": enum_tables(program),
+        "invariants": [(rule.name, rule.summary) for rule in program.invariants],
+    }
 
 
 def table(program: Program) -> list[tuple[str, list[str]]]:

@@ -12,7 +12,7 @@ from opslifecycle_codegen.emit.constants import StatusConstants
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Root, negation
 from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
-from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, variable
+from opslifecycle_codegen.ir.naming import attribute, entry_local, key_index, parameter, variable
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BARRIER, BOOL, DATETIME, REGISTRY, TIMEDELTA
@@ -103,6 +103,10 @@ class Printer:
                 return branches[0] if branches[0] == branches[2] else layout.conditional(*branches)
             case expr.Construct(variant=variant, arguments=arguments):
                 return layout.called(variant, [self.code(each) for each in arguments])
+            case expr.Holder(method=method, keys=keys):
+                codes = [self.code(each) for each in keys]
+                whole = codes[0] if len(codes) == 1 else layout.called("", codes)
+                return layout.called(f"{self.registry}.{key_index(method)}.get", [whole])
             case expr.Quantified():
                 return self._quantified(tree)
         return self._test(tree)

@@ -13,10 +13,11 @@ from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.methods import Method, MethodLowering
 from opslifecycle_codegen.emit.rejections import Beginning
 from opslifecycle_codegen.emit.types import comment
+from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.built_ins import RANGE_GUARD
 from opslifecycle_codegen.ir.expr import Root, roots_in
 from opslifecycle_codegen.ir.naming import parameter
-from opslifecycle_codegen.ir.program import Command, Rule
+from opslifecycle_codegen.ir.program import Command, Rule, UniqueKey
 
 #: The table of the actions in the authority.
 ACTIONS = "_ACTIONS"
@@ -46,6 +47,7 @@ class QuestionLowering(MethodLowering):
             methods.append(self._barrier())
         if self._machine.history is not None:
             methods.append(self._history_of())
+        methods += [self._holder(key) for key in program.unique]
         methods += [self._rejection(each) for each in self._beginnings]
         commands = {
             self._refusers[_guards(command)]: command for command in reversed(program.actions)
@@ -74,6 +76,16 @@ class QuestionLowering(MethodLowering):
         doc = self._doc("Return the last transitions of a record; none without a record.")
         returns = f"tuple[{self._names.transition}, ...]"
         return self._method("history_of", [f"id: {self._names.id}"], returns, doc, body)
+
+    def _holder(self, key: UniqueKey) -> Method:
+        keys = KeyLowering(self._program.unique, self._entity, self._width)
+        parameters = [
+            f"{parameter(name)}: {type.required.python}" for name, type in key.fields.items()
+        ]
+        doc = self._doc(f"Return the id of the {self._names.entity} that holds a key.")
+        body = [f"return {keys.find(key)}"]
+        returns = f"{self._names.id} | None"
+        return self._method(self._command(key.name), parameters, returns, doc, body)
 
     def _barrier(self) -> Method:
         barrier, declared = self._program.barrier, self._machine.barrier

@@ -5,6 +5,7 @@ from __future__ import annotations
 from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.state import has_stamps
+from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.built_ins import LEGAL_STATUS
 from opslifecycle_codegen.ir.expr import Literal
 from opslifecycle_codegen.ir.initial_values import given
@@ -67,6 +68,12 @@ def calls(program: Program, width: int) -> list[tuple[str, list[str]]]:
         call = layout.called(f"authority.{decide}", [Code("id"), *samples])
         rows.append((action.name, layout.statement("return ", call, "", indent=12, width=width)))
     return rows
+
+
+def record_keys(program: Program, width: int) -> list[str]:
+    """Return lines that enter the sample record as the holder of its unique keys."""
+    keys = KeyLowering(program.unique, "record", width, "authority")
+    return [f"    {line}" for line in keys.claimed(depth=1)]
 
 
 def record_sample(program: Program, names: PublicNames, width: int) -> list[str]:

@@ -10,11 +10,12 @@ from opslifecycle_codegen.emit import archive, layout, pages
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer, constant
+from opslifecycle_codegen.emit.sentences import moves, raises
 from opslifecycle_codegen.emit.types import check_lines
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.naming import command_method, public_methods
 from opslifecycle_codegen.ir.parameters import NO_DEFAULTS, omissible
-from opslifecycle_codegen.ir.program import Bulk, Check, Command, Program, leads_to
+from opslifecycle_codegen.ir.program import Bulk, Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type, optional
 
@@ -72,7 +73,7 @@ class RegistryLowering:
                 for name in command.params
             ]
             types = {str(name): command.params[name] for name in words}
-            more = [f"The new {self._names.entity} is {command.to}. {self._raises(command.guards)}"]
+            more = [f"The new {self._names.entity} is {command.to}. {raises(command.guards)}"]
             yield self._method(
                 str(method), types, "None", command.summary, more,
                 self._act(self._public_id(), f"{self._names.authority}.register", given),
@@ -93,7 +94,7 @@ class RegistryLowering:
                 defaults=each.command.defaults,
             )  # fmt: skip
         for removing in self._removing():
-            more = [f"{_moves(removing)} {self._raises(removing.guards)}"]
+            more = [f"{moves(removing)} {raises(removing.guards)}"]
             yield self._method(
                 removing.name, self._of_one({}), "None", removing.summary, more,
                 self._act("id", self._command(removing.name), [Code("id")]), runs=True, acts=True,
@@ -108,7 +109,7 @@ class RegistryLowering:
         declared = next(a for n, a in self._machine.actions.items() if n == action.name)
         for method in declared.methods:
             deferred = " Its write is deferred." if action.deferred else ""
-            more = [f"{_moves(action)} {self._raises(action.guards)}{deferred}"]
+            more = [f"{moves(action)} {raises(action.guards)}{deferred}"]
             flags = ["deferred=True"] if action.deferred else []
             given = [Code("id"), *map(Code, action.params)]
             yield self._method(
@@ -124,16 +125,12 @@ class RegistryLowering:
         registry = [update.target.name for update in each.updates if not update.of_record]
         return any(name in stored for name in registry)
 
-    def _raises(self, checks: tuple[Check, ...], *first: str) -> str:
-        errors = dict.fromkeys([*first, *(check.error for check in checks)])
-        return f"Raises {', '.join(errors)}." if errors else ""
-
     # Features -----------------------------------------------------------------------------------
 
     def _features(self) -> Iterator[PublicMethod]:
         program, names, machine = self._program, self._names, self._machine
         if program.watch is not None:
-            errors = self._raises(program.watch.guards, "RegistryClosedError")
+            errors = raises(program.watch.guards, "RegistryClosedError")
             yield self._method(
                 program.watch.name, self._of_one({}), names.watch, program.watch.summary,
                 [f"Over at once if the record is finished. {errors}"],
@@ -147,6 +144,15 @@ class RegistryLowering:
             machine.snapshot.summary, ["Returns None if no record has the id."],
             ["return self._engine.view(id, _snapshot_of)"], abstract=True,
         )  # fmt: skip
+        for key in program.unique:
+            among = "live records" if key.of_live else "all records that are held"
+            types = {name: type.required for name, type in key.fields.items()}
+            arguments = [self._command(key.name), "_snapshot_of", *types]
+            yield self._method(
+                key.name, types, f"{names.snapshot} | None", key.summary,
+                [f"The key is unique among {among}. Returns None if none of them has it."],
+                self._call("return self._engine.holder", arguments), abstract=True,
+            )  # fmt: skip
         if machine.history is not None:
             last = machine.history.last
             more = f"Returns the last {last}, oldest first; none if no record has the id."
@@ -162,7 +168,7 @@ class RegistryLowering:
             erasing = [self._command(program.collect.name), f"({names.effect}.ERASE,)"]
             yield self._method(
                 program.collect.name, {}, f"list[tuple[{names.id}, {outcome}]]",
-                program.collect.summary, [self._raises(program.collect.guards)],
+                program.collect.summary, [raises(program.collect.guards)],
                 [
                     *self._run("_rt.collecting", erasing, assigns="erased = "),
                     f"collected: list[tuple[{names.id}, {outcome}]] = erased",
@@ -239,7 +245,7 @@ class RegistryLowering:
             types["projection"] = optional(Type("class", str(declared.cache)))
             more.append("`projection` is updated once the authority has accepted, and never read.")
             body += ["if projection is not None:", "    projection.record(consumer, reached)"]
-        more.append(self._raises(command.guards))
+        more.append(raises(command.guards))
         yield self._method(
             str(declared.advance), types, "int", command.summary, more, [*body, "return reached"],
             runs=True,
@@ -385,15 +391,3 @@ class RegistryLowering:
             name, abstract, runs, signature, interface_signature, doc, lines,
             "return None" if none_without else fallback,
         )  # fmt: skip
-
-
-def _moves(command: Command) -> str:
-    """Return what a docstring says of the statuses of a command."""
-    *others, last = command.from_statuses
-    sources = f"{', '.join(others)} or {last}" if others else last
-    done = command.idempotent_in
-    again = f" Rejected as already done in {', '.join(done)}." if done else ""
-    targets = leads_to(command)
-    if not any(targets):
-        return f"Legal in {sources}.{again}"
-    return f"From {sources} to {' or '.join(targets)}.{again}"

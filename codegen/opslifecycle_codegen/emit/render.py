@@ -36,7 +36,13 @@ from opslifecycle_codegen.emit.timers import timers_view
 from opslifecycle_codegen.emit.work import work_view
 from opslifecycle_codegen.ir.expr import Expression, Quantified, nodes_of
 from opslifecycle_codegen.ir.feeds import feeds_transitions, milestones
-from opslifecycle_codegen.ir.naming import attribute, entry_local, parameter, public_methods
+from opslifecycle_codegen.ir.naming import (
+    attribute,
+    entry_local,
+    key_index,
+    parameter,
+    public_methods,
+)
 from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import public_names
 from opslifecycle_codegen.ir.times import reads_now, tells_time
@@ -83,7 +89,9 @@ class Renderer:
             path = config.tests / f"test_{self._program.machine.machine}_ratchet.py"
             files[path] = self._with_header(body, imported, "#")
         if config.docs is not None:
-            text = self._body("machine.md.j2", self._docs())
+            text = self._body(
+                "machine.md.j2", {**docs.context(self._program), "diagram": mermaid(self._program)}
+            )
             path = config.docs / f"{self._program.machine.machine}.md"
             files[path] = f"<!-- {self._header(' ')} -->\n\n{text}"
         files[config.lock] = lock.dump(self.lock)
@@ -294,6 +302,7 @@ class Renderer:
             ],
             "has_cursors": program.cursors is not None,
             "archives": self._archives,
+            "key_indexes": [key_index(key.name) for key in program.unique],
             "has_feed": program.machine.feed is not None,
             "own_effects": bool(program.machine.effects),
             "timed": tells_time(program),
@@ -315,25 +324,11 @@ class Renderer:
             "cells": ratchet.cells(program, self._names),
             "calls": ratchet.calls(program, self._width),
             "record_sample": ratchet.record_sample(program, self._names, self._width),
+            "record_keys": ratchet.record_keys(program, self._width),
             "authority_sample": ratchet.authority_sample(program, self._names, self._width),
             "store_test": store_test(program, self._width),
             "has_timers": bool(program.timers),
             "may_refuse": ratchet.may_refuse(program),
-        }
-
-    def _docs(self) -> Context:
-        program = self._program
-        return {
-            "summary_text": str(program.machine.summary),
-            "actions": [action.name for action in program.actions],
-            "table": docs.table(program),
-            "diagram": mermaid(program),
-            "action_rows": docs.action_rows(program),
-            "deferred": any(action.deferred for action in program.actions),
-            "stored": program.recovery is not None,
-            "types": docs.type_rows(program),
-            "closed_sets": docs.enum_tables(program),
-            "invariants": [(rule.name, rule.summary) for rule in program.invariants],
         }
 
     # Text ---------------------------------------------------------------------------------------

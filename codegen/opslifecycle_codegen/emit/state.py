@@ -9,8 +9,8 @@ from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.constants import Constants
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
-from opslifecycle_codegen.ir.naming import attribute, setting
-from opslifecycle_codegen.ir.program import Program
+from opslifecycle_codegen.ir.naming import attribute, key_index, setting
+from opslifecycle_codegen.ir.program import Program, UniqueKey
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type
 
@@ -118,7 +118,9 @@ class StateLowering:
         built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
         cursors = ["cursors"] if self._program.cursors is not None else []
         effects = ["effects_given"] if self._machine.effects else []
-        return sorted([*map(attribute, names), *built_in, *cursors, *effects], key=layout.natural)
+        keys = [key_index(key.name) for key in self._program.unique]
+        found = [*map(attribute, names), *built_in, *cursors, *effects, *keys]
+        return sorted(found, key=layout.natural)
 
     def init(self) -> tuple[list[str], list[str]]:
         """Return the constructor of the authority: its signature and its body."""
@@ -145,8 +147,17 @@ class StateLowering:
         if self._machine.effects:
             # How many effects of the machine's own were given; the shell counts them.
             body.append("self.effects_given = 0")
+        for key in self._program.unique:
+            body += self._holders(key)
         lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)
         return lines, body
+
+    def _holders(self, key: UniqueKey) -> list[str]:
+        """Return the lines of the constructor that begin with no holder of a key."""
+        hint = f"dict[{key.key_type}, {self._names.id}]"
+        before = f"self.{key_index(key.name)}: {hint} = "
+        lines = layout.statement(before, Code("{}"), "", indent=8, width=self._width)
+        return [line[8:] for line in lines]
 
 
 def _is_wider(type: Type) -> bool:

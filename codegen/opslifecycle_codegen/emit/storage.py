@@ -16,6 +16,7 @@ from opslifecycle_codegen.emit.migration import (
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.emit.readers import read
 from opslifecycle_codegen.emit.state import first_code, has_stamps
+from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.feeds import feeds_transitions, milestones
 from opslifecycle_codegen.ir.initial_values import Origin, Start, given, starts_of
 from opslifecycle_codegen.ir.naming import attribute
@@ -111,7 +112,8 @@ class StorageLowering:
                     indent=4,
                     width=self._width,
                 )
-            ],
+            ]
+            + KeyLowering(self._program.unique, self._entity, self._width, "authority").recovered(),
         )
 
     def _restored(self, name: str, inside: str, type: Type) -> list[str]:

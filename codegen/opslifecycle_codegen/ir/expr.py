@@ -226,11 +226,23 @@ class Loop:
 
 @frozen
 class Quantified(Expression):
-    """`all`, `any`, `count` or `distinct` of an element over the iterations of loops."""
+    """`all`, `any`, `count`, `distinct` or `first` of an element over the iterations of loops."""
 
     function: str
     element: Expression
     loops: tuple[Loop, ...]
+
+
+@frozen
+class Holder(Expression):
+    """The id of the record that holds a unique key; None if no record does.
+
+    `found` says the same of the records, one by one.
+    """
+
+    method: str
+    keys: tuple[Expression, ...]
+    found: Quantified
 
 
 @frozen

@@ -135,6 +135,11 @@ def command_method(word: str, fields: Collection[str]) -> str:
     return f"_do_{word}" if word in _IN_AUTHORITY or word in fields else str(word)
 
 
+def key_index(method: str) -> str:
+    """Return the authority's attribute with the holder of each key, by the method that finds it."""
+    return f"_{method}_ids"
+
+
 def trusted(record: str) -> str:
     """Return the trusted constructor of a value, by the name of its class."""
     return f"{_TRUSTED}{snake(record)}"
@@ -181,6 +186,7 @@ def public_methods(machine: model.Machine) -> Iterator[Text]:
     if machine.retention is not None and machine.retention.archive is not None:
         yield from (machine.retention.archive.get, machine.retention.archive.since)
     yield from machine.classifiers
+    yield from machine.unique
 
 
 def built_in_methods(machine: model.Machine) -> dict[str, str]:

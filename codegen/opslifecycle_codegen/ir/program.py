@@ -173,6 +173,23 @@ class EndStep:
 
 
 @frozen
+class UniqueKey:
+    """A key that no two records share, if none of its fields is None."""
+
+    name: str
+    summary: str
+    fields: dict[str, Type]
+    #: Whether only live records hold their keys.
+    of_live: bool
+
+    @property
+    def key_type(self) -> str:
+        """The type of a key in Python."""
+        types = [type.python for type in self.fields.values()]
+        return types[0] if len(types) == 1 else f"tuple[{', '.join(types)}]"
+
+
+@frozen
 class Bulk:
     """A command that ends every live record."""
 
@@ -320,6 +337,7 @@ class Program:
     on_terminal: tuple[EndStep, ...]
     bulk: tuple[Bulk, ...]
     timers: tuple[Timer, ...]
+    unique: tuple[UniqueKey, ...]
     rollback: Command | None
     erase: Command | None
     collect: Command | None

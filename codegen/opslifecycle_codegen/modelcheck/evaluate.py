@@ -44,6 +44,7 @@ _FUNCTIONS: dict[str, Callable[[Iterator[Value]], Value]] = {
     "any": any,
     "count": lambda values: sum(1 for _ in values),
     "distinct": lambda values: _distinct(list(values)),
+    "first": lambda values: next(values, None),
 }
 
 
@@ -138,6 +139,8 @@ class Evaluator:
                 return Term(lambda names: -of(names))
             case nodes.Construct():
                 return self._construct(tree)
+            case nodes.Holder(found=found):
+                return self._term(found)
             case nodes.Quantified(function=function, element=element, loops=loops):
                 values, counted = self._values(element, loops), _FUNCTIONS[function]
                 return Term(lambda names: counted(values(names)))

@@ -144,6 +144,7 @@ class Interpreter:
         state = at_time(state, call)
         id = self._create_id({NOW: state.time, **dict(call.arguments)})
         names = self._names(state, id, call.arguments)
+        names[f"{self._entity}s"] = [each for each in state.records if each is not None]
         refusal = first_refusal(self._create_guards, names)
         if refusal is not None:
             return Answer(None, refusal)

@@ -37,6 +37,20 @@ class Refusal(Declared):
     fields: dict[Name, Expr] = Factory(dict)
 
 
+#: The records of which a key is unique, by default: all that the registry holds.
+ALL = Name("all", NOWHERE)
+
+
+@frozen(kw_only=True)
+class Unique(Declared):
+    """A key that no two records share; the name is the method that finds its record."""
+
+    summary: Text
+    fields: list[Name]
+    error: Refusal
+    among: Name = ALL
+
+
 @frozen(kw_only=True)
 class Guard(Declared):
     """A condition of a command, and the rejection if it is false."""

@@ -44,6 +44,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "enums": "Closed sets.",
         "values": "Immutable values and tagged unions.",
         "fields": "The fields of a record, beside its id and status.",
+        "unique": "Keys that no two records share, each called like the method that finds it.",
         "settings": "Keyword parameters of the registry's constructor.",
         "registry": "The fields of the registry as a whole.",
         "effects": "Effects that the program applies after the commit, at least once.",
@@ -119,6 +120,11 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "class": "The name of the error's class.",
         "message": "The message; `{field}` shows a field.",
         "fields": "The attributes of the error, each with its type.",
+    },
+    "Unique": {
+        "fields": "The fields of the key, which no update changes.",
+        "error": "The error if a record has the key; `existing` is its id.",
+        "among": "`live` if a record holds the key until it finishes; by default `all`.",
     },
     "Guard": {
         "error": "The error if the condition is false, with an expression for each field.",

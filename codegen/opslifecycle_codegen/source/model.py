@@ -18,6 +18,7 @@ from opslifecycle_codegen.source.command_model import (
     Rejection,
     Rollback,
     Step,
+    Unique,
 )
 from opslifecycle_codegen.source.property_model import (
     Eventually,
@@ -225,6 +226,7 @@ class Machine(Declared):
     enums: dict[TypeName, Enum] = Factory(dict)
     values: dict[TypeName, Value] = Factory(dict)
     fields: dict[Name, EntityField] = Factory(dict)
+    unique: dict[Name, Unique] = Factory(dict)
     settings: dict[Name, Setting] = Factory(dict)
     registry: dict[Name, RegistryField] = Factory(dict)
     effects: dict[Name, Effect] = Factory(dict)

@@ -51,6 +51,7 @@ from opslifecycle.shell.permissions import Permission
 from opslifecycle.shell.settings import UNSET, Setting
 from opslifecycle.shell.timers import Dues, Timer, TimersDefinition, later
 from opslifecycle.shell.transactions import AsyncTransaction, Transaction
+from opslifecycle.shell.unique_keys import claim as claim_key
 from opslifecycle.shell.work import NO_BARRIER, WorkBarrier, WorkCall, WorkDefinition, WorkWatch
 from opslifecycle.stores.base import RecordWrite, SchemaVersion, Store, StoreContents
 from opslifecycle.stores.migration import migrated, rename, respell
@@ -188,6 +189,7 @@ __all__ = [
     "check_str",
     "check_text",
     "check_timedelta",
+    "claim_key",
     "collecting",
     "count_from",
     "data_of",

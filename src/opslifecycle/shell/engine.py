@@ -176,6 +176,30 @@ class Engine(Generic[IdT, RecordT]):
         record = self.authority.records.get(id)
         return None if record is None else view_of(record, self.effects.watchers.count(id))
 
+    def holder(
+        self,
+        find: Callable[..., IdT | None],
+        view_of: Callable[[RecordT, int], T],
+        *key: Hashable,
+    ) -> T | None:
+        """Return the view of the record that holds a unique key; None if no record does.
+
+        Args:
+            find: The function of the authority that returns the id of the record.
+            view_of: Returns the view of a record with its number of watches.
+            *key: The key.
+        """
+        return self.lock.hold(self._holder, find, view_of, key)
+
+    def _holder(
+        self,
+        find: Callable[..., IdT | None],
+        view_of: Callable[[RecordT, int], T],
+        key: tuple[Hashable, ...],
+    ) -> T | None:
+        id = find(self.authority, *key)
+        return None if id is None else self._view(id, view_of)
+
     def views(
         self,
         wanted: tuple[Hashable, ...],

@@ -83,7 +83,7 @@ class Calls:
         arguments = self._arguments(call, self._rules.program.create.params)
         place = self._rules.new_id(arguments)
         assert isinstance(place, int)
-        enabled = self._rules.may_create(world.registry, world.records[place], place, arguments)
+        enabled = self._rules.may_create(world.registry, world.records, place, arguments)
         acted = self._rules.created(world.registry, place, arguments)
         self._store_result(world, place, acted)
         self._effects.apply_effects(world, place, acted.record, acted.effects)

@@ -93,6 +93,8 @@ class Formulas:
                 return self._construct(tree, names)
             case nodes.Arithmetic() | nodes.Negative() | nodes.Extreme():
                 return self._number(tree, names)
+            case nodes.Holder(found=found):
+                return self._first(found, names)
             case nodes.Quantified():
                 return self._quantified(tree, names)
         return self._test(tree, names)
@@ -236,6 +238,13 @@ class Formulas:
             negated(both(one[0], other[0], equal(one[1], other[1])))
             for one, other in pairs
         ))  # fmt: skip
+
+    def _first(self, tree: nodes.Quantified, names: Environment) -> Shape:
+        """Return the first value, or None."""
+        found: Shape = None
+        for there, value in reversed(self._values(tree.element, tree.loops, names)):
+            found = merged(there, value, found)
+        return found
 
     def _rest(self, tree: nodes.Quantified, names: Environment) -> Formula:
         """Return the number of unlisted members that satisfy the tests."""

@@ -226,7 +226,9 @@ class _Induction:
 
     def _create(self, world: UnboundedWorld) -> Formula:
         arguments = self._arguments(self._rules.program.create.params)
-        enabled = self._rules.may_create(world.registry, world.records[0], 0, arguments)
+        # A unique key is compared with those of the named records only. It then rejects less, and
+        # what preserves the properties is more than what can happen.
+        enabled = self._rules.may_create(world.registry, world.records, 0, arguments)
         self._put(world, self._rules.created(world.registry, 0, arguments))
         return both(enabled, same(self._rules.new_id(arguments), 0))
 

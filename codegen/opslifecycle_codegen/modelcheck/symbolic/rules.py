@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
@@ -146,10 +146,10 @@ class Rules:
     # What is allowed ----------------------------------------------------------------------------
 
     def may_create(
-        self, registry: Fields, record: Maybe, id: Formula, arguments: Mapping[str, Shape]
+        self, registry: Fields, records: Sequence[Maybe], place: int, given: Mapping[str, Shape]
     ) -> Formula:
-        """Return the condition that a record may be created in this slot."""
-        names = self.names(registry, arguments, record, id)
+        """Return the condition that a record may be created in a slot among all records."""
+        names = self.names(registry, given, records[place], place) | self.many(records)
         return self.allowed(self.program.create.guards, names)
 
     def may_act(
@@ -223,7 +223,8 @@ class Rules:
         fields[1] = self.shapes.member(self.symbols.status_enum, command.to)
         self._stamp(fields, "created")
         names = self.names(registry, arguments, Maybe(False, tuple(fields)), id)
-        names = self._with_lets(command.guards, names)
+        # Keys are not held by other records, or the command would not have been accepted.
+        names = self._with_lets(command.guards, names | self.many(()))
         updates = (*command.updates, *command.notes)
         registry, record = self.updated(updates, names, registry, tuple(fields))
         registry, fields, more = self._followed(command.steps, registry, list(record))
