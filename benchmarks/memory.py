@@ -55,7 +55,7 @@ def authority() -> float:
     start = time.perf_counter()
     for spec in work:
         id = spec.id
-        machine.register(spec, None)
+        machine.register(spec, None, None)
         machine.start(id)
         machine.progress_reported(id, UPDATE)
         machine.complete(id, RESULT)
@@ -75,7 +75,7 @@ def handwritten_refusing() -> float:
 def authority_refusing() -> float:
     machine, work = OperationAuthority(max_completed=256, max_concurrent=None), specs(OPERATIONS)
     for spec in work:
-        machine.register(spec, None)
+        machine.register(spec, None, None)
     start = time.perf_counter()
     for spec in work:
         machine.complete(spec.id, RESULT)

@@ -105,7 +105,7 @@ class Recovery:
                 return record
         id, name = values["operation_id"], values["display_name"]
         whole = attrs.evolve(spec(values["kind"]), id=id, display_name=name)
-        record = OperationRecord(id, 0, 0, whole)
+        record = OperationRecord(id, 0, 0, whole, None)
         record.sequence, record.completed_at_ms = values["seq"], values["completed_at_ms"]
         record.terminal_outcome = values["terminal_outcome"]
         record.status = OperationStatus[type(record.terminal_outcome).__name__.upper()]

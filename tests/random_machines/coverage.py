@@ -29,6 +29,7 @@ FEATURES = [
     "initial value: path into a parameter", "initial value: registry field", "invariant",
     "label", "let", "listing", "long names", "pages",
     "outcome of a union", "recovery: ends the interrupted",
+    "recovery: ends some of the interrupted",
     "recovery: keeps some", "recovery: live records stay", "recovery: none", "registry field",
     "retention: beyond cursors", "retention: entries", "retention: held by cursors",
     "retention: records", "retention: archive", "rollback",

@@ -244,6 +244,9 @@ class Features:
             if takes:
                 recovery["with"] = {n: b.expressions.value(t, {}) for n, t in takes.items()}
             b.has("recovery: ends the interrupted")
+            if b.later.chance(40):
+                recovery["unless"] = b.expressions.boolean(b.of_record())
+                b.has("recovery: ends some of the interrupted")
         else:
             b.has("recovery: live records stay")
         b.tree["recovery"] = recovery

@@ -240,3 +240,14 @@ def test_an_end_that_the_machine_never_accepts_is_reported(download: Any) -> Non
                     await work.start(fail, given=AT)
 
     run(main())
+
+
+def test_a_machine_that_stores_no_calls_recovers_none(download: Any) -> None:
+    async def main() -> None:
+        async with download.AsyncDownloadRegistry() as registry, Supervisor(registry) as work:
+            with pytest.raises(UnsupportedError, match="recover"):
+                await work.recover({"give": give})
+            with pytest.raises(InvalidValueError, match="metadata"):
+                await work.start(give, "/srv/a", given=AT, metadata={})
+
+    run(main())

@@ -83,7 +83,10 @@ class BulkCommands:
             return None
         keeps = self._compile(declared.persist_if, self._of_record, BOOL)
         command = self._interrupted(declared, declared.do) if declared.do else None
-        return Recovery(keeps, command, self._recovered_fields())
+        stays = None
+        if declared.unless is not None:
+            stays = self._compile(declared.unless, self._of_record, BOOL)
+        return Recovery(keeps, command, stays, self._recovered_fields())
 
     def _interrupted(self, declared: model.Recovery, do: Name) -> Bulk:
         """Return the command that ends interrupted records at recovery."""

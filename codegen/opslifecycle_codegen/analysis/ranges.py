@@ -349,6 +349,8 @@ class _Finder:
         trees += [(f"{name}.{of}", tree) for (name, of), tree in program.always.items()]
         if program.recovery is not None:
             trees.append(("persist_if", program.recovery.persist_if))
+            if program.recovery.stays is not None:
+                trees.append(("unless", program.recovery.stays))
             trees += [(f"registry.{n}", tree) for n, tree in program.recovery.fields.items()]
         if program.retention is not None:
             trees.append(("max_entries", program.retention.max_entries))

@@ -30,6 +30,7 @@ def check(
     rules.draft()
     rules.statuses()
     rules.deferred()
+    rules.recovery()
     check_slices(program, diagnostics)
     check_unique(program, diagnostics)
     check_stamps(program.machine, program.symbols, diagnostics)
@@ -139,6 +140,14 @@ class _Rules:
 
     def _ways(self, name: Text) -> tuple[Command, ...]:
         return next(each.ways for each in self._program.actions if each.name == name)
+
+    def recovery(self) -> None:
+        """Report records that stay live in any case."""
+        declared = self._machine.recovery
+        if declared is not None and declared.unless is not None and declared.do is None:
+            message = "every live record stays live at recovery, because `do` is missing"
+            hint = "remove `unless`, or name the action that ends the other records"
+            self._diagnostics.add(declared.unless.mark, "missing-key", message, hint)
 
     def methods(self) -> None:
         """Report actions without a method."""

@@ -13,13 +13,13 @@ from opslifecycle_codegen.ir.expr import Expression, Root
 from opslifecycle_codegen.ir.program import Command, Work, WorkCall
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import FieldInfo, Symbols
-from opslifecycle_codegen.ir.types import FLOAT, INT, NONE, STR, Type, optional
+from opslifecycle_codegen.ir.types import ENTITY, FLOAT, INT, NONE, STR, Type, optional
 from opslifecycle_codegen.source import model, work_model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 
 #: What a supervisor has for each of its calls, beside the id of the record.
 OFFERS: dict[str, dict[str, Type]] = {
-    "register": {"name": STR, "source": STR},
+    "register": {"name": STR, "source": STR, "call": optional(STR)},
     "start": {},
     "complete": {"content": STR, "duration_ms": INT},
     "fail": {"error": STR},
@@ -59,12 +59,10 @@ class WorkCalls:
             if call is not None:
                 calls[word] = self._call(word, call)
         self._check_statuses(declared)
-        return Work(calls, given)
+        return Work(calls, given, self._stored_call(declared))
 
     def _register(self, declared: work_model.Work, given: dict[str, Type]) -> WorkCall:
-        method, words = next(
-            iter(self._machine.create.methods.items()), (Text("", declared.mark), [])
-        )
+        method, words = self._creating(declared)
         params = {
             str(word): self._create.params[word] for word in words if word in self._create.params
         }
@@ -79,6 +77,20 @@ class WorkCalls:
             declared.register, params, self._create.defaults, offers, declared.mark
         )
         return WorkCall(str(method), offers, arguments)
+
+    def _creating(self, declared: work_model.Work) -> tuple[Text, list[Name]]:
+        """Return the first method of `create` with all parameters that are given."""
+        given = {str(target).partition(".")[0] for target in declared.register}
+        methods = list(self._machine.create.methods.items())
+        whole = [each for each in methods if given <= set(map(str, each[1]))]
+        return next(iter([*whole, *methods]), (Text("", declared.mark), []))
+
+    def _stored_call(self, declared: work_model.Work) -> Expression | None:
+        if declared.call is None:
+            return None
+        record = nodes.Name(ENTITY, Root.RECORD, str(self._machine.entity))
+        scope = Scope(self._symbols, {str(self._machine.entity): record})
+        return self._compile(declared.call, scope, optional(STR))
 
     def _call(self, word: str, declared: work_model.WorkCall) -> WorkCall:
         action = self._actions.get(declared.do)

@@ -128,6 +128,8 @@ class _Facts:
             outcome = recovery.command.command.outcome
             ends = self._text(outcome) if outcome else "its status"
             does = f"{self._names.name(ACTIONS, recovery.command.action)} as {ends}"
+        if recovery.stays is not None:
+            does += f" unless {self._text(recovery.stays)}"
         yield Fact(
             "recovery", f"{does}, keeps {self._text(recovery.persist_if)}", "recovery-added",
             "recovery-removed", "recovery-changed",

@@ -101,8 +101,9 @@ class CommandLowering(MethodLowering):
             *(self._action(command) for command in program.actions),
             *(self._bulk(each) for each in program.bulk),
         ]
-        if program.recovery is not None and program.recovery.command is not None:
-            methods.append(self._bulk(program.recovery.command, "recover_interrupted"))
+        recovery = program.recovery
+        if recovery is not None and recovery.command is not None:
+            methods.append(self._bulk(recovery.command, "recover_interrupted", recovery.stays))
         if program.rollback is not None:
             methods.append(self._removing(program.rollback))
         if program.erase is not None:
@@ -191,7 +192,7 @@ class CommandLowering(MethodLowering):
     def _effects(self, command: Command) -> str:
         return self.effects.of_command(command.name, command.effects)
 
-    def _bulk(self, each: Bulk, name: str = "") -> Method:
+    def _bulk(self, each: Bulk, name: str = "", stays: Expression | None = None) -> Method:
         command, returns = each.command, self._ended_type
         body: list[str] = []
         if each.unless is not None:
@@ -203,9 +204,10 @@ class CommandLowering(MethodLowering):
         if command.targets:
             # What a record causes by leaving its status depends on the status.
             lines = self._endings(command, outcome)
-            body += self._loop(lines, self._assign(each.updates))
+            body += self._loop(lines, self._assign(each.updates), stays)
             return self._method(name, self._params(command), returns, doc, body)
-        if not (command.notes or command.entry or roots_in(command.outcome or NOTHING) & _CHANGING):
+        own = command.notes or command.entry or roots_in(command.outcome or NOTHING) & _CHANGING
+        if not own and stays is None:
             given = [status, outcome, *([Code(self._effects(command))] if command.effects else [])]
             body += self._assign(each.updates)
             body += self._statement("return ", layout.called("self._end_all", given))
@@ -214,7 +216,7 @@ class CommandLowering(MethodLowering):
         # Each record has an outcome of its own.
         ending = self._ending(command, status, outcome, command.name)
         lines = [*self._noted(command, depth=1), *self._ended(ending, depth=1)]
-        body += self._loop(lines, self._assign(each.updates))
+        body += self._loop(lines, self._assign(each.updates), stays)
         return self._method(name, self._params(command), returns, doc, body)
 
     def _end_all(self) -> Method:
@@ -258,8 +260,14 @@ class CommandLowering(MethodLowering):
             lines += [*self._noted(way, depth=2), *self._ended(ending, depth=2)]
         return lines
 
-    def _loop(self, ending: Sequence[str], updates: list[str]) -> list[str]:
-        """Return lines that end every live record, after some updates."""
+    def _loop(
+        self, ending: Sequence[str], updates: list[str], stays: Expression | None = None
+    ) -> list[str]:
+        """Return lines that end every live record but those that stay, after some updates."""
+        skipping: list[str] = []
+        if stays is not None:
+            test = self._statement("if ", self._printer.code(stays), ":", depth=1)
+            skipping = [*test, "        continue"]
         return [
             "live = [each.id for each in self.records.values() if not each.status.terminal]",
             "live.sort()",
@@ -267,6 +275,7 @@ class CommandLowering(MethodLowering):
             f"ended: {self._ended_type} = []",
             "for id in live:",
             f"    {self._entity} = self.records[id]",
+            *skipping,
             *ending,
             f"    ended.append(({self._entity}, effects))",
             "return ended",

@@ -10,7 +10,7 @@ from opslifecycle_codegen.emit import layout
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.definition import tuple_argument
 from opslifecycle_codegen.emit.python import Printer
-from opslifecycle_codegen.ir.expr import Construct, Member, nodes_of
+from opslifecycle_codegen.ir.expr import Construct, Expression, Member, nodes_of
 from opslifecycle_codegen.ir.program import Program, Work, WorkCall
 from opslifecycle_codegen.ir.public_names import PublicNames
 
@@ -52,7 +52,24 @@ class _WorkLowering:
             "WORK = ", layout.called("_rt.WorkDefinition", list(self._parts())), "",
             indent=0, width=self._width,
         )  # fmt: skip
-        return WorkView([self._function(word, call) for word, call in calls.items()], definition)
+        functions = [self._function(word, call) for word, call in calls.items()]
+        if self._work.call is not None:
+            functions.append(self._reading(self._work.call))
+        return WorkView(functions, definition)
+
+    def _reading(self, call: Expression) -> Function:
+        """Return the function that reads the stored call of a record, and whether it waits."""
+        record, status = self._names.variable, self._names.status
+        signature = layout.call(
+            "def _call_of", [f"{record}: {self._names.record}"], " -> tuple[str | None, bool]:",
+            indent=0, width=self._width,
+        )  # fmt: skip
+        waits = Code(f"{record}.status is {status}.{self._program.create.to.upper()}")
+        body = layout.statement(
+            "return ", layout.called("", [self._printer.code(call), waits]), "",
+            indent=4, width=self._width,
+        )  # fmt: skip
+        return Function(signature, body)
 
     def _function(self, word: str, call: WorkCall) -> Function:
         types = {"id": self._names.id, **{n: t.python for n, t in call.offers.items()}}
@@ -74,6 +91,8 @@ class _WorkLowering:
         pairs = [(layout.quoted(name), type.python) for name, type in self._work.given.items()]
         given = [layout.called("", [Code(each) for each in pair]) for pair in pairs]
         yield tuple_argument("given=", given) if given else Code("given=()")
+        if self._work.call is not None:
+            yield Code("call=_call_of")
         for word, call in self._work.calls.items():
             yield Code(f"{word}=_rt.WorkCall({layout.quoted(call.method)}, _{word})")
         assert machine.watch is not None

@@ -236,10 +236,14 @@ def named_timers(timers: Iterable[Timer]) -> dict[str, list[Timer]]:
 
 @frozen
 class Recovery:
-    """The stored part, and the command that ends interrupted records, if one is declared."""
+    """The stored part, and the command that ends interrupted records, if one is declared.
+
+    Records for which `stays` is true stay live.
+    """
 
     persist_if: Expression
     command: Bulk | None
+    stays: Expression | None
     fields: dict[str, Expression]
 
 
@@ -259,10 +263,14 @@ class WorkCall:
 
 @frozen
 class Work:
-    """The calls of a supervisor, and the parameters that callers of `start` give."""
+    """The calls of a supervisor, and the parameters that callers of `start` give.
+
+    `call` reads what a record has stored of the function to call; None if it stores nothing.
+    """
 
     calls: dict[str, WorkCall]
     given: dict[str, Type]
+    call: Expression | None = None
 
 
 @frozen

@@ -187,10 +187,11 @@ class Interpreter:
             return Answer(state, value=())
         draft = Draft(state)
         self.ends.update(draft, updates, names, [])
-        return self._end_all(draft, action, call.arguments)
+        return self._end_all(draft, action, call.arguments, self.ends.live(draft))
 
-    def _end_all(self, draft: Draft, action: Action, arguments: Arguments) -> Answer:
-        live = sorted(r[0] for r in draft.records if r is not None and not self.ends.is_ended(r))
+    def _end_all(
+        self, draft: Draft, action: Action, arguments: Arguments, live: list[str]
+    ) -> Answer:
         changed = []
         for id in live:
             record = draft.records[self._places[id]]
@@ -333,9 +334,8 @@ class Interpreter:
         draft.barriers = [() for _ in draft.barriers]
         draft.watched = [False for _ in draft.watched]
         if call.method == CRASH_DISCARDING:
-            live = [r[0] for r in draft.records if r is not None and not self.ends.is_ended(r)]
             now = draft.state()
-            for id in live:
+            for id in self.ends.live(draft):
                 answer = self.rollback(now, Call(CRASH_DISCARDING, id))
                 assert answer.state is not None
                 now = answer.state
@@ -343,7 +343,8 @@ class Interpreter:
         if recovery.command is None:
             return Answer(draft.state(), value=())
         action = self._actions[recovery.command.action]
-        return self._end_all(draft, action, self._recovering_with)
+        interrupted = self.ends.interrupted(draft)
+        return self._end_all(draft, action, self._recovering_with, interrupted)
 
 
 def _guards_of(clauses: Clauses, command: Command | None) -> tuple[Guard, ...]:

@@ -103,6 +103,8 @@ class Representatives:
         yield from (timer.due for timer in program.timers)
         if program.recovery is not None:
             yield program.recovery.persist_if
+            if program.recovery.stays is not None:
+                yield program.recovery.stays
             yield from program.recovery.fields.values()
         rules = (*program.classifiers, *program.invariants, *program.transition_invariants)
         yield from (rule.tree for rule in rules)

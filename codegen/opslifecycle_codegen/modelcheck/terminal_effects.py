@@ -44,6 +44,7 @@ class TerminalEffects:
         recovery, function = self._program.recovery, self._evaluator.function
         if recovery is not None:
             self._keeps = function(recovery.persist_if)
+            self._stays = function(recovery.stays) if recovery.stays is not None else _never
             self._recovered_as = [
                 (self._registry.index(name), function(tree))
                 for name, tree in recovery.fields.items()
@@ -177,6 +178,18 @@ class TerminalEffects:
 
     # Recovery -----------------------------------------------------------------------------------
 
+    def live(self, draft: Draft) -> list[str]:
+        """Return the ids of the live records, in their order."""
+        return [r[0] for r in self._live(draft)]
+
+    def interrupted(self, draft: Draft) -> list[str]:
+        """Return the ids of the live records that recovery ends, in their order."""
+        return [r[0] for r in self._live(draft) if not self._stays({self._entity: r})]
+
+    def _live(self, draft: Draft) -> list[Fields]:
+        records = [r for r in draft.records if r is not None and not self.is_ended(r)]
+        return sorted(records, key=lambda record: record[0])
+
     def recovered(self, state: State) -> Draft:
         """Return the stored state, before interrupted records are ended."""
         draft = Draft(state)
@@ -187,6 +200,10 @@ class TerminalEffects:
         for place, value in self._recovered_as:
             draft.registry[place] = value({f"{self._entity}s": records})
         return draft
+
+
+def _never(names: object) -> bool:
+    return False
 
 
 def _without(barrier: Fields, id: str) -> Fields:

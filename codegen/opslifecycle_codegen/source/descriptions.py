@@ -251,6 +251,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "Recovery": {
         "persist_if": "The condition on which a store holds a record.",
         "do": "The action that ends live records when a store is reopened; without it they go on.",
+        "unless": "The condition on which a live record goes on all the same.",
     },
     "Work": {
         "register": "An expression for each parameter of the command that creates a record.",
@@ -259,6 +260,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "fail": "The action when work raises.",
         "cancel": "The action when work is cancelled.",
         "progress": "The action when work reports progress.",
+        "call": "What a record stores of the call that it runs, as a later process needs it.",
         "given": "Further parameters of `start`, each with its type.",
     },
     "Classifier": {"returns": "The expression that is the answer."},

@@ -197,10 +197,11 @@ class Barrier(Declared):
 
 @frozen(kw_only=True)
 class Recovery(Declared):
-    """Persistence and recovery. Without `do`, live records stay live when a store is reopened."""
+    """Persistence and recovery. Without `do`, or where `unless` is true, live records stay live."""
 
     persist_if: Expr
     do: Name | None = None
+    unless: Expr | None = None
     with_: dict[Name, Expr] = Factory(dict)
 
 

@@ -32,4 +32,5 @@ class Work(Declared):
     fail: WorkCall
     cancel: WorkCall
     progress: WorkCall | None = None
+    call: Expr | None = None
     given: dict[Name, TypeExpr] = Factory(dict)

@@ -377,3 +377,4 @@ def _recover(
     command = recovering(interrupted, definition.terminate, definition.discard)
     if command is not None:
         executor.run(command)
+    executor.note_interrupted()

@@ -63,6 +63,8 @@ class Engine(Generic[IdT, RecordT]):
         self.clock = time.clock
         #: The error of every later command; None while the registry is open.
         self.closed: type[OpsLifecycleError] | None = None
+        #: The records that were live when the store was opened, and that no caller has claimed.
+        self.interrupted: set[IdT] = set()
 
     # Waits --------------------------------------------------------------------------------------
 
@@ -259,6 +261,33 @@ class Engine(Generic[IdT, RecordT]):
         ids = [cast("IdT", key[-1]) for key in keys]
         views = [view_of(records[id], count(id)) for id in ids]
         return views, keys[-1] if keys else None, has_more
+
+    # What the last process has left behind -------------------------------------------------------
+
+    def note_interrupted(self) -> None:
+        """Note the records that are live, when a store is opened."""
+        records = self.authority.records.values()
+        self.interrupted = {each.id for each in records if each.terminal_outcome is None}
+
+    def unclaimed(self) -> list[RecordT]:
+        """Return the live records that the last process has left behind, by their ids."""
+        return self.lock.hold(self._unclaimed)
+
+    def _unclaimed(self) -> list[RecordT]:
+        records = self.authority.records
+        self.interrupted &= records.keys()
+        found = [records[id] for id in sorted(self.interrupted, key=str)]
+        return [each for each in found if each.terminal_outcome is None]
+
+    def claim(self, id: IdT) -> bool:
+        """Claim a record that the last process has left behind; False if another caller has it."""
+        return self.lock.hold(self._claim, id)
+
+    def _claim(self, id: IdT) -> bool:
+        if id not in self.interrupted:
+            return False
+        self.interrupted.discard(id)
+        return True
 
     # Closing ------------------------------------------------------------------------------------
 

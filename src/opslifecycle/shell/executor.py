@@ -31,6 +31,10 @@ class Executor(ABC):
     def start(self) -> None:  # noqa: B027 - the direct one has nothing to start
         """Start to execute commands. `close` may be called before."""
 
+    def note_interrupted(self) -> None:
+        """Note which records of a store that was opened are live."""
+        self._engine.note_interrupted()
+
     def start_timers(self) -> None:
         """Ask for the actions of timers from now on, first of those that are late."""
         alarm = self._engine.effects.alarm

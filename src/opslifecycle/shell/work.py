@@ -66,6 +66,8 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
         cancelled: What the outcome of cancelled work is: classes of values, or members.
         interrupted: What the outcome of work is whose process ended before it, likewise.
         result: The class of a result that work may return as a whole.
+        call: Returns the stored text of the call that a record runs, or None, and whether the work
+            still waits for its turn; None if the machine stores no calls.
         takes_value: Whether `complete` receives the value that work returned, unchanged.
     """
 
@@ -83,6 +85,7 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
     interrupted: tuple[object, ...]
     progress: WorkCall | None = None
     discard: str | None = None
+    call: Callable[..., tuple[str | None, bool]] | None = None
     result: type[object] | None = None
     takes_value: bool = False
 

@@ -17,16 +17,27 @@ from opslifecycle.work.executor import OperationExecutor, OperationFuture
 from opslifecycle.work.job import Process
 from opslifecycle.work.operation import Operation
 from opslifecycle.work.retry import Backoff, Retry
+from opslifecycle.work.stored_calls import (
+    Adopt,
+    Decision,
+    EndAsFailed,
+    Interrupted,
+    StartAgain,
+)
 from opslifecycle.work.supervisor import REQUEUES_MAX, RESULT_CHARACTERS_MAX, Supervisor
 from opslifecycle.work.threads import ThreadOperation, ThreadSupervisor
 
 __all__ = [
     "REQUEUES_MAX",
     "RESULT_CHARACTERS_MAX",
+    "Adopt",
     "AlreadyFinished",
     "Backoff",
     "CancelAnswer",
     "CurrentOperation",
+    "Decision",
+    "EndAsFailed",
+    "Interrupted",
     "NoCurrentOperationError",
     "Operation",
     "OperationEndedError",
@@ -34,6 +45,7 @@ __all__ = [
     "OperationFuture",
     "Process",
     "Retry",
+    "StartAgain",
     "Supervisor",
     "SupervisorClosedError",
     "ThreadOperation",

@@ -10,6 +10,7 @@ from opslifecycle.work.jobs import Jobs
 from opslifecycle.work.lifecycle import AnyLifecycle
 from opslifecycle.work.progress import Progress
 from opslifecycle.work.recorder import Recorder
+from opslifecycle.work.recovering import Recovering
 from opslifecycle.work.registering import Registering
 from opslifecycle.work.runner import Runner
 
@@ -20,6 +21,7 @@ class Block:
     Attributes:
         jobs: The jobs that have not ended.
         registering: The calls of `start` that have not returned.
+        recovering: The functions whose calls are stored.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Block:
         self._runner = Runner(lifecycle, self._recorder, self._progress, executor, characters_max)
         self.jobs = Jobs(lifecycle, self._recorder, self._runner, running_max, self._changed)
         self.registering = Registering(lifecycle, self._recorder, self.jobs, self._changed)
+        self.recovering = Recovering(lifecycle, self.jobs)
 
     async def end(self, *, cancelling: bool) -> None:
         """Wait until all jobs have ended, then release threads, processes and connections.

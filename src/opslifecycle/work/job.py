@@ -98,6 +98,8 @@ class Job:
     cancel_requested: bool = False
     cancel_reason: str | None = None
     timed_out: bool = False
+    #: Whether the record says that the work runs, as that of an earlier process may.
+    is_recorded_as_running: bool = False
     #: Whether another caller has ended or erased the record.
     record_is_over: bool = False
 

@@ -12,7 +12,7 @@ from opslifecycle.sync.waits import Wait
 from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.admission import Admission
 from opslifecycle.work.answers import CancelAnswer, answer, cancel_record
-from opslifecycle.work.ends import Cancel, describe
+from opslifecycle.work.ends import Cancel, Fail, describe
 from opslifecycle.work.errors import SupervisorClosedError
 from opslifecycle.work.job import Job, Phase
 from opslifecycle.work.lifecycle import AnyLifecycle
@@ -77,6 +77,18 @@ class Jobs:
 
     def add(self, job: Job) -> None:
         """Run a registered job once there is room, unless all jobs are being cancelled."""
+        self._enter(job)
+        if self._closing is None:
+            self._admission.add(job)
+        else:
+            self._end_unstarted(job, Cancel(self._closing))
+
+    def add_failed(self, job: Job, error: str) -> None:
+        """Record that the work of an earlier process has failed."""
+        self._enter(job)
+        self._end_unstarted(job, Fail(error))
+
+    def _enter(self, job: Job) -> None:
         watch = self._lifecycle.find(job.id)
         if watch is None:
             # Erased since it was registered.
@@ -85,10 +97,6 @@ class Jobs:
         self._latest[job.id] = job
         self._unended.add(job)
         job.watch.add_done_callback(partial(self._record_ended, job))
-        if self._closing is None:
-            self._admission.add(job)
-        else:
-            self._end_unstarted(job, self._closing)
 
     def _begin(self, job: Job) -> None:
         job.phase = Phase.STARTING
@@ -160,14 +168,15 @@ class Jobs:
 
     def _cancel(self, job: Job, reason: str | None, *, insist: bool = False) -> None:
         if self._admission.withdraw(job):
-            self._end_unstarted(job, reason)
+            self._end_unstarted(job, Cancel(reason))
         else:
             job.cancel(reason, insist=insist)
 
-    def _end_unstarted(self, job: Job, reason: str | None) -> None:
-        job.cancel_requested, job.cancel_reason = True, reason
+    def _end_unstarted(self, job: Job, end: Cancel | Fail) -> None:
+        if isinstance(end, Cancel):
+            job.cancel_requested, job.cancel_reason = True, end.reason
         job.phase = Phase.RECORDING
-        self._spawn(job, self._runner.record_end(job, Cancel(reason)))
+        self._spawn(job, self._runner.record_end(job, end))
 
     def _record_ended(self, job: Job) -> None:
         """Note that a record has ended. Called in any thread."""

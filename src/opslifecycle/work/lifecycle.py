@@ -20,6 +20,7 @@ from opslifecycle import (
     UnsupportedError,
     unstructure,
 )
+from opslifecycle.shell.engine import Engine
 from opslifecycle.shell.work import WorkCall, WorkDefinition
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.identifiers import AnyIdentifier, identifier_of_uuid
@@ -36,13 +37,15 @@ _CALLING_THREADS_MAX = 32
 class Label:
     """The description of work in its record.
 
-    `owner` takes turns with other owners; `given` are the parameters that the machine declares.
+    `owner` takes turns with other owners; `given` are the parameters that the machine declares;
+    `call` is what a later process needs to run the work.
     """
 
     name: str
     source: str
     owner: SessionId
     given: Mapping[str, object]
+    call: str | None = None
 
 
 class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
@@ -63,7 +66,9 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         if not isinstance(definition, WorkDefinition):
             reason = "expected a registry whose machine declares `work`"
             raise InvalidValueError("registry", f"{reason}, got {type(registry).__name__}")
-        self.registry = registry
+        engine = getattr(registry, "_engine", None)
+        assert isinstance(engine, Engine)
+        self.registry, self._engine = registry, engine
         self.definition: WorkDefinition[IdT, OutcomeT, ResultsT] = definition
         self._threads: ThreadPoolExecutor | None = None
         self._calls = {each.method: self._call_of(each.method) for each in definition.calls()}
@@ -114,6 +119,25 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         except ChannelClosedError:
             return False
 
+    def left_behind(self) -> list[tuple[IdT, str, bool]]:
+        """Return the live records of the last process that store a call, and are not claimed.
+
+        Returns:
+            The id, the text of the call and whether the work was still waiting for its turn.
+
+        Raises:
+            UnsupportedError: The machine stores no calls.
+        """
+        call_of = self.definition.call
+        if call_of is None:
+            raise UnsupportedError("recover")
+        found = [(each.id, *call_of(each)) for each in self._engine.unclaimed()]
+        return [(id, call, waits) for id, call, waits in found if call is not None]
+
+    def claim(self, id: IdT) -> bool:
+        """Claim such a record, which no other caller can do then."""
+        return self._engine.claim(id)
+
     def wait_all(self, key: AnyIdentifier | None, ids: Iterable[IdT]) -> Wait[ResultsT]:
         """Return a barrier over the records.
 
@@ -154,7 +178,7 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
     def register(self, id: IdT, label: Label) -> Awaitable[None]:
         """Create the record, which waits for its turn."""
         make = self.definition.register.arguments
-        arguments = make(id, label.name, label.source, **label.given)
+        arguments = make(id, label.name, label.source, call=label.call, **label.given)
         return self._calls[self.definition.register.method](*arguments)
 
     def start(self, id: IdT) -> Awaitable[None]:

@@ -42,8 +42,11 @@ class Registering:
     def __len__(self) -> int:
         return self._count
 
-    async def register(self, job: Job) -> None:
+    async def register(self, job: Job) -> Found:
         """Register the operation of a job without a key, and add the job.
+
+        Returns:
+            The operation's watch, and the job.
 
         Raises:
             CancelledError: This call was cancelled; the operation is erased.
@@ -52,6 +55,7 @@ class Registering:
         try:
             await self._lifecycle.register(job.id, job.label)
             self._jobs.add(job)
+            return job.watch, job
         except asyncio.CancelledError:
             # The call may have taken effect, and no other caller has the id.
             await self._discard(job)

@@ -62,7 +62,7 @@ class Runner:
         """
         enter(job, self._note)
         end: AttemptEnd | None = None
-        if not job.is_stopping:
+        if not (job.is_stopping or job.is_recorded_as_running):
             rejection = await self._recorder.record(job, self._lifecycle.start, job.id)
             if rejection is not None:
                 await self.record_end(job, Fail(str(rejection)))

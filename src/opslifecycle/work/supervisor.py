@@ -29,6 +29,7 @@ from opslifecycle.work.lifecycle import AnyLifecycle, Label, Lifecycle
 from opslifecycle.work.machines import IdT, OutcomeT, ResultsT, WorkRegistry
 from opslifecycle.work.operation import Operation
 from opslifecycle.work.retry import ONCE, Retry
+from opslifecycle.work.stored_calls import Json, OnInterrupted, end_as_failed
 from opslifecycle.work.threads import ThreadSupervisor
 from opslifecycle.work.waiting import as_completed
 
@@ -153,6 +154,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         owner: SessionId | None = None,
         kind: OperationKind = OperationKind.BACKGROUND_TOOL_OP,
         given: Mapping[str, object] | None = None,
+        metadata: Mapping[str, Json] | None = None,
     ) -> Operation[IdT, OutcomeT]:
         """Register an operation that runs `work` once there is room, and return its handle.
 
@@ -171,6 +173,7 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
             owner: The session that owns the operation.
             kind: The operation's kind.
             given: For a machine of your own, the parameters under `work: given`.
+            metadata: What is stored with the call of a function that `recover` was given.
 
         Raises:
             MaxConcurrentExceededError: The registry's own limit refuses the operation.
@@ -193,11 +196,41 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
             priority=priority,
             runs_in_loop=runs_in_loop(checked),
         )
-        if key is None:
-            await block.registering.register(job)
-            return Operation(block.jobs, id, job.watch, job)
-        watch, found = await block.registering.register_once(job)
+        block.recovering.store(job, metadata)
+        registering = block.registering
+        register = registering.register if key is None else registering.register_once
+        watch, found = await register(job)
         return Operation(block.jobs, id, watch, found)
+
+    async def recover(
+        self,
+        functions: Mapping[str, Function],
+        *,
+        on_interrupted: OnInterrupted = end_as_failed,
+    ) -> list[Operation[IdT, OutcomeT]]:
+        """Store the calls of some functions from now on, and take up those of earlier processes.
+
+        An operation that calls one of the functions survives the end of its process: it stays
+        live, and is not recovered as terminated. If it was waiting for a place, it waits again. If
+        its work had begun, `on_interrupted` decides; until `recover` is called, it stays as it is.
+
+        Args:
+            functions: The functions, by the names under which their calls are stored. Keep the
+                names: later processes find the functions by them.
+            on_interrupted: Decides on each operation whose work had begun: `EndAsFailed`,
+                `StartAgain` or `Adopt`. By default it ends as failed.
+
+        Returns:
+            The operations of earlier processes that call one of the functions.
+
+        Raises:
+            UnsupportedError: The machine stores no calls (`work: call`).
+            InvalidValueError: A name, a function or a decision is not of its type.
+        """
+        block = self._opened()
+        block.jobs.check_open()
+        jobs = block.recovering.recover(functions, on_interrupted)
+        return [Operation(block.jobs, cast(IdT, job.id), job.watch, job) for job in jobs]
 
     def _id_of(self, block: Block, key: str | None, *, requeues: bool) -> IdT:
         """Return the id of the operation that a key finds, or of the one that is to be started."""

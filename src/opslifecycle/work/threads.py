@@ -25,6 +25,7 @@ from opslifecycle.work.job import Function, Process
 from opslifecycle.work.machines import IdT, OutcomeT, ResultsT
 from opslifecycle.work.operation import Operation
 from opslifecycle.work.retry import Retry
+from opslifecycle.work.stored_calls import Json, OnInterrupted, end_as_failed
 
 if TYPE_CHECKING:
     from opslifecycle.work.supervisor import Supervisor
@@ -168,6 +169,7 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
         owner: SessionId | None = None,
         kind: OperationKind = OperationKind.BACKGROUND_TOOL_OP,
         given: Mapping[str, object] | None = None,
+        metadata: Mapping[str, Json] | None = None,
     ) -> ThreadOperation[IdT, OutcomeT]:
         """Register an operation that runs `work` once there is room; see `Supervisor.start`."""
         starting = self._supervisor.start(
@@ -182,8 +184,22 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
             owner=owner,
             kind=kind,
             given=given,
+            metadata=metadata,
         )
         return ThreadOperation(self, self._call(starting))
+
+    def recover(
+        self,
+        functions: Mapping[str, Function],
+        *,
+        on_interrupted: OnInterrupted = end_as_failed,
+    ) -> list[ThreadOperation[IdT, OutcomeT]]:
+        """Store the calls of some functions, and take up those of earlier processes.
+
+        See `Supervisor.recover`. `on_interrupted` is called in the supervisor's thread.
+        """
+        found = self._call(self._supervisor.recover(functions, on_interrupted=on_interrupted))
+        return [ThreadOperation(self, each) for each in found]
 
     def cancel(self, id: IdT, reason: str | None = None) -> CancelAnswer[OutcomeT]:
         """End an operation, and its work if this supervisor runs it."""

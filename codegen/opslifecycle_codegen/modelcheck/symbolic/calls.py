@@ -124,11 +124,18 @@ class Calls:
         self._end_all(world, each.action, self._arguments(call, each.command.params))
         return negated(unless)
 
-    def _end_all(self, world: World, action: str, arguments: dict[str, Shape]) -> None:
+    def _end_all(
+        self,
+        world: World,
+        action: str,
+        arguments: dict[str, Shape],
+        stays: Callable[[Maybe], Formula] = lambda record: False,
+    ) -> None:
         """End every live record in the order of their ids, then apply all effects."""
         changed = []
         for place, record in enumerate(list(world.records)):
             live = both(record.there, self._rules.is_in("live", record.value))
+            live = both(live, negated(stays(record)))
             acted = self._rules.acted(action, world.registry, record.value, arguments)
             self._store_result(world, place, acted, live)
             changed.append((place, acted, live))
@@ -224,5 +231,5 @@ class Calls:
             given = recovery.command.given.items()
             self._end_all(world, recovery.command.action, {
                 name: rules.formulas.shape(tree, {}) for name, tree in given
-            })  # fmt: skip
+            }, rules.stays)  # fmt: skip
         return True

@@ -207,6 +207,14 @@ class Rules:
         assert self.program.recovery is not None
         return self.formulas.truth(self.program.recovery.persist_if, {self.entity: record})
 
+    def stays(self, record: Maybe) -> Formula:
+        """Return the condition that a live record stays live at recovery."""
+        recovery = self.program.recovery
+        assert recovery is not None
+        if recovery.stays is None:
+            return False
+        return self.formulas.truth(recovery.stays, {self.entity: record})
+
     def created(
         self, registry: Fields, id: Formula, arguments: Mapping[str, Shape]
     ) -> ActionResult:

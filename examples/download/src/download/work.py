@@ -17,6 +17,7 @@ def _register(
     id: DownloadId,
     name: str,
     source: str,
+    call: str | None,
     address: str,
 ) -> tuple[object, ...]:
     return (id, address, name)
