@@ -101,14 +101,7 @@ class _Analyzer:
         crossings = Crossings(machine, self._symbols, commands.changes, self._diagnostics)
         create, create_id = commands.create(machine.create)
         create = with_entry(feed.create(crossings.create(create)), machine, self._symbols, CREATE)
-        actions = tuple(
-            crossings.action(commands.action(name, each), each).with_ways(
-                lambda way: with_entry(
-                    feed.action(with_outcome(way, machine, self._symbols)), machine, self._symbols
-                )
-            )
-            for name, each in machine.actions.items()
-        )
+        actions = self._actions(crossings, feed)
         timed = Timers(machine, self._symbols, self._resolver, self._compile, self._diagnostics)
         timers = timed.timers({each.name: each for each in actions})
         create = timed.create(create, timers)
@@ -158,6 +151,18 @@ class _Analyzer:
             # Guards with errors are not analysed further.
             return program
         return evolve(program, guard_analysis=analyze_guards(program, self._diagnostics))
+
+    def _actions(self, crossings: Crossings, feed: Transitions) -> tuple[Command, ...]:
+        """Return the actions, each way with what outcomes, the feed and the history add to it."""
+        machine, symbols = self._machine, self._symbols
+
+        def noted(way: Command) -> Command:
+            return with_entry(feed.action(with_outcome(way, machine, symbols)), machine, symbols)
+
+        return tuple(
+            crossings.action(self._commands.action(name, each), each).with_ways(noted)
+            for name, each in machine.actions.items()
+        )
 
     def _compile(self, expr: Expr, scope: Scope, wanted: Type | None = None) -> Expression:
         tree = compile_expression(expr, scope, self._diagnostics, wanted)
