@@ -16,6 +16,7 @@ from opslifecycle_codegen.cli.main import main
 from opslifecycle_codegen.cli.project import program_of
 
 from tests.codegen.projects import assert_clean, begin, edit, generated, project
+from tests.scale import whole_or
 from tests.support.warm import python
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +171,7 @@ class TestCheck:
 
     def test_output_does_not_depend_on_the_hash_seed(self, tmp_path: Path) -> None:
         outputs = []
-        for seed in ("0", "1", "4242"):
+        for seed in ("0", "4242", "1")[: whole_or(3, 2)]:
             folder = tmp_path / seed
             begin(folder, *MACHINES, width=100)
             command = [sys.executable, "-m", "opslifecycle_codegen.cli.main", "generate"]
@@ -180,7 +181,7 @@ class TestCheck:
                 {path.relative_to(folder): path.read_bytes() for path in generated(folder)}
             )
         assert {f"machine/{each.stem}.lock.json" for each in MACHINES} <= set(map(str, outputs[0]))
-        assert outputs[0] == outputs[1] == outputs[2]
+        assert all(each == outputs[0] for each in outputs)
 
 
 class TestLock:

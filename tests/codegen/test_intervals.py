@@ -23,6 +23,8 @@ from opslifecycle_codegen.ir.symbols import Symbols
 from opslifecycle_codegen.ir.types import BOOL, INT, INT_MAX, Limits, Type, optional
 from opslifecycle_codegen.source.words import Expr
 
+from tests.scale import whole_or
+
 ROOT = Path(__file__).parents[2]
 S = Type("int", "Change", limits=Limits(-9, 9))
 NAMES = {"a": INT, "b": INT, "c": INT, "o": optional(INT), "f": BOOL, "s": S}
@@ -216,7 +218,7 @@ tests_ = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=whole_or(300, 100), deadline=None)
 @given(st.lists(tests_, max_size=3), terms, terms, numbers, numbers, numbers, st.integers(-9, 9))
 def test_whatever_can_happen_is_inside(
     tests: list[str], value: str, after: str, a: int, b: int, c: int, s: int

@@ -14,6 +14,7 @@ from opslifecycle_codegen.base.config import InvalidConfigError, load_config
 from opslifecycle_codegen.cli.main import main
 
 from tests.codegen.projects import edit, project
+from tests.scale import whole_or
 
 TURNSTILE = Path(__file__).with_name("turnstile.yaml")
 
@@ -401,7 +402,7 @@ _TABLE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=whole_or(150, 50), deadline=None)
 @given(_TABLE | _VALUES)
 def test_any_table_is_a_configuration_or_one_error(
     tmp_path_factory: pytest.TempPathFactory, table: object

@@ -13,7 +13,7 @@ from opslifecycle_codegen.analysis import placement
 from opslifecycle_codegen.base.diagnostics import Location
 from opslifecycle_codegen.cli.project import program_of
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.modelcheck.scenarios import Scenario, scenarios
+from opslifecycle_codegen.modelcheck.scenarios import Answering, Scenario, scenarios
 from opslifecycle_codegen.modelcheck.search import Search
 from opslifecycle_codegen.modelcheck.state import State
 from opslifecycle_codegen.source.words import Name
@@ -70,10 +70,15 @@ def states_of(name: str) -> list[State]:
 
 def _walked(scenario: Scenario) -> list[State]:
     pick = random.Random(0)
+    # Methods with many arguments are asked no more often than the others.
+    asked: dict[str, list[Answering]] = {}
+    for call, answer_of in zip(scenario.calls, scenario.answers, strict=True):
+        asked.setdefault(call.method, []).append(answer_of)
+    methods = list(asked.values())
     begin = scenario.interpreter.initial()
     found, state = {begin: None}, begin
     while len(found) < STATES:
-        after = pick.choice(scenario.answers)(state).state
+        after = pick.choice(pick.choice(methods))(state).state
         if after is None:
             continue
         is_last = scenario.beyond(after) is not None or not pick.randrange(_CALLS)
