@@ -7,22 +7,21 @@ from collections.abc import Callable, Sequence
 from attrs import evolve, frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.code import AND, SUM, Code
+from opslifecycle_codegen.emit.code import SUM, Code
 from opslifecycle_codegen.emit.constants import Constants, StatusConstants
 from opslifecycle_codegen.emit.effects import EffectConstants, still_known
 from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
 from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
+from opslifecycle_codegen.emit.removals import RemovalLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
 from opslifecycle_codegen.emit.unique import KeyLowering
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, reads, roots_in
-from opslifecycle_codegen.ir.feeds import feeds_transitions
 from opslifecycle_codegen.ir.program import (
     Bulk,
     Command,
     EndStep,
     Program,
-    Retention,
     leads_to,
 )
 from opslifecycle_codegen.ir.public_names import PublicNames
@@ -116,11 +115,10 @@ class CommandLowering(MethodLowering):
 
     def shell_methods(self) -> list[Method]:
         """Return what the shell does through the authority, and what every end does."""
-        retention = self._program.retention
-        evict = [self._evict(retention)] if retention is not None else []
+        removals = RemovalLowering(self._program, self._names, self._width, self._constants)
         end_all = [self._end_all()] if self._ends_all else []
         end = [self._end()] if self._program.symbols.status_groups["terminal"] else []
-        return [self._erase(), *evict, *end_all, *end]
+        return [*removals.methods(), *end_all, *end]
 
     # Commands -----------------------------------------------------------------------------------
 
@@ -305,34 +303,6 @@ class CommandLowering(MethodLowering):
         return self._method(self._command(command.name), parameters, returns, doc, body)
 
     # What the shell asks for --------------------------------------------------------------------
-
-    def _erase(self) -> Method:
-        body = ["del self.records[id]", "self.ended.pop(id, None)"]
-        released = self._keys.released()
-        if released:
-            body = [f"{self._entity} = self.records.pop(id)", body[1], *released]
-        doc = self._doc("Remove a record.")
-        return self._method("erase", [f"id: {self._names.id}"], "None", doc, body)
-
-    def _evict(self, retention: Retention) -> Method:
-        entity = self._entity
-        parameters = ["sequence: int", f"id: {self._names.id}"]
-        body = ["self.dropped_through = sequence"]
-        if not retention.evicts_records:
-            doc = self._doc("Evict the oldest feed entry; its record stays.")
-            return self._method("evict", parameters, "None", doc, body)
-        tests = [f"{entity} is not None", f"{entity}.sequence == sequence"]
-        if feeds_transitions(self._machine):
-            # The oldest entry may be the latest of a live record.
-            tests.append(f"{entity}.status.terminal")
-        test = layout.joined("and", [Code(each) for each in tests], AND)
-        body += [f"{entity} = self.records.get(id)", *self._statement("if ", test, ":")]
-        body.append("    self.erase(id)")
-        doc = self._doc(
-            "Evict the oldest feed entry together with its record.",
-            f"A later {entity} with the same id has another sequence number, and stays.",
-        )
-        return self._method("evict", parameters, "None", doc, body)
 
     def _end(self) -> Method:
         entity, types = self._entity, self._program.symbols.entity_fields
