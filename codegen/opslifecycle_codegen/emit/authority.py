@@ -199,22 +199,21 @@ class CommandLowering(MethodLowering):
         outcome = self.outcomes.of(command)
         doc = self._doc("Return the finished records with their effects, by their ids.")
         name = name or self._command(command.name)
+        own = command.notes or command.entry or roots_in(command.outcome or NOTHING) & _CHANGING
         if command.targets:
             # What a record causes by leaving its status depends on the status.
             lines = self._endings(command, outcome)
             body += self._loop(lines, self._assign(each.updates), stays)
-            return self._method(name, self._params(command), returns, doc, body)
-        own = command.notes or command.entry or roots_in(command.outcome or NOTHING) & _CHANGING
-        if not own and stays is None:
+        elif own or stays is not None:
+            # Each record has an outcome of its own, or some stay live.
+            ending = self._ending(command, status, outcome, command.name)
+            lines = [*self._noted(command, depth=1), *self._ended(ending, depth=1)]
+            body += self._loop(lines, self._assign(each.updates), stays)
+        else:
             given = [status, outcome, *([Code(self._effects(command))] if command.effects else [])]
             body += self._assign(each.updates)
             body += self._statement("return ", layout.called("self._end_all", given))
             self._ends_all = True
-            return self._method(name, self._params(command), returns, doc, body)
-        # Each record has an outcome of its own.
-        ending = self._ending(command, status, outcome, command.name)
-        lines = [*self._noted(command, depth=1), *self._ended(ending, depth=1)]
-        body += self._loop(lines, self._assign(each.updates), stays)
         return self._method(name, self._params(command), returns, doc, body)
 
     def _end_all(self) -> Method:
@@ -262,10 +261,7 @@ class CommandLowering(MethodLowering):
         self, ending: Sequence[str], updates: list[str], stays: Expression | None = None
     ) -> list[str]:
         """Return lines that end every live record but those that stay, after some updates."""
-        skipping: list[str] = []
-        if stays is not None:
-            test = self._statement("if ", self._printer.code(stays), ":", depth=1)
-            skipping = [*test, "        continue"]
+        test = self._statement("if ", self._printer.code(stays), ":", depth=1) if stays else []
         return [
             "live = [each.id for each in self.records.values() if not each.status.terminal]",
             "live.sort()",
@@ -273,7 +269,7 @@ class CommandLowering(MethodLowering):
             f"ended: {self._ended_type} = []",
             "for id in live:",
             f"    {self._entity} = self.records[id]",
-            *skipping,
+            *([*test, "        continue"] if stays else []),
             *ending,
             f"    ended.append(({self._entity}, effects))",
             "return ended",
