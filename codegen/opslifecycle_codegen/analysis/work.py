@@ -25,6 +25,7 @@ OFFERS: dict[str, dict[str, Type]] = {
     "fail": {"error": STR},
     "cancel": {"reason": optional(STR)},
     "progress": {"message": STR, "percent": optional(FLOAT)},
+    "stop": {"reason": optional(STR)},
 }
 
 
@@ -54,7 +55,7 @@ class WorkCalls:
                 message = f"{name} is a name that the supervisor has for every operation"
                 self._diagnostics.add(name.mark, "name-collision", message)
         calls = {"register": self._register(declared, given)}
-        for word in ("start", "complete", "fail", "cancel", "progress"):
+        for word in ("start", "complete", "fail", "cancel", "progress", "stop"):
             call: work_model.WorkCall | None = getattr(declared, word)
             if call is not None:
                 calls[word] = self._call(word, call)
@@ -218,6 +219,12 @@ class WorkCalls:
             if action is not None and any(way.to and way.to not in live for way in action.ways):
                 message = f"{action.name} ends the record: it reports no progress"
                 self._diagnostics.add(declared.progress.do.mark, "not-total", message)
+        if declared.stop is not None:
+            self._check_legal(declared.stop, [start.to])
+            action = self._actions.get(declared.stop.do)
+            if action is not None and action.to not in live:
+                message = f"{action.name} must lead to a live status: the work has not ended yet"
+                self._diagnostics.add(declared.stop.do.mark, "not-total", message)
         for call in (declared.fail, declared.cancel):
             self._check_guards(call)
 

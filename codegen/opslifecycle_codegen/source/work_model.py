@@ -32,5 +32,6 @@ class Work(Declared):
     fail: WorkCall
     cancel: WorkCall
     progress: WorkCall | None = None
+    stop: WorkCall | None = None
     call: Expr | None = None
     given: dict[Name, TypeExpr] = Factory(dict)

@@ -59,6 +59,7 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
         fail: Records its error.
         cancel: Ends its record on request.
         progress: Records its progress, if the machine can.
+        stop: Records that the work is asked to stop, if the machine can.
         watch: The method that waits for a record.
         snapshot: The method that reads a record.
         discard: The method that erases a live record, if there is one.
@@ -84,6 +85,7 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
     cancelled: tuple[object, ...]
     interrupted: tuple[object, ...]
     progress: WorkCall | None = None
+    stop: WorkCall | None = None
     discard: str | None = None
     call: Callable[..., tuple[str | None, bool]] | None = None
     result: type[object] | None = None
@@ -92,5 +94,4 @@ class WorkDefinition(Generic[IdT, OutcomeT, ResultsT]):
     def calls(self) -> Iterator[WorkCall]:
         """Yield the calls that change a record of work."""
         yield from (self.register, self.start, self.complete, self.fail, self.cancel)
-        if self.progress is not None:
-            yield self.progress
+        yield from (each for each in (self.progress, self.stop) if each is not None)

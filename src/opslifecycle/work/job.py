@@ -103,6 +103,9 @@ class Job:
     #: Whether another caller has ended or erased the record.
     record_is_over: bool = False
 
+    #: Whether the running work was interrupted, and not only asked to stop.
+    is_interrupted: bool = False
+
     stop_requested: bool = False
     #: Set with `stop_requested`, once a thread waits for it.
     stop_event: threading.Event | None = None
@@ -128,26 +131,43 @@ class Job:
 
     def stop(self) -> None:
         """Interrupt the work, if it runs. Cooperative work checks the flag."""
+        self._raise_flag()
+        self.is_interrupted = True
+        if self.phase in (Phase.WORKING, Phase.PAUSING) and self.interrupt is not None:
+            self.interrupt()
+
+    def _raise_flag(self) -> None:
         # In this order: a thread in `wait_for_stop` creates the event and then reads the flag.
         self.stop_requested = True
         if self.stop_event is not None:
             self.stop_event.set()
-        if self.phase in (Phase.WORKING, Phase.PAUSING) and self.interrupt is not None:
-            self.interrupt()
+
+    def ask_to_stop(self, reason: str | None) -> None:
+        """Request the work to stop, and interrupt only a pause between two attempts."""
+        if not self.cancel_requested:
+            self.cancel_requested, self.cancel_reason = True, reason
+        if self.phase is Phase.PAUSING:
+            self.stop()
+        self._raise_flag()
+
+    def insist(self) -> None:
+        """Interrupt work that was asked to stop and has not ended."""
+        if not self.is_interrupted:
+            self.stop()
 
     def cancel(self, reason: str | None, *, insist: bool = False) -> None:
         """Request the work to stop.
 
-        Work that was requested before is cleaning up, and is not interrupted again.
+        Work that was interrupted before is cleaning up, and is not interrupted again.
 
         Args:
             reason: The reason. Only that of the first request is recorded.
             insist: Whether to interrupt the work again.
         """
-        was_asked = self.stop_requested
+        was_interrupted = self.is_interrupted
         if not self.cancel_requested:
             self.cancel_requested, self.cancel_reason = True, reason
-        if insist or not was_asked or self.phase is Phase.PAUSING:
+        if insist or not was_interrupted or self.phase is Phase.PAUSING:
             self.stop()
 
     def wait_for_stop(self, timeout: float | None) -> bool:
@@ -165,7 +185,7 @@ class Job:
 
     def allow_again(self) -> None:
         """Withdraw the requests to the last attempt, before the next one."""
-        self.timed_out = self.stop_requested = False
+        self.timed_out = self.stop_requested = self.is_interrupted = False
         self.stop_event = None
 
     def wake_listeners(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from contextvars import copy_context
 from functools import partial
 
-from opslifecycle import ChannelClosedError
+from opslifecycle import ChannelClosedError, OpsLifecycleError
 from opslifecycle.sync.waits import Wait
 from opslifecycle.values.identifiers import AnyIdentifier
 from opslifecycle.work.admission import Admission
@@ -133,12 +133,14 @@ class Jobs:
 
     # Ending -------------------------------------------------------------------------------------
 
-    async def end(self, id: AnyIdentifier, reason: str | None) -> CancelAnswer[object]:
+    async def end(
+        self, id: AnyIdentifier, reason: str | None, grace_seconds: float | None
+    ) -> CancelAnswer[object]:
         """End an operation, and its work if it has a job here; return once both have ended."""
         job = self._latest.get(id)
         if job is None or job.phase is Phase.ENDED:
             return await cancel_record(self._lifecycle, id, reason)
-        return await self.end_job(job, reason)
+        return await self.end_job(job, reason, grace_seconds)
 
     async def end_watched(
         self, id: AnyIdentifier, watch: Wait[object], reason: str | None
@@ -146,14 +148,36 @@ class Jobs:
         """End an operation that has no job here, or none any more, unless it has ended."""
         if watch.done():
             return await answer(self._lifecycle, watch, was_done=True)
-        return await self.end(id, reason)
+        return await self.end(id, reason, None)
 
-    async def end_job(self, job: Job, reason: str | None) -> CancelAnswer[object]:
-        """End a job and its record; return once both have ended."""
+    async def end_job(
+        self, job: Job, reason: str | None, grace_seconds: float | None
+    ) -> CancelAnswer[object]:
+        """End a job and its record; return once both have ended.
+
+        Args:
+            job: The job.
+            reason: The reason that is recorded.
+            grace_seconds: How long the work may take to stop by itself; None to interrupt it now.
+        """
         was_done = job.watch.done()
-        if not was_done:
+        if not was_done and grace_seconds is None:
             self._cancel(job, reason)
+        elif not was_done and grace_seconds is not None:
+            await self._ask_to_stop(job, reason, grace_seconds)
         return await answer(self._lifecycle, job.watch, was_done)
+
+    async def _ask_to_stop(self, job: Job, reason: str | None, grace_seconds: float) -> None:
+        if self._admission.withdraw(job):
+            self._end_unstarted(job, Cancel(reason))
+            return
+        self._loop.call_later(grace_seconds, job.insist)
+        job.ask_to_stop(reason)
+        try:
+            await self._lifecycle.stop(job.id, reason)
+        except OpsLifecycleError:
+            # The work has ended, or the store refuses a change that only others look at.
+            pass
 
     def cancel_all(self, reason: str, *, insist: bool = False) -> None:
         """Request all jobs to end, also those that are added later.

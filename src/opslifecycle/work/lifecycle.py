@@ -203,6 +203,12 @@ class Lifecycle(Generic[IdT, OutcomeT, ResultsT]):
         if progress is not None:
             await self._make(progress, id, update.message, update.percent)
 
+    async def stop(self, id: IdT, reason: str | None) -> None:
+        """Record that the work is asked to stop, if the machine can."""
+        stop = self.definition.stop
+        if stop is not None:
+            await self._make(stop, id, reason)
+
     def discard(self, id: IdT) -> Awaitable[None]:
         """Erase the record as if it had never been; a machine that cannot cancels it."""
         if self.definition.discard is None:

@@ -9,6 +9,7 @@ from typing import Generic, cast
 from opslifecycle import OperationProgressUpdate
 from opslifecycle.sync.waits import Wait
 from opslifecycle.work.answers import CancelAnswer
+from opslifecycle.work.arguments import seconds
 from opslifecycle.work.job import Job, Phase
 from opslifecycle.work.jobs import Jobs
 from opslifecycle.work.machines import IdT, OutcomeT
@@ -42,7 +43,9 @@ class Operation(Generic[IdT, OutcomeT]):
         """Return whether the operation has ended."""
         return self._watch.done()
 
-    async def cancel(self, reason: str | None = None) -> CancelAnswer[OutcomeT]:
+    async def cancel(
+        self, reason: str | None = None, *, grace: float | None = None
+    ) -> CancelAnswer[OutcomeT]:
         """End the work and the record together, and return once both have ended.
 
         The work is requested to stop, and its end is recorded. Work that returns a result in spite
@@ -51,11 +54,17 @@ class Operation(Generic[IdT, OutcomeT]):
 
         Args:
             reason: The reason that is recorded.
+            grace: The seconds in which the work may stop by itself: it sees
+                `current().stop_requested`, and is interrupted afterwards. None to interrupt it now.
+
+        Raises:
+            InvalidValueError: The grace time is no number of seconds.
         """
+        grace_seconds = seconds("grace", grace)
         if self._job is None or self._job.phase is Phase.ENDED:
             answer = await self._jobs.end_watched(self.id, self._watch, reason)
         else:
-            answer = await self._jobs.end_job(self._job, reason)
+            answer = await self._jobs.end_job(self._job, reason, grace_seconds)
         return cast("CancelAnswer[OutcomeT]", answer)
 
     async def progress(self) -> AsyncGenerator[OperationProgressUpdate]:

@@ -276,11 +276,14 @@ class Supervisor(Generic[IdT, OutcomeT, ResultsT]):
         check_given(whole, declared)
         return whole
 
-    async def cancel(self, id: IdT, reason: str | None = None) -> CancelAnswer[OutcomeT]:
+    async def cancel(
+        self, id: IdT, reason: str | None = None, *, grace: float | None = None
+    ) -> CancelAnswer[OutcomeT]:
         """End an operation, and its work if this supervisor runs it; see `Operation.cancel`."""
+        grace_seconds = seconds("grace", grace)
         if self._block is None:
             return await cancel_record(self._lifecycle, id, reason)
-        return cast("CancelAnswer[OutcomeT]", await self._block.jobs.end(id, reason))
+        return cast("CancelAnswer[OutcomeT]", await self._block.jobs.end(id, reason, grace_seconds))
 
     # Waiting ------------------------------------------------------------------------------------
 

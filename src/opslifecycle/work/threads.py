@@ -62,9 +62,11 @@ class ThreadOperation(Generic[IdT, OutcomeT]):
         """
         return cast("OutcomeT", self._operation._watch.result(timeout))
 
-    def cancel(self, reason: str | None = None) -> CancelAnswer[OutcomeT]:
+    def cancel(
+        self, reason: str | None = None, *, grace: float | None = None
+    ) -> CancelAnswer[OutcomeT]:
         """End the work and the record together, and return once both have ended."""
-        return self._threads._call(self._operation.cancel(reason))
+        return self._threads._call(self._operation.cancel(reason, grace=grace))
 
     def progress(self) -> Iterator[OperationProgressUpdate]:
         """Iterate over the progress of the work until it ends; a slow reader skips reports."""
@@ -201,9 +203,11 @@ class ThreadSupervisor(Generic[IdT, OutcomeT, ResultsT]):
         found = self._call(self._supervisor.recover(functions, on_interrupted=on_interrupted))
         return [ThreadOperation(self, each) for each in found]
 
-    def cancel(self, id: IdT, reason: str | None = None) -> CancelAnswer[OutcomeT]:
+    def cancel(
+        self, id: IdT, reason: str | None = None, *, grace: float | None = None
+    ) -> CancelAnswer[OutcomeT]:
         """End an operation, and its work if this supervisor runs it."""
-        return self._call(self._supervisor.cancel(id, reason))
+        return self._call(self._supervisor.cancel(id, reason, grace=grace))
 
     def gather(
         self,
