@@ -318,6 +318,11 @@ class TestFiles:
                 done(completions, registry)
             consume(completions, registry)
             assert other.check_archive() == 1
+            (id,) = past(registry)
+        first = SqliteStore(file)
+        with opened(completions, first) as registry:
+            assert first.check_archive() == len(past(registry)) == 3
+            assert registry.past_errand(id) is None
         forget(file, "default")
         with opened(completions, SqliteStore(file)) as registry:
             assert past(registry) == []
