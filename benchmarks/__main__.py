@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import (
+    archived,
     durable,
     memory,
     peers_contest,
@@ -32,13 +33,14 @@ ROOT = Path(__file__).parents[1]
 OURS: list[Named] = [
     *memory.contests,
     *durable.contests,
+    *archived.contests,
     *transactions.contests,
     *starting.contests,
     *supervised.contests,
 ]
 RATIOS = [
     *memory.RATIOS, *peers_contest.RATIOS, *durable.RATIOS, *starting.RATIOS, *server.RATIOS,
-    *supervised.RATIOS, *transactions.RATIOS,
+    *supervised.RATIOS, *transactions.RATIOS, *archived.RATIOS,
 ]  # fmt: skip
 
 
