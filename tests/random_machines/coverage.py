@@ -64,6 +64,7 @@ HOSTILE = [
 ]  # fmt: skip
 #: Keys that no random machine has, each with what shows them instead.
 NEVER_GENERATED = {
+    "Machine.methods": "it names actions, all of which are compared: tests/codegen/test_choices.py",
     "Machine.migrations": "a machine needs an earlier version of itself: tests/codegen",
     "Machine.scenarios": "it says how much is searched, and changes nothing of what is generated",
     "Machine.work": "it names commands for a supervisor, and decides nothing: tests/work",

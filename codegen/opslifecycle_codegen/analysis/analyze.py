@@ -8,6 +8,7 @@ from attrs import evolve
 
 from opslifecycle_codegen.analysis import rules
 from opslifecycle_codegen.analysis.bulk import BulkCommands
+from opslifecycle_codegen.analysis.choices import choices
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.crossings import Crossings
 from opslifecycle_codegen.analysis.ends import Ends
@@ -119,6 +120,7 @@ class _Analyzer:
             initial=initial,
             actions=actions,
             on_terminal=ends.steps(),
+            choices=choices(machine, actions, self._diagnostics),
             bulk=tuple(all_live.bulk(n, e) for n, e in machine.bulk.items()),
             timers=timers,
             unique=unique,

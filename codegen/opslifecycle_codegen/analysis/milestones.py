@@ -1,9 +1,10 @@
-"""Stage 3, analyze: what an action notes in its record that leads to a milestone, or out of one."""
+"""Stage 3, analyze: milestones, and what actions note that lead to them or out of them."""
 
 from __future__ import annotations
 
 from attrs import evolve
 
+from opslifecycle_codegen.base.diagnostics import Diagnostics
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Root
 from opslifecycle_codegen.ir.feeds import milestones
@@ -13,6 +14,22 @@ from opslifecycle_codegen.ir.types import ENTITY
 from opslifecycle_codegen.source import model
 
 OUTCOME = "terminal_outcome"
+
+
+def check_milestones(machine: model.Machine, diagnostics: Diagnostics) -> bool:
+    """Return whether the machine has milestones; report those that can be none."""
+    found = [name for name, each in machine.statuses.members.items() if each.milestone]
+    for name in found:
+        status = machine.statuses.members[name]
+        if status.terminal or status.pseudo:
+            kind = "terminal, and announces itself anyway" if status.terminal else "pseudo"
+            message = f"{name} is {kind}: it is no milestone"
+            diagnostics.add(name.mark, "wrong-shape", message, "remove `milestone`")
+    work = machine.work
+    if found and work is not None:
+        message = f"work awaits the end of its record, and {found[0]} would end the wait"
+        diagnostics.add(work.mark, "wrong-shape", message, "remove `milestone`, or `work`")
+    return bool(found)
 
 
 def with_outcome(way: Command, machine: model.Machine, symbols: Symbols) -> Command:

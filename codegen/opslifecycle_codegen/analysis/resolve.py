@@ -6,6 +6,7 @@ import re
 
 import attrs
 
+from opslifecycle_codegen.analysis.milestones import check_milestones
 from opslifecycle_codegen.analysis.refined import id_limits, refined_types
 from opslifecycle_codegen.analysis.resolve_values import resolve_values
 from opslifecycle_codegen.analysis.transitions import ACTION, field_name
@@ -204,7 +205,7 @@ class Resolver:
             "terminal": PropertyInfo(BOOL, "Whether it is terminal."),
             **self._properties(declared.properties),
         }
-        has_milestones = self._check_milestones()
+        has_milestones = check_milestones(self._machine, self._diagnostics)
         if has_milestones:
             milestone = PropertyInfo(BOOL, "Whether it is a milestone.")
             properties = {"milestone": milestone, **properties}
@@ -231,23 +232,6 @@ class Resolver:
                 self._diagnostics.add(group.mark, "name-collision", message)
                 continue
             groups[group] = self.statuses(words)
-
-    def _check_milestones(self) -> bool:
-        """Return whether the machine has milestones; report those that can be none."""
-        found = [name for name, each in self._machine.statuses.members.items() if each.milestone]
-        for name in found:
-            status = self._machine.statuses.members[name]
-            if status.terminal or status.pseudo:
-                kind = "terminal, and announces itself anyway" if status.terminal else "pseudo"
-                message = f"{name} is {kind}: it is no milestone"
-                self._diagnostics.add(name.mark, "wrong-shape", message, "remove `milestone`")
-        work = self._machine.work
-        if found and work is not None:
-            message = f"work awaits the end of its record, and {found[0]} would end the wait"
-            self._diagnostics.add(
-                work.mark, "wrong-shape", message, "remove `milestone`, or `work`"
-            )
-        return bool(found)
 
     def statuses(self, words: tuple[Text, ...] | list[Name]) -> tuple[str, ...]:
         """Return the statuses that words name, with groups expanded, in declared order."""

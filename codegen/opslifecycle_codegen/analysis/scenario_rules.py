@@ -66,7 +66,7 @@ def _check_settings(
 def methods(program: Program) -> list[str]:
     """Return every method that changes a registry or waits."""
     machine = program.machine
-    found = [*machine.create.methods, *machine.bulk]
+    found = [*machine.create.methods, *machine.methods, *machine.bulk]
     found += [method for action in machine.actions.values() for method in action.methods]
     features = (
         machine.rollback, machine.erase, machine.collect, machine.watch, machine.barrier

@@ -10,10 +10,11 @@ from opslifecycle_codegen.analysis.resolve import Resolver
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, Root
-from opslifecycle_codegen.ir.program import Command, Work, WorkCall
+from opslifecycle_codegen.ir.program import Command
 from opslifecycle_codegen.ir.scope import Scope
 from opslifecycle_codegen.ir.symbols import FieldInfo, Symbols
 from opslifecycle_codegen.ir.types import ENTITY, FLOAT, INT, NONE, STR, Type, optional
+from opslifecycle_codegen.ir.work import Work, WorkCall
 from opslifecycle_codegen.source import model, work_model
 from opslifecycle_codegen.source.words import Expr, Name, Text
 

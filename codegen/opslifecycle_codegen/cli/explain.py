@@ -43,6 +43,10 @@ def explained(program: Program) -> str:
     for removing in (program.rollback, program.erase):
         if removing is not None:
             lines += _command_lines(program, removing)
+    for choice in program.choices:
+        lines += [f"  {choice.name}: {line(choice.summary)}"]
+        for action, asked in choice.actions:
+            lines.append(f"    asks for {action.name} in {', '.join(asked)}")
     lines += _work_lines(program)
     guard_analysis = program.guard_analysis
     if guard_analysis is not None:

@@ -90,6 +90,10 @@ class _Facts:
         for name, setting in self._machine.settings.items():
             subject = f"the default of {self._names.name(REGISTRY, name)}"
             yield Fact(subject, str(setting.default), "", "setting-removed", "default-changed")
+        for choice in self._program.choices:
+            asked = ", ".join(self._action(action) for action, _ in choice.actions)
+            method = self._names.name(METHODS, choice.name)
+            yield Fact(f"what {method} asks for", asked, "", "", "target-changed")
         yield from self._past_and_future()
         yield from self._recovery()
         yield from self._work()

@@ -56,6 +56,10 @@ def signatures(program: Program, names: Renames) -> dict[str, Signature]:
         declared = next(a for n, a in machine.actions.items() if n == action.name)
         parameters = _parameters(action.name, action.params, action.defaults, names)
         found.update(dict.fromkeys(map(str, declared.methods), Signature((id, *parameters))))
+    for choice in program.choices:
+        first = choice.first
+        parameters = _parameters(first.name, first.params, first.defaults, names)
+        found[choice.name] = Signature((id, *parameters))
     for bulk in program.bulk:
         command = bulk.command
         parameters = _parameters(bulk.action, command.params, command.defaults, names)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
 from opslifecycle_codegen.emit import layout
-from opslifecycle_codegen.emit.code import SUM, Code
+from opslifecycle_codegen.emit.code import AND, SUM, Code
 from opslifecycle_codegen.emit.constants import Constants, StatusConstants
-from opslifecycle_codegen.emit.effects import EffectConstants, still_known
-from opslifecycle_codegen.emit.methods import DECISION, Method, MethodLowering
-from opslifecycle_codegen.emit.outcomes import Outcomes, OutcomeView
+from opslifecycle_codegen.emit.methods import DECISION, Method
+from opslifecycle_codegen.emit.outcomes import OutcomeView
 from opslifecycle_codegen.emit.questions import QuestionLowering
 from opslifecycle_codegen.emit.removals import RemovalLowering
 from opslifecycle_codegen.emit.state import StateLowering, record_arguments
 from opslifecycle_codegen.emit.unique import KeyLowering
+from opslifecycle_codegen.emit.ways import WayLowering, word_of
 from opslifecycle_codegen.ir.expr import NOTHING, Expression, Root, reads, roots_in
+from opslifecycle_codegen.ir.naming import parameter
 from opslifecycle_codegen.ir.program import (
     Bulk,
+    Choice,
     Command,
-    EndStep,
     Program,
-    leads_to,
 )
 from opslifecycle_codegen.ir.public_names import PublicNames
 
@@ -79,15 +79,13 @@ def authority_view(program: Program, names: PublicNames, width: int) -> Authorit
     )  # fmt: skip
 
 
-class CommandLowering(MethodLowering):
+class CommandLowering(WayLowering):
     """Turns the commands of a program into methods."""
 
     def __init__(
         self, program: Program, names: PublicNames, width: int, constants: Constants
     ) -> None:
         super().__init__(program, names, width, constants)
-        self.effects = EffectConstants(program)
-        self.outcomes = Outcomes(program, width)
         self._keys = KeyLowering(program.unique, names.variable, width)
         # Whether a command ends all live records with one outcome.
         self._ends_all = False
@@ -98,6 +96,7 @@ class CommandLowering(MethodLowering):
         methods = [
             self._create(),
             *(self._action(command) for command in program.actions),
+            *(self._choice(each) for each in program.choices),
             *(self._bulk(each) for each in program.bulk),
         ]
         recovery = program.recovery
@@ -145,50 +144,40 @@ class CommandLowering(MethodLowering):
         for target in own.targets[:-1]:
             assert target.test is not None
             body += self._statement("if ", self._printer.code(target.test), ":")
-            body += self._way(target.way, _word(target.way, command), depth=1)
+            body += self._way(target.way, word_of(target.way, command), depth=1)
         parameters = [f"id: {self._names.id}", *self._params(command)]
         name = self._command(command.name)
         return self._method(name, parameters, DECISION, [], [*body, *otherwise])
 
-    def _way(self, way: Command, word: str, depth: int = 0) -> list[str]:
-        """Return what follows the guards of an action; its effects are called after `word`."""
-        body = [*self._assign(way.updates, depth), *self._noted(way, depth)]
-        body += self._stamps(way.name, depth)
-        status = Code(f"{self._names.status}.{way.to.upper()}")
-        if way.to in self._program.symbols.status_groups["terminal"]:
-            ending = self._ending(way, status, self.outcomes.of(way), word)
-            return [*body, *self._statement("return ", ending, depth=depth)]
-        if way.to:
-            body += self._statement(f"{self._entity}.status = ", status, depth=depth)
-        return [*body, *self._followed(way, word, depth)]
+    def _choice(self, choice: Choice) -> Method:
+        """Return the method that decides one of several actions by the status of the record."""
+        entity, first = self._entity, choice.first
+        body = [self._look_up]
+        for action, statuses in choice.actions[1:]:
+            tests = [Code(f"{entity} is not None"), self._is_in(statuses)]
+            body += self._statement("if ", layout.joined("and", tests, AND), ":")
+            body += self._chosen(action, depth=1)
+        body += self._chosen(first)
+        parameters = [f"id: {self._names.id}", *self._params(first)]
+        doc = self._doc("Decide the first action that is legal in the status of the record.")
+        return self._method(self._command(choice.name), parameters, DECISION, doc, body)
 
-    def _noted(self, command: Command, depth: int = 0) -> list[str]:
-        """Return what features note in the record of a command, before its status changes."""
-        lines, history = self._assign(command.notes, depth), self._machine.history
-        if command.entry is not None and history is not None:
-            kept = f"{self._entity}.history"
-            arguments = [Code(kept), self._printer.code(command.entry), Code(str(history.last))]
-            longer = layout.called("_rt.appended", arguments)
-            lines += self._statement(f"{kept} = ", longer, depth=depth)
-        return lines
+    def _is_in(self, statuses: tuple[str, ...]) -> Code:
+        members = [Code(f"{self._names.status}.{each.upper()}") for each in statuses]
+        status = Code(f"{self._entity}.status")
+        if len(members) == 1:
+            return layout.compared([status, members[0]], ["is"])
+        return layout.compared([status, layout.called("", members)], ["in"])
 
-    def _followed(self, command: Command, word: str, depth: int = 0) -> list[str]:
-        """Return the steps of an action that finishes no record, and its effects."""
-        return self._steps(
-            list(command.steps), {}, command.effects,
-            lambda effects: self.effects.of_command(word, effects), depth,
-        )  # fmt: skip
-
-    def _ending(self, command: Command, status: Code, outcome: Code, word: str) -> Code:
-        """Return the call that ends a record; what the action itself causes comes first."""
-        ending = layout.called("self._end", [Code(self._entity), status, outcome])
-        if not command.effects:
-            return ending
-        first = Code(self.effects.of_command(word, command.effects))
-        return layout.joined("+", [first, ending], SUM)
-
-    def _effects(self, command: Command) -> str:
-        return self.effects.of_command(command.name, command.effects)
+    def _chosen(self, action: Command, depth: int = 0) -> list[str]:
+        """Return lines that decide an action, which the outbox asks the authority for."""
+        lines, name = [], self._command(action.name)
+        if self._machine.effects:
+            decides = Code(f"{self._names.authority}.{name}")
+            lines += self._statement("self.decided_by = ", decides, depth=depth)
+        given = [Code("id"), *(Code(parameter(each)) for each in action.params)]
+        call = layout.called(f"self.{name}", given)
+        return [*lines, *self._statement("return ", call, depth=depth)]
 
     def _bulk(self, each: Bulk, name: str = "", stays: Expression | None = None) -> Method:
         command, returns = each.command, self._ended_type
@@ -253,7 +242,7 @@ class CommandLowering(MethodLowering):
                 word = "elif " if place else "if "
                 lines += self._statement(word, self._printer.code(target.test), ":", depth=1)
             status = Code(f"{self._names.status}.{way.to.upper()}")
-            ending = self._ending(way, status, outcome, _word(way, command))
+            ending = self._ending(way, status, outcome, word_of(way, command))
             lines += [*self._noted(way, depth=2), *self._ended(ending, depth=2)]
         return lines
 
@@ -321,49 +310,3 @@ class CommandLowering(MethodLowering):
         ]
         doc = self._doc("Do what every action that leads to a terminal status does.")
         return self._method("_end", parameters, "Effects", doc, body)
-
-    def _steps(
-        self, steps: list[EndStep], known: dict[Expression, bool], effects: tuple[str, ...],
-        named: Callable[[tuple[str, ...]], str], depth: int = 0,
-    ) -> list[str]:  # fmt: skip
-        """Straight lines, then one branch for each test that is not decided yet."""
-        margin = "    " * depth
-        lines: list[str] = []
-        for place, step in enumerate(steps):
-            if step.test is not None and step.test not in known:
-                rest = steps[place:]
-                yes, no = {**known, step.test: True}, {**known, step.test: False}
-                holds = self._steps(rest, yes, effects, named, depth + 1)
-                fails = self._steps(rest, no, effects, named, depth)
-                test = self._statement("if ", self._printer.code(step.test), ":", depth=depth)
-                return [*lines, *test, *holds, *fails]
-            if step.test is None or known[step.test]:
-                lines += self._assign(step.updates, depth)
-                known = still_known(known, step)
-                effects = (*effects, *step.effects)
-        return [*lines, f"{margin}return {named(effects)}"]
-
-    def _gathered(self) -> list[str]:
-        """Every step with its own test, in order; the effects are gathered on the way."""
-        lines = [f"effects = {self.effects.of_end(())}"]
-        for step in self._program.on_terminal:
-            if not (step.updates or step.effects):
-                continue
-            depth = 0
-            if step.test is not None:
-                lines += self._statement("if ", self._printer.code(step.test), ":")
-                depth = 1
-            lines += self._assign(step.updates, depth)
-            if step.effects:
-                lines.append(f"{'    ' * depth}effects += {self.effects.of_step(step.effects)}")
-        return [*lines, "return effects"]
-
-
-def _word(way: Command, command: Command) -> str:
-    """Return what the effects of one way are called after."""
-    words = [way.name]
-    if len({each.from_statuses for each in command.ways}) > 1:
-        words += ["from", *way.from_statuses[:1]]
-    if len(leads_to(command)) > 1:
-        words.append(way.to)
-    return "_".join(words)

@@ -66,7 +66,9 @@ def action_rows(program: Program) -> list[tuple[str, str, str, str]]:
     rows = []
     for command in program.actions:
         declared = next(a for n, a in program.machine.actions.items() if n == command.name)
-        methods = ", ".join(f"`{method}`" for method in declared.methods) or "no method of its own"
+        words = [*declared.methods]
+        words += [n for n, each in program.machine.methods.items() if command.name in each.actions]
+        methods = ", ".join(f"`{method}`" for method in words) or "no method of its own"
         errors = _errors(command)
         deferred = " Deferred." if command.deferred else ""
         needs = f"Rejected with {errors}.{deferred}"

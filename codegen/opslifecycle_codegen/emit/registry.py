@@ -10,12 +10,13 @@ from opslifecycle_codegen.emit import archive, layout, pages
 from opslifecycle_codegen.emit.annotations import annotation
 from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.python import Printer, constant
-from opslifecycle_codegen.emit.sentences import moves, raises
+from opslifecycle_codegen.emit.sentences import asks, moves, raises
 from opslifecycle_codegen.emit.types import check_lines
 from opslifecycle_codegen.ir.expr import Expression
+from opslifecycle_codegen.ir.messages import erasing
 from opslifecycle_codegen.ir.naming import command_method, public_methods
 from opslifecycle_codegen.ir.parameters import NO_DEFAULTS, omissible
-from opslifecycle_codegen.ir.program import Bulk, Command, Program
+from opslifecycle_codegen.ir.program import Choice, Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.types import Type, optional
 
@@ -82,10 +83,12 @@ class RegistryLowering:
             )  # fmt: skip
         for action in self._program.actions:
             yield from self._action_methods(action)
+        for choice in self._program.choices:
+            yield self._choice(choice)
         for each in self._program.bulk:
             decides = self._command(each.command.name)
             arguments = [decides, *each.command.params]
-            if self._writes_state(each):
+            if self._program.writes_state(each):
                 arguments.append("writes_state=True")
             more = ["All of it or, if the store fails, none of it; no reader sees a part."]
             yield self._method(
@@ -93,17 +96,12 @@ class RegistryLowering:
                 self._run("_rt.acting_on_all", arguments), abstract=not each.optional, runs=True,
                 defaults=each.command.defaults,
             )  # fmt: skip
-        for removing in self._removing():
+        for removing in erasing(self._program):
             more = [f"{moves(removing)} {raises(removing.guards)}"]
             yield self._method(
                 removing.name, self._of_one({}), "None", removing.summary, more,
                 self._act("id", self._command(removing.name), [Code("id")]), runs=True, acts=True,
             )  # fmt: skip
-
-    def _removing(self) -> list[Command]:
-        """Return the commands that take one record away."""
-        commands = (self._program.rollback, self._program.erase)
-        return [command for command in commands if command is not None]
 
     def _action_methods(self, action: Command) -> Iterator[PublicMethod]:
         declared = next(a for n, a in self._machine.actions.items() if n == action.name)
@@ -111,19 +109,26 @@ class RegistryLowering:
             deferred = " Its write is deferred." if action.deferred else ""
             more = [f"{moves(action)} {raises(action.guards)}{deferred}"]
             flags = ["deferred=True"] if action.deferred else []
-            given = [Code("id"), *map(Code, action.params)]
-            yield self._method(
-                str(method), self._of_one(action.params), "None", action.summary, more,
-                self._act("id", self._command(action.name), given, *flags),
-                abstract=True, runs=True, acts=True, defaults=action.defaults,
-            )  # fmt: skip
+            yield self._acting(str(method), action.summary, more, action, action.name, flags)
 
-    def _writes_state(self, each: Bulk) -> bool:
-        """Whether a command for all records changes what is stored of the registry itself."""
-        recovery = self._program.recovery
-        stored = set(self._machine.registry) - set(recovery.fields) if recovery else set()
-        registry = [update.target.name for update in each.updates if not update.of_record]
-        return any(name in stored for name in registry)
+    def _choice(self, choice: Choice) -> PublicMethod:
+        """Return the method that asks for one of several actions."""
+        flags = ["deferred=True"] if all(each.deferred for each, _ in choice.actions) else []
+        checks = (check for action, _ in choice.actions for check in action.guards)
+        more = [f"{asks(choice)} {raises(checks)}"]
+        return self._acting(choice.name, choice.summary, more, choice.first, choice.name, flags)
+
+    def _acting(
+        self, method: str, summary: str, more: list[str], action: Command, decides: str,
+        flags: list[str],
+    ) -> PublicMethod:  # fmt: skip
+        """Return a method that acts on one record with the parameters of an action."""
+        given = [Code("id"), *map(Code, action.params)]
+        return self._method(
+            method, self._of_one(action.params), "None", summary, more,
+            self._act("id", self._command(decides), given, *flags),
+            abstract=True, runs=True, acts=True, defaults=action.defaults,
+        )  # fmt: skip
 
     # Features -----------------------------------------------------------------------------------
 

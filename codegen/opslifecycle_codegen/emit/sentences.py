@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from opslifecycle_codegen.ir.program import Check, Command, leads_to
+from opslifecycle_codegen.ir.program import Check, Choice, Command, leads_to
 
 
 def raises(checks: Iterable[Check], *first: str) -> str:
@@ -23,3 +23,12 @@ def moves(command: Command) -> str:
     if not any(targets):
         return f"Legal in {sources}.{again}"
     return f"From {sources} to {' or '.join(targets)}.{again}"
+
+
+def asks(choice: Choice) -> str:
+    """Return what a docstring says of the actions of a method that chooses among several."""
+    asked = [
+        f"{action.name.replace('_', ' ')} in {' or '.join(statuses)}"
+        for action, statuses in choice.actions
+    ]
+    return f"The action is {'; '.join(asked)}."

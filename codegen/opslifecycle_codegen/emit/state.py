@@ -118,6 +118,8 @@ class StateLowering:
         built_in = ["clock_offset_ms", "ended", "now_ms", "records"]
         cursors = ["cursors"] if self._program.cursors is not None else []
         effects = ["effects_given"] if self._machine.effects else []
+        if self._machine.effects and self._program.choices:
+            effects.append("decided_by")
         keys = [key_index(key.name) for key in self._program.unique]
         found = [*map(attribute, names), *built_in, *cursors, *effects, *keys]
         return sorted(found, key=layout.natural)
@@ -147,6 +149,9 @@ class StateLowering:
         if self._machine.effects:
             # How many effects of the machine's own were given; the shell counts them.
             body.append("self.effects_given = 0")
+            if self._program.choices:
+                # What the latest command of several actions was decided by, for the shell.
+                body.append("self.decided_by: Callable[..., object] | None = None")
         for key in self._program.unique:
             body += self._holders(key)
         lines = layout.call("def __init__", parameters, " -> None:", indent=4, width=self._width)

@@ -11,8 +11,9 @@ from opslifecycle_codegen.emit.code import Code
 from opslifecycle_codegen.emit.definition import tuple_argument
 from opslifecycle_codegen.emit.python import Printer
 from opslifecycle_codegen.ir.expr import Construct, Expression, Member, nodes_of
-from opslifecycle_codegen.ir.program import Program, Work, WorkCall
+from opslifecycle_codegen.ir.program import Program
 from opslifecycle_codegen.ir.public_names import PublicNames
+from opslifecycle_codegen.ir.work import Work, WorkCall
 
 
 @frozen

@@ -167,6 +167,7 @@ def public_methods(machine: model.Machine) -> Iterator[Text]:
     yield from machine.create.methods
     for action in machine.actions.values():
         yield from action.methods
+    yield from machine.methods
     yield from machine.bulk
     for feature in (
         machine.rollback,

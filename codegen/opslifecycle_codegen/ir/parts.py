@@ -86,7 +86,7 @@ def methods_of(program: Program) -> list[str]:
     found = [*machine.create.methods]
     for action in machine.actions.values():
         found += action.methods
-    found += [*machine.bulk, *machine.classifiers, *machine.unique]
+    found += [*machine.methods, *machine.bulk, *machine.classifiers, *machine.unique]
     features = (machine.rollback, machine.erase, machine.collect, machine.watch, machine.feed,
                 machine.history, machine.barrier, machine.snapshot, machine.listing)  # fmt: skip
     if machine.retention is not None and machine.retention.archive is not None:

@@ -14,6 +14,7 @@ from opslifecycle_codegen.ir.migrations import Migrations
 from opslifecycle_codegen.ir.notation import condition_notation
 from opslifecycle_codegen.ir.symbols import RecordInfo, Symbols, ViewInfo
 from opslifecycle_codegen.ir.types import Type
+from opslifecycle_codegen.ir.work import Work
 from opslifecycle_codegen.source import model
 
 
@@ -203,6 +204,26 @@ class Bulk:
 
 
 @frozen
+class Choice:
+    """A method that asks for the first of several actions that is legal."""
+
+    name: str
+    summary: str
+    #: The actions, each with the statuses in which it is asked for; elsewhere that is the first.
+    actions: tuple[tuple[Command, tuple[str, ...]], ...]
+
+    @property
+    def first(self) -> Command:
+        """The first action, whose parameters all have."""
+        return self.actions[0][0]
+
+    def chosen(self, status: str) -> Command:
+        """Return the action that is asked for in a status; without a record, it is empty."""
+        found = (action for action, statuses in self.actions if status in statuses)
+        return next(found, self.first)
+
+
+@frozen
 class Timer:
     """An action that the shell asks for when it is due, while a record has one of some statuses."""
 
@@ -245,32 +266,6 @@ class Recovery:
     command: Bulk | None
     stays: Expression | None
     fields: dict[str, Expression]
-
-
-@frozen
-class WorkCall:
-    """A method of the registry that a supervisor calls.
-
-    `offers` are the names and types that the supervisor has for it; `takes_value` is true if the
-    method receives the value that the work returned, unchanged.
-    """
-
-    method: str
-    offers: dict[str, Type]
-    arguments: tuple[Expression, ...]
-    takes_value: bool = False
-
-
-@frozen
-class Work:
-    """The calls of a supervisor, and the parameters that callers of `start` give.
-
-    `call` reads what a record has stored of the function to call; None if it stores nothing.
-    """
-
-    calls: dict[str, WorkCall]
-    given: dict[str, Type]
-    call: Expression | None = None
 
 
 @frozen
@@ -343,6 +338,7 @@ class Program:
     initial: dict[str, Expression]
     actions: tuple[Command, ...]
     on_terminal: tuple[EndStep, ...]
+    choices: tuple[Choice, ...]
     bulk: tuple[Bulk, ...]
     timers: tuple[Timer, ...]
     unique: tuple[UniqueKey, ...]
@@ -379,6 +375,13 @@ class Program:
         everywhere = set(self.rollback.from_statuses) == set(self.symbols.status_groups["live"])
         own = {check.guard for check in self.rollback.guards} - self.usual_guards()
         return str(declared.method) if everywhere and not own else ""
+
+    def writes_state(self, bulk: Bulk) -> bool:
+        """Return whether a command for all records changes what is stored of the registry."""
+        recovered = self.recovery.fields if self.recovery is not None else {}
+        stored = set(self.machine.registry) - set(recovered) if self.recovery else set()
+        updated = (each.target.name for each in bulk.updates if not each.of_record)
+        return any(name in stored for name in updated)
 
     def usual_guards(self) -> frozenset[str]:
         """Return the guards of an action that declares none of its own."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from opslifecycle_codegen.analysis.scenario_rules import CRASH_DISCARDING
-from opslifecycle_codegen.ir.program import Command, Program
+from opslifecycle_codegen.ir.program import Choice, Command, Program
 from opslifecycle_codegen.ir.times import NOW
 from opslifecycle_codegen.modelcheck.acting import Acting, Action
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator, Names
@@ -177,6 +177,11 @@ class Interpreter:
         record, effects = self._acting.acted(draft, way, names, record)
         self.ends.apply_effects(draft, id, record, effects)
         return Answer(draft.state(), effects=((id, effects),), ended=(id,) if way.terminal else ())
+
+    def choose(self, state: State, call: Call, choice: Choice) -> Answer:
+        """Apply the first of several actions that is legal to one record."""
+        record = self.record(state, str(call.id))
+        return self.act(state, call, choice.chosen("" if record is None else record[1]).name)
 
     def bulk(self, state: State, call: Call) -> Answer:
         """Apply a command that ends every live record, in the order of their ids."""

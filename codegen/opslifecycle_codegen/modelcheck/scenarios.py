@@ -14,7 +14,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_WATCH,
 )
 from opslifecycle_codegen.ir.feeds import feeds_transitions
-from opslifecycle_codegen.ir.program import Bulk, Command, Program
+from opslifecycle_codegen.ir.program import Bulk, Choice, Command, Program
 from opslifecycle_codegen.ir.times import command_reads_now, literals, time_fields
 from opslifecycle_codegen.ir.types import ENTITY
 from opslifecycle_codegen.modelcheck.interpreter import Interpreter
@@ -182,6 +182,8 @@ def _calls(
                 for time in _times(program, action):
                     call = Call(str(methods[0]), id, arguments, time)
                     yield call, _acting(interpreter, action.name)
+    for choice in program.choices:
+        yield from _chosen(interpreter, values, choice)
     yield from _timers(interpreter)
     for each in program.bulk:
         for arguments in values.arguments(each.command.params, each.command.defaults):
@@ -202,6 +204,20 @@ def _calls(
         yield Call(CRASH, None), interpreter.crash
         if program.discards():
             yield Call(CRASH_DISCARDING, None), interpreter.crash
+
+
+def _chosen(
+    interpreter: Interpreter, values: Values, choice: Choice
+) -> Iterator[tuple[Call, Callable[[State, Call], Answer]]]:
+    first, program = choice.first, interpreter.program
+    times = {time for action, _ in choice.actions for time in _times(program, action)}
+    if len(times) > 1:
+        times.discard(None)
+    for id in interpreter.ids:
+        for arguments in values.arguments(first.params, first.defaults):
+            for time in sorted(times, key=str):
+                call = Call(choice.name, id, arguments, time)
+                yield call, lambda state, call: interpreter.choose(state, call, choice)
 
 
 def left_out(interpreter: Interpreter, passed: Sequence[str]) -> Arguments:

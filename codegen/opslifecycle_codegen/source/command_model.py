@@ -155,6 +155,14 @@ class Action(Declared):
 
 
 @frozen(kw_only=True)
+class Method(Declared):
+    """A method that asks for the first of several actions that is legal in the record's status."""
+
+    summary: Text
+    actions: list[Name]
+
+
+@frozen(kw_only=True)
 class Step(Declared):
     """A part of every action that leads to a terminal status, with an optional condition."""
 

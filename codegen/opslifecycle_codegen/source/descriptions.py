@@ -50,6 +50,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "effects": "Effects that the program applies after the commit, at least once.",
         "global_guards": "Guards of every command.",
         "default_guards": "Guards of each action that lists none.",
+        "methods": "Methods that ask for the first of several actions that is legal.",
         "on_terminal": "Steps of every action that leads to a terminal status.",
         "after": "Timers by status or group: actions that follow by themselves.",
         "bulk": "Commands that apply one action to every live record.",
@@ -105,6 +106,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "idempotent_in": "Statuses in which a rejection says that it was done already.",
         "deferred": "Whether its write waits for the next commit, so that a crash may lose it.",
     },
+    "Method": {"actions": "The actions, in the order in which they are tried."},
     "Target": {
         "status": "The status that it leads to.",
         "when": "The condition on which it is taken; the last target has none.",

@@ -14,6 +14,7 @@ from opslifecycle_codegen.source.command_model import (
     Effect,
     Erase,
     Guard,
+    Method,
     Refusal,
     Rejection,
     Rollback,
@@ -233,6 +234,7 @@ class Machine(Declared):
     effects: dict[Name, Effect] = Factory(dict)
     global_guards: list[Name] = Factory(list)
     default_guards: list[Name] = Factory(list)
+    methods: dict[Name, Method] = Factory(dict)
     on_terminal: list[Step] = Factory(list)
     after: dict[Name, Timers] = Factory(dict)
     bulk: dict[Name, Bulk] = Factory(dict)

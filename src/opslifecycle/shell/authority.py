@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
@@ -42,6 +42,8 @@ class Authority(Timed, Protocol[IdT, RecordT]):
     cursors: dict[Enum, int]
     #: The number of the latest outbox message.
     effects_given: int
+    #: The function that a function over several actions has called.
+    decided_by: Callable[..., object]
 
     def erase(self, id: IdT) -> object:
         """Remove a record."""

@@ -127,7 +127,7 @@ class Outbox:
             decide: The function of the authority that accepted the action.
             arguments: Its arguments.
         """
-        command = self._rules.commands[decide]
+        command = self._rules.commands.get(decide) or self._rules.commands[authority.decided_by]
         named = command.named(arguments, record.id)
         for effect in effects:
             authority.effects_given += 1

@@ -10,7 +10,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
     DROP_BARRIER,
     DROP_WATCH,
 )
-from opslifecycle_codegen.ir.program import Command, Timer, named_timers
+from opslifecycle_codegen.ir.program import Choice, Command, Timer, named_timers
 from opslifecycle_codegen.ir.types import Type
 from opslifecycle_codegen.modelcheck.state import Call
 from opslifecycle_codegen.modelcheck.symbolic.rules import ActionResult, Rules
@@ -52,6 +52,7 @@ class Calls:
         ways |= {
             name: self._firing(timers) for name, timers in named_timers(program.timers).items()
         }
+        ways |= {each.name: self._choosing(each) for each in program.choices}
         ways |= {each.command.name: self._bulk for each in program.bulk}
         for declared, way in (
             (machine.rollback, self._rollback), (machine.erase, self._erase),
@@ -101,6 +102,24 @@ class Calls:
             return enabled
 
         return act
+
+    def _choosing(self, choice: Choice) -> Callable[[World, Call], Formula]:
+        def choose(world: World, call: Call) -> Formula:
+            place = self._place(call)
+            before, registry = world.records[place], world.registry
+            arguments = self._arguments(call, choice.first.params)
+            enabled: list[Formula] = []
+            for action, statuses in choice.actions:
+                may = self._rules.may_act(action.name, registry, before, place, arguments)
+                taken = both(before.there, self._rules.has_status(statuses, before.value), may)
+                acted = self._rules.acted(action.name, registry, before.value, arguments)
+                self._store_result(world, place, acted, taken)
+                effects = tuple((both(taken, when), effect) for when, effect in acted.effects)
+                self._effects.apply_effects(world, place, acted.record, effects)
+                enabled.append(taken)
+            return either(*enabled)
+
+        return choose
 
     def _firing(self, timers: Sequence[Timer]) -> Callable[[World, Call], Formula]:
         act = self._acting(timers[0].action)

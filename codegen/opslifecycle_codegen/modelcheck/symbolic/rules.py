@@ -123,14 +123,15 @@ class Rules:
 
     def is_in(self, group: str, record: Fields) -> Formula:
         """Return the condition that a record's status is in a group."""
-        return self._is_one_of(self.symbols.status_groups[group], record)
+        return self.has_status(self.symbols.status_groups[group], record)
 
     def is_awaited(self, record: Fields) -> Formula:
         """Return the condition that waits for a record are not over yet."""
         live = set(self.symbols.status_groups["live"]) - set(self.symbols.announced)
-        return self._is_one_of(sorted(live), record)
+        return self.has_status(sorted(live), record)
 
-    def _is_one_of(self, statuses: Iterable[str], record: Fields) -> Formula:
+    def has_status(self, statuses: Iterable[str], record: Fields) -> Formula:
+        """Return the condition that a record has one of some statuses."""
         enum = self.symbols.status_enum
         return either(*(same(record[1], self.shapes.member(enum, each)) for each in statuses))
 

@@ -1,0 +1,62 @@
+"""Stage 3, analyze: methods that ask for the first of several actions that is legal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from opslifecycle_codegen.base.diagnostics import Diagnostics, nearest
+from opslifecycle_codegen.ir.program import Choice, Command
+from opslifecycle_codegen.source import command_model, model
+from opslifecycle_codegen.source.words import Name
+
+
+def choices(
+    machine: model.Machine, actions: Sequence[Command], diagnostics: Diagnostics
+) -> tuple[Choice, ...]:
+    """Return the methods of a machine over several actions; report those that can be none."""
+    by_name = {action.name: action for action in actions}
+    found = (_choice(name, each, by_name, diagnostics) for name, each in machine.methods.items())
+    return tuple(each for each in found if each is not None)
+
+
+def _choice(
+    name: Name, declared: command_model.Method, actions: dict[str, Command], found: Diagnostics
+) -> Choice | None:
+    for word in declared.actions:
+        if word not in actions:
+            message = f"there is no action {str(word)!r}"
+            found.add(word.mark, "unknown-action", message, nearest(word, actions))
+    chosen = [actions[str(word)] for word in declared.actions if word in actions]
+    if len(chosen) != len(declared.actions):
+        return None
+    if len(chosen) < 2:
+        message = f"{name} has one action"
+        found.add(declared.mark, "wrong-shape", message, "list it under `methods` of the action")
+        return None
+    first = chosen[0]
+    for word, action in zip(declared.actions, chosen, strict=True):
+        if (action.params, action.defaults) != (first.params, first.defaults):
+            message = f"{action.name} has other parameters than {first.name}"
+            hint = f"give all actions of {name} the same ones"
+            found.add(word.mark, "wrong-type", message, hint)
+    ways = tuple(_ways(chosen))
+    for word, (way, statuses) in zip(declared.actions, ways, strict=True):
+        if way is not first and not set(statuses) & set(way.from_statuses):
+            message = f"{name} never asks for {way.name}: others come first in its statuses"
+            found.add(word.mark, "dead-action", message, of=way.name)
+    return Choice(str(name), declared.summary, ways)
+
+
+def _ways(actions: Sequence[Command]) -> Iterator[tuple[Command, tuple[str, ...]]]:
+    """Yield each action with the statuses in which it is asked for.
+
+    Where no action is legal, that is the first which is done already there.
+    """
+    taken = {status for action in actions for status in action.from_statuses}
+    legal: set[str] = set()
+    for action in actions:
+        own = [status for status in action.from_statuses if status not in legal]
+        legal.update(own)
+        own += [status for status in action.idempotent_in if status not in taken]
+        taken.update(own)
+        yield action, tuple(own)
