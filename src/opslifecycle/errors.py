@@ -193,8 +193,7 @@ class CompletionFeedGapError(OpsLifecycleError):
     field_names = ("gap",)
     template = (
         "completion feed has a gap: entries after {gap.requested_after_seq} up to "
-        "{gap.dropped_through} are no longer retained (watermark {gap.watermark}); continue after "
-        "{gap.dropped_through}"
+        "{gap.dropped_through} are no longer retained (watermark {gap.watermark}); continue there"
     )
 
     gap: CompletionFeedGap
