@@ -317,3 +317,13 @@ def test_texts_that_a_derived_field_compares_are_tried_equal_and_different() -> 
     tried = {call.arguments for call in scenario.calls if call.method == "coin"}
     pairs = [("x", "x", True), ("x", "y", False), ("y", "x", False), ("y", "y", True)]
     assert tried == {(("pair", pair),) for pair in pairs}
+
+
+def test_a_parameter_that_a_read_field_holds_has_every_value() -> None:
+    path = ROOT / "examples/pull_request/machine/pull_request.yaml"
+    calls = scenarios(program_of(path.read_bytes(), path.name))[0].calls
+    reported = {dict(each.arguments)["checks"] for each in calls if each.method == "report_checks"}
+    assert reported == {"pending", "passed", "failed"}
+    # Texts that the scenario names, also those that no rule does.
+    reviewers = {dict(each.arguments)["reviewer"] for each in calls if each.method == "approve"}
+    assert reviewers == {"ada", "grace"}

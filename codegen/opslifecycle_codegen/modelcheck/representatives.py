@@ -46,6 +46,11 @@ class Representatives:
                 if isinstance(source, str):
                     self._join({source, (record, source)})
             self._set((record, name), tree)
+        #: The fields that hold a parameter as it was passed.
+        self.held_in: dict[str, set[Source]] = {}
+        for target, value in self._updates():
+            if isinstance(value, nodes.Name) and value.root is nodes.Root.PARAMETER:
+                self.held_in.setdefault(value.name, set()).add(target)
         #: Groups with a parameter.
         self._given = {self._find(name) for name in parameters}
         self._circular = self._circles()

@@ -52,7 +52,9 @@ class Values:
         looked_at = self._evaluator.names_looked_at
         domains = []
         for name, type in params.items():
-            looked = name in looked_at or self._is_compared(name, type)
+            held_in = self.representatives.held_in.get(name, set())
+            is_read = not held_in.isdisjoint(self._evaluator.looked_at)
+            looked = name in looked_at or self._is_compared(name, type) or is_read
             found = self.of(type, name, looked=looked)
             if looked and name in defaults and name not in self._takes:
                 default = self._evaluator.function(defaults[name])({})
@@ -73,7 +75,7 @@ class Values:
             found.append(OTHER)
         if path in self._takes:
             known = {spelled(each): each for each in found}
-            named = (known.get(word, _number(word, type)) for word in self._takes[path])
+            named = (known.get(word, _named(word, type)) for word in self._takes[path])
             return [each for each in named if each is not None or "none" in self._takes[path]]
         return found if looked or type.kind == "record" else found[:1]
 
@@ -150,11 +152,14 @@ class Values:
         )
 
 
-def _number(word: str, type: Type) -> int | None:
-    """Return an integer that a scenario names; None for what is none of the type."""
-    if not type.required.integral or not word.removeprefix("-").isdecimal():
+def _named(word: str, type: Type) -> int | str | None:
+    """Return an integer or a text that a scenario names; None for what is none of the type."""
+    inner = type.required
+    if inner.kind == "str":
+        return word if inner.limits is None or inner.limits.accepts(word) else None
+    if not inner.integral or not word.removeprefix("-").isdecimal():
         return None
-    least, most = type.required.range
+    least, most = inner.range
     return int(word) if least <= int(word) <= most else None
 
 
