@@ -178,6 +178,7 @@ READ_PYTHON = {
     "analysis/expressions.py",
     "analysis/arithmetic.py",
     "analysis/calls.py",
+    "analysis/decimals.py",
     "analysis/moments.py",
     "emit/fitting.py",
     "emit/imports.py",

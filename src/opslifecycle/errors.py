@@ -7,9 +7,13 @@ pickled. Two errors of one class with equal fields are equal, so that tests can 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import attrs
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from decimal import Decimal
 
 
 class OpsLifecycleError(Exception):
@@ -241,9 +245,9 @@ class OutOfRangeError(OpsLifecycleError):
     fix = "nothing was changed: pass another value, or widen the type of the field in the machine"
 
     field: str
-    value: float | str
+    value: float | str | Decimal | timedelta
 
-    def __init__(self, field: str, value: float | str) -> None:
+    def __init__(self, field: str, value: float | str | Decimal | timedelta) -> None:
         super().__init__(field, value)
 
 

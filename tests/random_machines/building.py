@@ -14,12 +14,14 @@ Tree = dict[str, Any]
 class Builder:
     """Builds one machine part by part; `features` says what it has."""
 
-    def __init__(self, pick: Pick, later: Pick, apart: Pick, lengths: Pick) -> None:
+    def __init__(self, pick: Pick, later: Pick, apart: Pick, lengths: Pick, latest: Pick) -> None:
         self.pick = pick
         #: Choices of what the language had later, drawn apart: the others stay as they are.
         self.later = later
         #: Those of integers with a range, for the same reason.
         self.apart = apart
+        #: Those of decimal numbers.
+        self.latest = latest
         #: Whether the rules of commands may read the time.
         self.timed = later.chance(20)
         self.words = Words(pick, lengths)
@@ -60,6 +62,8 @@ class Builder:
             self._texts()
         if self.apart.chance(20):
             self.shapes.moments = ["datetime", "timedelta"]
+        if self.latest.chance(20):
+            self._decimals()
         if self.apart.chance(5):
             tree["status"] = "draft"
         for _ in range(pick.integer(0, 1)):
@@ -86,6 +90,15 @@ class Builder:
             declared: Tree = {"summary": self.words.text(), "type": "int"}
             self.shapes.numbers[name] = (least, most)
             self.tree.setdefault("types", {})[name] = declared | {"minimum": least, "maximum": most}
+
+    def _decimals(self) -> None:
+        """Decimal numbers of two places, some with a sign."""
+        name = self.words.type()
+        least, most = self.latest.one(["-9.99", "0", "0.25"]), self.latest.one(["9.99", "2.5"])
+        declared: Tree = {"summary": self.words.text(), "type": "Decimal", "digits": 3, "places": 2}
+        declared |= {"minimum": least, "maximum": most}
+        self.tree.setdefault("types", {})[name] = declared
+        self.shapes.decimals[name] = (least, most)
 
     def _texts(self) -> None:
         """Texts with limits, and ids that are no UUIDs: some with characters that JSON escapes."""
@@ -241,7 +254,7 @@ class Builder:
         for kind, names in (
             ("closed set", shapes.enums), ("value", shapes.records), ("union", shapes.unions),
             ("id", [*shapes.ids, self.id]), ("int with a range", shapes.numbers),
-            ("str with limits", shapes.texts),
+            ("str with limits", shapes.texts), ("Decimal", shapes.decimals),
         ):  # fmt: skip
             if name in names:
                 return kind

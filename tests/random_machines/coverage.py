@@ -21,7 +21,7 @@ FEATURES = [
     "field: int with a range", "field: float",
     "field: id",
     "field: optional", "field: str", "field: str with limits", "id: with a pattern",
-    "id: an int", "id: an int of records",
+    "id: an int", "id: an int of records", "field: Decimal",
     "field: union", "field: value", "group", "guard",
     "guard of create", "idempotent in", "initial value: constant",
     "initial value: constant of an optional field", "initial value: none of an optional field",
@@ -52,7 +52,7 @@ FEATURES = [
     "optional command", "optional method", "recovered as", "view field: json",
     *(f"expression: {form}" for form in (
         "%", "*", "+", "-", "//", "and", "comparison", "conditional", "is a variant",
-        "datetime", "membership", "min", "timedelta",
+        "Decimal", "datetime", "membership", "min", "timedelta",
         "narrowing", "not", "or", "variant",
     )),
 ]  # fmt: skip

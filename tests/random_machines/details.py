@@ -120,6 +120,7 @@ class Details:
             "float": ["1.5", "0.0"], "datetime": ["datetime(2026, 1, 31)"],
             "timedelta": ["timedelta(hours=1, microseconds=-3)"],
             **{name: [str(least)] for name, (least, _) in shapes.numbers.items()},
+            **{name: [least] for name, (least, _) in shapes.decimals.items()},
             **{name: [repr(text)] for name, text in shapes.texts.items()},
             **{name: [members[0], f"{name}.{members[0]}"]
                for name, members in shapes.enums.items()},

@@ -33,13 +33,16 @@ class Shapes:
     #: Texts with limits, each with an example.
     texts: dict[str, str] = field(factory=dict)
 
+    #: Decimal numbers of two places, each with the least and the greatest as texts.
+    decimals: dict[str, tuple[str, str]] = field(factory=dict)
+
     #: Times and durations, in machines that have them.
     moments: list[str] = field(factory=list)
 
     def types(self) -> list[str]:
         """Every type that a field or parameter may have."""
         declared = [*self.enums, *self.ids, *self.records, *self.unions]
-        return [*SCALARS, *declared, *self.numbers, *self.texts, *self.moments]
+        return [*SCALARS, *declared, *self.numbers, *self.texts, *self.moments, *self.decimals]
 
     def fields(self, type: str) -> Mapping[str, str]:
         """What can be read of a value of a type."""
@@ -99,6 +102,8 @@ class Expressions:
             found.append(pick.one(_LITERALS[type]))
         if type in self._shapes.moments:
             found += self._moments(type, scope)
+        if type in self._shapes.decimals:
+            found += self._decimals(type, scope)
         if type in self._shapes.texts:
             found.append(repr(self._shapes.texts[type]))
         found += [f"{type}.{member}" for member in self._shapes.enums.get(type, [])]
@@ -120,6 +125,17 @@ class Expressions:
             found += [f"-{duration}" for duration in durations]
             found += [f"{one} - {other}" for one in times for other in times if one != other]
         self.used.add(f"expression: {type}")
+        return found
+
+    def _decimals(self, type: str, scope: Scope) -> list[str]:
+        """Decimal numbers: literals, and what is computed of others."""
+        least, most = self._shapes.decimals[type]
+        numbers, counts = self._of(scope, *self._shapes.decimals), self._of(scope, "int")
+        found = [least, most]
+        found += [f"{one} + {other}" for one in numbers for other in numbers]
+        found += [f"{number} - 0.25" for number in numbers]
+        found += [f"-{number} * {count}" for number in numbers for count in counts[:2]]
+        self.used.add("expression: Decimal")
         return found
 
     def _variant(self, union: str, scope: Scope, depth: int) -> str | None:
@@ -195,6 +211,10 @@ class Expressions:
             if known:
                 other = self._apart.one([*known, other.replace("(1)", "(days=1)")])
                 yield f"{self._apart.one(known)} {self._apart.one(['<', '>=', '=='])} {other}"
+        exact = self._of(scope, *shapes.decimals)
+        if exact:
+            other = self._apart.one([*exact, "0.75", "1", "-2.5"])
+            yield f"{self._apart.one(exact)} {self._apart.one(['<', '>=', '!='])} {other}"
         flags = self._of(scope, "bool")
         if flags:
             yield pick.one(flags)

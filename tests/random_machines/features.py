@@ -470,7 +470,10 @@ _LATEST = 2_000_003
 def build(number: int) -> tuple[Tree, frozenset[str]]:
     """Return the random machine with a number, and what it has."""
     lengths = Pick(number + 2 * _LATER)
-    builder = Builder(Pick(number), Pick(number + _LATER), Pick(-1 - number), lengths)
+    builder = Builder(
+        Pick(number), Pick(number + _LATER), Pick(-1 - number), lengths,
+        Pick(-1 - number - _LATEST),
+    )  # fmt: skip
     commands = Commands(builder)
     features = Features(builder, commands)
     details = Details(builder)

@@ -53,6 +53,8 @@ class Values:
             return value.value
         if isinstance(value, datetime):
             return microseconds_of(value)
+        if isinstance(value, Decimal):
+            return int(value * 100)
         if isinstance(value, timedelta):
             return value // timedelta(microseconds=1)
         if isinstance(value, Identifier):
@@ -79,6 +81,10 @@ class Values:
             least, most = type.range
             among = sorted({least, most, *(n for n in (0, 1) if least <= n <= most)})
             return among[number % len(among)]
+        if type.kind == "decimal":
+            least, most = type.range
+            units = [least, most, min(max(least, 50), most)]
+            return Decimal(units[number % 3]).scaleb(-type.places)
         if type.kind == "str" and type.limits is not None:
             texts = [
                 each for each in (type.limits.example, "q", 'q"', "") if type.limits.accepts(each)

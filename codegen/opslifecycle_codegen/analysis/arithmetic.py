@@ -5,10 +5,20 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from opslifecycle_codegen.analysis.decimals import adapted, product
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression
 from opslifecycle_codegen.ir.scope import Scope
-from opslifecycle_codegen.ir.types import DATETIME, FLOAT, INT, SIGNED, TIMEDELTA, UNKNOWN, Type
+from opslifecycle_codegen.ir.types import (
+    DATETIME,
+    FLOAT,
+    INT,
+    SIGNED,
+    TIMEDELTA,
+    UNKNOWN,
+    Type,
+    decimal,
+)
 
 if TYPE_CHECKING:
     from opslifecycle_codegen.analysis.expressions import Checker
@@ -27,6 +37,11 @@ _RESULTS: dict[tuple[str, str], dict[str, str]] = {
     ("datetime", "datetime"): {"-": "timedelta"},
     ("timedelta", "timedelta"): {"+": "timedelta", "-": "timedelta", "//": "int", "%": "timedelta"},
 }
+_RESULTS |= {
+    ("decimal", "decimal"): dict.fromkeys(("+", "-", "*"), "decimal"),
+    ("decimal", "int"): {"*": "decimal"},
+    ("int", "decimal"): {"*": "decimal"},
+}
 _KINDS = {kind for pair in _RESULTS for kind in pair}
 
 
@@ -39,6 +54,9 @@ def check_arithmetic(checker: Checker, node: ast.BinOp, scope: Scope) -> Express
         message = f"the arithmetic operators are {known}"
         raise checker.refuse(node, "expression-form", message, hint)
     left, right = checker.check(node.left, scope), checker.check(node.right, scope)
+    if operator != "*" or FLOAT in (left.type, right.type):
+        left = adapted(checker, node.left, left, right.type)
+        right = adapted(checker, node.right, right, left.type)
     for side, typed in ((node.left, left), (node.right, right)):
         if typed.type.kind not in (*_KINDS, "unknown"):
             raise checker.refuse(side, "wrong-type", f"expected a number, found {typed.type}")
@@ -48,15 +66,25 @@ def check_arithmetic(checker: Checker, node: ast.BinOp, scope: Scope) -> Express
     if kind is None:
         message = f"there is no {left.type} {operator} {right.type}"
         raise checker.refuse(node, "wrong-type", message)
+    if kind == "decimal":
+        if operator != "*" and left.type.places != right.type.places:
+            message = f"there is no {left.type} {operator} {right.type}: nothing is rounded"
+            hint = "a product with Decimal('1.00') has two digits more behind the point"
+            raise checker.refuse(node, "wrong-type", message, hint)
+        made = product(left.type, right.type) if operator == "*" else decimal(left.type.places)
+        return nodes.Arithmetic(made, operator, left, right)
     return nodes.Arithmetic(_result(kind, left.type, right.type), operator, left, right)
 
 
 def check_negative(checker: Checker, node: ast.UnaryOp, scope: Scope) -> Expression:
     """Return the typed tree of `-operand`; of a literal, a literal; of `-value`, the value."""
     operand = checker.check(node.operand, scope)
-    if operand.type.kind not in ("int", "float", "timedelta", "unknown"):
+    if operand.type.kind not in ("int", "float", "timedelta", "decimal", "unknown"):
         raise checker.refuse(node.operand, "wrong-type", f"expected a number, found {operand.type}")
-    type = _result(operand.type.kind, SIGNED, operand.type)
+    if operand.type.kind == "decimal":
+        type = decimal(operand.type.places)
+    else:
+        type = _result(operand.type.kind, SIGNED, operand.type)
     match operand:
         case nodes.Literal(value=int() | float() as value):
             return nodes.Literal(type, -value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from opslifecycle_codegen.analysis.decimals import DECIMAL, adapted, check_decimal
 from opslifecycle_codegen.analysis.moments import MOMENTS, check_moment
 from opslifecycle_codegen.base.diagnostics import nearest
 from opslifecycle_codegen.ir import expr as nodes
@@ -22,6 +23,8 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
     """Return the typed tree of a call."""
     if isinstance(node.func, ast.Name) and node.func.id in MOMENTS:
         return check_moment(checker, node, node.func.id)
+    if isinstance(node.func, ast.Name) and node.func.id == DECIMAL:
+        return check_decimal(checker, node)
     if not isinstance(node.func, ast.Name) or node.keywords:
         raise checker.refuse(
             node, "expression-form", "a call is a named function with positional arguments"
@@ -34,7 +37,7 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
     named = scope.symbols.type_named(name)
     if named is not None and named.kind == "variant":
         return _constructed(checker, node, named, scope)
-    known = [*_QUANTIFIERS, *MOMENTS, "min", "max"]
+    known = [*_QUANTIFIERS, *MOMENTS, DECIMAL, "min", "max"]
     raise checker.refuse(
         node.func, "unknown-name", f"there is no function {name!r}", nearest(name, known)
     )
@@ -42,6 +45,9 @@ def check_call(checker: Checker, node: ast.Call, scope: Scope) -> Expression:
 
 def _extreme(checker: Checker, node: ast.Call, name: str, scope: Scope) -> Expression:
     typed = [checker.check(argument, scope) for argument in node.args]
+    for beside in [each.type for each in typed if each.type.kind == "decimal"][:1]:
+        pairs = zip(node.args, typed, strict=True)
+        typed = [adapted(checker, argument, each, beside) for argument, each in pairs]
     for argument, each in zip(node.args, typed, strict=True):
         if not each.type.ordered:
             raise checker.refuse(argument, "wrong-type", f"expected a number, found {each.type}")
@@ -64,6 +70,7 @@ def _constructed(checker: Checker, node: ast.Call, variant: Type, scope: Scope) 
     arguments = []
     for argument, info in zip(node.args, fields, strict=True):
         typed = checker.check(argument, scope, info.type)
+        typed = adapted(checker, argument, typed, info.type)
         checker.want(argument, typed, info.type)
         arguments.append(typed)
     return nodes.Construct(variant, variant.name, tuple(arguments))

@@ -14,6 +14,7 @@ from attrs import evolve
 
 from opslifecycle_codegen.analysis.arithmetic import check_arithmetic, check_negative
 from opslifecycle_codegen.analysis.calls import check_call
+from opslifecycle_codegen.analysis.decimals import adapted
 from opslifecycle_codegen.analysis.missing import missing_field
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.base.spellings import operator_hint
@@ -59,6 +60,8 @@ def compile_expression(
     try:
         tree = checker.parse()
         typed = checker.check(tree, scope, wanted)
+        if wanted is not None:
+            typed = adapted(checker, tree, typed, wanted)
         if wanted is not None and not fits(typed.type, wanted):
             raise checker.refuse(tree, "wrong-type", f"expected {wanted}, found {typed.type}")
     except _RefusedError:
@@ -245,6 +248,8 @@ class Checker:
         self.want(node.test, test, BOOL)
         then = self.check(node.body, self.narrow(node.test, scope, truth=True), wanted)
         otherwise = self.check(node.orelse, self.narrow(node.test, scope, truth=False), wanted)
+        then = adapted(self, node.body, then, wanted or otherwise.type)
+        otherwise = adapted(self, node.orelse, otherwise, wanted or then.type)
         type = join(then.type, otherwise.type)
         if type is None:
             message = f"one side is {then.type}, the other {otherwise.type}"
@@ -275,12 +280,14 @@ class Checker:
             if len(node.ops) > 1:
                 raise self.refuse(node, "expression-form", "`is` and `in` cannot be chained")
             return self._membership(node, left, scope)
-        operands, operators = [left], []
+        operands, operators = [left], list[str]()
         for operator, operand in zip(node.ops, node.comparators, strict=True):
             spelled = _COMPARISONS.get(type(operator))
             if spelled is None:
                 raise self.refuse(operand, "expression-form", "`is` and `in` cannot be chained")
-            right = self.check(operand, scope, left.type)
+            right = adapted(self, operand, self.check(operand, scope, left.type), left.type)
+            if not operators:
+                operands[0] = left = adapted(self, node.left, left, right.type)
             self._comparable(operand, left.type, right.type, ordered=spelled not in ("==", "!="))
             operands.append(right)
             operators.append(spelled)
@@ -324,7 +331,10 @@ class Checker:
         self, node: ast.expr, left: Expression, scope: Scope
     ) -> Expression | tuple[Expression, ...]:
         if isinstance(node, ast.List | ast.Tuple):
-            items = [self.check(item, scope, left.type) for item in node.elts]
+            items = [
+                adapted(self, item, self.check(item, scope, left.type), left.type)
+                for item in node.elts
+            ]
             for item, typed in zip(node.elts, items, strict=True):
                 self._comparable(item, left.type, typed.type, ordered=False)
             return tuple(items)

@@ -61,8 +61,9 @@ def needed_tests(made: Made, state: State) -> tuple[Expression, ...]:
     low, high = range_of(made)
     if value.type == DATETIME:
         return _time_tests(value, bounds)
+    ends = [nodes.Literal(value.type.required, end) for end in (low, high)]
     if bounds.least is None or bounds.least < low:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(low)), (">=",)))
+        tests.append(nodes.Compare(BOOL, (value, ends[0]), (">=",)))
     if bounds.most is None or bounds.most > high:
-        tests.append(nodes.Compare(BOOL, (value, nodes.number(high)), ("<=",)))
+        tests.append(nodes.Compare(BOOL, (value, ends[1]), ("<=",)))
     return tuple(tests)

@@ -310,10 +310,12 @@ class _Finder:
             return
         least, most = range_of(made)
         low = bounds.least is None or bounds.least < least
-        where = f"below {least}" if low else f"above {most}"
-        fix = f"max({text}, {least})" if low else f"min({text}, {most})"
         gone = bounds.most is not None and bounds.most < least
         gone = gone or (bounds.least is not None and bounds.least > most)
+        shown = made.value.type.required
+        lowest, highest = (notation(nodes.Literal(shown, each)) for each in (least, most))
+        where = f"below {lowest}" if low else f"above {highest}"
+        fix = f"max({text}, {lowest})" if low else f"min({text}, {highest})"
         how = "is always" if gone else "may be"
         why = "" if gone else ", and nothing rejects that"
         message = f"{made.place} {how} {where} here{why}"

@@ -11,7 +11,16 @@ from attrs import fields
 
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location, nearest
 from opslifecycle_codegen.ir.symbols import IdForm
-from opslifecycle_codegen.ir.types import INT_MAX, INT_MIN, SCALARS, Limits, Type
+from opslifecycle_codegen.ir.types import (
+    DIGITS_MAX,
+    INT_MAX,
+    INT_MIN,
+    SCALARS,
+    Limits,
+    Type,
+    decimal_notation,
+    decimal_units,
+)
 from opslifecycle_codegen.source import type_model
 from opslifecycle_codegen.source.words import Text, TypeName
 
@@ -28,7 +37,10 @@ _DIGITS_MADE = 32
 _TRIED = 256
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 #: The keys that limit the values of a kind.
-_KEYS = {"int": ("minimum", "maximum"), "str": ("max_length", "pattern")}
+_KEYS = {
+    "int": ("minimum", "maximum"), "str": ("max_length", "pattern"),
+    "Decimal": ("digits", "places", "minimum", "maximum"),
+}  # fmt: skip
 _NO_LIMITS = ("type", "summary", "mark", "example")
 
 
@@ -137,6 +149,8 @@ class _Refined:
             message = f"{name} has no limit, so it is the same as {kind}"
             hint = f"add {' or '.join(known)}, or write {kind} where {name} is used"
             self._diagnostics.add(declared.mark, "missing-key", message, hint)
+        if kind == "Decimal":
+            return Type("decimal", str(name), limits=self._decimal(name, declared))
         limits = self._range(name, declared) if kind == "int" else self._text(declared)
         return Type(kind, str(name), limits=limits)
 
@@ -158,6 +172,43 @@ class _Refined:
             return Limits()
         return Limits(minimum, maximum)
 
+    def _decimal(self, name: TypeName, declared: type_model.RefinedType) -> Limits:
+        """Return the limits of a decimal number, in units of its last digit."""
+        digits, places = self._integer(declared.digits), self._integer(declared.places)
+        for key, text in (("digits", declared.digits), ("places", declared.places)):
+            if text is None:
+                message = f"{name} needs {key}: a Decimal says how exact it is"
+                hint = "write digits: 12 and places: 2 for numbers up to 9999999999.99"
+                self._diagnostics.add(declared.mark, "missing-key", message, hint)
+        if digits is None or places is None:
+            return Limits(0, 0, places=0)
+        if not (1 <= digits <= DIGITS_MAX and 0 <= places <= digits):
+            message = f"{name} has {digits} digits, and {places} of them behind the point"
+            hint = f"a Decimal has 1 to {DIGITS_MAX} digits, some of them behind the point"
+            self._diagnostics.add(declared.mark, "wrong-shape", message, hint)
+            return Limits(0, 0, places=0)
+        limit = 10**digits - 1
+        least = self._units(declared.minimum, limit, places, 0)
+        most = self._units(declared.maximum, limit, places, limit)
+        if least > most:
+            shown = (decimal_notation(each, places) for each in (least, most))
+            message = "{} has no value: its minimum is {}, its maximum {}".format(name, *shown)
+            hint = "without `minimum`, a Decimal begins at 0" if declared.minimum is None else ""
+            self._diagnostics.add(declared.mark, "empty-range", message, hint)
+        return Limits(least, most, places=places)
+
+    def _units(self, text: Text | None, limit: int, places: int, default: int) -> int:
+        """Return a number of the file in units of the last digit."""
+        if text is None:
+            return default
+        units = decimal_units(str(text), places)
+        if units is None or abs(units) > limit:
+            most = decimal_notation(limit, places)
+            message = f"expected a number from -{most} to {most}, found {str(text)[:60]!r}"
+            self._diagnostics.add(text.mark, "wrong-type", message)
+            return default
+        return units
+
     def _text(self, declared: type_model.RefinedType) -> Limits:
         length = self._integer(declared.max_length)
         if length is not None and not 1 <= length <= TEXT_MAX:
@@ -167,7 +218,7 @@ class _Refined:
         pattern, example = declared.pattern, declared.example
         if pattern is not None and not is_pattern(pattern, self._diagnostics):
             return Limits(max_length=length)
-        limits = Limits(None, None, length, str(pattern or ""), str(example or ""))
+        limits = Limits(None, None, length, str(pattern or ""), example=str(example or ""))
         if pattern is not None and example is None:
             message = "a pattern needs an example, which generated tests use"
             self._diagnostics.add(pattern.mark, "missing-key", message, "add `example`")

@@ -53,7 +53,9 @@ def _stored(tree: Expression, wanted: Type, place: str, symbols: Symbols) -> Ite
             pass
         case _:
             inner = wanted.required
-            if inner.kind in ("int", "timedelta") or (inner == FLOAT and _computes(tree)):
+            if inner.kind in ("int", "timedelta", "decimal") or (
+                inner == FLOAT and _computes(tree)
+            ):
                 yield Made(place, tree, inner)
 
 

@@ -49,6 +49,8 @@ def type_hint(word: str, known: Iterable[str]) -> str:
     if word.lower().startswith(("optional ", "optional[")):
         inner = word[9:].strip(" ]")
         usual = f"{_TYPES.get(inner, inner)} | None"
+    if word == "Decimal":
+        usual = "the name of a Decimal with digits and places, declared under `types`"
     if word.endswith("?"):
         usual = f"{_TYPES.get(word[:-1], word[:-1])} | None"
     return f"write {usual}" if usual else nearest(word, known)

@@ -20,7 +20,7 @@ def spelled(type: Type) -> str:
         return str(type)
     limits = type.limits
     given = [("minimum", limits.minimum), ("maximum", limits.maximum)]
-    given.append(("max_length", limits.max_length))
+    given += [("max_length", limits.max_length), ("places", limits.places)]
     inside = [f"{name}={value}" for name, value in given if value is not None]
     # Last, because a pattern may have any characters.
     inside += [f"pattern={limits.pattern}"] if limits.pattern else []
@@ -44,10 +44,12 @@ def widens(old: str, new: str) -> bool:
         return old == new
     if before.kind == "str":
         return _holds_texts(before.limits or Limits(), after.limits or Limits())
-    if before.kind != "int":
+    if before.kind not in ("int", "decimal"):
         return old == new
     (least, most), (lower, upper) = before.range, after.range
-    return lower <= least and most <= upper
+    # A number of fewer places is one of more, in smaller units.
+    units = 10 ** max(0, after.places - before.places)
+    return after.places >= before.places and lower <= least * units and most * units <= upper
 
 
 def _holds_texts(old: Limits, new: Limits) -> bool:
@@ -65,5 +67,11 @@ def _read(text: str) -> Type | None:
     kind, inside = found.groups()
     before, _, pattern = (inside or "").partition("pattern=")
     given = {name: int(value) for name, value in _LIMIT.findall(before)}
-    limits = Limits(given.get("minimum"), given.get("maximum"), given.get("max_length"), pattern)
+    limits = Limits(
+        given.get("minimum"),
+        given.get("maximum"),
+        given.get("max_length"),
+        pattern,
+        given.get("places"),
+    )
     return Type(kind, limits=limits)

@@ -33,6 +33,7 @@ _MODULES = {
     "_abc": "import abc as _abc",
     BUILTINS: f"import builtins as {BUILTINS}",
     "_dt": "import datetime as _dt",
+    "_dec": "import decimal as _dec",
 }
 _RUNTIME_IMPORT = f"from opslifecycle.runtime import v1 as {RUNTIME}"
 

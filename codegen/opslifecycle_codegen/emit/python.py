@@ -15,7 +15,14 @@ from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_argume
 from opslifecycle_codegen.ir.naming import attribute, entry_local, key_index, parameter, variable
 from opslifecycle_codegen.ir.program import Assignment
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import BARRIER, BOOL, DATETIME, REGISTRY, TIMEDELTA
+from opslifecycle_codegen.ir.types import (
+    BARRIER,
+    BOOL,
+    DATETIME,
+    REGISTRY,
+    TIMEDELTA,
+    decimal_notation,
+)
 
 #: How names are written that are the same wherever they may stand.
 _FIXED = {
@@ -37,6 +44,8 @@ _SPELLED = {
     Root.ENTRY: entry_local,
 }
 _QUANTIFIERS = {"all": "all", "any": "any", "count": "sum", "distinct": "_distinct"}
+#: What computes with decimal numbers, whatever the context of the calling thread is.
+_EXACT = {"+": "add", "-": "subtract", "*": "multiply"}
 #: What a linter wants negated by another operator, `a is not b` for `not a is b`.
 _NEGATED = (expr.Compare, expr.Among, expr.IsNone, expr.IsVariant, expr.IsMember, expr.Not)
 
@@ -69,6 +78,9 @@ class Printer:
             case expr.Literal(type=type, value=int() as number) if type == TIMEDELTA:
                 units = timedelta_arguments(number)
                 return layout.called("_dt.timedelta", [Code(each) for each in units])
+            case expr.Literal(type=type, value=int() as units) if type.kind == "decimal":
+                text = Code(layout.quoted(decimal_notation(units, type.places)))
+                return layout.called("_dec.Decimal", [text])
             case expr.Literal(value=value):
                 return Code(layout.quoted(value) if isinstance(value, str) else repr(value))
             case expr.Member(type=enum, word=word):
@@ -91,8 +103,15 @@ class Printer:
                 return self._or(operands)
             case expr.Not(operand=operand):
                 return self._not(operand)
+            case expr.Arithmetic(operator=operator, left=left, right=right) if (
+                tree.type.kind == "decimal"
+            ):
+                function = f"_rt.EXACT.{_EXACT[operator]}"
+                return layout.called(function, [self.code(left), self.code(right)])
             case expr.Arithmetic(operator=operator, left=left, right=right):
                 return layout.calculated(self.code(left), operator, self.code(right))
+            case expr.Negative(operand=operand) if tree.type.kind == "decimal":
+                return layout.called("_rt.EXACT.minus", [self.code(operand)])
             case expr.Negative(operand=operand):
                 return layout.negative(self.code(operand))
             case expr.Extreme(function=function, operands=operands):
@@ -119,7 +138,12 @@ class Printer:
     def assignment(self, update: Assignment) -> tuple[str, Code]:
         """What stands before the value of an update, and the value: `x = x + 1` as `x += 1`."""
         target, value = self.code(update.target), update.value
-        if isinstance(value, expr.Arithmetic) and self.code(value.left).text == target.text:
+        exact = value.type.kind == "decimal"
+        if (
+            isinstance(value, expr.Arithmetic)
+            and not exact
+            and self.code(value.left).text == target.text
+        ):
             return f"{target.text} {value.operator}= ", self.code(value.right)
         return f"{target.text} = ", self.code(value)
 

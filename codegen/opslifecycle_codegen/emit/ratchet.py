@@ -14,7 +14,7 @@ from opslifecycle_codegen.ir.notation import notation
 from opslifecycle_codegen.ir.program import Command, Program
 from opslifecycle_codegen.ir.public_names import PublicNames
 from opslifecycle_codegen.ir.symbols import Symbols
-from opslifecycle_codegen.ir.types import BOOL, Type
+from opslifecycle_codegen.ir.types import BOOL, Type, decimal_notation
 
 
 def cells(program: Program, names: PublicNames) -> list[tuple[str, str, str]]:
@@ -108,6 +108,9 @@ def sample(type: Type, symbols: Symbols) -> Code:
     if type.kind == "int":
         least, most = type.range
         return Code(str(min(max(1, least), most)))
+    if type.kind == "decimal":
+        least, most = type.range
+        return Code(f'_dec.Decimal("{decimal_notation(min(max(1, least), most), type.places)}")')
     if type.kind == "str" and type.limits is not None:
         text = type.limits.example or "text"[: type.limits.max_length]
         return Code(layout.quoted(text))

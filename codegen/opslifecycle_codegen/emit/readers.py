@@ -17,6 +17,9 @@ def reader(type: Type) -> tuple[str, list[Code]]:
         limits = required.limits
         pattern = Code(layout.quoted(limits.pattern))
         return f"_rt.{optional}str_from", [Code(str(limits.max_length)), pattern]
+    if required.kind == "decimal":
+        limits_and_places = (*required.range, required.places)
+        return f"_rt.{optional}decimal_from", [Code(str(each)) for each in limits_and_places]
     if required.kind in ("datetime", "timedelta"):
         return f"_rt.{optional}{required.kind}_from", []
     if required == INT:

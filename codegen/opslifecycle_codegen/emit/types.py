@@ -259,6 +259,9 @@ def _check(name: str, code: str, type: Type) -> str:
     if type.kind == "int" and type.limits is not None:
         least, most = type.range
         return f"_rt.check_int({label}, {code}, {least}, {most})"
+    if type.kind == "decimal":
+        least, most = type.range
+        return f"_rt.check_decimal({label}, {code}, {least}, {most}, {type.places})"
     if type.kind == "str" and type.limits is not None:
         length, pattern = type.limits.max_length, layout.quoted(type.limits.pattern)
         return f"_rt.check_str({label}, {code}, {length}, {pattern})"

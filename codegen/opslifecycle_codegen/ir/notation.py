@@ -7,7 +7,7 @@ import itertools
 from opslifecycle_codegen.ir import expr
 from opslifecycle_codegen.ir.expr import Expression, Loop
 from opslifecycle_codegen.ir.moments import datetime_arguments, timedelta_arguments
-from opslifecycle_codegen.ir.types import DATETIME, TIMEDELTA
+from opslifecycle_codegen.ir.types import DATETIME, TIMEDELTA, decimal_notation
 
 #: The precedence of each kind of expression; `_ATOM` for all others.
 _CHOICE, _OR, _AND, _NOT, _TEST, _SUM, _PRODUCT, _SIGN, _ATOM = range(9)
@@ -25,6 +25,8 @@ def notation(tree: Expression) -> str:
             return f"datetime({', '.join(datetime_arguments(value))})"
         case expr.Literal(type=type, value=int() as value) if type == TIMEDELTA:
             return f"timedelta({', '.join(timedelta_arguments(value))})"
+        case expr.Literal(type=type, value=int() as value) if type.kind == "decimal":
+            return f"Decimal('{decimal_notation(value, type.places)}')"
         case expr.Literal(value=value):
             return _literal(value)
         case expr.Member(type=enum, word=word):

@@ -15,6 +15,8 @@ class Limits:
     maximum: int | None = None
     max_length: int | None = None
     pattern: str = ""
+    #: The digits behind the point; the minimum and the maximum count units of the last one.
+    places: int | None = None
     #: A value, for generated tests.
     example: str = field(default="", eq=False)
 
@@ -43,6 +45,8 @@ class Type:
             return f"{self.inner} | None"
         if self.inner is not None:
             return f"{self.kind} of {self.inner}"
+        if self.kind == "decimal" and not self.name:
+            return f"Decimal of {self.places} places"
         return self.name or self.kind
 
     @property
@@ -53,6 +57,9 @@ class Type:
         if self.kind == "int":
             least, most = self.range
             return f"int from {least} to {most}"
+        if self.kind == "decimal":
+            ends = (decimal_notation(each, self.places) for each in self.range)
+            return f"Decimal from {' to '.join(ends)}"
         limits, parts = self.limits, [self.kind]
         if limits.max_length is not None:
             parts.append(f"of at most {limits.max_length} characters")
@@ -85,12 +92,20 @@ class Type:
     @property
     def ordered(self) -> bool:
         """Whether values can be compared with `<`."""
-        return self.numeric or self.kind in ("datetime", "timedelta")
+        return self.numeric or self.kind in ("datetime", "timedelta", "decimal")
 
     @property
     def integral(self) -> bool:
-        """Whether values are whole numbers in rules: of microseconds, for times and durations."""
-        return self.kind in ("int", "datetime", "timedelta")
+        """Whether values are whole numbers in rules.
+
+        Times and durations count microseconds, decimal numbers units of their last digit.
+        """
+        return self.kind in ("int", "datetime", "timedelta", "decimal")
+
+    @property
+    def places(self) -> int:
+        """The number of digits behind the point of a decimal number."""
+        return (self.limits and self.limits.places) or 0
 
     @property
     def range(self) -> tuple[int, int]:
@@ -104,7 +119,7 @@ class Type:
 
 _PYTHON = {
     "bool": "bool", "int": "int", "float": "float", "str": "str", "name": "str",
-    "datetime": "_dt.datetime", "timedelta": "_dt.timedelta",
+    "datetime": "_dt.datetime", "timedelta": "_dt.timedelta", "decimal": "_dec.Decimal",
 }  # fmt: skip
 #: The years 1 to 9999, in microseconds since the beginning of 1970; and the time between them.
 _TIMES = (-62_135_596_800_000_000, 253_402_300_799_999_999)
@@ -115,6 +130,8 @@ INT = Type("int")
 #: The least and the greatest integer that a machine can declare: 64 bits with a sign, which every
 #: store holds. Without a declared range, an int begins at 0.
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+#: The most digits of a decimal number: as many as fit into 64 bits with a sign.
+DIGITS_MAX = 18
 #: An integer of which no declaration says that it is not negative.
 SIGNED = Type("int", limits=Limits(INT_MIN, INT_MAX))
 FLOAT = Type("float")
@@ -134,6 +151,31 @@ UNKNOWN = Type("unknown")
 
 SCALARS = {"bool": BOOL, "int": INT, "float": FLOAT, "str": STR, "name": NAME,
            "datetime": DATETIME, "timedelta": TIMEDELTA}  # fmt: skip
+
+
+def decimal(places: int) -> Type:
+    """Return the type of a computed decimal number, which has a range only where it is stored."""
+    return Type("decimal", limits=Limits(INT_MIN, INT_MAX, places=places))
+
+
+def decimal_notation(units: int, places: int) -> str:
+    """Return a decimal number, of units of its last digit, as text: 1250 and 2 make `12.50`."""
+    digits = str(abs(units)).rjust(places + 1, "0")
+    whole, rest = digits[: len(digits) - places], digits[len(digits) - places :]
+    return f"{'-' * (units < 0)}{whole}{f'.{rest}' if places else ''}"
+
+
+def decimal_units(text: str, places: int) -> int | None:
+    """Return the text of a number in units of its last digit; None if that is not exact."""
+    found = re.fullmatch(r"(-?)(\d{1,40})(?:\.(\d{1,40}))?", text)
+    if found is None:
+        return None
+    sign, whole, rest = found.groups()
+    rest = (rest or "").rstrip("0")
+    if len(rest) > places:
+        return None
+    units = int(whole + rest.ljust(places, "0"))
+    return -units if sign else units
 
 
 def optional(inner: Type) -> Type:
@@ -157,6 +199,9 @@ def fits(given: Type, wanted: Type) -> bool:
     if given.kind == wanted.kind == "int":
         # That the value is in the range is shown by its bounds, or by a guard.
         return True
+    if given.kind == wanted.kind == "decimal":
+        # Nothing is rounded, so the number of digits behind the point has to be the same.
+        return given.places == wanted.places
     if wanted == FLOAT:
         return given.kind == "int"
     if wanted == STR:
@@ -170,6 +215,11 @@ def join(one: Type, other: Type) -> Type | None:
     if bare.kind == others.kind == "int" and bare != others:
         number = SIGNED if min(bare.range[0], others.range[0]) < 0 else INT
         return optional(number) if one.optional or other.optional else number
+    if bare.kind == others.kind == "decimal" and bare != others:
+        if bare.places != others.places:
+            return None
+        computed = decimal(bare.places)
+        return optional(computed) if one.optional or other.optional else computed
     if fits(one, other):
         return other
     if fits(other, one):

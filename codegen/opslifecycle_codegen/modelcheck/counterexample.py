@@ -12,7 +12,7 @@ from opslifecycle_codegen.analysis.scenario_rules import (
 )
 from opslifecycle_codegen.ir.program import TIMER_PREFIX, Program
 from opslifecycle_codegen.ir.public_names import public_names
-from opslifecycle_codegen.ir.types import INT, Type
+from opslifecycle_codegen.ir.types import INT, Type, decimal_notation
 from opslifecycle_codegen.modelcheck.search import Violation
 from opslifecycle_codegen.modelcheck.state import Call, State, Value
 from opslifecycle_codegen.modelcheck.values import OPAQUE, spelled
@@ -101,6 +101,12 @@ def source_of_test(violation: Violation, module: str) -> str | None:
     store = "store=MemoryStore()" if CRASH in methods else ""
     making = f"{names.registry}({', '.join(each for each in (given, store) if each)})"
     lines = [f"from {module} import *", ""]
+    types = (
+        *program.create.params.values(),
+        *(t for a in program.actions for t in a.params.values()),
+    )
+    if any(each.required.kind == "decimal" for each in types):
+        lines.insert(0, "from decimal import Decimal")
     if store:
         lines.insert(0, "from opslifecycle import MemoryStore")
         making = making.replace("MemoryStore()", "store")
@@ -141,6 +147,8 @@ def _python_call(program: Program, call: Call) -> str:
 def python_of(program: Program, type: Type, value: Value) -> str:
     """Return the Python expression of a value."""
     inner, symbols = type.required, program.symbols
+    if inner.kind == "decimal" and value is not None:
+        return f'Decimal("{decimal_notation(value, inner.places)}")'
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     if inner == symbols.entity_fields["id"] and value != OPAQUE:

@@ -157,6 +157,8 @@ def _bounds(
                 if furthest is None and path not in given:
                     continue
                 most = given.get(path, max(COUNTS_MAX, furthest or 0))
+                if path in declared.bounds:
+                    most *= 10**type.required.places
                 least = -most if type.required.range[0] < 0 else None
                 bounds.append(Bound(path, of_record, place, least, most))
     return tuple(bounds)

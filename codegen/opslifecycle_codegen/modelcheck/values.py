@@ -9,7 +9,7 @@ from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, nodes_of
 from opslifecycle_codegen.ir.parameters import NO_DEFAULTS
 from opslifecycle_codegen.ir.program import Program
-from opslifecycle_codegen.ir.types import BOOL, FLOAT, Type
+from opslifecycle_codegen.ir.types import BOOL, FLOAT, Type, decimal_notation, decimal_units
 from opslifecycle_codegen.modelcheck.evaluate import Evaluator
 from opslifecycle_codegen.modelcheck.representatives import Representatives, Source
 from opslifecycle_codegen.modelcheck.state import Arguments, Value
@@ -39,7 +39,7 @@ class Values:
         self._takes = takes
         self.representatives = Representatives(program)
         #: The integers that were chosen for a parameter, or a field of one, by its path.
-        self.chosen: dict[str, list[int]] = {}
+        self.chosen: dict[str, list[int] | list[str]] = {}
         self._always = {
             (record, name): evaluator.derived(record, tree)
             for (record, name), tree in program.always.items()
@@ -74,7 +74,8 @@ class Values:
         if found[-1:] == [OPAQUE] and (source or path) in self._evaluator.compared:
             found.append(OTHER)
         if path in self._takes:
-            known = {spelled(each): each for each in found}
+            units = type.required.kind == "decimal"
+            known = {spelled(each): each for each in found if not units or each is None}
             named = (known.get(word, _named(word, type)) for word in self._takes[path])
             return [each for each in named if each is not None or "none" in self._takes[path]]
         return found if looked or type.kind == "record" else found[:1]
@@ -108,6 +109,8 @@ class Values:
         found = self.representatives.values(type, source)
         if looked and path not in self._takes and found != [0, 1]:
             self.chosen[path] = found
+            if type.kind == "decimal":
+                self.chosen[path] = [decimal_notation(each, type.places) for each in found]
         return list(found)
 
     def _fields(self, record: str, path: str) -> list[list[Value]]:
@@ -157,10 +160,11 @@ def _named(word: str, type: Type) -> int | str | None:
     inner = type.required
     if inner.kind == "str":
         return word if inner.limits is None or inner.limits.accepts(word) else None
-    if not inner.integral or not word.removeprefix("-").isdecimal():
+    if not inner.integral:
         return None
+    found = decimal_units(word, inner.places)
     least, most = inner.range
-    return int(word) if least <= int(word) <= most else None
+    return found if found is not None and least <= found <= most else None
 
 
 def spelled(value: Value) -> str:

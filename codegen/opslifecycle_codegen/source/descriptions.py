@@ -150,8 +150,10 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "authority": "The class that decides what is legal.",
     },
     "RefinedType": {
-        "minimum": "The least integer.",
-        "maximum": "The greatest integer.",
+        "minimum": "The least number; without it 0.",
+        "maximum": "The greatest number.",
+        "digits": "The number of digits of a Decimal, on both sides of the point.",
+        "places": "The number of digits behind the point of a Decimal.",
         "max_length": "The greatest number of characters or bytes.",
         "pattern": "A regular expression that the whole text matches.",
         "example": "A value, for generated tests; needed where a pattern is hard to meet.",

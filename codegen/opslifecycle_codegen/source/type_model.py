@@ -28,6 +28,8 @@ class RefinedType(Declared):
     summary: Text | None = None
     minimum: Text | None = None
     maximum: Text | None = None
+    digits: Text | None = None
+    places: Text | None = None
     max_length: Text | None = None
     pattern: Text | None = None
     example: Text | None = None

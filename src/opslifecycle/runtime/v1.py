@@ -75,6 +75,13 @@ from opslifecycle.values.conversion import (
     omit_none,
     structure,
 )
+from opslifecycle.values.decimals import (
+    EXACT,
+    check_decimal,
+    decimal_from,
+    decimal_text,
+    optional_decimal_from,
+)
 from opslifecycle.values.documented import documented_by
 from opslifecycle.values.identifiers import Identifier, IntIdentifier, TextIdentifier
 from opslifecycle.values.moments import (
@@ -108,6 +115,7 @@ from opslifecycle.values.token import ObligationToken, mint
 from opslifecycle.values.trusted import freeze, mutable_subclass
 
 __all__ = [
+    "EXACT",
     "NO_BARRIER",
     "SYSTEM_CLOCK",
     "UNSET",
@@ -179,6 +187,7 @@ __all__ = [
     "broken_invariants",
     "check_count",
     "check_datetime",
+    "check_decimal",
     "check_exact",
     "check_finite",
     "check_flag",
@@ -196,6 +205,8 @@ __all__ = [
     "datetime_from",
     "datetime_of",
     "datetime_text",
+    "decimal_from",
+    "decimal_text",
     "declare_union",
     "documented_by",
     "encoded",
@@ -219,6 +230,7 @@ __all__ = [
     "open_registry",
     "optional_count_from",
     "optional_datetime_from",
+    "optional_decimal_from",
     "optional_int_from",
     "optional_ms_of",
     "optional_str_from",

@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import attrs
 from opslifecycle.errors import InvalidValueError
 from opslifecycle.locks import hold, owned_lock
+from opslifecycle.values.decimals import decimal_data, decimal_of_data
 from opslifecycle.values.identifiers import Identifier, IntIdentifier
 from opslifecycle.values.moments import (
     datetime_from,
@@ -220,6 +222,8 @@ def _build() -> Converter:
     converter.register_structure_hook(datetime, _ignoring_type(datetime_from))
     converter.register_unstructure_hook(timedelta, microseconds)
     converter.register_structure_hook(timedelta, _ignoring_type(timedelta_from))
+    converter.register_unstructure_hook(Decimal, decimal_data)
+    converter.register_structure_hook(Decimal, _ignoring_type(decimal_of_data))
     # Hooks for the classes themselves: cattrs would otherwise find those for `str` and `int`.
     for identifier in (Identifier, IntIdentifier):
         converter.register_structure_hook(identifier, lambda data, kind: kind(data))
