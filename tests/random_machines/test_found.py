@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from opslifecycle import MemoryStore
 
 from tests.random_machines.building import Tree
-from tests.random_machines.compiling import Refused, compiled
+from tests.random_machines.compiling import Generated, Refused, compiled
 from tests.random_machines.examining import Examination
 from tests.random_machines.linting import lint
+from tests.random_machines.stores import contents_of
 
 PARCEL = Path(__file__).parents[1] / "codegen/parcel.yaml"
 FEED = {
@@ -219,3 +221,43 @@ def test_an_end_of_many_steps_has_no_branch_for_each_combination() -> None:
         lint(found)
         code = (found.folder / "src" / found.package.__name__ / "authority.py").read_text("utf-8")
     assert code.count("if parcel.stops == ") == 6
+
+
+def test_what_finished_before_a_restart_is_collected_without_a_feed() -> None:
+    tree, collect = parcel("collect")
+    collect |= {"summary": "Take what has ended.", "method": "take"}
+    tree["fields"]["sequence"] = {"type": "int | None"}
+    tree["registry"] = {"ends": {"type": "int", "initial": 0, "summary": "How many."}}
+    number = {"registry.ends": "registry.ends + 1", "parcel.sequence": "registry.ends"}
+    tree["on_terminal"] = [{"if": "parcel.stops < 2", "update": number}]
+    with compiled(tree) as found:
+        assert isinstance(found, Generated)
+        package: Any = found.package
+        ids = first, second, third, far = [package.ParcelId.new() for _ in range(4)]
+        store = MemoryStore()
+        with package.ParcelRegistry(store=store) as registry:
+            for id in ids:
+                registry.accept(id, "here")
+            registry.move(far)
+            registry.move(far)
+            for id in (far, second, first):
+                registry.lose(id)
+        with package.ParcelRegistry(store=contents_of(store)) as registry:
+            # One without a number comes behind the others, and last what recovery has ended.
+            assert [id for id, _ in registry.take()] == [second, first, far, third]
+            assert registry.take() == []
+
+
+def test_a_timer_whose_action_leaves_its_time_is_asked_for_once() -> None:
+    tree, actions = parcel("actions")
+    tree["fields"]["due"] = {"type": "int | None", "initial": "None"}
+    actions["wait"] = {
+        "summary": "Have it wait.", "methods": ["wait"], "from": "live",
+        "update": {"parcel.due": "3"},
+    }  # fmt: skip
+    actions["remind"] = {
+        "summary": "Say that it waits.", "from": "live",
+        "update": {"parcel.due": "3", "parcel.stops": "parcel.stops + 1"},
+    }  # fmt: skip
+    tree["after"] = {"live": {"at": "parcel.due", "do": "remind"}}
+    assert Examination().of(tree)

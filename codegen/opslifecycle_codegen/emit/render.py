@@ -308,9 +308,8 @@ class Renderer:
             "timed": tells_time(program),
             "of_transitions": feeds_transitions(program.machine),
             "milestones": bool(milestones(program.machine)),
-            # Without a feed, a field of this name is the machine's own.
-            "has_sequence": program.machine.feed is not None
-            and "sequence" in program.symbols.entity_fields,
+            # In other machines, a field of this name is the machine's own.
+            "has_sequence": bool(program.machine.feed or program.machine.collect),
             "cursor_enum": program.symbols.cursor_enum,
         }
 

@@ -87,7 +87,8 @@ class Interpreter:
         }
         recovering = program.recovery.command if program.recovery is not None else None
         given = recovering.given if recovering is not None else {}
-        self._recovering_with = tuple((name, function(tree)({})) for name, tree in given.items())
+        #: The arguments of the action of recovery.
+        self.recovering_with = tuple((name, function(tree)({})) for name, tree in given.items())
         #: The guards and updates of the commands that remove one record.
         self._removing = {
             command.name: (clauses.guards(command.guards), clauses.updates(command.updates))
@@ -349,7 +350,7 @@ class Interpreter:
             return Answer(draft.state(), value=())
         action = self._actions[recovery.command.action]
         interrupted = self.ends.interrupted(draft)
-        return self._end_all(draft, action, self._recovering_with, interrupted)
+        return self._end_all(draft, action, self.recovering_with, interrupted)
 
 
 def _guards_of(clauses: Clauses, command: Command | None) -> tuple[Guard, ...]:

@@ -197,9 +197,18 @@ class TerminalEffects:
             if record is not None and not self._keeps({self._entity: record}):
                 self.erase(draft, record[0])
         records = [record for record in draft.records if record is not None]
+        if self._program.collect is not None:
+            draft.ended.sort(key=lambda id: self._age(draft, id))
         for place, value in self._recovered_as:
             draft.registry[place] = value({f"{self._entity}s": records})
         return draft
+
+    def _age(self, draft: Draft, id: str) -> tuple[bool, int, str]:
+        """Return the key by which finished records are sorted; one without a number is last."""
+        record = draft.records[self._places[id]]
+        assert record is not None
+        number = record[self._fields.index("sequence")]
+        return number is None, number or 0, id
 
 
 def _never(names: object) -> bool:

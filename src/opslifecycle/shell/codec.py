@@ -80,7 +80,8 @@ class RecordCodec(Generic[AuthorityT, RecordT]):
         if self.has_sequence:
             records = authority.records.values()
             finished = [each for each in records if each.status.terminal]
-            finished.sort(key=lambda record: int(record.sequence))
+            # Oldest first. Without a feed, a machine may leave some without a number.
+            finished.sort(key=lambda each: (each.sequence is None, each.sequence or 0, each.id))
             authority.ended.update((record.id, record) for record in finished)
         return rows
 
