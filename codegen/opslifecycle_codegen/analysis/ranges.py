@@ -126,8 +126,13 @@ class _Finder:
             self._command(action, guards)
         if program.rollback is not None:
             self._command(program.rollback, self._found.rollback)
+        for command in (program.erase, program.collect, program.watch, program.cursors):
+            if command is not None:
+                # They update no number: their guards are all that computes.
+                self._checked(command, self._states.fresh())
         for bulk in bulks:
             self._bulk(bulk)
+        self._barrier()
         self._shown()
         return self._found
 
@@ -262,6 +267,18 @@ class _Finder:
             state = _set(state, each.target, each.value)
         return state
 
+    def _barrier(self) -> None:
+        barrier = self._program.barrier
+        if barrier is None:
+            return
+        state = self._states.fresh()
+        for check, before in self._states.before(barrier.first, state):
+            self._divides(check.test, before)
+            self._refused(check, before.assuming(negation(check.test)))
+        for name, refusal in barrier.refusals:
+            for tree in refusal.fields:
+                self._shows(tree, f"a field of the error of {name}", state)
+
     # Numbers ------------------------------------------------------------------------------------
 
     def _kept(
@@ -361,7 +378,7 @@ class _Finder:
         for place, tree, wanted in _defaults(program):
             self._shows(tree, f"the default of {place}", state, wanted)
         for timer in program.timers:
-            for tree in timer.given.values():
+            for tree in (timer.due, *timer.given.values()):
                 self._divides(tree, state)
 
 
