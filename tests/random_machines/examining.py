@@ -24,6 +24,7 @@ from tests.random_machines.stores import contents_of, killed
 from tests.random_machines.together import TogetherSide
 from tests.random_machines.values import Values
 from tests.random_machines.verdicts import FaultError, Tally
+from tests.random_machines.walking import Walk
 
 register_type(Decimal, str, Decimal)
 #: One accepted machine in so many is formatted, linted, and has its generated tests kill processes.
@@ -36,6 +37,7 @@ class Examination:
     def __init__(self, *, thorough: bool = False) -> None:
         self.tally = Tally()
         self._states = 40 if thorough else 12
+        self._steps = 100 if thorough else 40
         self._thorough = thorough
 
     def of(self, tree: Tree, features: frozenset[str] = frozenset()) -> bool:
@@ -52,6 +54,7 @@ class Examination:
             with stopped_clocks():
                 for entities in (1, 2):
                     _Comparison(found, entities, self.tally, self._states).run()
+            Walk(found, self.tally).run(self._steps)
             if chosen:
                 lint(found)
                 self.tally.linted += 1

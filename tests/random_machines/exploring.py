@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from opslifecycle_codegen.analysis.scenario_rules import CRASH
 from opslifecycle_codegen.ir.program import Bulk, Command, Program
 from opslifecycle_codegen.ir.times import command_reads_now
@@ -30,10 +30,18 @@ class Asked:
 
     call: Call
     arguments: tuple[Any, ...]
-    answer: Callable[[State], Answer]
+    answering: Callable[[State, Call], Answer]
     kind: str
     action: str = ""
     deferred: bool = False
+
+    def answer(self, state: State) -> Answer:
+        """The result of the call in a state."""
+        return self.answering(state, self.call)
+
+    def at(self, time: int) -> Asked:
+        """The same call at a time."""
+        return evolve(self, call=self.call._replace(time=time))
 
 
 @frozen
@@ -46,16 +54,24 @@ class Reached:
 
 
 class Exploration:
-    """The interpreter of one machine with so many ids, and the calls that it is asked."""
+    """The interpreter of one machine with so many ids, and the calls that it is asked.
 
-    def __init__(self, program: Program, values: Values, entities: int, samples: int) -> None:
+    Where it is `dated`, records show the times of calls, and every call may be asked at any time.
+    """
+
+    def __init__(
+        self, program: Program, values: Values, entities: int, samples: int, *, dated: bool = False
+    ) -> None:
         self.program = program
         self.values = values
         self.settings = _settings(program)
         self.ids = [values.plain(id) for id in values.ids[:entities]]
         self._samples = samples
+        self._dated = dated
         try:
-            self.interpreter = Interpreter(program, tuple(self.ids), KEYS, self.settings)
+            self.interpreter = Interpreter(
+                program, tuple(self.ids), KEYS, self.settings, dated=dated
+            )
             self.properties = Properties(self.interpreter)
         except Exception as error:
             raise FaultError("the interpreter crashes", repr(error)) from error
@@ -85,6 +101,11 @@ class Exploration:
 
     def acts_in(self, state: State, id: str, action: str, time: int) -> list[Answer]:
         """The result of an action on a record in a state at a time, with each of its arguments."""
+        if self._dated:
+            asked = (
+                a for a in self.calls if (a.kind, a.call.id, a.action) == ("action", id, action)
+            )
+            return [each.at(time).answer(state) for each in asked]
         if state not in self._acts:
             self._acts[state] = {}
             for asked in self.calls:
@@ -97,9 +118,9 @@ class Exploration:
             if at is None or max(at, state.time) == max(time, state.time)
         ]  # fmt: skip
 
-    def crashed(self, state: State) -> Answer:
+    def crashed(self, state: State, time: int | None = None) -> Answer:
         """What the next process finds after a state, with the effects of recovery."""
-        return self.interpreter.crash(state, Call(CRASH, None))
+        return self.interpreter.crash(state, Call(CRASH, None, time=time))
 
     # Calls --------------------------------------------------------------------------------------
 
@@ -116,7 +137,7 @@ class Exploration:
                     plain = self._plain(arguments)
                     call = Call(str(method), self.values.plain(id), plain, time)
                     yield Asked(
-                        call, (id, *arguments.values()), self._acting(call, action.name), "action",
+                        call, (id, *arguments.values()), self.acting(action.name), "action",
                         action.name, declared.deferred,
                     )  # fmt: skip
         for each in self.program.bulk:
@@ -144,10 +165,11 @@ class Exploration:
             "advance": interpreter.advance, "watch": interpreter.watch,
             "barrier": interpreter.wait_for_all,
         }[kind]  # fmt: skip
-        return Asked(call, arguments, lambda state: answering(state, call), kind)
+        return Asked(call, arguments, answering, kind)
 
-    def _acting(self, call: Call, name: str) -> Callable[[State], Answer]:
-        return lambda state: self.interpreter.act(state, call, name)
+    def acting(self, name: str) -> Callable[[State, Call], Answer]:
+        """The function that applies an action."""
+        return lambda state, call: self.interpreter.act(state, call, name)
 
     def _creates(self) -> Iterator[Asked]:
         params, seen = self.program.create.params, set()

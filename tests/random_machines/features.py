@@ -12,6 +12,7 @@ from tests.random_machines.expressions import required
 from tests.random_machines.picking import Pick
 from tests.random_machines.pruning import pruned
 from tests.random_machines.shaping import Shaping
+from tests.random_machines.timing import Timing
 from tests.random_machines.unique_keys import add_keys
 
 
@@ -67,7 +68,6 @@ class Features:
             self.b.has("collect")
         self._barrier()
         self._for_all_and_recovery()
-        self._timers()
         self._history()
         self._rollback()
         self._erase()
@@ -274,50 +274,6 @@ class Features:
         }  # fmt: skip
         b.has("history")
 
-    def _timers(self) -> None:
-        """Timers that are due long after everything that is compared here."""
-        b, later = self.b, self.b.later
-        if not later.chance(25):
-            return
-        after: Tree = {}
-        dates = [name for name, type in b.fields.items() if type in ("int", "int | None")]
-        for status in later.some(b.live, 2, 1):
-            doing = [
-                (name, action) for name, action in b.tree["actions"].items()
-                if action.get("to") and action["to"] != status
-                and action["from"] in ("live", [status]) and not self._reads_time(action)
-            ]  # fmt: skip
-            if not doing:
-                continue
-            name, action = later.one(doing)
-            timer: Tree = {"days": later.integer(1, 9), "do": name}
-            for unit in later.some(["hours", "minutes", "seconds", "milliseconds"], 2):
-                timer[unit] = later.integer(0, 3)
-            if dates and later.chance(30):
-                # Whatever is counted here was long ago; so nothing may be due: the field is None.
-                none = [n for n in dates if b.fields[n].endswith("None") and self._is_none(n)]
-                timer = {"at": f"{b.entity}.{none[0]}", "do": name} if none else timer
-            if action.get("params"):
-                given = {n: b.expressions.value(t, {}) for n, t in action["params"].items()}
-                if any(value is None for value in given.values()):
-                    continue
-                timer["with"] = given
-            after[status] = [timer] if later.chance(50) else timer
-            b.has("timer: at" if "at" in timer else "timer: after")
-        if after:
-            b.tree["after"] = after
-
-    def _is_none(self, name: str) -> bool:
-        """Whether a field is None, whatever happens."""
-        places = [*self.b.tree["actions"].values(), *self.b.tree["on_terminal"]]
-        field = self.b.tree["fields"].get(name, {})
-        target = f"{self.b.entity}.{name}"
-        updated = any(target in each.get("update", {}) for each in places)
-        return "initial" not in field and "stamped" not in field and not updated
-
-    def _reads_time(self, action: Tree) -> bool:
-        return bool(re.search(r"\bnow\b", str(action)))
-
     def _constant(self) -> dict[str, str]:
         """The fields of a record that nothing changes."""
         b = self.b
@@ -489,6 +445,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     details.closed_sets()
     details.add()
     details.replacing()
+    Timing(builder, Pick(-1 - number - 2 * _LATER)).add()
     Shaping(builder, Pick(-1 - number - _LATER), commands.effects).add()
     latest = Pick(number + _LATEST)
     details.defaults(latest)

@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from opslifecycle_codegen.analysis import analyze, name_rules, rules
+from opslifecycle.runtime import v1
+from opslifecycle.shell import timers as shell_timers
+from opslifecycle.shell.codec import RecordCodec
+from opslifecycle_codegen.analysis import analyze, name_rules, ranges, rules
 from opslifecycle_codegen.analysis.commands import Commands
 from opslifecycle_codegen.analysis.guards import Guards
 from opslifecycle_codegen.analysis.placement import _Placement
 from opslifecycle_codegen.analysis.range_guards import Ranges
+from opslifecycle_codegen.analysis.timers import Timers
 from opslifecycle_codegen.base.reserved_words import RESERVED
 from opslifecycle_codegen.emit.authority import CommandLowering
 from opslifecycle_codegen.emit.methods import MethodLowering
@@ -88,6 +92,51 @@ def _numbers_leave_their_ranges(patch: Patch) -> None:
     patch.setattr(analyze, "find_ranges", lambda *arguments: Ranges())
 
 
+def _a_status_does_not_begin_anew(patch: Patch) -> None:
+    original = Timers.action
+
+    def without(self: Any, command: Any, timers: Any) -> Any:
+        return evolve(original(self, command, timers), notes=command.notes)
+
+    patch.setattr(Timers, "action", without)
+
+
+def _an_action_plans_no_timers(patch: Patch) -> None:
+    original = Timers.action
+
+    def without(self: Any, command: Any, timers: Any) -> Any:
+        return evolve(original(self, command, timers), steps=command.steps)
+
+    patch.setattr(Timers, "action", without)
+
+
+def _a_timer_is_late(patch: Patch) -> None:
+    patch.setattr(
+        shell_timers, "later", lambda since, ms: None if since is None else since + ms + 1
+    )
+    patch.setattr(v1, "later", shell_timers.later)
+
+
+def _a_finished_record_is_not_restored(patch: Patch) -> None:
+    original = RecordCodec.restore
+
+    def without(self: Any, *arguments: Any) -> Any:
+        return original(evolve(self, has_sequence=self.has_feed), *arguments)
+
+    patch.setattr(RecordCodec, "restore", without)
+
+
+def _divisors_of_erase_are_not_checked(patch: Patch) -> None:
+    original = ranges._Finder._checked
+
+    def without(self: Any, command: Any, state: Any) -> Any:
+        if command is self._program.erase:
+            return state
+        return original(self, command, state)
+
+    patch.setattr(ranges._Finder, "_checked", without)
+
+
 #: What is planted, what a machine has that could show it, a kind of fault that must be found, and
 #: the machine that showed it last, which is tried first.
 def _create_replaces_a_record(patch: Patch) -> None:
@@ -102,6 +151,11 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str], int]] = [
     (_words_are_written_as_they_are, "hostile: a name", set(), 4154),
     (_no_word_is_reserved, "hostile: a name", set(), 179),
     (_numbers_leave_their_ranges, "", set(), 3),
+    (_a_status_does_not_begin_anew, "timer: after", {"snapshot: status"}, 50),
+    (_an_action_plans_no_timers, "timer: after", {"snapshot: status"}, 50),
+    (_a_timer_is_late, "timer: after", {"snapshot: status"}, 5),
+    (_a_finished_record_is_not_restored, "collect", {"another value"}, 1054),
+    (_divisors_of_erase_are_not_checked, "erase", {"the interpreter crashes"}, 1421),
     (
         _create_leaves_out_what_it_needs,
         "hostile: a create method leaves out a parameter",
