@@ -62,17 +62,28 @@ def test_an_end_is_recorded_once_the_store_accepts_it_again() -> None:
 
 def test_a_store_that_refuses_too_long_is_reported() -> None:
     async def main() -> None:
-        store = Refusing()
+        store, filled = Refusing(), asyncio.Event()
         registry = AsyncRegistry(store=store)
         with pytest.raises(WorkNotRecordedError, match="the disk is full") as caught:
             async with Supervisor(registry, store_patience_seconds=0.05) as work:
 
                 async def fill() -> None:
                     store.error = FULL
+                    filled.set()
+                    await asyncio.Event().wait()
 
                 operation = await work.start(fill)
+                async with asyncio.timeout(30):
+                    await filled.wait()
+                    # Who waits for it within the block learns of it; the block could not end else.
+                    with pytest.raises(WorkNotRecordedError, match="the disk is full"):
+                        await operation.cancel()
+                    with pytest.raises(WorkNotRecordedError, match="the disk is full"):
+                        await operation
         assert caught.value.ids == (str(operation.id),)
-        assert not operation.done()
+        snapshot = registry.snapshot(operation.id)
+        assert snapshot is not None
+        assert not snapshot.status.terminal
         store.error = None
         await registry.close()
 

@@ -156,6 +156,9 @@ class Wait(NotCopyable, Generic[T]):
         return self._lock.hold(self._cancel)
 
     def _cancel(self) -> bool:
+        return self._end(None, _State.CANCELLED)
+
+    def _end(self, value: OpsLifecycleError | None, state: _State) -> bool:
         cell = self._cell
         if cell.state is not _PENDING:
             return False
@@ -163,11 +166,11 @@ class Wait(NotCopyable, Generic[T]):
         try:
             if owner is not None:
                 owner.forget(cell)
-            cell.end(None, _State.CANCELLED)
+            cell.end(value, state)
         except BaseException:
             if owner is not None:
                 owner.forget(cell)
-            cell.end(None, _State.CANCELLED)
+            cell.end(value, state)
             raise
         return True
 
@@ -259,6 +262,11 @@ class Wait(NotCopyable, Generic[T]):
         from opslifecycle.sync.cancellation import WaitCancelledError
 
         raise WaitCancelledError
+
+
+def fail(wait: Wait[T], error: OpsLifecycleError) -> None:
+    """End a wait with an error, unless it is over: what it waits for will not come."""
+    wait._lock.hold(wait._end, error, _State.FAILED)
 
 
 WaitT = TypeVar("WaitT", bound=Wait[Any])

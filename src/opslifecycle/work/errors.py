@@ -25,10 +25,11 @@ class NoCurrentOperationError(OpsLifecycleError, LookupError):
 
 
 class WorkNotRecordedError(OpsLifecycleError):
-    """The end of a supervisor's block for some of whose operations the store recorded no end.
+    """The end of some operations of a supervisor could not be recorded.
 
-    The next process that opens the store recovers these operations as interrupted. `ids` are the
-    ids of the operations, `cause` is the last error of the store.
+    The end of the block raises it, and whatever waits for one of the operations. The next process
+    that opens the store recovers them as interrupted. `ids` are the ids of the operations, `cause`
+    is the last error of the store or of the machine.
     """
 
     field_names = ("ids", "cause")

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Generic, ParamSpec, TypeVar
 
 import attrs
-from opslifecycle import AsyncRegistry, Cancelled, ChannelClosedError, Completed, Registry
+from opslifecycle import AsyncRegistry, Cancelled, Completed, OpsLifecycleError, Registry
 from opslifecycle.work.arguments import name_of
 from opslifecycle.work.errors import OperationEndedError
 from opslifecycle.work.supervisor import Supervisor
@@ -76,7 +76,7 @@ class _Call(Generic[T]):
     def _error_of(self, operation: ThreadOperation) -> BaseException | None:
         try:
             outcome = operation.result(0)
-        except ChannelClosedError as error:
+        except OpsLifecycleError as error:
             return self.error or error
         if isinstance(outcome, Completed) and self.values:
             return None

@@ -119,7 +119,7 @@ class Jobs:
                 steps = self._runner.record_end(job, Cancel("its task was cancelled"))
                 self._spawn(job, steps)
                 return
-            self._recorder.given_up[str(job.id)] = describe(error).partition("\n")[0]
+            self._recorder.give_up(job, describe(error).partition("\n")[0])
             job.phase = Phase.ENDED
         # A handle keeps the job, and need not keep its task with all that the task refers to.
         job.task = job.interrupt = job.context = None
@@ -215,7 +215,7 @@ class Jobs:
 
     def _stop_without_record(self, job: Job) -> None:
         """End work whose record another caller has ended, or erased."""
-        if job.phase in (Phase.RECORDING, Phase.ENDED):
+        if job.phase in (Phase.RECORDING, Phase.ENDED) or job.record_is_over:
             return
         try:
             job.watch.value()

@@ -19,7 +19,8 @@ class Operation(Generic[IdT, OutcomeT]):
     """An operation: await it for its outcome, in any number of tasks.
 
     Work that raises, times out or is cancelled has an outcome as well. Awaiting raises
-    ChannelClosedError if the registry was closed before the end, or the record was rolled back.
+    ChannelClosedError if the registry was closed before the end, or the record was rolled back,
+    and WorkNotRecordedError if the end cannot be recorded.
     """
 
     __slots__ = ("_job", "_jobs", "_watch", "id")
@@ -40,7 +41,7 @@ class Operation(Generic[IdT, OutcomeT]):
         return cast("Wait[OutcomeT]", self._watch).__await__()
 
     def done(self) -> bool:
-        """Return whether the operation has ended."""
+        """Return whether the operation has ended, or its end cannot be recorded."""
         return self._watch.done()
 
     async def cancel(
@@ -59,6 +60,7 @@ class Operation(Generic[IdT, OutcomeT]):
 
         Raises:
             InvalidValueError: The grace time is no number of seconds.
+            WorkNotRecordedError: The work has ended, and its end cannot be recorded.
         """
         grace_seconds = seconds("grace", grace)
         if self._job is None or self._job.phase is Phase.ENDED:

@@ -14,7 +14,9 @@ from opslifecycle import (
     StoreDamagedError,
     StoreLostError,
 )
-from opslifecycle.work.job import Job
+from opslifecycle.sync.waits import fail
+from opslifecycle.work.errors import WorkNotRecordedError
+from opslifecycle.work.job import Job, Phase
 from opslifecycle.work.lifecycle import AnyLifecycle
 
 #: Errors that a repetition does not change.
@@ -94,7 +96,9 @@ class Recorder:
         except asyncio.CancelledError:
             job.cancel(None)
 
-    def give_up(self, job: Job, error: OpsLifecycleError) -> None:
-        """Note that the end of a job cannot be recorded."""
+    def give_up(self, job: Job, cause: object) -> None:
+        """Note that the end of a job cannot be recorded; who waits for it gets the error."""
         job.record_is_over = True
-        self.given_up[str(job.id)] = str(error)
+        self.given_up[str(job.id)] = str(cause)
+        if job.phase is not Phase.QUEUED:
+            fail(job.watch, WorkNotRecordedError((str(job.id),), str(cause)))
