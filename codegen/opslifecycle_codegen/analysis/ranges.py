@@ -378,8 +378,19 @@ class _Finder:
         for place, tree, wanted in _defaults(program):
             self._shows(tree, f"the default of {place}", state, wanted)
         for timer in program.timers:
-            for tree in (timer.due, *timer.given.values()):
-                self._divides(tree, state)
+            self._divides(timer.due, state)
+        for command, given in self._given():
+            for name, tree in given.items():
+                self._shows(tree, f"{name} of {command}", state)
+
+    def _given(self) -> Iterator[tuple[str, Mapping[str, Expression]]]:
+        """Yield the arguments that no caller passes, so that nothing else checks them."""
+        program = self._program
+        yield from ((timer.action, timer.given) for timer in program.timers)
+        if program.recovery is not None and program.recovery.command is not None:
+            yield program.recovery.command.action, program.recovery.command.given
+        for call in program.work.calls.values() if program.work is not None else ():
+            yield call.method, {f"argument {n}": t for n, t in enumerate(call.arguments, 1)}
 
 
 def _defaults(program: Program) -> Iterator[tuple[str, Expression, Type]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from attrs import evolve
+
 from opslifecycle_codegen.analysis.defaults import Defaults
 from opslifecycle_codegen.analysis.expressions import compile_expression
 from opslifecycle_codegen.analysis.resolve import Resolver
@@ -194,6 +196,9 @@ class WorkCalls:
 
     def _compile(self, expr: Expr, scope: Scope, wanted: Type) -> Expression:
         tree = compile_expression(expr, scope, self._diagnostics, wanted)
+        if tree is not None and tree.type.integral and wanted.required.integral:
+            # It has to be in the range of the parameter.
+            return evolve(tree, type=wanted)
         return tree or nodes.Literal(wanted, None)
 
     # Statuses -----------------------------------------------------------------------------------
