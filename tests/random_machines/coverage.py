@@ -37,6 +37,7 @@ FEATURES = [
     "discard", "feed: counter", "feed: when", "feed: transitions", "feed: some actions",
     "feed: what an entry says of its transition", "history", "timer: after", "timer: at",
     "timer: fired", "timer: moves itself", "timer: tried again", "walk: restart",
+    "work", "work: given", "work: progress", "work: recorded", "work: the whole value",
     "legal status: left out", "legal status: placed", "effect: of erase", "effect: of rollback",
     "erase", "setting",
     "several create methods",
@@ -68,7 +69,6 @@ NEVER_GENERATED = {
     "Machine.methods": "it names actions, all of which are compared: tests/codegen/test_choices.py",
     "Machine.migrations": "a machine needs an earlier version of itself: tests/codegen",
     "Machine.scenarios": "it says how much is searched, and changes nothing of what is generated",
-    "Machine.work": "it names commands for a supervisor, and decides nothing: tests/work",
     "Machine.waivers": "the examination waives every judgement of the compiler",
     "Value.python": "the class stands in the program: the changed machines have one",
 }

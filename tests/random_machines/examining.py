@@ -21,6 +21,7 @@ from tests.random_machines.exploring import Asked, Exploration, Reached
 from tests.random_machines.linting import lint
 from tests.random_machines.sides import Side, Views
 from tests.random_machines.stores import contents_of, killed
+from tests.random_machines.supervising import Supervision
 from tests.random_machines.together import TogetherSide
 from tests.random_machines.values import Values
 from tests.random_machines.verdicts import FaultError, Tally
@@ -55,6 +56,7 @@ class Examination:
                 for entities in (1, 2):
                     _Comparison(found, entities, self.tally, self._states).run()
             Walk(found, self.tally).run(self._steps)
+            Supervision(found, self.tally).run()
             if chosen:
                 lint(found)
                 self.tally.linted += 1

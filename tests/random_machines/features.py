@@ -14,6 +14,7 @@ from tests.random_machines.pruning import pruned
 from tests.random_machines.shaping import Shaping
 from tests.random_machines.timing import Timing
 from tests.random_machines.unique_keys import add_keys
+from tests.random_machines.working import Working
 
 
 class Features:
@@ -450,6 +451,7 @@ def build(number: int) -> tuple[Tree, frozenset[str]]:
     latest = Pick(number + _LATEST)
     details.defaults(latest)
     details.identifiers(latest)
+    Working(builder, Pick(-1 - number - 3 * _LATER)).add()
     tree = pruned(builder.tree)
     found = builder.features | builder.expressions.used
     if re.search(r"\bnow\b", str(tree)):

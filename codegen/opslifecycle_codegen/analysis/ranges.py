@@ -126,10 +126,9 @@ class _Finder:
             self._command(action, guards)
         if program.rollback is not None:
             self._command(program.rollback, self._found.rollback)
+        # These update no number: their guards are all that computes.
         for command in (program.erase, program.collect, program.watch, program.cursors):
-            if command is not None:
-                # They update no number: their guards are all that computes.
-                self._checked(command, self._states.fresh())
+            _ = command and self._checked(command, self._states.fresh())
         for bulk in bulks:
             self._bulk(bulk)
         self._barrier()
