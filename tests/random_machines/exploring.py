@@ -102,10 +102,11 @@ class Exploration:
     def acts_in(self, state: State, id: str, action: str, time: int) -> list[Answer]:
         """The result of an action on a record in a state at a time, with each of its arguments."""
         if self._dated:
-            asked = (
-                a for a in self.calls if (a.kind, a.call.id, a.action) == ("action", id, action)
-            )
-            return [each.at(time).answer(state) for each in asked]
+            wanted = "action", id, action
+            return [
+                each.at(time).answer(state) for each in self.calls
+                if (each.kind, each.call.id, each.action) == wanted
+            ]  # fmt: skip
         if state not in self._acts:
             self._acts[state] = {}
             for asked in self.calls:

@@ -194,7 +194,8 @@ class Walk:
         left.close()
         now = self._now()
         answer = self._exploration.crashed(self._state, now)
-        command = self.program.recovery and self.program.recovery.command
+        assert self.program.recovery is not None
+        command = self.program.recovery.command
         given = () if command is None else self._interpreter.recovering_with
         self._table.forget_plan()
         self._became(answer, command.action if command is not None else REMOVED, given, now)

@@ -97,7 +97,11 @@ class Working:
         if word == "complete" and len(params) == 1 and self.pick.chance(40):
             self.b.has("work: the whole value")
             return name
-        for param, type in params.items():
+        for param, declared in params.items():
+            if isinstance(declared, dict) and self.pick.chance(50):
+                # It has a default.
+                continue
+            type = declared["type"] if isinstance(declared, dict) else declared
             more = self._argument(param, type, _OFFERS[word])
             if more is None:
                 return None

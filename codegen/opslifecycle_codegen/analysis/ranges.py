@@ -25,11 +25,12 @@ from opslifecycle_codegen.analysis.intervals import State, inlined, lets_of, sub
 from opslifecycle_codegen.analysis.range_guards import Guard, Ranges, only_if
 from opslifecycle_codegen.analysis.range_tests import needed_tests, range_of
 from opslifecycle_codegen.analysis.stored_numbers import Made, divisors_in, numbers_in
+from opslifecycle_codegen.analysis.unpassed import arguments, defaults
 from opslifecycle_codegen.base.diagnostics import Diagnostics, Location
 from opslifecycle_codegen.ir import expr as nodes
 from opslifecycle_codegen.ir.expr import Expression, negation
 from opslifecycle_codegen.ir.notation import notation
-from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program, Rule
+from opslifecycle_codegen.ir.program import Assignment, Bulk, Check, Command, EndStep, Program
 from opslifecycle_codegen.ir.times import NOW, TIME_END, tells_time
 from opslifecycle_codegen.ir.types import (
     BOOL,
@@ -127,8 +128,9 @@ class _Finder:
         if program.rollback is not None:
             self._command(program.rollback, self._found.rollback)
         # These update no number: their guards are all that computes.
-        for command in (program.erase, program.collect, program.watch, program.cursors):
-            _ = command and self._checked(command, self._states.fresh())
+        others = program.erase, program.collect, program.watch, program.cursors
+        for command in filter(None, others):
+            self._checked(command, self._states.fresh())
         for bulk in bulks:
             self._bulk(bulk)
         self._barrier()
@@ -267,10 +269,9 @@ class _Finder:
         return state
 
     def _barrier(self) -> None:
-        barrier = self._program.barrier
+        barrier, state = self._program.barrier, self._states.fresh()
         if barrier is None:
             return
-        state = self._states.fresh()
         for check, before in self._states.before(barrier.first, state):
             self._divides(check.test, before)
             self._refused(check, before.assuming(negation(check.test)))
@@ -374,31 +375,12 @@ class _Finder:
             trees.append(("max_entries", program.retention.max_entries))
         for place, tree in trees:
             self._shows(tree, place, state)
-        for place, tree, wanted in _defaults(program):
+        for place, tree, wanted in defaults(program):
             self._shows(tree, f"the default of {place}", state, wanted)
         for timer in program.timers:
             self._divides(timer.due, state)
-        for command, given in self._given():
-            for name, tree in given.items():
-                self._shows(tree, f"{name} of {command}", state)
-
-    def _given(self) -> Iterator[tuple[str, Mapping[str, Expression]]]:
-        """Yield the arguments that no caller passes, so that nothing else checks them."""
-        program = self._program
-        yield from ((timer.action, timer.given) for timer in program.timers)
-        if program.recovery is not None and program.recovery.command is not None:
-            yield program.recovery.command.action, program.recovery.command.given
-        for call in program.work.calls.values() if program.work is not None else ():
-            yield call.method, {f"argument {n}": t for n, t in enumerate(call.arguments, 1)}
-
-
-def _defaults(program: Program) -> Iterator[tuple[str, Expression, Type]]:
-    """Yield every default with what it is of, and the type that it has to have."""
-    declared: list[Command | Rule] = [program.create, *program.actions, *program.classifiers]
-    for each in declared:
-        yield from ((name, tree, each.params[name]) for name, tree in each.defaults.items())
-    for (record, name), tree in program.field_defaults.items():
-        yield f"{record}.{name}", tree, program.symbols.records[record].fields[name].type
+        for place, tree in arguments(program):
+            self._shows(tree, place, state)
 
 
 def _set(state: State, target: Expression, value: Expression) -> State:
