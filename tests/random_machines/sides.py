@@ -56,6 +56,10 @@ class Message(NamedTuple):
     arguments: dict[str, Any]
 
 
+#: Errors that nothing which the compiler accepts may raise.
+_CRASHES = (TypeError, AttributeError, LookupError, NameError, ValueError, ArithmeticError)
+
+
 class _TimerlessClock(ManualClock):
     """A clock that runs no timers: walks do that."""
 
@@ -204,7 +208,7 @@ class Side:
             self._look(state)
         except OpsLifecycleError as error:
             raise FaultError("a read fails", repr(error)) from error
-        except (TypeError, AttributeError, KeyError, NameError, ValueError) as error:
+        except _CRASHES as error:
             raise FaultError("a read crashes", repr(error)) from error
 
     def _look(self, state: State) -> None:

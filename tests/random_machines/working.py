@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.random_machines.building import Builder, Tree
-from tests.random_machines.expressions import Expressions, Scope
+from tests.random_machines.expressions import Expressions, Scope, required
 from tests.random_machines.picking import Pick
 
 #: What a supervisor has for each of its calls; `None` may be left out.
@@ -29,7 +29,9 @@ class Working:
     def add(self) -> None:
         """Let a supervisor run work under the machine, where it can tell every value."""
         b, tree = self.b, self.b.tree
-        if not self.pick.chance(40):
+        milestones = any("milestone" in each for each in tree["statuses"]["members"].values())
+        if milestones or not self.pick.chance(40):
+            # A supervisor waits for the end, and a wait ends at a milestone.
             return
         given: dict[str, str] = {}
         register = self._register(given)
@@ -74,14 +76,14 @@ class Working:
         """What is given for a parameter, perhaps field by field; None if nothing can be."""
         if type.endswith(" | None") and self.pick.chance(40):
             return {}
-        value = self.expressions.value(type, offers, 1)
+        value = self.expressions.value(type, offers, 0)
         if value is not None:
             return {name: value}
         fields = self.b.shapes.records.get(type)
         return None if fields is None else self._fields(name, fields, offers)
 
     def _fields(self, name: str, fields: dict[str, str], offers: Scope) -> Tree | None:
-        found = {f"{name}.{field}": self.expressions.value(type, offers, 1)
+        found = {f"{name}.{field}": self.expressions.value(type, offers, 0)
                  for field, type in fields.items()}  # fmt: skip
         return None if None in found.values() else found
 
@@ -134,5 +136,8 @@ class Working:
         offers = {b.words.name(): type for type in _OFFERS[word].values() if self.pick.chance(50)}
         if offers:
             action["params"] = offers
+        outcome = b.fields.get("terminal_outcome")
+        if action.get("to") in b.ends and outcome:
+            action["outcome"] = self.expressions.value(required(outcome), offers) or "None"
         b.tree["actions"][name] = action
         return name
