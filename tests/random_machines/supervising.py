@@ -70,6 +70,10 @@ class Supervision:
         except TimeoutError:
             raise FaultError("work", "a supervisor does not come to its end") from None
         except WorkNotRecordedError as error:
+            if self._program.machine.global_guards:
+                # They may reject whatever is asked, and what happens then is documented.
+                self._features["work: rejected by a global guard"] += 1
+                return
             raise FaultError("work", f"an end is not recorded: {error}") from error
         except (OpsLifecycleError, TypeError, AttributeError, KeyError, NameError) as error:
             raise FaultError("work", f"a supervisor crashes: {error!r}") from error
