@@ -24,8 +24,8 @@ EQUIVALENT = {
     "swap guards 1 and 2 of peer_ready": "only kinds that expect a peer are ever ready",
     "drop legal_status of rollback.guards": "the compiler places it there",
     "drop legal_status of default_guards": "the compiler places it in every action",
-    "drop bulk.terminate_owner.unless": "nothing is live once the fence is up",
-    "drop bulk.retire_owner.unless": "nothing is live once the fence is up",
+    "drop bulk.terminate_owner.unless": "nothing is live once the owner is retired",
+    "drop bulk.retire_owner.unless": "nothing is live once the owner is retired",
     "drop part 1 of 4 in guards.source_fits_kind.when": "no other object gets as far as here",
 }
 

@@ -133,7 +133,7 @@ class Printer:
     def refusal(self, refusal: expr.Refusal) -> Code:
         """Return the error of a refused command."""
         name = f"_rt.{refusal.error}" if refusal.built_in else refusal.error
-        return layout.called(name, [self.code(fact) for fact in refusal.fields])
+        return layout.called(name, [self.code(field) for field in refusal.fields])
 
     def assignment(self, update: Assignment) -> tuple[str, Code]:
         """What stands before the value of an update, and the value: `x = x + 1` as `x += 1`."""

@@ -72,9 +72,9 @@ class _Definitions:
         if kind is Number:
             return {"type": "integer"}
         if kind is command_model.Refusal:
-            facts = {"type": "object", "additionalProperties": self.of(Expr)}
+            fields = {"type": "object", "additionalProperties": self.of(Expr)}
             one = {"type": "object", "minProperties": 1, "maxProperties": 1}
-            return {"anyOf": [self.of(Name), {**one, "additionalProperties": facts}]}
+            return {"anyOf": [self.of(Name), {**one, "additionalProperties": fields}]}
         if isinstance(kind, type) and issubclass(kind, Declared):
             return self._declared(kind)
         return _text(kind)

@@ -293,12 +293,12 @@ def error_views(program: Program, width: int) -> list[ErrorView]:
     """Return the rejections in the order of the machine."""
     views = []
     for name, rejection in program.machine.errors.items():
-        facts = program.error_fields[name]
+        fields = program.error_fields[name]
         parameters = [
             "self",
-            *(f"{fact}: {annotation(type.python, facts)}" for fact, type in facts.items()),
+            *(f"{name}: {annotation(type.python, fields)}" for name, type in fields.items()),
         ]
-        quoted = [layout.quoted(fact) for fact in facts]
+        quoted = [layout.quoted(name) for name in fields]
         template = layout.statement(
             "template = ",
             layout.string_code(rejection.message, width - 8),
@@ -312,9 +312,9 @@ def error_views(program: Program, width: int) -> list[ErrorView]:
                 layout.docstring(f"Rejected: {rejection.message}.", indent=4, width=width),
                 f"({', '.join(quoted)}{',' if len(quoted) == 1 else ''})",
                 template,
-                [f"{fact}: {annotation(type.python, facts)}" for fact, type in facts.items()],
+                [f"{name}: {annotation(type.python, fields)}" for name, type in fields.items()],
                 layout.call("def __init__", parameters, " -> None:", indent=4, width=width),
-                ", ".join(facts),
+                ", ".join(fields),
             )
         )
     return views

@@ -37,8 +37,8 @@ def stamp() -> Name:
 
 def tells_time(program: Program) -> bool:
     """Return whether a registry needs a clock for more than the declared stamps."""
-    told = any({Root.NOW, Root.STAMP} & roots_in(tree) for tree in _rules(program))
-    return told or bool(program.timers)
+    reads = any({Root.NOW, Root.STAMP} & roots_in(tree) for tree in _rules(program))
+    return reads or bool(program.timers)
 
 
 def reads_now(program: Program) -> bool:

@@ -20,8 +20,8 @@ from opslifecycle_codegen.modelcheck.values import OPAQUE, spelled
 _NO_METHODS = {
     CRASH: "the process ends, and the next one recovers",
     CRASH_DISCARDING: "the process ends, and the next one discards what was interrupted",
-    DROP_BARRIER: "nobody wants the barrier any longer",
-    DROP_WATCH: "nobody wants the watch any longer",
+    DROP_BARRIER: "the caller drops the barrier",
+    DROP_WATCH: "the caller drops the watch",
 }
 
 

@@ -23,7 +23,7 @@ class Refused:
 
     def given(self, names: Names) -> Refusal:
         """Return the rejection with the values of its fields."""
-        return Refusal(self.error, tuple(fact(names) for fact in self.fields), self.guard)
+        return Refusal(self.error, tuple(field(names) for field in self.fields), self.guard)
 
 
 @frozen

@@ -125,7 +125,7 @@ def rows_equal_their_operations(
     rows: Sequence[CompletionEntry],
     barriers: Sequence[_rt.Barrier[OperationId, OperationTerminalOutcome]],
 ) -> bool:
-    """A row tells the outcome of the operation that wrote it."""
+    """A row has the outcome of the operation that wrote it."""
     return all(
         o.sequence != row.seq or o.terminal_outcome == row.terminal_outcome
         for row in rows

@@ -182,14 +182,14 @@ class Store(ABC):
         """
         return False
 
-    def on_ownership_lost(self, tell: Callable[[], None]) -> None:  # noqa: B027 - as above
+    def on_ownership_lost(self, notify: Callable[[], None]) -> None:  # noqa: B027 - as above
         """Register a function to call when ownership is lost between two calls of the owner.
 
         If it is lost already, the function is called now. The owner then calls `heartbeat`, which
         raises the error.
 
         Args:
-            tell: The function. Any thread may call it.
+            notify: The function. Any thread may call it.
         """
 
     #: Whether commits may have archived records.

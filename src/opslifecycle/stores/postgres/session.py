@@ -114,8 +114,8 @@ class Session:
                 raise
 
     def _lose(self) -> None:
-        for tell in list(self.owned.values()):
-            tell()
+        for notify in list(self.owned.values()):
+            notify()
 
     def end(self) -> None:
         """Give the lease up and close every connection."""

@@ -103,7 +103,7 @@ class PostgresStore(Store):
         self._index = LogIndex()
         self._is_lost = False
         self._archiving = False
-        self._tell: Callable[[], None] | None = None
+        self._notify: Callable[[], None] | None = None
 
     @property
     def name(self) -> str:
@@ -135,17 +135,17 @@ class PostgresStore(Store):
         self._archiving = schema.archives
         return claim.stored
 
-    def on_ownership_lost(self, tell: Callable[[], None]) -> None:
+    def on_ownership_lost(self, notify: Callable[[], None]) -> None:
         """See `Store.on_ownership_lost`."""
-        self._tell = tell
+        self._notify = notify
         if self._session is not None and not self._session.lease.is_valid():
-            tell()
+            notify()
 
     def _lose(self) -> None:
         """Have the registry learn, in its own thread, that it owns nothing any more."""
         self._is_lost = True
-        if self._tell is not None:
-            self._tell()
+        if self._notify is not None:
+            self._notify()
 
     def append(self, commit: Commit) -> None:
         """See `Store.append`."""
