@@ -24,6 +24,7 @@ from opslifecycle import (
     Registry,
     SessionId,
     Store,
+    unstructure,
 )
 from opslifecycle.shell import columns
 from opslifecycle.shell.columns import Column
@@ -104,6 +105,17 @@ def test_a_cursor_survives_its_record(registry: Registry) -> None:
     read = PageCursor.parse(text)
     assert read == page.cursor == pickle.loads(pickle.dumps(read)) == copy.deepcopy(read)
     assert ids(iter([registry.list_operations(after=read)])) == [made[3]]
+
+
+def test_a_page_becomes_json_as_a_list_does(registry: Registry) -> None:
+    for _ in range(2):
+        registered(registry)
+    page = registry.list_operations()
+    assert type(page) is Page
+    assert unstructure(page) == unstructure(list(page)) == [unstructure(each) for each in page]
+    assert type(unstructure(page)) is list
+    again = pickle.loads(pickle.dumps(page))
+    assert (again, again.cursor, again.has_more) == (page, page.cursor, page.has_more)
 
 
 def test_bounds_exclude_their_ends() -> None:

@@ -29,6 +29,7 @@ LISTING = """listing:
 
 watch:"""
 EDITS = [
+    ("Names one parcel.", "Names one parcel., type: int"),
     ("stops: {type: int, initial: '0'}", "stops: {type: int, initial: '0'}\n"
      "  due: {type: datetime, initial: due}\n  rank: {type: Rank, initial: rank}"),
     ("statuses:", "types:\n  Rank: {type: int, minimum: -9, maximum: 9}\n\nstatuses:"),

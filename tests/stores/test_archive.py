@@ -53,7 +53,8 @@ def completions(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def transitions(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    return package(tmp_path_factory.mktemp("archive"), ERRAND, "archived_transitions", *EDITS)
+    edits = [*EDITS, ("Names one errand.", "Names one errand., type: int")]
+    return package(tmp_path_factory.mktemp("archive"), ERRAND, "archived_transitions", *edits)
 
 
 @pytest.fixture(params=["completions", "transitions"])

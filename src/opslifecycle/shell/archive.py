@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import attrs
 from opslifecycle.errors import OpsLifecycleError
 from opslifecycle.shell.export import reporting_damage
 from opslifecycle.stores.base import ArchivedRow, SchemaVersion, Store, StoreContents
 from opslifecycle.values import checks
-
-if TYPE_CHECKING:
-    from opslifecycle.values.identifiers import Identifier
 
 T = TypeVar("T")
 SnapshotT = TypeVar("SnapshotT")
@@ -60,7 +57,7 @@ class Archive(Generic[SnapshotT]):
         self._schema = schema
         self._read = read
 
-    def get(self, id: Identifier) -> SnapshotT | None:
+    def get(self, id: object) -> SnapshotT | None:
         """Return the record with an id that was archived last; None if there is none.
 
         Raises:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -27,6 +28,7 @@ from opslifecycle.values.moments import (
     microseconds,
     timedelta_from,
 )
+from opslifecycle.values.pages import Page
 from opslifecycle.values.plain import MISSING, UNKNOWN_HERE, Data, Json, text_of
 
 if TYPE_CHECKING:
@@ -216,6 +218,8 @@ def _build() -> Converter:
     for scalar in (str, bool, int, float):
         converter.register_structure_hook(scalar, _strict(scalar))
     converter.register_structure_hook_func(_is_subclass_of(Enum), _structure_enum)
+    # A page of a listing is a list, and cattrs writes lists of that very class only.
+    converter.register_unstructure_hook(Page, partial(_unstructure_page, converter))
     converter.register_unstructure_hook(Identifier, str)
     converter.register_unstructure_hook(IntIdentifier, int)
     converter.register_unstructure_hook(datetime, datetime_text)
@@ -234,6 +238,10 @@ def _build() -> Converter:
     for union in _unions:
         _add_union(converter, union)
     return converter
+
+
+def _unstructure_page(converter: Converter, page: Page[object]) -> list[Json]:
+    return [converter.unstructure(each) for each in page]
 
 
 def _ignoring_type(from_data: Callable[[Json], T]) -> Callable[[Json, object], T]:

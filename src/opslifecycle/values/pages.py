@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Iterable
 from typing import Generic, Self, TypeVar
@@ -37,6 +35,8 @@ class PageCursor:
     values: tuple[Json, ...]
 
     def __str__(self) -> str:
+        import base64  # here, because few programs need the text of a cursor
+
         text = text_of([self.order, self.descending, *self.values])
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -47,11 +47,13 @@ class PageCursor:
         Raises:
             InvalidValueError: No cursor has this text.
         """
+        import base64
+
         try:
             padded = text.encode() + b"=" * (-len(text) % 4)
             data = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
             order, descending, *values = data
-        except (AttributeError, TypeError, ValueError, RecursionError, binascii.Error):
+        except (AttributeError, TypeError, ValueError, RecursionError):
             raise _unreadable(text) from None
         known = all(type(value) in _VALUES for value in values)
         if type(data) is not list or type(order) is not str or not (values and known):
