@@ -44,12 +44,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Prepare this process and its children for tests, once every module is imported."""
-    # What was imported and collected stays to the end: the garbage collector may pass over it.
-    gc.collect()
-    gc.freeze()
     # Tests generate modules again within a second, which is as exact as bytecode knows its source.
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pass_over_what_was_there() -> None:
+    """Have the garbage collector look at what the tests of a file make, and at nothing older.
+
+    Modules and what earlier files have cached stay to the end; some tests collect for each case.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
