@@ -19,9 +19,10 @@ _REASON = "SKIPPED: no PostgreSQL server"
 
 #: The files that take longest begin first, so that the processes of a run end together.
 _FIRST = (
-    "proof/test_generated", "proof/test_verify", "proof/test_induction", "proof/test_stateful",
-    "proof/test_symbolic", "random_machines/", "interrupts/test_interrupts", "test_docs",
-    "cli/test_run_faults", "cli/test_run", "codegen/", "postgres/", "chaos/", "schedules/", "work/",
+    "cli/test_run_faults", "proof/test_verify", "interrupts/test_interrupts", "test_examples",
+    "chaos/", "postgres/", "codegen/test_drift", "codegen/test_optional", "codegen/test_names",
+    "proof/", "random_machines/", "test_docs", "test_sqlite", "cli/", "codegen/", "schedules/",
+    "work/",
 )  # fmt: skip
 
 

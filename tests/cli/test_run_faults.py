@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from opslifecycle.cli.running.control_groups import group_of, home_of_groups
 from opslifecycle.cli.wait import wait
 
+from tests.scale import whole_or
 from tests.support.command_line import command_line
 from tests.support.processes import alive
 from tests.support.waiting import until
@@ -292,7 +293,9 @@ class TestOutput:
             assert each not in shown
         assert b"\ncompleted  x" not in shown
 
-    @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+    @pytest.mark.parametrize(
+        "encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.nightly)]
+    )
     def test_an_output_of_few_characters_is_enough(self, store: Path, encoding: str) -> None:
         path = batch({"name": "翻訳 é", "command": "echo 完了 é"})
         for arguments in (["run", path], ["run", "--json", path], ["ls"], ["ls", "--json"]):
@@ -346,7 +349,7 @@ class TestNothingEscapes:
         assert alive(tag) == []
 
     def test_when_the_run_is_killed_while_it_starts(self, store: Path) -> None:
-        for round in range(4):
+        for round in range(whole_or(4, 2)):
             tag = f"79.{os.getpid()}3{round}"
             names = [{"name": f"c{n}", "command": ["sleep", tag]} for n in range(30)]
             with started(batch(*names, max_concurrent=30), stdout=subprocess.DEVNULL) as process:
@@ -497,6 +500,7 @@ class TestSignals:
             assert process.wait(_SECONDS_MAX) == 1
         assert statuses() == {"t": "cancelled"}
 
+    @pytest.mark.nightly
     def test_time_in_which_the_run_was_stopped_counts_against_no_limit(self, store: Path) -> None:
         path = batch({"name": "t", "command": "sleep 3", "timeout_seconds": 2.5})
         with started(path, stdout=subprocess.DEVNULL) as process:
